@@ -1,0 +1,130 @@
+"""Text and JSON at the border: what passes here is held exactly by every database.
+
+The profile: text is valid Unicode without NUL; JSON has no NaN or infinity, integers
+of 64 bits with sign, text keys and bounded depth. Anything else is refused with the
+field's name, because the databases differ in what they would do with it. Stored JSON
+keeps its key order and is compact UTF-8. The only module that imports orjson.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from math import isfinite
+
+import orjson
+
+from convstore.errors import CorruptionError, InvalidInputError
+from convstore.records import Json
+
+INT64_MAX = 2**63 - 1
+INT64_MIN = -(2**63)
+
+
+def check_text(field: str, value: object, max_bytes: int) -> str:
+    """`value` if it is text of at most `max_bytes` UTF-8 bytes that can be stored.
+
+    Raises:
+        InvalidInputError: Not text, too long, or holding NUL or a lone surrogate.
+    """
+    if not isinstance(value, str):
+        raise InvalidInputError(field, f"must be text, not {type(value).__name__}")
+    check_unicode(field, value)
+    size = len(value) if value.isascii() else len(value.encode())
+    if size > max_bytes:
+        raise InvalidInputError(field, f"has {size} bytes; at most {max_bytes} fit")
+    return value
+
+
+def check_int(field: str, value: object) -> int:
+    """`value` if it is an integer from 0 that fits 64 bits."""
+    if type(value) is not int:
+        raise InvalidInputError(field, f"must be an integer, not {type(value).__name__}")
+    if not 0 <= value <= INT64_MAX:
+        raise InvalidInputError(field, "must be between 0 and 2**63 - 1")
+    return value
+
+
+def encode_json(field: str, value: Json, max_bytes: int, max_depth: int) -> str:
+    """The JSON text of `value` as it will be stored.
+
+    Raises:
+        InvalidInputError: The value is outside the profile above; names the field, and
+            the path inside it, never the content.
+    """
+    _check_json(field, value, max_depth)
+    try:
+        text = orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise InvalidInputError(field, "cannot be written as JSON") from error
+    if len(text) > max_bytes:
+        raise InvalidInputError(field, f"has {len(text)} bytes; at most {max_bytes} fit")
+    return text.decode()
+
+
+def decode_json(text: str | bytes) -> Json:
+    """The value of stored or received JSON text.
+
+    Raises:
+        CorruptionError: It is not JSON.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        # The decoder's message can quote the text: it must not travel.
+        raise CorruptionError("bytes are not valid JSON") from None
+
+
+def dumps(value: object, *, indent: bool = False) -> bytes:
+    """Compact JSON of a value that is known to be good; dataclasses and times included."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else 0)
+
+
+def digest(*columns: object) -> bytes:
+    """SHA-256 over columns as stored, unforgeably separated."""
+    return hashlib.sha256(orjson.dumps(columns)).digest()
+
+
+def _check_json(path: str, value: Json, depth: int) -> None:
+    kind = type(value)
+    if kind is str:
+        check_unicode(path, value)
+    elif value is None or kind is bool:
+        return
+    elif kind is int:
+        if not INT64_MIN <= value <= INT64_MAX:
+            raise InvalidInputError(path, "holds an integer beyond 64 bits")
+    elif kind is float:
+        if not isfinite(value):
+            raise InvalidInputError(path, "holds NaN or an infinity")
+    elif isinstance(value, Mapping):
+        _check_depth(path, depth)
+        if kind is not dict:
+            raise InvalidInputError(path, f"holds a {kind.__name__}; use dict")
+        for key, item in value.items():
+            if type(key) is not str:
+                raise InvalidInputError(path, "has a key that is not text")
+            check_unicode(path, key)
+            _check_json(path, item, depth - 1)
+    elif kind is list or kind is tuple:
+        _check_depth(path, depth)
+        for item in value:
+            _check_json(path, item, depth - 1)
+    else:
+        raise InvalidInputError(path, f"holds a {kind.__name__}, which is not JSON")
+
+
+def check_unicode(path: str, value: str) -> None:
+    """Refuse what one of the databases cannot hold: NUL and lone surrogates."""
+    if "\0" in value:
+        raise InvalidInputError(path, "contains NUL")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InvalidInputError(path, "contains a lone surrogate") from None
+
+
+def _check_depth(path: str, depth: int) -> None:
+    if depth <= 0:
+        raise InvalidInputError(path, "is nested too deeply")

@@ -1,0 +1,47 @@
+"""When a session is stale and how long its archive is kept: the words of retention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionOverride:
+    """What differs for one tenant or one tag; None leaves the general rule in force.
+
+    `never` keeps the sessions live whatever their age. Where several overrides fit one
+    session, `never` wins, then the longest time; a tag goes before the tenant.
+    """
+
+    stale_after_s: float | None = None
+    keep_archive_for_s: float | None = None
+    never: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionPolicy:
+    """The retention settings.
+
+    Attributes:
+        stale_after_s: Seconds idle after which a session goes to the archive.
+        max_sessions: Live sessions of one tenant; over it, the oldest tenth goes.
+        interval_s: Seconds between two runs of the scheduler.
+        keep_archive_for_s: Seconds after which an archived session may be destroyed for
+            good; None keeps it for ever.
+        exports: Data set formats written beside each segment.
+        readable_json: Also write one readable JSON file per session beside the segment.
+        max_fraction: A scheduled run that would archive more than this share of the live
+            sessions (and more than 100) stops and says so: a clock may have jumped.
+        tenants: Overrides by tenant id.
+        tags: Overrides by session tag.
+    """
+
+    stale_after_s: float = 86_400.0
+    max_sessions: int | None = None
+    interval_s: float = 300.0
+    keep_archive_for_s: float | None = None
+    exports: tuple[str, ...] = ()
+    readable_json: bool = False
+    max_fraction: float = 0.2
+    tenants: dict[str, RetentionOverride] = field(default_factory=dict)
+    tags: dict[str, RetentionOverride] = field(default_factory=dict)

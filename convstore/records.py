@@ -1,0 +1,241 @@
+"""What callers hold: frozen, typed, comparable values with no tie to a database.
+
+Times are aware UTC. `version`, `seq` and counts are integers from 1; a `seq` numbers
+the turns, and another the interactions, of one session without gaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
+
+Json: TypeAlias = Any
+"""Any JSON value: null, bool, 64-bit int, finite float, text, list or object."""
+
+JsonObject: TypeAlias = dict[str, Any]
+
+SessionState: TypeAlias = Literal["active", "archived", "deleted", "erased"]
+ActorKind: TypeAlias = Literal["human", "model", "code"]
+
+DEFAULT_TENANT = "default"
+DEFAULT_NAMESPACE = "default"
+NEW_CHAT = "New Chat"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One conversation of one user with one application.
+
+    After a purge the record stays as a stub: `state` says `archived`, the counts and
+    the title remain, and the turns are in segment `segment_id`.
+    """
+
+    tenant_id: str
+    id: str
+    state: SessionState
+    version: int
+    user_id: str | None
+    title: str
+    language: str | None
+    tags: tuple[str, ...]
+    metadata: JsonObject
+    created_at: datetime
+    updated_at: datetime
+    last_activity_at: datetime
+    expires_at: datetime | None
+    head_seq: int | None
+    branched: bool
+    turn_count: int
+    interaction_count: int
+    graph_state_count: int
+    feedback_counts: dict[str, int]
+    current_slots: dict[str, str]
+    current_template_id: str | None
+    hold_count: int
+    archived_at: datetime | None
+    segment_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message by one author. Immutable once committed.
+
+    `parent_seq` is the turn it answers or follows (None for a first turn); two turns
+    with one parent are branches. `tools_hash` names the tool definitions offered.
+    """
+
+    session_id: str
+    seq: int
+    parent_seq: int | None
+    role: str
+    content: str | None
+    parts: list[Json] | None
+    name: str | None
+    tool_call_id: str | None
+    model: str | None
+    finish_reason: str | None
+    tokens_in: int | None
+    tokens_out: int | None
+    cost_micros: int | None
+    language: str | None
+    resolved_question: str | None
+    template_id: str | None
+    slots: dict[str, str] | None
+    results: list[JsonObject] | None
+    tools_hash: str | None
+    metadata: JsonObject
+    external_id: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which turns were on offer and which one was taken; `chosen` None is a tie."""
+
+    chosen: int | None
+    rejected: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """One act of a person or model upon a session, turn, node or choice. Append-only."""
+
+    session_id: str
+    seq: int
+    action: str
+    turn_seq: int | None
+    node_id: str | None
+    choice: Choice | None
+    actor_id: str | None
+    actor_kind: ActorKind
+    feedback: str | None
+    score: float | None
+    reason: str | None
+    content: str | None
+    shown: Json
+    surface: str | None
+    supersedes: int | None
+    metadata: JsonObject
+    external_id: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GraphState:
+    """A versioned JSON snapshot of the application's reasoning graph, in a namespace."""
+
+    session_id: str
+    namespace: str
+    version: int
+    state: Json
+    turn_seq: int | None
+    metadata: JsonObject
+    external_id: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LegalHold:
+    """A reason why a session must not be destroyed; kept after its release."""
+
+    session_id: str
+    number: int
+    reason: str
+    placed_by: str | None
+    placed_at: datetime
+    released_by: str | None
+    released_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """The routing, escalation and cost state of one session."""
+
+    session_id: str
+    model: str | None
+    tier: str | None
+    user_explicit: bool
+    request_count: int
+    strikes: int
+    recent_hashes: tuple[str, ...]
+    cost_micros: int
+    cache_provider: str | None
+    cache_sticky_until: datetime | None
+    created_at: datetime
+    last_used_at: datetime
+
+    @property
+    def cost_usd(self) -> float:
+        """US dollars, derived; sums are kept in whole micros."""
+        return self.cost_micros / 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDocument:
+    """Everything that belongs to one session: the unit of archive, restore and export.
+
+    Turns are in `seq` order, interactions too, graph states by namespace and version.
+    `tool_sets` maps a `tools_hash` to the tool definitions that turns refer to.
+    """
+
+    session: Session
+    turns: tuple[Turn, ...]
+    tool_sets: dict[str, list[Json]]
+    interactions: tuple[Interaction, ...]
+    graph_states: tuple[GraphState, ...]
+    ledger: LedgerEntry | None
+    holds: tuple[LegalHold, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackSummary:
+    """The effective feedback of a session: the last not retracted one per actor,
+    target and action."""
+
+    total: int
+    by_label: dict[str, int]
+    by_turn: dict[int, dict[str, int]]
+    by_node: dict[str, dict[str, int]]
+    mean_score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list; pass `next_cursor` on to get the next, None at the end."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnInput:
+    """What a caller gives for one turn; `Turns.append_many` takes these or mappings.
+
+    `parent_seq` None continues the active branch, 0 begins a new first turn, any
+    other number branches off after that turn.
+    """
+
+    role: str
+    content: str | None = None
+    parts: list[Json] | None = None
+    name: str | None = None
+    tool_call_id: str | None = None
+    model: str | None = None
+    finish_reason: str | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    cost_micros: int | None = None
+    language: str | None = None
+    resolved_question: str | None = None
+    template_id: str | None = None
+    slots: Mapping[str, str] | None = None
+    results: list[JsonObject] | None = None
+    tools: list[Json] | None = None
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+    external_id: str | None = None
+    parent_seq: int | None = None
+    created_at: datetime | None = None
