@@ -1,0 +1,265 @@
+"""Which turns of a branch go to a model, and in what shape.
+
+Pure functions over the turns of one branch, oldest first: the whole branch, or its
+newest part. A window is always the newest end of what was given, and never holds the
+result of a tool call without the call.
+
+Prefix stability: while the start of a window stays, every later window of the branch
+begins with the earlier one, so a model's prompt cache stays warm. `window_since` fixes
+the start by hand. `step` moves it in strides: with `step=10` the start jumps over ten
+turns at a time instead of creeping forward with every append.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from convstore.codec import dumps
+from convstore.errors import InvalidInputError
+from convstore.records import Json, JsonObject, Turn
+
+TEXT_PARTS = frozenset({"text", "input_text", "output_text"})
+_CALL_PARTS = frozenset({"function", "function_call", "tool_call", "tool_use"})
+_RESULT_PARTS = frozenset({"function_call_output", "tool_result"})
+_RESULT_ROLES = frozenset({"tool", "function"})
+
+
+def window_by_turns(
+    turns: Sequence[Turn], limit: int, *, step: int = 1
+) -> tuple[Turn, ...]:
+    """The newest turns, at most `limit`, oldest first.
+
+    Fewer come back where the cut would part a tool call from its result. Empty only
+    when `turns` is: if the newest exchange (a call and its results) alone is over the
+    limit, that whole exchange is returned.
+
+    Args:
+        turns: A branch, oldest first, or the newest part of one; see
+            `has_orphan_results` for the second case.
+        limit: 1 or more.
+        step: The start moves only to turns whose `seq` begins a new stride of so many;
+            the window then holds between `limit - step + 1` and `limit` turns of an
+            unbranched session. Where no such turn fits, the start is not strided.
+
+    Raises:
+        InvalidInputError: `limit` or `step` is below 1.
+    """
+    return _window(turns, "limit", limit, lambda _: 1, step)
+
+
+def window_by_chars(
+    turns: Sequence[Turn], max_chars: int, *, step: int = 1
+) -> tuple[Turn, ...]:
+    """As `window_by_turns`, with at most `max_chars` characters by `turn_chars`."""
+    return _window(turns, "max_chars", max_chars, turn_chars, step)
+
+
+def window_by_tokens(
+    turns: Sequence[Turn],
+    max_tokens: int,
+    count: Callable[[Turn], int],
+    *,
+    step: int = 1,
+) -> tuple[Turn, ...]:
+    """As `window_by_turns`, with at most `max_tokens` tokens as the caller counts.
+
+    `count` gives the tokens of one turn, 0 or more. It is called once per turn from
+    the newest backwards, and no further than the window reaches.
+    """
+    return _window(turns, "max_tokens", max_tokens, count, step)
+
+
+def window_since(turns: Sequence[Turn], start_seq: int) -> tuple[Turn, ...]:
+    """All turns from `start_seq` on: with a fixed start a window only grows.
+
+    The start moves back as far as needed to keep a call with its results. A branch
+    that ended before `start_seq` gives nothing.
+    """
+    first = next((i for i, turn in enumerate(turns) if turn.seq >= start_seq), None)
+    if first is None:
+        return ()
+    return tuple(turns[max(cut for cut in _cuts(turns) if cut <= first) :])
+
+
+def has_orphan_results(turns: Sequence[Turn]) -> bool:
+    """Whether a tool result here names a call that is not among `turns`.
+
+    A reader that loads only the newest part of a branch asks this of its window: when
+    true and the branch goes further back, it loads more and cuts again. A result
+    whose call was never stored stays an orphan for ever, so bound the loading.
+    """
+    carried: set[str] = set()
+    speaker_seen = False
+    for turn in turns:
+        carried.update(_call_ids(turn))
+        if _is_result(turn):
+            ids = _result_ids(turn)
+            if not carried.issuperset(ids) or not (ids or speaker_seen):
+                return True
+        speaker_seen = speaker_seen or turn.role == "assistant"
+    return False
+
+
+def turn_chars(turn: Turn) -> int:
+    """Characters (code points) of a turn as `to_messages` gives it to a model.
+
+    The text, or the resolved question that stands in for it, plus the compact JSON of
+    the parts.
+    """
+    text = turn.content if turn.resolved_question is None else turn.resolved_question
+    return len(text or "") + (len(dumps(turn.parts).decode()) if turn.parts else 0)
+
+
+def to_messages(turns: Iterable[Turn]) -> list[JsonObject]:
+    """Turns as chat messages in the shape of OpenAI's API, for a model or a tokenizer.
+
+    `resolved_question` stands in for the content where present. Parts of type
+    `function` become `tool_calls`; other parts become content parts, behind a text part
+    with the content unless they hold text themselves. A call without text keeps
+    `"content": None`. The parts are shared with the turns, not copied.
+    """
+    return [_message(turn) for turn in turns]
+
+
+def _window(
+    turns: Sequence[Turn],
+    name: str,
+    limit: int,
+    cost: Callable[[Turn], int],
+    step: int,
+) -> tuple[Turn, ...]:
+    for field, value in ((name, limit), ("step", step)):
+        if value < 1:
+            raise InvalidInputError(field, "must be 1 or more")
+    starts = sorted(_cuts(turns), reverse=True)
+    if not starts:
+        return ()
+    fitting = _fitting(turns, starts, limit, cost)
+    # The oldest start that fits; a strided one before any other.
+    strided = [start for start in fitting if _begins_stride(turns[start], step)]
+    start = (strided or fitting or starts[:1])[-1]
+    return tuple(turns[start:])
+
+
+def _fitting(
+    turns: Sequence[Turn],
+    starts: Sequence[int],
+    limit: int,
+    cost: Callable[[Turn], int],
+) -> list[int]:
+    """Those of `starts` (newest first) from which the turns cost at most `limit`."""
+    fitting: list[int] = []
+    total, end = 0, len(turns)
+    for start in starts:
+        for index in range(end - 1, start - 1, -1):
+            total += cost(turns[index])
+            if total > limit:
+                return fitting
+        fitting.append(start)
+        end = start
+    return fitting
+
+
+def _begins_stride(turn: Turn, step: int) -> bool:
+    # Told by the turn alone, so that a part of a branch gives the same starts.
+    parent = turn.parent_seq
+    return parent is None or (turn.seq - 1) // step != (parent - 1) // step
+
+
+def _cuts(turns: Sequence[Turn]) -> list[int]:
+    """Where a window may begin, oldest first: results from there on have their calls."""
+    cuts: list[int] = []
+    calls = _call_of(turns)
+    earliest = len(turns)
+    for index in range(len(turns) - 1, -1, -1):
+        earliest = min(earliest, calls[index])
+        if earliest >= index:
+            cuts.append(index)
+    cuts.reverse()
+    return cuts
+
+
+def _call_of(turns: Sequence[Turn]) -> list[int]:
+    """For each turn the index of the earliest call that it answers, or its own index.
+
+    By id, the latest turn that carries it. A result without id, or with one that no
+    earlier turn carries, answers the nearest assistant turn before it.
+    """
+    carriers: dict[str, int] = {}
+    speaker: int | None = None
+    calls: list[int] = []
+    for index, turn in enumerate(turns):
+        carriers.update(dict.fromkeys(_call_ids(turn), index))
+        call = index
+        if _is_result(turn):
+            nearest = index if speaker is None else speaker
+            ids = _result_ids(turn)
+            call = min((carriers.get(i, nearest) for i in ids), default=nearest)
+        if turn.role == "assistant":
+            speaker = index
+        calls.append(call)
+    return calls
+
+
+def _call_ids(turn: Turn) -> Iterator[str]:
+    for part in turn.parts or ():
+        if not isinstance(part, dict):
+            continue
+        if part.get("type") in _CALL_PARTS or isinstance(part.get("function"), dict):
+            # OpenAI's Responses API has both; results name `call_id`.
+            yield from _ids(part, "call_id", "id")
+
+
+def _result_ids(turn: Turn) -> set[str]:
+    ids = {turn.tool_call_id} if turn.tool_call_id is not None else set()
+    for part in _result_parts(turn):
+        ids.update(_ids(part, "tool_use_id", "call_id"))
+    return ids
+
+
+def _result_parts(turn: Turn) -> list[JsonObject]:
+    parts = [part for part in turn.parts or () if isinstance(part, dict)]
+    return [part for part in parts if part.get("type") in _RESULT_PARTS]
+
+
+def _is_result(turn: Turn) -> bool:
+    return (
+        turn.role in _RESULT_ROLES
+        or turn.tool_call_id is not None
+        or bool(_result_parts(turn))
+    )
+
+
+def _ids(part: JsonObject, *keys: str) -> list[str]:
+    found = [part[key] for key in keys if isinstance(part.get(key), str)]
+    return found[:1]
+
+
+def _message(turn: Turn) -> JsonObject:
+    calls = [part for part in turn.parts or () if _type(part) == "function"]
+    message: JsonObject = {"role": turn.role, "content": _content(turn)}
+    if calls:
+        message["tool_calls"] = calls
+    if turn.tool_call_id is not None:
+        message["tool_call_id"] = turn.tool_call_id
+    if turn.name is not None:
+        message["name"] = turn.name
+    return message
+
+
+def _content(turn: Turn) -> Json:
+    parts = [part for part in turn.parts or () if _type(part) != "function"]
+    text = turn.content
+    if turn.resolved_question is not None:
+        text = turn.resolved_question
+        parts = [part for part in parts if _type(part) not in TEXT_PARTS]
+    if not parts:
+        return text
+    if text is None or any(_type(part) in TEXT_PARTS for part in parts):
+        return parts
+    return [{"type": "text", "text": text}, *parts]
+
+
+def _type(part: Json) -> Any:
+    return part.get("type") if isinstance(part, dict) else None
