@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -152,7 +153,7 @@ def test_without_strides_nothing_more_would_have_fitted(
 
 @given(turns=branches(), start=st.integers(1, 40))
 def test_with_a_fixed_start_a_window_only_grows(turns: list[Turn], start: int) -> None:
-    """Each append is seen; results that come late to a cut-off call are the exception."""
+    """A result that comes late to a call before the start is the one exception."""
     first = window_since(turns, start)
     if not first:
         return
@@ -178,9 +179,7 @@ def test_between_two_jumps_each_window_begins_with_the_one_before() -> None:
     talk = branch(*["x"] * 60)
     windows = [window_by_turns(talk[:n], 20, step=8) for n in range(1, 61)]
 
-    breaks = sum(
-        new[: len(old)] != old for old, new in zip(windows, windows[1:], strict=False)
-    )
+    breaks = sum(new[: len(old)] != old for old, new in pairwise(windows))
 
     assert breaks == 5
     assert all(len(window) >= 13 for window in windows[20:])
