@@ -168,7 +168,7 @@ def _begins_stride(turn: Turn, step: int) -> bool:
 
 
 def _cuts(turns: Sequence[Turn]) -> list[int]:
-    """Where a window may begin, oldest first: no result there or later lacks its call."""
+    """Where a window may begin, oldest first: each result is after its call there."""
     cuts: list[int] = []
     calls = _call_of(turns)
     earliest = len(turns)

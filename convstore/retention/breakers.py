@@ -1,0 +1,95 @@
+"""What stops retention before it does harm: a clock that jumped, a plan too large.
+
+Pure checks, made before a run by whoever runs it. They ask a person to look; a run by
+hand may leave out those that its person has answered.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from convstore.errors import RetentionHaltedError
+from convstore.policy import RetentionPolicy
+
+SMALL_RUN = 100
+"""A run of at most so many sessions is never halted for its share."""
+
+CLOCK_SLACK_S = 60.0
+"""How far the clocks of several writers may differ without halting retention."""
+
+
+def check_clock(
+    now: datetime,
+    newest_activity_at: datetime | None,
+    last_run_at: datetime | None,
+    interval_s: float,
+    *,
+    slack_s: float = CLOCK_SLACK_S,
+) -> None:
+    """Refuse to run by a clock that seems to have jumped.
+
+    Args:
+        now: The time by the clock that the run would use.
+        newest_activity_at: The newest `last_activity_at` of all sessions; None if none.
+        last_run_at: When the last scheduled run began; None skips that check, as for a
+            first run, or a manual one.
+        interval_s: Seconds between two scheduled runs.
+        slack_s: Seconds that the clocks of several writers may lie apart.
+
+    Raises:
+        RetentionHaltedError: `now` is before the newest activity or the last run, or
+            more than two intervals after the last run.
+    """
+    slack = timedelta(seconds=slack_s)
+    _check_not_before(now, newest_activity_at, slack, "newest activity")
+    _check_not_before(now, last_run_at, slack, "last run")
+    interval = timedelta(seconds=interval_s)
+    if last_run_at is not None and now - last_run_at > 2 * interval:
+        raise RetentionHaltedError(
+            f"the last run was {span(now - last_run_at)} ago, more than two intervals "
+            f"of {span(interval)}: the clock may have jumped "
+            "forward; look at it, then run retention by hand"
+        )
+
+
+def check_fraction(
+    policy: RetentionPolicy, going: int, total: int, *, what: str = "live sessions"
+) -> None:
+    """Refuse a run that takes too large a share at once.
+
+    Args:
+        policy: Its `max_fraction` is the largest share.
+        going: Sessions that the plan archives, or archives that it destroys.
+        total: How many there are of them.
+        what: Their name in the message.
+
+    Raises:
+        RetentionHaltedError: More than `max_fraction` of them, and more than 100.
+    """
+    if going > SMALL_RUN and going > policy.max_fraction * total:
+        raise RetentionHaltedError(
+            f"{going} of {total} {what} would go, more than max_fraction "
+            f"{policy.max_fraction:g} allows: the clock may have jumped, or the policy "
+            "changed; look at the plan, then run retention by hand"
+        )
+
+
+def span(time: timedelta) -> str:
+    """A time in its two largest units, as `3 d 4 h`; below zero as 0 s."""
+    left = max(0, int(time.total_seconds()))
+    parts = []
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+        if left >= size:
+            parts.append(f"{left // size} {unit}")
+            left %= size
+    return " ".join(parts[:2]) or "0 s"
+
+
+def _check_not_before(
+    now: datetime, event_at: datetime | None, slack: timedelta, what: str
+) -> None:
+    if event_at is not None and event_at - now > slack:
+        raise RetentionHaltedError(
+            f"the clock is {span(event_at - now)} behind the {what}: it may have "
+            "jumped back; set it right, then run retention again"
+        )
