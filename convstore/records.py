@@ -93,6 +93,20 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Branch:
+    """One path through the turns, named by its last turn.
+
+    `turn_count` counts from the first turn; `forked_at` is the turn after which the
+    path last left another one (None when it never did); one branch is `active`.
+    """
+
+    head_seq: int
+    turn_count: int
+    forked_at: int | None
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """Which turns were on offer and which one was taken; `chosen` None is a tie."""
 
@@ -238,4 +252,30 @@ class TurnInput:
     metadata: Mapping[str, Json] = field(default_factory=dict)
     external_id: str | None = None
     parent_seq: int | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionInput:
+    """What a caller gives for one interaction; `turn_seq` None and `node_id` None mean
+    the session itself.
+
+    The same `external_id` again gives the first interaction back and adds nothing.
+    """
+
+    action: str
+    turn_seq: int | None = None
+    node_id: str | None = None
+    choice: Choice | None = None
+    actor_id: str | None = None
+    actor_kind: ActorKind = "human"
+    feedback: str | None = None
+    score: float | None = None
+    reason: str | None = None
+    content: str | None = None
+    shown: Json = None
+    surface: str | None = None
+    supersedes: int | None = None
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+    external_id: str | None = None
     created_at: datetime | None = None
