@@ -1,0 +1,63 @@
+"""Errors of the operating system, told in the words of the library."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from convstore.errors import (
+    AlreadyExistsError,
+    ConfigError,
+    ConvstoreError,
+    SegmentNotFoundError,
+    StorageFullError,
+    UnavailableError,
+)
+
+# EFBIG is what a process meets at its own file size limit: no room, all the same.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+# Waiting does not cure these: somebody has to change permissions, mounts or paths.
+_SETUP = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.EXDEV,
+        errno.EMLINK,
+        errno.EINVAL,
+        errno.ENOTSUP,
+        errno.EOPNOTSUPP,
+        errno.ENOSYS,
+    }
+)
+
+
+@contextmanager
+def translated(action: str, key: str) -> Iterator[None]:
+    """Raise our error for any `OSError` inside, with its errno name and no content."""
+    try:
+        yield
+    except OSError as error:
+        raise blob_error(error, action, key) from error
+
+
+def blob_error(error: OSError, action: str, key: str) -> ConvstoreError:
+    """Our error for a failed `action` ("write", "read", …) on the blob `key`."""
+    code = error.errno or 0
+    if code == errno.ENOENT:
+        return SegmentNotFoundError(key)
+    if code == errno.EEXIST:
+        return AlreadyExistsError(f"blob {key!r}")
+    name = errno.errorcode.get(code, "unknown error")
+    problem = f"cannot {action} blob {key!r}: {name}"
+    if code in _FULL:
+        return StorageFullError(problem)
+    if code in _SETUP:
+        return ConfigError(problem)
+    return UnavailableError(problem)

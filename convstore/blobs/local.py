@@ -1,0 +1,199 @@
+"""Blobs as files under one folder of a POSIX file system with hard links.
+
+Folders are 0700 and files 0600, whatever the umask. Keys become paths; ids of callers
+never do. Staged files live in `tmp/` of the same folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from convstore.blobs.base import (
+    STAGING_FOLDER,
+    StagedBlob,
+    StepHook,
+    check_key,
+    check_prefix,
+    is_key,
+    silent,
+)
+from convstore.blobs.faults import translated
+from convstore.blobs.posix import (
+    CLOSE_ON_EXEC,
+    FOLDER_FLAGS,
+    NO_FOLLOW,
+    check_regular,
+    open_chain,
+    prune_empty,
+    read_range,
+    sync_file,
+)
+from convstore.blobs.staged import LocalStaged
+from convstore.clock import Clock, SystemClock, to_micros
+from convstore.errors import ConfigError, SegmentNotFoundError
+
+# Opening a pipe that somebody put in place of a blob must not wait for a writer.
+_READ_FLAGS = os.O_RDONLY | NO_FOLLOW | CLOSE_ON_EXEC | getattr(os, "O_NONBLOCK", 0)
+
+
+class LocalBlobs:
+    """A `BlobStore` in the folder `root`, which is made when first written to.
+
+    Safe for any number of threads and processes. `root` itself may be reached through
+    symbolic links; nothing below it may.
+
+    Raises:
+        ConfigError: This system has no folder descriptors (Windows).
+    """
+
+    def __init__(self, root: Path | str, *, clock: Clock | None = None) -> None:
+        if os.link not in os.supports_dir_fd:
+            raise ConfigError("local archives need a POSIX system")
+        self._root = Path(os.path.abspath(root))
+        self._clock = clock or SystemClock()
+
+    @property
+    def root(self) -> Path:
+        """The folder, absolute."""
+        return self._root
+
+    def create(self, key: str, *, on_step: StepHook = silent) -> StagedBlob:
+        """Begin a new blob; see `BlobStore.create`."""
+        return LocalStaged(self._root, check_key(key), on_step)
+
+    def read(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
+        """The blob or a range of it; see `BlobStore.read`."""
+        with translated("read", key), self._opened(key) as (descriptor, size):
+            wanted = size - offset if length is None else min(length, size - offset)
+            return read_range(descriptor, offset, wanted)
+
+    def size(self, key: str) -> int:
+        """Bytes of the blob; see `BlobStore.size`."""
+        with translated("look at", key), self._opened(key) as (_, size):
+            return size
+
+    def exists(self, key: str) -> bool:
+        """Whether the blob is there; see `BlobStore.exists`."""
+        try:
+            self.size(key)
+        except SegmentNotFoundError:
+            return False
+        return True
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """The keys that begin with `prefix`, sorted; see `BlobStore.keys`."""
+        folder = check_prefix(prefix).rpartition("/")[0]
+        parts = folder.split("/") if folder else []
+        try:
+            with (
+                translated("list", prefix),
+                open_chain(self._root, parts) as chain,
+            ):
+                found = _walk(chain[-1], f"{folder}/" if folder else "")
+                return sorted(key for key in found if key.startswith(prefix))
+        except SegmentNotFoundError:
+            return []
+
+    def delete(self, key: str) -> bool:
+        """Remove the blob durably; see `BlobStore.delete`.
+
+        Folders that become empty go with it.
+        """
+        *parts, name = check_key(key).split("/")
+        try:
+            with (
+                translated("delete", key),
+                open_chain(self._root, parts) as chain,
+            ):
+                removed = _unlink(name, chain[-1])
+                # Also when it was gone: an earlier delete may have died before this.
+                sync_file(chain[-1])
+                prune_empty(chain, parts)
+                return removed
+        except SegmentNotFoundError:
+            return False
+
+    def sweep(self, older_than_s: float, *, dry_run: bool = False) -> list[str]:
+        """Drop forgotten staged files; see `BlobStore.sweep`."""
+        try:
+            with (
+                translated("sweep", STAGING_FOLDER),
+                open_chain(self._root, [STAGING_FOLDER]) as (_, staging),
+            ):
+                names = self._older_than(older_than_s, staging)
+                if names and not dry_run:
+                    names = [name for name in names if _unlink(name, staging)]
+                    sync_file(staging)
+                return names
+        except SegmentNotFoundError:
+            return []
+
+    def free_bytes(self) -> int | None:
+        """Bytes that this user may still write on the file system of `root`."""
+        folder = self._root
+        while not folder.exists():
+            folder = folder.parent
+        with translated("find the room left for", "*"):
+            state = os.statvfs(folder)
+        return state.f_bavail * state.f_frsize
+
+    @contextmanager
+    def _opened(self, key: str) -> Iterator[tuple[int, int]]:
+        *parts, name = check_key(key).split("/")
+        with open_chain(self._root, parts) as chain:
+            descriptor = os.open(name, _READ_FLAGS, dir_fd=chain[-1])
+        try:
+            yield descriptor, check_regular(descriptor, key).st_size
+        finally:
+            os.close(descriptor)
+
+    def _older_than(self, age_s: float, staging: int) -> list[str]:
+        newest = to_micros(self._clock.now()) * 1_000 - int(age_s * 1e9)
+        names = []
+        with os.scandir(staging) as entries:
+            for entry in entries:
+                state = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(state.st_mode) and state.st_mtime_ns <= newest:
+                    names.append(entry.name)
+        return sorted(names)
+
+
+def _walk(folder: int, prefix: str) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        found = [
+            (entry.name, entry.is_dir(follow_symlinks=False))
+            for entry in entries
+            if entry.is_dir(follow_symlinks=False)
+            or entry.is_file(follow_symlinks=False)
+        ]
+    for name, is_folder in found:
+        if not is_folder and is_key(prefix + name):
+            yield prefix + name
+        elif is_folder and is_key(f"{prefix}{name}/x"):
+            yield from _walk_below(folder, name, prefix)
+
+
+def _walk_below(parent: int, name: str, prefix: str) -> Iterator[str]:
+    try:
+        descriptor = os.open(name, FOLDER_FLAGS | NO_FOLLOW, dir_fd=parent)
+    except FileNotFoundError:  # Deleted by another process since it was listed.
+        return
+    try:
+        yield from _walk(descriptor, f"{prefix}{name}/")
+    finally:
+        os.close(descriptor)
+
+
+def _unlink(name: str, folder: int) -> bool:
+    try:
+        os.unlink(name, dir_fd=folder)
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            raise
+        return False
+    return True

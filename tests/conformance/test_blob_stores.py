@@ -1,0 +1,61 @@
+"""The suite of `convstore.testing.blob_suite`, applied to every blob store we ship."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from convstore.blobs.base import BlobStore
+from convstore.blobs.local import LocalBlobs
+from convstore.blobs.memory import MemoryBlobs
+from convstore.blobs.retrying import RetryingBlobs
+from convstore.clock import Clock
+from convstore.errors import UnavailableError
+from convstore.testing.blob_suite import BlobStoreSuite
+
+
+class TestLocalBlobs(BlobStoreSuite):
+    def make_store(self, folder: Path, clock: Clock) -> BlobStore:
+        return LocalBlobs(folder, clock=clock)
+
+
+class _OneStore(BlobStoreSuite):
+    """For stores that live in their handle: one per test."""
+
+    @pytest.fixture(autouse=True)
+    def _forget(self) -> None:
+        self.store: BlobStore | None = None
+
+
+class TestMemoryBlobs(_OneStore):
+    def make_store(self, folder: Path, clock: Clock) -> BlobStore:
+        self.store = self.store or MemoryBlobs(clock=clock)
+        return self.store
+
+
+class EverySecondCallFails:
+    """Any blob store, away at every other call of an idempotent method."""
+
+    def __init__(self, inner: BlobStore) -> None:
+        self._inner, self._calls = inner, 0
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+
+        def call(*args: Any, **options: Any) -> Any:
+            self._calls += 1
+            if self._calls % 2:
+                raise UnavailableError("away for a moment")
+            return method(*args, **options)
+
+        return call
+
+
+class TestRetryingBlobs(_OneStore):
+    def make_store(self, folder: Path, clock: Clock) -> BlobStore:
+        self.store = self.store or RetryingBlobs(
+            EverySecondCallFails(MemoryBlobs(clock=clock)), sleep=lambda seconds: None
+        )
+        return self.store
