@@ -1,0 +1,122 @@
+"""Make and enter the environment of a purpose; see `scripts/environment`.
+
+An environment is rebuilt whole when what it was built from changes: a package that
+is no longer declared must not linger and hide that it is missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TESTED = "test,postgres,redis,parquet,metrics,otel"
+# Purpose: its folder, and what pip installs there, one call after the other.
+PURPOSES = {
+    "test": (".venv", [["-e", f".[{TESTED}]"]]),
+    "demo": (".cache/venv-demo", [["-e", "."]]),
+    "bench": (".cache/venv-bench", [["-e", f".[{TESTED},bench]"]]),
+    # torch first and alone: whatever else asks for it brings CUDA packages along.
+    "trainers": (
+        ".cache/venv-trainers",
+        [["torch==2.13.0"], ["-e", f".[{TESTED},trainers]"]],
+    ),
+}
+
+
+def recipe(purpose: str) -> str:
+    """A hash of everything that decides what the environment holds."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    parts = [
+        declared["build-system"],
+        declared["project"],
+        declared["tool"]["hatch"],
+        PURPOSES[purpose],
+        sys.version,
+        str(ROOT),
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def is_current(folder: Path, wanted: str) -> bool:
+    marker = folder / "recipe"
+    return marker.is_file() and marker.read_text("utf-8") == wanted
+
+
+def build(folder: Path, purpose: str, wanted: str) -> None:
+    """Make the environment; the marker comes last, so half of one is never used."""
+    say(f"making {folder} (once; a minute or so)")
+    if folder.exists():
+        shutil.rmtree(folder)
+    try:
+        venv.create(folder, with_pip=True, symlinks=True)
+    except subprocess.CalledProcessError:
+        sys.exit("this Python has no ensurepip: install python3-venv, or set PYTHON")
+    for packages in PURPOSES[purpose][1]:
+        if purpose == "trainers":
+            say(f"installing {' '.join(packages)}")
+        pip = [str(folder / "bin/python"), "-m", "pip", "install", "-qq"]
+        subprocess.run(
+            [*pip, "--disable-pip-version-check", *packages], cwd=ROOT, check=True
+        )
+    (folder / "recipe").write_text(wanted, "utf-8")
+
+
+def enter(purpose: str) -> Path:
+    """The folder of a current environment, locked against rebuilding by others.
+
+    The lock is shared and outlives `exec`: while any command runs in the
+    environment, a rebuild waits instead of pulling the floor from under it.
+    """
+    folder = ROOT / PURPOSES[purpose][0]
+    (ROOT / ".cache").mkdir(exist_ok=True)
+    lock = os.open(ROOT / ".cache" / f"{purpose}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+    os.set_inheritable(lock, True)
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    if not is_current(folder, recipe(purpose)):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for those who use {folder}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        # Somebody else may have built it while this process waited.
+        if not is_current(folder, wanted := recipe(purpose)):
+            build(folder, purpose, wanted)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+    return folder
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    if len(sys.argv) < 3 or sys.argv[1] not in PURPOSES:
+        sys.exit(f"usage: scripts/environment {'|'.join(PURPOSES)} COMMAND...")
+    purpose, command = sys.argv[1], sys.argv[2:]
+    if purpose == "demo" and is_current(ROOT / ".venv", recipe("test")):
+        purpose = "test"  # Holds more than the demo needs, and is there already.
+    try:
+        folder = enter(purpose)
+    except subprocess.CalledProcessError as failure:
+        sys.exit(f"{' '.join(failure.cmd)} failed")
+    os.environ["VIRTUAL_ENV"] = str(folder)
+    os.environ["PATH"] = f"{folder / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
+    for foreign in ("PYTHONHOME", "PYTHONPATH"):
+        os.environ.pop(foreign, None)
+    with contextlib.suppress(FileNotFoundError):
+        os.execvp(command[0], command)
+    sys.exit(f"{command[0]}: not found in {folder}")
+
+
+if __name__ == "__main__":
+    main()
