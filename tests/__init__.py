@@ -1,0 +1,1 @@
+"""The tests. Real databases come from wheels; see `servers.py` and `conftest.py`."""

@@ -1,0 +1,274 @@
+"""Fixtures of every test: fresh databases on both engines, stores, servers, time.
+
+A test that asks for `database_url` or `store` runs once on SQLite and once on
+PostgreSQL. A database that cannot be had is named at the end of the run; where CI is
+set it fails the tests instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import hypothesis
+import pytest
+
+from convstore.clock import ManualClock
+from tests.databases import PostgresDatabases, SqliteDatabases
+from tests.processes import Process, run_processes
+from tests.servers import PostgresServer, RedisServer, ServerUnavailableError
+from tests.summary import (
+    give_up,
+    note_missing,
+    note_tested,
+    pytest_configure,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+)
+
+if TYPE_CHECKING:
+    from convstore.store import Store
+
+__all__ = [  # Hooks that pytest finds here.
+    "pytest_configure",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+    "pytest_testnodedown",
+]
+
+S = TypeVar("S", PostgresServer, RedisServer)
+ROOT = Path(__file__).resolve().parents[1]
+# The same examples in every run; `--hypothesis-profile=explore` looks for new ones.
+hypothesis.settings.register_profile("convstore", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("explore", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("convstore")
+
+
+# Time and folders
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def archive_dir(tmp_path: Path) -> Path:
+    return tmp_path / "archive"
+
+
+@pytest.fixture(scope="session")
+def real_data(pytestconfig: pytest.Config) -> Path:
+    """The folder of real conversations, which are not part of the repository."""
+    named = os.environ.get("CONVSTORE_TEST_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data"
+    if folder.is_dir():
+        note_tested(pytestconfig, "real data", str(folder))
+        return folder
+    reason = f"no folder {folder}; CONVSTORE_TEST_DATA names another one"
+    if named:
+        give_up(pytestconfig, "real data", reason)
+    note_missing(pytestconfig, "real data", reason)
+    pytest.skip(reason)
+
+
+# Databases and servers
+
+
+@pytest.fixture(scope="session")
+def sqlite_databases(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> SqliteDatabases:
+    note_tested(pytestconfig, "sqlite", sqlite3.sqlite_version)
+    return SqliteDatabases(tmp_path_factory.mktemp("sqlite"))
+
+
+@pytest.fixture(scope="session")
+def postgres_databases(pytestconfig: pytest.Config) -> Iterator[PostgresDatabases]:
+    """Databases on this worker's own server, or on CONVSTORE_TEST_POSTGRES_URL."""
+    url, server = os.environ.get("CONVSTORE_TEST_POSTGRES_URL"), None
+    try:
+        if not url:
+            server = PostgresServer()
+            server.start()
+        databases = PostgresDatabases(url or server_url(server))
+        version = databases.version()
+    except (ServerUnavailableError, ImportError, OSError) as error:
+        give_up(pytestconfig, "postgres", str(error))
+    origin = "CONVSTORE_TEST_POSTGRES_URL" if url else "from its wheel"
+    note_tested(pytestconfig, "postgres", f"{version}, {origin}")
+    yield databases
+    databases.close()
+    if server:
+        server.stop()
+
+
+def server_url(server: PostgresServer | RedisServer | None) -> str:
+    assert server is not None
+    return server.url
+
+
+@pytest.fixture
+def sqlite_url(sqlite_databases: SqliteDatabases, tmp_path: Path) -> str:
+    return sqlite_databases.create(tmp_path / "convstore.db")
+
+
+@pytest.fixture
+def postgres_url(postgres_databases: PostgresDatabases) -> Iterator[str]:
+    url = postgres_databases.create()
+    yield url
+    postgres_databases.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh migrated database, dropped after the test."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without any table; the file of the SQLite one does not exist yet."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    databases: PostgresDatabases = request.getfixturevalue("postgres_databases")
+    url = databases.create_empty()
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture
+def new_database(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[Callable[[str], str]]:
+    """Make further fresh databases: `new_database("sqlite")`, `…("postgres")`."""
+    made: list[str] = []
+
+    def make(kind: str) -> str:
+        if kind == "sqlite":
+            sqlite: SqliteDatabases = request.getfixturevalue("sqlite_databases")
+            return sqlite.create(
+                tmp_path / f"another-{len(list(tmp_path.iterdir()))}.db"
+            )
+        made.append(request.getfixturevalue("postgres_databases").create())
+        return made[-1]
+
+    yield make
+    for url in made:
+        request.getfixturevalue("postgres_databases").drop(url)
+
+
+@pytest.fixture(scope="session")
+def shared_redis(pytestconfig: pytest.Config) -> Iterator[str]:
+    url, server = os.environ.get("CONVSTORE_TEST_REDIS_URL"), None
+    try:
+        if not url:
+            server = RedisServer()
+            server.start()
+    except (ServerUnavailableError, OSError) as error:
+        give_up(pytestconfig, "redis", str(error))
+    origin = "CONVSTORE_TEST_REDIS_URL" if url else "from its wheel"
+    note_tested(pytestconfig, "redis", origin)
+    yield url or server_url(server)
+    if server:
+        server.stop()
+
+
+@pytest.fixture
+def redis_url(shared_redis: str, pytestconfig: pytest.Config) -> str:
+    """An empty Redis database; one that CONVSTORE_TEST_REDIS_URL names is emptied."""
+    import redis
+
+    with redis.from_url(shared_redis) as client:
+        try:
+            client.flushdb()
+        except redis.ConnectionError as error:
+            give_up(pytestconfig, "redis", str(error))
+    return shared_redis
+
+
+@pytest.fixture
+def own_redis(pytestconfig: pytest.Config) -> Iterator[RedisServer]:
+    """A Redis of the test's own, to be killed, paused and started again."""
+    yield from _own(RedisServer, "redis", pytestconfig)
+
+
+@pytest.fixture
+def own_postgres(pytestconfig: pytest.Config) -> Iterator[PostgresServer]:
+    """A PostgreSQL of the test's own, to be killed, paused and started again."""
+    yield from _own(PostgresServer, "postgres", pytestconfig)
+
+
+def _own(kind: type[S], name: str, config: pytest.Config) -> Iterator[S]:
+    try:
+        server = kind()
+        server.start()
+    except (ServerUnavailableError, OSError) as error:
+        give_up(config, name, str(error))
+    yield server
+    server.stop()
+
+
+# Stores
+
+
+@pytest.fixture
+async def open_another(
+    database_url: str, archive_dir: Path, clock: ManualClock
+) -> AsyncIterator[Callable[..., Awaitable[Store]]]:
+    """Open stores on the test's database: `await open_another(**settings)`.
+
+    When the test is over they are closed, and must leave no task alive and no
+    connection in use.
+    """
+    from convstore import StoreConfig, open_store
+
+    stores: list[Store] = []
+    async with AsyncExitStack() as stack:
+
+        async def open_one(**settings: Any) -> Store:
+            settings = {"url": database_url, "archive_dir": archive_dir, **settings}
+            opening = open_store(StoreConfig(**settings), clock=clock)
+            stores.append(await stack.enter_async_context(opening))
+            return stores[-1]
+
+        yield open_one
+    assert [store._database.checked_out() for store in stores] == [0] * len(stores)
+    alive = asyncio.all_tasks() - {asyncio.current_task()}
+    assert not alive, f"tasks left alive: {alive}"
+
+
+@pytest.fixture
+async def store(open_another: Callable[..., Awaitable[Store]]) -> Store:
+    """A store on a fresh database, once on SQLite and once on PostgreSQL."""
+    return await open_another()
+
+
+# Processes
+
+
+@pytest.fixture
+def start_process() -> Iterator[Callable[..., Process]]:
+    """Start a Python process as `tests.processes.Process`; killed after the test."""
+    started: list[Process] = []
+
+    def start(program: str | Path, *args: object, index: int = 0) -> Process:
+        started.append(Process(program, *args, index=index))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.close()
+
+
+@pytest.fixture(name="run_processes")
+def run_processes_fixture() -> Callable[..., list[list[Any]]]:
+    """`tests.processes.run_processes`, without an import."""
+    return run_processes

@@ -1,0 +1,112 @@
+"""Fresh, migrated databases: one per test, cheap because copied from a template."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    import asyncpg
+
+T = TypeVar("T")
+
+
+def migrate(url: str) -> None:
+    """Bring a database to the newest schema, by the call that users have."""
+    # Imported late: tests of pure parts must run where nothing else works.
+    from convstore.db.migrate import upgrade
+
+    # The call is for programs without an event loop; a test may be inside of one.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(upgrade, url).result()
+
+
+class SqliteDatabases:
+    """Files copied from one that was migrated once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._template = folder / "template.db"
+
+    def create(self, path: Path) -> str:
+        """A fresh migrated database at `path`; its URL."""
+        if not self._template.exists():
+            migrate(f"sqlite:///{self._template}")
+            # A write-ahead log left behind would be missing from the copies.
+            assert not Path(f"{self._template}-wal").exists()
+        shutil.copyfile(self._template, path)
+        return f"sqlite:///{path}"
+
+
+class PostgresDatabases:
+    """Databases of one server, made from a template that was migrated once.
+
+    Statements run on a thread with an event loop of its own, so that fixtures and
+    tests may call from anywhere, inside a running loop too.
+    """
+
+    def __init__(self, server_url: str) -> None:
+        self._server_url = server_url
+        self._thread = ThreadPoolExecutor(1, "test-databases")
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._connection: asyncpg.Connection | None = None
+        self._prefix = f"convstore_test_{os.getpid()}"
+        self._template: str | None = None
+        self._made = 0
+        self._alive: set[str] = set()
+
+    def version(self) -> str:
+        """The server's version, in a few words."""
+        return str(self._run(self._fetch("SHOW server_version")))
+
+    def create(self) -> str:
+        """A fresh migrated database; its URL."""
+        if self._template is None:
+            self._template = self.create_empty()
+            migrate(self._template)
+        return self._create(f"TEMPLATE {self._name(self._template)}")
+
+    def create_empty(self) -> str:
+        """A database without any table; its URL."""
+        return self._create("TEMPLATE template0")
+
+    def drop(self, url: str) -> None:
+        """Remove it, whoever is still connected; dropping twice does nothing."""
+        if url in self._alive:
+            self._run(self._fetch(f"DROP DATABASE {self._name(url)} WITH (FORCE)"))
+            self._alive.remove(url)
+
+    def close(self) -> None:
+        """Drop what is left and disconnect."""
+        for url in list(self._alive):
+            self.drop(url)
+        if self._connection is not None:
+            self._run(self._connection.close())
+        self._thread.submit(self._runner.close).result()
+        self._thread.shutdown()
+
+    def _create(self, clause: str) -> str:
+        name = f"{self._prefix}_{self._made}"
+        self._made += 1
+        self._run(self._fetch(f"CREATE DATABASE {name} {clause}"))
+        url = urlsplit(self._server_url)._replace(path=f"/{name}").geturl()
+        self._alive.add(url)
+        return url
+
+    def _name(self, url: str) -> str:
+        return urlsplit(url).path.removeprefix("/")
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self._thread.submit(self._runner.run, coroutine).result()
+
+    async def _fetch(self, statement: str) -> object:
+        import asyncpg
+
+        if self._connection is None:
+            self._connection = await asyncpg.connect(self._server_url, timeout=20)
+        return await self._connection.fetchval(statement)

