@@ -1,0 +1,135 @@
+"""The durable memory of a chat backend. Begin with `open_store`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from convstore.clock import Clock, ManualClock, SystemClock
+from convstore.errors import (
+    AlreadyExistsError,
+    ConfigError,
+    ConflictError,
+    ConvstoreError,
+    CorruptionError,
+    DatabaseBusyError,
+    DatabaseUnavailableError,
+    GraphStateNotFoundError,
+    HoldNotFoundError,
+    InteractionNotFoundError,
+    InvalidInputError,
+    LedgerEntryNotFoundError,
+    LegalHoldError,
+    LimitExceededError,
+    MissingExtraError,
+    NotFoundError,
+    RefusedError,
+    RetentionHaltedError,
+    RowCorruptError,
+    SchemaMismatchError,
+    SegmentCorruptError,
+    SegmentNotFoundError,
+    SessionArchivedError,
+    SessionDeletedError,
+    SessionErasedError,
+    SessionNotFoundError,
+    StorageFullError,
+    StoreClosedError,
+    TurnNotFoundError,
+    UnavailableError,
+    VersionConflictError,
+)
+from convstore.limits import Limits
+from convstore.opening import open_store
+from convstore.policy import RetentionOverride, RetentionPolicy
+from convstore.records import (
+    Branch,
+    Choice,
+    FeedbackSummary,
+    GraphState,
+    Interaction,
+    LedgerEntry,
+    LegalHold,
+    Page,
+    Session,
+    SessionDocument,
+    Turn,
+    TurnInput,
+)
+from convstore.version import __version__
+
+if TYPE_CHECKING:
+    from convstore.config import StoreConfig
+    from convstore.store import Store, Transaction
+
+__all__ = [
+    "AlreadyExistsError",
+    "Branch",
+    "Choice",
+    "Clock",
+    "ConfigError",
+    "ConflictError",
+    "ConvstoreError",
+    "CorruptionError",
+    "DatabaseBusyError",
+    "DatabaseUnavailableError",
+    "FeedbackSummary",
+    "GraphState",
+    "GraphStateNotFoundError",
+    "HoldNotFoundError",
+    "Interaction",
+    "InteractionNotFoundError",
+    "InvalidInputError",
+    "LedgerEntry",
+    "LedgerEntryNotFoundError",
+    "LegalHold",
+    "LegalHoldError",
+    "LimitExceededError",
+    "Limits",
+    "ManualClock",
+    "MissingExtraError",
+    "NotFoundError",
+    "Page",
+    "RefusedError",
+    "RetentionHaltedError",
+    "RetentionOverride",
+    "RetentionPolicy",
+    "RowCorruptError",
+    "SchemaMismatchError",
+    "SegmentCorruptError",
+    "SegmentNotFoundError",
+    "Session",
+    "SessionArchivedError",
+    "SessionDeletedError",
+    "SessionDocument",
+    "SessionErasedError",
+    "SessionNotFoundError",
+    "StorageFullError",
+    "Store",
+    "StoreClosedError",
+    "StoreConfig",
+    "SystemClock",
+    "Transaction",
+    "Turn",
+    "TurnInput",
+    "TurnNotFoundError",
+    "UnavailableError",
+    "VersionConflictError",
+    "__version__",
+    "open_store",
+]
+
+_LAZY = {
+    "Store": "convstore.store",
+    "StoreConfig": "convstore.config",
+    "Transaction": "convstore.store",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # SQLAlchemy and pydantic take a third of a second to import: only who opens a
+    # store, or names these, pays for it.
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'convstore' has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""SQL, and the only folder that imports SQLAlchemy."""

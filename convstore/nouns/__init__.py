@@ -1,0 +1,1 @@
+"""The public verbs, grouped by what they act upon."""

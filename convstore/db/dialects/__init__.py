@@ -1,0 +1,34 @@
+"""Which database a URL or a connection belongs to. The rest of `db` asks here."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from convstore.db.dialects.base import Dialect
+from convstore.db.dialects.postgres import PostgresDialect
+from convstore.db.dialects.sqlite import SqliteDialect
+from convstore.errors import ConfigError
+
+_DIALECTS: dict[str, Dialect] = {
+    "sqlite": SqliteDialect(),
+    "postgresql": PostgresDialect(),
+}
+_SCHEMES = {"postgres": "postgresql"}
+
+
+def dialect_of_url(url: str) -> Dialect:
+    """The dialect for a URL; drivers named in it are ignored, ours are filled in.
+
+    Raises:
+        ConfigError: No such database. The URL is not repeated: it may hold a password.
+    """
+    scheme = url.partition(":")[0].partition("+")[0]
+    dialect = _DIALECTS.get(_SCHEMES.get(scheme, scheme))
+    if dialect is None or "://" not in url:
+        raise ConfigError("URL: must begin with sqlite:///, sqlite:// or postgresql://")
+    return dialect
+
+
+def dialect_of(connection: Connection) -> Dialect:
+    """The dialect of an open connection."""
+    return _DIALECTS[connection.dialect.name]

@@ -1,0 +1,123 @@
+"""What differs between the databases; this class is the whole list.
+
+A dialect opens a backend, words a few statements, and knows its driver's errors.
+A backend runs synchronous units of work and owns every connection.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection, Insert, Select, Table
+
+from convstore.errors import ConvstoreError
+from convstore.limits import Limits
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+
+@dataclass(frozen=True, slots=True)
+class BackendOptions:
+    """What a backend needs of the settings."""
+
+    url: str
+    pool_size: int
+    pooler: str
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of a health check: what was looked at, how it is, what to do."""
+
+    check: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+class OpenTransaction(Protocol):
+    """A transaction that a caller holds open; `run` keeps to its connection."""
+
+    async def run(self, work: Work[T]) -> T:
+        """Run `work` inside the transaction."""
+        ...
+
+
+class Backend(ABC):
+    """Runs synchronous work on connections, in the database's own best way.
+
+    Every method raises only errors of `ConvstoreError`; those that a unit of work
+    raises itself pass through unchanged.
+    """
+
+    dialect: Dialect
+    lanes: int
+    migrates_itself: bool
+
+    @abstractmethod
+    async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
+        """Run reading `work`; with `snapshot`, all its statements see one moment."""
+
+    @abstractmethod
+    async def write(self, work: Work[T]) -> T:
+        """Run `work` in one transaction; when this returns, it is durable."""
+
+    @abstractmethod
+    def transaction(self) -> AbstractAsyncContextManager[OpenTransaction]:
+        """Hold a transaction open: committed at the end, rolled back on any error."""
+
+    @abstractmethod
+    async def size_bytes(self) -> int:
+        """Bytes that the database takes on its disk."""
+
+    @abstractmethod
+    async def examine(self) -> list[Finding]:
+        """Check what this database needs to keep the guarantees; changes nothing."""
+
+    @abstractmethod
+    async def maintain(self) -> dict[str, int]:
+        """Do the upkeep that is due, in bounded steps; returns what was done."""
+
+    @abstractmethod
+    def checked_out(self) -> int:
+        """Connections in use now."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close every connection. Idempotent."""
+
+
+class Dialect(ABC):
+    """The wording and the errors of one database."""
+
+    name: str
+
+    @abstractmethod
+    def open(self, options: BackendOptions) -> Backend:
+        """A backend for the database; connects lazily."""
+
+    @abstractmethod
+    def sync_url(self, url: str) -> str:
+        """The SQLAlchemy URL that migrations use."""
+
+    @abstractmethod
+    def insert_ignore(self, table: Table) -> Insert:
+        """INSERT that does nothing where a key exists; rowcount tells."""
+
+    @abstractmethod
+    def locked(self, statement: Select[Any]) -> Select[Any]:
+        """The SELECT with row locks, where the database has them."""
+
+    @abstractmethod
+    def skip_locked(self, statement: Select[Any]) -> Select[Any]:
+        """The SELECT that locks rows and passes over those locked by others."""
+
+    @abstractmethod
+    def translate(self, error: BaseException) -> ConvstoreError | None:
+        """Our error for a driver's error; None when it is not the driver's."""

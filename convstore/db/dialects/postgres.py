@@ -1,0 +1,277 @@
+"""PostgreSQL through asyncpg: synchronous units of work inside SQLAlchemy's run_sync.
+
+READ COMMITTED with row locks on sessions: under REPEATABLE READ the same statements
+fail nine times in ten when callers race. Only transaction-scoped state is used, so
+that a pooler which pools by transaction is safe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from sqlalchemy import Connection, Insert, Select, Table, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool, QueuePool
+
+from convstore.db.dialects.base import (
+    Backend,
+    BackendOptions,
+    Dialect,
+    Finding,
+    OpenTransaction,
+    Work,
+)
+from convstore.db.errors import translated
+from convstore.errors import (
+    ConfigError,
+    ConvstoreError,
+    DatabaseBusyError,
+    DatabaseUnavailableError,
+    MissingExtraError,
+    StorageFullError,
+    StoreClosedError,
+)
+
+T = TypeVar("T")
+
+_BUSY = frozenset({"40001", "40P01", "55P03", "57014"})
+_FULL = frozenset({"53100", "53200"})
+_AWAY = ("08", "57P", "53")
+# A deadlock or a lost connection before COMMIT left nothing behind: run it again.
+_ATTEMPTS = 4
+
+
+class PostgresDialect(Dialect):
+    """Words and errors of PostgreSQL."""
+
+    name = "postgresql"
+
+    def open(self, options: BackendOptions) -> Backend:
+        try:
+            import asyncpg  # noqa: F401
+        except ImportError as error:
+            raise MissingExtraError("PostgreSQL", "postgres") from error
+        return PostgresBackend(self, options)
+
+    def sync_url(self, url: str) -> str:
+        target = make_url(url.replace("postgres://", "postgresql://", 1))
+        return target.set(drivername="postgresql+asyncpg").render_as_string(
+            hide_password=False
+        )
+
+    def insert_ignore(self, table: Table) -> Insert:
+        return insert(table).on_conflict_do_nothing()
+
+    def locked(self, statement: Select[Any]) -> Select[Any]:
+        return statement.with_for_update()
+
+    def skip_locked(self, statement: Select[Any]) -> Select[Any]:
+        return statement.with_for_update(skip_locked=True)
+
+    def translate(self, error: BaseException) -> ConvstoreError | None:
+        state = getattr(error, "sqlstate", None) or ""
+        if state in _BUSY:
+            return DatabaseBusyError("the database gave up on a lock; try again")
+        if state in _FULL:
+            return StorageFullError("the database is out of disk or memory")
+        if state in ("28P01", "28000", "3D000"):
+            return ConfigError(
+                "URL: the server refuses this user, password or database"
+            )
+        if state.startswith(_AWAY) or isinstance(
+            error, ConnectionError | TimeoutError | OSError
+        ):
+            return DatabaseUnavailableError("the database cannot be reached")
+        text_of = str(error)
+        if "connection is closed" in text_of or "connection was closed" in text_of:
+            return DatabaseUnavailableError("the connection to the database was lost")
+        return None
+
+
+class PostgresBackend(Backend):
+    """The connections to one PostgreSQL database."""
+
+    lanes = 2
+    migrates_itself = False
+
+    def __init__(self, dialect: Dialect, options: BackendOptions) -> None:
+        self.dialect = dialect
+        self._limits = options.limits
+        self._engine = _engine(dialect.sync_url(options.url), options)
+        self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._closed = False
+
+    async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
+        self._check_open()
+        try:
+            return await self._read(work, snapshot)
+        except DatabaseUnavailableError:
+            # The pool may have held a connection of before a restart: reads can be
+            # repeated without harm, on a fresh one.
+            return await self._read(work, snapshot)
+
+    async def _read(self, work: Work[T], snapshot: bool) -> T:
+        with translated(self.dialect):
+            if not snapshot:
+                async with self._reader.connect() as connection:
+                    return await connection.run_sync(work)
+            async with self._engine.connect() as connection:
+                await connection.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+                return await connection.run_sync(work)
+
+    async def write(self, work: Work[T]) -> T:
+        self._check_open()
+        for attempt in range(1, _ATTEMPTS + 1):
+            committing = False
+            try:
+                with translated(self.dialect):
+                    async with self._engine.connect() as connection:
+                        result = await connection.run_sync(work)
+                        committing = True
+                        await connection.commit()
+                        return result
+            except (DatabaseBusyError, DatabaseUnavailableError) as error:
+                lost = isinstance(error, DatabaseUnavailableError)
+                # A connection lost during COMMIT leaves the outcome unknown: only the
+                # caller, with an external id, can ask what became of it.
+                if attempt == _ATTEMPTS or (lost and committing):
+                    raise
+                await asyncio.sleep(0.002 * attempt if not lost else 0.05 * attempt)
+        raise AssertionError("unreachable")
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[OpenTransaction]:
+        self._check_open()
+        connection = self._engine.connect()
+        with translated(self.dialect):
+            await connection.start()
+        try:
+            yield _PostgresTransaction(connection, self.dialect)
+            # Seen through even when the caller is cancelled meanwhile: a commit that
+            # was sent is either done or not, and the answer is awaited.
+            await _seen_through(self._commit(connection))
+        finally:
+            await _seen_through(connection.close())
+
+    async def _commit(self, connection: AsyncConnection) -> None:
+        with translated(self.dialect):
+            await connection.commit()
+
+    async def size_bytes(self) -> int:
+        return await self.read(
+            lambda c: int(
+                c.execute(
+                    text("SELECT pg_database_size(current_database())")
+                ).scalar_one()
+            )
+        )
+
+    async def examine(self) -> list[Finding]:
+        def unit(connection: Connection) -> tuple[str, str, str, bool]:
+            def show(name: str) -> str:
+                return str(connection.exec_driver_sql(f"SHOW {name}").scalar_one())
+
+            superuser = connection.exec_driver_sql(
+                "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+            ).scalar_one()
+            return (
+                show("server_version"),
+                show("fsync"),
+                show("synchronous_commit"),
+                bool(superuser),
+            )
+
+        version, fsync, commit, superuser = await self.read(unit)
+        return [
+            Finding("PostgreSQL version", int(version.split(".")[0]) >= 14, version,
+                    "upgrade to PostgreSQL 14 or later"),
+            Finding("fsync", fsync == "on", fsync,
+                    "set fsync=on: without it a power cut loses everything"),
+            Finding("synchronous_commit", commit != "off", commit,
+                    "set synchronous_commit=on: acknowledged turns may be lost"),
+            Finding("role", True, "superuser: a role of its own is safer"
+                    if superuser else "not a superuser"),
+        ]  # fmt: skip
+
+    async def maintain(self) -> dict[str, int]:
+        return {}  # autovacuum does it
+
+    def checked_out(self) -> int:
+        pool = self._engine.pool
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            await self._engine.dispose()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreClosedError("the store is closed")
+
+
+class _PostgresTransaction:
+    """A transaction held open on one connection."""
+
+    def __init__(self, connection: AsyncConnection, dialect: Dialect) -> None:
+        self._connection = connection
+        self._dialect = dialect
+
+    async def run(self, work: Work[T]) -> T:
+        with translated(self._dialect):
+            return await self._connection.run_sync(work)
+
+
+async def _seen_through(end: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.ensure_future(end)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+def _engine(url: str, options: BackendOptions) -> AsyncEngine:
+    settings: dict[str, Any] = {
+        "timeout": options.limits.busy_timeout_s,
+        "server_settings": {
+            "application_name": "convstore",
+            "lock_timeout": f"{int(options.limits.busy_timeout_s * 1000)}",
+        },
+    }
+    if options.pooler == "transaction":
+        # Prepared statements and start-up settings belong to server connections that
+        # a transaction pooler hands from client to client.
+        del settings["server_settings"]
+        settings["statement_cache_size"] = 0
+        settings["prepared_statement_cache_size"] = 0
+        settings["prepared_statement_name_func"] = lambda: f"__convstore_{uuid4()}__"
+        return create_async_engine(
+            url,
+            connect_args=settings,
+            poolclass=NullPool,
+            json_deserializer=_verbatim,
+            hide_parameters=True,
+        )
+    return create_async_engine(
+        url,
+        connect_args=settings,
+        json_deserializer=_verbatim,
+        pool_size=options.pool_size + PostgresBackend.lanes,
+        max_overflow=0,
+        pool_timeout=options.limits.busy_timeout_s,
+        hide_parameters=True,
+    )
+
+
+def _verbatim(text: str) -> str:
+    """JSON stays text until a record is built, as on every database."""
+    return text

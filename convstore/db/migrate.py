@@ -1,0 +1,145 @@
+"""Runs the migrations, from a checkout and from an installed wheel alike."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import TypeVar
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from convstore.db import models, schema
+from convstore.db.dialects import dialect_of_url
+from convstore.db.dialects.base import Backend, BackendOptions, Work
+from convstore.errors import ConfigError
+from convstore.limits import Limits
+
+T = TypeVar("T")
+
+# alembic keeps its context in module globals: one migration at a time in a process.
+_one_at_a_time = threading.Lock()
+
+
+def migrations_path() -> Path:
+    """The folder of migrations: inside the wheel, or beside the package."""
+    inside = Path(str(files("convstore"))) / "migrations"
+    return inside if inside.is_dir() else inside.parent.parent / "migrations"
+
+
+def configure(connection: Connection | None = None) -> Config:
+    """An alembic configuration for our migrations, on an open connection."""
+    config = Config()
+    config.set_main_option("script_location", str(migrations_path()))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def upgrade_on(connection: Connection, revision: str = "head") -> None:
+    """Upgrade inside the connection's open transaction: all steps or none."""
+    with _one_at_a_time:
+        command.upgrade(configure(connection), revision)
+
+
+def upgrade(url: str, revision: str = "head") -> str:
+    """Bring a database to `revision`, making a SQLite file if there is none.
+
+    One transaction: after a crash the database is at the old or the new revision.
+
+    Returns:
+        The revision in force.
+
+    Raises:
+        ConfigError: No such revision.
+    """
+
+    def work(connection: Connection) -> str:
+        _check_revision(revision)
+        upgrade_on(connection, revision)
+        return schema.revision_of(connection) or ""
+
+    return _write(url, work)
+
+
+def downgrade(url: str, revision: str) -> str:
+    """Take a database back to `revision` (`base` removes every table)."""
+
+    def work(connection: Connection) -> str:
+        _check_revision(revision)
+        with _one_at_a_time:
+            command.downgrade(configure(connection), revision)
+        return schema.revision_of(connection) or ""
+
+    return _write(url, work)
+
+
+def current(url: str) -> str | None:
+    """The database's revision, or None."""
+    return _read(url, schema.revision_of)
+
+
+def differences(url: str) -> list[str]:
+    """How the database's tables differ from those that the code declares."""
+
+    def work(connection: Connection) -> list[str]:
+        schema.check(connection)
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "include_name": _is_ours}
+        )
+        found = compare_metadata(context, models.metadata)
+        return [str(difference) for difference in found]
+
+    return _read(url, work)
+
+
+def head() -> str:
+    """The newest revision of the migrations folder."""
+    return ScriptDirectory.from_config(configure()).get_current_head() or ""
+
+
+def run_on(url: str, work: Work[None]) -> None:
+    """Run `work` in one transaction on the database; for alembic's own command line."""
+    _write(url, work)
+
+
+def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
+    # A database may hold other applications' tables; they are none of our business.
+    return kind != "table" or name in models.metadata.tables
+
+
+def _check_revision(revision: str) -> None:
+    script = ScriptDirectory.from_config(configure())
+    known = {s.revision for s in script.walk_revisions()} | {"head", "base"}
+    if revision.lstrip("+-") not in known and not revision.lstrip("+-").isdigit():
+        raise ConfigError(f"REVISION: there is no revision {revision!r}")
+
+
+def _write(url: str, work: Work[T]) -> T:
+    async def run(backend: Backend) -> T:
+        return await backend.write(work)
+
+    return asyncio.run(_with_backend(url, run))
+
+
+def _read(url: str, work: Work[T]) -> T:
+    async def run(backend: Backend) -> T:
+        return await backend.read(work)
+
+    return asyncio.run(_with_backend(url, run))
+
+
+async def _with_backend(url: str, run: Callable[[Backend], Awaitable[T]]) -> T:
+    options = BackendOptions(url, pool_size=1, pooler="none", limits=Limits())
+    backend = dialect_of_url(url).open(options)
+    try:
+        return await run(backend)
+    finally:
+        await backend.close()

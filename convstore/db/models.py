@@ -1,0 +1,549 @@
+"""The tables, as SQLAlchemy Core declarations. `migrations/` makes them; this says
+what they mean.
+
+Every table of conversation data has `(tenant_id, session_id)` at the head of its keys:
+tenancy is a property of the keys, and one conversation lies on neighbouring pages.
+Times are integer microseconds since 1970 (UTC); JSON is kept as text, key order and
+all. SQLite tables are WITHOUT ROWID: the key is the place.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.types import TypeEngine, UserDefinedType
+
+
+class JsonText(UserDefinedType[str]):
+    """JSON as the text it came in: PostgreSQL's JSON type keeps it verbatim."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "JSON"
+
+
+def _key() -> TypeEngine[str]:
+    # The C collation makes PostgreSQL order ids as SQLite and Python do: by code point.
+    return String(255).with_variant(String(255, collation="C"), "postgresql")
+
+
+def _json() -> TypeEngine[str]:
+    return Text().with_variant(JsonText(), "postgresql")
+
+
+# A caller's fraction must come back bit for bit: double precision on both.
+_double = Float(53)
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+def _table(name: str, *parts: Any, key: tuple[str, ...], comment: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        *parts,
+        PrimaryKeyConstraint(*key),
+        comment=comment,
+        sqlite_with_rowid=False,
+    )
+
+
+def _tenant() -> Column[str]:
+    return Column("tenant_id", _key(), nullable=False, comment="the wall")
+
+
+def _session() -> Column[str]:
+    return Column("session_id", _key(), nullable=False, comment="within the tenant")
+
+
+def _of_session() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(
+        ["tenant_id", "session_id"], ["sessions.tenant_id", "sessions.session_id"]
+    )
+
+
+def _time(name: str, comment: str, nullable: bool = False) -> Column[int]:
+    return Column(name, BigInteger, nullable=nullable, comment=comment)
+
+
+LISTED = text("state IN ('active', 'archived')")
+_ACTIVE = text("state = 'active'")
+
+sessions = _table(
+    "sessions",
+    _tenant(),
+    _session(),
+    Column(
+        "state",
+        String(16),
+        nullable=False,
+        comment="active, archived, deleted or erased",
+    ),
+    Column("version", BigInteger, nullable=False, comment="raised by every change"),
+    Column("user_id", _key(), comment="owner; a session of another user is not found"),
+    Column("title", Text, comment="set by the caller or from the first user turn"),
+    Column("language", String(255), comment="of the latest turn that said so"),
+    Column("tags", _json(), nullable=False, comment="list of text"),
+    Column(
+        "metadata", _json(), nullable=False, comment="object, the application's own"
+    ),
+    _time("created_at", "when the session began"),
+    _time("updated_at", "when the row last changed"),
+    _time("last_activity_at", "only grows; decides order of lists and staleness"),
+    _time("expires_at", "the session's own expiry", nullable=True),
+    Column("head_seq", BigInteger, comment="tip of the active branch; null when empty"),
+    Column(
+        "branched",
+        Boolean,
+        nullable=False,
+        comment="false: every turn follows the one before",
+    ),
+    Column("turn_count", BigInteger, nullable=False, comment="also the highest seq"),
+    Column(
+        "interaction_count", BigInteger, nullable=False, comment="also the highest seq"
+    ),
+    Column(
+        "graph_state_count",
+        BigInteger,
+        nullable=False,
+        comment="all namespaces and versions",
+    ),
+    Column(
+        "feedback_counts",
+        _json(),
+        nullable=False,
+        comment="label to count, effective feedback",
+    ),
+    Column(
+        "current_slots",
+        _json(),
+        nullable=False,
+        comment="merged along the active branch",
+    ),
+    Column(
+        "current_template_id",
+        String(255),
+        comment="of the latest user turn that has one",
+    ),
+    Column("hold_count", BigInteger, nullable=False, comment="legal holds in force"),
+    _time("archived_at", "when the rows were purged", nullable=True),
+    Column(
+        "segment_id", String(64), comment="the segment that holds the archived session"
+    ),
+    Column(
+        "problem", String(64), comment="why archiving failed last time; an error code"
+    ),
+    Index(
+        "ix_sessions_listed",
+        "tenant_id",
+        "last_activity_at",
+        "session_id",
+        sqlite_where=LISTED,
+        postgresql_where=LISTED,
+    ),
+    Index(
+        "ix_sessions_by_user",
+        "tenant_id",
+        "user_id",
+        "last_activity_at",
+        "session_id",
+        sqlite_where=text("user_id IS NOT NULL"),
+        postgresql_where=text("user_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_sessions_active",
+        "last_activity_at",
+        "tenant_id",
+        "session_id",
+        sqlite_where=_ACTIVE,
+        postgresql_where=_ACTIVE,
+    ),
+    Index(
+        "ix_sessions_expiring",
+        "expires_at",
+        sqlite_where=text("state = 'active' AND expires_at IS NOT NULL"),
+        postgresql_where=text("state = 'active' AND expires_at IS NOT NULL"),
+    ),
+    key=("tenant_id", "session_id"),
+    comment="One conversation; after a purge a stub that remembers its state.",
+)
+
+session_metadata = _table(
+    "session_metadata",
+    _tenant(),
+    _session(),
+    Column(
+        "key", _key(), nullable=False, comment="a top-level key of sessions.metadata"
+    ),
+    Column("value", _key(), nullable=False, comment="its scalar value as JSON text"),
+    _of_session(),
+    Index("ix_session_metadata_value", "tenant_id", "key", "value", "session_id"),
+    key=("tenant_id", "session_id", "key"),
+    comment="Scalar metadata by key, so that a filter needs no path built from input.",
+)
+
+turns = _table(
+    "turns",
+    _tenant(),
+    _session(),
+    Column(
+        "seq",
+        BigInteger,
+        nullable=False,
+        autoincrement=False,
+        comment="from 1, no gaps",
+    ),
+    Column(
+        "parent_seq", BigInteger, comment="the turn it follows; null for a first turn"
+    ),
+    Column(
+        "role", String(255), nullable=False, comment="user, assistant, system, tool, …"
+    ),
+    Column("content", Text, comment="as written; null when there are only parts"),
+    Column(
+        "parts",
+        _json(),
+        comment="payload list, verbatim: tool calls, images, framework items",
+    ),
+    Column("name", String(255), comment="author or tool"),
+    Column("tool_call_id", String(255), comment="the call that a tool turn answers"),
+    Column("model", String(255), comment="that generated it"),
+    Column("finish_reason", String(255), comment="stop, length, …"),
+    Column("tokens_in", BigInteger, comment="usage"),
+    Column("tokens_out", BigInteger, comment="usage"),
+    Column("cost_micros", BigInteger, comment="millionths of a US dollar"),
+    Column("language", String(255), comment="as given with the turn"),
+    Column("resolved_question", Text, comment="content rewritten to stand alone"),
+    Column("template_id", String(255), comment="as given with the turn"),
+    Column("slots", _json(), comment="values this turn filled in"),
+    Column("results", _json(), comment="list of objects that the answer rests on"),
+    Column("tools_hash", String(64), comment="names a row of tool_sets"),
+    Column(
+        "metadata", _json(), nullable=False, comment="object, the application's own"
+    ),
+    Column("external_id", _key(), comment="the caller's own id: same id, same effect"),
+    _time("created_at", "when it was said"),
+    Column(
+        "digest", LargeBinary, nullable=False, comment="SHA-256 of the content columns"
+    ),
+    _of_session(),
+    Index(
+        "uq_turns_external_id",
+        "tenant_id",
+        "session_id",
+        "external_id",
+        unique=True,
+        sqlite_where=text("external_id IS NOT NULL"),
+        postgresql_where=text("external_id IS NOT NULL"),
+    ),
+    key=("tenant_id", "session_id", "seq"),
+    comment="One message by one author; never changed once committed.",
+)
+
+tool_sets = _table(
+    "tool_sets",
+    _tenant(),
+    _session(),
+    Column(
+        "tools_hash", String(64), nullable=False, comment="SHA-256 of the JSON text"
+    ),
+    Column(
+        "tools", _json(), nullable=False, comment="tool definitions, in stored order"
+    ),
+    _of_session(),
+    key=("tenant_id", "session_id", "tools_hash"),
+    comment="Tool definitions offered to the model, once per distinct set of a session.",
+)
+
+interactions = _table(
+    "interactions",
+    _tenant(),
+    _session(),
+    Column(
+        "seq",
+        BigInteger,
+        nullable=False,
+        autoincrement=False,
+        comment="from 1, no gaps",
+    ),
+    Column(
+        "action",
+        String(255),
+        nullable=False,
+        comment="feedback, prune, choose, retract, …",
+    ),
+    Column("turn_seq", BigInteger, comment="target turn"),
+    Column("node_id", _key(), comment="target node of the reasoning graph"),
+    Column("choice", _json(), comment="target choice: chosen and rejected turns"),
+    Column("actor_id", _key(), comment="who; null is the session's unnamed actor"),
+    Column("actor_kind", String(16), nullable=False, comment="human, model or code"),
+    Column("feedback", String(255), comment="label, any word"),
+    Column("score", _double, comment="any finite number"),
+    Column("reason", Text, comment="why"),
+    Column("content", Text, comment="comment, correction or injected text"),
+    Column("shown", _json(), comment="what else was on screen, and where"),
+    Column("surface", String(255), comment="which part of the product"),
+    Column(
+        "supersedes", BigInteger, comment="an earlier interaction that no longer counts"
+    ),
+    Column(
+        "metadata", _json(), nullable=False, comment="object, the application's own"
+    ),
+    Column("external_id", _key(), comment="the caller's own id: same id, same effect"),
+    _time("created_at", "when it was done"),
+    Column(
+        "target_hash",
+        LargeBinary,
+        nullable=False,
+        comment="of actor, action and target",
+    ),
+    Column(
+        "digest", LargeBinary, nullable=False, comment="SHA-256 of the content columns"
+    ),
+    _of_session(),
+    Index("ix_interactions_target", "tenant_id", "session_id", "target_hash", "seq"),
+    Index(
+        "ix_interactions_supersedes",
+        "tenant_id",
+        "session_id",
+        "supersedes",
+        sqlite_where=text("supersedes IS NOT NULL"),
+        postgresql_where=text("supersedes IS NOT NULL"),
+    ),
+    Index(
+        "uq_interactions_external_id",
+        "tenant_id",
+        "session_id",
+        "external_id",
+        unique=True,
+        sqlite_where=text("external_id IS NOT NULL"),
+        postgresql_where=text("external_id IS NOT NULL"),
+    ),
+    key=("tenant_id", "session_id", "seq"),
+    comment="One act upon a session, turn, node or choice. Append-only.",
+)
+
+graph_states = _table(
+    "graph_states",
+    _tenant(),
+    _session(),
+    Column("namespace", _key(), nullable=False, comment="which graph of the session"),
+    Column(
+        "version",
+        BigInteger,
+        nullable=False,
+        autoincrement=False,
+        comment="from 1, no gaps",
+    ),
+    Column("state", _json(), nullable=False, comment="the snapshot"),
+    Column("turn_seq", BigInteger, comment="the turn that made it"),
+    Column(
+        "metadata", _json(), nullable=False, comment="object, the application's own"
+    ),
+    Column("external_id", _key(), comment="the caller's own id: same id, same effect"),
+    _time("created_at", "when it was put"),
+    Column(
+        "digest", LargeBinary, nullable=False, comment="SHA-256 of the content columns"
+    ),
+    _of_session(),
+    Index(
+        "uq_graph_states_external_id",
+        "tenant_id",
+        "session_id",
+        "external_id",
+        unique=True,
+        sqlite_where=text("external_id IS NOT NULL"),
+        postgresql_where=text("external_id IS NOT NULL"),
+    ),
+    key=("tenant_id", "session_id", "namespace", "version"),
+    comment="Snapshots of the reasoning graph, every version.",
+)
+
+session_ledger = _table(
+    "session_ledger",
+    _tenant(),
+    _session(),
+    Column("user_id", _key(), comment="owner, for totals"),
+    Column("model", String(255), comment="pinned model"),
+    Column("tier", String(255), comment="pinned tier"),
+    Column(
+        "user_explicit",
+        Boolean,
+        nullable=False,
+        comment="the user chose: leave it alone",
+    ),
+    Column("request_count", BigInteger, nullable=False, comment="requests seen"),
+    Column(
+        "strikes", BigInteger, nullable=False, comment="identical requests in a row"
+    ),
+    Column(
+        "recent_hashes",
+        _json(),
+        nullable=False,
+        comment="sliding window of request hashes",
+    ),
+    Column(
+        "cost_micros", BigInteger, nullable=False, comment="millionths of a US dollar"
+    ),
+    Column(
+        "cache_provider", String(255), comment="provider whose prefix cache is warm"
+    ),
+    _time("cache_sticky_until", "when that cache goes cold", nullable=True),
+    _time("created_at", "first use"),
+    _time("last_used_at", "the sliding timeout counts from here"),
+    _of_session(),
+    Index("ix_session_ledger_user", "tenant_id", "user_id"),
+    key=("tenant_id", "session_id"),
+    comment="Routing, escalation and cost of one session.",
+)
+
+legal_holds = _table(
+    "legal_holds",
+    _tenant(),
+    _session(),
+    Column("number", BigInteger, nullable=False, autoincrement=False, comment="from 1"),
+    Column("reason", Text, nullable=False, comment="case or order"),
+    Column("placed_by", _key(), comment="actor"),
+    _time("placed_at", "in force from"),
+    Column("released_by", _key(), comment="actor"),
+    _time("released_at", "in force until; null while it holds", nullable=True),
+    _of_session(),
+    key=("tenant_id", "session_id", "number"),
+    comment="Why a session must not be destroyed; kept after release.",
+)
+
+archive_entries = _table(
+    "archive_entries",
+    _tenant(),
+    _session(),
+    Column("segment_id", String(64), nullable=False, comment="where"),
+    Column(
+        "ordinal", BigInteger, nullable=False, comment="place in the segment, from 0"
+    ),
+    Column("offset", BigInteger, nullable=False, comment="first byte of the frame"),
+    Column("length", BigInteger, nullable=False, comment="bytes of the frame"),
+    Column("raw_length", BigInteger, nullable=False, comment="bytes of the document"),
+    Column("sha256", String(64), nullable=False, comment="of the document"),
+    Column("session_version", BigInteger, nullable=False, comment="that was archived"),
+    Column("turn_count", BigInteger, nullable=False, comment="turns in the document"),
+    Column(
+        "state",
+        String(16),
+        nullable=False,
+        comment="sealed, committed, restored, stale or erased",
+    ),
+    _time("created_at", "when it was sealed"),
+    _of_session(),
+    Index("ix_archive_entries_segment", "segment_id"),
+    key=("tenant_id", "session_id", "segment_id"),
+    comment="One session at one version inside one segment.",
+)
+
+archive_segments = _table(
+    "archive_segments",
+    Column("segment_id", String(64), nullable=False, comment="random"),
+    Column(
+        "state",
+        String(16),
+        nullable=False,
+        comment="writing, sealed, quarantined, deleting or deleted",
+    ),
+    Column("key", String(255), nullable=False, comment="file, relative to the archive"),
+    Column("size_bytes", BigInteger, nullable=False, comment="compressed"),
+    Column("raw_bytes", BigInteger, nullable=False, comment="uncompressed"),
+    Column("sha256", String(64), nullable=False, comment="of the file"),
+    Column("entry_count", BigInteger, nullable=False, comment="sessions in it"),
+    Column("holder", String(64), comment="who writes it"),
+    Column("problem", String(255), comment="what verification found"),
+    _time("created_at", "when it was begun"),
+    _time("sealed_at", "when it became final", nullable=True),
+    _time("verified_at", "when every frame was last read back", nullable=True),
+    Index("ix_archive_segments_state", "state", "verified_at"),
+    key=("segment_id",),
+    comment="One immutable archive file of many sessions.",
+)
+
+erasures = _table(
+    "erasures",
+    _tenant(),
+    Column("erasure_id", String(64), nullable=False, comment="of the receipt"),
+    Column("subject", String(16), nullable=False, comment="user or session"),
+    Column(
+        "subject_hash",
+        String(64),
+        nullable=False,
+        comment="SHA-256 of the id with this receipt's salt",
+    ),
+    Column("salt", String(64), nullable=False, comment="random"),
+    Column("session_ids", _json(), nullable=False, comment="ids refused for ever"),
+    Column("state", String(16), nullable=False, comment="begun or done"),
+    Column(
+        "receipt", _json(), nullable=False, comment="what was destroyed; no content"
+    ),
+    _time("requested_at", "when"),
+    _time("done_at", "when nothing was left", nullable=True),
+    key=("tenant_id", "erasure_id"),
+    comment="Who was erased, without saying who: the proof and the means to repeat it.",
+)
+
+retention_runs = _table(
+    "retention_runs",
+    Column("run_id", String(64), nullable=False, comment="time-ordered"),
+    _time("started_at", "when"),
+    _time("finished_at", "null while it runs, or when it died", nullable=True),
+    Column(
+        "archived", BigInteger, nullable=False, comment="sessions written to segments"
+    ),
+    Column("purged", BigInteger, nullable=False, comment="sessions whose rows went"),
+    Column("failed", BigInteger, nullable=False, comment="sessions set aside"),
+    Column("problem", String(255), comment="error code that stopped it"),
+    key=("run_id",),
+    comment="What retention did, for stats.",
+)
+
+leases = _table(
+    "leases",
+    Column("name", String(64), nullable=False, comment="of the job"),
+    Column("holder", String(64), nullable=False, comment="worker"),
+    Column("epoch", BigInteger, nullable=False, comment="grows with every holder"),
+    _time("expires_at", "the right ends here"),
+    key=("name",),
+    comment="A worker's time-limited right to run a job.",
+)
+
+schema_info = _table(
+    "schema_info",
+    Column("id", Integer, nullable=False, autoincrement=False, comment="always 1"),
+    Column(
+        "oldest_code",
+        String(32),
+        nullable=False,
+        comment="oldest revision whose code may open this",
+    ),
+    key=("id",),
+    comment="Beside alembic's own table: which older code still works here.",
+)

@@ -1,0 +1,222 @@
+"""Between rows and records: the columns of each record, in order, and both ways.
+
+A row is what the database holds: JSON as text, times as integers. `*_COLUMNS` are
+selected in the order that the `*_from_row` functions unpack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from convstore.clock import from_micros
+from convstore.codec import decode_json, digest
+from convstore.db import models
+from convstore.records import (
+    NEW_CHAT,
+    Choice,
+    GraphState,
+    Interaction,
+    LedgerEntry,
+    LegalHold,
+    Session,
+    Turn,
+)
+
+Row = Sequence[Any]
+
+SESSION_COLUMNS = [c for c in models.sessions.c if c.name != "problem"]
+TURN_COLUMNS = [
+    c for c in models.turns.c if c.name not in ("tenant_id", "session_id", "digest")
+]
+INTERACTION_COLUMNS = [
+    c
+    for c in models.interactions.c
+    if c.name not in ("tenant_id", "session_id", "target_hash", "digest")
+]
+GRAPH_STATE_COLUMNS = [
+    c
+    for c in models.graph_states.c
+    if c.name not in ("tenant_id", "session_id", "digest")
+]
+HOLD_COLUMNS = [
+    c for c in models.legal_holds.c if c.name not in ("tenant_id", "session_id")
+]
+LEDGER_COLUMNS = [
+    c
+    for c in models.session_ledger.c
+    if c.name not in ("tenant_id", "session_id", "user_id")
+]
+
+# The columns that a digest covers, in the order of its input: what the caller said,
+# not where it was put. A column added later must not be put in here.
+TURN_DIGEST = (
+    "role content parts name tool_call_id model finish_reason tokens_in tokens_out "
+    "cost_micros language resolved_question template_id slots results tools_hash metadata"
+).split()
+INTERACTION_DIGEST = (
+    "action turn_seq node_id choice actor_id actor_kind feedback score reason content "
+    "shown surface supersedes metadata"
+).split()
+GRAPH_STATE_DIGEST = "namespace state turn_seq metadata".split()
+
+
+def row_digest(row: dict[str, Any], columns: list[str]) -> bytes:
+    """The checksum of a row's content columns as they are stored."""
+    return digest(*[row[name] for name in columns])
+
+
+def session_from_row(row: Row) -> Session:
+    """The record of a row of SESSION_COLUMNS."""
+    (
+        tenant_id, session_id, state, version, user_id, title, language, tags,
+        metadata, created_at, updated_at, last_activity_at, expires_at, head_seq,
+        branched, turn_count, interaction_count, graph_state_count, feedback_counts,
+        current_slots, current_template_id, hold_count, archived_at, segment_id,
+    ) = row  # fmt: skip
+    return Session(
+        tenant_id,
+        session_id,
+        state,
+        version,
+        user_id,
+        NEW_CHAT if title is None else title,
+        language,
+        () if tags == "[]" else tuple(decode_json(tags)),
+        {} if metadata == "{}" else decode_json(metadata),
+        from_micros(created_at),
+        from_micros(updated_at),
+        from_micros(last_activity_at),
+        None if expires_at is None else from_micros(expires_at),
+        head_seq,
+        bool(branched),
+        turn_count,
+        interaction_count,
+        graph_state_count,
+        {} if feedback_counts == "{}" else decode_json(feedback_counts),
+        {} if current_slots == "{}" else decode_json(current_slots),
+        current_template_id,
+        hold_count,
+        None if archived_at is None else from_micros(archived_at),
+        segment_id,
+    )
+
+
+def turn_from_row(session_id: str, row: Row) -> Turn:
+    """The record of a row of TURN_COLUMNS."""
+    (
+        seq, parent_seq, role, content, parts, name, tool_call_id, model,
+        finish_reason, tokens_in, tokens_out, cost_micros, language,
+        resolved_question, template_id, slots, results, tools_hash, metadata,
+        external_id, created_at,
+    ) = row  # fmt: skip
+    return Turn(
+        session_id,
+        seq,
+        parent_seq,
+        role,
+        content,
+        parts and decode_json(parts),
+        name,
+        tool_call_id,
+        model,
+        finish_reason,
+        tokens_in,
+        tokens_out,
+        cost_micros,
+        language,
+        resolved_question,
+        template_id,
+        slots and decode_json(slots),
+        results and decode_json(results),
+        tools_hash,
+        {} if metadata == "{}" else decode_json(metadata),
+        external_id,
+        from_micros(created_at),
+    )
+
+
+def interaction_from_row(session_id: str, row: Row) -> Interaction:
+    """The record of a row of INTERACTION_COLUMNS."""
+    (
+        seq, action, turn_seq, node_id, choice, actor_id, actor_kind, feedback,
+        score, reason, content, shown, surface, supersedes, metadata, external_id,
+        created_at,
+    ) = row  # fmt: skip
+    return Interaction(
+        session_id,
+        seq,
+        action,
+        turn_seq,
+        node_id,
+        choice and choice_from_text(choice),
+        actor_id,
+        actor_kind,
+        feedback,
+        score,
+        reason,
+        content,
+        shown and decode_json(shown),
+        surface,
+        supersedes,
+        {} if metadata == "{}" else decode_json(metadata),
+        external_id,
+        from_micros(created_at),
+    )
+
+
+def choice_from_text(text: str) -> Choice:
+    """The choice kept as JSON text."""
+    data = decode_json(text)
+    return Choice(data["chosen"], tuple(data["rejected"]))
+
+
+def graph_state_from_row(session_id: str, row: Row) -> GraphState:
+    """The record of a row of GRAPH_STATE_COLUMNS."""
+    namespace, version, state, turn_seq, metadata, external_id, created_at = row
+    return GraphState(
+        session_id,
+        namespace,
+        version,
+        decode_json(state),
+        turn_seq,
+        {} if metadata == "{}" else decode_json(metadata),
+        external_id,
+        from_micros(created_at),
+    )
+
+
+def hold_from_row(session_id: str, row: Row) -> LegalHold:
+    """The record of a row of HOLD_COLUMNS."""
+    number, reason, placed_by, placed_at, released_by, released_at = row
+    return LegalHold(
+        session_id,
+        number,
+        reason,
+        placed_by,
+        from_micros(placed_at),
+        released_by,
+        None if released_at is None else from_micros(released_at),
+    )
+
+
+def ledger_from_row(session_id: str, row: Row) -> LedgerEntry:
+    """The record of a row of LEDGER_COLUMNS."""
+    (
+        model, tier, user_explicit, request_count, strikes, recent_hashes,
+        cost_micros, cache_provider, cache_sticky_until, created_at, last_used_at,
+    ) = row  # fmt: skip
+    return LedgerEntry(
+        session_id,
+        model,
+        tier,
+        bool(user_explicit),
+        request_count,
+        strikes,
+        tuple(decode_json(recent_hashes)),
+        cost_micros,
+        cache_provider,
+        None if cache_sticky_until is None else from_micros(cache_sticky_until),
+        from_micros(created_at),
+        from_micros(last_used_at),
+    )

@@ -1,0 +1,46 @@
+"""Which schema this code needs, and whether a database has it."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, inspect, select, text
+
+from convstore.db import models
+from convstore.errors import SchemaMismatchError
+
+# The newest revision in migrations/, kept here so that opening a store needs no
+# alembic; a test compares the two.
+REVISION = "0001"
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The database's revision; None when convstore never migrated it."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version"))
+    return found.scalar_one_or_none()
+
+
+def is_empty(connection: Connection) -> bool:
+    """Whether the database has no tables at all."""
+    return not inspect(connection).get_table_names()
+
+
+def check(connection: Connection) -> None:
+    """Refuse a schema that this code cannot work with.
+
+    A newer schema is accepted while it still names this code's revision as old enough:
+    that is the expanding half of a change that takes two releases.
+
+    Raises:
+        SchemaMismatchError: Behind or ahead; the message says what to run.
+    """
+    found = revision_of(connection)
+    if found == REVISION:
+        return
+    if found is None or found < REVISION:
+        raise SchemaMismatchError(found, REVISION, "run `convstore db upgrade`")
+    oldest = connection.execute(select(models.schema_info.c.oldest_code)).scalar_one()
+    if oldest > REVISION:
+        raise SchemaMismatchError(
+            found, REVISION, "upgrade convstore, or run `convstore db downgrade`"
+        )

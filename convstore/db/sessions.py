@@ -1,0 +1,253 @@
+"""Sessions: get or create, change, find, list, count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    TextClause,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+)
+
+from convstore.db import models
+from convstore.db.rows import SESSION_COLUMNS, session_from_row
+from convstore.db.unit import Head, Key, Row, Unit, check_usable
+from convstore.errors import SessionNotFoundError, VersionConflictError
+from convstore.records import Session, SessionState
+
+S = models.sessions.c
+_ONE = select(*SESSION_COLUMNS).where(
+    S.tenant_id == bindparam("tenant"), S.session_id == bindparam("id")
+)
+LISTED: tuple[SessionState, ...] = ("active", "archived")
+
+
+@dataclass(slots=True)
+class EnsureSession:
+    """Get a session, or create it with `values`; says which. Atomic."""
+
+    key: Key
+    values: Row
+    searchable: dict[str, str]
+    now: int
+    user_id: str | None = None
+    size: int = 0
+
+    def apply(self, unit: Unit) -> tuple[Session, bool]:
+        head = unit.find(self.key)
+        if head is None:
+            head = self._create(unit)
+            if head is not None:
+                return head.record, True
+            # Another process was first and has committed: its row is visible now.
+            unit.forget(self.key)
+            head = unit.find(self.key)
+            assert head is not None
+        check_usable(head.row["state"], head.row["user_id"], self.key[1], self.user_id)
+        return head.record, False
+
+    def _create(self, unit: Unit) -> Head | None:
+        row = new_row(self.key, self.now) | self.values
+        done = unit.connection.execute(unit.dialect.insert_ignore(models.sessions), row)
+        if done.rowcount != 1:
+            return None
+        _write_searchable(unit.connection, self.key, self.searchable)
+        return unit.add_head(self.key, row)
+
+
+@dataclass(slots=True)
+class UpdateSession:
+    """Change fields of a session, if it is at the expected version."""
+
+    key: Key
+    values: Row
+    now: int
+    searchable: dict[str, str] | None = None
+    expected_version: int | None = None
+    user_id: str | None = None
+    activity: bool = False
+    size: int = field(default=0)
+
+    def apply(self, unit: Unit) -> Session:
+        head = unit.active(self.key, self.user_id)
+        version = head.row["version"]
+        if self.expected_version is not None and version != self.expected_version:
+            raise VersionConflictError("session", self.expected_version, version)
+        head.row.update(self.values)
+        head.cold = head.cold or bool(self.values)
+        head.touch(self.now, activity=self.activity)
+        if self.searchable is not None:
+            table = models.session_metadata
+            unit.connection.execute(
+                delete(table).where(
+                    table.c.tenant_id == self.key[0], table.c.session_id == self.key[1]
+                )
+            )
+            _write_searchable(unit.connection, self.key, self.searchable)
+        return head.record
+
+
+def new_row(key: Key, now: int) -> Row:
+    """The row of a session that nobody has written to yet."""
+    return {
+        "tenant_id": key[0],
+        "session_id": key[1],
+        "state": "active",
+        "version": 1,
+        "user_id": None,
+        "title": None,
+        "language": None,
+        "tags": "[]",
+        "metadata": "{}",
+        "created_at": now,
+        "updated_at": now,
+        "last_activity_at": now,
+        "expires_at": None,
+        "head_seq": None,
+        "branched": False,
+        "turn_count": 0,
+        "interaction_count": 0,
+        "graph_state_count": 0,
+        "feedback_counts": "{}",
+        "current_slots": "{}",
+        "current_template_id": None,
+        "hold_count": 0,
+        "archived_at": None,
+        "segment_id": None,
+    }
+
+
+def _write_searchable(
+    connection: Connection, key: Key, searchable: dict[str, str]
+) -> None:
+    if searchable:
+        connection.execute(
+            insert(models.session_metadata),
+            [
+                {"tenant_id": key[0], "session_id": key[1], "key": name, "value": value}
+                for name, value in searchable.items()
+            ],
+        )
+
+
+def find(connection: Connection, key: Key) -> Session | None:
+    """The session in any state, or None. Takes no lock."""
+    row = connection.execute(_ONE, {"tenant": key[0], "id": key[1]}).one_or_none()
+    return None if row is None else session_from_row(row)
+
+
+def get_usable(connection: Connection, key: Key, user_id: str | None) -> Session:
+    """The session if it is live and the user's own; else the error of its state."""
+    session = find(connection, key)
+    if session is None:
+        raise SessionNotFoundError(key[1])
+    check_usable(session.state, session.user_id, key[1], user_id)
+    return session
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which sessions of a tenant to list. `metadata` maps a key to JSON scalar text."""
+
+    user_id: str | None = None
+    language: str | None = None
+    states: tuple[SessionState, ...] = LISTED
+    updated_since: int | None = None
+    title: str | None = None
+    tag: str | None = None
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+def list_page(
+    connection: Connection,
+    tenant: str,
+    wanted: Filter,
+    before: tuple[int, str] | None,
+    limit: int,
+) -> list[Session]:
+    """Newest activity first, from just behind `before` (time, id). One index walk."""
+    statement = list_statement(tenant, wanted, before).limit(limit)
+    return [session_from_row(row) for row in connection.execute(statement)]
+
+
+def list_statement(
+    tenant: str, wanted: Filter, before: tuple[int, str] | None
+) -> Select[Any]:
+    """The statement of `list_page`, without its limit."""
+    statement = select(*SESSION_COLUMNS).where(*_conditions(tenant, wanted))
+    if before is not None:
+        at, session_id = before
+        # The first half bounds the index walk; the second settles equal times.
+        statement = statement.where(
+            S.last_activity_at <= at,
+            or_(S.last_activity_at < at, S.session_id < session_id),
+        )
+    return statement.order_by(S.last_activity_at.desc(), S.session_id.desc())
+
+
+def count(connection: Connection, tenant: str, wanted: Filter) -> int:
+    """How many sessions `list_page` would give in all. Walks them."""
+    statement = select(func.count()).select_from(models.sessions)
+    return int(
+        connection.execute(statement.where(*_conditions(tenant, wanted))).scalar_one()
+    )
+
+
+def _conditions(tenant: str, wanted: Filter) -> list[ColumnElement[bool] | TextClause]:
+    conditions: list[ColumnElement[bool] | TextClause] = [S.tenant_id == tenant]
+    if set(wanted.states) == set(LISTED):
+        # Word for word the index's own condition, so that the planner may use it.
+        conditions.append(models.LISTED)
+    else:
+        conditions.append(S.state.in_(wanted.states))
+    if wanted.user_id is not None:
+        conditions.append(S.user_id == wanted.user_id)
+    if wanted.language is not None:
+        conditions.append(S.language == wanted.language)
+    if wanted.updated_since is not None:
+        conditions.append(S.last_activity_at >= wanted.updated_since)
+    if wanted.title is not None:
+        conditions.append(
+            func.lower(S.title).contains(wanted.title.lower(), autoescape=True)
+        )
+    if wanted.tag is not None:
+        conditions.append(_has_tag(wanted.tag))
+    for key, value in wanted.metadata:
+        meta = models.session_metadata.c
+        conditions.append(
+            select(1)
+            .where(
+                meta.tenant_id == tenant,
+                meta.session_id == S.session_id,
+                meta.key == key,
+                meta.value == value,
+            )
+            .exists()
+        )
+    return conditions
+
+
+def _has_tag(tag: str) -> ColumnElement[bool]:
+    # Tags are kept beside the metadata under a key that metadata cannot have.
+    meta = models.session_metadata.c
+    return (
+        select(1)
+        .where(
+            meta.tenant_id == S.tenant_id,
+            meta.session_id == S.session_id,
+            meta.key == TAG_PREFIX + tag,
+        )
+        .exists()
+    )
+
+
+TAG_PREFIX = "#"

@@ -1,0 +1,353 @@
+"""Turns: append, read one, page, window along the active branch, branches.
+
+Turns are numbered by the session's `turn_count` under its row lock, so they have no
+gap and no order but `seq`. A session whose every turn follows the one before is read
+by key range; only one with branches is read along its parents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import CTE, Connection, ScalarSelect, bindparam, literal, select
+
+from convstore.codec import decode_json, dumps
+from convstore.db import models
+from convstore.db.rows import TURN_COLUMNS, turn_from_row
+from convstore.db.unit import Head, Key, Row, Unit, check_usable
+from convstore.errors import ConflictError, SessionNotFoundError, TurnNotFoundError
+from convstore.records import Branch, Turn
+
+S = models.sessions.c
+T = models.turns.c
+_TITLE_CHARS = 35
+_LOOK_UP_MANY = 500  # bound parameters are limited to 32,767 in both databases
+_NAMES = [column.name for column in TURN_COLUMNS]
+_OF_SESSION = (T.tenant_id == bindparam("tenant"), T.session_id == bindparam("id"))
+
+
+@dataclass(slots=True)
+class AppendTurns:
+    """Append turns to one session, all or none.
+
+    `rows` hold the content columns as stored, and `parent_seq` as the caller gave it:
+    None goes on from the active branch's tip, 0 begins anew, else after that turn. A
+    row whose external id is stored already gives that turn back.
+    """
+
+    key: Key
+    rows: list[Row]
+    tool_sets: dict[str, str]
+    size: int
+    now: int
+    user_id: str | None = None
+
+    def apply(self, unit: Unit) -> list[Turn]:
+        head = unit.active(self.key, self.user_id)
+        look_up_external(unit, [self])
+        known = self._check(unit, head)
+        turns = []
+        for row, earlier in zip(self.rows, known, strict=True):
+            placed = earlier or self._place(unit, head, row)
+            turns.append(_record(self.key[1], placed))
+        if None in known:
+            self._keep_tools(unit)
+            head.touch(self.now)
+        return turns
+
+    def _check(self, unit: Unit, head: Head) -> list[Row | None]:
+        """For each row the one stored before, or None; refuses, and changes nothing."""
+        known: list[Row | None] = []
+        seq = head.row["turn_count"]
+        fresh: dict[str, Row] = {}
+        for row in self.rows:
+            external_id = row["external_id"]
+            earlier = None
+            if external_id is not None:
+                earlier = fresh.get(external_id)
+                if earlier is None:
+                    earlier = unit.external.get((*self.key, external_id))
+            if earlier is not None:
+                _check_same(row, earlier)
+            else:
+                parent = row["parent_seq"]
+                if parent is not None and not 0 <= parent <= seq:
+                    raise TurnNotFoundError(self.key[1], parent)
+                seq += 1
+                if external_id is not None:
+                    fresh[external_id] = {**row, "parent_seq": parent or None}
+            known.append(earlier)
+        return known
+
+    def _place(self, unit: Unit, head: Head, given: Row) -> Row:
+        # A copy: the operation may be run again, after a batch that was rolled back.
+        row, state = dict(given), head.row
+        tip = state["head_seq"]
+        parent = row["parent_seq"]
+        row["parent_seq"] = parent = tip if parent is None else parent or None
+        if parent != tip:
+            _inherit(unit, self.key, state, parent)
+        if parent != (state["turn_count"] or None):
+            state["branched"] = True
+        row["tenant_id"], row["session_id"] = self.key
+        row["seq"] = state["head_seq"] = state["turn_count"] = state["turn_count"] + 1
+        unit.add(models.turns, row)
+        if row["external_id"] is not None:
+            unit.external[(*self.key, row["external_id"])] = row
+        if row["language"] is not None:
+            state["language"] = row["language"]
+        if row["role"] == "user":
+            _merge(state, row["slots"], row["template_id"])
+            if state["title"] is None and row["content"]:
+                state["title"] = title_of(row["content"])
+        return row
+
+    def _keep_tools(self, unit: Unit) -> None:
+        for tools_hash, tools in self.tool_sets.items():
+            unit.connection.execute(
+                unit.dialect.insert_ignore(models.tool_sets),
+                {
+                    "tenant_id": self.key[0],
+                    "session_id": self.key[1],
+                    "tools_hash": tools_hash,
+                    "tools": tools,
+                },
+            )
+
+
+@dataclass(slots=True)
+class SwitchBranch:
+    """Make the branch that ends in `seq` the active one; slots follow it."""
+
+    key: Key
+    seq: int
+    now: int
+    user_id: str | None = None
+    size: int = 0
+
+    def apply(self, unit: Unit) -> None:
+        head = unit.active(self.key, self.user_id)
+        if not 1 <= self.seq <= head.row["turn_count"]:
+            raise TurnNotFoundError(self.key[1], self.seq)
+        if self.seq == head.row["head_seq"]:
+            return
+        _inherit(unit, self.key, head.row, self.seq)
+        head.row["head_seq"] = self.seq
+        head.row["branched"] = True
+        head.touch(self.now)
+
+
+def title_of(content: str) -> str:
+    """The title of a session that begins with `content`: one line, 35 characters."""
+    line = " ".join(content[: 8 * _TITLE_CHARS].split())
+    return line if len(line) <= _TITLE_CHARS else line[:_TITLE_CHARS] + "…"
+
+
+def look_up_external(unit: Unit, appends: Sequence[AppendTurns]) -> None:
+    """Find which external ids are stored already, with one statement for many."""
+    wanted: dict[str, list[tuple[str, str]]] = {}
+    for append in appends:
+        tenant, session_id = append.key
+        for row in append.rows:
+            external_id = row["external_id"]
+            if external_id is None or (*append.key, external_id) in unit.external:
+                continue
+            unit.external[(*append.key, external_id)] = None
+            wanted.setdefault(tenant, []).append((session_id, external_id))
+    for tenant, pairs in wanted.items():
+        for start in range(0, len(pairs), _LOOK_UP_MANY):
+            some = pairs[start : start + _LOOK_UP_MANY]
+            found = unit.connection.execute(
+                _EXTERNAL,
+                {
+                    "tenant": tenant,
+                    "ids": list({session_id for session_id, _ in some}),
+                    "external": [external_id for _, external_id in some],
+                },
+            )
+            for stored in found.mappings():
+                place = (tenant, stored["session_id"], stored["external_id"])
+                unit.external[place] = dict(stored)
+
+
+def find(connection: Connection, key: Key, seq: int) -> Turn | None:
+    """One turn, whatever its branch."""
+    row = connection.execute(
+        _ONE, {"tenant": key[0], "id": key[1], "seq": seq}
+    ).one_or_none()
+    return None if row is None else turn_from_row(key[1], row)
+
+
+def page(
+    connection: Connection, key: Key, *, after: int, limit: int, newest_first: bool
+) -> list[Turn]:
+    """Turns of all branches in `seq` order, beyond `after`."""
+    statement = _DOWN if newest_first else _UP
+    rows = connection.execute(
+        statement, {"tenant": key[0], "id": key[1], "after": after, "limit": limit}
+    )
+    return [turn_from_row(key[1], row) for row in rows]
+
+
+def newest(
+    connection: Connection, key: Key, limit: int, user_id: str | None
+) -> list[Turn]:
+    """The newest turns of the active branch, oldest first.
+
+    One statement for a session without branches. Turns never change, so what is read
+    is a prefix of what any later read gives, whatever commits in between.
+    """
+    given = {"tenant": key[0], "id": key[1], "limit": limit}
+    rows = connection.execute(_LINEAR, given).all()
+    if rows:
+        state, owner, head_seq, branched = rows[0][:4]
+    else:
+        session = connection.execute(_SESSION, given).one_or_none()
+        if session is None:
+            raise SessionNotFoundError(key[1])
+        state, owner, head_seq, branched = session
+    check_usable(state, owner, key[1], user_id)
+    if branched:
+        rows = connection.execute(_BRANCHED, {**given, "head": head_seq}).all()
+        return [turn_from_row(key[1], row) for row in reversed(rows)]
+    return [turn_from_row(key[1], row[4:]) for row in reversed(rows)]
+
+
+def branches(connection: Connection, key: Key, head_seq: int | None) -> list[Branch]:
+    """Every branch, by its last turn, oldest first. Reads the numbers of all turns."""
+    parents: dict[int, int | None] = {}
+    children: dict[int | None, int] = {}
+    for seq, parent in connection.execute(_NUMBERS, {"tenant": key[0], "id": key[1]}):
+        parents[seq] = parent
+        children[parent] = children.get(parent, 0) + 1
+    lengths: dict[int | None, int] = {None: 0}
+    forks: dict[int | None, int | None] = {None: None}
+    for seq, parent in parents.items():  # parents come first: seq order
+        lengths[seq] = lengths[parent] + 1
+        forks[seq] = parent if children[parent] > 1 else forks[parent]
+    return [
+        Branch(seq, lengths[seq], forks[seq], seq == head_seq)
+        for seq in parents
+        if seq not in children or seq == head_seq
+    ]
+
+
+def tool_set(connection: Connection, key: Key, tools_hash: str) -> list[Any] | None:
+    """The tool definitions that a turn refers to."""
+    table = models.tool_sets.c
+    text = connection.execute(
+        select(table.tools).where(
+            table.tenant_id == key[0],
+            table.session_id == key[1],
+            table.tools_hash == tools_hash,
+        )
+    ).scalar_one_or_none()
+    return None if text is None else list(decode_json(text))
+
+
+def _check_same(row: Row, earlier: Row) -> None:
+    asked = row["parent_seq"]
+    if row["digest"] != bytes(earlier["digest"]) or (
+        asked is not None and (asked or None) != earlier["parent_seq"]
+    ):
+        raise ConflictError("external_id: stored already with another content")
+
+
+def _record(session_id: str, row: Row) -> Turn:
+    return turn_from_row(session_id, [row[name] for name in _NAMES])
+
+
+def _merge(state: Row, slots: str | None, template_id: str | None) -> None:
+    if slots is not None and slots != "{}":
+        merged = decode_json(state["current_slots"]) | decode_json(slots)
+        state["current_slots"] = dumps(merged).decode()
+    if template_id is not None:
+        state["current_template_id"] = template_id
+
+
+def _inherit(unit: Unit, key: Key, state: Row, seq: int | None) -> None:
+    """Take slots and template from the path that ends in `seq`, not from the tip."""
+    unit.flush()
+    state["current_slots"], state["current_template_id"] = "{}", None
+    if seq is not None:
+        rows = unit.connection.execute(
+            _INHERITED, {"tenant": key[0], "id": key[1], "head": seq, "limit": seq}
+        )
+        for slots, template_id in rows:
+            _merge(state, slots, template_id)
+
+
+def _path() -> CTE:
+    """Up from the turn `head` along its parents, at most `limit` turns."""
+    top = select(T.seq, T.parent_seq, literal(1).label("depth")).where(
+        *_OF_SESSION, T.seq == bindparam("head")
+    )
+    path = top.cte("path", recursive=True)
+    up = models.turns.alias("up")
+    return path.union_all(
+        select(up.c.seq, up.c.parent_seq, path.c.depth + 1).where(
+            up.c.tenant_id == bindparam("tenant"),
+            up.c.session_id == bindparam("id"),
+            up.c.seq == path.c.parent_seq,
+            path.c.depth < bindparam("limit"),
+        )
+    )
+
+
+def _of_session(column: Any) -> ScalarSelect[Any]:
+    return (
+        select(column)
+        .where(S.tenant_id == bindparam("tenant"), S.session_id == bindparam("id"))
+        .scalar_subquery()
+    )
+
+
+_PATH = _path()
+_EXTERNAL = select(T.session_id, T.digest, *TURN_COLUMNS).where(
+    T.tenant_id == bindparam("tenant"),
+    T.session_id.in_(bindparam("ids", expanding=True)),
+    T.external_id.in_(bindparam("external", expanding=True)),
+)
+_ONE = select(*TURN_COLUMNS).where(*_OF_SESSION, T.seq == bindparam("seq"))
+_UP = (
+    select(*TURN_COLUMNS)
+    .where(*_OF_SESSION, T.seq > bindparam("after"))
+    .order_by(T.seq)
+    .limit(bindparam("limit"))
+)
+_DOWN = (
+    select(*TURN_COLUMNS)
+    .where(*_OF_SESSION, T.seq < bindparam("after"))
+    .order_by(T.seq.desc())
+    .limit(bindparam("limit"))
+)
+_NUMBERS = select(T.seq, T.parent_seq).where(*_OF_SESSION).order_by(T.seq)
+_SESSION = select(S.state, S.user_id, S.head_seq, S.branched).where(
+    S.tenant_id == bindparam("tenant"), S.session_id == bindparam("id")
+)
+# Scalar subqueries, not a join: the planner evaluates each once and then walks the
+# key backwards, instead of sorting every turn of the session.
+_LINEAR = (
+    select(
+        _of_session(S.state).label("session_state"),
+        _of_session(S.user_id).label("owner"),
+        _of_session(S.head_seq).label("head"),
+        _of_session(S.branched).label("branched"),
+        *TURN_COLUMNS,
+    )
+    .where(*_OF_SESSION, T.seq <= _of_session(S.head_seq))
+    .order_by(T.seq.desc())
+    .limit(bindparam("limit"))
+)
+_BRANCHED = (
+    select(*TURN_COLUMNS)
+    .where(*_OF_SESSION, T.seq == _PATH.c.seq)
+    .order_by(T.seq.desc())
+)
+_INHERITED = (
+    select(T.slots, T.template_id)
+    .where(*_OF_SESSION, T.seq == _PATH.c.seq, T.role == "user")
+    .order_by(T.seq)
+)

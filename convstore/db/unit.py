@@ -1,0 +1,205 @@
+"""One transaction's unit of work: session heads in memory, rows gathered, one flush.
+
+Operations of many callers run against one unit. Each reads the head of its session
+(the row, locked for the transaction), refuses by raising *before* it changes anything,
+then changes the head and adds rows. `flush` writes all rows of a table in one
+statement, and all heads in another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection, Table, bindparam, insert, select, update
+
+from convstore.db import models
+from convstore.db.dialects import dialect_of
+from convstore.db.rows import SESSION_COLUMNS, session_from_row
+from convstore.errors import (
+    SessionArchivedError,
+    SessionDeletedError,
+    SessionErasedError,
+    SessionNotFoundError,
+)
+from convstore.records import Session
+
+R_co = TypeVar("R_co", covariant=True)
+Key = tuple[str, str]
+Row = dict[str, Any]
+
+# What an append changes; the rest of the row is left out so that its indexes are too.
+_HOT = (
+    "version head_seq branched turn_count interaction_count graph_state_count "
+    "feedback_counts current_slots current_template_id language title updated_at "
+    "last_activity_at"
+).split()
+_COLD = (
+    "state user_id tags metadata expires_at hold_count archived_at segment_id"
+).split()
+
+_HEADS = (
+    select(*SESSION_COLUMNS)
+    .where(
+        models.sessions.c.tenant_id == bindparam("tenant"),
+        models.sessions.c.session_id.in_(bindparam("ids", expanding=True)),
+    )
+    .order_by(models.sessions.c.session_id)
+)  # one order of locking: no deadlock
+
+
+def _update_of(columns: Iterable[str]) -> Any:
+    return (
+        update(models.sessions)
+        .where(
+            models.sessions.c.tenant_id == bindparam("b_tenant_id"),
+            models.sessions.c.session_id == bindparam("b_session_id"),
+        )
+        .values({name: bindparam(f"b_{name}") for name in columns})
+    )
+
+
+_UPDATE_HOT = _update_of(_HOT)
+_UPDATE_ALL = _update_of([*_HOT, *_COLD])
+_INSERTS = {
+    table.name: insert(table)
+    for table in (models.turns, models.interactions, models.graph_states)
+}
+
+
+class Head:
+    """The row of a session as the transaction sees it; `row` may be changed."""
+
+    __slots__ = ("cold", "dirty", "row")
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self.dirty = False
+        self.cold = False
+
+    @property
+    def record(self) -> Session:
+        """The session as a record, changes included."""
+        return session_from_row([self.row[c.name] for c in SESSION_COLUMNS])
+
+    def touch(self, now: int, *, activity: bool = True) -> None:
+        """Raise the version; time never goes back, whatever the clock does."""
+        row = self.row
+        row["version"] += 1
+        row["updated_at"] = max(row["updated_at"], now)
+        if activity:
+            row["last_activity_at"] = max(row["last_activity_at"], now)
+        self.dirty = True
+
+
+class Operation(Protocol[R_co]):
+    """One caller's write. `apply` raises before it changes the unit, or not at all."""
+
+    @property
+    def key(self) -> Key:
+        """Tenant and session; operations on one key keep their order."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Payload bytes, for the bound of a batch."""
+        ...
+
+    def apply(self, unit: Unit) -> R_co:
+        """Do it, within the unit's transaction."""
+        ...
+
+
+class Unit:
+    """The work of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.dialect = dialect_of(connection)
+        self._heads: dict[Key, Head | None] = {}
+        self._rows: dict[str, list[Row]] = {}
+        # External ids of turns: what a batch looked up, and what it added since.
+        self.external: dict[tuple[str, str, str], Row | None] = {}
+
+    def load(self, keys: Collection[Key]) -> None:
+        """Lock and read the heads of many sessions with one statement a tenant."""
+        wanted: dict[str, list[str]] = {}
+        for key in keys:
+            if key not in self._heads:
+                self._heads[key] = None
+                wanted.setdefault(key[0], []).append(key[1])
+        for tenant in sorted(wanted):
+            statement = self.dialect.locked(_HEADS)
+            rows = self.connection.execute(
+                statement, {"tenant": tenant, "ids": wanted[tenant]}
+            )
+            for row in rows.mappings():
+                self._heads[(tenant, row["session_id"])] = Head(dict(row))
+
+    def find(self, key: Key) -> Head | None:
+        """The head of a session in any state, locked; None when there is none."""
+        if key not in self._heads:
+            self.load([key])
+        return self._heads[key]
+
+    def forget(self, key: Key) -> None:
+        """Read the head again next time: somebody else may have made it."""
+        self._heads.pop(key, None)
+
+    def add_head(self, key: Key, row: Row) -> Head:
+        """Take up a session row that this transaction has just inserted."""
+        head = self._heads[key] = Head(row)
+        return head
+
+    def active(self, key: Key, user_id: str | None = None) -> Head:
+        """The head of a session that can be written to.
+
+        Raises:
+            SessionNotFoundError: None, or of another user.
+            SessionArchivedError, SessionDeletedError, SessionErasedError: By state.
+        """
+        head = self.find(key)
+        if head is None:
+            raise SessionNotFoundError(key[1])
+        check_usable(head.row["state"], head.row["user_id"], key[1], user_id)
+        return head
+
+    def add(self, table: Table, row: Row) -> None:
+        """Gather a row for the flush."""
+        self._rows.setdefault(table.name, []).append(row)
+
+    def flush(self) -> None:
+        """Write what was gathered: sessions first seen stay valid for the next round."""
+        execute = self.connection.execute
+        hot: list[Row] = []
+        full: list[Row] = []
+        for head in self._heads.values():
+            if head is not None and head.dirty:
+                (full if head.cold else hot).append(
+                    {f"b_{name}": value for name, value in head.row.items()}
+                )
+                head.dirty = head.cold = False
+        for name, rows in self._rows.items():
+            if rows:
+                execute(_INSERTS[name], rows)
+        self._rows.clear()
+        if hot:
+            execute(_UPDATE_HOT, hot)
+        if full:
+            execute(_UPDATE_ALL, full)
+
+
+def check_usable(
+    state: str, owner: str | None, session_id: str, user_id: str | None
+) -> None:
+    """Refuse what must not be read as live or written to; others' sessions come first,
+    so that nobody learns what became of them."""
+    if user_id is not None and owner is not None and owner != user_id:
+        raise SessionNotFoundError(session_id)
+    if state == "active":
+        return
+    if state == "archived":
+        raise SessionArchivedError(session_id)
+    if state == "deleted":
+        raise SessionDeletedError(session_id)
+    raise SessionErasedError(session_id)

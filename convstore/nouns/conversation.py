@@ -1,0 +1,76 @@
+"""The bound handle: one conversation, with no ids at the call sites."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial, wraps
+from typing import Any, ParamSpec, TypeVar
+
+from convstore.errors import SessionNotFoundError
+from convstore.nouns.graph_states import GraphStates
+from convstore.nouns.interactions import Interactions
+from convstore.nouns.scope import Scope
+from convstore.nouns.sessions import Sessions
+from convstore.nouns.turns import Turns
+from convstore.records import Session, Turn
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Conversation:
+    """One session of one user; its first write creates it if it is not there.
+
+    Every verb is the noun's own, with the session filled in. A session that belongs to
+    another user is not found.
+    """
+
+    def __init__(self, scope: Scope, session_id: str, user_id: str | None) -> None:
+        self.session_id = session_id
+        self._scope = scope = scope.for_user(user_id)
+        self._sessions = Sessions(scope)
+        turns, acts = Turns(scope), Interactions(scope)
+        graphs = GraphStates(scope)
+        self.append = self._creating(partial(turns.append, session_id))
+        self.append_many = self._creating(partial(turns.append_many, session_id))
+        self.add_exchange = self._creating(partial(turns.add_exchange, session_id))
+        self.window = partial(turns.window, session_id)
+        self.history = partial(turns.history, session_id)
+        self.previous_user_turn = partial(turns.previous_user_turn, session_id)
+        self.branches = partial(turns.branches, session_id)
+        self.switch = partial(turns.switch, session_id)
+        self.record = partial(acts.record, session_id)
+        self.add_feedback = partial(acts.add_feedback, session_id)
+        self.feedback = partial(acts.summary, session_id)
+        self.put_graph_state = self._creating(partial(graphs.put, session_id))
+        self.graph_state = partial(graphs.find, session_id)
+        self.update = partial(self._sessions.update, session_id)
+        self.touch = partial(self._sessions.touch, session_id)
+
+    async def session(self) -> Session:
+        """The session, created or restored if need be."""
+        session, _ = await self._sessions.get_or_create(self.session_id)
+        return session
+
+    async def append_system_message(
+        self, content: str, *, external_id: str | None = None
+    ) -> Turn:
+        """Add a system turn, such as what the user did outside the chat."""
+        return await self.append(
+            role="system", content=content, external_id=external_id
+        )
+
+    def _creating(
+        self, verb: Callable[P, Awaitable[R]]
+    ) -> Callable[P, Coroutine[Any, Any, R]]:
+        """The verb, with the session created when it turns out to be absent."""
+
+        @wraps(verb)
+        async def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return await verb(*args, **kwargs)
+            except SessionNotFoundError:
+                await self.session()
+                return await verb(*args, **kwargs)
+
+        return call

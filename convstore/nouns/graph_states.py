@@ -1,0 +1,146 @@
+"""The noun `graph_states`: versioned snapshots of the application's graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from convstore.codec import INT64_MAX, check_int, encode_json
+from convstore.db import graph_states as rows
+from convstore.db import sessions as session_rows
+from convstore.db.engine import Connection
+from convstore.db.rows import GRAPH_STATE_DIGEST, row_digest
+from convstore.db.unit import Row
+from convstore.errors import GraphStateNotFoundError
+from convstore.ids import check_id, check_optional_id
+from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
+from convstore.nouns.encoding import encode_object, encode_time, row_size
+from convstore.nouns.scope import Scope
+from convstore.records import DEFAULT_NAMESPACE, GraphState, Json, Page
+
+
+class GraphStates:
+    """Graph states of the scope's sessions."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def put(
+        self,
+        session_id: str,
+        state: Json,
+        *,
+        namespace: str = DEFAULT_NAMESPACE,
+        expected_version: int | None = None,
+        turn_seq: int | None = None,
+        metadata: Mapping[str, Json] | None = None,
+        external_id: str | None = None,
+        created_at: datetime | None = None,
+    ) -> GraphState:
+        """Add the next version of a namespace; earlier versions stay.
+
+        Args:
+            state: Any JSON value.
+            expected_version: Put only if the latest version is this one; 0 means that
+                there is none yet. None puts without asking.
+            turn_seq: The turn that made it.
+            external_id: As in `Turns.append`.
+
+        Raises:
+            VersionConflictError: Somebody else put a version meanwhile.
+        """
+        limits, now = self._scope.limits, self._scope.now()
+        if expected_version is not None:
+            check_int("expected_version", expected_version)
+        row: Row = {
+            "namespace": check_id("namespace", namespace),
+            "state": encode_json(
+                "state", state, limits.max_graph_state_bytes, limits.max_json_depth
+            ),
+            "turn_seq": None if turn_seq is None else check_int("turn_seq", turn_seq),
+            "metadata": encode_object(limits, "metadata", metadata),
+            "external_id": check_optional_id("external_id", external_id),
+            "created_at": now
+            if created_at is None
+            else encode_time("created_at", created_at),
+        }
+        row["digest"] = row_digest(row, GRAPH_STATE_DIGEST)
+        key = self._scope.key(check_id("session_id", session_id))
+        return await self._scope.write(
+            rows.PutGraphState(
+                key, row, row_size(row), now, expected_version, self._scope.user_id
+            )
+        )
+
+    async def get(
+        self,
+        session_id: str,
+        *,
+        namespace: str = DEFAULT_NAMESPACE,
+        version: int | None = None,
+    ) -> GraphState:
+        """The latest version, or the one asked for.
+
+        Raises:
+            GraphStateNotFoundError: There is none.
+        """
+        found = await self.find(session_id, namespace=namespace, version=version)
+        if found is None:
+            raise GraphStateNotFoundError(session_id, namespace, version)
+        return found
+
+    async def find(
+        self,
+        session_id: str,
+        *,
+        namespace: str = DEFAULT_NAMESPACE,
+        version: int | None = None,
+    ) -> GraphState | None:
+        """As `get`, with None when the session has no such graph state."""
+        check_id("namespace", namespace)
+        if version is not None:
+            check_int("version", version)
+        key = self._scope.key(check_id("session_id", session_id))
+
+        def work(connection: Connection) -> GraphState | None:
+            session_rows.get_usable(connection, key, self._scope.user_id)
+            return rows.find(connection, key, namespace, version)
+
+        return await self._scope.read(session_id, work)
+
+    async def list(
+        self,
+        session_id: str,
+        *,
+        namespace: str = DEFAULT_NAMESPACE,
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> Page[GraphState]:
+        """The versions of a namespace, newest first, a page at a time."""
+        check_limit(self._scope.limits, limit)
+        check_id("namespace", namespace)
+        before = INT64_MAX if cursor is None else decode_cursor(cursor, int)[0]
+        key = self._scope.key(check_id("session_id", session_id))
+
+        def work(connection: Connection) -> list[GraphState]:
+            session_rows.get_usable(connection, key, self._scope.user_id)
+            return rows.history(
+                connection, key, namespace, before=before, limit=limit + 1
+            )
+
+        found = await self._scope.read(session_id, work)
+        more = len(found) > limit
+        return Page(
+            tuple(found[:limit]),
+            encode_cursor(found[limit - 1].version) if more else None,
+        )
+
+    async def namespaces(self, session_id: str) -> dict[str, int]:
+        """Every namespace of the session with its latest version."""
+        key = self._scope.key(check_id("session_id", session_id))
+
+        def work(connection: Connection) -> dict[str, int]:
+            session_rows.get_usable(connection, key, self._scope.user_id)
+            return rows.namespaces(connection, key)
+
+        return await self._scope.read(session_id, work)

@@ -1,0 +1,91 @@
+"""What every noun works in: a runner, a tenant, the clock and the limits.
+
+A runner is the only difference between a lone call (`store.turns`), a transaction
+(`tx.turns`) and a group commit: the nouns are written once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+
+from convstore.clock import Clock, to_micros
+from convstore.db.engine import Work
+from convstore.db.unit import Key, Operation
+from convstore.errors import SessionArchivedError
+from convstore.limits import Limits
+
+T = TypeVar("T")
+
+# A restored session can be purged again before the write gets there, by a run with a
+# very short stale time; more than a few times means that something is wrong.
+_REVIVALS = 5
+
+
+class Runner(Protocol):
+    """Where reading work and writing operations are carried out."""
+
+    async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
+        """Run reading work."""
+        ...
+
+    async def write(self, operation: Operation[T]) -> T:
+        """Carry out one operation; durable on return, unless in a transaction."""
+        ...
+
+
+class Lifecycle(Protocol):
+    """What happens to a session beyond its writes; `retention` provides it."""
+
+    async def revive(self, scope: Scope, session_id: str) -> None:
+        """Bring an archived session back as rows, through the scope's runner."""
+        ...
+
+    async def delete(self, scope: Scope, session_id: str, *, archive: bool) -> None:
+        """Take a session away for good, archived first unless told not to."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One face of a store: whose rows, through which runner.
+
+    `user_id` narrows it to one user's sessions; `lifecycle` restores and deletes; `restore_on_read` makes reads do so too.
+    """
+
+    runner: Runner
+    tenant: str
+    clock: Clock
+    limits: Limits
+    lifecycle: Lifecycle
+    restore_on_read: bool = False
+    user_id: str | None = None
+
+    def now(self) -> int:
+        """The time to be stored, in microseconds."""
+        return to_micros(self.clock.now())
+
+    def key(self, session_id: str) -> Key:
+        return self.tenant, session_id
+
+    def for_user(self, user_id: str | None) -> Scope:
+        return replace(self, user_id=user_id)
+
+    async def read(self, session_id: str, work: Work[T]) -> T:
+        """Read of one session; an archived one is restored first if so configured."""
+        try:
+            return await self.runner.read(work)
+        except SessionArchivedError:
+            if not self.restore_on_read:
+                raise
+        await self.lifecycle.revive(self, session_id)
+        return await self.runner.read(work)
+
+    async def write(self, operation: Operation[T]) -> T:
+        """Carry out a write; a session that is archived is restored first."""
+        for _ in range(_REVIVALS):
+            try:
+                return await self.runner.write(operation)
+            except SessionArchivedError:
+                await self.lifecycle.revive(self, operation.key[1])
+        return await self.runner.write(operation)

@@ -1,0 +1,377 @@
+"""The noun `sessions`: get or create, change, list, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from convstore.clock import to_micros
+from convstore.codec import check_text, decode_json, dumps
+from convstore.db import sessions as rows
+from convstore.db.unit import Row, check_usable
+from convstore.errors import (
+    InvalidInputError,
+    SessionArchivedError,
+    SessionNotFoundError,
+)
+from convstore.ids import check_id, check_optional_id, new_id
+from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
+from convstore.nouns.encoding import (
+    encode_object,
+    encode_tags,
+    encode_time,
+    searchable,
+)
+from convstore.nouns.scope import Scope
+from convstore.records import Json, Page, Session, SessionState
+
+_MAX_TITLE_BYTES = 4096
+
+
+class _Unset:
+    """Marks what a caller did not mention: None is a value."""
+
+    def __repr__(self) -> str:
+        return "unset"
+
+
+UNSET: Final = _Unset()
+
+
+class Sessions:
+    """Sessions of the scope's tenant (and user)."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def get(self, session_id: str) -> Session:
+        """The session, live or as the stub of an archived one.
+
+        Raises:
+            SessionNotFoundError: No such session of this tenant (and user), or it was
+                deleted.
+            SessionErasedError: It was erased.
+        """
+        session = await self._find(session_id)
+        if session is None or session.state == "deleted":
+            raise SessionNotFoundError(session_id)
+        if session.state != "archived":
+            check_usable(session.state, session.user_id, session_id, None)
+        elif self._scope.restore_on_read:
+            await self._scope.lifecycle.revive(self._scope, session_id)
+            return await self.get(session_id)
+        return session
+
+    async def find(self, session_id: str) -> Session | None:
+        """As `get`, with None in place of its errors. Restores nothing."""
+        session = await self._find(session_id)
+        if session is None or session.state in ("deleted", "erased"):
+            return None
+        return session
+
+    async def get_or_create(
+        self,
+        session_id: str | None = None,
+        *,
+        user_id: str | None = None,
+        title: str | None = None,
+        language: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Json] | None = None,
+        expires_at: datetime | None = None,
+        created_at: datetime | None = None,
+    ) -> tuple[Session, bool]:
+        """The session, and whether this call created it. Atomic.
+
+        Any number of callers at once, in any number of processes, get one session, and
+        exactly one is told True. An archived session is restored. The other arguments
+        matter only when it is created.
+
+        Args:
+            session_id: None makes a fresh, time-ordered, unguessable id.
+            user_id: Owner. A session of another user is not found.
+            title: None takes the first user turn's first 35 characters, later.
+            expires_at: The session's own expiry, from when it is stale.
+            created_at: When the conversation began, if not now.
+
+        Raises:
+            SessionNotFoundError: The id belongs to another user.
+            SessionErasedError, SessionDeletedError: The id must not come back.
+        """
+        user_id = self._owner(user_id)
+        fresh = session_id is None
+        if session_id is None:
+            session_id = new_id()
+        else:
+            existing = await self._existing(session_id, user_id)
+            if existing is not None:
+                return existing, False
+        values, indexed = self._values(
+            user_id=user_id,
+            title=title,
+            language=language,
+            tags=tags,
+            metadata=metadata,
+            expires_at=expires_at,
+        )
+        now = self._scope.now()
+        if created_at is not None:
+            values["created_at"] = encode_time("created_at", created_at)
+        key = self._scope.key(check_id("session_id", session_id))
+        ensure = rows.EnsureSession(key, values, indexed, now, user_id)
+        session, created = await self._scope.write(ensure)
+        assert created or not fresh
+        return session, created
+
+    async def update(
+        self,
+        session_id: str,
+        *,
+        title: str | _Unset | None = UNSET,
+        language: str | _Unset | None = UNSET,
+        tags: Iterable[str] | _Unset = UNSET,
+        metadata: Mapping[str, Json] | _Unset = UNSET,
+        expires_at: datetime | _Unset | None = UNSET,
+        current_slots: Mapping[str, str] | _Unset = UNSET,
+        current_template_id: str | _Unset | None = UNSET,
+        expected_version: int | None = None,
+    ) -> Session:
+        """Change the fields mentioned; each replaces what was there.
+
+        Args:
+            title: None lets the next user turn give the title.
+            metadata: The whole object, not a patch.
+            expected_version: Change only if the session is at this version.
+
+        Raises:
+            VersionConflictError: It is at another one; both are on the error.
+        """
+        given = {
+            name: value
+            for name, value in {
+                "title": title,
+                "language": language,
+                "tags": tags,
+                "metadata": metadata,
+                "expires_at": expires_at,
+                "current_slots": current_slots,
+                "current_template_id": current_template_id,
+            }.items()
+            if not isinstance(value, _Unset)
+        }
+        values, indexed = self._values(**given)
+        both = {"tags", "metadata"} & given.keys()
+        if len(both) == 1:
+            # The filter's rows hold tags and metadata: the other half is read first.
+            return await self._update_half(session_id, given, expected_version)
+        return await self._scope.write(
+            rows.UpdateSession(
+                self._scope.key(check_id("session_id", session_id)),
+                values,
+                self._scope.now(),
+                indexed if both else None,
+                expected_version,
+                self._scope.user_id,
+            )
+        )
+
+    async def touch(self, session_id: str) -> Session:
+        """Count as activity: the session is not stale for another while."""
+        return await self._scope.write(
+            rows.UpdateSession(
+                self._scope.key(check_id("session_id", session_id)),
+                {},
+                self._scope.now(),
+                user_id=self._scope.user_id,
+                activity=True,
+            )
+        )
+
+    async def list(
+        self,
+        *,
+        user_id: str | None = None,
+        language: str | None = None,
+        state: SessionState | None = None,
+        updated_since: datetime | None = None,
+        title: str | None = None,
+        tag: str | None = None,
+        metadata: Mapping[str, Json] | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Session]:
+        """Live and archived sessions, newest activity first, a page at a time.
+
+        A page costs the same however many sessions there are. Sessions that become
+        active while paging move to the front, which was read already.
+
+        Args:
+            state: Only `active`, `archived`, `deleted` or `erased` ones.
+            updated_since: Active at or after this time.
+            title: Text that the title contains, ASCII case ignored.
+            tag: A tag that the session has.
+            metadata: Top-level keys and the scalar values that they must equal.
+            limit: Sessions of one page.
+            cursor: `next_cursor` of the page before.
+        """
+        check_limit(self._scope.limits, limit)
+        wanted = self._filter(
+            user_id, language, state, updated_since, title, tag, metadata
+        )
+        before: tuple[int, str] | None = None
+        if cursor is not None:
+            at, session_id = decode_cursor(cursor, int, str)
+            before = at, session_id
+        found = await self._scope.runner.read(
+            lambda connection: rows.list_page(
+                connection, self._scope.tenant, wanted, before, limit + 1
+            )
+        )
+        items = tuple(found[:limit])
+        if len(found) <= limit:
+            return Page(items, None)
+        last = items[-1]
+        return Page(items, encode_cursor(to_micros(last.last_activity_at), last.id))
+
+    async def count(
+        self,
+        *,
+        user_id: str | None = None,
+        language: str | None = None,
+        state: SessionState | None = None,
+        updated_since: datetime | None = None,
+        title: str | None = None,
+        tag: str | None = None,
+        metadata: Mapping[str, Json] | None = None,
+    ) -> int:
+        """How many sessions `list` with these filters would give. Walks them all."""
+        wanted = self._filter(
+            user_id, language, state, updated_since, title, tag, metadata
+        )
+        return await self._scope.runner.read(
+            lambda connection: rows.count(connection, self._scope.tenant, wanted)
+        )
+
+    async def delete(self, session_id: str, *, archive: bool = True) -> None:
+        """Delete a session: it is archived and verified first, unless told not to.
+
+        The id is refused from then on, so that a late write does not bring the session
+        back. Deleting it again does nothing. With `archive=True` it can be restored.
+
+        Args:
+            archive: False destroys the content without a copy; spell it out.
+
+        Raises:
+            SessionNotFoundError: No such session.
+            LegalHoldError: It is under legal hold.
+        """
+        await self._scope.lifecycle.delete(
+            self._scope, check_id("session_id", session_id), archive=archive
+        )
+
+    async def _find(self, session_id: str) -> Session | None:
+        key = self._scope.key(check_id("session_id", session_id))
+        session = await self._scope.runner.read(
+            lambda connection: rows.find(connection, key)
+        )
+        user_id = self._scope.user_id
+        if session is None or (
+            user_id is not None and session.user_id not in (None, user_id)
+        ):
+            return None
+        return session
+
+    async def _existing(self, session_id: str, user_id: str | None) -> Session | None:
+        """The live session without a write, restored if it was archived."""
+        key = self._scope.key(check_id("session_id", session_id))
+        while True:
+            session = await self._scope.runner.read(
+                lambda connection: rows.find(connection, key)
+            )
+            if session is None:
+                return None
+            try:
+                check_usable(session.state, session.user_id, session_id, user_id)
+            except SessionArchivedError:
+                await self._scope.lifecycle.revive(self._scope, session_id)
+            else:
+                return session
+
+    async def _update_half(
+        self, session_id: str, given: dict[str, Any], expected_version: int | None
+    ) -> Session:
+        session = await self.get(session_id)
+        if session.state == "archived":
+            await self._scope.lifecycle.revive(self._scope, session_id)
+            session = await self.get(session_id)
+        whole = {"tags": session.tags, "metadata": session.metadata} | given
+        values, indexed = self._values(**whole)
+        return await self._scope.write(
+            rows.UpdateSession(
+                self._scope.key(session_id),
+                values,
+                self._scope.now(),
+                indexed,
+                expected_version,
+                self._scope.user_id,
+            )
+        )
+
+    def _owner(self, user_id: str | None) -> str | None:
+        own = self._scope.user_id
+        if own is not None and user_id not in (None, own):
+            raise InvalidInputError("user_id", "is not the user of this handle")
+        return check_optional_id("user_id", user_id or own)
+
+    def _values(self, **given: Any) -> tuple[Row, dict[str, str]]:
+        """The columns of the fields given, and what a filter can ask for."""
+        limits, values = self._scope.limits, Row()
+        for name in ("user_id", "language", "current_template_id"):
+            if name in given:
+                values[name] = check_optional_id(name, given[name])
+        if given.get("title") is not None:
+            values["title"] = check_text("title", given["title"], _MAX_TITLE_BYTES)
+        elif "title" in given:
+            values["title"] = None
+        if "tags" in given:
+            values["tags"] = encode_tags(limits, given["tags"])
+        for name in ("metadata", "current_slots"):
+            if name in given:
+                values[name] = encode_object(limits, name, given[name])
+        if "expires_at" in given:
+            at = given["expires_at"]
+            values["expires_at"] = at and encode_time("expires_at", at)
+        return values, searchable(
+            given.get("metadata") or {}, decode_json(values.get("tags", "[]"))
+        )
+
+    def _filter(
+        self,
+        user_id: str | None,
+        language: str | None,
+        state: SessionState | None,
+        updated_since: datetime | None,
+        title: str | None,
+        tag: str | None,
+        metadata: Mapping[str, Json] | None,
+    ) -> rows.Filter:
+        if state not in (None, "active", "archived", "deleted", "erased"):
+            raise InvalidInputError("state", "is not a state of a session")
+        for key, value in (metadata or {}).items():
+            if not isinstance(value, str | int | float | bool | None):
+                raise InvalidInputError(f"metadata.{key}", "must be a scalar")
+        return rows.Filter(
+            user_id=self._owner(user_id),
+            language=check_optional_id("language", language),
+            states=rows.LISTED if state is None else (state,),
+            updated_since=None
+            if updated_since is None
+            else encode_time("updated_since", updated_since),
+            title=title and check_text("title", title, _MAX_TITLE_BYTES),
+            tag=check_optional_id("tag", tag),
+            metadata=tuple(
+                ("=" + check_id("metadata", key), dumps(value).decode())
+                for key, value in (metadata or {}).items()
+            ),
+        )

@@ -1,0 +1,386 @@
+"""The noun `turns`: append, read, window, branches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from convstore import windows
+from convstore.codec import check_int
+from convstore.db import sessions as session_rows
+from convstore.db import turns as rows
+from convstore.db.engine import Connection
+from convstore.db.unit import Row
+from convstore.errors import InvalidInputError, TurnNotFoundError
+from convstore.ids import check_id
+from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
+from convstore.nouns.encoding import encode_turn, row_size, turn_input
+from convstore.nouns.scope import Scope
+from convstore.records import (
+    Branch,
+    Json,
+    JsonObject,
+    Page,
+    Session,
+    Turn,
+    TurnInput,
+)
+
+# Named here because inside the class `list` is the verb.
+TurnList: TypeAlias = list[Turn]
+BranchList: TypeAlias = list[Branch]
+JsonList: TypeAlias = list[Json]
+ObjectList: TypeAlias = list[JsonObject]
+RowList: TypeAlias = list[Row]
+
+# A window by size is read in pieces that grow: most fit the first.
+_FIRST_PIECE = 64
+
+
+class Turns:
+    """Turns of the scope's sessions."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def append(
+        self,
+        session_id: str,
+        *,
+        role: str,
+        content: str | None = None,
+        parts: JsonList | None = None,
+        name: str | None = None,
+        tool_call_id: str | None = None,
+        model: str | None = None,
+        finish_reason: str | None = None,
+        tokens_in: int | None = None,
+        tokens_out: int | None = None,
+        cost_micros: int | None = None,
+        language: str | None = None,
+        resolved_question: str | None = None,
+        template_id: str | None = None,
+        slots: Mapping[str, str] | None = None,
+        results: ObjectList | None = None,
+        tools: JsonList | None = None,
+        metadata: Mapping[str, Json] | None = None,
+        external_id: str | None = None,
+        parent_seq: int | None = None,
+        created_at: datetime | None = None,
+    ) -> Turn:
+        """Add one turn; when this returns, it is on the disk.
+
+        A user turn's slots merge into the session's and its template replaces it, in
+        the same commit; its language becomes the session's. An archived session is
+        restored first.
+
+        Args:
+            session_id: An existing session.
+            role: `user`, `assistant`, `system`, `tool`, or any other word.
+            content: Text, stored exactly; None when there are only `parts`.
+            parts: Payload items, verbatim: tool calls, images, framework messages.
+            tools: Tool definitions offered to the model, kept once per distinct set.
+            external_id: The caller's own id. Repeating an append with it gives the
+                first turn back; with other content it is a conflict.
+            parent_seq: None continues the active branch, 0 begins a new first turn,
+                another number branches off after that turn and makes it active.
+            created_at: When it was said, if not now; does not affect the order.
+
+        Raises:
+            InvalidInputError: A field cannot be stored; nothing was changed.
+            SessionNotFoundError: No such session of this tenant (and user).
+            SessionErasedError, SessionDeletedError: It must not come back.
+            ConflictError: The external id is taken by another content.
+            DatabaseBusyError: No place or lock within `busy_timeout_s`.
+        """
+        turn = TurnInput(
+            role,
+            content,
+            parts,
+            name,
+            tool_call_id,
+            model,
+            finish_reason,
+            tokens_in,
+            tokens_out,
+            cost_micros,
+            language,
+            resolved_question,
+            template_id,
+            slots,
+            results,
+            tools,
+            {} if metadata is None else metadata,
+            external_id,
+            parent_seq,
+            created_at,
+        )
+        now = self._scope.now()
+        row, tools_text = encode_turn(self._scope.limits, turn, now)
+        kept = {} if tools_text is None else {row["tools_hash"]: tools_text}
+        return (await self._append(session_id, [row], kept, now))[0]
+
+    async def append_many(
+        self, session_id: str, turns: Iterable[TurnInput | Mapping[str, Any]]
+    ) -> TurnList:
+        """Add several turns in order, all in one commit or none.
+
+        `parent_seq` may name a turn added earlier in the same call. Each turn's
+        external id is looked at on its own, so a repeated call completes nothing
+        twice.
+
+        Raises:
+            InvalidInputError: `turns[3].content`: which turn and field; or more turns
+                than `max_turns_per_call`.
+        """
+        limits, now = self._scope.limits, self._scope.now()
+        encoded: RowList = []
+        kept: dict[str, str] = {}
+        for number, given in enumerate(turns):
+            if number >= limits.max_turns_per_call:
+                raise InvalidInputError(
+                    "turns", f"at most {limits.max_turns_per_call} fit one call"
+                )
+            where = f"turns[{number}]"
+            turn = turn_input(where, given)
+            try:
+                row, tools_text = encode_turn(limits, turn, now)
+            except InvalidInputError as error:
+                raise InvalidInputError(
+                    f"{where}.{error.field}", error.problem
+                ) from None
+            if tools_text is not None:
+                kept[row["tools_hash"]] = tools_text
+            encoded.append(row)
+        if not encoded:
+            return []
+        return await self._append(session_id, encoded, kept, now)
+
+    async def add_exchange(
+        self,
+        session_id: str,
+        question: str,
+        answer: str,
+        *,
+        resolved_question: str | None = None,
+        template_id: str | None = None,
+        slots: Mapping[str, str] | None = None,
+        results: ObjectList | None = None,
+        language: str | None = None,
+        model: str | None = None,
+        external_id: str | None = None,
+    ) -> tuple[Turn, Turn]:
+        """Add a user turn and its answer in one commit.
+
+        `external_id` names the pair: `<id>#q` and `<id>#a` are stored.
+        """
+        asked, answered = await self.append_many(
+            session_id,
+            [
+                TurnInput(
+                    "user",
+                    question,
+                    resolved_question=resolved_question,
+                    template_id=template_id,
+                    slots=slots,
+                    language=language,
+                    external_id=None if external_id is None else f"{external_id}#q",
+                ),
+                TurnInput(
+                    "assistant",
+                    answer,
+                    results=results,
+                    model=model,
+                    external_id=None if external_id is None else f"{external_id}#a",
+                ),
+            ],
+        )
+        return asked, answered
+
+    async def get(self, session_id: str, seq: int) -> Turn:
+        """One turn by its number, whatever its branch.
+
+        Raises:
+            TurnNotFoundError: The session has no such turn.
+        """
+        check_int("seq", seq)
+        key = self._scope.key(check_id("session_id", session_id))
+
+        def work(connection: Connection) -> Turn:
+            self._usable(connection, session_id)
+            turn = rows.find(connection, key, seq)
+            if turn is None:
+                raise TurnNotFoundError(session_id, seq)
+            return turn
+
+        return await self._scope.read(session_id, work)
+
+    async def list(
+        self,
+        session_id: str,
+        *,
+        limit: int = 100,
+        cursor: str | None = None,
+        newest_first: bool = False,
+    ) -> Page[Turn]:
+        """Turns of all branches in `seq` order, a page at a time."""
+        check_limit(self._scope.limits, limit)
+        after = 2**63 - 1 if newest_first else 0
+        if cursor is not None:
+            (after,) = decode_cursor(cursor, int)
+        key = self._scope.key(check_id("session_id", session_id))
+
+        def work(connection: Connection) -> TurnList:
+            self._usable(connection, session_id)
+            return rows.page(
+                connection,
+                key,
+                after=after,
+                limit=limit + 1,
+                newest_first=newest_first,
+            )
+
+        found = await self._scope.read(session_id, work)
+        more = len(found) > limit
+        return Page(
+            tuple(found[:limit]), encode_cursor(found[limit - 1].seq) if more else None
+        )
+
+    async def window(
+        self,
+        session_id: str,
+        *,
+        limit: int = 20,
+        max_chars: int | None = None,
+        max_tokens: int | None = None,
+        count_tokens: Callable[[Turn], int] | None = None,
+        step: int = 1,
+    ) -> TurnList:
+        """The newest turns of the active branch that fit, oldest first.
+
+        Never parts a tool call from its result: rather fewer turns come back. If the
+        newest exchange alone is over the limit, it comes back whole.
+
+        Args:
+            limit: Most turns.
+            max_chars: Most characters, in place of being bound by `limit` alone.
+            max_tokens: Most tokens as `count_tokens` counts one turn.
+            count_tokens: Needed with `max_tokens`; called from the newest turn back.
+            step: The window's start moves in strides of so many turns, so that a
+                model's prompt cache stays warm between them.
+        """
+        check_limit(self._scope.limits, limit)
+        check_id("session_id", session_id)
+        if (max_tokens is None) != (count_tokens is None):
+            raise InvalidInputError("count_tokens", "goes together with max_tokens")
+
+        def cut(turns: Sequence[Turn]) -> Sequence[Turn]:
+            turns = windows.window_by_turns(turns, limit, step=step)
+            if max_chars is not None:
+                turns = windows.window_by_chars(turns, max_chars, step=step)
+            if max_tokens is not None and count_tokens is not None:
+                turns = windows.window_by_tokens(
+                    turns, max_tokens, count_tokens, step=step
+                )
+            return turns
+
+        by_size = max_chars is not None or max_tokens is not None
+        piece = min(limit, _FIRST_PIECE) if by_size else limit
+        while True:
+            newest = await self._newest(session_id, piece)
+            window = cut(newest)
+            whole_branch = len(newest) < piece
+            short_of_size = by_size and len(window) == len(newest) < limit
+            if whole_branch or not (
+                short_of_size or windows.has_orphan_results(window)
+            ):
+                return list(window)
+            piece = min(4 * piece, 2 * self._scope.limits.max_page)
+            if piece == len(newest):
+                return list(window)
+
+    async def history(self, session_id: str, *, limit: int = 6) -> ObjectList:
+        """The newest turns of the active branch as chat messages for a model.
+
+        `resolved_question` stands in for the content where there is one; tool calls
+        and results keep their ids. Cut as `window`.
+        """
+        return windows.to_messages(await self.window(session_id, limit=limit))
+
+    async def previous_user_turn(self, session_id: str) -> Turn | None:
+        """The newest user turn of the active branch, or None."""
+        piece = 8
+        while True:
+            newest = await self._newest(session_id, piece)
+            for turn in reversed(newest):
+                if turn.role == "user":
+                    return turn
+            if len(newest) < piece:
+                return None
+            piece *= 4
+
+    async def branches(self, session_id: str) -> BranchList:
+        """Every branch by its last turn, oldest first; one is active."""
+        key = self._scope.key(check_id("session_id", session_id))
+
+        def work(connection: Connection) -> BranchList:
+            session = self._usable(connection, session_id)
+            return rows.branches(connection, key, session.head_seq)
+
+        return await self._scope.read(session_id, work)
+
+    async def switch(self, session_id: str, seq: int) -> None:
+        """Make the branch that ends in turn `seq` active: windows show it, appends
+        continue it, slots and template become those of its path. Idempotent."""
+        check_int("seq", seq)
+        await self._scope.write(
+            rows.SwitchBranch(
+                self._scope.key(check_id("session_id", session_id)),
+                seq,
+                self._scope.now(),
+                self._scope.user_id,
+            )
+        )
+
+    async def tools(self, session_id: str, tools_hash: str) -> JsonList:
+        """The tool definitions that a turn's `tools_hash` names."""
+        key = self._scope.key(check_id("session_id", session_id))
+
+        def work(connection: Connection) -> JsonList | None:
+            self._usable(connection, session_id)
+            return rows.tool_set(connection, key, check_id("tools_hash", tools_hash))
+
+        found = await self._scope.read(session_id, work)
+        if found is None:
+            raise InvalidInputError("tools_hash", "is not of a turn of this session")
+        return found
+
+    async def _append(
+        self, session_id: str, encoded: RowList, kept: dict[str, str], now: int
+    ) -> TurnList:
+        scope = self._scope
+        size = sum(row_size(row) for row in encoded) + sum(map(len, kept.values()))
+        return await scope.write(
+            rows.AppendTurns(
+                (scope.tenant, check_id("session_id", session_id)),
+                encoded,
+                kept,
+                size,
+                now,
+                scope.user_id,
+            )
+        )
+
+    async def _newest(self, session_id: str, limit: int) -> TurnList:
+        scope = self._scope
+        key = scope.key(session_id)
+        return await scope.read(
+            session_id,
+            lambda connection: rows.newest(connection, key, limit, scope.user_id),
+        )
+
+    def _usable(self, connection: Connection, session_id: str) -> Session:
+        return session_rows.get_usable(
+            connection, self._scope.key(session_id), self._scope.user_id
+        )

@@ -1,0 +1,46 @@
+"""`open_store`: the one way in. Light to import; the parts are loaded on the first call."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from convstore.clock import Clock, SystemClock
+
+if TYPE_CHECKING:
+    from convstore.config import StoreConfig
+    from convstore.store import Store
+
+
+@asynccontextmanager
+async def open_store(
+    target: str | StoreConfig | None = None, *, clock: Clock | None = None
+) -> AsyncIterator[Store]:
+    """Open a store, and close it at the end of the block.
+
+    A brand-new SQLite file is made and migrated; no existing database is ever changed.
+
+    Args:
+        target: A URL (`sqlite:///chat.db`, `sqlite://` for memory, `postgresql://…`),
+            settings, or None for the settings of the environment. With a URL the other
+            settings still come from the environment.
+        clock: Where the time comes from; the machine's clock by default.
+
+    Raises:
+        ConfigError: The URL or a setting cannot be used.
+        SchemaMismatchError: The database is at another revision; names the command.
+        DatabaseUnavailableError: It cannot be reached.
+    """
+    from convstore.config import StoreConfig, load_config
+    from convstore.store import Store
+
+    if isinstance(target, StoreConfig):
+        config = target
+    else:
+        config = load_config() if target is None else load_config(url=target)
+    store = await Store.open(config, clock or SystemClock())
+    try:
+        yield store
+    finally:
+        await store.close()

@@ -1,0 +1,42 @@
+"""Where alembic gets its connection from: ours when called by convstore, or a URL.
+
+`alembic upgrade head` takes the URL from `-x url=…` or from the settings.
+"""
+
+from alembic import context
+from sqlalchemy import Connection
+
+from convstore.config import load_config
+from convstore.db import migrate, models
+
+
+def run(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=models.metadata,
+        transactional_ddl=True,
+        compare_type=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def offline() -> None:
+    context.configure(
+        dialect_name=context.get_x_argument(as_dictionary=True).get("dialect", "sqlite"),
+        target_metadata=models.metadata,
+        literal_binds=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+if context.is_offline_mode():
+    offline()
+else:
+    given = context.config.attributes.get("connection")
+    if given is not None:
+        run(given)
+    else:
+        url = context.get_x_argument(as_dictionary=True).get("url")
+        migrate.run_on(url or load_config().database_url, run)
