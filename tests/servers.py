@@ -189,10 +189,9 @@ class PostgresServer(Server):
         # The eighth line is the status: what pg_ctl itself waits for.
         with contextlib.suppress(FileNotFoundError):
             lines = (self._data / "postmaster.pid").read_text("utf-8").splitlines()
+            status = "".join(lines[7:8]).strip()
             # Right after a kill the file may be the last server's, or half written.
-            return lines[:1] == [str(self._pid)] and [
-                s.strip() for s in lines[7:8]
-            ] == ["ready"]
+            return lines[:1] == [str(self._pid)] and status == "ready"
         return False
 
 

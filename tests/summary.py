@@ -1,4 +1,4 @@
-"""What the run was tested on, and what it was not tested on and why, said at its end."""
+"""What the run was tested on, and what not and why: said aloud at its end."""
 
 from __future__ import annotations
 

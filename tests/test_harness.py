@@ -1,13 +1,14 @@
 """The harness itself: what the other tests rely on."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
 import pytest
 import redis
 
+from convstore import Store
 from tests.processes import Process
 from tests.servers import PostgresServer, RedisServer
 
@@ -98,3 +99,19 @@ def test_a_process_can_be_killed_while_it_reports(
     process.kill()
 
     assert process.finish() == -9
+
+
+async def test_a_store_is_open_on_each_database(store: Store) -> None:
+    session, created = await store.sessions.get_or_create("s-1")
+
+    assert created
+    assert session.id == "s-1"
+
+
+async def test_another_store_sees_the_same_database(
+    store: Store, open_another: Callable[..., Awaitable[Store]]
+) -> None:
+    await store.sessions.get_or_create("s-1")
+
+    another = await open_another()
+    assert await another.sessions.find("s-1") is not None

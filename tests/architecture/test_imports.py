@@ -1,0 +1,66 @@
+"""Who may import what. The order of our own layers is held by `lint-imports`."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.architecture.source import imports, modules
+
+# Each foreign package has one home, so that replacing it touches one place.
+HOMES = {
+    "alembic": ["convstore/db/", "convstore/migrations/"],
+    "apscheduler": ["convstore/scheduler"],
+    "asyncpg": ["convstore/db/"],
+    "fastapi": ["convstore/web/", "convstore/adapters/"],
+    "opentelemetry": ["convstore/observe", "convstore/tracing", "convstore/metrics"],
+    "orjson": ["convstore/codec.py"],
+    "prometheus_client": ["convstore/observe", "convstore/metrics"],
+    "pydantic_settings": ["convstore/config.py"],
+    "redis": ["convstore/cache/"],
+    "rich": ["convstore/cli/"],
+    "sqlalchemy": ["convstore/db/"],
+    "sqlite3": ["convstore/db/"],
+    "typer": ["convstore/cli/"],
+    "zstandard": ["convstore/archive/", "convstore/imports/", "convstore/export/"],
+}
+# Reading what these wrote can run code.
+NEVER = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
+HEAVY = (
+    "alembic apscheduler asyncpg fastapi opentelemetry pydantic redis rich "
+    "sqlalchemy typer"
+).split()
+
+
+@pytest.mark.parametrize("package", sorted(HOMES))
+def test_a_foreign_package_stays_at_home(package: str) -> None:
+    strangers = [
+        path
+        for path, tree in modules().items()
+        if not path.startswith(tuple(HOMES[package]))
+        and any(name.partition(".")[0] == package for name in imports(tree))
+    ]
+
+    assert strangers == []
+
+
+def test_nothing_imports_a_format_that_can_run_code() -> None:
+    found = [
+        (path, name)
+        for path, tree in modules().items()
+        for name in imports(tree)
+        if name.partition(".")[0] in NEVER
+    ]
+
+    assert found == []
+
+
+def test_importing_convstore_imports_nothing_heavy() -> None:
+    """The time it takes is measured by the benchmarks; this is its cause."""
+    program = "import convstore, json, sys; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert set(json.loads(done.stdout)).isdisjoint(HEAVY)
