@@ -1,0 +1,156 @@
+"""Chat messages of the OpenAI kind as turns, and back without loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from convstore.errors import InvalidInputError
+from convstore.imports.fields import (
+    kind_of,
+    need_object,
+    need_text,
+    time_or_none,
+)
+from convstore.imports.keeping import external_id, keep, kept
+from convstore.records import Json, JsonObject, TurnInput
+from convstore.windows import TEXT_PARTS
+
+ROLES = {
+    "ai": "assistant",
+    "assistant": "assistant",
+    "bot": "assistant",
+    "chatgpt": "assistant",
+    "developer": "system",
+    "function": "tool",
+    "function_call": "assistant",
+    "gpt": "assistant",
+    "human": "user",
+    "ipython": "tool",
+    "model": "assistant",
+    "observation": "tool",
+    "prompter": "user",
+    "system": "system",
+    "tool": "tool",
+    "tool_call": "assistant",
+    "tool_response": "tool",
+    "user": "user",
+}
+"""What the words of other tools are in ours; any other role stays as it is."""
+
+_TIMES = ("created_at", "timestamp")
+
+
+def role_of(field: str, given: Json) -> tuple[str, JsonObject]:
+    """Our word for a role, and the note that keeps the source's when it differs."""
+    original = need_text(field, given)
+    if not original:
+        raise InvalidInputError(field, "is empty")
+    role = ROLES.get(original.lower(), original)
+    return role, {} if role == original else {"role": original}
+
+
+def turns_of(
+    messages: Iterable[Json], *, field: str = "messages", first_seq: int = 1
+) -> list[TurnInput]:
+    """One turn per message, each following the one before.
+
+    Content parts and tool calls are kept as they are in `parts`, the content's first;
+    `content` then holds the text of the parts, if they have any.
+
+    Raises:
+        InvalidInputError: A message has no role, or content of a kind that no chat
+            has; names the message by its place.
+    """
+    return [
+        _turn(need_object(f"{field}[{place}]", message), f"{field}[{place}]", seq)
+        for place, (seq, message) in enumerate(enumerate(messages, first_seq))
+    ]
+
+
+def messages_of(turns: Iterable[TurnInput]) -> list[JsonObject]:
+    """The messages that `turns_of` took."""
+    return [message_of(turn) for turn in turns]
+
+
+def message_of(turn: TurnInput) -> JsonObject:
+    """The message that became this turn."""
+    message, notes = kept(turn.metadata)
+    message["role"] = notes.get("role", turn.role)
+    parts = turn.parts or []
+    count = notes.get("content_parts")
+    if count is not None:
+        message["content"] = parts[:count]
+    elif not notes.get("no_content"):
+        message["content"] = turn.content
+    calls = parts[count or 0 :]
+    if notes.get("function_call"):
+        message["function_call"] = calls[0]["function"]
+    elif calls:
+        message["tool_calls"] = calls
+    for name in ("tool_call_id", "name"):
+        value = getattr(turn, name)
+        if value is not None:
+            message[name] = value
+    return message
+
+
+def _turn(message: JsonObject, field: str, seq: int) -> TurnInput:
+    left_over = dict(message)
+    role, notes = role_of(f"{field}.role", left_over.pop("role", None))
+    content, parts = _take_content(left_over, notes, field)
+    parts += _take_calls(left_over, notes, field)
+    given: dict[str, Any] = {
+        name: left_over.pop(name)
+        for name in ("tool_call_id", "name")
+        if isinstance(left_over.get(name), str)
+    }
+    times = (time_or_none(left_over.get(key)) for key in _TIMES)
+    return TurnInput(
+        role=role,
+        content=content,
+        parts=parts or None,
+        metadata=keep(left_over, notes),
+        external_id=external_id(seq),
+        created_at=next((at for at in times if at is not None), None),
+        **given,
+    )
+
+
+def _take_content(
+    message: JsonObject, notes: JsonObject, field: str
+) -> tuple[str | None, list[Json]]:
+    if "content" not in message:
+        notes["no_content"] = True
+        return None, []
+    content = message.pop("content")
+    if content is None or isinstance(content, str):
+        return content, []
+    if not isinstance(content, list):
+        raise InvalidInputError(
+            f"{field}.content", f"must be text, null or a list, not {kind_of(content)}"
+        )
+    notes["content_parts"] = len(content)
+    texts = [
+        part["text"]
+        for part in content
+        if isinstance(part, dict)
+        and part.get("type") in TEXT_PARTS
+        and isinstance(part.get("text"), str)
+    ]
+    return "".join(texts) if texts else None, list(content)
+
+
+def _take_calls(message: JsonObject, notes: JsonObject, field: str) -> list[Json]:
+    calls = message.get("tool_calls")
+    if isinstance(calls, list) and calls:
+        del message["tool_calls"]
+        for place, call in enumerate(calls):
+            need_object(f"{field}.tool_calls[{place}]", call)
+        return list(calls)
+    call = message.get("function_call")
+    if isinstance(call, dict):
+        # The API's first form: one call, no id, answered by a `function` message.
+        notes["function_call"] = True
+        return [{"type": "function", "function": message.pop("function_call")}]
+    return []

@@ -1,0 +1,104 @@
+"""Reading the fields of a record: the expected kind of value, or a refusal by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from convstore.errors import InvalidInputError
+from convstore.ids import MAX_ID_CHARS, check_id
+from convstore.records import Json, JsonObject
+
+_MAX_LANGUAGE_CHARS = 35
+_MAX_TITLE_CHARS = 200
+_MAX_TAGS = 64
+
+
+def need_object(field: str, value: Json) -> JsonObject:
+    """`value` if it is an object.
+
+    Raises:
+        InvalidInputError: It is something else; names the field.
+    """
+    if not isinstance(value, dict):
+        raise InvalidInputError(field, f"must be an object, not {kind_of(value)}")
+    return value
+
+
+def need_list(field: str, value: Json) -> list[Json]:
+    """`value` if it is a list with at least one item; errors as `need_object`."""
+    if not isinstance(value, list):
+        raise InvalidInputError(field, f"must be a list, not {kind_of(value)}")
+    if not value:
+        raise InvalidInputError(field, "is empty")
+    return value
+
+
+def need_text(field: str, value: Json) -> str:
+    """`value` if it is text, empty or not; errors as `need_object`."""
+    if not isinstance(value, str):
+        raise InvalidInputError(field, f"must be text, not {kind_of(value)}")
+    return value
+
+
+def kind_of(value: Json) -> str:
+    """The kind of a JSON value in the words of JSON."""
+    names = {dict: "an object", list: "a list", str: "text", bool: "a boolean"}
+    return "null" if value is None else names.get(type(value), "a number")
+
+
+def text_or_none(value: Json) -> str | None:
+    """`value` if it is text that is not empty."""
+    return value if isinstance(value, str) and value else None
+
+
+def number_or_none(value: Json) -> float | None:
+    """`value` if it is a number; a boolean is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value)
+
+
+def id_or_none(record: Mapping[str, Json], *keys: str) -> str | None:
+    """The first of these fields that can be an id."""
+    for key in keys:
+        if text_or_none(record.get(key)):
+            try:
+                return check_id(key, record[key])
+            except InvalidInputError:
+                continue
+    return None
+
+
+def language_or_none(value: Json) -> str | None:
+    """`value` if it can be a language tag."""
+    text = text_or_none(value)
+    return text if text and len(text) <= _MAX_LANGUAGE_CHARS else None
+
+
+def title_or_none(value: Json) -> str | None:
+    """`value` if it is a title, cut with an ellipsis when long."""
+    text = text_or_none(value)
+    if text is None or len(text) <= _MAX_TITLE_CHARS:
+        return text
+    return text[: _MAX_TITLE_CHARS - 1] + "…"
+
+
+def tags_of(value: Json) -> tuple[str, ...]:
+    """The tags in `value`: each once, in order; none when it is no list of tags."""
+    if not isinstance(value, list) or len(value) > _MAX_TAGS:
+        return ()
+    if not all(isinstance(tag, str) and 1 <= len(tag) <= MAX_ID_CHARS for tag in value):
+        return ()
+    return tuple(dict.fromkeys(value))
+
+
+def time_or_none(value: Json) -> datetime | None:
+    """`value` if it is a time in ISO 8601; one without a zone is taken as UTC."""
+    if not isinstance(value, str):
+        return None
+    try:
+        at = datetime.fromisoformat(value)
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

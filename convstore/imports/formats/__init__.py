@@ -1,0 +1,1 @@
+"""One module per import format: `parse` a record, and `to_record` back."""

@@ -1,0 +1,31 @@
+"""`convstore`: our own session documents, from exports and archives. Lossless."""
+
+from __future__ import annotations
+
+from convstore.codec import decode_json
+from convstore.documents import document_from_json, encode_document
+from convstore.errors import InvalidInputError
+from convstore.imports.model import ImportedSession, from_document
+from convstore.records import Json
+
+NAME = "convstore"
+
+
+def parse(record: Json) -> ImportedSession:
+    """The session of one document, with the document itself to be stored as it is.
+
+    Raises:
+        CorruptionError: No document of a version that this library reads.
+    """
+    return from_document(document_from_json(record))
+
+
+def to_record(session: ImportedSession) -> Json:
+    """The record that `parse` took.
+
+    Raises:
+        InvalidInputError: The session was not read from a document.
+    """
+    if session.document is None:
+        raise InvalidInputError("document", "is missing")
+    return decode_json(encode_document(session.document))

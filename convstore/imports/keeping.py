@@ -1,0 +1,96 @@
+"""What a format has no place for is kept, so that the record can be made again.
+
+Fields without a place stay in `metadata` under their own names, where filters find
+them. How the record differed from its usual shape is noted under the key `import`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from convstore.imports.fields import (
+    id_or_none,
+    language_or_none,
+    tags_of,
+    text_or_none,
+    time_or_none,
+    title_or_none,
+)
+from convstore.imports.model import ImportedSession
+from convstore.records import InteractionInput, Json, JsonObject, TurnInput
+
+NOTES = "import"
+_SHADOWED = "field"
+_ID_KEYS = ("session_id", "conversation_id")
+
+
+def keep(left_over: Mapping[str, Json], notes: Mapping[str, Json]) -> JsonObject:
+    """Metadata that holds both; `kept` takes them apart again."""
+    metadata = {key: value for key, value in left_over.items() if key != NOTES}
+    noted = dict(notes)
+    if NOTES in left_over:
+        # The source has a field of this name: it moves under ours.
+        noted[_SHADOWED] = left_over[NOTES]
+    if noted:
+        metadata[NOTES] = noted
+    return metadata
+
+
+def kept(metadata: Mapping[str, Json]) -> tuple[JsonObject, JsonObject]:
+    """The fields of the source and our notes about it."""
+    left_over = dict(metadata)
+    notes = dict(left_over.pop(NOTES, {}))
+    if _SHADOWED in notes:
+        left_over[NOTES] = notes.pop(_SHADOWED)
+    return left_over, notes
+
+
+def derived_id(format_name: str, record: Json) -> str:
+    """The session id of a record that names none.
+
+    SHA-256 over the format's name and the record as JSON with sorted keys, its first
+    128 bits in hexadecimal behind `import-`. The same record has the same id in any
+    file and at any line; two equal records are one session.
+    """
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(f"{format_name}\n{text}".encode()).hexdigest()
+    return f"import-{digest[:32]}"
+
+
+def external_id(number: int) -> str:
+    """The external id of the turn or interaction at a place of its session."""
+    return f"import:{number}"
+
+
+def build_session(
+    format_name: str,
+    record: JsonObject,
+    turns: tuple[TurnInput, ...],
+    *,
+    taken: frozenset[str],
+    notes: Mapping[str, Json],
+    interactions: tuple[InteractionInput, ...] = (),
+    head_seq: int | None = None,
+) -> ImportedSession:
+    """The session of a record whose fields `taken` went into turns and interactions.
+
+    `session_id` or `conversation_id` is the session's id; other fields named `id` are
+    not, because data sets number their rows and two files then mean different rows.
+    `user_id`, `language` or `lang`, `title`, `tags` and `created_at` are read, and
+    stay in the metadata as they came.
+    """
+    left_over = {key: value for key, value in record.items() if key not in taken}
+    return ImportedSession(
+        session_id=id_or_none(record, *_ID_KEYS) or derived_id(format_name, record),
+        turns=turns,
+        user_id=id_or_none(record, "user_id"),
+        language=language_or_none(record.get("language") or record.get("lang")),
+        title=title_or_none(record.get("title")),
+        tags=tags_of(record.get("tags")),
+        metadata=keep(left_over, {"format": format_name, **notes}),
+        created_at=time_or_none(text_or_none(record.get("created_at"))),
+        interactions=interactions,
+        head_seq=head_seq,
+    )

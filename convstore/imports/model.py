@@ -1,0 +1,155 @@
+"""What an import format makes of one record, and what an import reports.
+
+Everything here is a value: no file, no store. A driver writes each `ImportedSession`
+in one transaction, so that nothing is half imported.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+
+from convstore.records import (
+    DEFAULT_NAMESPACE,
+    GraphState,
+    Interaction,
+    InteractionInput,
+    Json,
+    SessionDocument,
+    Turn,
+    TurnInput,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphStateInput:
+    """A graph state to be put; states of one namespace come oldest first."""
+
+    state: Json
+    namespace: str = DEFAULT_NAMESPACE
+    turn_seq: int | None = None
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+    external_id: str | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedSession:
+    """One conversation, read from a source and not yet stored.
+
+    The turns are numbered by their place: the first is `seq` 1 of the new session, and
+    `parent_seq`, `turn_seq`, choices and `head_seq` mean these numbers.
+
+    Attributes:
+        session_id: The id that the source gives, or one derived from the record's
+            content: the same record has the same id whenever it is imported.
+        turns: In order; `parent_seq` as in `TurnInput`.
+        head_seq: The tip of the branch to make active; None leaves it at the last turn.
+        document: The whole session, when the source holds one of our own documents. It
+            is stored as it is; the other fields then only describe it.
+    """
+
+    session_id: str
+    turns: tuple[TurnInput, ...]
+    user_id: str | None = None
+    language: str | None = None
+    title: str | None = None
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+    created_at: datetime | None = None
+    interactions: tuple[InteractionInput, ...] = ()
+    graph_states: tuple[GraphStateInput, ...] = ()
+    head_seq: int | None = None
+    document: SessionDocument | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record that was not imported, and why; the text names fields, not content.
+
+    Attributes:
+        number: Line of the source, from 1; in a file that is one JSON document, the
+            place of the record in it.
+        code: What is wrong, for counting.
+        reason: The same for people.
+        data: The record as read, for `rejected.jsonl`; None when it was too long to be
+            kept.
+    """
+
+    number: int
+    code: str
+    reason: str
+    data: bytes | None
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """Running totals of one import."""
+
+    records: int = 0
+    sessions: int = 0
+    turns: int = 0
+    interactions: int = 0
+    graph_states: int = 0
+    already_present: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    def reject(self, record: Rejected) -> None:
+        """Count a rejected record under its code."""
+        self.rejected[record.code] += 1
+
+    @property
+    def rejected_total(self) -> int:
+        """Records that were not imported."""
+        return self.rejected.total()
+
+
+def from_document(document: SessionDocument) -> ImportedSession:
+    """A stored session as it would have been imported.
+
+    The opposite of writing an import: `to_record` of the format it came from then
+    makes the record again. Numbers, times and external ids are those of the store.
+    """
+    session = document.session
+    return ImportedSession(
+        session_id=session.id,
+        turns=tuple(_turn_input(turn, document.tool_sets) for turn in document.turns),
+        user_id=session.user_id,
+        language=session.language,
+        title=session.title,
+        tags=session.tags,
+        metadata=session.metadata,
+        created_at=session.created_at,
+        interactions=tuple(map(_interaction_input, document.interactions)),
+        graph_states=tuple(map(_graph_state_input, document.graph_states)),
+        head_seq=session.head_seq,
+        document=document,
+    )
+
+
+def _turn_input(turn: Turn, tool_sets: Mapping[str, list[Json]]) -> TurnInput:
+    given = {name: getattr(turn, name) for name in _TURN_FIELDS}
+    parent: int | None = turn.parent_seq or 0
+    if parent == turn.seq - 1:
+        parent = None
+    tools = None if turn.tools_hash is None else tool_sets[turn.tools_hash]
+    return TurnInput(**given, parent_seq=parent, tools=tools)
+
+
+def _interaction_input(act: Interaction) -> InteractionInput:
+    return InteractionInput(
+        **{f.name: getattr(act, f.name) for f in fields(InteractionInput)}
+    )
+
+
+def _graph_state_input(state: GraphState) -> GraphStateInput:
+    return GraphStateInput(
+        **{f.name: getattr(state, f.name) for f in fields(GraphStateInput)}
+    )
+
+
+_TURN_FIELDS = tuple(
+    f.name for f in fields(TurnInput) if f.name not in ("parent_seq", "tools")
+)

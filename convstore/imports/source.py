@@ -1,0 +1,235 @@
+"""Lines of a file, of a compressed file or of standard input, in bounded memory.
+
+Knows bytes and not what they mean. Compression is told by the first bytes, not by the
+name. Zip and tar archives are refused, so no name from inside an archive is ever used.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import stat
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import zstandard
+
+from convstore.errors import CorruptionError, InvalidInputError, LimitExceededError
+
+STDIN = "-"
+_CHUNK = 256 * 1024
+_BOM = b"\xef\xbb\xbf"
+_GZIP = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_ARCHIVES = {b"PK\x03\x04": "zip", b"7z\xbc\xaf": "7z", b"Rar!": "rar"}
+_SKIPPABLE = b"\x2a\x4d\x18"
+_MAX_WINDOW_BYTES = 128 * 1024 * 1024
+_ZSTD_PIECE = 1024
+_DAMAGED = "the compressed data is damaged or ends early"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLimits:
+    """Bounds on what is read.
+
+    Attributes:
+        max_line_bytes: Bytes of one record; longer ones are passed over and reported.
+            Memory in use is a few times this.
+        max_total_bytes: Bytes of one source after decompression.
+        max_ratio: Bytes out per byte in, once `ratio_from_bytes` came out. Text in
+            many copies compresses well, but not like a bomb: zstd makes 32,000 bytes
+            out of one, gzip 1,000.
+        ratio_from_bytes: Bytes out before the ratio counts.
+        max_depth: Levels of nesting in a record. More than the store allows in one
+            value, since formats take records apart.
+        max_group: Records that may form one session, in formats that group them.
+    """
+
+    max_line_bytes: int = 64 * 1024 * 1024
+    max_total_bytes: int = 64 * 1024**3
+    max_ratio: int = 500
+    ratio_from_bytes: int = 64 * 1024 * 1024
+    max_depth: int = 200
+    max_group: int = 10_000
+
+
+DEFAULT_LIMITS = SourceLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line without its newline.
+
+    Attributes:
+        number: From 1; empty lines count.
+        data: The bytes; None when there were more than `max_line_bytes`.
+        size_bytes: Bytes of the line, kept or not.
+        complete: Whether a newline followed; only a last line can lack it.
+    """
+
+    number: int
+    data: bytes | None
+    size_bytes: int
+    complete: bool
+
+
+def read_lines(
+    source: str | os.PathLike[str], limits: SourceLimits = DEFAULT_LIMITS
+) -> Iterator[Line]:
+    """The lines of `source`: a path, or `-` for standard input.
+
+    Lines end with LF only, as the text may contain what other readers take for line
+    ends. A byte-order mark at the start is left out. Nothing is opened before the
+    first line is asked for.
+
+    Raises:
+        InvalidInputError: No such file, not a regular file, or an archive of files.
+        LimitExceededError: Too many bytes came out, in all or for what went in.
+        CorruptionError: The compressed data is damaged or ends early. Lines before
+            the damage have been given.
+    """
+    with _open(source) as file:
+        yield from _split(_decompressed(_Counted(file), limits), limits.max_line_bytes)
+
+
+def read_whole(
+    source: str | os.PathLike[str], limits: SourceLimits = DEFAULT_LIMITS
+) -> bytes:
+    """All bytes of `source`, at most `max_line_bytes`; errors as `read_lines`."""
+    chunks: list[bytes] = []
+    total = 0
+    with _open(source) as file:
+        for chunk in _decompressed(_Counted(file), limits):
+            chunks.append(chunk)
+            total += len(chunk)
+            if total > limits.max_line_bytes:
+                raise LimitExceededError("max_line_bytes", limits.max_line_bytes, total)
+    return b"".join(chunks)
+
+
+class _Counted:
+    """A file that counts the bytes read from it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._first = file.read(len(_ZSTD))
+        self.first = self._first
+        self.size_bytes = len(self._first)
+
+    def read(self, size: int = -1) -> bytes:
+        if self._first:
+            # Fewer bytes than asked for are no end; only none are.
+            first = self._first if size < 0 else self._first[:size]
+            self._first = self._first[len(first) :]
+            return first
+        data = self._file.read(size)
+        self.size_bytes += len(data)
+        return data
+
+
+@contextmanager
+def _open(source: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    if source == STDIN:
+        yield sys.stdin.buffer
+        return
+    path = Path(source)
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        problem = f"{path} cannot be read: {error.strerror}"
+        raise InvalidInputError("source", problem) from None
+    with file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise InvalidInputError("source", f"{path} is not a regular file")
+        yield file
+
+
+def _decompressed(file: _Counted, limits: SourceLimits) -> Iterator[bytes]:
+    total = 0
+    for chunk in _reader(file):
+        _check_bomb(total + len(chunk), file.size_bytes, limits)
+        yield chunk.removeprefix(_BOM) if total == 0 else chunk
+        total += len(chunk)
+
+
+def _reader(file: _Counted) -> Iterator[bytes]:
+    if file.first.startswith(_GZIP):
+        return _gunzip(file)
+    if file.first == _ZSTD or file.first[1:] == _SKIPPABLE:
+        return _unzstd(file)
+    if file.first in _ARCHIVES:
+        kind = _ARCHIVES[file.first]
+        raise InvalidInputError("source", f"is a {kind} archive: unpack it first")
+    return iter(lambda: file.read(_CHUNK), b"")
+
+
+def _gunzip(file: _Counted) -> Iterator[bytes]:
+    # GzipFile asks its file for nothing but `read`, which is all that _Counted has.
+    unzipped = gzip.GzipFile(fileobj=cast(BinaryIO, file), mode="rb")
+    try:
+        yield from iter(lambda: unzipped.read(_CHUNK), b"")
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise CorruptionError(_DAMAGED) from None
+
+
+def _unzstd(file: _Counted) -> Iterator[bytes]:
+    # The library's stream reader takes a file that ends inside a frame for a whole
+    # one; this object tells. It gives all that a piece of input holds at once, so the
+    # pieces are small: a bomb makes 32 MB of one.
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
+    frame = decompressor.decompressobj()
+    inside = False
+    while piece := file.read(_ZSTD_PIECE):
+        while piece:
+            inside = True
+            try:
+                chunk = frame.decompress(piece)
+            except zstandard.ZstdError:
+                raise CorruptionError(_DAMAGED) from None
+            if chunk:
+                yield chunk
+            piece = b""
+            if frame.eof:
+                inside, piece = False, frame.unused_data
+                frame = decompressor.decompressobj()
+    if inside:
+        raise CorruptionError(_DAMAGED)
+
+
+def _check_bomb(total: int, size_bytes: int, limits: SourceLimits) -> None:
+    if total > limits.max_total_bytes:
+        raise LimitExceededError("max_total_bytes", limits.max_total_bytes, total)
+    if total > limits.ratio_from_bytes and total > limits.max_ratio * size_bytes:
+        ratio = total // max(1, size_bytes)
+        raise LimitExceededError("max_ratio", limits.max_ratio, ratio)
+
+
+def _split(chunks: Iterator[bytes], max_bytes: int) -> Iterator[Line]:
+    number, size = 1, 0
+    kept: list[bytes] = []
+    for chunk in chunks:
+        *ended, rest = chunk.split(b"\n")
+        for piece in ended:
+            kept.append(piece)
+            size += len(piece)
+            yield _line(number, kept, size, max_bytes, complete=True)
+            number, size, kept = number + 1, 0, []
+        kept.append(rest)
+        size += len(rest)
+        if size > max_bytes:
+            # From here on only the length matters.
+            kept.clear()
+    if size:
+        yield _line(number, kept, size, max_bytes, complete=False)
+
+
+def _line(
+    number: int, kept: list[bytes], size: int, max_bytes: int, *, complete: bool
+) -> Line:
+    data = b"".join(kept) if size <= max_bytes else None
+    return Line(number, data, size, complete)
