@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,13 +19,18 @@ from sqlalchemy import (
     select,
 )
 
+from convstore.codec import dumps
 from convstore.db import models
 from convstore.db.rows import SESSION_COLUMNS, session_from_row
 from convstore.db.unit import Head, Key, Row, Unit, check_usable
 from convstore.errors import SessionNotFoundError, VersionConflictError
-from convstore.records import Session, SessionState
+from convstore.ids import MAX_ID_CHARS
+from convstore.records import Json, Session, SessionState
 
 S = models.sessions.c
+
+# Both kinds share a table; the first character keeps them apart.
+METADATA_PREFIX, TAG_PREFIX = "=", "#"
 _ONE = select(*SESSION_COLUMNS).where(
     S.tenant_id == bindparam("tenant"), S.session_id == bindparam("id")
 )
@@ -60,7 +66,7 @@ class EnsureSession:
         done = unit.connection.execute(unit.dialect.insert_ignore(models.sessions), row)
         if done.rowcount != 1:
             return None
-        _write_searchable(unit.connection, self.key, self.searchable)
+        write_searchable(unit.connection, self.key, self.searchable)
         return unit.add_head(self.key, row)
 
 
@@ -92,7 +98,7 @@ class UpdateSession:
                     table.c.tenant_id == self.key[0], table.c.session_id == self.key[1]
                 )
             )
-            _write_searchable(unit.connection, self.key, self.searchable)
+            write_searchable(unit.connection, self.key, self.searchable)
         return head.record
 
 
@@ -126,9 +132,10 @@ def new_row(key: Key, now: int) -> Row:
     }
 
 
-def _write_searchable(
+def write_searchable(
     connection: Connection, key: Key, searchable: dict[str, str]
 ) -> None:
+    """Write what a filter can ask of a session."""
     if searchable:
         connection.execute(
             insert(models.session_metadata),
@@ -137,6 +144,24 @@ def _write_searchable(
                 for name, value in searchable.items()
             ],
         )
+
+
+def searchable(metadata: Mapping[str, Json], tags: Iterable[str]) -> dict[str, str]:
+    """What a filter can ask for: top-level scalars as JSON text, and tags.
+
+    Longer keys and values are stored like all others, but cannot be filtered by.
+    """
+    found = {
+        METADATA_PREFIX + key: dumps(value).decode()
+        for key, value in metadata.items()
+        if isinstance(value, str | int | float | bool | None)
+    }
+    found |= {TAG_PREFIX + tag: "" for tag in tags}
+    return {
+        key: value
+        for key, value in found.items()
+        if len(key) <= MAX_ID_CHARS and len(value) <= MAX_ID_CHARS
+    }
 
 
 def find(connection: Connection, key: Key) -> Session | None:
@@ -237,7 +262,6 @@ def _conditions(tenant: str, wanted: Filter) -> list[ColumnElement[bool] | TextC
 
 
 def _has_tag(tag: str) -> ColumnElement[bool]:
-    # Tags are kept beside the metadata under a key that metadata cannot have.
     meta = models.session_metadata.c
     return (
         select(1)
@@ -248,6 +272,3 @@ def _has_tag(tag: str) -> ColumnElement[bool]:
         )
         .exists()
     )
-
-
-TAG_PREFIX = "#"

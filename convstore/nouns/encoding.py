@@ -13,12 +13,11 @@ from convstore.codec import check_int, check_text, dumps, encode_json
 from convstore.db.rows import TURN_DIGEST, row_digest
 from convstore.db.unit import Row
 from convstore.errors import InvalidInputError
-from convstore.ids import MAX_ID_CHARS, check_id, check_optional_id
+from convstore.ids import check_id, check_optional_id
 from convstore.limits import Limits
 from convstore.records import Json, TurnInput
 
 _INPUT_FIELDS = frozenset(f.name for f in fields(TurnInput))
-_SEARCHABLE = (str, int, float, bool, type(None))
 
 
 def turn_input(where: str, given: TurnInput | Mapping[str, Any]) -> TurnInput:
@@ -127,24 +126,6 @@ def encode_time(field: str, at: datetime) -> int:
     if at < EPOCH:
         raise InvalidInputError(field, "is before 1970")
     return to_micros(at)
-
-
-def searchable(metadata: Mapping[str, Json], tags: list[str]) -> dict[str, str]:
-    """What a filter can ask for: top-level scalars as JSON text, and tags.
-
-    Longer keys and values are stored like all others, but cannot be filtered by.
-    """
-    found = {
-        "=" + key: dumps(value).decode()
-        for key, value in metadata.items()
-        if isinstance(value, _SEARCHABLE)
-    }
-    found |= {"#" + tag: "" for tag in tags}
-    return {
-        key: value
-        for key, value in found.items()
-        if len(key) <= MAX_ID_CHARS and len(value) <= MAX_ID_CHARS
-    }
 
 
 def _json(

@@ -21,7 +21,6 @@ from convstore.nouns.encoding import (
     encode_object,
     encode_tags,
     encode_time,
-    searchable,
 )
 from convstore.nouns.scope import Scope
 from convstore.records import Json, Page, Session, SessionState
@@ -342,7 +341,7 @@ class Sessions:
         if "expires_at" in given:
             at = given["expires_at"]
             values["expires_at"] = at and encode_time("expires_at", at)
-        return values, searchable(
+        return values, rows.searchable(
             given.get("metadata") or {}, decode_json(values.get("tags", "[]"))
         )
 
@@ -371,7 +370,10 @@ class Sessions:
             title=title and check_text("title", title, _MAX_TITLE_BYTES),
             tag=check_optional_id("tag", tag),
             metadata=tuple(
-                ("=" + check_id("metadata", key), dumps(value).decode())
+                (
+                    rows.METADATA_PREFIX + check_id("metadata", key),
+                    dumps(value).decode(),
+                )
                 for key, value in (metadata or {}).items()
             ),
         )

@@ -1,0 +1,94 @@
+"""From a session document back to rows: the inverse of `db/documents.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Table
+
+from convstore.clock import to_micros
+from convstore.codec import dumps
+from convstore.db import models
+from convstore.db.interactions import target_hash
+from convstore.db.rows import (
+    GRAPH_STATE_DIGEST,
+    INTERACTION_DIGEST,
+    TURN_DIGEST,
+    row_digest,
+)
+from convstore.db.unit import Row
+from convstore.records import NEW_CHAT, Session, SessionDocument
+
+_JSON = frozenset(
+    "tags metadata feedback_counts current_slots parts slots results choice shown "
+    "recent_hashes".split()
+)
+
+
+def document_rows(document: SessionDocument) -> list[tuple[Table, list[Row]]]:
+    """The rows of everything but the session itself and its holds, by table."""
+    tenant, session_id = document.session.tenant_id, document.session.id
+    turns = [_row(models.turns, tenant, turn) for turn in document.turns]
+    for row in turns:
+        row["digest"] = row_digest(row, TURN_DIGEST)
+    acts = [_row(models.interactions, tenant, act) for act in document.interactions]
+    for row in acts:
+        row["target_hash"] = target_hash(row)
+        row["digest"] = row_digest(row, INTERACTION_DIGEST)
+    graphs = [_row(models.graph_states, tenant, g) for g in document.graph_states]
+    for row, graph in zip(graphs, document.graph_states, strict=True):
+        row["state"] = _text(graph.state)
+        row["digest"] = row_digest(row, GRAPH_STATE_DIGEST)
+    tools = [
+        {
+            "tenant_id": tenant,
+            "session_id": session_id,
+            "tools_hash": tools_hash,
+            "tools": _text(tools),
+        }
+        for tools_hash, tools in document.tool_sets.items()
+    ]
+    ledger = []
+    if document.ledger is not None:
+        row = _row(models.session_ledger, tenant, document.ledger)
+        ledger.append(row | {"user_id": document.session.user_id})
+    return [
+        (models.turns, turns),
+        (models.tool_sets, tools),
+        (models.interactions, acts),
+        (models.graph_states, graphs),
+        (models.session_ledger, ledger),
+    ]
+
+
+def hold_rows(document: SessionDocument) -> list[Row]:
+    """The rows of the legal holds that the session was ever under."""
+    tenant = document.session.tenant_id
+    return [_row(models.legal_holds, tenant, hold) for hold in document.holds]
+
+
+def session_row(session: Session) -> Row:
+    """The session's row as it was when the record was read."""
+    row = _row(models.sessions, session.tenant_id, session)
+    row["session_id"] = session.id
+    if session.title == NEW_CHAT:
+        row["title"] = None
+    return row
+
+
+def _row(table: Table, tenant: str, record: object) -> Row:
+    row: Row = {}
+    for column in table.c:
+        value = getattr(record, column.name, None)
+        if value is not None:
+            if column.name in _JSON:
+                value = _text(value)
+            elif column.name.endswith("_at") or column.name == "cache_sticky_until":
+                value = to_micros(value)
+        row[column.name] = value
+    row["tenant_id"] = tenant
+    return row
+
+
+def _text(value: Any) -> str:
+    return dumps(value).decode()

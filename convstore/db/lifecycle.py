@@ -1,0 +1,365 @@
+"""The statements that make rows go and come back. Only `retention` calls them.
+
+Rows go only through `take`, which gives back exactly what it deleted; whoever calls it
+compares that with the archived copy in the same transaction, and rolls back if the two
+differ in any byte.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from convstore.db import models
+from convstore.db.document_rows import document_rows, hold_rows, session_row
+from convstore.db.documents import assemble
+from convstore.db.rows import (
+    GRAPH_STATE_COLUMNS,
+    HOLD_COLUMNS,
+    INTERACTION_COLUMNS,
+    LEDGER_COLUMNS,
+    TURN_COLUMNS,
+)
+from convstore.db.sessions import searchable, write_searchable
+from convstore.db.unit import Head, Key, Row, Unit
+from convstore.errors import (
+    CorruptionError,
+    SessionDeletedError,
+    SessionErasedError,
+    SessionNotFoundError,
+)
+from convstore.records import Session, SessionDocument
+
+S = models.sessions.c
+_GONE_WITH_SESSION = (
+    models.turns,
+    models.tool_sets,
+    models.interactions,
+    models.graph_states,
+    models.session_ledger,
+)
+_TAKEN = {
+    models.turns: TURN_COLUMNS,
+    models.tool_sets: [models.tool_sets.c.tools_hash, models.tool_sets.c.tools],
+    models.interactions: INTERACTION_COLUMNS,
+    models.graph_states: GRAPH_STATE_COLUMNS,
+    models.session_ledger: LEDGER_COLUMNS,
+}
+# How DELETE … RETURNING gives rows back is not defined: they are put in key order.
+_ORDER = {
+    models.turns: 1,
+    models.tool_sets: 1,
+    models.interactions: 1,
+    models.graph_states: 2,
+    models.session_ledger: 0,
+}
+
+
+def take(
+    unit: Unit, tenant: str, heads: Sequence[Head]
+) -> dict[str, SessionDocument | CorruptionError]:
+    """Delete the rows of sessions and give them back as documents, by session id.
+
+    The heads are locked and stay as they are. A session whose rows are damaged gives
+    its error; its rows are deleted all the same, so the caller must roll back.
+    """
+    given = {"tenant": tenant, "ids": [head.row["session_id"] for head in heads]}
+    groups = [_delete_returning(unit.connection, table, given) for table in _TAKEN]
+    holds: dict[str, list[Any]] = defaultdict(list)
+    for row in unit.connection.execute(_HOLDS, given):
+        holds[row[0]].append(row)
+    documents: dict[str, SessionDocument | CorruptionError] = {}
+    for head in heads:
+        session_id = head.row["session_id"]
+        parts = [group.get(session_id, []) for group in (*groups, holds)]
+        try:
+            documents[session_id] = assemble(head.record, *parts)
+        except CorruptionError as error:
+            documents[session_id] = error
+    return documents
+
+
+def destroy(connection: Connection, keys: Sequence[Key]) -> dict[str, int]:
+    """Delete every row of sessions but the sessions' own; how many of which table."""
+    counts: dict[str, int] = {}
+    tables = (*_GONE_WITH_SESSION, models.session_metadata, models.legal_holds)
+    for table in tables:
+        statement = delete(table).where(
+            table.c.tenant_id == bindparam("tenant"),
+            table.c.session_id.in_(bindparam("ids", expanding=True)),
+        )
+        for tenant in sorted({key[0] for key in keys}):
+            ids = [session_id for owner, session_id in keys if owner == tenant]
+            done = connection.execute(statement, {"tenant": tenant, "ids": ids})
+            counts[table.name] = counts.get(table.name, 0) + done.rowcount
+    return counts
+
+
+def blank(head: Head, state: str, now: int) -> None:
+    """Leave of a session's row only what refuses its id: no title, user or metadata."""
+    head.row.update(
+        state=state,
+        user_id=None,
+        title=None,
+        language=None,
+        tags="[]",
+        metadata="{}",
+        expires_at=None,
+        head_seq=None,
+        branched=False,
+        turn_count=0,
+        interaction_count=0,
+        graph_state_count=0,
+        feedback_counts="{}",
+        current_slots="{}",
+        current_template_id=None,
+        hold_count=0,
+        archived_at=None,
+        segment_id=None,
+    )
+    head.cold = True
+    head.touch(now, activity=False)
+
+
+@dataclass(slots=True)
+class RestoreSession:
+    """Put an archived session's rows back, if it is still archived in that segment.
+
+    Of any number of callers one inserts; the others find the session live.
+    """
+
+    key: Key
+    document: SessionDocument
+    segment_id: str
+    now: int
+    deleted_too: bool = False
+    size: int = 0
+
+    def apply(self, unit: Unit) -> Session:
+        head = unit.find(self.key)
+        if head is None:
+            raise SessionNotFoundError(self.key[1])
+        state = head.row["state"]
+        if state == "erased":
+            raise SessionErasedError(self.key[1])
+        if state == "deleted" and not self.deleted_too:
+            raise SessionDeletedError(self.key[1])
+        if state == "active" or head.row["segment_id"] != self.segment_id:
+            return head.record
+        for table, rows in document_rows(self.document):
+            if rows:
+                unit.connection.execute(insert(table), rows)
+        unit.connection.execute(
+            update(models.archive_entries)
+            .where(
+                models.archive_entries.c.tenant_id == self.key[0],
+                models.archive_entries.c.session_id == self.key[1],
+                models.archive_entries.c.segment_id == self.segment_id,
+            )
+            .values(state="restored")
+        )
+        head.row.update(state="active", segment_id=None, archived_at=None)
+        head.cold = True
+        head.touch(self.now)
+        return head.record
+
+
+def adopt(unit: Unit, document: SessionDocument, segment_id: str, now: int) -> None:
+    """Make the stub of a session that only the archive knows."""
+    session = document.session
+    key = (session.tenant_id, session.id)
+    row = session_row(session) | {
+        "state": "archived",
+        "segment_id": segment_id,
+        "archived_at": now,
+    }
+    unit.connection.execute(insert(models.sessions), row)
+    write_searchable(
+        unit.connection, key, searchable(session.metadata, list(session.tags))
+    )
+    holds = hold_rows(document)
+    if holds:
+        unit.connection.execute(insert(models.legal_holds), holds)
+
+
+def candidates(
+    connection: Connection,
+    *,
+    cutoff: int | None,
+    now: int,
+    after: tuple[int, str, str],
+    limit: int,
+    tenant: str | None = None,
+) -> list[Row]:
+    """Live sessions that may be stale, least recently active first, beyond `after`.
+
+    Without a cutoff every live session is one. One walk along the index of live
+    sessions; sessions with an expiry of their own come by `expired`.
+    """
+    at, owner, session_id = after
+    statement = (
+        select(*_SUMMARY)
+        .where(
+            S.state == "active",
+            S.last_activity_at >= at,
+            or_(
+                S.last_activity_at > at,
+                S.tenant_id > owner,
+                (S.tenant_id == owner) & (S.session_id > session_id),
+            ),
+        )
+        .order_by(S.last_activity_at, S.tenant_id, S.session_id)
+        .limit(limit)
+    )
+    if cutoff is not None:
+        statement = statement.where(S.last_activity_at <= cutoff)
+    if tenant is not None:
+        statement = statement.where(S.tenant_id == tenant)
+    return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def expired(
+    connection: Connection, *, now: int, after: tuple[int, str, str], limit: int
+) -> list[Row]:
+    """Live sessions past their own expiry, earliest first, beyond `after`."""
+    at, owner, session_id = after
+    statement = (
+        select(*_SUMMARY, S.expires_at.label("position"))
+        .where(
+            S.state == "active",
+            S.expires_at.is_not(None),
+            S.expires_at <= now,
+            S.expires_at >= at,
+            or_(
+                S.expires_at > at,
+                S.tenant_id > owner,
+                (S.tenant_id == owner) & (S.session_id > session_id),
+            ),
+        )
+        .order_by(S.expires_at, S.tenant_id, S.session_id)
+        .limit(limit)
+    )
+    return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def archived_before(
+    connection: Connection, *, cutoff: int, after: Key, limit: int
+) -> list[Row]:
+    """Archived and deleted sessions whose archive may be due, by key beyond `after`."""
+    statement = (
+        select(*_SUMMARY)
+        .where(
+            S.state.in_(("archived", "deleted")),
+            S.segment_id.is_not(None),
+            S.archived_at <= cutoff,
+            S.tenant_id >= after[0],
+            or_(S.tenant_id > after[0], S.session_id > after[1]),
+        )
+        .order_by(S.tenant_id, S.session_id)
+        .limit(limit)
+    )
+    return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def live_counts(connection: Connection) -> dict[str, int]:
+    """Live sessions of each tenant."""
+    rows = connection.execute(
+        select(S.tenant_id, func.count())
+        .where(S.state == "active")
+        .group_by(S.tenant_id)
+    )
+    return {tenant: count for tenant, count in rows}  # noqa: C416
+
+
+def newest_activity(connection: Connection) -> int | None:
+    """When the most recently active live session was active."""
+    newest: int | None = connection.execute(
+        select(func.max(S.last_activity_at)).where(S.state == "active")
+    ).scalar_one()
+    return newest
+
+
+def ids_of_user(connection: Connection, tenant: str, user_id: str) -> list[Key]:
+    """Every session of a user, in any state."""
+    rows = connection.execute(
+        select(S.session_id)
+        .where(S.tenant_id == tenant, S.user_id == user_id)
+        .order_by(S.session_id)
+    )
+    return [(tenant, session_id) for session_id in rows.scalars()]
+
+
+def note_problem(
+    connection: Connection, keys: Iterable[Key], problem: str | None
+) -> None:
+    """Say why sessions could not be archived, or that they can be again."""
+    changes = [{"b_tenant": t, "b_session": s, "b_problem": problem} for t, s in keys]
+    if changes:
+        connection.execute(
+            update(models.sessions)
+            .where(
+                S.tenant_id == bindparam("b_tenant"),
+                S.session_id == bindparam("b_session"),
+            )
+            .values(problem=bindparam("b_problem")),
+            changes,
+        )
+
+
+def _delete_returning(
+    connection: Connection, table: Table, given: dict[str, Any]
+) -> dict[str, list[Any]]:
+    columns = [table.c.session_id, *_TAKEN[table]]
+    if "digest" in table.c:
+        columns.append(table.c.digest)
+    statement = (
+        delete(table)
+        .where(
+            table.c.tenant_id == bindparam("tenant"),
+            table.c.session_id.in_(bindparam("ids", expanding=True)),
+        )
+        .returning(*columns)
+    )
+    groups: dict[str, list[Any]] = defaultdict(list)
+    for row in connection.execute(statement, given):
+        groups[row[0]].append(row)
+    width = _ORDER[table]
+    for rows in groups.values():
+        rows.sort(key=lambda row: tuple(row[1 : 1 + width]))
+    return groups
+
+
+_SUMMARY = (
+    S.tenant_id,
+    S.session_id,
+    S.version,
+    S.last_activity_at,
+    S.expires_at,
+    S.tags,
+    S.hold_count,
+    S.state,
+    S.archived_at,
+    S.turn_count,
+)
+_HOLDS = (
+    select(models.legal_holds.c.session_id, *HOLD_COLUMNS)
+    .where(
+        models.legal_holds.c.tenant_id == bindparam("tenant"),
+        models.legal_holds.c.session_id.in_(bindparam("ids", expanding=True)),
+    )
+    .order_by(models.legal_holds.c.session_id, models.legal_holds.c.number)
+)
