@@ -11,7 +11,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -92,26 +92,33 @@ def sqlite_databases(
 @pytest.fixture(scope="session")
 def postgres_databases(pytestconfig: pytest.Config) -> Iterator[PostgresDatabases]:
     """Databases on this worker's own server, or on CONVSTORE_TEST_POSTGRES_URL."""
-    url, server = os.environ.get("CONVSTORE_TEST_POSTGRES_URL"), None
-    try:
-        if not url:
-            server = PostgresServer()
-            server.start()
-        databases = PostgresDatabases(url or server_url(server))
-        version = databases.version()
-    except (ServerUnavailableError, ImportError, OSError) as error:
-        give_up(pytestconfig, "postgres", str(error))
-    origin = "CONVSTORE_TEST_POSTGRES_URL" if url else "from its wheel"
-    note_tested(pytestconfig, "postgres", f"{version}, {origin}")
-    yield databases
-    databases.close()
-    if server:
-        server.stop()
+    with ExitStack() as stack:
+        try:
+            origin, url = _server("POSTGRES", PostgresServer, stack)
+            databases = stack.enter_context(closing(PostgresDatabases(url)))
+            version = databases.version()
+        except (ServerUnavailableError, ImportError, OSError) as error:
+            give_up(pytestconfig, "postgres", str(error))
+        note_tested(pytestconfig, "postgres", f"{version}, {origin}")
+        yield databases
 
 
-def server_url(server: PostgresServer | RedisServer | None) -> str:
-    assert server is not None
-    return server.url
+def _server(name: str, kind: type[S], stack: ExitStack) -> tuple[str, str]:
+    """Where the server comes from, and its URL."""
+    variable = f"CONVSTORE_TEST_{name}_URL"
+    if url := os.environ.get(variable):
+        return f"named by {variable}", url
+    return "from its wheel", stack.enter_context(running(kind)).url
+
+
+@contextmanager
+def running(kind: type[S]) -> Iterator[S]:
+    """A server of our own, stopped at the end."""
+    server = kind()
+    with ExitStack() as stack:
+        stack.callback(server.stop)
+        server.start()
+        yield server
 
 
 @pytest.fixture
@@ -166,30 +173,26 @@ def new_database(
 
 @pytest.fixture(scope="session")
 def shared_redis(pytestconfig: pytest.Config) -> Iterator[str]:
-    url, server = os.environ.get("CONVSTORE_TEST_REDIS_URL"), None
-    try:
-        if not url:
-            server = RedisServer()
-            server.start()
-    except (ServerUnavailableError, OSError) as error:
-        give_up(pytestconfig, "redis", str(error))
-    origin = "CONVSTORE_TEST_REDIS_URL" if url else "from its wheel"
-    note_tested(pytestconfig, "redis", origin)
-    yield url or server_url(server)
-    if server:
-        server.stop()
+    import redis
+
+    with ExitStack() as stack:
+        try:
+            origin, url = _server("REDIS", RedisServer, stack)
+            client = stack.enter_context(redis.from_url(url))
+            version = client.info("server")["redis_version"]
+        except (ServerUnavailableError, redis.RedisError, OSError) as error:
+            give_up(pytestconfig, "redis", str(error))
+        note_tested(pytestconfig, "redis", f"{version}, {origin}")
+        yield url
 
 
 @pytest.fixture
-def redis_url(shared_redis: str, pytestconfig: pytest.Config) -> str:
+def redis_url(shared_redis: str) -> str:
     """An empty Redis database; one that CONVSTORE_TEST_REDIS_URL names is emptied."""
     import redis
 
     with redis.from_url(shared_redis) as client:
-        try:
-            client.flushdb()
-        except redis.ConnectionError as error:
-            give_up(pytestconfig, "redis", str(error))
+        client.flushdb()
     return shared_redis
 
 
@@ -206,13 +209,12 @@ def own_postgres(pytestconfig: pytest.Config) -> Iterator[PostgresServer]:
 
 
 def _own(kind: type[S], name: str, config: pytest.Config) -> Iterator[S]:
-    try:
-        server = kind()
-        server.start()
-    except (ServerUnavailableError, OSError) as error:
-        give_up(config, name, str(error))
-    yield server
-    server.stop()
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(running(kind))
+        except (ServerUnavailableError, OSError) as error:
+            give_up(config, name, str(error))
+        yield server
 
 
 # Stores

@@ -95,7 +95,11 @@ class Server:
         self._dismiss(KEEP)
 
     def pause(self) -> None:
-        """Let it hang: connections stay open and nothing is answered."""
+        """Let it hang: connections stay open and nothing is answered.
+
+        PostgreSQL answers each connection by a process of its own: there, those that
+        are open go on, and new ones hang.
+        """
         os.kill(self._pid, signal.SIGSTOP)
 
     def resume(self) -> None:
