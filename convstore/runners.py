@@ -4,6 +4,8 @@ whoever writes at the same time, or inside a transaction that the caller holds."
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
@@ -11,16 +13,14 @@ from convstore.db.batch import REFUSALS
 from convstore.db.dialects.base import OpenTransaction
 from convstore.db.engine import Backend, Connection, Work
 from convstore.db.unit import Operation, Unit
-from convstore.errors import ConfigError
+from convstore.errors import ConfigError, UnavailableError
 from convstore.group_commit import GroupCommit
 
 T = TypeVar("T")
 
-# The task that holds a transaction open, and the backend it is on: a lone write of the
-# same task would wait for the transaction that waits for it.
-_holder: ContextVar[tuple[asyncio.Task[object] | None, Backend] | None] = ContextVar(
-    "convstore_transaction", default=None
-)
+# Who calls, where that is not the task: the blocking face runs each call in a task of
+# its own, for the thread that waits for it.
+caller: ContextVar[object] = ContextVar("convstore_caller", default=None)
 
 
 class Autocommit:
@@ -29,27 +29,47 @@ class Autocommit:
     def __init__(self, backend: Backend, commits: GroupCommit) -> None:
         self._backend = backend
         self._commits = commits
+        self._holders: set[object] = set()
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
         return await self._backend.read(work, snapshot=snapshot)
 
     async def write(self, operation: Operation[T]) -> T:
-        if _holder.get() == (asyncio.current_task(), self._backend):
+        self._refuse_holder()
+        return await self._commits.submit(operation)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[InTransaction]:
+        """Hold a transaction open: committed at the end, rolled back on any error."""
+        self._refuse_holder()
+        holder = _caller()
+        async with self._backend.transaction() as transaction:
+            runner = InTransaction(transaction)
+            self._holders.add(holder)
+            try:
+                yield runner
+            finally:
+                self._holders.discard(holder)
+                runner.end()
+            runner.check()
+
+    def _refuse_holder(self) -> None:
+        if _caller() in self._holders:
             raise ConfigError(
                 "a write outside the open transaction would wait for it for ever: "
                 "use the nouns of the transaction (tx.turns, tx.sessions, …)"
             )
-        return await self._commits.submit(operation)
 
 
 class InTransaction:
-    """Reads and writes on the one connection of an open transaction."""
+    """Reads and writes on the one connection of an open transaction, one at a time."""
 
-    def __init__(self, transaction: OpenTransaction, backend: Backend) -> None:
+    def __init__(self, transaction: OpenTransaction) -> None:
         self._transaction = transaction
         self._unit: Unit | None = None
         self._broken: Exception | None = None
-        self._token = _holder.set((asyncio.current_task(), backend))
+        self._over = False
+        self._one_at_a_time = asyncio.Lock()
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
         return await self._run(work)
@@ -65,14 +85,24 @@ class InTransaction:
         return await self._run(work)
 
     async def _run(self, work: Work[T]) -> T:
-        self.check()
-        try:
-            return await self._transaction.run(work)
-        except REFUSALS:
-            raise  # nothing was changed: the transaction goes on
-        except Exception as error:
-            self._broken = error
-            raise
+        async with self._one_at_a_time:
+            if self._over:
+                raise ConfigError("the transaction is over: its nouns end with it")
+            self.check()
+            try:
+                return await self._transaction.run(work)
+            except REFUSALS:
+                raise  # nothing was changed: the transaction goes on
+            except Exception as error:
+                self._broken = error
+                raise
+            except BaseException:
+                # A cancelled statement may have ended the transaction on the server,
+                # where COMMIT would then roll back and call it a success.
+                self._broken = UnavailableError(
+                    "a call of the transaction was cancelled: nothing was committed"
+                )
+                raise
 
     def check(self) -> None:
         """Refuse to go on, or to commit, after the database failed a statement."""
@@ -80,5 +110,9 @@ class InTransaction:
             raise self._broken
 
     def end(self) -> None:
-        """The task may write outside again."""
-        _holder.reset(self._token)
+        """Refuse every later call: the connection belongs to somebody else then."""
+        self._over = True
+
+
+def _caller() -> object:
+    return caller.get() or asyncio.current_task()

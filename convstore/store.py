@@ -20,7 +20,7 @@ from convstore.nouns.interactions import Interactions
 from convstore.nouns.scope import Scope
 from convstore.nouns.sessions import Sessions
 from convstore.nouns.turns import Turns
-from convstore.runners import Autocommit, InTransaction
+from convstore.runners import Autocommit
 
 
 class Nouns:
@@ -107,14 +107,10 @@ class Store(Nouns):
         Durable when the block has ended without an error; with one, nothing happened.
         On SQLite it holds the one write lock from its start: keep it short.
         """
-        parts = self._parts
-        async with parts.backend.transaction() as transaction:
-            runner = InTransaction(transaction, parts.backend)
-            try:
-                yield Transaction(replace(self._scope, runner=runner))
-            finally:
-                runner.end()
-            runner.check()
+        runner = self._scope.runner
+        assert isinstance(runner, Autocommit)
+        async with runner.transaction() as held:
+            yield Transaction(replace(self._scope, runner=held))
 
     async def close(self) -> None:
         """Finish the writes that are queued and let go of everything. Idempotent."""
