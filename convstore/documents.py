@@ -6,9 +6,20 @@ It is deterministic: equal documents give equal bytes, so a checksum compares th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from types import UnionType
+from typing import (
+    Any,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from convstore.codec import decode_json, dumps
 from convstore.errors import CorruptionError
@@ -29,14 +40,46 @@ FORMAT_VERSION = 1
 
 R = TypeVar("R")
 
-_TIMES = frozenset(
-    name
-    for record in (Session, Turn, Interaction, GraphState, LegalHold, LedgerEntry)
-    for name in (f.name for f in fields(record))
-    if name.endswith("_at") or name == "cache_sticky_until"
-)
-_TUPLES = frozenset({"tags", "recent_hashes"})
 _SECTIONS = tuple(f.name for f in fields(SessionDocument))
+
+
+class _Plan(NamedTuple):
+    """How one record is filled from JSON: its slots with the types that fit each, and
+    the fields that JSON holds as something else."""
+
+    slots: tuple[tuple[str, Callable[[object, object], None], frozenset[type]], ...]
+    times: tuple[str, ...]
+    tuples: tuple[str, ...]
+
+
+def _plan(cls: type[Any]) -> _Plan:
+    hints = get_type_hints(cls)
+    return _Plan(
+        slots=tuple(
+            (name, getattr(cls, name).__set__, _types(hint))
+            for name, hint in hints.items()
+        ),
+        times=tuple(n for n, hint in hints.items() if datetime in _types(hint)),
+        tuples=tuple(n for n, hint in hints.items() if tuple in _types(hint)),
+    )
+
+
+def _types(hint: Any) -> frozenset[type]:
+    """The types of a field's values, not looking into them; empty where any will do."""
+    origin = get_origin(hint)
+    if hint is Any:
+        return frozenset()
+    if origin in (Union, UnionType):
+        return frozenset().union(*(_types(arg) for arg in get_args(hint)))
+    if origin is Literal:
+        return frozenset(type(arg) for arg in get_args(hint))
+    return frozenset({float, int} if hint is float else {origin or hint})
+
+
+_PLANS: dict[type[Any], _Plan] = {
+    cls: _plan(cls)
+    for cls in (Session, Turn, Interaction, GraphState, LegalHold, LedgerEntry)
+}
 
 
 def encode_document(document: SessionDocument, *, indent: bool = False) -> bytes:
@@ -52,7 +95,7 @@ def decode_document(line: bytes | str) -> SessionDocument:
 
     Raises:
         CorruptionError: Not JSON, not a session document, of a newer format version, or
-            with a field missing or unknown.
+            with a field missing, unknown or of the wrong type.
     """
     return document_from_json(decode_json(line))
 
@@ -72,12 +115,12 @@ def document_from_json(data: Json) -> SessionDocument:
         return SessionDocument(
             session=_record(Session, data["session"]),
             turns=tuple(_record(Turn, item) for item in data["turns"]),
-            tool_sets=data["tool_sets"],
+            tool_sets=dict(data["tool_sets"]),
             interactions=tuple(_interaction(item) for item in data["interactions"]),
             graph_states=tuple(
                 _record(GraphState, item) for item in data["graph_states"]
             ),
-            ledger=data["ledger"] and _record(LedgerEntry, data["ledger"]),
+            ledger=_optional(LedgerEntry, data["ledger"]),
             holds=tuple(_record(LegalHold, item) for item in data["holds"]),
         )
     except (TypeError, ValueError, KeyError, AttributeError):
@@ -86,17 +129,45 @@ def document_from_json(data: Json) -> SessionDocument:
 
 
 def _record(cls: type[R], data: dict[str, Any]) -> R:
+    plan = _PLANS[cls]
+    if len(data) != len(plan.slots):
+        raise KeyError("a field is missing or unknown")
     values = dict(data)
-    for name in _TIMES & values.keys():
+    for name in plan.times:
         if values[name] is not None:
-            values[name] = datetime.fromisoformat(values[name])
-    for name in _TUPLES & values.keys():
-        values[name] = tuple(values[name])
-    return cls(**values)
+            values[name] = _time(values[name])
+    for name in plan.tuples:
+        values[name] = _tuple(values[name])
+    # The generated __init__ of a frozen class takes three times as long, and reading
+    # an archive is mostly this. The records have nothing to do in __post_init__.
+    record = object.__new__(cls)
+    for name, assign, types in plan.slots:
+        value = values[name]
+        if types and type(value) not in types:
+            raise TypeError("a field has a value of the wrong type")
+        assign(record, value)
+    return record
+
+
+def _optional(cls: type[R], data: dict[str, Any] | None) -> R | None:
+    return None if data is None else _record(cls, data)
+
+
+def _tuple(items: Json) -> tuple[Json, ...]:
+    if type(items) is not list:
+        raise TypeError("a field has a value of the wrong type")
+    return tuple(items)
+
+
+def _time(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError("a time has no time zone")
+    return at
 
 
 def _interaction(data: dict[str, Any]) -> Interaction:
     choice = data["choice"]
     if choice is not None:
         choice = Choice(choice["chosen"], tuple(choice["rejected"]))
-    return cast(Interaction, _record(Interaction, {**data, "choice": choice}))
+    return _record(Interaction, {**data, "choice": choice})
