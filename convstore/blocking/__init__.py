@@ -1,0 +1,9 @@
+"""The store without `await`: the same face for threads, on one background event loop.
+
+Derived from the asynchronous classes while it runs, so there is no second
+implementation; `__init__.pyi` tells type checkers what that derivation makes.
+"""
+
+from convstore.blocking.wrapping import Conversation, Store, Transaction, open_store
+
+__all__ = ["Conversation", "Store", "Transaction", "open_store"]

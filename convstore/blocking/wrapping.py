@@ -1,0 +1,167 @@
+"""Turns the asynchronous face into the blocking one, whatever verbs it has.
+
+Coroutines become results, asynchronous generators iterators, asynchronous context
+managers context managers; a noun, a conversation, a transaction and a tenant's store
+become their blocking twins. Records pass through as they are.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from functools import cache, partial, wraps
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from convstore import opening
+from convstore.blocking.loop import Loop, Strand
+from convstore.clock import Clock
+
+if TYPE_CHECKING:
+    from convstore.config import StoreConfig
+
+
+@contextmanager
+def open_store(
+    target: str | StoreConfig | None = None, *, clock: Clock | None = None
+) -> Iterator[Store]:
+    """Open a store for threads, and close it at the end of the block.
+
+    As `convstore.open_store`, without `await`: any number of threads may share it. Its
+    one event loop runs on a background thread. A process that forks opens its own.
+    """
+    with Loop() as loop, Context(loop, opening.open_store(target, clock=clock)) as it:
+        yield it
+
+
+class Face:
+    """The blocking twin of one asynchronous object."""
+
+    def __init__(self, loop: Loop, target: Any) -> None:
+        self._loop = loop
+        self._target = target
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        value = getattr(self._target, name)
+        if callable(value):
+            return _verb(self._loop, value)
+        return blocking(self._loop, value)
+
+    def __dir__(self) -> list[str]:
+        return [name for name in dir(self._target) if not name.startswith("_")]
+
+    def __repr__(self) -> str:
+        return f"<blocking {type(self._target).__name__}>"
+
+
+class Store(Face):
+    """The blocking twin of `convstore.Store`."""
+
+    def close(self) -> None:
+        """Finish what is queued and let go of everything. Idempotent."""
+        if not (self._loop.is_forked or self._loop.is_closed):
+            self._loop.run(self._target.close())
+
+
+class Transaction(Face):
+    """The blocking twin of `convstore.Transaction`."""
+
+
+class Conversation(Face):
+    """The blocking twin of a bound conversation."""
+
+
+_TWINS = {twin.__name__: twin for twin in (Store, Transaction, Conversation)}
+
+
+class Context:
+    """A context manager over an asynchronous one, entered and left in one task."""
+
+    def __init__(self, loop: Loop, target: AbstractAsyncContextManager[Any]) -> None:
+        self._loop = loop
+        self._target = target
+        self._strand = Strand(loop)
+
+    def __enter__(self) -> Any:
+        try:
+            value = self._strand.run(self._target.__aenter__)
+        except BaseException:
+            self._strand.end()
+            raise
+        return blocking(self._loop, value)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        if self._loop.is_forked:
+            return None  # what was entered belongs to the parent process
+        leave = partial(self._target.__aexit__, kind, error, traceback)
+        if self._loop.is_current:
+            # The garbage collector closed the block's generator on our own thread.
+            self._strand.end(leave)
+            return None
+        try:
+            return self._strand.run(leave)
+        finally:
+            self._strand.end()
+
+
+def blocking(loop: Loop, value: Any) -> Any:
+    """`value` as threads may use it; an awaitable is waited for."""
+    if inspect.isawaitable(value):
+        return blocking(loop, loop.run(value))
+    if isinstance(value, AsyncIterator):
+        return _iterate(loop, value)
+    if isinstance(value, AbstractAsyncContextManager):
+        return Context(loop, value)
+    if is_asynchronous(value):
+        return _TWINS.get(type(value).__name__, Face)(loop, value)
+    return value
+
+
+def is_asynchronous(value: object) -> bool:
+    """Whether an object of ours has verbs that must be waited for, or nouns that do."""
+    kind: Any = type(value)
+    if not kind.__module__.startswith("convstore."):
+        return False
+    nouns = [v for k, v in getattr(value, "__dict__", {}).items() if k[0] != "_"]
+    return _has_verbs(kind) or any(map(is_asynchronous, nouns))
+
+
+@cache
+def _has_verbs(kind: type) -> bool:
+    return any(
+        inspect.iscoroutinefunction(verb) or inspect.isasyncgenfunction(verb)
+        for name, verb in inspect.getmembers(kind)
+        if not name.startswith("_")
+    )
+
+
+def _verb(loop: Loop, verb: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(verb)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        # First, because a coroutine that is made and then refused would complain.
+        loop.check()
+        return blocking(loop, verb(*args, **kwargs))
+
+    return call
+
+
+def _iterate(loop: Loop, source: AsyncIterator[Any]) -> Iterator[Any]:
+    strand = Strand(loop)
+    try:
+        while True:
+            try:
+                value = strand.run(source.__anext__)
+            except StopAsyncIteration:
+                return
+            yield blocking(loop, value)
+    finally:
+        # Not waited for: the garbage collector may be closing this, on any thread.
+        strand.end(getattr(source, "aclose", None))
