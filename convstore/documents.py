@@ -114,14 +114,16 @@ def document_from_json(data: Json) -> SessionDocument:
     try:
         return SessionDocument(
             session=_record(Session, data["session"]),
-            turns=tuple(_record(Turn, item) for item in data["turns"]),
-            tool_sets=dict(data["tool_sets"]),
-            interactions=tuple(_interaction(item) for item in data["interactions"]),
+            turns=tuple(_record(Turn, item) for item in _tuple(data["turns"])),
+            tool_sets=_lists(data["tool_sets"]),
+            interactions=tuple(
+                _interaction(item) for item in _tuple(data["interactions"])
+            ),
             graph_states=tuple(
-                _record(GraphState, item) for item in data["graph_states"]
+                _record(GraphState, item) for item in _tuple(data["graph_states"])
             ),
             ledger=_optional(LedgerEntry, data["ledger"]),
-            holds=tuple(_record(LegalHold, item) for item in data["holds"]),
+            holds=tuple(_record(LegalHold, item) for item in _tuple(data["holds"])),
         )
     except (TypeError, ValueError, KeyError, AttributeError):
         # The cause may quote content: name the kind of fault only.
@@ -159,6 +161,12 @@ def _tuple(items: Json) -> tuple[Json, ...]:
     return tuple(items)
 
 
+def _lists(sets: dict[str, Json]) -> dict[str, list[Json]]:
+    if not all(type(tools) is list for tools in sets.values()):
+        raise TypeError("a field has a value of the wrong type")
+    return sets
+
+
 def _time(text: str) -> datetime:
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
@@ -169,5 +177,5 @@ def _time(text: str) -> datetime:
 def _interaction(data: dict[str, Any]) -> Interaction:
     choice = data["choice"]
     if choice is not None:
-        choice = Choice(choice["chosen"], tuple(choice["rejected"]))
+        choice = Choice(choice["chosen"], _tuple(choice["rejected"]))
     return _record(Interaction, {**data, "choice": choice})

@@ -1,0 +1,111 @@
+"""The line of one session: exact, and refused when any field is not what it should be."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from convstore.documents import decode_document, encode_document
+from convstore.errors import CorruptionError
+from tests.unit.archive.made import MARKER, odd
+
+
+def test_odd_documents_come_back_the_same() -> None:
+    for document in odd():
+        line = encode_document(document)
+
+        assert decode_document(line) == document
+        assert encode_document(decode_document(line)) == line
+        assert b"\n" not in line
+
+
+def test_an_indented_document_is_the_same_document() -> None:
+    for document in odd():
+        assert decode_document(encode_document(document, indent=True)) == document
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("session", []),
+        ("session.id", 7),
+        ("session.id", None),
+        ("session.version", "3"),
+        ("session.version", True),
+        ("session.tags", "abc"),
+        ("session.metadata", []),
+        ("session.created_at", None),
+        ("session.created_at", "yesterday"),
+        ("session.created_at", "2026-01-31T23:59:59"),
+        ("session.created_at", 1_700_000_000),
+        ("session.branched", 1),
+        ("turns", None),
+        ("turns", {}),
+        ("turns.0", "turn"),
+        ("turns.0.seq", 1.0),
+        ("turns.0.content", ["text"]),
+        ("turns.0.parts", {}),
+        ("turns.0.slots", []),
+        ("interactions.1.choice", 2),
+        ("interactions.1.choice", {"chosen": 2}),
+        ("interactions.1.choice.rejected", "3"),
+        ("interactions.1.score", "high"),
+        ("graph_states", 0),
+        ("ledger", 0),
+        ("ledger", []),
+        ("ledger.recent_hashes", None),
+        ("holds.0.placed_at", ""),
+        ("tool_sets", []),
+        ("tool_sets", {"f00": {}}),
+    ],
+)
+def test_a_field_of_the_wrong_type_is_refused_without_telling_content(
+    path: str, value: Any
+) -> None:
+    data: Any = json.loads(encode_document(odd()[0]))
+    target = data
+    *parents, last = [int(p) if p.isdigit() else p for p in path.split(".")]
+    for part in parents:
+        target = target[part]
+    target[last] = value
+
+    with pytest.raises(CorruptionError) as caught:
+        decode_document(json.dumps(data))
+    assert MARKER not in str(caught.value)
+
+
+@pytest.mark.parametrize("section", ["session", "turns.0", "interactions.0", "ledger"])
+def test_a_field_missing_renamed_or_unknown_is_refused(section: str) -> None:
+    for change in ("missing", "renamed", "unknown"):
+        data: Any = json.loads(encode_document(odd()[0]))
+        target = data
+        for part in section.split("."):
+            target = target[int(part) if part.isdigit() else part]
+        if change != "unknown":
+            target.pop(list(target)[-2])
+        if change != "missing":
+            target["other"] = None
+
+        with pytest.raises(CorruptionError):
+            decode_document(json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"\xff",
+        b"null",
+        b"[]",
+        b"{}",
+        b"[" * 100_000,
+        b'{"format":"convstore.session"}',
+        b'{"format":"convstore.session","format_version":2}',
+        b'{"format":"convstore.session","format_version":1}',
+    ],
+)
+def test_what_is_not_a_document_is_refused(line: bytes) -> None:
+    with pytest.raises(CorruptionError):
+        decode_document(line)
