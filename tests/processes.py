@@ -74,6 +74,10 @@ class Process:
         self._popen.stdin.write("go\n")
         self._popen.stdin.flush()
 
+    def signal(self, number: int) -> None:
+        """Send it a signal, such as Ctrl-C's `SIGINT`."""
+        self._popen.send_signal(number)
+
     def kill(self) -> None:
         """End it as a power cut would, and wait until it is gone."""
         self._popen.kill()
