@@ -172,7 +172,8 @@ def _gunzip(file: _Counted) -> Iterator[bytes]:
     # GzipFile asks its file for nothing but `read`, which is all that _Counted has.
     unzipped = gzip.GzipFile(fileobj=cast(BinaryIO, file), mode="rb")
     try:
-        yield from iter(lambda: unzipped.read(_CHUNK), b"")
+        # `read1`, so that what comes before damage is given first.
+        yield from iter(lambda: unzipped.read1(_CHUNK), b"")
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise CorruptionError(_DAMAGED) from None
 

@@ -50,7 +50,8 @@ def parse(record: Json) -> ImportedSession:
         InvalidInputError: No tree, a message without text or role, two messages with
             one id; names the field.
     """
-    if isinstance(record, list):
+    flat = isinstance(record, list)
+    if flat:
         rows = need_list("record", record)
         nodes, tree, left_over = _flat(rows), rows[0], {}
     else:
@@ -60,11 +61,11 @@ def parse(record: Json) -> ImportedSession:
     known = list(nodes)
     _check_ids(known)
     turns = tuple(
-        _turn(field, message, parent, seq)
+        _turn(field, message, parent, seq, nested=not flat)
         for seq, (field, message, parent) in enumerate(known, 1)
     )
     root = known[0][1]
-    notes = {"format": NAME, **({"flat": True} if isinstance(record, list) else {})}
+    notes = {"format": NAME, **({"flat": True} if flat else {})}
     messages = [message for _, message, _ in known]
     parents = [parent for _, _, parent in known]
     return ImportedSession(
@@ -131,12 +132,14 @@ def _check_ids(nodes: list[_Node]) -> None:
         seen.add(message_id)
 
 
-def _turn(field: str, message: JsonObject, parent: int | None, seq: int) -> TurnInput:
+def _turn(
+    field: str, message: JsonObject, parent: int | None, seq: int, *, nested: bool
+) -> TurnInput:
     left_over = dict(message)
     given = left_over.pop("role", None)
     role, _ = role_of(f"{field}.role", given)
     notes: JsonObject = {} if given == _USUAL.get(role, role) else {"role": given}
-    if "replies" in left_over:
+    if nested and "replies" in left_over:
         # The tree is in the turns' parents.
         del left_over["replies"]
         notes["replies"] = True

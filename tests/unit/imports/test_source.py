@@ -1,0 +1,197 @@
+"""Sources: any compression, bounded memory, and refusals that come in time."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sys
+import tracemalloc
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convstore.errors import (
+    CorruptionError,
+    InvalidInputError,
+    LimitExceededError,
+)
+from convstore.imports.source import Line, SourceLimits, read_lines
+
+TEXT = '{"a":1}\n\n{"b":"é\u2028\x85🎉"}\r\n{"c":3}'.encode()
+SMALL = SourceLimits(max_line_bytes=10, max_total_bytes=1_000_000)
+
+
+def written(folder: Path, data: bytes, name: str = "in.jsonl") -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+PACKED = {
+    "plain": TEXT,
+    "gzip": gzip.compress(TEXT),
+    "gzip of two members": gzip.compress(TEXT[:9]) + gzip.compress(TEXT[9:]),
+    "zstd": zstandard.compress(TEXT),
+    "zstd of a frame a line": b"".join(
+        zstandard.compress(line) for line in TEXT.splitlines(keepends=True)
+    ),
+    "zstd behind a skippable frame": (
+        b"\x50\x2a\x4d\x18\x05\x00\x00\x00hello" + zstandard.compress(TEXT)
+    ),
+    "with a byte-order mark": b"\xef\xbb\xbf" + TEXT,
+    "gzip with a byte-order mark": gzip.compress(b"\xef\xbb\xbf" + TEXT),
+}
+
+
+@pytest.mark.parametrize("packed", PACKED)
+def test_lines_are_the_same_however_they_are_packed(
+    tmp_path: Path, packed: str
+) -> None:
+    path = written(tmp_path, PACKED[packed])
+
+    lines = list(read_lines(path))
+
+    assert b"\n".join(line.data or b"" for line in lines) == TEXT
+    assert [line.number for line in lines] == [1, 2, 3, 4]
+    assert [line.complete for line in lines] == [True, True, True, False]
+
+
+def test_standard_input_is_read_and_told_by_its_first_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stdin = io.TextIOWrapper(io.BytesIO(gzip.compress(TEXT)))
+    monkeypatch.setattr(sys, "stdin", stdin)
+
+    lines = list(read_lines("-"))
+
+    assert len(lines) == 4
+
+
+@pytest.mark.parametrize("data", [b"", gzip.compress(b""), zstandard.compress(b"")])
+def test_an_empty_source_has_no_lines(tmp_path: Path, data: bytes) -> None:
+    assert list(read_lines(written(tmp_path, data))) == []
+
+
+@settings(max_examples=30)
+@given(st.binary(max_size=40).map(lambda data: data.replace(b"\x1f", b"")))
+def test_lines_end_with_a_line_feed_and_with_nothing_else(data: bytes) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"{" + data)))
+
+        lines = [line.data for line in read_lines("-")]
+
+    expected = (b"{" + data).split(b"\n")
+    assert lines == (expected if expected[-1] else expected[:-1])
+
+
+def test_a_line_over_the_limit_is_passed_over(tmp_path: Path) -> None:
+    path = written(
+        tmp_path, b"short\n" + b"x" * 11 + b"\n0123456789\n" + b"y" * 700_000
+    )
+
+    lines = list(read_lines(path, SMALL))
+
+    assert lines == [
+        Line(1, b"short", 5, complete=True),
+        Line(2, None, 11, complete=True),
+        Line(3, b"0123456789", 10, complete=True),
+        Line(4, None, 700_000, complete=False),
+    ]
+
+
+def test_memory_does_not_grow_with_a_line_over_the_limit(tmp_path: Path) -> None:
+    path = written(tmp_path, b"x" * 30_000_000 + b"\n{}\n")
+    tracemalloc.start()
+
+    lines = list(read_lines(path, SourceLimits(max_line_bytes=1_000_000)))
+
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [line.size_bytes for line in lines] == [30_000_000, 2]
+    assert peak < 5_000_000
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+def test_a_bomb_is_refused_before_it_fills_memory(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    path = written(tmp_path, pack(bytes(300_000_000)))
+
+    with pytest.raises(LimitExceededError) as caught:
+        list(read_lines(path))
+
+    assert caught.value.limit == "max_ratio"
+
+
+def test_text_in_many_copies_is_no_bomb(tmp_path: Path) -> None:
+    line = b'{"messages":[{"role":"user","content":"Hoi"}]}\n'
+    path = written(tmp_path, zstandard.compress(line * 100_000))
+
+    assert sum(1 for _ in read_lines(path)) == 100_000
+
+
+def test_a_source_over_its_total_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, b"123456789\n" * 200_000)
+
+    with pytest.raises(LimitExceededError) as caught:
+        list(read_lines(path, SMALL))
+
+    assert caught.value.limit == "max_total_bytes"
+
+
+def checked_zstd(data: bytes) -> bytes:
+    return zstandard.ZstdCompressor(write_checksum=True).compress(data)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, checked_zstd])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "followed by junk"])
+def test_damaged_compression_is_told_after_what_came_before(
+    tmp_path: Path, pack: Callable[[bytes], bytes], damage: str
+) -> None:
+    whole = pack(b"one\n") + pack(bytes(range(256)) * 5_000)
+    half = len(pack(b"one\n")) + 30
+    data = {
+        "cut": whole[:half],
+        "flipped": whole[:half] + bytes([whole[half] ^ 255]) + whole[half + 1 :],
+        "followed by junk": whole + b"junk",
+    }[damage]
+    lines = read_lines(written(tmp_path, data))
+
+    first = next(lines)
+    with pytest.raises(CorruptionError):
+        list(lines)
+
+    assert first.data == b"one"
+
+
+def test_an_archive_of_files_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("../../evil", "{}")
+
+    with pytest.raises(InvalidInputError, match="is a zip archive"):
+        list(read_lines(path))
+
+
+def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="cannot be read: Is a directory"):
+        list(read_lines(tmp_path))
+    with pytest.raises(InvalidInputError, match="cannot be read: No such file"):
+        list(read_lines(tmp_path / "absent"))
+    with pytest.raises(InvalidInputError, match="is not a regular file"):
+        list(read_lines("/dev/null"))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from([b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b""]), st.binary())
+def test_no_bytes_raise_anything_but_our_errors(first: bytes, rest: bytes) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(first + rest)))
+        with suppress(CorruptionError, InvalidInputError, LimitExceededError):
+            list(read_lines("-", SMALL))
