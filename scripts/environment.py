@@ -19,7 +19,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TESTED = "test,postgres,redis,parquet,metrics,otel"
+TESTED = "test,postgres,redis,parquet,metrics,otel,hf"
 # Purpose: its folder, and what pip installs there, one call after the other.
 PURPOSES = {
     "test": (".venv", [["-e", f".[{TESTED}]"]]),

@@ -1,7 +1,12 @@
 """The harness itself: what the other tests rely on."""
 
+import os
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -115,3 +120,44 @@ async def test_another_store_sees_the_same_database(
 
     another = await open_another()
     assert await another.sessions.find("s-1") is not None
+
+
+@pytest.mark.parametrize(("ci", "status"), [("", 0), ("true", 1)])
+def test_a_server_that_cannot_be_had_is_said_aloud_and_fails_in_ci(
+    ci: str, status: int
+) -> None:
+    nowhere = {"CI": ci, "CONVSTORE_TEST_REDIS_URL": "redis://127.0.0.1:1/0"}
+    one_test = f"{__file__}::test_redis_is_empty_and_answers"
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", one_test],
+        env={**os.environ, **nowhere},
+        capture_output=True,
+        text=True,
+    )
+
+    assert "REDIS WAS NOT TESTED" in done.stdout
+    assert done.returncode == status
+
+
+def test_a_server_dies_with_the_process_that_started_it(
+    start_process: Callable[..., Process],
+) -> None:
+    process = start_process(
+        "from tests.servers import RedisServer\n"
+        "server = RedisServer()\n"
+        "server.start()\n"
+        "report([server.url, str(server.folder)])\n"
+        "wait_for_all()"
+    )
+    url, folder = next(process.reports())
+
+    process.kill()
+
+    # Its guardian is no child of ours: there is nothing to wait on but its last act.
+    for _ in range(1000):
+        if not Path(folder).exists():
+            break
+        time.sleep(0.01)
+    with redis.from_url(url) as client, pytest.raises(redis.ConnectionError):
+        client.ping()
