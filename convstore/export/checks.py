@@ -1,0 +1,106 @@
+"""What an answer must not be, to be trained on or compared.
+
+Trainers are no validators: they take a cut-off answer, an error page or a quoted
+correction without a word. These checks answer with a reason, or None.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from convstore.export.conversation import Conversation
+from convstore.export.messages import text_chars
+from convstore.export.rows import Dropped, Message, Row
+from convstore.records import Interaction
+
+FAILED_FINISH = frozenset(
+    {"length", "max_tokens", "error", "content_filter", "aborted"}
+)
+
+# What served models and their front ends print instead of an answer. The first four
+# are dropped by the cleaning scripts of the LMSYS arena data.
+_ERROR_TEXT = re.compile(
+    r"\$MODERATION\$|API REQUEST ERROR|NETWORK ERROR DUE TO HIGH TRAFFIC"
+    r"|YOUR INPUT VIOLATES OUR CONTENT MODERATION|^\s*(Internal Server Error"
+    r"|upstream (connect|request) (error|timeout)|Error code: \d{3})",
+    re.IGNORECASE,
+)
+_UNFINISHED = ("▌", "▋", "█")
+_IDENTITY = re.compile(
+    r"\b(I am|I'm|as)( a| an)? (ChatGPT|GPT-?\d|Claude|Gemini|Bard|Llama|Mistral|Qwen"
+    r"|Vicuna|Alpaca|(large )?language model (trained|created|developed) by)",
+    re.IGNORECASE,
+)
+_SHORT_NAME = 4
+"""Model names shorter than this are words of a language more often than names."""
+
+
+def answer_problem(
+    conversation: Conversation, seq: int, answer: Message, *, good: bool
+) -> Dropped | None:
+    """Why turn `seq` cannot be an answer in a row; `good` if it would be rewarded."""
+    turn, options = conversation.turns[seq], conversation.options
+    filters = options.filters
+    if conversation.role(seq) != "assistant":
+        return Dropped("not-an-answer")
+    if turn.finish_reason in FAILED_FINISH:
+        if good or not options.judging.failed_as_rejected:
+            return Dropped("failed-generation")
+    elif filters.finish_reasons and turn.finish_reason not in filters.finish_reasons:
+        return Dropped("filter-finish-reason", fault=False)
+    if filters.models and turn.model not in filters.models:
+        return Dropped("filter-model", fault=False)
+    language = turn.language or conversation.session.language
+    if filters.languages and language not in filters.languages:
+        return Dropped("filter-language", fault=False)
+    return text_problem(answer["content"], turn.model, options.judging.drop_identity)
+
+
+def text_problem(text: str, model: str | None, drop_identity: bool) -> Dropped | None:
+    """Why a text is no answer: an error page, an unfinished stream, a name tag."""
+    if _ERROR_TEXT.search(text):
+        return Dropped("error-text")
+    if text.rstrip().endswith(_UNFINISHED):
+        return Dropped("unfinished-stream")
+    if drop_identity and text:
+        if _IDENTITY.search(text):
+            return Dropped("identity")
+        if model and len(model) >= _SHORT_NAME and model.lower() in text.lower():
+            return Dropped("identity")
+    return None
+
+
+def stale(conversation: Conversation, act: Interaction) -> bool:
+    """Whether the judgement was about another text or context than the stored one.
+
+    Told only where the recorder kept `text_sha256` or `context_sha256` (hex) in the
+    metadata of the interaction.
+    """
+    if act.turn_seq is None or act.turn_seq not in conversation.turns:
+        return act.turn_seq is not None
+    said = act.metadata.get("text_sha256")
+    if isinstance(said, str):
+        text = conversation.turns[act.turn_seq].content or ""
+        if hashlib.sha256(text.encode()).hexdigest() != said.lower():
+            return True
+    seen = act.metadata.get("context_sha256")
+    return isinstance(seen, str) and seen != conversation.context(act.turn_seq)
+
+
+def length_problem(conversation: Conversation, row: Row) -> Dropped | None:
+    """Which bound on characters the row breaks."""
+    filters = conversation.options.filters
+    for side in (row.answer, row.rejected):
+        calls = any("tool_calls" in message for message in side)
+        if side and not calls and text_chars(side) < filters.min_chars:
+            return Dropped("filter-min-chars", fault=False)
+    if filters.max_chars is not None and row_chars(row) > filters.max_chars:
+        return Dropped("filter-max-chars", fault=False)
+    return None
+
+
+def row_chars(row: Row) -> int:
+    """Characters of everything a trainer would read of the row."""
+    said = text_chars(row.prompt) + text_chars(row.answer) + text_chars(row.rejected)
+    return said + sum(len(step) for step in row.steps) + len(row.reference)

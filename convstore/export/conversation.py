@@ -1,0 +1,198 @@
+"""One session as the rules see it: a tree of turns, and the feedback that still stands.
+
+Contexts are compared by hash: `context(seq)` covers everything the model saw before it
+wrote that turn, which is the path of turns to its parent and the tools on offer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from convstore.clock import to_micros
+from convstore.codec import dumps
+from convstore.export.feedback import effective
+from convstore.export.messages import ROLES, has_calls, message_of, shape_fault
+from convstore.export.options import ExportOptions
+from convstore.export.rows import Dropped, Message, Origin, Side
+from convstore.export.tools import infer_definitions, tool_definitions
+from convstore.records import GraphState, Interaction, Json, SessionDocument, Turn
+
+_ROOT = b"\0" * 32
+
+
+class Conversation:
+    """A view over one session document. Nothing in it changes the document."""
+
+    def __init__(self, document: SessionDocument, options: ExportOptions) -> None:
+        self.document, self.options = document, options
+        self.session = document.session
+        self.turns: dict[int, Turn] = {turn.seq: turn for turn in document.turns}
+        self.children: dict[int | None, list[int]] = {}
+        for turn in document.turns:
+            self.children.setdefault(turn.parent_seq, []).append(turn.seq)
+        self.feedback: tuple[Interaction, ...] = effective(document.interactions)
+        self.graph_states: Sequence[GraphState] = document.graph_states
+        self.acts: dict[str, list[Interaction]] = {}
+        for act in self.feedback:
+            self.acts.setdefault(act.action, []).append(act)
+        watched = "R17" in options.rules
+        self.reported = reported(self.feedback) if watched else frozenset()
+        root = self.session.metadata.get("root_session_id")
+        self.group_id = root if isinstance(root, str) and root else self.session.id
+        self._messages: dict[int, Message | Dropped] = {}
+        self._prefixes: dict[int | None, bytes] = {None: _ROOT}
+        self._tools: dict[str, list[Json] | None] = {}
+
+    def path(self, seq: int | None) -> list[int]:
+        """The turns from the first to `seq`, by number; empty for None.
+
+        A parent that is not in the document ends the path: it begins there.
+        """
+        path: list[int] = []
+        while seq is not None and seq in self.turns and len(path) <= len(self.turns):
+            path.append(seq)
+            seq = self.turns[seq].parent_seq
+        path.reverse()
+        return path
+
+    def leaves(self) -> list[int]:
+        """Turns that nothing follows, in `seq` order."""
+        return [seq for seq in self.turns if seq not in self.children]
+
+    def head(self) -> int | None:
+        """The tip of the active branch; the last turn where none is named."""
+        head = self.session.head_seq
+        return head if head in self.turns else max(self.turns, default=None)
+
+    def segment(self, seq: int) -> list[int]:
+        """The turns with which the model got from a user's turn to this answer.
+
+        Calls, results and the answer belong together: siblings are compared as whole
+        segments, whose context ends with what a user said.
+        """
+        path = self.path(seq)
+        start = len(path) - 1
+        while start > 0 and self.role(path[start - 1]) in ("assistant", "tool"):
+            start -= 1
+        return path[start:]
+
+    def context(self, seq: int) -> str:
+        """Hex SHA-256 of all the model saw before turn `seq`."""
+        turn = self.turns[seq]
+        seen = hashlib.sha256(self._prefix(turn.parent_seq))
+        seen.update((turn.tools_hash or "").encode())
+        return seen.hexdigest()
+
+    def messages(self, path: Sequence[int]) -> tuple[Message, ...] | Dropped:
+        """The turns of a path as messages, or why one of them cannot be told."""
+        found: list[Message] = []
+        for seq in path:
+            message = self._messages.get(seq)
+            if message is None:
+                message = self._messages[seq] = message_of(
+                    self.turns[seq],
+                    resolved_question=self.options.resolved_questions,
+                )
+            if isinstance(message, Dropped):
+                return message
+            found.append(message)
+        return tuple(found)
+
+    def tools(
+        self, seq: int, messages: Sequence[Message]
+    ) -> list[Json] | Dropped | None:
+        """The tool definitions for a row that ends with turn `seq`.
+
+        Those on offer at that turn, or at the last turn before it that names any.
+        """
+        name = next(
+            (h for s in reversed(self.path(seq)) if (h := self.turns[s].tools_hash)),
+            None,
+        )
+        if name is not None and name in self.document.tool_sets:
+            if name not in self._tools:
+                self._tools[name] = tool_definitions(self.document.tool_sets[name])
+            known = self._tools[name]
+            return Dropped("tools-malformed") if known is None else known or None
+        if not has_calls(messages):
+            return None
+        if self.options.undefined_tools == "infer":
+            return infer_definitions(messages)
+        return Dropped("calls-without-definitions")
+
+    def problem(
+        self, path: Sequence[int], messages: Sequence[Message]
+    ) -> Dropped | None:
+        """What makes rows over this path unsound, whatever the format."""
+        if self.reported & {0, *path}:
+            return Dropped("reported", fault=False)
+        fault = shape_fault(messages)
+        return None if fault is None else Dropped(fault[1])
+
+    def origin(
+        self,
+        rule: str,
+        turns: Sequence[int],
+        acts: Sequence[Interaction] = (),
+        *,
+        context: str = "",
+        chosen: int | None = None,
+        rejected: int | None = None,
+        weight: float = 1.0,
+        side: Side = "",
+    ) -> Origin:
+        """Where a row comes from; `chosen` and `rejected` name turns."""
+        times = [act.created_at for act in acts] or [
+            self.turns[seq].created_at for seq in turns
+        ]
+        at = max(times, default=self.session.created_at)
+        first = self.turns.get(turns[0]) if turns else None
+        language = (first.language if first else None) or self.session.language
+        return Origin(
+            rule=rule,
+            tenant_id=self.session.tenant_id,
+            session_id=self.session.id,
+            group_id=self.group_id,
+            user_id=self.session.user_id or "",
+            turn_ids=tuple(turns),
+            feedback_ids=tuple(act.seq for act in acts),
+            context_sha256=context,
+            model_chosen=self._model(chosen),
+            model_rejected=self._model(rejected),
+            language=language or "",
+            weight=weight,
+            side=side,
+            votes=max(len({(a.actor_id, a.actor_kind) for a in acts}), 1),
+            at_ms=to_micros(at) // 1000,
+        )
+
+    def role(self, seq: int) -> str:
+        """`system`, `user`, `assistant`, `tool`, or the stored word if none of them."""
+        stored = self.turns[seq].role
+        return ROLES.get(stored, stored)
+
+    def _model(self, seq: int | None) -> str:
+        return (self.turns[seq].model if seq is not None else None) or ""
+
+    def _prefix(self, seq: int | None) -> bytes:
+        wanted, missing = seq, list[int]()
+        while seq not in self._prefixes:
+            if seq is None or seq not in self.turns or len(missing) > len(self.turns):
+                # A parent outside the document: its number stands for what is unknown.
+                self._prefixes[seq] = hashlib.sha256(dumps(["?", seq])).digest()
+                break
+            missing.append(seq)
+            seq = self.turns[seq].parent_seq
+        for later in reversed(missing):
+            turn = self.turns[later]
+            said = [turn.role, turn.content, turn.parts, turn.name, turn.tool_call_id]
+            before = self._prefixes[turn.parent_seq]
+            self._prefixes[later] = hashlib.sha256(before + dumps(said)).digest()
+        return self._prefixes[wanted]
+
+
+def reported(acts: Sequence[Interaction]) -> frozenset[int]:
+    """Turns that somebody reported; 0 stands for the whole session (rule R17)."""
+    flagged = {"report", "flag", "safety"}
+    return frozenset(act.turn_seq or 0 for act in acts if act.action in flagged)

@@ -1,0 +1,115 @@
+"""What a format is, and the provenance that travels with its rows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from convstore.export.rows import ROW_SCHEMA, Dropped, Kind, Row
+from convstore.records import JsonObject
+
+ColumnType = Literal[
+    "messages", "json", "string", "strings", "bool", "bools", "int64", "float64"
+]
+Pair = tuple[str, str]
+Carriage = Literal["column", "sidecar", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a format, as readers must be told: they guess wrong otherwise.
+
+    Attributes:
+        name: Its key in a row.
+        type: `messages` are lists of objects that may differ in keys.
+        keys: The two text keys of every object in the column, where there are no
+            others; such a column needs no JSON type in any profile.
+        listed: Whether an object column with `keys` holds lists of them.
+    """
+
+    name: str
+    type: ColumnType
+    keys: Pair | None = None
+    listed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A pure way from a canonical row to one object of a data set.
+
+    Attributes:
+        name: What users call it.
+        kind: The canonical rows that it is made of.
+        description: One line for lists and cards.
+        columns: Training columns in order; empty where the shape is free.
+        encode: The object for a row, or why the format cannot hold it.
+        trim: What the format leaves out of a row before it is told apart from others.
+        provenance: In a `convstore` column, in a sidecar file because the reader
+            refuses keys it does not know, or none because the row says it all itself.
+        consent: Whether sessions whose people said no are kept out. A lossless copy
+            keeps them: it is no training data.
+        parquet: Whether readers take Parquet.
+        tags: Tags of the card.
+        notes: What to know about the reader, for the card.
+    """
+
+    name: str
+    kind: Kind
+    description: str
+    columns: tuple[Column, ...]
+    encode: Callable[[Row], JsonObject | Dropped]
+    trim: Callable[[Row], Row | Dropped] | None = None
+    provenance: Carriage = "column"
+    consent: bool = True
+    parquet: bool = True
+    tags: tuple[str, ...] = ()
+    notes: str = ""
+
+
+PROVENANCE_COLUMNS = (
+    Column("row_id", "string"),
+    Column("tenant_id", "string"),
+    Column("session_id", "string"),
+    Column("group_id", "string"),
+    Column("turn_ids", "strings"),
+    Column("feedback_ids", "strings"),
+    Column("rule", "string"),
+    Column("weight", "float64"),
+    Column("context_sha256", "string"),
+    Column("model_chosen", "string"),
+    Column("model_rejected", "string"),
+    Column("language", "string"),
+    Column("side", "string"),
+    Column("at_ms", "int64"),
+    Column("n_chars", "int64"),
+    Column("exporter", "string"),
+    Column("schema", "int64"),
+)
+
+
+def provenance(row: Row, row_id: str, n_chars: int, exporter: str) -> JsonObject:
+    """Where a row came from; every field present and none null.
+
+    It does not say whether the session was live or archived: both give the same bytes.
+    """
+    origin = row.origin
+    return {
+        "row_id": row_id,
+        "tenant_id": origin.tenant_id,
+        "session_id": origin.session_id,
+        "group_id": origin.group_id,
+        "turn_ids": [str(seq) for seq in origin.turn_ids],
+        "feedback_ids": [str(seq) for seq in origin.feedback_ids],
+        "rule": origin.rule,
+        "weight": origin.weight,
+        "context_sha256": origin.context_sha256,
+        "model_chosen": origin.model_chosen,
+        "model_rejected": origin.model_rejected,
+        "language": origin.language,
+        "side": origin.side,
+        "at_ms": origin.at_ms,
+        "n_chars": n_chars,
+        "exporter": exporter,
+        "schema": ROW_SCHEMA,
+    }

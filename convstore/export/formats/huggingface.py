@@ -1,0 +1,167 @@
+"""Formats that TRL trains on as they are. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from convstore.export.formats.base import Column, Format
+from convstore.export.rows import Dropped, Row
+from convstore.records import Json, JsonObject
+
+_TOOLS = Column("tools", "messages")
+
+
+def _with_tools(columns: JsonObject, tools: list[Json] | None) -> JsonObject:
+    if tools:
+        columns["tools"] = tools
+    return columns
+
+
+def _until_disliked(row: Row) -> Row | Dropped:
+    """The loss covers every message, so nothing may follow a disliked answer."""
+    if not row.silent:
+        return row
+    said = row.prompt + row.answer
+    end = row.silent[0]
+    while end and (said[end - 1]["role"] != "assistant" or _calls(said[end - 1])):
+        end -= 1
+    if not end:
+        return Dropped("disliked-first-answer")
+    return replace(row, prompt=said[: end - 1], answer=said[end - 1 : end], silent=())
+
+
+def _messages(row: Row) -> JsonObject:
+    return _with_tools({"messages": [*row.prompt, *row.answer]}, row.tools)
+
+
+def _calls(message: JsonObject) -> bool:
+    return "tool_calls" in message
+
+
+def _prompt_completion(row: Row) -> JsonObject:
+    columns: JsonObject = {"prompt": list(row.prompt), "completion": list(row.answer)}
+    return _with_tools(columns, row.tools)
+
+
+def _preference(row: Row) -> JsonObject:
+    columns: JsonObject = {
+        "prompt": list(row.prompt),
+        "chosen": list(row.answer),
+        "rejected": list(row.rejected),
+    }
+    return _with_tools(columns, row.tools)
+
+
+def _reward(row: Row) -> JsonObject:
+    columns: JsonObject = {
+        "chosen": [*row.prompt, *row.answer],
+        "rejected": [*row.prompt, *row.rejected],
+        "margin": float(row.margin),
+    }
+    return _with_tools(columns, row.tools)
+
+
+def _kto(row: Row) -> JsonObject:
+    columns: JsonObject = {
+        "prompt": list(row.prompt),
+        "completion": list(row.answer),
+        "label": bool(row.label),
+    }
+    return _with_tools(columns, row.tools)
+
+
+def _prompt(row: Row) -> JsonObject:
+    columns: JsonObject = {"prompt": list(row.prompt), "reference": row.reference}
+    return _with_tools(columns, row.tools)
+
+
+def _stepwise(row: Row) -> JsonObject:
+    return {
+        "prompt": row.prompt[0]["content"],
+        "completions": list(row.steps),
+        "labels": list(row.step_labels),
+    }
+
+
+MESSAGES = Format(
+    "messages",
+    "conversation",
+    "conversations for supervised fine-tuning (SFTTrainer)",
+    (Column("messages", "messages"), _TOOLS),
+    _messages,
+    trim=_until_disliked,
+    tags=("trl", "sft"),
+    notes="The loss covers every message unless `assistant_only_loss` is set; for "
+    "answers that people approved take `prompt-completion`.",
+)
+PROMPT_COMPLETION = Format(
+    "prompt-completion",
+    "demonstration",
+    "approved answers, one a row (SFTTrainer, loss on the answer)",
+    (Column("prompt", "messages"), Column("completion", "messages"), _TOOLS),
+    _prompt_completion,
+    tags=("trl", "sft"),
+)
+PREFERENCE = Format(
+    "preference",
+    "pair",
+    "chosen and rejected answers to one prompt (DPOTrainer, RewardTrainer)",
+    (
+        Column("prompt", "messages"),
+        Column("chosen", "messages"),
+        Column("rejected", "messages"),
+        _TOOLS,
+    ),
+    _preference,
+    tags=("trl", "dpo", "preference"),
+)
+REWARD = Format(
+    "reward",
+    "pair",
+    "whole chosen and rejected conversations with a margin (RewardTrainer)",
+    (
+        Column("chosen", "messages"),
+        Column("rejected", "messages"),
+        Column("margin", "float64"),
+        _TOOLS,
+    ),
+    _reward,
+    tags=("trl", "reward-model", "preference"),
+    notes="`margin` is the difference of mean scores; 0 where nothing was scored.",
+)
+KTO = Format(
+    "kto",
+    "label",
+    "single answers, good or bad (KTOTrainer)",
+    (
+        Column("prompt", "messages"),
+        Column("completion", "messages"),
+        Column("label", "bool"),
+        _TOOLS,
+    ),
+    _kto,
+    tags=("trl", "kto"),
+)
+PROMPT = Format(
+    "prompt",
+    "prompt",
+    "prompts for online methods (GRPOTrainer, RLOOTrainer)",
+    (Column("prompt", "messages"), Column("reference", "string"), _TOOLS),
+    _prompt,
+    tags=("trl", "grpo"),
+    notes="`reference` is an approved answer, or empty.",
+)
+STEPWISE = Format(
+    "stepwise",
+    "steps",
+    "reasoning steps, right or wrong (process reward models)",
+    (
+        Column("prompt", "string"),
+        Column("completions", "strings"),
+        Column("labels", "bools"),
+    ),
+    _stepwise,
+    tags=("trl", "prm", "stepwise"),
+    notes="Read by TRL up to 1.13 (PRMTrainer) and by Axolotl "
+    "(`type: stepwise_supervised`).",
+)

@@ -1,0 +1,227 @@
+"""Formats of a whole session: OASST trees, the RLHF record, our own line. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+from convstore.documents import FORMAT, FORMAT_VERSION
+from convstore.export.feedback import effective
+from convstore.export.formats.base import Column, Format
+from convstore.export.rows import Dropped, Row
+from convstore.records import Interaction, Json, JsonObject, SessionDocument, Turn
+
+_ABSENT = (
+    "user_id review_count review_result rank model_name emojis labels events "
+    "detoxify message_tree_id tree_state"
+).split()
+_ROLES = {"user": "prompter", "human": "prompter", "prompter": "prompter"}
+
+
+def _oasst(row: Row) -> JsonObject | Dropped:
+    document = row.document
+    if document is None:
+        return Dropped("no-document")
+    kept = set(row.origin.turn_ids)
+    turns = {turn.seq: turn for turn in document.turns if turn.seq in kept}
+    root = turns[row.origin.turn_ids[0]]
+    acts = effective(document.interactions)
+    nodes = {seq: _node(turn, document, acts) for seq, turn in turns.items()}
+    for seq, turn in turns.items():
+        if seq != root.seq and turn.parent_seq in nodes:
+            parent = nodes[turn.parent_seq]
+            nodes[seq]["parent_id"] = parent["message_id"]
+            parent["replies"].append(nodes[seq])
+    won = _standing(acts)
+    for node in nodes.values():
+        _rank(node["replies"], won)
+    for node in nodes.values():
+        del node["_seq"]
+    tree = nodes[root.seq]
+    return {
+        "message_tree_id": tree["message_id"],
+        "tree_state": "ready_for_export",
+        "origin": document.session.id,
+        "prompt": tree,
+    }
+
+
+def _node(turn: Turn, document: SessionDocument, acts: tuple[Interaction, ...]) -> Json:
+    node: JsonObject = {
+        "message_id": turn.external_id or f"{document.session.id}/{turn.seq}",
+        "parent_id": None,
+        "created_date": turn.created_at.isoformat(),
+        "text": turn.content or "",
+        "role": _ROLES.get(turn.role, "assistant"),
+        "lang": turn.language or document.session.language,
+        "deleted": False,
+        "synthetic": bool(turn.model),
+        "replies": [],
+        **dict.fromkeys(_ABSENT),
+        "model_name": turn.model,
+        "_seq": turn.seq,
+    }
+    here = [act for act in acts if act.turn_seq == turn.seq]
+    thumbs = {
+        "+1": sum(act.feedback in ("thumbs_up", "correct") for act in here),
+        "-1": sum(act.feedback in ("thumbs_down", "incorrect") for act in here),
+    }
+    if any(thumbs.values()):
+        node["emojis"] = {name: count for name, count in thumbs.items() if count}
+    scores = [act.score for act in here if act.score is not None]
+    if scores:
+        mean = round(sum(scores) / len(scores), 6)
+        node["labels"] = {"quality": {"value": mean, "count": len(scores)}}
+    return node
+
+
+def _standing(acts: tuple[Interaction, ...]) -> dict[int, int]:
+    """Choices won less choices lost, by turn."""
+    won: dict[int, int] = {}
+    for act in acts:
+        if act.choice is None or act.choice.chosen is None:
+            continue
+        won[act.choice.chosen] = won.get(act.choice.chosen, 0) + len(
+            act.choice.rejected
+        )
+        for seq in act.choice.rejected:
+            won[seq] = won.get(seq, 0) - 1
+    return won
+
+
+def _rank(replies: list[JsonObject], won: dict[int, int]) -> None:
+    """Rank siblings that were compared: 0 is the best."""
+    compared = [node for node in replies if node["_seq"] in won]
+    best_first = sorted(compared, key=lambda node: (-won[node["_seq"]], node["_seq"]))
+    for rank, node in enumerate(best_first):
+        node["rank"] = rank
+
+
+def _rlhf_json(row: Row) -> JsonObject | Dropped:
+    document = row.document
+    if document is None:
+        return Dropped("no-document")
+    session = document.session
+    states: dict[str, Json] = {
+        state.namespace: state for state in document.graph_states
+    }
+    return {
+        "session_id": session.id,
+        "created_at": session.created_at.isoformat(),
+        "updated_at": session.updated_at.isoformat(),
+        "language": session.language or "",
+        "chat_history": [_said(turn) for turn in document.turns],
+        "interactions": [_act(act) for act in document.interactions],
+        "feedback_summary": _summary(document),
+        "graph_state": {name: state.state for name, state in states.items()},
+        "metadata": session.metadata,
+    }
+
+
+def _said(turn: Turn) -> JsonObject:
+    return {
+        "seq": turn.seq,
+        "parent_seq": turn.parent_seq,
+        "role": turn.role,
+        "content": turn.content,
+        "timestamp": turn.created_at.isoformat(),
+        "language": turn.language,
+    }
+
+
+def _act(act: Interaction) -> JsonObject:
+    choice = act.choice
+    return {
+        "seq": act.seq,
+        "timestamp": act.created_at.isoformat(),
+        "action_type": act.action,
+        "turn_seq": act.turn_seq,
+        "node_id": act.node_id,
+        "choice": choice
+        and {"chosen": choice.chosen, "rejected": list(choice.rejected)},
+        "actor_kind": act.actor_kind,
+        "content": act.content,
+        "feedback": act.feedback,
+        "score": act.score,
+        "reason": act.reason,
+        "supersedes": act.supersedes,
+        "metadata": act.metadata,
+    }
+
+
+def _summary(document: SessionDocument) -> JsonObject:
+    by_label: dict[str, int] = {}
+    for act in effective(document.interactions):
+        if act.feedback is not None:
+            by_label[act.feedback] = by_label.get(act.feedback, 0) + 1
+    return {"total": sum(by_label.values()), "by_label": dict(sorted(by_label.items()))}
+
+
+def _convstore(row: Row) -> JsonObject | Dropped:
+    if row.document is None:
+        return Dropped("no-document")
+    # Where a session is kept is no part of it: live and archived give one line.
+    session = replace(
+        row.document.session, state="active", archived_at=None, segment_id=None
+    )
+    document = replace(row.document, session=session)
+    parts = {f.name: getattr(document, f.name) for f in fields(SessionDocument)}
+    return {"format": FORMAT, "format_version": FORMAT_VERSION, **parts}
+
+
+OASST = Format(
+    "oasst",
+    "tree",
+    "message trees of Open Assistant: all branches, ranks and reactions",
+    (
+        Column("message_tree_id", "string"),
+        Column("tree_state", "string"),
+        Column("origin", "string"),
+        Column("prompt", "json"),
+    ),
+    _oasst,
+    provenance="sidecar",
+    parquet=False,
+    tags=("oasst", "trees"),
+)
+RLHF_JSON = Format(
+    "rlhf-json",
+    "whole",
+    "one object per session: turns, interactions, feedback summary, graph states",
+    (
+        Column("session_id", "string"),
+        Column("created_at", "string"),
+        Column("updated_at", "string"),
+        Column("language", "string"),
+        Column("chat_history", "messages"),
+        Column("interactions", "messages"),
+        Column("feedback_summary", "json"),
+        Column("graph_state", "json"),
+        Column("metadata", "json"),
+    ),
+    _rlhf_json,
+    provenance="none",
+    parquet=False,
+    tags=("rlhf",),
+)
+CONVSTORE = Format(
+    "convstore",
+    "whole",
+    "lossless session documents, to be imported again",
+    (
+        Column("format", "string"),
+        Column("format_version", "int64"),
+        Column("session", "json"),
+        Column("turns", "messages"),
+        Column("tool_sets", "json"),
+        Column("interactions", "messages"),
+        Column("graph_states", "messages"),
+        Column("ledger", "json"),
+        Column("holds", "messages"),
+    ),
+    _convstore,
+    provenance="none",
+    consent=False,
+    parquet=False,
+    tags=("convstore",),
+    notes="A copy, not training data: consent is not asked and nothing is dropped.",
+)

@@ -1,0 +1,219 @@
+"""From documents to packed rows: rules, formats, keys, splits; one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from convstore.codec import dumps
+from convstore.export.checks import row_chars
+from convstore.export.conversation import Conversation
+from convstore.export.entries import (
+    LABEL_FALSE,
+    LABEL_TRUE,
+    LEFT,
+    LONGER,
+    PAIR,
+    RIGHT,
+    Entry,
+    Waiting,
+)
+from convstore.export.filters import consent_problem, session_problem
+from convstore.export.formats.base import Column, Format, provenance
+from convstore.export.keys import Keys, group_key, keys_of
+from convstore.export.messages import text_chars
+from convstore.export.options import ExportOptions
+from convstore.export.rows import Candidate, Dropped, Row
+from convstore.export.rules import RULES, pick_rules
+from convstore.export.splits import SplitPicker
+from convstore.export.stats import Losses
+from convstore.export.version import EXPORTER
+from convstore.export.writers.parquet import pack_columns
+from convstore.records import Json, JsonObject, SessionDocument
+
+RULE_NAMES = tuple(RULES)
+_RULE_NUMBERS = {name: number for number, name in enumerate(RULE_NAMES)}
+
+Redactor = Callable[[SessionDocument], SessionDocument]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was counted for one format while documents went by."""
+
+    rows: int = 0
+    losses: Losses = field(default_factory=Losses)
+
+
+class Gatherer:
+    """Makes the rows of one data set per format. Holds counters, no rows."""
+
+    def __init__(
+        self,
+        formats: Sequence[Format],
+        options: ExportOptions,
+        *,
+        redact: Redactor | None = None,
+    ) -> None:
+        self.formats, self.options = formats, options
+        self.tallies = {fmt.name: Tally() for fmt in formats}
+        self.documents = 0
+        kinds = {fmt.kind for fmt in formats}
+        self._rules = [rule for rule in pick_rules(options.rules) if rule.kinds & kinds]
+        self._split = SplitPicker(options.splits, options.split_salt)
+        self._redact = redact
+
+    def rows(
+        self, document: SessionDocument
+    ) -> Iterator[tuple[Format, Entry, Waiting]]:
+        """The packed rows of one session, for each format."""
+        self.documents += 1
+        takers = self._takers(document)
+        if not takers:
+            return
+        if self._redact is not None:
+            document = self._redact(document)
+        conversation = Conversation(document, self.options)
+        for rule in self._rules:
+            users = [fmt for fmt in takers if fmt.kind in rule.kinds]
+            if not users:
+                continue
+            number = _RULE_NUMBERS[rule.name]
+            for candidate in rule.run(conversation, rule.id):
+                yield from self._told(candidate, users, number)
+
+    def _takers(self, document: SessionDocument) -> list[Format]:
+        session, filters = document.session, self.options.filters
+        problem = session_problem(session, filters)
+        refused = consent_problem(session, filters.consent)
+        takers = []
+        for fmt in self.formats:
+            reason = problem or (refused if fmt.consent else None)
+            if reason is None:
+                takers.append(fmt)
+            else:
+                self.tallies[fmt.name].losses.add(reason)
+        return takers
+
+    def _told(
+        self, candidate: Candidate, users: Sequence[Format], rule: int
+    ) -> Iterator[tuple[Format, Entry, Waiting]]:
+        for fmt in users:
+            tally = self.tallies[fmt.name]
+            if isinstance(candidate, Dropped):
+                tally.losses.add(candidate)
+                continue
+            if candidate.kind != fmt.kind:
+                continue
+            packed = self._packed(fmt, candidate, rule)
+            if isinstance(packed, Dropped):
+                tally.losses.add(packed)
+            else:
+                tally.rows += 1
+                yield fmt, *packed
+
+    def _packed(
+        self, fmt: Format, row: Row, rule: int
+    ) -> tuple[Entry, Waiting] | Dropped:
+        trimmed = fmt.trim(row) if fmt.trim else row
+        if isinstance(trimmed, Dropped):
+            return trimmed
+        row = trimmed
+        body = fmt.encode(row)
+        if isinstance(body, Dropped):
+            return body
+        keys, chars = keys_of(row, body), _chars(row)
+        split = self._split(group_key(row))
+        told = provenance(row, keys.row_id.hex(), chars, EXPORTER)
+        data, side = pack(fmt, body, told, self.options)
+        if not data:
+            return Dropped("needs-json-profile", fault=False)
+        waiting = Waiting(
+            keys.row_id,
+            split,
+            rule,
+            _flags(row),
+            chars,
+            row.origin.language,
+            data,
+            side,
+        )
+        return _entry(row, keys, split), waiting
+
+
+def pack(
+    fmt: Format, body: JsonObject, told: JsonObject, options: ExportOptions
+) -> tuple[bytes, bytes]:
+    """A row's bytes as its writer wants them, and its line of the sidecar.
+
+    Empty bytes if the `text` profile cannot hold the row.
+    """
+    if options.profile == "text" and not _plain(fmt, body):
+        return b"", b""
+    side = dumps(told) if fmt.provenance == "sidecar" else b""
+    if fmt.provenance == "column":
+        body["convstore"] = told
+    if options.file_type == "parquet":
+        columns = columns_of(fmt, options)
+        packed = pack_columns(body, columns, options.profile)
+        if fmt.provenance == "column":
+            # The struct goes last, as the schema has it.
+            packed = b"".join((packed[:-1], b",", dumps(told), b"]"))
+        return packed, side
+    return dumps(body), side
+
+
+def columns_of(fmt: Format, options: ExportOptions) -> tuple[Column, ...]:
+    """The training columns that files of these options have."""
+    if options.profile == "json":
+        return fmt.columns
+    return tuple(c for c in fmt.columns if (c.name, c.type) != ("tools", "messages"))
+
+
+def _plain(fmt: Format, body: JsonObject) -> bool:
+    if body.get("tools") and Column("tools", "messages") in fmt.columns:
+        return False
+    return all(
+        message.keys() == {"role", "content"}
+        for column in fmt.columns
+        if column.type == "messages" and column.keys is None
+        for message in body.get(column.name) or ()
+    )
+
+
+def _entry(row: Row, keys: Keys, split: int) -> Entry:
+    origin = row.origin
+    return Entry(
+        keys.prompt,
+        keys.subject,
+        keys.row_id,
+        short_key(origin.tenant_id, origin.session_id),
+        short_key(origin.tenant_id, origin.user_id or f"session {origin.session_id}"),
+        origin.at_ms,
+        origin.votes,
+        keys.polarity,
+        split,
+    )
+
+
+def short_key(*names: Json) -> bytes:
+    """Eight bytes that stand for names; for counting, not for secrecy."""
+    return blake2b(dumps(names), digest_size=8).digest()
+
+
+def _chars(row: Row) -> int:
+    if row.document is None:
+        return row_chars(row)
+    return sum(len(turn.content or "") for turn in row.document.turns)
+
+
+def _flags(row: Row) -> int:
+    flags = 0
+    if row.label is not None:
+        flags |= LABEL_TRUE if row.label else LABEL_FALSE
+    if row.rejected:
+        flags |= PAIR
+        flags |= LONGER * (text_chars(row.answer) > text_chars(row.rejected))
+        flags |= {"left": LEFT, "right": RIGHT, "": 0}[row.origin.side]
+    return flags

@@ -1,0 +1,208 @@
+"""What an export is asked to do: filters, caps, rules, splits and output, in one value.
+
+An `ExportOptions` is plain data, so that its JSON can be hashed: two exports of the
+same content with the same options give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from convstore.errors import InvalidInputError
+from convstore.records import Json
+
+FileType = Literal["jsonl", "parquet"]
+Profile = Literal["json", "text"]
+
+DEFAULT_RULES = (
+    "R1 R2 R4 R5 R6 R7 R11 R12 R13 R14 R17 conversation prompt tree document".split()
+)
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which sessions and rows go in; empty or None leaves a filter open.
+
+    Attributes:
+        tenants: Tenant ids. The store already hands over one tenant's documents.
+        users: User ids.
+        since: Sessions whose last activity is at this time or later.
+        until: Sessions whose last activity is before this time.
+        languages: Language codes of the session or the judged turn, as stored.
+        tags: Sessions that carry all of these.
+        metadata: Session metadata that must be equal, by key.
+        consent: Purpose that `metadata["consent"]` must grant: `true`, the word itself,
+            a list that holds it, or an object in which it is true. Whatever is set
+            here, a session whose consent is `false` or says no never goes in.
+        models: Models that wrote the answer; of a pair, both sides.
+        labels: Feedback words that count as a judgement at all.
+        min_score: Scores below it are not read.
+        max_score: Scores above it are not read.
+        min_chars: Characters that each answer must have.
+        max_chars: Characters that prompt and answers together may have.
+        finish_reasons: Finish reasons of answers that may be trained on, beside None.
+            Empty takes all but the failed ones.
+    """
+
+    tenants: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    languages: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+    consent: str | None = None
+    models: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    min_score: float | None = None
+    max_score: float | None = None
+    min_chars: int = 1
+    max_chars: int | None = None
+    finish_reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How many rows of one format one source may give; None is no cap.
+
+    Which rows stay is decided by `row_id`, a hash, and so never by time or length.
+    """
+
+    per_prompt: int | None = None
+    per_session: int | None = None
+    per_user: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """How feedback is read.
+
+    Attributes:
+        positive: Feedback words that mean a good answer.
+        negative: Feedback words that mean a bad one.
+        neutral: Feedback words that are no home for a yes or no; see rule R3.
+        score_high: Scores from here up are good (R4), on the scale people used.
+        score_low: Scores up to here are bad; between the two is dropped.
+        min_gap: Least difference of mean scores between two rated answers (R7).
+        all_pairs: Every pair of rated answers with that gap, not only best and worst.
+        failed_as_rejected: A cut-off or failed answer may be the rejected one.
+        drop_identity: Drop answers that name their model or speak as one.
+    """
+
+    positive: tuple[str, ...] = ("correct", "thumbs_up")
+    negative: tuple[str, ...] = ("incorrect", "thumbs_down")
+    neutral: tuple[str, ...] = ("partial",)
+    score_high: float = 4.0
+    score_low: float = 2.0
+    min_gap: float = 1.0
+    all_pairs: bool = False
+    failed_as_rejected: bool = False
+    drop_identity: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """Everything that decides the bytes of an export, beside the conversations.
+
+    Attributes:
+        rules: Names of the rules that run; see `convstore.export.rules`.
+        filters: Which sessions and rows go in.
+        caps: Rows that one prompt, session or user may give.
+        judging: How feedback is read.
+        branches: `head` takes the active branch of a session where whole conversations
+            are exported, `all` takes every leaf.
+        file_type: `jsonl`, or `parquet` for the Hugging Face formats.
+        profile: `json` holds tool calls; `text` is read by datasets before 4.7 and
+            drops rows that need more than role and text.
+        splits: Share of the root sessions by split name; shares add up to 1.
+        split_salt: Change it to deal the sessions anew.
+        shard_bytes: Bytes of JSON after which a new shard begins.
+        max_drop_rate: Largest share of candidate rows that may be dropped for faults
+            (not by filters, caps or duplicates) before the export is refused.
+        since: A former export; only rows that are not in it are written, and the ids
+            of its rows that no longer exist, as tombstones.
+        dry_run: Do everything but write; the report is the same.
+        quarantine: Also list what R17 kept out, by id, in `rejected_rows/`.
+        resolved_questions: Export `resolved_question` in place of the words of a user.
+        undefined_tools: What happens to rows that call tools whose definitions were
+            never stored: `drop`, or `infer` bare definitions from the calls.
+        redact: Name of a redactor, `regex` or `presidio`; None leaves text as it is.
+        near_duplicates: Jaccard similarity, such as 0.8, from which two prompts with
+            answers count as one; None finds exact duplicates only.
+        detect_language: Detect the language where none is stored.
+        tokenizer: A `tokenizer.json` to count tokens with; None estimates.
+        license: Licence id for the card.
+        title: Heading of the card.
+    """
+
+    rules: tuple[str, ...] = tuple(DEFAULT_RULES)
+    filters: Filters = field(default_factory=Filters)
+    caps: Caps = field(default_factory=Caps)
+    judging: Judging = field(default_factory=Judging)
+    branches: Literal["head", "all"] = "head"
+    file_type: FileType = "jsonl"
+    profile: Profile = "json"
+    splits: Mapping[str, float] = field(default_factory=lambda: {"train": 1.0})
+    split_salt: str = ""
+    shard_bytes: int = 256 * MIB
+    max_drop_rate: float = 1.0
+    since: Path | None = None
+    dry_run: bool = False
+    quarantine: bool = False
+    resolved_questions: bool = False
+    undefined_tools: Literal["drop", "infer"] = "drop"
+    redact: str | None = None
+    near_duplicates: float | None = None
+    detect_language: bool = False
+    tokenizer: Path | None = None
+    license: str = "other"
+    title: str = "Conversations judged by people"
+
+    def check(self) -> None:
+        """Refuse what no export can mean.
+
+        Raises:
+            InvalidInputError: Names the option.
+        """
+        if not self.splits or any(not 0 < p <= 1 for p in self.splits.values()):
+            raise InvalidInputError("splits", "each share must be above 0, at most 1")
+        if abs(sum(self.splits.values()) - 1) > 1e-9:
+            raise InvalidInputError("splits", "the shares must add up to 1")
+        for name in self.splits:
+            if not name.isascii() or not name.isidentifier():
+                raise InvalidInputError("splits", f"{name!a} is no split name")
+        if len(self.splits) > 255:
+            raise InvalidInputError("splits", "at most 255")
+        if self.shard_bytes < 1:
+            raise InvalidInputError("shard_bytes", "must be at least 1")
+        if not 0 <= self.max_drop_rate <= 1:
+            raise InvalidInputError("max_drop_rate", "must be between 0 and 1")
+        for cap in fields(Caps):
+            value = getattr(self.caps, cap.name)
+            if value is not None and value < 1:
+                raise InvalidInputError(f"caps.{cap.name}", "must be at least 1")
+
+    def fingerprint(self) -> dict[str, Json]:
+        """The options that decide the content, as JSON with stable order."""
+        return {
+            f.name: _plain(getattr(self, f.name))
+            for f in fields(self)
+            if f.name not in ("dry_run", "since", "max_drop_rate")
+        }
+
+
+def _plain(value: object) -> Json:
+    if isinstance(value, Filters | Caps | Judging):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(value[key]) for key in value}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value.name if isinstance(value, Path) else value

@@ -1,0 +1,72 @@
+"""What an export tells while it runs and when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an export is.
+
+    Attributes:
+        phase: `gather` reads documents, `write` writes rows.
+        documents: Sessions read so far.
+        rows: Rows made or written so far in this phase, over all formats.
+        total: Rows that the phase will have; None while reading, as nobody knows.
+    """
+
+    phase: Literal["gather", "write"]
+    documents: int
+    rows: int
+    total: int | None
+
+
+OnProgress: TypeAlias = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FormatReport:
+    """One data set of an export.
+
+    Attributes:
+        format: Name of the format.
+        path: Its folder.
+        candidates: Rows that were made, before duplicates, contradictions and caps.
+        rows: Rows written (or that would be, in a dry run).
+        splits: Rows by split.
+        dropped: Losses by reason, filters and caps included.
+        faulty: Losses for faults in the data, of all of them.
+        tombstones: Rows of the former export that no longer exist.
+        size_bytes: Bytes of the data files.
+        warnings: What a team must know before it trains on this.
+    """
+
+    format: str
+    path: Path
+    candidates: int
+    rows: int
+    splits: dict[str, int]
+    dropped: dict[str, int]
+    faulty: int
+    tombstones: int
+    size_bytes: int
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What an export did; `formats` in the order asked for."""
+
+    to: Path
+    dry_run: bool
+    documents: int
+    formats: tuple[FormatReport, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows over all formats."""
+        return sum(fmt.rows for fmt in self.formats)

@@ -1,0 +1,154 @@
+"""What a rule is, and the two ways in which rules build rows from judged turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from convstore.export.checks import answer_problem, length_problem
+from convstore.export.conversation import Conversation
+from convstore.export.messages import text_chars
+from convstore.export.rows import Candidate, Dropped, Kind, Message, Origin, Row, Side
+from convstore.records import Interaction
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A named, versioned, pure way from a conversation to candidate rows.
+
+    The version goes up whenever the rule would make other rows of the same content.
+    """
+
+    name: str
+    version: int
+    kinds: frozenset[Kind]
+    description: str
+    run: Callable[[Conversation, str], Iterator[Candidate]]
+    default: bool = True
+
+    @property
+    def id(self) -> str:
+        """Name and version, as rows carry it."""
+        return f"{self.name}/{self.version}"
+
+
+def judged_row(
+    conversation: Conversation,
+    rule: str,
+    seq: int,
+    acts: Sequence[Interaction],
+    *,
+    label: bool,
+    weight: float = 1.0,
+) -> Candidate:
+    """A label on one answer: the prompt is the path to its parent."""
+    path = conversation.path(seq)
+    messages = conversation.messages(path)
+    if isinstance(messages, Dropped):
+        return messages
+    tools = conversation.tools(seq, messages)
+    problem = (
+        answer_problem(conversation, seq, messages[-1], good=label)
+        or conversation.problem(path, messages)
+        or (tools if isinstance(tools, Dropped) else None)
+    )
+    if problem or isinstance(tools, Dropped):
+        return problem or Dropped("tools-malformed")
+    origin = conversation.origin(
+        rule,
+        [seq],
+        acts,
+        context=conversation.context(seq),
+        chosen=seq,
+        weight=weight,
+    )
+    row = Row("label", origin, messages[:-1], messages[-1:], label=label, tools=tools)
+    return length_problem(conversation, row) or row
+
+
+def demonstration(candidate: Candidate) -> Candidate:
+    """The approved answer of a positive label, as something to imitate."""
+    if isinstance(candidate, Dropped):
+        return candidate
+    return replace(candidate, kind="demonstration", label=None)
+
+
+def pair_row(
+    conversation: Conversation,
+    rule: str,
+    chosen: int,
+    rejected: int,
+    acts: Sequence[Interaction],
+    *,
+    margin: float = 0.0,
+    weight: float = 1.0,
+    side: Side = "",
+) -> Candidate:
+    """Two answers to one context, compared as whole segments."""
+    good, bad = conversation.segment(chosen), conversation.segment(rejected)
+    if conversation.context(good[0]) != conversation.context(bad[0]):
+        return Dropped("unequal-context")
+    shared = _shared(conversation, good, bad)
+    before = conversation.path(conversation.turns[good[0]].parent_seq) + good[:shared]
+    sides = [conversation.messages(p) for p in (before, good[shared:], bad[shared:])]
+    gone = next((part for part in sides if isinstance(part, Dropped)), None)
+    if gone is not None:
+        return gone
+    prompt, answer, other = (p for p in sides if not isinstance(p, Dropped))
+    problem = (
+        answer_problem(conversation, chosen, answer[-1], good=True)
+        or answer_problem(conversation, rejected, other[-1], good=False)
+        or conversation.problem(before + good[shared:], prompt + answer)
+        or conversation.problem(before + bad[shared:], prompt + other)
+    )
+    if problem:
+        return problem
+    origin = conversation.origin(
+        rule,
+        [chosen, rejected],
+        acts,
+        context=conversation.context((good[shared:])[0]),
+        chosen=chosen,
+        rejected=rejected,
+        weight=weight,
+        side=side,
+    )
+    return finished_pair(conversation, origin, (prompt, answer, other), chosen, margin)
+
+
+def finished_pair(
+    conversation: Conversation,
+    origin: Origin,
+    sides: tuple[tuple[Message, ...], tuple[Message, ...], tuple[Message, ...]],
+    seq: int,
+    margin: float,
+) -> Candidate:
+    """The pair of prompt, chosen and rejected, if the two differ and fit the bounds."""
+    prompt, answer, other = sides
+    if answer == other or _same_text(answer, other):
+        return Dropped("equal-answers")
+    tools = conversation.tools(seq, prompt + answer + other)
+    if isinstance(tools, Dropped):
+        return tools
+    row = Row("pair", origin, prompt, answer, other, margin=margin, tools=tools)
+    return length_problem(conversation, row) or row
+
+
+def _shared(conversation: Conversation, good: list[int], bad: list[int]) -> int:
+    """How many first turns both segments share, up to the last tool result."""
+    shared = 0
+    for index, (one, other) in enumerate(zip(good[:-1], bad[:-1], strict=False)):
+        if one != other:
+            break
+        if conversation.role(one) == "tool":
+            shared = index + 1
+    return shared
+
+
+def _same_text(one: tuple[Message, ...], other: tuple[Message, ...]) -> bool:
+    plain = len(one) == len(other) == 1 and not any(
+        "tool_calls" in m for m in one + other
+    )
+    return plain and (
+        one[0]["content"].split() == other[0]["content"].split() and text_chars(one) > 0
+    )

@@ -1,0 +1,221 @@
+"""Rules over whole sessions: conversations, prompts, trees, documents, reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from convstore.export.checks import answer_problem, length_problem, stale
+from convstore.export.conversation import Conversation
+from convstore.export.messages import shape_fault
+from convstore.export.rows import Candidate, Dropped, Message, Row
+from convstore.export.rules.base import Rule
+from convstore.export.rules.labels import RATING_ACTIONS, stars
+
+
+def _conversations(conversation: Conversation, rule: str) -> Iterator[Candidate]:
+    head = conversation.head()
+    if conversation.options.branches == "all":
+        ends = conversation.leaves()
+    else:
+        ends = [] if head is None else [head]
+    for end in ends:
+        yield _conversation(conversation, rule, conversation.path(end))
+
+
+def _conversation(conversation: Conversation, rule: str, path: list[int]) -> Candidate:
+    messages = conversation.messages(path)
+    if isinstance(messages, Dropped):
+        return messages
+    fault = shape_fault(messages)
+    reason = Dropped(fault[1]) if fault else Dropped("no-answer", fault=False)
+    if fault is not None:
+        # What was said before the fault is sound by itself.
+        path, messages = path[: fault[0]], messages[: fault[0]]
+    length = _sound_length(messages)
+    path, messages = path[:length], messages[:length]
+    if not path:
+        return reason
+    if conversation.reported & {0, *path}:
+        return Dropped("reported", fault=False)
+    tools = conversation.tools(path[-1], messages)
+    if isinstance(tools, Dropped):
+        return tools
+    silent = _silent(conversation, path, messages)
+    origin = conversation.origin(
+        rule,
+        path,
+        context=conversation.context(path[-1]),
+        chosen=path[-1],
+    )
+    row = Row(
+        "conversation", origin, messages[:-1], messages[-1:], tools=tools, silent=silent
+    )
+    return length_problem(conversation, row) or row
+
+
+def _sound_length(messages: tuple[Message, ...]) -> int:
+    """Up to the last answer that leaves no call open."""
+    for length in range(len(messages), 0, -1):
+        last = messages[length - 1]
+        if last["role"] == "assistant" and "tool_calls" not in last:
+            return length
+    return 0
+
+
+def _silent(
+    conversation: Conversation, path: list[int], messages: tuple[Message, ...]
+) -> tuple[int, ...]:
+    """Positions of answers that people disliked or that failed: not to be imitated."""
+    negative = conversation.options.judging.negative
+    disliked = {
+        act.turn_seq
+        for action in RATING_ACTIONS
+        for act in conversation.acts.get(action, ())
+        if act.feedback in negative and not stale(conversation, act)
+    }
+    silent = []
+    for index, (seq, message) in enumerate(zip(path, messages, strict=True)):
+        if message["role"] != "assistant":
+            continue
+        problem = answer_problem(conversation, seq, message, good=True)
+        if seq in disliked or (problem is not None and problem.fault):
+            silent.append(index)
+    return tuple(silent)
+
+
+def _prompts(conversation: Conversation, rule: str) -> Iterator[Candidate]:
+    approved = _approved(conversation)
+    for seq in conversation.turns:
+        if conversation.role(seq) != "user":
+            continue
+        path = conversation.path(seq)
+        messages = conversation.messages(path)
+        if isinstance(messages, Dropped):
+            yield messages
+            continue
+        tools = conversation.tools(seq, messages)
+        problem = conversation.problem(path, messages)
+        if problem or isinstance(tools, Dropped):
+            yield problem or Dropped("calls-without-definitions")
+            continue
+        origin = conversation.origin(rule, [seq], context=conversation.context(seq))
+        reference = next(
+            (approved[c] for c in conversation.children.get(seq, ()) if c in approved),
+            "",
+        )
+        row = Row("prompt", origin, messages, reference=reference, tools=tools)
+        yield length_problem(conversation, row) or row
+
+
+def _approved(conversation: Conversation) -> dict[int, str]:
+    """Text of the answers that people approved or corrected, by turn."""
+    texts: dict[int, str] = {}
+    for act in conversation.feedback:
+        turn = conversation.turns.get(act.turn_seq or 0)
+        if turn is None or stale(conversation, act):
+            continue
+        if act.action in ("edit", "correction") and act.content:
+            texts[turn.seq] = act.content
+        elif act.feedback in conversation.options.judging.positive and turn.content:
+            texts.setdefault(turn.seq, turn.content)
+    return texts
+
+
+def _trees(conversation: Conversation, rule: str) -> Iterator[Candidate]:
+    if conversation.reported:
+        yield Dropped("reported", fault=False)
+        return
+    roots = [seq for seq in conversation.turns if _is_root(conversation, seq)]
+    if not roots:
+        yield Dropped("no-user-turn")
+    for root in roots:
+        if not (conversation.turns[root].content or "").strip():
+            yield Dropped("empty-turn")
+            continue
+        kept, pruned = _alternating(conversation, root)
+        for _ in range(pruned):
+            yield Dropped("branch-not-alternating")
+        origin = conversation.origin(rule, kept, context=conversation.context(root))
+        yield Row("tree", origin, document=conversation.document)
+
+
+def _is_root(conversation: Conversation, seq: int) -> bool:
+    """A user turn with nothing before it but system turns."""
+    if conversation.role(seq) != "user":
+        return False
+    return all(conversation.role(s) == "system" for s in conversation.path(seq)[:-1])
+
+
+def _alternating(conversation: Conversation, root: int) -> tuple[list[int], int]:
+    """Turns below `root` in which people and models answer each other in text."""
+    kept, pruned, waiting = [root], 0, [root]
+    while waiting:
+        seq = waiting.pop()
+        due = "assistant" if conversation.role(seq) == "user" else "user"
+        for child in conversation.children.get(seq, ()):
+            turn = conversation.turns[child]
+            plain = conversation.role(child) == due and (turn.content or "").strip()
+            if not plain or turn.parts:
+                pruned += 1
+                continue
+            kept.append(child)
+            waiting.append(child)
+    return [root, *sorted(kept[1:])], pruned
+
+
+def _documents(conversation: Conversation, rule: str) -> Iterator[Candidate]:
+    origin = conversation.origin(rule, list(conversation.turns))
+    yield Row("whole", origin, document=conversation.document)
+
+
+def _session_ratings(conversation: Conversation, rule: str) -> Iterator[Candidate]:
+    first = next(
+        (s for s in conversation.turns if conversation.role(s) == "user"), None
+    )
+    for action in RATING_ACTIONS:
+        for act in conversation.acts.get(action, ()):
+            if act.turn_seq or act.node_id is not None or act.choice is not None:
+                continue
+            score = stars(act)
+            if score is None or first is None:
+                yield Dropped("session-rating-without-score")
+                continue
+            messages = conversation.messages(conversation.path(first))
+            if isinstance(messages, Dropped):
+                yield messages
+                continue
+            weight = round(min(max((score - 1) / 4, 0.0), 1.0), 6)
+            origin = conversation.origin(
+                rule, [first], [act], context=conversation.context(first), weight=weight
+            )
+            problem = conversation.problem(conversation.path(first), messages)
+            yield problem or Row("prompt", replace(origin), messages)
+
+
+def _reports(conversation: Conversation, rule: str) -> Iterator[Candidate]:
+    # Takes rows away, in `Conversation.problem` and wherever `reported` is read.
+    yield from ()
+
+
+CONVERSATION = Rule(
+    "conversation",
+    1,
+    frozenset({"conversation"}),
+    "a whole branch; disliked and failed answers are not imitated",
+    _conversations,
+)
+PROMPT = Rule(
+    "prompt", 1, frozenset({"prompt"}), "each user turn with what came before", _prompts
+)
+TREE = Rule("tree", 1, frozenset({"tree"}), "all branches of a session", _trees)
+DOCUMENT = Rule("document", 1, frozenset({"whole"}), "a whole session", _documents)
+R16 = Rule(
+    "R16",
+    1,
+    frozenset({"prompt"}),
+    "a rating of the whole session, as the weight of its first prompt",
+    _session_ratings,
+    default=False,
+)
+R17 = Rule("R17", 1, frozenset(), "what was reported or flagged goes nowhere", _reports)

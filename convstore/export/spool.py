@@ -1,0 +1,123 @@
+"""Records parted by the first bits of a uniform key, on disk, in flat memory.
+
+A file per part, appended to and never rewritten. Parts are read whole, in key order,
+one at a time; one that has grown too large is parted again by the next bits. Nothing
+here is kept: the folder belongs to an unfinished export.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+_BITS = 6
+PARTS = 1 << _BITS
+BUFFER_BYTES = 4 * 1024 * 1024
+PART_BYTES = 64 * 1024 * 1024
+"""A part up to this size is sorted in memory."""
+
+Cut = Callable[[bytes], Iterator[tuple[bytes, bytes]]]
+"""Cuts the bytes of a part into (key, record)."""
+
+
+class Spool:
+    """Records by key, to be read back in the order of their keys' first bits."""
+
+    def __init__(self, folder: Path, *, depth: int = 0) -> None:
+        self.folder, self._depth = folder, depth
+        self.lengths = [0] * PARTS
+        self.checksums = [0] * PARTS
+        self._buffers: list[list[bytes]] = [[] for _ in range(PARTS)]
+        self._waiting = 0
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def add(self, key: bytes, record: bytes) -> None:
+        """Append a record to the part that its key names."""
+        self._buffers[_part(key, self._depth)].append(record)
+        self._waiting += len(record)
+        if self._waiting > BUFFER_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand everything to the operating system: it survives the process."""
+        for part, buffer in enumerate(self._buffers):
+            if not buffer:
+                continue
+            data = b"".join(buffer)
+            buffer.clear()
+            with self._path(part).open("ab") as file:
+                file.write(data)
+            self.lengths[part] += len(data)
+            self.checksums[part] = zlib.crc32(data, self.checksums[part])
+        self._waiting = 0
+
+    def rewind(self, lengths: list[int], checksums: list[int]) -> bool:
+        """Go back to an earlier state; false if the files do not hold it any more."""
+        for part, (length, checksum) in enumerate(zip(lengths, checksums, strict=True)):
+            path = self._path(part)
+            if not path.exists():
+                if length:
+                    return False
+                continue
+            with path.open("r+b") as file:
+                file.truncate(length)
+            if path.stat().st_size != length or _crc(path) != checksum:
+                return False
+        self.lengths, self.checksums = list(lengths), list(checksums)
+        return True
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.rewind([0] * PARTS, [0] * PARTS)
+        for buffer in self._buffers:
+            buffer.clear()
+        self._waiting = 0
+
+    def parts(self) -> Iterator[bytes]:
+        """The bytes of each part, in order of the keys' first bits; may be large."""
+        self.flush()
+        for part in range(PARTS):
+            path = self._path(part)
+            if self.lengths[part]:
+                yield path.read_bytes()
+
+    def sorted(self, cut: Cut) -> Iterator[tuple[bytes, bytes]]:
+        """All (key, record) in order of key, then record; cut into by `cut`."""
+        self.flush()
+        for part in range(PARTS):
+            if not self.lengths[part]:
+                continue
+            if self.lengths[part] > PART_BYTES and self._depth < 3:
+                yield from self._parted_again(part, cut)
+            else:
+                yield from sorted(cut(self._path(part).read_bytes()))
+
+    def remove(self) -> None:
+        """Delete the files."""
+        for part in range(PARTS):
+            self._path(part).unlink(missing_ok=True)
+        self.folder.rmdir()
+
+    def _parted_again(self, part: int, cut: Cut) -> Iterator[tuple[bytes, bytes]]:
+        inner = Spool(self.folder / f"{part:02}.parts", depth=self._depth + 1)
+        for key, record in cut(self._path(part).read_bytes()):
+            inner.add(key, record)
+        yield from inner.sorted(cut)
+        inner.remove()
+
+    def _path(self, part: int) -> Path:
+        return self.folder / f"{part:02}"
+
+
+def _part(key: bytes, depth: int) -> int:
+    bits = int.from_bytes(key[:4], "big") >> (32 - _BITS * (depth + 1))
+    return bits & (PARTS - 1)
+
+
+def _crc(path: Path) -> int:
+    checksum = 0
+    with path.open("rb") as file:
+        while data := file.read(1 << 20):
+            checksum = zlib.crc32(data, checksum)
+    return checksum

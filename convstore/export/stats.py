@@ -1,0 +1,86 @@
+"""What an export counts: rows, losses by reason, and biases that a card must tell."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from convstore.export.entries import (
+    LABEL_FALSE,
+    LABEL_TRUE,
+    LEFT,
+    LONGER,
+    PAIR,
+    RIGHT,
+    Waiting,
+)
+from convstore.export.rows import Dropped
+
+LENGTH_EDGES = (100, 400, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000)
+"""Upper edges of the length classes, in characters."""
+
+CHARS_PER_TOKEN = 4
+"""A rough average of English; other languages need more tokens."""
+
+
+@dataclass(slots=True)
+class Losses:
+    """How often each reason kept something out.
+
+    `faults` are wrong with the data; `choices` are filters, caps, duplicates and rules
+    that rightly make no row.
+    """
+
+    faults: Counter[str] = field(default_factory=Counter)
+    choices: Counter[str] = field(default_factory=Counter)
+
+    def add(self, dropped: Dropped, times: int = 1) -> None:
+        """Count one loss."""
+        (self.faults if dropped.fault else self.choices)[dropped.reason] += times
+
+    def table(self) -> dict[str, int]:
+        """All reasons by name, in alphabetical order."""
+        return dict(sorted((self.faults + self.choices).items()))
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counts over the rows that were written."""
+
+    rows: int = 0
+    splits: Counter[str] = field(default_factory=Counter)
+    rules: Counter[int] = field(default_factory=Counter)
+    languages: Counter[str] = field(default_factory=Counter)
+    lengths: Counter[int] = field(default_factory=Counter)
+    chars: int = 0
+    longest: int = 0
+    good: int = 0
+    bad: int = 0
+    pairs: int = 0
+    longer: int = 0
+    left: int = 0
+    right: int = 0
+
+    def add(self, row: Waiting, split: str) -> None:
+        """Count one row."""
+        self.rows += 1
+        self.splits[split] += 1
+        self.rules[row.rule] += 1
+        self.languages[row.language] += 1
+        self.lengths[sum(row.chars > edge for edge in LENGTH_EDGES)] += 1
+        self.chars += row.chars
+        self.longest = max(self.longest, row.chars)
+        flags = row.flags
+        if not flags:
+            return
+        self.good += bool(flags & LABEL_TRUE)
+        self.bad += bool(flags & LABEL_FALSE)
+        self.pairs += bool(flags & PAIR)
+        self.longer += bool(flags & LONGER)
+        self.left += bool(flags & LEFT)
+        self.right += bool(flags & RIGHT)
+
+    def over_tokens(self, limit: int) -> int:
+        """Rows over 1,000, 2,000, 4,000 or 8,000 tokens, by the rough estimate."""
+        first = LENGTH_EDGES.index(limit * CHARS_PER_TOKEN)
+        return sum(n for i, n in self.lengths.items() if i > first)

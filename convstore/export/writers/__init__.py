@@ -1,0 +1,1 @@
+"""Writers of shards: packed rows in, files out."""

@@ -1,0 +1,300 @@
+"""The fourteen known ways to make an unsound row, and that none of them is made."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from convstore.export.card import warnings_of
+from convstore.export.formats import FORMATS
+from convstore.export.options import Caps, ExportOptions, Judging
+from convstore.export.rows import Row
+from convstore.export.stats import Stats
+from tests.unit.export.samples import Chat, exported, one_exchange, reasons, rows
+
+
+def test_1_answers_to_different_contexts_are_never_paired() -> None:
+    chat = Chat()
+    first = chat.user("Question A?")
+    good = chat.assistant("Answer to A.")
+    chat.user("Question B?", parent_seq=0)
+    bad = chat.assistant("Answer to B.")
+    chat.act("choose", chosen=good, rejected=(bad,))
+    chat.up(good)
+    chat.down(bad)
+
+    assert first == 1
+    assert rows(chat, "R6") == rows(chat, "R7") == []
+    assert reasons(chat, "R6") == ["unequal-context"]
+
+
+def test_1_answers_offered_different_tools_are_never_paired() -> None:
+    chat = Chat()
+    question = chat.user("Weather?")
+    good = chat.assistant("Sunny.", tools=[{"name": "get_weather"}])
+    bad = chat.assistant("No idea.", parent_seq=question)
+    chat.act("choose", chosen=good, rejected=(bad,))
+
+    assert reasons(chat, "R6") == ["unequal-context"]
+
+
+def test_2_an_edit_is_compared_in_the_context_before_it() -> None:
+    chat = Chat()
+    chat.user("Name a colour?")
+    original = chat.assistant("Red.")
+    chat.user("Why red?")
+    later = chat.assistant("Because.")
+    chat.act("edit", turn_seq=original, content="Blue.")
+    chat.up(later)
+
+    edit, _ = rows(chat, "R5")
+    judged = rows(chat, "R1")[0]
+
+    assert [m["content"] for m in edit.prompt] == ["Name a colour?"]
+    assert [m["content"] for m in judged.prompt][1] == "Red."
+    assert edit.origin.context_sha256 != judged.origin.context_sha256
+
+
+def test_3_a_disliked_answer_is_never_under_the_loss() -> None:
+    chat = Chat()
+    chat.user("One?")
+    chat.assistant("First, fine.")
+    chat.user("Two?")
+    chat.down(chat.assistant("Second, disliked."))
+    chat.user("Three?")
+    chat.up(chat.assistant("Third, liked."))
+
+    (sft,) = exported([chat.document()], "messages")
+    (openai,) = exported([chat.document()], "openai-sft")
+    (single,) = exported([chat.document()], "prompt-completion")
+
+    assert [m["content"] for m in sft["messages"]] == ["One?", "First, fine."]
+    weights = [m.get("weight") for m in openai["messages"]]
+    assert weights == [None, 1, None, 0, None, 1]
+    assert [m["content"] for m in single["completion"]] == ["Third, liked."]
+
+
+@pytest.mark.parametrize(
+    ("shown", "side"),
+    [
+        ([2, 3], "left"),
+        ({"order": [3, 2]}, "right"),
+        ({"left": 2, "right": 3}, "left"),
+        (None, ""),
+        (["x"], ""),
+    ],
+)
+def test_4_the_side_of_the_chosen_answer_is_recorded(shown: object, side: str) -> None:
+    chat = Chat()
+    question = chat.user("Hi?")
+    good = chat.assistant("Hello.")
+    bad = chat.assistant("What.", parent_seq=question)
+    chat.act("choose", chosen=good, rejected=(bad,), shown=shown)
+
+    (row,) = rows(chat, "R6")
+
+    assert row.origin.side == side
+
+
+def test_5_a_one_sided_length_is_told_in_the_report() -> None:
+    stats = Stats(rows=40, pairs=40, longer=36)
+
+    told = warnings_of(FORMATS["preference"], stats)
+
+    assert told == ["length bias: chosen is longer in 90 % of the pairs"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$MODERATION$ YOUR INPUT VIOLATES OUR CONTENT MODERATION GUIDELINES.",
+        "Internal Server Error",
+        "The answer is 4▌",
+        "As a large language model trained by somebody, I cannot.",
+        "I am ChatGPT and happy to help.",
+    ],
+)
+def test_6_error_pages_cut_streams_and_name_tags_are_no_answers(text: str) -> None:
+    chat = Chat()
+    chat.user("Hi?")
+    chat.up(chat.assistant(text))
+
+    assert rows(chat, "R1") == []
+
+
+def test_6_an_answer_that_names_its_own_model_is_dropped_unless_asked_for() -> None:
+    chat = Chat()
+    chat.user("Who are you?")
+    chat.up(chat.assistant("This is Parrot-7B.", model="parrot-7b"))
+    lenient = ExportOptions(judging=Judging(drop_identity=False))
+
+    assert reasons(chat, "R1") == ["identity"]
+    assert len(rows(chat, "R1", lenient)) == 2
+
+
+def test_6_a_correction_that_the_prompt_quotes_is_dropped() -> None:
+    chat = Chat()
+    chat.user("The answer is Amsterdam. What is the capital of the Netherlands?")
+    chat.act(
+        "edit",
+        turn_seq=chat.assistant("The Hague."),
+        content="The answer is Amsterdam.",
+    )
+
+    assert reasons(chat, "R5") == ["correction-in-prompt"]
+
+
+def test_7_rows_of_one_user_session_and_prompt_can_be_capped() -> None:
+    documents = [one_exchange(n, user_id="busy") for n in range(9)]
+    documents += [one_exchange(99, user_id="calm")]
+
+    found = exported(documents, "kto", ExportOptions(caps=Caps(per_user=2)))
+
+    sessions = sorted(row["convstore"]["session_id"] for row in found)
+    assert len(sessions) == 3
+    assert "s-99" in sessions
+
+
+def test_8_the_missing_class_is_never_invented() -> None:
+    documents = [one_exchange(n) for n in range(5)]
+
+    labels = [row["label"] for row in exported(documents, "kto")]
+
+    assert labels == [True] * 5
+    assert exported(documents, "preference") == []
+
+
+def test_9_even_votes_drop_both_labels_and_a_majority_keeps_one() -> None:
+    even, odd = Chat("even"), Chat("odd")
+    for chat, fans in ((even, 1), (odd, 2)):
+        chat.user(f"Hi from {fans}?")
+        answer = chat.assistant("Hello.")
+        chat.down(answer, actor_id="critic")
+        for fan in range(fans):
+            chat.up(answer, actor_id=f"fan-{fan}")
+
+    found = exported([even.document(), odd.document()], "kto")
+
+    assert [(r["convstore"]["session_id"], r["label"]) for r in found] == [
+        ("odd", True)
+    ]
+
+
+def test_9_a_pair_and_its_reverse_are_not_both_exported() -> None:
+    chat = Chat()
+    question = chat.user("Hi?")
+    one = chat.assistant("Hello.")
+    other = chat.assistant("Good day.", parent_seq=question)
+    chat.act("choose", chosen=one, rejected=(other,), actor_id="u-1")
+    chat.act("choose", chosen=other, rejected=(one,), actor_id="u-2")
+
+    assert exported([chat.document()], "preference") == []
+
+
+def test_10_pairs_are_never_unpaired_into_labels() -> None:
+    chat = Chat()
+    question = chat.user("Hi?")
+    good = chat.assistant("Hello.")
+    bad = chat.assistant("What.", parent_seq=question)
+    chat.act("choose", chosen=good, rejected=(bad,))
+
+    assert len(exported([chat.document()], "preference")) == 1
+    assert exported([chat.document()], "kto") == []
+
+
+@pytest.mark.parametrize("field", ["text_sha256", "context_sha256"])
+def test_11_feedback_on_another_version_of_the_text_is_dropped(field: str) -> None:
+    chat = Chat()
+    chat.user("Hi?")
+    answer = chat.assistant("Hello.")
+    chat.up(answer, metadata={field: hashlib.sha256(b"other").hexdigest()})
+
+    assert rows(chat, "R1") == []
+    assert reasons(chat, "R1") == ["stale-feedback"]
+
+
+def test_11_feedback_on_the_stored_text_is_kept() -> None:
+    chat = Chat()
+    chat.user("Hi?")
+    digest = hashlib.sha256("Hállo.".encode()).hexdigest()
+    chat.up(chat.assistant("Hállo."), metadata={"text_sha256": digest})
+
+    assert len(rows(chat, "R1")) == 2
+
+
+@pytest.mark.parametrize("finish", ["length", "error", "content_filter"])
+def test_12_failed_generations_are_never_chosen(finish: str) -> None:
+    chat = Chat()
+    question = chat.user("Hi?")
+    cut = chat.assistant("Hel", finish_reason=finish)
+    whole = chat.assistant("Hello.", parent_seq=question)
+    chat.up(cut)
+    chat.act("choose", chosen=cut, rejected=(whole,))
+    allowing = ExportOptions(judging=Judging(failed_as_rejected=True))
+
+    assert reasons(chat, "R1") == reasons(chat, "R6") == ["failed-generation"]
+    assert rows(chat, "R1", allowing) == rows(chat, "R6", allowing) == []
+
+
+def test_12_a_failed_generation_may_be_the_rejected_one_if_asked_for() -> None:
+    chat = Chat()
+    question = chat.user("Hi?")
+    cut = chat.assistant("Hel", finish_reason="length")
+    whole = chat.assistant("Hello.", parent_seq=question)
+    chat.act("choose", chosen=whole, rejected=(cut,))
+    allowing = ExportOptions(judging=Judging(failed_as_rejected=True))
+
+    assert rows(chat, "R6") == []
+    assert len(rows(chat, "R6", allowing)) == 1
+
+
+def test_13_both_models_of_a_pair_are_recorded() -> None:
+    chat = Chat()
+    question = chat.user("Hi?")
+    good = chat.assistant("Hello.", model="m-a")
+    bad = chat.assistant("What.", model="m-b", parent_seq=question)
+    chat.act("choose", chosen=good, rejected=(bad,))
+
+    (row,) = exported([chat.document()], "preference")
+
+    assert row["convstore"]["model_chosen"] == "m-a"
+    assert row["convstore"]["model_rejected"] == "m-b"
+
+
+def test_14_tool_trajectories_are_compared_whole() -> None:
+    chat = Chat()
+    tools = [{"name": "get_weather", "parameters": {"type": "object"}}]
+    question = chat.user("Weather in Paris?", tools=tools)
+    chat.call("get_weather", '{"city": "Paris"}', "c1", tools=tools)
+    chat.turn("tool", "sunny", tool_call_id="c1", name="get_weather")
+    good = chat.assistant("Sunny.", tools=tools)
+    chat.call("get_weather", '{"city": "Lyon"}', "c2", tools=tools, parent_seq=question)
+    chat.turn("tool", "rain", tool_call_id="c2", name="get_weather")
+    bad = chat.assistant("Rain.", tools=tools)
+    chat.up(good)
+    chat.down(bad)
+
+    (row,) = rows(chat, "R7")
+
+    shape = ["assistant", "tool", "assistant"]
+    assert [m["role"] for m in row.prompt] == ["user"]
+    assert [m["role"] for m in row.answer] == shape
+    assert [m["role"] for m in row.rejected] == shape
+    call = row.answer[0]["tool_calls"][0]["function"]
+    assert call["arguments"] == {"city": "Paris"}
+
+
+def test_reported_turns_go_nowhere_with_all_that_follows_them() -> None:
+    chat = Chat()
+    chat.user("Hi?")
+    chat.up(chat.assistant("Hello."))
+    chat.user("More?")
+    reported = chat.assistant("Harmful.")
+    chat.up(reported)
+    chat.act("report", turn_seq=reported)
+
+    found: list[Row] = rows(chat, "R1")
+
+    assert {row.origin.turn_ids for row in found} == {(2,)}
+    assert "reported" in reasons(chat, "R1")
