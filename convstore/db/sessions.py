@@ -19,7 +19,7 @@ from sqlalchemy import (
     select,
 )
 
-from convstore.codec import dumps
+from convstore.codec import decode_json, dumps
 from convstore.db import models
 from convstore.db.rows import SESSION_COLUMNS, session_from_row
 from convstore.db.unit import Head, Key, Row, Unit, check_usable
@@ -77,7 +77,6 @@ class UpdateSession:
     key: Key
     values: Row
     now: int
-    searchable: dict[str, str] | None = None
     expected_version: int | None = None
     user_id: str | None = None
     activity: bool = False
@@ -91,15 +90,26 @@ class UpdateSession:
         head.row.update(self.values)
         head.cold = head.cold or bool(self.values)
         head.touch(self.now, activity=self.activity)
-        if self.searchable is not None:
-            table = models.session_metadata
-            unit.connection.execute(
-                delete(table).where(
-                    table.c.tenant_id == self.key[0], table.c.session_id == self.key[1]
-                )
-            )
-            write_searchable(unit.connection, self.key, self.searchable)
+        if "tags" in self.values or "metadata" in self.values:
+            self._index(unit, head)
         return head.record
+
+    def _index(self, unit: Unit, head: Head) -> None:
+        # Both from the locked row: a caller that changes one of them has not seen what
+        # the other is by now.
+        table = models.session_metadata
+        unit.connection.execute(
+            delete(table).where(
+                table.c.tenant_id == self.key[0], table.c.session_id == self.key[1]
+            )
+        )
+        write_searchable(
+            unit.connection,
+            self.key,
+            searchable(
+                decode_json(head.row["metadata"]), decode_json(head.row["tags"])
+            ),
+        )
 
 
 def new_row(key: Key, now: int) -> Row:

@@ -19,6 +19,7 @@ from convstore.ids import check_id, check_optional_id, new_id
 from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.nouns.encoding import (
     encode_object,
+    encode_slots,
     encode_tags,
     encode_time,
 )
@@ -106,7 +107,7 @@ class Sessions:
             existing = await self._existing(session_id, user_id)
             if existing is not None:
                 return existing, False
-        values, indexed = self._values(
+        values = self._values(
             user_id=user_id,
             title=title,
             language=language,
@@ -118,6 +119,7 @@ class Sessions:
         if created_at is not None:
             values["created_at"] = encode_time("created_at", created_at)
         key = self._scope.key(check_id("session_id", session_id))
+        indexed = rows.searchable(metadata or {}, decode_json(values["tags"]))
         ensure = rows.EnsureSession(key, values, indexed, now, user_id)
         session, created = await self._scope.write(ensure)
         assert created or not fresh
@@ -159,17 +161,12 @@ class Sessions:
             }.items()
             if not isinstance(value, _Unset)
         }
-        values, indexed = self._values(**given)
-        both = {"tags", "metadata"} & given.keys()
-        if len(both) == 1:
-            # The filter's rows hold tags and metadata: the other half is read first.
-            return await self._update_half(session_id, given, expected_version)
+        values = self._values(**given)
         return await self._scope.write(
             rows.UpdateSession(
                 self._scope.key(check_id("session_id", session_id)),
                 values,
                 self._scope.now(),
-                indexed if both else None,
                 expected_version,
                 self._scope.user_id,
             )
@@ -297,34 +294,14 @@ class Sessions:
             else:
                 return session
 
-    async def _update_half(
-        self, session_id: str, given: dict[str, Any], expected_version: int | None
-    ) -> Session:
-        session = await self.get(session_id)
-        if session.state == "archived":
-            await self._scope.lifecycle.revive(self._scope, session_id)
-            session = await self.get(session_id)
-        whole = {"tags": session.tags, "metadata": session.metadata} | given
-        values, indexed = self._values(**whole)
-        return await self._scope.write(
-            rows.UpdateSession(
-                self._scope.key(session_id),
-                values,
-                self._scope.now(),
-                indexed,
-                expected_version,
-                self._scope.user_id,
-            )
-        )
-
     def _owner(self, user_id: str | None) -> str | None:
         own = self._scope.user_id
         if own is not None and user_id not in (None, own):
             raise InvalidInputError("user_id", "is not the user of this handle")
         return check_optional_id("user_id", user_id or own)
 
-    def _values(self, **given: Any) -> tuple[Row, dict[str, str]]:
-        """The columns of the fields given, and what a filter can ask for."""
+    def _values(self, **given: Any) -> Row:
+        """The columns of the fields given."""
         limits, values = self._scope.limits, Row()
         for name in ("user_id", "language", "current_template_id"):
             if name in given:
@@ -335,15 +312,14 @@ class Sessions:
             values["title"] = None
         if "tags" in given:
             values["tags"] = encode_tags(limits, given["tags"])
-        for name in ("metadata", "current_slots"):
-            if name in given:
-                values[name] = encode_object(limits, name, given[name])
+        if "metadata" in given:
+            values["metadata"] = encode_object(limits, "metadata", given["metadata"])
+        if "current_slots" in given:
+            values["current_slots"] = encode_slots(limits, given["current_slots"] or {})
         if "expires_at" in given:
             at = given["expires_at"]
             values["expires_at"] = at and encode_time("expires_at", at)
-        return values, rows.searchable(
-            given.get("metadata") or {}, decode_json(values.get("tags", "[]"))
-        )
+        return values
 
     def _filter(
         self,
