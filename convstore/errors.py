@@ -21,6 +21,7 @@
     │   ├── SessionDeletedError
     │   ├── SessionArchivedError
     │   ├── LimitExceededError
+    │   ├── ExportRefusedError
     │   └── RetentionHaltedError
     ├── UnavailableError               try again later (transient)
     │   ├── DatabaseBusyError
@@ -247,6 +248,19 @@ class LimitExceededError(RefusedError):
     def __init__(self, limit: str, allowed: int, actual: int) -> None:
         self.limit, self.allowed, self.actual = limit, allowed, actual
         super().__init__(f"{limit}: {actual} is over the limit of {allowed}")
+
+
+class ExportRefusedError(RefusedError):
+    """More candidate rows than allowed were faulty; nothing was published."""
+
+    code = "export_refused"
+
+    def __init__(self, format_name: str, drop_rate: float, allowed: float) -> None:
+        self.format_name, self.drop_rate, self.allowed = format_name, drop_rate, allowed
+        super().__init__(
+            f"{format_name}: {drop_rate:.1%} of the candidate rows are faulty; "
+            f"at most {allowed:.1%} may be"
+        )
 
 
 class RetentionHaltedError(RefusedError):
