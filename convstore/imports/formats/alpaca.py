@@ -1,7 +1,7 @@
 """`alpaca`: `instruction`, `input` and `output`, with `history` and `system` if any.
 
 A list of outputs is a ranking, best first: the answers become branches of one turn with
-a `rank` interaction each, and the best is the active one.
+`rank` interactions between them, and the best is the active one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from convstore.errors import InvalidInputError
 from convstore.imports.fields import kind_of, need_list, need_object, need_text
 from convstore.imports.keeping import build_session, external_id, kept
 from convstore.imports.model import ImportedSession
-from convstore.records import InteractionInput, Json, JsonObject, TurnInput
+from convstore.imports.ranking import ranking
+from convstore.records import Json, JsonObject, TurnInput
 
 NAME = "alpaca"
 _OPTIONAL = ("system", "history", "input")
@@ -45,7 +46,7 @@ def parse(record: Json) -> ImportedSession:
         tuple(turns),
         taken=frozenset({"instruction", "output", *_given(fields)}),
         notes=_notes(fields, fork, ranked=ranked),
-        interactions=_ranks(fork, len(answers)) if len(answers) > 1 else (),
+        interactions=tuple(ranking([fork + n + 1 for n in range(len(answers))])),
         head_seq=fork + 1 if len(answers) > 1 else None,
     )
 
@@ -103,15 +104,3 @@ def _prompt(record: JsonObject) -> list[tuple[str, str]]:
         question = f"{question}\n{more}"
     said.append(("user", question))
     return said
-
-
-def _ranks(fork: int, count: int) -> tuple[InteractionInput, ...]:
-    return tuple(
-        InteractionInput(
-            action="rank",
-            turn_seq=fork + place + 1,
-            metadata={"rank": place, "of": count},
-            external_id=external_id(place + 1),
-        )
-        for place in range(count)
-    )

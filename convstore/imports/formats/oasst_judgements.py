@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from convstore.imports.fields import number_or_none
 from convstore.imports.keeping import external_id
+from convstore.imports.ranking import ranking
 from convstore.records import InteractionInput, Json, JsonObject
 
 _REPORTS = (("deleted", True, "deleted"), ("review_result", False, "failed review"))
@@ -21,27 +22,28 @@ def judgements(
 ) -> tuple[InteractionInput, ...]:
     """The interactions on the messages, which stand at `seq` 1 and on.
 
-    * `rank`: the place among the siblings in `metadata`: `rank` (0 is best) `of` so
-      many. Not a score, for a place says nothing about how good an answer is.
+    * `rank`: among siblings, one for each with those that were ranked behind it.
     * `feedback`: `thumbs_up` or `thumbs_down` by the majority of `+1` and `-1`, the
       share of `+1` as the score; no label at a tie. All reactions are in `metadata`.
     * `label`: the mean labels in `metadata`, the one for quality (0 to 1) as the score.
     * `report`: the message was deleted, or did not pass its review.
     """
-    ranked: defaultdict[int | None, int] = defaultdict(int)
-    for message, parent in zip(messages, parents, strict=True):
-        ranked[parent] += _rank(message) is not None
     acts: list[InteractionInput] = []
+    ranked: defaultdict[int | None, list[tuple[int, int]]] = defaultdict(list)
     for seq, (message, parent) in enumerate(zip(messages, parents, strict=True), 1):
         rank = _rank(message)
         if rank is not None:
-            place: JsonObject = {"rank": rank, "of": ranked[parent]}
-            acts.append(_act(acts, seq, "rank", metadata=place))
+            ranked[parent].append((rank, seq))
         acts += _reactions(acts, seq, message)
         acts += _labels(acts, seq, message)
         for key, value, reason in _REPORTS:
             if message.get(key) is value:
                 acts.append(_act(acts, seq, "report", reason=reason))
+    for siblings in ranked.values():
+        if len({rank for rank, _ in siblings}) == len(siblings):
+            # Two with one rank are no order: nobody said which is better.
+            order = [seq for _, seq in sorted(siblings)]
+            acts += ranking(order, len(acts) + 1)
     return tuple(acts)
 
 
@@ -93,7 +95,7 @@ def _reactions(
         "feedback",
         feedback=feedback,
         score=up / (up + down),
-        metadata={"reactions": counts},
+        metadata={"reactions": counts, "scale": [0, 1]},
     )
     return [act]
 
@@ -105,7 +107,8 @@ def _labels(
     if not labels:
         return []
     score = number_or_none(labels.get("quality"))
-    return [_act(acts, seq, "label", score=score, metadata={"labels": labels})]
+    noted: JsonObject = {"labels": labels, "scale": [0, 1]}
+    return [_act(acts, seq, "label", score=score, metadata=noted)]
 
 
 def _pairs(given: Json, key: str) -> list[tuple[str, Json]]:

@@ -2,8 +2,8 @@
 
 The prompt is under `prompt`, under `messages`, or is what `chosen` and `rejected` begin
 with alike; in ShareGPT it is `conversations`, in OpenAI's shape `input.messages`. The
-answers become branches of one turn, and a `choose` interaction between their first
-turns; the chosen branch is the active one.
+answers become branches of one turn, with a `choose` interaction between the last turns
+of both; the chosen branch is the active one.
 """
 
 from __future__ import annotations
@@ -41,13 +41,12 @@ def parse(record: Json) -> ImportedSession:
     fields = need_object("record", record)
     pair = _read(fields)
     prompt, chosen, rejected = pair.prompt, pair.chosen, pair.rejected
-    fork = len(prompt)
+    fork, end = len(prompt), len(prompt) + len(chosen)
     rejected[0] = replace(rejected[0], parent_seq=fork)
-    first_rejected = fork + len(chosen) + 1
     turns, tools_key = offer_tools([*prompt, *chosen, *rejected], fields)
     act = InteractionInput(
         action="choose",
-        choice=Choice(fork + 1, (first_rejected,)),
+        choice=Choice(end, (end + len(rejected),)),
         external_id=external_id(1),
     )
     return build_session(
@@ -57,17 +56,16 @@ def parse(record: Json) -> ImportedSession:
         taken=pair.taken | tools_key,
         notes=pair.notes,
         interactions=(act,),
-        head_seq=first_rejected - 1,
+        head_seq=end,
     )
 
 
 def to_record(session: ImportedSession) -> JsonObject:
     """The record that `parse` took."""
     left_over, notes = kept(session.metadata)
-    fork = _choice(session)
-    first, second = (fork.chosen or 1) - 1, fork.rejected[0] - 1
-    turns = session.turns
-    parts = turns[:first], turns[first:second], turns[second:]
+    turns, end = session.turns, _end_of_chosen(session)
+    fork = turns[end].parent_seq or 0
+    parts = turns[:fork], turns[fork:end], turns[end:]
     return {**offered_tools(turns), **left_over, **_write(notes, *parts)}
 
 
@@ -247,8 +245,8 @@ _WHOLE: dict[str, Callable[[list[JsonObject]], Json]] = {
 }
 
 
-def _choice(session: ImportedSession) -> Choice:
+def _end_of_chosen(session: ImportedSession) -> int:
     for act in session.interactions:
-        if act.choice is not None:
-            return act.choice
+        if act.choice is not None and act.choice.chosen is not None:
+            return act.choice.chosen
     raise InvalidInputError("interactions", "hold no choice")

@@ -100,7 +100,6 @@ def test_what_reviewers_said_becomes_interactions() -> None:
         "prompter",
         emojis={"+1": 3, "-1": 1, "_skip_reply": 2},
         labels={"spam": {"value": 0.0, "count": 3}, "quality": {"value": 0.75}},
-        rank=0,
         deleted=True,
         review_result=False,
     )
@@ -114,19 +113,42 @@ def test_what_reviewers_said_becomes_interactions() -> None:
 
     reactions = {"+1": 3, "-1": 1, "_skip_reply": 2}
     labels = {"spam": 0.0, "quality": 0.75}
+    scale = [0, 1]
     assert session.interactions == (
-        act(1, "rank", metadata={"rank": 0, "of": 1}),
         act(
-            2,
+            1,
             "feedback",
             feedback="thumbs_up",
             score=0.75,
-            metadata={"reactions": reactions},
+            metadata={"reactions": reactions, "scale": scale},
         ),
-        act(3, "label", score=0.75, metadata={"labels": labels}),
-        act(4, "report", reason="deleted"),
-        act(5, "report", reason="failed review"),
+        act(2, "label", score=0.75, metadata={"labels": labels, "scale": scale}),
+        act(3, "report", reason="deleted"),
+        act(4, "report", reason="failed review"),
     )
+
+
+def test_ranks_among_siblings_become_choices_unless_two_are_equal() -> None:
+    def answers(parent: str, *ranks: int | None) -> list[dict[str, Any]]:
+        return [
+            node(f"{parent}{n}", "assistant", parent_id=parent, rank=rank)
+            for n, rank in enumerate(ranks)
+        ]
+
+    rows = [
+        node("a", "prompter"),
+        *answers("a", 2, 0, None, 1),
+        *answers("a0", 0, 0),
+        *answers("a1", 0),
+    ]
+
+    session = OASST.parse(rows)
+
+    assert [(act.action, act.choice) for act in session.interactions] == [
+        ("rank", Choice(3, (5, 2))),
+        ("rank", Choice(5, (2,))),
+    ]
+    assert session.head_seq is None
 
 
 def test_parallel_lists_say_the_same_as_objects() -> None:

@@ -78,7 +78,7 @@ def test_answers_of_several_messages_stay_whole() -> None:
 
     parents = [turn.parent_seq for turn in session.turns]
     assert parents == [None, None, None, None, None, 2, None, None]
-    assert session.interactions[0].choice == Choice(3, (6,))
+    assert session.interactions[0].choice == Choice(5, (8,))
     assert session.head_seq == 5
     assert all(
         (turn.tools is not None) == (turn.role == "assistant") for turn in session.turns
@@ -89,7 +89,7 @@ def test_conversations_that_differ_from_the_start_are_two_first_turns() -> None:
     session = PREFERENCE.parse({"chosen": [ASK, GOOD], "rejected": [GOOD, BAD]})
 
     assert [turn.parent_seq for turn in session.turns] == [None, None, 0, None]
-    assert session.interactions[0].choice == Choice(1, (3,))
+    assert session.interactions[0].choice == Choice(2, (4,))
 
 
 @pytest.mark.parametrize(
@@ -186,16 +186,15 @@ def test_an_instruction_with_history_becomes_turns() -> None:
     assert ALPACA.to_record(session) == record
 
 
-def test_ranked_outputs_become_branches_with_their_places() -> None:
+def test_ranked_outputs_become_branches_and_choices() -> None:
     record = {"instruction": "Q", "input": "", "output": ["best", "good", "best"]}
 
     session = ALPACA.parse(record)
 
     assert [turn.parent_seq for turn in session.turns] == [None, None, 1, 1]
-    assert [(act.turn_seq, act.metadata) for act in session.interactions] == [
-        (2, {"rank": 0, "of": 3}),
-        (3, {"rank": 1, "of": 3}),
-        (4, {"rank": 2, "of": 3}),
+    assert [(act.action, act.choice) for act in session.interactions] == [
+        ("rank", Choice(2, (3, 4))),
+        ("rank", Choice(3, (4,))),
     ]
     assert session.head_seq == 2
 
