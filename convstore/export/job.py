@@ -237,6 +237,7 @@ def _ignore(progress: Progress) -> None:
 
 def _checked(formats: Sequence[str], options: ExportOptions) -> list[Format]:
     options.check()
+    pick_rules(options.rules)
     picked = pick_formats(formats)
     if options.file_type == "parquet":
         for fmt in picked:

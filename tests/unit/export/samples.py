@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Iterable
@@ -239,3 +240,17 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
     files = sorted((folder / "data").glob("*.jsonl"))
     lines = [line for file in files for line in file.read_bytes().splitlines()]
     return [json.loads(line) for line in lines]
+
+
+def documents(count: int = 60) -> list[SessionDocument]:
+    """Sessions with one judged answer each, two good ones to a bad one, five users."""
+    return [one_exchange(n, good=n % 3 > 0, user_id=f"u-{n % 5}") for n in range(count)]
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file under a folder, by path."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

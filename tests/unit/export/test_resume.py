@@ -1,0 +1,132 @@
+"""An export that was killed goes on, and ends as if it had never stopped."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from convstore.errors import AlreadyExistsError
+from convstore.export.job import run_export
+from convstore.export.options import ExportOptions, Filters
+from convstore.records import SessionDocument
+from tests.unit.export.samples import documents, tree
+
+SPLIT = ExportOptions(splits={"train": 0.7, "validation": 0.3})
+
+_EXPORT = """
+import sys
+from pathlib import Path
+from convstore.export import job
+from tests.unit.export.samples import documents
+
+job._MARK_DOCUMENTS, job._TELL_EVERY = 100, 10
+job.run_export(
+    documents(2_000), ["kto", "messages"], Path(sys.argv[1]), None,
+    lambda progress: print(progress.phase, progress.documents, flush=True),
+)
+"""
+
+
+class StopError(Exception):
+    """Stands for a process that dies."""
+
+
+def dying_after(count: int, found: list[SessionDocument]) -> Iterator[SessionDocument]:
+    yield from found[:count]
+    raise StopError
+
+
+def test_an_interrupted_export_goes_on_to_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convstore.export.job._MARK_DOCUMENTS", 7)
+    run_export(documents(), ["kto", "oasst"], tmp_path / "whole", SPLIT)
+    for count in (3, 20, 41, 60):
+        with pytest.raises(StopError):
+            run_export(
+                dying_after(count, documents()),
+                ["kto", "oasst"],
+                tmp_path / "out",
+                SPLIT,
+            )
+    assert not (tmp_path / "out").exists()
+
+    run_export(documents(), ["kto", "oasst"], tmp_path / "out", SPLIT)
+
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+def test_a_session_erased_during_the_interruption_is_not_in_the_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convstore.export.job._MARK_DOCUMENTS", 7)
+    with pytest.raises(StopError):
+        run_export(dying_after(50, documents()), ["kto"], tmp_path / "out")
+    left = [d for d in documents() if d.session.id != "s-17"]
+
+    run_export(left, ["kto"], tmp_path / "out")
+
+    run_export(left, ["kto"], tmp_path / "fresh")
+    assert tree(tmp_path / "out") == tree(tmp_path / "fresh")
+
+
+def test_spools_damaged_by_a_power_loss_are_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convstore.export.job._MARK_DOCUMENTS", 7)
+    with pytest.raises(StopError):
+        run_export(dying_after(50, documents()), ["kto"], tmp_path / "out")
+    for part in (tmp_path / "out.partial" / ".work" / "kto.rows").iterdir():
+        part.write_bytes(b"\0" * part.stat().st_size)
+
+    run_export(documents(), ["kto"], tmp_path / "out")
+
+    run_export(documents(), ["kto"], tmp_path / "fresh")
+    assert tree(tmp_path / "out") == tree(tmp_path / "fresh")
+
+
+def test_other_options_do_not_go_on_where_the_last_ones_stopped(tmp_path: Path) -> None:
+    with pytest.raises(StopError):
+        run_export(dying_after(50, documents()), ["kto"], tmp_path / "out")
+    options = ExportOptions(filters=Filters(users=("u-1",)))
+
+    assert run_export(documents(), ["kto"], tmp_path / "out", options).rows == 12
+
+
+def test_two_exports_to_one_target_do_not_mix(tmp_path: Path) -> None:
+    def nested() -> Iterator[SessionDocument]:
+        yield from documents(5)
+        with pytest.raises(AlreadyExistsError):
+            run_export(documents(5), ["kto"], tmp_path / "out")
+        yield from documents(10)[5:]
+
+    assert run_export(nested(), ["kto"], tmp_path / "out").rows == 10
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("told", [1, 57, 150, 199, 204])
+def test_an_export_killed_with_minus_nine_goes_on_to_the_same_bytes(
+    tmp_path: Path, told: int
+) -> None:
+    """The process dies after so many lines of progress: while reading, or writing."""
+    run_export(documents(2_000), ["kto", "messages"], tmp_path / "whole")
+    child = subprocess.Popen(
+        [sys.executable, "-c", _EXPORT, str(tmp_path / "out")],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with child:
+        assert child.stdout is not None
+        for _ in range(told):
+            child.stdout.readline()
+        child.send_signal(signal.SIGKILL)
+    assert not (tmp_path / "out").exists()
+
+    run_export(documents(2_000), ["kto", "messages"], tmp_path / "out")
+
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
