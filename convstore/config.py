@@ -52,6 +52,11 @@ class StoreConfig(BaseSettings):
         pattern="^(none|transaction)$",
         description="`transaction` when PgBouncer pools by transaction.",
     )
+    restore_on_read: bool = Field(
+        default=False,
+        description="Reading an archived session restores it; else only writing and "
+        "get_or_create do.",
+    )
     retention: RetentionPolicy = Field(default_factory=RetentionPolicy)
     limits: Limits = Field(default_factory=Limits)
 

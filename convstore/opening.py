@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def open_store(
-    target: str | StoreConfig | None = None, *, clock: Clock | None = None
+    target: str | StoreConfig | None = None,
+    *,
+    clock: Clock | None = None,
+    on_step: Callable[[str], None] | None = None,
 ) -> AsyncIterator[Store]:
     """Open a store, and close it at the end of the block.
 
@@ -26,12 +29,15 @@ async def open_store(
             settings, or None for the settings of the environment. With a URL the other
             settings still come from the environment.
         clock: Where the time comes from; the machine's clock by default.
+        on_step: Told the name of each step of archive, purge, restore and erasure just
+            after it happened; crash tests stop the world there.
 
     Raises:
         ConfigError: The URL or a setting cannot be used.
         SchemaMismatchError: The database is at another revision; names the command.
         DatabaseUnavailableError: It cannot be reached.
     """
+    from convstore.blobs.base import silent
     from convstore.config import StoreConfig, load_config
     from convstore.store import Store
 
@@ -39,7 +45,7 @@ async def open_store(
         config = target
     else:
         config = load_config() if target is None else load_config(url=target)
-    store = await Store.open(config, clock or SystemClock())
+    store = await Store.open(config, clock or SystemClock(), on_step or silent)
     try:
         yield store
     finally:

@@ -26,6 +26,8 @@ caller: ContextVar[object] = ContextVar("convstore_caller", default=None)
 class Autocommit:
     """Reads on a pooled connection; writes through group commit."""
 
+    in_transaction = False
+
     def __init__(self, backend: Backend, commits: GroupCommit) -> None:
         self._backend = backend
         self._commits = commits
@@ -63,6 +65,8 @@ class Autocommit:
 
 class InTransaction:
     """Reads and writes on the one connection of an open transaction, one at a time."""
+
+    in_transaction = True
 
     def __init__(self, transaction: OpenTransaction) -> None:
         self._transaction = transaction

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 
-from convstore.clock import Clock
+from convstore.blobs.base import BlobStore, StepHook, silent
+from convstore.blobs.local import LocalBlobs
+from convstore.blobs.memory import MemoryBlobs
+from convstore.blobs.retrying import RetryingBlobs
+from convstore.clock import Clock, from_micros, to_micros
 from convstore.config import StoreConfig
+from convstore.db import runs, segments, statistics
 from convstore.db.batch import Outcome, run_batch
-from convstore.db.engine import Backend, BackendOptions, open_backend
+from convstore.db.engine import Backend, BackendOptions, Finding, open_backend
 from convstore.db.unit import Operation
+from convstore.errors import ConfigError
 from convstore.group_commit import GroupCommit
 from convstore.ids import check_id
+from convstore.nouns.archive import Archive, ArchiveParts
 from convstore.nouns.conversation import Conversation
 from convstore.nouns.graph_states import GraphStates
 from convstore.nouns.holds import Holds
@@ -20,6 +28,19 @@ from convstore.nouns.interactions import Interactions
 from convstore.nouns.scope import Scope
 from convstore.nouns.sessions import Sessions
 from convstore.nouns.turns import Turns
+from convstore.records import Json, Session, SessionDocument, SessionState
+from convstore.reports import ErasureReceipt, RetentionReport, StoreStats
+from convstore.retention.context import Context
+from convstore.retention.documents import stream_documents
+from convstore.retention.eraser import Eraser
+from convstore.retention.inspection import Inspector
+from convstore.retention.job import BATCH, OnProgress, RetentionJob, RunOptions
+from convstore.retention.lifecycle import SessionLifecycle
+from convstore.retention.plan import oldest_cutoff
+from convstore.retention.recovery import Recovery
+from convstore.retention.replay import replay_erasures
+from convstore.retention.restorer import Restorer
+from convstore.retention.shards import check_formats
 from convstore.runners import Autocommit
 
 
@@ -60,9 +81,10 @@ class Transaction(Nouns):
 @dataclass(frozen=True, slots=True)
 class _Parts:
     config: StoreConfig
-    clock: Clock
     backend: Backend
     commits: GroupCommit
+    eraser: Eraser
+    archive: ArchiveParts
 
 
 class Store(Nouns):
@@ -71,10 +93,14 @@ class Store(Nouns):
     def __init__(self, parts: _Parts, scope: Scope) -> None:
         super().__init__(scope)
         self._parts = parts
+        self.archive = Archive(scope, parts.archive)
 
     @classmethod
-    async def open(cls, config: StoreConfig, clock: Clock) -> Store:
+    async def open(
+        cls, config: StoreConfig, clock: Clock, on_step: StepHook = silent
+    ) -> Store:
         """Open the store that `config` describes; `open_store` is the usual way."""
+        check_formats(config.retention.exports)
         backend = await open_backend(
             BackendOptions(
                 config.database_url, config.pool_size, config.pooler, config.limits
@@ -86,17 +112,31 @@ class Store(Nouns):
 
         lanes = config.lanes or backend.lanes
         commits = GroupCommit(flush, lanes, config.limits)
+        context = Context(backend, _blobs(config), clock, config.retention, on_step)
+        restorer, eraser = Restorer(context), Eraser(context)
+        recovery = Recovery(context, eraser)
+        job = RetentionJob(context, eraser, recovery)
+        archive = ArchiveParts(context, restorer, recovery, Inspector(context), job)
         scope = Scope(
             runner=Autocommit(backend, commits),
             tenant=check_id("tenant", config.tenant),
             clock=clock,
             limits=config.limits,
-            lifecycle=None,
+            lifecycle=SessionLifecycle(context, restorer, eraser),
+            restore_on_read=config.restore_on_read,
         )
-        return cls(_Parts(config, clock, backend, commits), scope)
+        return cls(_Parts(config, backend, commits, eraser, archive), scope)
+
+    @property
+    def config(self) -> StoreConfig:
+        """The settings in force."""
+        return self._parts.config
 
     def for_tenant(self, tenant_id: str) -> Store:
-        """The same face on another tenant's rows; shares connections with this store."""
+        """The same face on another tenant's rows; shares connections with this store.
+
+        Closing either closes both.
+        """
         scope = replace(self._scope, tenant=check_id("tenant_id", tenant_id))
         return Store(self._parts, scope)
 
@@ -112,7 +152,165 @@ class Store(Nouns):
         async with runner.transaction() as held:
             yield Transaction(replace(self._scope, runner=held))
 
+    async def run_retention(
+        self,
+        *,
+        older_than_s: float | None = None,
+        tenant_id: str | None = None,
+        batch: int = BATCH,
+        max_batches: int | None = None,
+        time_budget_s: float | None = None,
+        dry_run: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> RetentionReport:
+        """Archive, verify and purge what is stale, in every tenant; what a worker calls.
+
+        Nothing is purged that was not read back from its segment and compared, that
+        changed since, or that is under hold. Several callers do no harm: one runs, the
+        others are told so in the report. Cut short anywhere, the next run goes on.
+
+        Args:
+            older_than_s: Idle seconds in place of the policy's. An operator's own word:
+                the checks for a clock that jumped are left out.
+            tenant_id: Only this tenant's sessions.
+            batch: Sessions of one segment.
+            max_batches: End after so many segments.
+            time_budget_s: Begin no segment after so many seconds.
+            dry_run: Decide and count; change nothing.
+            on_progress: Called after each segment.
+        """
+        options = RunOptions(
+            older_than_s, tenant_id, batch, max_batches, time_budget_s, dry_run
+        )
+        return await self._parts.archive.job.run(options, on_progress)
+
+    async def restore(self, session_id: str) -> Session:
+        """Bring an archived session back, deleted ones that were archived included.
+
+        Idempotent: a live session is given as it is. Of any number of callers at once
+        one restores, and all get the same session.
+
+        Raises:
+            SessionNotFoundError: Nothing is archived under this id.
+            SegmentCorruptError: Its file is damaged or missing; nothing was changed.
+        """
+        return await self._parts.archive.restorer.restore(
+            self._scope.runner,
+            self.tenant,
+            check_id("session_id", session_id),
+            deleted_too=True,
+        )
+
+    async def erase(
+        self, *, user_id: str | None = None, session_id: str | None = None
+    ) -> ErasureReceipt:
+        """Destroy a user's data, or one session's, in rows, archive and shards.
+
+        The ids are refused for ever; the receipt says what was destroyed, and is kept.
+
+        Raises:
+            LegalHoldError: A session is under hold; nothing was destroyed.
+            SessionNotFoundError: There is no session with this id.
+            ConfigError: Not exactly one of the two was given.
+        """
+        if (user_id is None) == (session_id is None):
+            raise ConfigError("name a user or a session to erase, one of them")
+        if user_id is not None:
+            check_id("user_id", user_id)
+        else:
+            check_id("session_id", session_id)
+        return await self._parts.eraser.erase(
+            self.tenant, user_id=user_id, session_id=session_id
+        )
+
+    async def replay_erasures(self) -> list[ErasureReceipt]:
+        """Repeat every erasure of the ledger and of the archive folder.
+
+        For a database that was restored from a backup older than an erasure. Idempotent.
+        """
+        return await replay_erasures(self._parts.archive.context, self._parts.eraser)
+
+    async def documents(
+        self,
+        *,
+        include_archived: bool = True,
+        user_id: str | None = None,
+        language: str | None = None,
+        updated_since: datetime | None = None,
+        tag: str | None = None,
+        metadata: Mapping[str, Json] | None = None,
+        session_ids: Sequence[str] | None = None,
+    ) -> AsyncIterator[SessionDocument]:
+        """Whole sessions of the tenant in the order of their ids, in flat memory.
+
+        The one source of exports, backups and checks. Changes nothing: an archived
+        session is read where it lies.
+        """
+        states: tuple[SessionState, ...] = ("active", "archived")
+        wanted = self.sessions.filter_of(
+            user_id=user_id,
+            language=language,
+            state=None if include_archived else states[0],
+            updated_since=updated_since,
+            tag=tag,
+            metadata=metadata,
+        )
+        async for document in stream_documents(
+            self._scope.runner,
+            self._parts.archive.restorer,
+            self.tenant,
+            wanted,
+            session_ids=session_ids,
+        ):
+            yield document
+
+    async def stats(self) -> StoreStats:
+        """Counts of the tenant, sizes of the whole; walks the tenant's sessions once."""
+        parts, context = self._parts, self._parts.archive.context
+        now = context.clock.now()
+        cutoff = to_micros(oldest_cutoff(context.policy, now))
+        read = parts.backend.read
+        counts = await read(lambda c: statistics.of_tenant(c, self.tenant))
+        totals = await read(segments.totals)
+        last = await read(runs.last)
+        oldest = await read(lambda c: statistics.oldest_stale(c, cutoff))
+        sealed = totals.get("sealed", (0, 0))
+        quarantined = totals.get("quarantined", (0, 0))
+        return StoreStats(
+            tenant_id=self.tenant,
+            sessions=counts.sessions,
+            turns=counts.turns,
+            interactions=counts.interactions,
+            feedback=counts.feedback,
+            database_bytes=await parts.backend.size_bytes(),
+            archive_segments=sealed[0] + quarantined[0],
+            archive_bytes=sealed[1] + quarantined[1],
+            quarantined_segments=quarantined[0],
+            oldest_stale_at=None if oldest is None else from_micros(oldest),
+            retention_lag_s=0.0 if oldest is None else (cutoff - oldest) / 1_000_000,
+            last_run_at=None if last is None else from_micros(last.started_at),
+            last_run_problem=None if last is None else last.problem,
+            unreadable=counts.unreadable,
+            writes=parts.commits.stats.writes,
+            commits=parts.commits.stats.commits,
+            queued=parts.commits.queued(),
+        )
+
+    async def examine(self) -> list[Finding]:
+        """What the database needs to keep the guarantees, and whether it has it."""
+        return await self._parts.backend.examine()
+
+    async def maintain(self) -> dict[str, int]:
+        """The database's upkeep that is due: checkpoint, vacuum, statistics."""
+        return await self._parts.backend.maintain()
+
     async def close(self) -> None:
         """Finish the writes that are queued and let go of everything. Idempotent."""
         await self._parts.commits.close()
         await self._parts.backend.close()
+
+
+def _blobs(config: StoreConfig) -> BlobStore:
+    if config.archive_dir is None and config.database_url.rstrip("/") == "sqlite:":
+        return MemoryBlobs()  # goes with the database in memory
+    return RetryingBlobs(LocalBlobs(config.archive_path))

@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
+from typing import Protocol, TypeVar
+
 from sqlalchemy import Connection
 
 from convstore.db import schema
 from convstore.db.dialects import dialect_of_url
 from convstore.db.dialects.base import Backend, BackendOptions, Finding, Work
+from convstore.db.unit import Operation
 
-__all__ = ["Backend", "BackendOptions", "Connection", "Finding", "Work", "open_backend"]
+__all__ = [
+    "Backend",
+    "BackendOptions",
+    "Connection",
+    "Finding",
+    "Runner",
+    "Work",
+    "open_backend",
+]
+
+T = TypeVar("T")
+
+
+class Runner(Protocol):
+    """Where reading work and writing operations are carried out."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a caller holds a transaction open around all of it."""
+        ...
+
+    async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
+        """Run reading work."""
+        ...
+
+    async def write(self, operation: Operation[T]) -> T:
+        """Carry out one operation; durable on return, unless in a transaction."""
+        ...
 
 
 async def open_backend(options: BackendOptions) -> Backend:

@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from convstore.db import models
+from convstore.db.dialects import dialect_of
 from convstore.db.document_rows import document_rows, hold_rows, session_row
 from convstore.db.documents import assemble
 from convstore.db.rows import (
@@ -34,7 +35,7 @@ from convstore.db.rows import (
     LEDGER_COLUMNS,
     TURN_COLUMNS,
 )
-from convstore.db.sessions import searchable, write_searchable
+from convstore.db.sessions import new_row, searchable, write_searchable
 from convstore.db.unit import Head, Key, Row, Unit
 from convstore.errors import (
     CorruptionError,
@@ -98,6 +99,7 @@ def destroy(connection: Connection, keys: Sequence[Key]) -> dict[str, int]:
     counts: dict[str, int] = {}
     tables = (*_GONE_WITH_SESSION, models.session_metadata, models.legal_holds)
     for table in tables:
+        name = str.__str__(table.name)  # SQLAlchemy's is a subclass of str
         statement = delete(table).where(
             table.c.tenant_id == bindparam("tenant"),
             table.c.session_id.in_(bindparam("ids", expanding=True)),
@@ -105,7 +107,7 @@ def destroy(connection: Connection, keys: Sequence[Key]) -> dict[str, int]:
         for tenant in sorted({key[0] for key in keys}):
             ids = [session_id for owner, session_id in keys if owner == tenant]
             done = connection.execute(statement, {"tenant": tenant, "ids": ids})
-            counts[table.name] = counts.get(table.name, 0) + done.rowcount
+            counts[name] = counts.get(name, 0) + done.rowcount
     return counts
 
 
@@ -200,7 +202,6 @@ def candidates(
     connection: Connection,
     *,
     cutoff: int | None,
-    now: int,
     after: tuple[int, str, str],
     limit: int,
     tenant: str | None = None,
@@ -238,7 +239,7 @@ def expired(
     """Live sessions past their own expiry, earliest first, beyond `after`."""
     at, owner, session_id = after
     statement = (
-        select(*_SUMMARY, S.expires_at.label("position"))
+        select(*_SUMMARY)
         .where(
             S.state == "active",
             S.expires_at.is_not(None),
@@ -301,6 +302,24 @@ def ids_of_user(connection: Connection, tenant: str, user_id: str) -> list[Key]:
         .order_by(S.session_id)
     )
     return [(tenant, session_id) for session_id in rows.scalars()]
+
+
+def user_ids(connection: Connection, tenant: str) -> list[str]:
+    """Every user of a tenant that has a session."""
+    return list(
+        connection.execute(
+            select(S.user_id)
+            .where(S.tenant_id == tenant, S.user_id.is_not(None))
+            .distinct()
+        ).scalars()
+    )
+
+
+def make_stubs(connection: Connection, tenant: str, session_ids: Sequence[str]) -> None:
+    """Give ids that must be refused a row, where the database has none."""
+    rows = [new_row((tenant, session_id), 0) for session_id in session_ids]
+    if rows:
+        connection.execute(dialect_of(connection).insert_ignore(models.sessions), rows)
 
 
 def note_problem(

@@ -317,5 +317,58 @@ def forget(connection: Connection, segment_id: str) -> None:
     set_state(connection, segment_id, "deleted")
 
 
+def drop(connection: Connection, segment_id: str) -> None:
+    """Remove the row of a segment, so that it can be taken up anew."""
+    connection.execute(
+        delete(models.archive_segments).where(G.segment_id == segment_id)
+    )
+
+
+def archived_sessions(
+    connection: Connection,
+    tenant: str,
+    *,
+    after: str,
+    limit: int,
+    user_id: str | None = None,
+) -> list[Any]:
+    """Archived sessions of a tenant by id, beyond `after`, with their place and size."""
+    statement = (
+        select(
+            S.session_id,
+            S.user_id,
+            S.title,
+            S.turn_count,
+            S.archived_at,
+            S.segment_id,
+            E.length,
+        )
+        .join(
+            models.archive_entries,
+            and_(
+                E.tenant_id == S.tenant_id,
+                E.session_id == S.session_id,
+                E.segment_id == S.segment_id,
+            ),
+        )
+        .where(S.tenant_id == tenant, S.session_id > after, S.state == "archived")
+        .order_by(S.session_id)
+        .limit(limit)
+    )
+    if user_id is not None:
+        statement = statement.where(S.user_id == user_id)
+    return list(connection.execute(statement).all())
+
+
+def totals(connection: Connection) -> dict[str, tuple[int, int]]:
+    """Number and bytes of segments by state."""
+    rows = connection.execute(
+        select(
+            G.state, func.count(), func.coalesce(func.sum(G.size_bytes), 0)
+        ).group_by(G.state)
+    )
+    return {state: (count, int(size)) for state, count, size in rows}
+
+
 def _segment_columns() -> list[Any]:
     return [models.archive_segments.c[name] for name in StoredSegment.__slots__]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from sqlalchemy import (
 from convstore.codec import decode_json, dumps
 from convstore.db import models
 from convstore.db.rows import SESSION_COLUMNS, session_from_row
+from convstore.db.statements import Prepared
 from convstore.db.unit import Head, Key, Row, Unit, check_usable
 from convstore.errors import SessionNotFoundError, VersionConflictError
 from convstore.ids import MAX_ID_CHARS
@@ -31,9 +32,10 @@ S = models.sessions.c
 
 # Both kinds share a table; the first character keeps them apart.
 METADATA_PREFIX, TAG_PREFIX = "=", "#"
-_ONE = select(*SESSION_COLUMNS).where(
+_ONE_STATEMENT = select(*SESSION_COLUMNS).where(
     S.tenant_id == bindparam("tenant"), S.session_id == bindparam("id")
 )
+_ONE = Prepared(lambda _: _ONE_STATEMENT)
 LISTED: tuple[SessionState, ...] = ("active", "archived")
 
 
@@ -176,8 +178,8 @@ def searchable(metadata: Mapping[str, Json], tags: Iterable[str]) -> dict[str, s
 
 def find(connection: Connection, key: Key) -> Session | None:
     """The session in any state, or None. Takes no lock."""
-    row = connection.execute(_ONE, {"tenant": key[0], "id": key[1]}).one_or_none()
-    return None if row is None else session_from_row(row)
+    rows = _ONE.all(connection, {"tenant": key[0], "id": key[1]})
+    return session_from_row(rows[0]) if rows else None
 
 
 def get_usable(connection: Connection, key: Key, user_id: str | None) -> Session:
@@ -227,6 +229,26 @@ def list_statement(
             or_(S.last_activity_at < at, S.session_id < session_id),
         )
     return statement.order_by(S.last_activity_at.desc(), S.session_id.desc())
+
+
+def list_by_id(
+    connection: Connection,
+    tenant: str,
+    wanted: Filter,
+    after: str,
+    limit: int,
+    session_ids: Sequence[str] | None = None,
+) -> list[tuple[str, SessionState]]:
+    """Ids and states by id, beyond `after`: an order that no activity changes."""
+    statement = (
+        select(S.session_id, S.state)
+        .where(*_conditions(tenant, wanted), S.session_id > after)
+        .order_by(S.session_id)
+        .limit(limit)
+    )
+    if session_ids is not None:
+        statement = statement.where(S.session_id.in_(session_ids))
+    return [(row[0], row[1]) for row in connection.execute(statement)]
 
 
 def count(connection: Connection, tenant: str, wanted: Filter) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from convstore.clock import Clock, to_micros
-from convstore.db.engine import Work
+from convstore.db.engine import Runner, Work
 from convstore.db.unit import Key, Operation
 from convstore.errors import SessionArchivedError
 from convstore.limits import Limits
@@ -22,26 +22,14 @@ T = TypeVar("T")
 _REVIVALS = 5
 
 
-class Runner(Protocol):
-    """Where reading work and writing operations are carried out."""
-
-    async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
-        """Run reading work."""
-        ...
-
-    async def write(self, operation: Operation[T]) -> T:
-        """Carry out one operation; durable on return, unless in a transaction."""
-        ...
-
-
 class Lifecycle(Protocol):
     """What happens to a session beyond its writes; `retention` provides it."""
 
-    async def revive(self, scope: Scope, session_id: str) -> None:
-        """Bring an archived session back as rows, through the scope's runner."""
+    async def revive(self, runner: Runner, key: Key) -> None:
+        """Bring an archived session back as rows, through `runner`."""
         ...
 
-    async def delete(self, scope: Scope, session_id: str, *, archive: bool) -> None:
+    async def delete(self, runner: Runner, key: Key, *, archive: bool) -> None:
         """Take a session away for good, archived first unless told not to."""
         ...
 
@@ -78,7 +66,7 @@ class Scope:
         except SessionArchivedError:
             if not self.restore_on_read:
                 raise
-        await self.lifecycle.revive(self, session_id)
+        await self.lifecycle.revive(self.runner, self.key(session_id))
         return await self.runner.read(work)
 
     async def write(self, operation: Operation[T]) -> T:
@@ -87,5 +75,5 @@ class Scope:
             try:
                 return await self.runner.write(operation)
             except SessionArchivedError:
-                await self.lifecycle.revive(self, operation.key[1])
+                await self.lifecycle.revive(self.runner, operation.key)
         return await self.runner.write(operation)

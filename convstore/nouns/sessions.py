@@ -59,7 +59,7 @@ class Sessions:
         if session.state != "archived":
             check_usable(session.state, session.user_id, session_id, None)
         elif self._scope.restore_on_read:
-            await self._scope.lifecycle.revive(self._scope, session_id)
+            await self._revive(session_id)
             return await self.get(session_id)
         return session
 
@@ -212,8 +212,14 @@ class Sessions:
             cursor: `next_cursor` of the page before.
         """
         check_limit(self._scope.limits, limit)
-        wanted = self._filter(
-            user_id, language, state, updated_since, title, tag, metadata
+        wanted = self.filter_of(
+            user_id=user_id,
+            language=language,
+            state=state,
+            updated_since=updated_since,
+            title=title,
+            tag=tag,
+            metadata=metadata,
         )
         before: tuple[int, str] | None = None
         if cursor is not None:
@@ -242,8 +248,14 @@ class Sessions:
         metadata: Mapping[str, Json] | None = None,
     ) -> int:
         """How many sessions `list` with these filters would give. Walks them all."""
-        wanted = self._filter(
-            user_id, language, state, updated_since, title, tag, metadata
+        wanted = self.filter_of(
+            user_id=user_id,
+            language=language,
+            state=state,
+            updated_since=updated_since,
+            title=title,
+            tag=tag,
+            metadata=metadata,
         )
         return await self._scope.runner.read(
             lambda connection: rows.count(connection, self._scope.tenant, wanted)
@@ -262,9 +274,17 @@ class Sessions:
             SessionNotFoundError: No such session.
             LegalHoldError: It is under legal hold.
         """
-        await self._scope.lifecycle.delete(
-            self._scope, check_id("session_id", session_id), archive=archive
+        scope = self._scope
+        session = await self._find(session_id)
+        if session is None:
+            raise SessionNotFoundError(session_id)
+        await scope.lifecycle.delete(
+            scope.runner, scope.key(session_id), archive=archive
         )
+
+    async def _revive(self, session_id: str) -> None:
+        scope = self._scope
+        await scope.lifecycle.revive(scope.runner, scope.key(session_id))
 
     async def _find(self, session_id: str) -> Session | None:
         key = self._scope.key(check_id("session_id", session_id))
@@ -290,7 +310,7 @@ class Sessions:
             try:
                 check_usable(session.state, session.user_id, session_id, user_id)
             except SessionArchivedError:
-                await self._scope.lifecycle.revive(self._scope, session_id)
+                await self._revive(session_id)
             else:
                 return session
 
@@ -321,16 +341,18 @@ class Sessions:
             values["expires_at"] = at and encode_time("expires_at", at)
         return values
 
-    def _filter(
+    def filter_of(
         self,
-        user_id: str | None,
-        language: str | None,
-        state: SessionState | None,
-        updated_since: datetime | None,
-        title: str | None,
-        tag: str | None,
-        metadata: Mapping[str, Json] | None,
+        *,
+        user_id: str | None = None,
+        language: str | None = None,
+        state: SessionState | None = None,
+        updated_since: datetime | None = None,
+        title: str | None = None,
+        tag: str | None = None,
+        metadata: Mapping[str, Json] | None = None,
     ) -> rows.Filter:
+        """The filters of `list`, checked."""
         if state not in (None, "active", "archived", "deleted", "erased"):
             raise InvalidInputError("state", "is not a state of a session")
         for key, value in (metadata or {}).items():

@@ -1,0 +1,82 @@
+"""The ledger of erasures: who was erased, without saying who, and how to repeat it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from convstore.codec import decode_json, dumps
+from convstore.db import models
+
+R = models.erasures.c
+
+
+@dataclass(frozen=True, slots=True)
+class StoredErasure:
+    """One erasure. `subject_hash` is of the user's or session's id with `salt`."""
+
+    tenant_id: str
+    erasure_id: str
+    subject: str
+    subject_hash: str
+    salt: str
+    session_ids: tuple[str, ...]
+    state: str
+    receipt: dict[str, Any]
+    requested_at: int
+    done_at: int | None
+
+
+def subject_hash(subject_id: str, salt: str) -> str:
+    """What stands for an id: comparable to a known id, and not to be turned back."""
+    return hashlib.sha256(f"{salt}:{subject_id}".encode()).hexdigest()
+
+
+def begin(connection: Connection, erasure: StoredErasure) -> None:
+    """Note an erasure before anything is destroyed, so that a crash cannot forget it."""
+    row = {name: getattr(erasure, name) for name in StoredErasure.__slots__}
+    row["session_ids"] = dumps(list(erasure.session_ids)).decode()
+    row["receipt"] = dumps(erasure.receipt).decode()
+    connection.execute(insert(models.erasures), row)
+
+
+def finish(
+    connection: Connection, tenant: str, erasure_id: str, receipt: Any, now: int
+) -> None:
+    """Note that nothing is left."""
+    connection.execute(
+        update(models.erasures)
+        .where(R.tenant_id == tenant, R.erasure_id == erasure_id)
+        .values(state="done", receipt=dumps(receipt).decode(), done_at=now)
+    )
+
+
+def all_of(connection: Connection, *states: str) -> list[StoredErasure]:
+    """Erasures in the states, oldest first."""
+    columns = [models.erasures.c[name] for name in StoredErasure.__slots__]
+    rows = connection.execute(
+        select(*columns).where(R.state.in_(states)).order_by(R.requested_at)
+    )
+    return [_erasure(row) for row in rows]
+
+
+def find(
+    connection: Connection, tenant: str, erasure_id: str
+) -> StoredErasure | None:
+    """One erasure."""
+    columns = [models.erasures.c[name] for name in StoredErasure.__slots__]
+    row = connection.execute(
+        select(*columns).where(R.tenant_id == tenant, R.erasure_id == erasure_id)
+    ).one_or_none()
+    return None if row is None else _erasure(row)
+
+
+def _erasure(row: Sequence[Any]) -> StoredErasure:
+    values = dict(zip(StoredErasure.__slots__, row, strict=True))
+    values["session_ids"] = tuple(decode_json(values["session_ids"]))
+    values["receipt"] = decode_json(values["receipt"])
+    return StoredErasure(**values)

@@ -1,0 +1,71 @@
+"""What retention did, run by run; the newest is what `stats` shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from convstore.db import models
+
+R = models.retention_runs.c
+
+KEPT = 1_000
+"""Runs that are remembered: three days at one every five minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """One run of retention."""
+
+    run_id: str
+    started_at: int
+    finished_at: int | None
+    archived: int
+    purged: int
+    failed: int
+    problem: str | None
+
+
+def begin(connection: Connection, run_id: str, now: int) -> None:
+    """Note that a run has begun, and forget those of long ago."""
+    connection.execute(
+        insert(models.retention_runs),
+        {
+            "run_id": run_id,
+            "started_at": now,
+            "finished_at": None,
+            "archived": 0,
+            "purged": 0,
+            "failed": 0,
+            "problem": None,
+        },
+    )
+    old = (
+        select(R.run_id).order_by(R.run_id.desc()).offset(KEPT).limit(1)
+    ).scalar_subquery()
+    connection.execute(delete(models.retention_runs).where(R.run_id <= old))
+
+
+def finish(connection: Connection, run: StoredRun) -> None:
+    """Note how a run ended."""
+    connection.execute(
+        update(models.retention_runs)
+        .where(R.run_id == run.run_id)
+        .values(
+            finished_at=run.finished_at,
+            archived=run.archived,
+            purged=run.purged,
+            failed=run.failed,
+            problem=run.problem,
+        )
+    )
+
+
+def last(connection: Connection) -> StoredRun | None:
+    """The newest run."""
+    columns = [models.retention_runs.c[name] for name in StoredRun.__slots__]
+    row = connection.execute(
+        select(*columns).order_by(R.run_id.desc()).limit(1)
+    ).one_or_none()
+    return None if row is None else StoredRun(*row)

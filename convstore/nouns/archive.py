@@ -1,0 +1,137 @@
+"""The noun `archive`: what is in it, what is due, whether it is whole."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from convstore.clock import from_micros
+from convstore.db import segments
+from convstore.ids import check_id, check_optional_id
+from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
+from convstore.nouns.scope import Scope
+from convstore.records import NEW_CHAT, Page, SessionDocument
+from convstore.reports import (
+    ArchivedSession,
+    RebuildReport,
+    RecoveryReport,
+    VerifyReport,
+)
+from convstore.retention.context import Context
+from convstore.retention.inspection import Agreement, Inspector, OnVerified
+from convstore.retention.job import RetentionJob, RunOptions
+from convstore.retention.plan import Decision
+from convstore.retention.rebuild import OnRebuilt, rebuild
+from convstore.retention.recovery import Recovery
+from convstore.retention.restorer import Restorer
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveParts:
+    """What the noun speaks for."""
+
+    context: Context
+    restorer: Restorer
+    recovery: Recovery
+    inspector: Inspector
+    job: RetentionJob
+
+
+class Archive:
+    """The archive: sessions of the scope's tenant, and the files of all."""
+
+    def __init__(self, scope: Scope, parts: ArchiveParts) -> None:
+        self._scope = scope
+        self._parts = parts
+
+    async def list(
+        self,
+        *,
+        user_id: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page[ArchivedSession]:
+        """Archived sessions of the tenant by id, a page at a time."""
+        check_limit(self._scope.limits, limit)
+        after = "" if cursor is None else decode_cursor(cursor, str)[0]
+        user = check_optional_id("user_id", user_id)
+        rows = await self._scope.runner.read(
+            lambda c: segments.archived_sessions(
+                c, self._scope.tenant, after=after, limit=limit + 1, user_id=user
+            )
+        )
+        items = tuple(
+            ArchivedSession(
+                tenant_id=self._scope.tenant,
+                session_id=row.session_id,
+                user_id=row.user_id,
+                title=NEW_CHAT if row.title is None else row.title,
+                turn_count=row.turn_count,
+                archived_at=from_micros(row.archived_at),
+                segment_id=row.segment_id,
+                size_bytes=row.length,
+            )
+            for row in rows[:limit]
+        )
+        more = len(rows) > limit
+        return Page(items, encode_cursor(items[-1].session_id) if more else None)
+
+    async def read(self, session_id: str) -> SessionDocument:
+        """An archived session, verified, without restoring it.
+
+        Raises:
+            SessionNotFoundError: No archived session of this tenant has the id.
+            SegmentCorruptError: Its file is damaged or missing.
+        """
+        return await self._parts.restorer.read(
+            self._scope.runner, self._scope.tenant, check_id("session_id", session_id)
+        )
+
+    def plan(
+        self, *, older_than_s: float | None = None, tenant_id: str | None = None
+    ) -> AsyncIterator[Decision]:
+        """What a run of retention would do with each candidate, and why.
+
+        Of every tenant, or one. Changes nothing; flat in memory.
+        """
+        return self._parts.job.plan(
+            RunOptions(older_than_s=older_than_s, tenant=tenant_id)
+        )
+
+    async def verify(
+        self,
+        segment_id: str | None = None,
+        *,
+        most: int | None = None,
+        deep: bool = False,
+        on_progress: OnVerified | None = None,
+    ) -> VerifyReport:
+        """Read segments back from the disk, those longest unread first; all or one.
+
+        A segment with a fault is quarantined and reported with the sessions concerned.
+
+        Raises:
+            SegmentNotFoundError: There is no segment with this id.
+        """
+        return await self._parts.inspector.verify(
+            segment_id, most=most, deep=deep, on_progress=on_progress
+        )
+
+    async def agreement(self) -> Agreement:
+        """Where files and ledger differ, by name and size; reads no segment."""
+        return await self._parts.inspector.agreement()
+
+    async def recover(self, *, alone: bool = False) -> RecoveryReport:
+        """Finish or remove what a crash left behind. Idempotent.
+
+        Args:
+            alone: No other worker runs: what is half written is dead whatever its age.
+        """
+        return await self._parts.recovery.run(alone=alone)
+
+    async def rebuild(self, *, on_progress: OnRebuilt | None = None) -> RebuildReport:
+        """Take up every session of the archive folder that the database lacks.
+
+        Overwrites nothing, leaves out what was erased. Idempotent.
+        """
+        return await rebuild(self._parts.context, on_progress)

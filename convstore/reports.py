@@ -1,0 +1,167 @@
+"""What the jobs say when they are done: frozen values, without any content."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SessionProblem:
+    """A session that a job had to leave as it is, and the code of the error."""
+
+    tenant_id: str
+    session_id: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionReport:
+    """What one run of retention did.
+
+    Attributes:
+        run_id: Of the run; empty for a dry run.
+        dry_run: Nothing was changed: the counts say what would be.
+        skipped: Why nothing was tried: another worker holds the lease.
+        halted: Why the run stopped itself; see `RetentionHaltedError`.
+        finished: False when the time budget or the batch limit ended the run early.
+        examined: Sessions that the plan decided about.
+        archived: Sessions written to segments.
+        purged: Sessions whose rows are gone; the archive holds them.
+        changed: Sessions that somebody wrote to meanwhile; they come round again.
+        recovered: Sessions whose purge an earlier run had begun.
+        archives_expired: Archived sessions destroyed by `keep_archive_for_s`.
+        reasons: How many sessions were decided for which reason.
+        segments: Ids of the segments written.
+        problems: Sessions that could not be archived; kept, and reported.
+    """
+
+    run_id: str = ""
+    dry_run: bool = False
+    skipped: str | None = None
+    halted: str | None = None
+    finished: bool = True
+    examined: int = 0
+    archived: int = 0
+    purged: int = 0
+    changed: int = 0
+    recovered: int = 0
+    archives_expired: int = 0
+    archived_bytes: int = 0
+    duration_s: float = 0.0
+    reasons: dict[str, int] = field(default_factory=dict)
+    segments: tuple[str, ...] = ()
+    problems: tuple[SessionProblem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedSession:
+    """One archived session as the index knows it."""
+
+    tenant_id: str
+    session_id: str
+    user_id: str | None
+    title: str
+    turn_count: int
+    archived_at: datetime
+    segment_id: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveFault:
+    """Something wrong with a segment, and the session concerned if it is one."""
+
+    segment_id: str
+    tenant_id: str | None
+    session_id: str | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What verification read and found; `sessions_at_risk` have no other copy."""
+
+    segments: int
+    sessions: int
+    size_bytes: int
+    faults: tuple[ArchiveFault, ...]
+    sessions_at_risk: tuple[SessionProblem, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was wrong."""
+        return not self.faults
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryReport:
+    """What recovery put in order. Running it again finds nothing to do."""
+
+    segments_removed: int = 0
+    segments_kept: tuple[str, ...] = ()
+    staged_removed: int = 0
+    purges_finished: int = 0
+    entries_stale: int = 0
+    erasures_finished: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildReport:
+    """What the archive folder gave back to the database."""
+
+    segments: int
+    sessions: int
+    superseded: int
+    already_present: int
+    erased_left_out: int
+    newer_in_archive: tuple[SessionProblem, ...]
+    faults: tuple[ArchiveFault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureReceipt:
+    """Proof of an erasure: what, how many, where, when; nothing of what was said."""
+
+    erasure_id: str
+    tenant_id: str
+    subject: str
+    requested_at: datetime
+    done_at: datetime | None
+    session_ids: tuple[str, ...]
+    rows_deleted: dict[str, int]
+    segments_rewritten: tuple[str, ...]
+    shards_rewritten: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStats:
+    """Numbers of a store: its tenant's sessions, and the whole archive and database.
+
+    Attributes:
+        sessions: Sessions of the tenant by state.
+        feedback: Effective feedback of live sessions of the tenant by label.
+        oldest_stale_at: Last activity of the least recently active live session that
+            the policy would archive now; None when there is none.
+        retention_lag_s: How long that session has been overdue.
+        unreadable: Live sessions that could not be archived, kept and waiting for a
+            person.
+    """
+
+    tenant_id: str
+    sessions: dict[str, int]
+    turns: int
+    interactions: int
+    feedback: dict[str, int]
+    database_bytes: int
+    archive_segments: int
+    archive_bytes: int
+    quarantined_segments: int
+    oldest_stale_at: datetime | None
+    retention_lag_s: float
+    last_run_at: datetime | None
+    last_run_problem: str | None
+    unreadable: int
+    writes: int
+    commits: int
+    queued: int

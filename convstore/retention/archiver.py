@@ -1,0 +1,228 @@
+"""Sessions into a sealed segment: read, write, verify, publish, export, seal.
+
+Changes no session. A crash at any instant leaves a segment that recovery removes, or a
+sealed one whose purge recovery finishes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from convstore.archive.manifest import Manifest
+from convstore.archive.readable import write_readable
+from convstore.archive.rewrite import delete_segment
+from convstore.archive.segment import segment_key
+from convstore.archive.writer import SegmentWriter
+from convstore.clock import from_micros
+from convstore.db import documents, segments
+from convstore.db.engine import Connection
+from convstore.db.segments import StoredEntry, StoredSegment
+from convstore.db.unit import Key
+from convstore.errors import (
+    AlreadyExistsError,
+    ConvstoreError,
+    CorruptionError,
+    InvalidInputError,
+    LimitExceededError,
+)
+from convstore.ids import new_id
+from convstore.records import SessionDocument
+from convstore.retention.context import WRITER, Context
+from convstore.retention.shards import delete_shards, write_shards
+
+READ_AT_ONCE = 32
+"""Sessions of one snapshot: a long one would keep the WAL from being reset."""
+
+# Faults of one document; the segment goes on without it.
+_OF_ONE_SESSION = (
+    AlreadyExistsError,
+    CorruptionError,
+    InvalidInputError,
+    LimitExceededError,
+)
+
+
+@dataclass(slots=True)
+class Archived:
+    """What became of the sessions: in the segment, changed meanwhile, or unreadable."""
+
+    entries: list[StoredEntry] = field(default_factory=list)
+    changed: list[Key] = field(default_factory=list)
+    unreadable: dict[Key, str] = field(default_factory=dict)
+    segment: StoredSegment | None = None
+
+
+async def archive(
+    context: Context, tenant: str, wanted: Sequence[tuple[str, int]]
+) -> Archived:
+    """Write sessions of a tenant, each at the version named, to one sealed segment.
+
+    A session at another version by now is left out, and so is one that cannot be read
+    or written: both are said. Without any session left there is no segment.
+    """
+    segment_id, now = new_id(), context.now()
+    key = segment_key(segment_id, from_micros(now))
+    context.on_step("claim.begin")
+    await context.write(
+        lambda c: segments.begin(c, segment_id, key, context.holder, now)
+    )
+    context.on_step("claim.after_commit")
+    result = Archived()
+    try:
+        manifest = await _write(context, segment_id, now, tenant, wanted, result)
+    except ConvstoreError:
+        # The segment's row tells recovery what to clean up; do it now if we can.
+        await _give_up(context, segment_id, key)
+        raise
+    if manifest is None:
+        await _give_up(context, segment_id, key)
+        return result
+    await _export(context, manifest)
+    await _seal(context, manifest, now, result)
+    return result
+
+
+async def _write(
+    context: Context,
+    segment_id: str,
+    now: int,
+    tenant: str,
+    wanted: Sequence[tuple[str, int]],
+    result: Archived,
+) -> Manifest | None:
+    writer = await context.files(
+        lambda: SegmentWriter(
+            context.blobs,
+            writer=WRITER,
+            created_at=from_micros(now),
+            segment_id=segment_id,
+            on_step=context.on_step,
+        )
+    )
+    try:
+        for start in range(0, len(wanted), READ_AT_ONCE):
+            some = wanted[start : start + READ_AT_ONCE]
+            found = await _read(context, tenant, some, result)
+            await context.files(lambda f=found: _add(writer, f, result))  # type: ignore[misc]
+        if not writer.entry_count:
+            return None
+        return await context.files(writer.finish)
+    finally:
+        await context.files(writer.abort)
+
+
+async def _read(
+    context: Context,
+    tenant: str,
+    wanted: Sequence[tuple[str, int]],
+    result: Archived,
+) -> list[SessionDocument]:
+    ids = [session_id for session_id, _ in wanted]
+
+    def work(connection: Connection) -> dict[str, SessionDocument | CorruptionError]:
+        context.on_step("read.snapshot_open")
+        return documents.read(connection, tenant, ids)
+
+    found = await context.read(work, snapshot=True)
+    context.on_step("read.end")
+    usable = []
+    for session_id, version in wanted:
+        document = found.get(session_id)
+        if isinstance(document, CorruptionError):
+            result.unreadable[(tenant, session_id)] = document.code
+        elif document is None or (
+            (document.session.state, document.session.version) != ("active", version)
+        ):
+            result.changed.append((tenant, session_id))
+        else:
+            usable.append(document)
+    return usable
+
+
+def _add(
+    writer: SegmentWriter, found: Iterable[SessionDocument], result: Archived
+) -> None:
+    for document in found:
+        try:
+            writer.add(document)
+        except _OF_ONE_SESSION as error:
+            session = document.session
+            result.unreadable[(session.tenant_id, session.id)] = error.code
+
+
+async def _export(context: Context, manifest: Manifest) -> None:
+    def work() -> None:
+        write_shards(context.blobs, manifest, context.policy.exports)
+        if context.policy.readable_json:
+            write_readable(context.blobs, manifest)
+
+    await context.files(work)
+    context.on_step("export.done")
+
+
+async def _seal(
+    context: Context, manifest: Manifest, now: int, result: Archived
+) -> None:
+    segment = stored_segment(manifest, now)
+    entries = stored_entries(manifest, "sealed")
+    context.on_step("seal.begin")
+    if not await context.write(lambda c: segments.seal(c, segment, entries)):
+        # Recovery by another worker took us for dead: its word stands.
+        await context.files(lambda: destroy_files(context, manifest.key))
+        return
+    context.on_step("seal.after_commit")
+    result.segment, result.entries = segment, entries
+
+
+async def _give_up(context: Context, segment_id: str, key: str) -> None:
+    await context.files(lambda: destroy_files(context, key))
+    await context.write(lambda c: segments.forget(c, segment_id))
+
+
+def destroy_files(context: Context, key: str) -> int:
+    """Destroy a segment's files: shards, readable copies, segment, manifest.
+
+    Idempotent; how many shards there were.
+    """
+    shards = delete_shards(context.blobs, key)
+    delete_segment(context.blobs, key)
+    return shards
+
+
+def stored_segment(manifest: Manifest, sealed_at: int | None) -> StoredSegment:
+    """The ledger's row of a segment that is written and verified."""
+    return StoredSegment(
+        segment_id=manifest.segment_id,
+        state="sealed",
+        key=manifest.key,
+        size_bytes=manifest.size_bytes,
+        raw_bytes=manifest.total("raw_length"),
+        sha256=manifest.sha256,
+        entry_count=len(manifest.entries),
+        holder=None,
+        problem=None,
+        created_at=sealed_at or 0,
+        sealed_at=sealed_at,
+        verified_at=sealed_at,
+    )
+
+
+def stored_entries(manifest: Manifest, state: str) -> list[StoredEntry]:
+    """The ledger's rows of a segment's entries, all in one state."""
+    return [
+        StoredEntry(
+            entry.tenant_id,
+            entry.session_id,
+            manifest.segment_id,
+            entry.ordinal,
+            entry.offset,
+            entry.length,
+            entry.raw_length,
+            entry.sha256,
+            entry.session_version,
+            entry.turn_count,
+            state,
+        )
+        for entry in manifest.entries
+    ]

@@ -1,0 +1,49 @@
+"""What every part of retention works with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from convstore.blobs.base import BlobStore, StepHook, silent
+from convstore.clock import Clock, to_micros
+from convstore.db.engine import Backend, Work
+from convstore.ids import new_id
+from convstore.policy import RetentionPolicy
+from convstore.version import __version__
+
+T = TypeVar("T")
+WRITER = f"convstore {__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A database, a blob store, a clock and a policy; `holder` names this worker."""
+
+    backend: Backend
+    blobs: BlobStore
+    clock: Clock
+    policy: RetentionPolicy
+    on_step: StepHook = silent
+    holder: str = field(default_factory=new_id)
+
+    def now(self) -> int:
+        """The time to be stored, in microseconds."""
+        return to_micros(self.clock.now())
+
+    async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
+        return await self.backend.read(work, snapshot=snapshot)
+
+    async def write(self, work: Work[T]) -> T:
+        return await self.backend.write(work)
+
+    async def files(self, work: Callable[[], T]) -> T:
+        """Run work on files in a thread, to its end even if the caller is cancelled."""
+        task = asyncio.ensure_future(asyncio.to_thread(work))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task])
+            raise

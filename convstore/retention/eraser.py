@@ -1,0 +1,292 @@
+"""Destroys what must not be kept: erasure of a person, deletion without an archive, and
+archives that have expired.
+
+Rows go first, in transactions that end every read and write of the session; then each
+segment that holds a copy is rewritten without it, verified, and the old file destroyed.
+The copies still to be removed are always a query over the ledger, so whatever dies in
+between is finished by the next sweep.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from itertools import islice
+
+from convstore.archive.manifest import Manifest
+from convstore.archive.readable import write_readable
+from convstore.archive.reader import read_manifest
+from convstore.archive.rewrite import copy_segment
+from convstore.archive.verify import rebuild_manifest
+from convstore.clock import from_micros
+from convstore.db import erasures, lifecycle, segments
+from convstore.db.engine import Connection
+from convstore.db.erasures import StoredErasure
+from convstore.db.unit import Key, Unit
+from convstore.errors import (
+    LegalHoldError,
+    SegmentCorruptError,
+    SegmentNotFoundError,
+    SessionNotFoundError,
+)
+from convstore.ids import new_id
+from convstore.reports import ErasureReceipt
+from convstore.retention.archiver import (
+    destroy_files,
+    stored_entries,
+    stored_segment,
+)
+from convstore.retention.context import WRITER, Context
+from convstore.retention.shards import write_shards
+from convstore.retention.tombstones import write_tombstone
+
+AT_ONCE = 100
+"""Sessions of one transaction."""
+
+
+@dataclass(slots=True)
+class Swept:
+    """What a sweep destroyed."""
+
+    rewritten: list[str] = field(default_factory=list)
+    shards: int = 0
+
+
+class Eraser:
+    """Erases, and sweeps the archive of what is not wanted any more."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def erase(
+        self, tenant: str, *, user_id: str | None = None, session_id: str | None = None
+    ) -> ErasureReceipt:
+        """Destroy a user's data, or a session's, everywhere; the receipt is kept.
+
+        Raises:
+            LegalHoldError: Sessions are under hold; nothing was destroyed.
+            SessionNotFoundError: There is no such session. A user without sessions
+                gives a receipt about none.
+        """
+        context, now = self._context, self._context.now()
+        subject, subject_id = (
+            ("session", session_id) if session_id else ("user", user_id)
+        )
+        salt = secrets.token_hex(16)
+
+        def work(connection: Connection) -> StoredErasure:
+            keys = _keys(connection, tenant, user_id, session_id)
+            _refuse_held(Unit(connection), keys)
+            begun = StoredErasure(
+                tenant_id=tenant,
+                erasure_id=new_id(),
+                subject=subject,
+                subject_hash=erasures.subject_hash(subject_id or "", salt),
+                salt=salt,
+                session_ids=tuple(session for _, session in keys),
+                state="begun",
+                receipt={},
+                requested_at=now,
+                done_at=None,
+            )
+            erasures.begin(connection, begun)
+            return begun
+
+        context.on_step("erase.begin")
+        return await self.carry_out(await context.write(work))
+
+    async def carry_out(self, erasure: StoredErasure) -> ErasureReceipt:
+        """Do what a begun erasure says. Idempotent: also after a crash, or again.
+
+        Raises:
+            LegalHoldError: A hold was placed after it was begun; it stays begun.
+        """
+        context, tenant = self._context, erasure.tenant_id
+        await context.files(lambda: write_tombstone(context.blobs, erasure))
+        context.on_step("erase.tombstone_file")
+        counts: dict[str, int] = defaultdict(int)
+        keys = [(tenant, session_id) for session_id in erasure.session_ids]
+        for some in _chunks(keys):
+            for table, count in (await self._blank(some, "erased")).items():
+                counts[table] += count
+        swept = await self.sweep(keys)
+        # Erased text must not lie on in a write-ahead log.
+        await context.backend.maintain()
+        done_at = context.now()
+        receipt = ErasureReceipt(
+            erasure_id=erasure.erasure_id,
+            tenant_id=tenant,
+            subject=erasure.subject,
+            requested_at=from_micros(erasure.requested_at),
+            done_at=from_micros(done_at),
+            session_ids=erasure.session_ids,
+            rows_deleted=dict(counts),
+            segments_rewritten=tuple(swept.rewritten),
+            shards_rewritten=swept.shards,
+        )
+        await context.write(
+            lambda c: erasures.finish(
+                c, tenant, erasure.erasure_id, asdict(receipt), done_at
+            )
+        )
+        context.on_step("erase.after_commit")
+        return receipt
+
+    async def delete_without_archive(self, key: Key) -> None:
+        """Destroy a session and every copy of it; its id is refused from then on.
+
+        Raises:
+            SessionNotFoundError, LegalHoldError: As the names say.
+        """
+        await self._blank([key], "deleted", must_exist=True)
+        await self.sweep([key])
+
+    async def expire_archives(self, keys: Sequence[Key]) -> int:
+        """Destroy archived sessions whose archive is due; how many. Holds are left."""
+        done, now = 0, self._context.now()
+        for some in _chunks(keys):
+            done += await self._context.write(partial(_expire, some, now))
+            await self.sweep(some)
+        return done
+
+    async def sweep(self, keys: Sequence[Key] | None = None) -> Swept:
+        """Rewrite every segment that holds a copy of what is erased or deleted.
+
+        With `keys`, only their copies; without, all that the ledger knows of.
+        """
+        swept = Swept()
+        unwanted = await self._context.read(lambda c: segments.unwanted(c, keys))
+        by_segment: dict[str, set[Key]] = defaultdict(set)
+        for segment_id, key in unwanted:
+            by_segment[segment_id].add(key)
+        for segment_id, leaving in by_segment.items():
+            swept.shards += await self._rewrite(segment_id, leaving)
+            swept.rewritten.append(segment_id)
+        return swept
+
+    async def _blank(
+        self, keys: Sequence[Key], state: str, *, must_exist: bool = False
+    ) -> dict[str, int]:
+        context, now = self._context, self._context.now()
+
+        def work(connection: Connection) -> dict[str, int]:
+            unit = Unit(connection)
+            _refuse_held(unit, keys)
+            going = []
+            for key in keys:
+                head = unit.find(key)
+                if head is None and must_exist:
+                    raise SessionNotFoundError(key[1])
+                if head is not None and head.row["state"] != "erased":
+                    going.append((key, head))
+            counts = lifecycle.destroy(connection, [key for key, _ in going])
+            for _, head in going:
+                lifecycle.blank(head, state, now)
+            unit.flush()
+            context.on_step("erase.before_commit")
+            return counts
+
+        counts = await context.write(work)
+        context.on_step("erase.rows")
+        return counts
+
+    async def _rewrite(self, segment_id: str, leaving: set[Key]) -> int:
+        """Replace a segment by one without `leaving`; how many shards it had."""
+        context, now = self._context, self._context.now()
+        segment = await context.read(lambda c: segments.find(c, segment_id))
+        if segment is None or segment.state in ("deleting", "deleted", "writing"):
+            return 0
+        key = segment.key
+
+        def copy() -> Manifest | None:
+            old = _manifest(context, key)
+            new = copy_segment(
+                context.blobs,
+                old,
+                lambda entry: (entry.tenant_id, entry.session_id) not in leaving,
+                writer=WRITER,
+                created_at=from_micros(now),
+                on_step=context.on_step,
+            )
+            if new is not None:
+                write_shards(context.blobs, new, context.policy.exports)
+                if context.policy.readable_json:
+                    write_readable(context.blobs, new)
+            return new
+
+        manifest = await context.files(copy)
+        context.on_step("erase.rewrite.published")
+
+        def swap(connection: Connection) -> None:
+            states = {
+                entry.key: entry.state
+                for entry in segments.entries_of(connection, segment_id)
+            }
+            entries = [
+                replace(entry, state=states.get(entry.key, "stale"))
+                for entry in ([] if manifest is None else stored_entries(manifest, ""))
+            ]
+            new = None if manifest is None else stored_segment(manifest, now)
+            segments.replace_segment(connection, segment_id, new, entries)
+
+        await context.write(swap)
+        context.on_step("erase.rewrite.swapped")
+        shards = await context.files(lambda: destroy_files(context, key))
+        await context.write(lambda c: segments.forget(c, segment_id))
+        context.on_step("erase.rewrite.done")
+        return shards
+
+
+def _manifest(context: Context, key: str) -> Manifest:
+    """The manifest, or what the frames say when it is lost or damaged."""
+    try:
+        return read_manifest(context.blobs, key)
+    except (SegmentCorruptError, SegmentNotFoundError):
+        return rebuild_manifest(context.blobs, key, writer=WRITER)
+
+
+def _keys(
+    connection: Connection, tenant: str, user_id: str | None, session_id: str | None
+) -> list[Key]:
+    if session_id is not None:
+        if Unit(connection).find((tenant, session_id)) is None:
+            raise SessionNotFoundError(session_id)
+        return [(tenant, session_id)]
+    return lifecycle.ids_of_user(connection, tenant, user_id or "")
+
+
+def _refuse_held(unit: Unit, keys: Sequence[Key]) -> None:
+    unit.load(keys)
+    held = tuple(
+        key[1] for key in keys if (head := unit.find(key)) and head.row["hold_count"]
+    )
+    if held:
+        raise LegalHoldError(held)
+
+
+def _expire(keys: Sequence[Key], now: int, connection: Connection) -> int:
+    unit = Unit(connection)
+    unit.load(keys)
+    going = []
+    for key in keys:
+        head = unit.find(key)
+        if (
+            head is not None
+            and head.row["state"] in ("archived", "deleted")
+            and head.row["segment_id"] is not None
+            and not head.row["hold_count"]
+        ):
+            going.append((key, head))
+    lifecycle.destroy(connection, [key for key, _ in going])
+    for _, head in going:
+        lifecycle.blank(head, "deleted", now)
+    unit.flush()
+    return len(going)
+
+
+def _chunks(keys: Sequence[Key]) -> list[list[Key]]:
+    feed = iter(keys)
+    return list(iter(lambda: list(islice(feed, AT_ONCE)), []))

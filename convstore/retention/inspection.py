@@ -1,0 +1,181 @@
+"""Looks at the archive: reads segments back, and compares files with the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from convstore.archive.reader import Fault, read_manifest, segment_keys
+from convstore.archive.segment import segment_id_of
+from convstore.archive.verify import verify_segment
+from convstore.db import segments
+from convstore.db.engine import Connection
+from convstore.db.segments import StoredEntry, StoredSegment
+from convstore.errors import (
+    ConfigError,
+    SegmentCorruptError,
+    SegmentNotFoundError,
+)
+from convstore.reports import ArchiveFault, SessionProblem, VerifyReport
+from convstore.retention.context import Context
+
+OnVerified = Callable[[int, int], None]
+"""Told how many segments are done, of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Where the archive folder and the ledger differ; empty lists when they agree."""
+
+    missing_files: tuple[str, ...]
+    unknown_files: tuple[str, ...]
+    wrong_sizes: tuple[str, ...]
+    unfinished: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing differs."""
+        return not (self.missing_files or self.unknown_files or self.wrong_sizes)
+
+
+class Inspector:
+    """Verifies segments; a damaged one is quarantined, never deleted."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def verify(
+        self,
+        segment_id: str | None = None,
+        *,
+        most: int | None = None,
+        deep: bool = False,
+        on_progress: OnVerified | None = None,
+    ) -> VerifyReport:
+        """Read segments back, those longest unread first, and compare every checksum.
+
+        Args:
+            segment_id: Only this one.
+            most: At most so many segments: the rotating share of the scheduler.
+            deep: Also decode every document into records.
+
+        Raises:
+            SegmentNotFoundError: The ledger has no segment with this id.
+        """
+        chosen = await self._chosen(segment_id, most)
+        faults: list[ArchiveFault] = []
+        at_risk: list[SessionProblem] = []
+        for number, segment in enumerate(chosen, 1):
+            found = await self._context.files(
+                lambda s=segment: self._verify(s, deep)  # type: ignore[misc]
+            )
+            at_risk += await self._note(segment, found)
+            faults += found
+            if on_progress is not None:
+                on_progress(number, len(chosen))
+        return VerifyReport(
+            segments=len(chosen),
+            sessions=sum(segment.entry_count for segment in chosen),
+            size_bytes=sum(segment.size_bytes for segment in chosen),
+            faults=tuple(faults),
+            sessions_at_risk=tuple(at_risk),
+        )
+
+    async def agreement(self) -> Agreement:
+        """Compare names and sizes of files with the ledger; reads no segment."""
+        known = await self._context.read(
+            lambda c: segments.by_state(
+                c, "writing", "sealed", "quarantined", "deleting"
+            )
+        )
+        blobs = self._context.blobs
+
+        def work() -> tuple[set[str], list[str]]:
+            present = set(segment_keys(blobs))
+            wrong = [
+                segment.segment_id
+                for segment in known
+                if segment.state == "sealed"
+                and segment.key in present
+                and blobs.size(segment.key) != segment.size_bytes
+            ]
+            return present, wrong
+
+        present, wrong = await self._context.files(work)
+        final = [s for s in known if s.state in ("sealed", "quarantined")]
+        return Agreement(
+            missing_files=tuple(s.segment_id for s in final if s.key not in present),
+            unknown_files=tuple(
+                sorted(segment_id_of(key) for key in present - {s.key for s in known})
+            ),
+            wrong_sizes=tuple(wrong),
+            unfinished=len(known) - len(final),
+        )
+
+    async def _chosen(
+        self, segment_id: str | None, most: int | None
+    ) -> list[StoredSegment]:
+        if segment_id is None:
+            return await self._context.read(
+                lambda c: segments.by_state(c, "sealed", "quarantined", limit=most)
+            )
+        found = await self._context.read(lambda c: segments.find(c, segment_id))
+        if found is None or found.state not in ("sealed", "quarantined"):
+            raise SegmentNotFoundError(segment_id)
+        return [found]
+
+    def _verify(self, segment: StoredSegment, deep: bool) -> list[ArchiveFault]:
+        blobs, faults = self._context.blobs, []
+        try:
+            faults = [_told(f) for f in verify_segment(blobs, segment.key, deep=deep)]
+            if (
+                not faults
+                and read_manifest(blobs, segment.key).sha256 != segment.sha256
+            ):
+                faults.append(
+                    ArchiveFault(
+                        segment.segment_id,
+                        None,
+                        None,
+                        "is not the file that was sealed",
+                    )
+                )
+        except SegmentNotFoundError:
+            faults.append(
+                ArchiveFault(segment.segment_id, None, None, "the file is missing")
+            )
+        except (SegmentCorruptError, ConfigError) as error:
+            faults.append(ArchiveFault(segment.segment_id, None, None, str(error)))
+        return faults
+
+    async def _note(
+        self, segment: StoredSegment, faults: Sequence[ArchiveFault]
+    ) -> list[SessionProblem]:
+        now = self._context.now()
+
+        def work(connection: Connection) -> list[StoredEntry]:
+            segments.set_state(
+                connection,
+                segment.segment_id,
+                "quarantined" if faults else "sealed",
+                problem=faults[0].problem[:255] if faults else None,
+                verified_at=now,
+            )
+            if not faults:
+                return []
+            return segments.entries_of(connection, segment.segment_id, "committed")
+
+        only_copies = await self._context.write(work)
+        named = {(f.tenant_id, f.session_id) for f in faults if f.session_id}
+        whole = any(f.session_id is None for f in faults)
+        return [
+            SessionProblem(*entry.key, "segment_corrupt")
+            for entry in only_copies
+            if entry.key in named or (whole and not named)
+        ]
+
+
+def _told(fault: Fault) -> ArchiveFault:
+    return ArchiveFault(
+        fault.segment_id, fault.tenant_id, fault.session_id, fault.problem
+    )

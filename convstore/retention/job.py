@@ -1,0 +1,278 @@
+"""The retention job: recover → plan → archive → export → seal → purge, in batches.
+
+Each step is idempotent, and whatever dies in between is finished by the next run. A
+lease keeps two workers from doing the same work; what keeps them from doing harm is
+the guard on every session's version.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+from convstore.clock import from_micros, to_micros
+from convstore.db import leases, lifecycle, runs
+from convstore.db.runs import StoredRun
+from convstore.db.unit import Key
+from convstore.errors import ConvstoreError, RetentionHaltedError, UnavailableError
+from convstore.ids import new_id
+from convstore.reports import RetentionReport, SessionProblem
+from convstore.retention import breakers
+from convstore.retention.archiver import archive
+from convstore.retention.context import Context
+from convstore.retention.eraser import Eraser
+from convstore.retention.plan import Decision, archive_cutoff
+from convstore.retention.planner import Planner
+from convstore.retention.purger import purge
+from convstore.retention.recovery import LEASE_TTL_S, Recovery
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+"""Sessions of one segment, unless the caller says otherwise."""
+
+_LEASE = "retention"
+_MICROS = 1_000_000
+
+OnProgress = Callable[["Tally"], None]
+
+
+@dataclass(slots=True)
+class Tally:
+    """The counts of a run while it runs."""
+
+    examined: int = 0
+    archived: int = 0
+    purged: int = 0
+    changed: int = 0
+    recovered: int = 0
+    archives_expired: int = 0
+    archived_bytes: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    segments: list[str] = field(default_factory=list)
+    problems: list[SessionProblem] = field(default_factory=list)
+    halted: str | None = None
+    finished: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How one run differs from the policy.
+
+    Attributes:
+        older_than_s: Replaces every idle time of the policy: an operator's own word, so
+            the checks of share and clock are left out.
+        tenant: Only this tenant's sessions.
+        batch: Sessions of one segment.
+        max_batches: End after so many segments.
+        time_budget_s: Begin no batch after so many seconds.
+        dry_run: Decide and count; change nothing.
+    """
+
+    older_than_s: float | None = None
+    tenant: str | None = None
+    batch: int = BATCH
+    max_batches: int | None = None
+    time_budget_s: float | None = None
+    dry_run: bool = False
+
+
+class RetentionJob:
+    """Runs retention over the sessions of every tenant."""
+
+    def __init__(self, context: Context, eraser: Eraser, recovery: Recovery) -> None:
+        self._context = context
+        self._eraser = eraser
+        self._recovery = recovery
+        self._planner = Planner(context)
+
+    def plan(self, options: RunOptions) -> AsyncIterator[Decision]:
+        """What a run would decide about each candidate, and why. Changes nothing."""
+        return self._planner.decisions(options.older_than_s, options.tenant)
+
+    async def run(
+        self, options: RunOptions, on_progress: OnProgress | None = None
+    ) -> RetentionReport:
+        """Archive and purge what is stale; see `RetentionReport`.
+
+        Raises:
+            UnavailableError: The database or the archive is away; what was done so far
+                stays done, and the next run goes on.
+        """
+        started, tally = time.monotonic(), Tally()
+        if options.dry_run:
+            async for decision in self.plan(options):
+                _count(tally, decision)
+            return _report(tally, "", True, started)
+        if not await self._lease():
+            return RetentionReport(skipped="another worker is running retention")
+        run_id, began = new_id(), self._context.now()
+        context = self._context
+        await context.write(lambda c: runs.begin(c, run_id, began))
+        problem: str | None = None
+        try:
+            await self._run(options, tally, started, on_progress or _silent)
+        except RetentionHaltedError as error:
+            tally.halted, problem = str(error), error.code
+            log.error("retention halted: %s", error, extra={"event": "halted"})
+        except ConvstoreError as error:
+            problem = error.code
+            raise
+        finally:
+            await self._end(run_id, began, tally, problem)
+        return _report(tally, run_id, False, started)
+
+    async def _run(
+        self,
+        options: RunOptions,
+        tally: Tally,
+        started: float,
+        on_progress: OnProgress,
+    ) -> None:
+        recovered = await self._recovery.run()
+        tally.recovered = recovered.purges_finished
+        if options.older_than_s is None:
+            await self._check(options)
+        batches = 0
+        async for tenant, decisions in self._planner.batches(
+            options.older_than_s, options.tenant, options.batch, tally.reasons
+        ):
+            over_time = (
+                options.time_budget_s is not None
+                and time.monotonic() - started > options.time_budget_s
+            )
+            if over_time or batches == options.max_batches:
+                tally.finished = False
+                return
+            if not await self._lease():
+                tally.finished = False
+                return
+            tally.examined += len(decisions)
+            await self._batch(tenant, decisions, tally)
+            batches += 1
+            on_progress(tally)
+        await self._expire(tally, options.tenant)
+
+    async def _batch(
+        self, tenant: str, decisions: list[Decision], tally: Tally
+    ) -> None:
+        wanted = [(d.session.session_id, d.session.version) for d in decisions]
+        done = await archive(self._context, tenant, wanted)
+        tally.changed += len(done.changed)
+        await self._set_aside(done.unreadable, tally)
+        if done.segment is None:
+            return
+        tally.archived += len(done.entries)
+        tally.archived_bytes += done.segment.size_bytes
+        tally.segments.append(done.segment.segment_id)
+        purged = await purge(self._context, done.entries)
+        tally.purged += len(purged.purged)
+        tally.changed += len(purged.changed)
+        for key in purged.mismatched:
+            tally.problems.append(SessionProblem(*key, "purge_mismatch"))
+        if purged.changed:
+            # Erased or deleted while it was being archived: that copy must go too.
+            await self._eraser.sweep(purged.changed)
+        log.info(
+            "archived %d sessions, purged %d",
+            len(done.entries),
+            len(purged.purged),
+            extra={"event": "segment_sealed", "segment_id": done.segment.segment_id},
+        )
+
+    async def _set_aside(self, unreadable: dict[Key, str], tally: Tally) -> None:
+        for key, code in unreadable.items():
+            tally.problems.append(SessionProblem(*key, code))
+            await self._context.write(
+                lambda c, k=key, p=code: lifecycle.note_problem(c, [k], p)  # type: ignore[misc]
+            )
+
+    async def _check(self, options: RunOptions) -> None:
+        """Stop before harm is done by a clock that jumped or a policy set by mistake."""
+        context = self._context
+        newest = await context.read(lifecycle.newest_activity)
+        breakers.check_clock(
+            context.clock.now(),
+            None if newest is None else from_micros(newest),
+            None,
+            context.policy.interval_s,
+        )
+        counts = await context.read(lifecycle.live_counts)
+        going = 0
+        async for decision in self.plan(options):
+            going += decision.action == "archive"
+        breakers.check_fraction(context.policy, going, sum(counts.values()))
+
+    async def _expire(self, tally: Tally, tenant: str | None) -> None:
+        context = self._context
+        cutoff = archive_cutoff(context.policy, context.clock.now(), tenant_id=tenant)
+        if cutoff is None:
+            return
+        async for keys in self._planner.expired_archives(to_micros(cutoff), tenant):
+            tally.archives_expired += await self._eraser.expire_archives(keys)
+
+    async def _lease(self) -> bool:
+        context = self._context
+        now, ttl = context.now(), int(LEASE_TTL_S * _MICROS)
+        epoch = await context.write(
+            lambda c: leases.acquire(c, _LEASE, context.holder, now, ttl)
+        )
+        context.on_step("lease.acquired")
+        return epoch is not None
+
+    async def _end(
+        self, run_id: str, began: int, tally: Tally, problem: str | None
+    ) -> None:
+        context = self._context
+        run = StoredRun(
+            run_id,
+            began,
+            context.now(),
+            tally.archived,
+            tally.purged,
+            len(tally.problems),
+            problem,
+        )
+        try:
+            await context.write(lambda c: runs.finish(c, run))
+            await context.write(lambda c: leases.release(c, _LEASE, context.holder))
+        except UnavailableError:
+            # The database is away: the lease ends by itself, and the error that is
+            # on its way to the caller says more than this one.
+            log.warning("the end of a run could not be noted", extra={"event": "run"})
+
+
+def _silent(_: Tally) -> None:
+    pass
+
+
+def _count(tally: Tally, decision: Decision) -> None:
+    tally.examined += 1
+    tally.reasons[decision.reason] += 1
+    tally.archived += decision.action == "archive"
+    tally.archives_expired += decision.action == "expire_archive"
+
+
+def _report(
+    tally: Tally, run_id: str, dry_run: bool, started: float
+) -> RetentionReport:
+    return RetentionReport(
+        run_id=run_id,
+        dry_run=dry_run,
+        halted=tally.halted,
+        finished=tally.finished,
+        examined=tally.examined,
+        archived=tally.archived,
+        purged=tally.purged,
+        changed=tally.changed,
+        recovered=tally.recovered,
+        archives_expired=tally.archives_expired,
+        archived_bytes=tally.archived_bytes,
+        duration_s=time.monotonic() - started,
+        reasons=dict(tally.reasons),
+        segments=tuple(tally.segments),
+        problems=tuple(tally.problems),
+    )

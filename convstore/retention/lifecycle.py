@@ -1,0 +1,96 @@
+"""What the nouns ask of retention: bring a session back, take one away."""
+
+from __future__ import annotations
+
+from convstore.db import sessions
+from convstore.db.engine import Connection, Runner
+from convstore.db.unit import Head, Key, Unit
+from convstore.errors import (
+    ConfigError,
+    CorruptionError,
+    LegalHoldError,
+    RowCorruptError,
+    SessionErasedError,
+    SessionNotFoundError,
+)
+from convstore.records import Session
+from convstore.retention.archiver import archive
+from convstore.retention.context import Context
+from convstore.retention.eraser import Eraser
+from convstore.retention.purger import purge
+from convstore.retention.restorer import Restorer
+
+
+class SessionLifecycle:
+    """Restores, archives and deletes one session at a time."""
+
+    def __init__(self, context: Context, restorer: Restorer, eraser: Eraser) -> None:
+        self._context = context
+        self._restorer = restorer
+        self._eraser = eraser
+
+    async def revive(self, runner: Runner, key: Key) -> None:
+        """Bring an archived session back, through the caller's runner."""
+        await self._restorer.restore(runner, *key)
+
+    async def delete(self, runner: Runner, key: Key, *, archive: bool) -> None:
+        """Delete a session; see `Sessions.delete`."""
+        if runner.in_transaction:
+            raise ConfigError("a session is not deleted inside a transaction")
+        if not archive:
+            await self._refuse_erased(key)
+            await self._eraser.delete_without_archive(key)
+            return
+        while not await self._delete_once(key):
+            continue  # somebody wrote to it, or purged it, meanwhile: look again
+
+    async def _delete_once(self, key: Key) -> bool:
+        session = await self._context.read(lambda c: sessions.find(c, key))
+        if session is None:
+            raise SessionNotFoundError(key[1])
+        if session.state == "erased":
+            raise SessionErasedError(key[1])
+        if session.state == "deleted":
+            return True
+        if session.hold_count:
+            raise LegalHoldError((key[1],))
+        if session.state == "archived":
+            return await self._mark_deleted(key)
+        return await self._archive_and_purge(key, session)
+
+    async def _refuse_erased(self, key: Key) -> None:
+        session = await self._context.read(lambda c: sessions.find(c, key))
+        if session is not None and session.state == "erased":
+            raise SessionErasedError(key[1])
+
+    async def _archive_and_purge(self, key: Key, session: Session) -> bool:
+        """Whether it is gone; False when it was written to meanwhile: look again."""
+        done = await archive(self._context, key[0], [(key[1], session.version)])
+        if key in done.unreadable:
+            raise RowCorruptError(key[1], f"a row ({done.unreadable[key]})")
+        purged = await purge(self._context, done.entries, final_state="deleted")
+        if purged.mismatched:
+            raise CorruptionError("the session's rows differ from what was archived")
+        return bool(purged.purged)
+
+    async def _mark_deleted(self, key: Key) -> bool:
+        """An archived session only changes its state: its rows are gone already."""
+
+        def work(connection: Connection) -> bool:
+            unit = Unit(connection)
+            head = unit.find(key)
+            if head is None or head.row["state"] != "archived":
+                return False
+            _refuse_held(head)
+            head.row["state"] = "deleted"
+            head.cold = True
+            head.touch(self._context.now(), activity=False)
+            unit.flush()
+            return True
+
+        return await self._context.write(work)
+
+
+def _refuse_held(head: Head) -> None:
+    if head.row["hold_count"]:
+        raise LegalHoldError((head.row["session_id"],))

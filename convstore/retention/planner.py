@@ -1,0 +1,189 @@
+"""Feeds the plan from the database: candidates in pages, decisions in flat memory."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from convstore.clock import from_micros, to_micros
+from convstore.codec import decode_json
+from convstore.db import lifecycle
+from convstore.db.engine import Connection
+from convstore.db.unit import Key
+from convstore.retention.context import Context
+from convstore.retention.plan import (
+    Decision,
+    SessionSummary,
+    archive_cutoff,
+    cap_quota,
+    decide,
+    oldest_cutoff,
+)
+
+PAGE = 1_000
+"""Candidates of one query."""
+
+_START = (-1, "", "")
+Row = dict[str, Any]
+Page = Callable[[Connection, tuple[int, str, str]], list[Row]]
+
+
+class Planner:
+    """Decides about candidates as they are read; keeps no list of them."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def decisions(
+        self, older_than_s: float | None, tenant: str | None
+    ) -> AsyncIterator[Decision]:
+        """Every candidate once: those past their own expiry, then by age, then by cap,
+        then archives that are due."""
+        async for decision in self._live(older_than_s, tenant):
+            yield decision
+        context = self._context
+        now = context.clock.now()
+        cutoff = archive_cutoff(context.policy, now, tenant_id=tenant)
+        if cutoff is not None:
+            async for rows in self._archived(to_micros(cutoff), tenant):
+                for row in rows:
+                    yield decide(context.policy, now, _summary(row))
+
+    async def batches(
+        self,
+        older_than_s: float | None,
+        tenant: str | None,
+        size: int,
+        reasons: Counter[str],
+    ) -> AsyncIterator[tuple[str, list[Decision]]]:
+        """What is to be archived, in batches of one tenant each."""
+        gathered: dict[str, list[Decision]] = defaultdict(list)
+        async for decision in self._live(older_than_s, tenant):
+            reasons[decision.reason] += 1
+            if decision.action != "archive":
+                continue
+            owner = decision.session.tenant_id
+            gathered[owner].append(decision)
+            if len(gathered[owner]) >= size:
+                yield owner, gathered.pop(owner)
+            elif sum(map(len, gathered.values())) >= 4 * size:
+                # Many small tenants: the fullest goes, so that memory stays bounded.
+                fullest = max(gathered, key=lambda name: len(gathered[name]))
+                yield fullest, gathered.pop(fullest)
+        for owner, left in gathered.items():
+            yield owner, left
+
+    async def expired_archives(
+        self, cutoff: int, tenant: str | None
+    ) -> AsyncIterator[list[Key]]:
+        """Keys of archived sessions whose archive is due, a page at a time."""
+        context = self._context
+        now = context.clock.now()
+        async for rows in self._archived(cutoff, tenant):
+            keys = [
+                (row["tenant_id"], row["session_id"])
+                for row in rows
+                if decide(context.policy, now, _summary(row)).action == "expire_archive"
+            ]
+            if keys:
+                yield keys
+
+    async def _live(
+        self, older_than_s: float | None, tenant: str | None
+    ) -> AsyncIterator[Decision]:
+        context = self._context
+        now, policy = context.clock.now(), context.policy
+        micros = to_micros(now)
+        expiring: Page = lambda c, after: lifecycle.expired(  # noqa: E731
+            c, now=micros, after=after, limit=PAGE
+        )
+        async for row in self._pages(expiring, "expires_at"):
+            if tenant in (None, row["tenant_id"]):
+                yield decide(policy, now, _summary(row), older_than_s=older_than_s)
+        cutoff = to_micros(
+            oldest_cutoff(policy, now, tenant_id=tenant, older_than_s=older_than_s)
+        )
+        aging: Page = lambda c, after: lifecycle.candidates(  # noqa: E731
+            c, cutoff=cutoff, after=after, limit=PAGE, tenant=tenant
+        )
+        gone: Counter[str] = Counter()
+        async for row in self._pages(aging, "last_activity_at"):
+            if _past_expiry(row, micros):
+                continue  # decided above
+            decision = decide(policy, now, _summary(row), older_than_s=older_than_s)
+            gone[row["tenant_id"]] += decision.action == "archive"
+            yield decision
+        if policy.max_sessions is not None:
+            async for decision in self._over_cap(cutoff, gone, tenant):
+                yield decision
+
+    async def _over_cap(
+        self, cutoff: int, gone: Counter[str], tenant: str | None
+    ) -> AsyncIterator[Decision]:
+        context = self._context
+        now, policy = context.clock.now(), context.policy
+        counts = await context.read(lifecycle.live_counts)
+        for owner, count in counts.items():
+            left = cap_quota(policy, count) - gone[owner]
+            if left <= 0 or tenant not in (None, owner):
+                continue
+            younger: Page = lambda c, after, o=owner: lifecycle.candidates(  # type: ignore[misc] # noqa: E731
+                c, cutoff=None, after=after, limit=PAGE, tenant=o
+            )
+            start = (cutoff, "\U0010ffff", "")
+            async for row in self._pages(younger, "last_activity_at", start):
+                if left <= 0:
+                    break
+                decision = decide(policy, now, _summary(row), over_cap=True)
+                left -= decision.action == "archive"
+                yield decision
+
+    async def _pages(
+        self, page: Page, position: str, start: tuple[int, str, str] = _START
+    ) -> AsyncIterator[Row]:
+        after = start
+        while True:
+            rows = await self._context.read(lambda c, a=after: page(c, a))  # type: ignore[misc]
+            for row in rows:
+                yield row
+            if len(rows) < PAGE:
+                return
+            last = rows[-1]
+            after = (last[position], last["tenant_id"], last["session_id"])
+
+    async def _archived(
+        self, cutoff: int, tenant: str | None
+    ) -> AsyncIterator[list[Row]]:
+        after: Key = ("", "")
+        while True:
+            rows = await self._context.read(
+                lambda c, a=after: lifecycle.archived_before(  # type: ignore[misc]
+                    c, cutoff=cutoff, after=a, limit=PAGE
+                )
+            )
+            wanted = [row for row in rows if tenant in (None, row["tenant_id"])]
+            if wanted:
+                yield wanted
+            if len(rows) < PAGE:
+                return
+            after = (rows[-1]["tenant_id"], rows[-1]["session_id"])
+
+
+def _past_expiry(row: Row, now: int) -> bool:
+    return row["expires_at"] is not None and row["expires_at"] <= now
+
+
+def _summary(row: Row) -> SessionSummary:
+    return SessionSummary(
+        tenant_id=row["tenant_id"],
+        session_id=row["session_id"],
+        version=row["version"],
+        last_activity_at=from_micros(row["last_activity_at"]),
+        expires_at=row["expires_at"] and from_micros(row["expires_at"]),
+        tags=tuple(decode_json(row["tags"])),
+        hold_count=row["hold_count"],
+        state=row["state"],
+        archived_at=row["archived_at"] and from_micros(row["archived_at"]),
+        turn_count=row["turn_count"],
+    )

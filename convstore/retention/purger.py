@@ -1,0 +1,138 @@
+"""Removes rows that are safely archived: the only way rows leave the database, apart
+from deletion without an archive and erasure.
+
+One transaction takes a few sessions. Each must still be at the version archived and
+free of holds, and what the deletion gives back must be, byte for byte, the document in
+the segment. Anything else rolls all of it back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from convstore.db import lifecycle, segments
+from convstore.db.engine import Connection
+from convstore.db.segments import StoredEntry
+from convstore.db.unit import Head, Key, Unit
+from convstore.documents import encode_document
+from convstore.errors import ConvstoreError, CorruptionError
+from convstore.records import SessionState
+from convstore.retention.context import Context
+
+AT_ONCE = 64
+"""Sessions of one transaction: bounds how long the write lock is held."""
+
+
+class _MismatchError(ConvstoreError):
+    """Rows differ from the archived copy: roll back, and leave those sessions."""
+
+    def __init__(self, keys: list[Key]) -> None:
+        self.keys = keys
+        super().__init__(f"{len(keys)} sessions differ from their archived copies")
+
+
+@dataclass(slots=True)
+class Purged:
+    """What became of the entries."""
+
+    purged: list[Key] = field(default_factory=list)
+    changed: list[Key] = field(default_factory=list)
+    mismatched: list[Key] = field(default_factory=list)
+
+
+async def purge(
+    context: Context,
+    entries: Sequence[StoredEntry],
+    *,
+    final_state: SessionState = "archived",
+) -> Purged:
+    """Purge the sessions of sealed entries of one segment and tenant.
+
+    The segment must have been read back and verified since it was written. A session
+    that was written to, held, restored or erased meanwhile keeps its rows; its entry
+    becomes stale. Idempotent.
+    """
+    result = Purged()
+    for start in range(0, len(entries), AT_ONCE):
+        left = list(entries[start : start + AT_ONCE])
+        while left:
+            try:
+                await _purge_some(context, left, final_state, result)
+                break
+            except _MismatchError as error:
+                await _set_aside(context, left[0].segment_id, error.keys)
+                result.mismatched += error.keys
+                left = [entry for entry in left if entry.key not in error.keys]
+    return result
+
+
+async def _purge_some(
+    context: Context,
+    entries: Sequence[StoredEntry],
+    final_state: SessionState,
+    result: Purged,
+) -> None:
+    segment_id, now = entries[0].segment_id, context.now()
+
+    def work(connection: Connection) -> tuple[list[Key], list[Key]]:
+        context.on_step("purge.begin")
+        unit = Unit(connection)
+        unit.load([entry.key for entry in entries])
+        going = [(entry, head) for entry in entries if (head := _guarded(unit, entry))]
+        context.on_step("purge.guard")
+        _take_and_compare(context, unit, going)
+        for _, head in going:
+            head.row.update(state=final_state, segment_id=segment_id, archived_at=now)
+            head.cold = True
+            head.touch(now, activity=False)
+        unit.flush()
+        gone = [entry.key for entry, _ in going]
+        stale = [entry.key for entry in entries if entry.key not in set(gone)]
+        segments.set_entries(connection, segment_id, gone, "committed")
+        segments.set_entries(connection, segment_id, stale, "stale")
+        context.on_step("purge.before_commit")
+        return gone, stale
+
+    gone, stale = await context.write(work)
+    context.on_step("purge.after_commit")
+    result.purged += gone
+    result.changed += stale
+
+
+def _guarded(unit: Unit, entry: StoredEntry) -> Head | None:
+    """The head of a session that may go: unchanged since it was read, and not held."""
+    head = unit.find(entry.key)
+    if head is None:
+        return None
+    row = head.row
+    unchanged = row["state"] == "active" and row["version"] == entry.session_version
+    return head if unchanged and not row["hold_count"] else None
+
+
+def _take_and_compare(
+    context: Context, unit: Unit, going: Sequence[tuple[StoredEntry, Head]]
+) -> None:
+    if not going:
+        return
+    taken = lifecycle.take(unit, going[0][0].tenant_id, [head for _, head in going])
+    context.on_step("purge.deleted")
+    wrong = []
+    for entry, _ in going:
+        document = taken[entry.session_id]
+        if isinstance(document, CorruptionError) or (
+            hashlib.sha256(encode_document(document)).hexdigest() != entry.sha256
+        ):
+            wrong.append(entry.key)
+    if wrong:
+        raise _MismatchError(wrong)
+    context.on_step("purge.compared")
+
+
+async def _set_aside(context: Context, segment_id: str, keys: list[Key]) -> None:
+    def work(connection: Connection) -> None:
+        segments.set_entries(connection, segment_id, keys, "stale")
+        lifecycle.note_problem(connection, keys, "purge_mismatch")
+
+    await context.write(work)

@@ -1,0 +1,68 @@
+"""Data set shards beside a segment: one JSONL file for each format the policy names.
+
+A shard is made from its segment alone, so it is made again when the segment is
+rewritten, and destroyed with it.
+"""
+
+from __future__ import annotations
+
+import io
+
+from convstore.archive.manifest import Manifest
+from convstore.archive.reader import iterate_documents
+from convstore.archive.segment import segment_id_of
+from convstore.blobs.base import BlobStore
+from convstore.errors import AlreadyExistsError
+
+
+def check_formats(formats: tuple[str, ...]) -> None:
+    """Refuse names that no format has.
+
+    Raises:
+        InvalidInputError: Names the format, and those that exist.
+    """
+    if formats:
+        from convstore.export.formats import pick_formats
+
+        pick_formats(formats)
+
+
+def write_shards(blobs: BlobStore, manifest: Manifest, formats: tuple[str, ...]) -> int:
+    """Write the shards of a sealed segment; how many are new. Idempotent."""
+    if not formats:
+        return 0
+    from convstore.export.shard import write_shard
+
+    written = 0
+    for name in formats:
+        rows, provenance = io.BytesIO(), io.BytesIO()
+        documents = (document for _, document in iterate_documents(blobs, manifest))
+        write_shard(documents, name, rows, provenance=provenance)
+        folder = _folder(manifest.key)
+        written += _publish(blobs, f"{folder}{name}.jsonl", rows.getvalue())
+        if provenance.tell():
+            _publish(blobs, f"{folder}{name}.provenance.jsonl", provenance.getvalue())
+    return written
+
+
+def delete_shards(blobs: BlobStore, key: str) -> int:
+    """Destroy every shard of the segment with this key; how many. Idempotent."""
+    return sum(blobs.delete(shard) for shard in blobs.keys(_folder(key)))
+
+
+def _folder(key: str) -> str:
+    _, year, month, _ = key.split("/")
+    return f"shards/{year}/{month}/{segment_id_of(key)}/"
+
+
+def _publish(blobs: BlobStore, key: str, data: bytes) -> int:
+    staged = blobs.create(key)
+    try:
+        staged.write(data)
+        staged.sync()
+        staged.publish()
+        return 1
+    except AlreadyExistsError:
+        return 0  # a run that was cut short got this far
+    finally:
+        staged.abort()
