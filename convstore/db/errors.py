@@ -21,8 +21,13 @@ def translated(dialect: Dialect) -> Iterator[None]:
     except PoolTimeoutError as error:
         raise DatabaseBusyError("no database connection became free in time") from error
     except Exception as error:
-        ours = dialect.translate(getattr(error, "orig", None) or error)
-        if ours is None:
+        known = ours(dialect, error)
+        if known is None:
             # Not the driver's, or a statement it refuses: a fault to be seen as it is.
             raise
-        raise ours from error
+        raise known from error
+
+
+def ours(dialect: Dialect, error: BaseException) -> ConvstoreError | None:
+    """Our error for a driver's or SQLAlchemy's; None when it is neither."""
+    return dialect.translate(getattr(error, "orig", None) or error)

@@ -9,13 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import CTE, Connection, ScalarSelect, bindparam, literal, select
+from sqlalchemy import (
+    CTE,
+    Connection,
+    Integer,
+    ScalarSelect,
+    Select,
+    and_,
+    bindparam,
+    literal_column,
+    select,
+)
 
 from convstore.codec import decode_json, dumps
 from convstore.db import models
+from convstore.db.dialects.base import Dialect
 from convstore.db.rows import TURN_COLUMNS, turn_from_row
+from convstore.db.statements import Prepared
 from convstore.db.unit import Head, Key, Row, Unit, check_usable
 from convstore.errors import ConflictError, SessionNotFoundError, TurnNotFoundError
 from convstore.records import Branch, Turn
@@ -23,8 +36,7 @@ from convstore.records import Branch, Turn
 S = models.sessions.c
 T = models.turns.c
 _TITLE_CHARS = 35
-_LOOK_UP_MANY = 500  # bound parameters are limited to 32,767 in both databases
-_NAMES = [column.name for column in TURN_COLUMNS]
+_values_of = itemgetter(*(column.name for column in TURN_COLUMNS))
 _OF_SESSION = (T.tenant_id == bindparam("tenant"), T.session_id == bindparam("id"))
 
 
@@ -147,29 +159,20 @@ def title_of(content: str) -> str:
 
 def look_up_external(unit: Unit, appends: Sequence[AppendTurns]) -> None:
     """Find which external ids are stored already, with one statement for many."""
-    wanted: dict[str, list[tuple[str, str]]] = {}
-    for append in appends:
-        tenant, session_id = append.key
-        for row in append.rows:
-            external_id = row["external_id"]
-            if external_id is None or (*append.key, external_id) in unit.external:
-                continue
-            unit.external[(*append.key, external_id)] = None
-            wanted.setdefault(tenant, []).append((session_id, external_id))
-    for tenant, pairs in wanted.items():
-        for start in range(0, len(pairs), _LOOK_UP_MANY):
-            some = pairs[start : start + _LOOK_UP_MANY]
-            found = unit.connection.execute(
-                _EXTERNAL,
-                {
-                    "tenant": tenant,
-                    "ids": list({session_id for session_id, _ in some}),
-                    "external": [external_id for _, external_id in some],
-                },
-            )
-            for stored in found.mappings():
-                place = (tenant, stored["session_id"], stored["external_id"])
-                unit.external[place] = dict(stored)
+    wanted = [
+        place
+        for append in appends
+        for row in append.rows
+        if row["external_id"] is not None
+        and (place := (*append.key, row["external_id"])) not in unit.external
+    ]
+    if not wanted:
+        return
+    unit.external |= dict.fromkeys(wanted)
+    asked = dumps(wanted).decode()
+    for values in _EXTERNAL.all(unit.connection, {"asked": asked}):
+        stored = dict(zip(_EXTERNAL_NAMES, values, strict=True))
+        unit.external[tuple(stored[name] for name in _EXTERNAL_KEY)] = stored
 
 
 def find(connection: Connection, key: Key, seq: int) -> Turn | None:
@@ -200,17 +203,17 @@ def newest(
     is a prefix of what any later read gives, whatever commits in between.
     """
     given = {"tenant": key[0], "id": key[1], "limit": limit}
-    rows = connection.execute(_LINEAR, given).all()
+    rows = _LINEAR.all(connection, given)
     if rows:
         state, owner, head_seq, branched = rows[0][:4]
     else:
-        session = connection.execute(_SESSION, given).one_or_none()
-        if session is None:
+        session = _SESSION.all(connection, given)
+        if not session:
             raise SessionNotFoundError(key[1])
-        state, owner, head_seq, branched = session
+        state, owner, head_seq, branched = session[0]
     check_usable(state, owner, key[1], user_id)
     if branched:
-        rows = connection.execute(_BRANCHED, {**given, "head": head_seq}).all()
+        rows = _BRANCHED.all(connection, {**given, "head": head_seq})
         return [turn_from_row(key[1], row) for row in reversed(rows)]
     return [turn_from_row(key[1], row[4:]) for row in reversed(rows)]
 
@@ -256,7 +259,7 @@ def _check_same(row: Row, earlier: Row) -> None:
 
 
 def _record(session_id: str, row: Row) -> Turn:
-    return turn_from_row(session_id, [row[name] for name in _NAMES])
+    return turn_from_row(session_id, _values_of(row))
 
 
 def _merge(state: Row, slots: str | None, template_id: str | None) -> None:
@@ -279,21 +282,28 @@ def _inherit(unit: Unit, key: Key, state: Row, seq: int | None) -> None:
             _merge(state, slots, template_id)
 
 
+_ONE_STEP = literal_column("1", Integer)
+
+
 def _path() -> CTE:
     """Up from the turn `head` along its parents, at most `limit` turns."""
-    top = select(T.seq, T.parent_seq, literal(1).label("depth")).where(
+    top = select(T.seq, T.parent_seq, _ONE_STEP.label("depth")).where(
         *_OF_SESSION, T.seq == bindparam("head")
     )
     path = top.cte("path", recursive=True)
     up = models.turns.alias("up")
     return path.union_all(
-        select(up.c.seq, up.c.parent_seq, path.c.depth + 1).where(
+        select(up.c.seq, up.c.parent_seq, path.c.depth + _ONE_STEP).where(
             up.c.tenant_id == bindparam("tenant"),
             up.c.session_id == bindparam("id"),
             up.c.seq == path.c.parent_seq,
             path.c.depth < bindparam("limit"),
         )
     )
+
+
+def _prepared(statement: Select[Any]) -> Prepared:
+    return Prepared(lambda _: statement)
 
 
 def _of_session(column: Any) -> ScalarSelect[Any]:
@@ -305,11 +315,18 @@ def _of_session(column: Any) -> ScalarSelect[Any]:
 
 
 _PATH = _path()
-_EXTERNAL = select(T.session_id, T.digest, *TURN_COLUMNS).where(
-    T.tenant_id == bindparam("tenant"),
-    T.session_id.in_(bindparam("ids", expanding=True)),
-    T.external_id.in_(bindparam("external", expanding=True)),
-)
+_EXTERNAL_KEY = ("tenant_id", "session_id", "external_id")
+_EXTERNAL_COLUMNS = [T.tenant_id, T.session_id, T.digest, *TURN_COLUMNS]
+_EXTERNAL_NAMES = [column.name for column in _EXTERNAL_COLUMNS]
+
+
+def _external(dialect: Dialect) -> Select[Any]:
+    asked = dialect.asked(*_EXTERNAL_KEY)
+    same = and_(*(T[name] == asked.c[name] for name in _EXTERNAL_KEY))
+    return select(*_EXTERNAL_COLUMNS).select_from(asked.join(models.turns, same))
+
+
+_EXTERNAL = Prepared(_external)
 _ONE = select(*TURN_COLUMNS).where(*_OF_SESSION, T.seq == bindparam("seq"))
 _UP = (
     select(*TURN_COLUMNS)
@@ -324,12 +341,14 @@ _DOWN = (
     .limit(bindparam("limit"))
 )
 _NUMBERS = select(T.seq, T.parent_seq).where(*_OF_SESSION).order_by(T.seq)
-_SESSION = select(S.state, S.user_id, S.head_seq, S.branched).where(
-    S.tenant_id == bindparam("tenant"), S.session_id == bindparam("id")
+_SESSION = _prepared(
+    select(S.state, S.user_id, S.head_seq, S.branched).where(
+        S.tenant_id == bindparam("tenant"), S.session_id == bindparam("id")
+    )
 )
 # Scalar subqueries, not a join: the planner evaluates each once and then walks the
 # key backwards, instead of sorting every turn of the session.
-_LINEAR = (
+_LINEAR = _prepared(
     select(
         _of_session(S.state).label("session_state"),
         _of_session(S.user_id).label("owner"),
@@ -341,7 +360,7 @@ _LINEAR = (
     .order_by(T.seq.desc())
     .limit(bindparam("limit"))
 )
-_BRANCHED = (
+_BRANCHED = _prepared(
     select(*TURN_COLUMNS)
     .where(*_OF_SESSION, T.seq == _PATH.c.seq)
     .order_by(T.seq.desc())

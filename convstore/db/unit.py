@@ -11,11 +11,23 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Table, bindparam, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    insert,
+    select,
+    update,
+)
 
+from convstore.codec import dumps
 from convstore.db import models
 from convstore.db.dialects import dialect_of
+from convstore.db.dialects.base import Dialect
 from convstore.db.rows import SESSION_COLUMNS, session_from_row
+from convstore.db.statements import BOUND, Prepared
 from convstore.errors import (
     SessionArchivedError,
     SessionDeletedError,
@@ -38,31 +50,36 @@ _COLD = (
     "state user_id tags metadata expires_at hold_count archived_at segment_id"
 ).split()
 
-_HEADS = (
-    select(*SESSION_COLUMNS)
-    .where(
-        models.sessions.c.tenant_id == bindparam("tenant"),
-        models.sessions.c.session_id.in_(bindparam("ids", expanding=True)),
+_NAMES = [column.name for column in SESSION_COLUMNS]
+_KEY = ("tenant_id", "session_id")
+
+
+def _heads(dialect: Dialect) -> Select[Any]:
+    asked, sessions = dialect.asked(*_KEY), models.sessions
+    same = and_(*(sessions.c[name] == asked.c[name] for name in _KEY))
+    statement = select(*SESSION_COLUMNS).select_from(asked.join(sessions, same))
+    return dialect.locked(statement, sessions)
+
+
+def _update_of(columns: Iterable[str]) -> Prepared:
+    table = models.sessions
+    statement = (
+        update(table)
+        .where(*(table.c[name] == bindparam(BOUND + name) for name in _KEY))
+        .values({name: bindparam(BOUND + name) for name in columns})
     )
-    .order_by(models.sessions.c.session_id)
-)  # one order of locking: no deadlock
+    return Prepared(lambda _: statement)
 
 
-def _update_of(columns: Iterable[str]) -> Any:
-    return (
-        update(models.sessions)
-        .where(
-            models.sessions.c.tenant_id == bindparam("b_tenant_id"),
-            models.sessions.c.session_id == bindparam("b_session_id"),
-        )
-        .values({name: bindparam(f"b_{name}") for name in columns})
-    )
+def _insert_into(table: Table) -> Prepared:
+    return Prepared(lambda _: insert(table))
 
 
+_HEADS = Prepared(_heads)
 _UPDATE_HOT = _update_of(_HOT)
 _UPDATE_ALL = _update_of([*_HOT, *_COLD])
 _INSERTS = {
-    table.name: insert(table)
+    table.name: _insert_into(table)
     for table in (models.turns, models.interactions, models.graph_states)
 }
 
@@ -80,7 +97,7 @@ class Head:
     @property
     def record(self) -> Session:
         """The session as a record, changes included."""
-        return session_from_row([self.row[c.name] for c in SESSION_COLUMNS])
+        return session_from_row([self.row[name] for name in _NAMES])
 
     def touch(self, now: int, *, activity: bool = True) -> None:
         """Raise the version; time never goes back, whatever the clock does."""
@@ -122,19 +139,13 @@ class Unit:
         self.external: dict[tuple[str, str, str], Row | None] = {}
 
     def load(self, keys: Collection[Key]) -> None:
-        """Lock and read the heads of many sessions with one statement a tenant."""
-        wanted: dict[str, list[str]] = {}
-        for key in keys:
-            if key not in self._heads:
-                self._heads[key] = None
-                wanted.setdefault(key[0], []).append(key[1])
-        for tenant in sorted(wanted):
-            statement = self.dialect.locked(_HEADS)
-            rows = self.connection.execute(
-                statement, {"tenant": tenant, "ids": wanted[tenant]}
-            )
-            for row in rows.mappings():
-                self._heads[(tenant, row["session_id"])] = Head(dict(row))
+        """Lock and read the heads of many sessions with one statement."""
+        wanted = [key for key in keys if key not in self._heads]
+        if not wanted:
+            return
+        self._heads |= dict.fromkeys(wanted)
+        for row in _HEADS.all(self.connection, {"asked": dumps(wanted).decode()}):
+            self._heads[row[0], row[1]] = Head(dict(zip(_NAMES, row, strict=True)))
 
     def find(self, key: Key) -> Head | None:
         """The head of a session in any state, locked; None when there is none."""
@@ -169,24 +180,20 @@ class Unit:
         self._rows.setdefault(table.name, []).append(row)
 
     def flush(self) -> None:
-        """Write what was gathered: sessions first seen stay valid for the next round."""
-        execute = self.connection.execute
+        """Write what was gathered; heads stay valid for the next round."""
         hot: list[Row] = []
         full: list[Row] = []
         for head in self._heads.values():
             if head is not None and head.dirty:
-                (full if head.cold else hot).append(
-                    {f"b_{name}": value for name, value in head.row.items()}
-                )
+                (full if head.cold else hot).append(head.row)
                 head.dirty = head.cold = False
         for name, rows in self._rows.items():
-            if rows:
-                execute(_INSERTS[name], rows)
+            _INSERTS[name].many(self.connection, rows)
         self._rows.clear()
         if hot:
-            execute(_UPDATE_HOT, hot)
+            _UPDATE_HOT.many(self.connection, hot)
         if full:
-            execute(_UPDATE_ALL, full)
+            _UPDATE_ALL.many(self.connection, full)
 
 
 def check_usable(

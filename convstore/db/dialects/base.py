@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Insert, Select, Table
+from sqlalchemy import Connection, FromClause, Insert, Select, Table
 
 from convstore.errors import ConvstoreError
 from convstore.limits import Limits
@@ -111,8 +111,17 @@ class Dialect(ABC):
         """INSERT that does nothing where a key exists; rowcount tells."""
 
     @abstractmethod
-    def locked(self, statement: Select[Any]) -> Select[Any]:
-        """The SELECT with row locks, where the database has them."""
+    def asked(self, *names: str) -> FromClause:
+        """The rows that are bound as `asked`, as a table with these columns.
+
+        They are bound as JSON text, a list of lists of text, so that one wording of
+        the statement, and one plan, serves any number of rows.
+        """
+
+    @abstractmethod
+    def locked(self, statement: Select[Any], table: Table) -> Select[Any]:
+        """The SELECT with locks on its rows of `table`, where the database has them,
+        taken in key order, so that two of them never wait for each other."""
 
     @abstractmethod
     def skip_locked(self, statement: Select[Any]) -> Select[Any]:

@@ -9,13 +9,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
-from sqlalchemy import Connection, Insert, Select, Table, text
+from sqlalchemy import (
+    Connection,
+    FromClause,
+    Insert,
+    Select,
+    Table,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool, QueuePool
 
@@ -27,7 +39,8 @@ from convstore.db.dialects.base import (
     OpenTransaction,
     Work,
 )
-from convstore.db.errors import translated
+from convstore.db.errors import ours, translated
+from convstore.db.models import JsonText
 from convstore.errors import (
     ConfigError,
     ConvstoreError,
@@ -68,8 +81,18 @@ class PostgresDialect(Dialect):
     def insert_ignore(self, table: Table) -> Insert:
         return insert(table).on_conflict_do_nothing()
 
-    def locked(self, statement: Select[Any]) -> Select[Any]:
-        return statement.with_for_update()
+    def asked(self, *names: str) -> FromClause:
+        rows = func.json_array_elements(bindparam("asked", type_=JsonText()))
+        row = rows.table_valued("value").c.value
+        columns = (
+            row.op("->>")(literal_column(str(place))).label(name)
+            for place, name in enumerate(names)
+        )
+        return select(*columns).subquery("asked")
+
+    def locked(self, statement: Select[Any], table: Table) -> Select[Any]:
+        in_order = statement.order_by(*table.primary_key.columns)
+        return in_order.with_for_update(of=table)
 
     def skip_locked(self, statement: Select[Any]) -> Select[Any]:
         return statement.with_for_update(skip_locked=True)
@@ -119,9 +142,9 @@ class PostgresBackend(Backend):
     async def _read(self, work: Work[T], snapshot: bool) -> T:
         with translated(self.dialect):
             if not snapshot:
-                async with self._reader.connect() as connection:
+                async with self._connected(self._reader) as connection:
                     return await connection.run_sync(work)
-            async with self._engine.connect() as connection:
+            async with self._connected(self._engine) as connection:
                 await connection.execution_options(
                     isolation_level="REPEATABLE READ", postgresql_readonly=True
                 )
@@ -130,19 +153,16 @@ class PostgresBackend(Backend):
     async def write(self, work: Work[T]) -> T:
         self._check_open()
         for attempt in range(1, _ATTEMPTS + 1):
-            committing = False
+            unit = _Unit(work)
             try:
                 with translated(self.dialect):
-                    async with self._engine.connect() as connection:
-                        result = await connection.run_sync(work)
-                        committing = True
-                        await connection.commit()
-                        return result
+                    async with self._connected(self._engine) as connection:
+                        return await connection.run_sync(unit.run)
             except (DatabaseBusyError, DatabaseUnavailableError) as error:
                 lost = isinstance(error, DatabaseUnavailableError)
                 # A connection lost during COMMIT leaves the outcome unknown: only the
                 # caller, with an external id, can ask what became of it.
-                if attempt == _ATTEMPTS or (lost and committing):
+                if attempt == _ATTEMPTS or (lost and unit.committing):
                     raise
                 await asyncio.sleep(0.002 * attempt if not lost else 0.05 * attempt)
         raise AssertionError("unreachable")
@@ -153,13 +173,27 @@ class PostgresBackend(Backend):
         connection = self._engine.connect()
         with translated(self.dialect):
             await connection.start()
+            await connection.begin()
         try:
             yield _PostgresTransaction(connection, self.dialect)
             # Seen through even when the caller is cancelled meanwhile: a commit that
             # was sent is either done or not, and the answer is awaited.
             await _seen_through(self._commit(connection))
+        except DatabaseUnavailableError:
+            await _let_go_of_the_lost(connection)
+            raise
         finally:
             await _seen_through(connection.close())
+
+    @asynccontextmanager
+    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        async with engine.connect() as connection:
+            try:
+                yield connection
+            except Exception as error:
+                if isinstance(ours(self.dialect, error), DatabaseUnavailableError):
+                    await _let_go_of_the_lost(connection)
+                raise
 
     async def _commit(self, connection: AsyncConnection) -> None:
         with translated(self.dialect):
@@ -218,6 +252,21 @@ class PostgresBackend(Backend):
             raise StoreClosedError("the store is closed")
 
 
+class _Unit(Generic[T]):
+    """Work and its commit, in one go; remembers whether COMMIT was sent."""
+
+    def __init__(self, work: Work[T]) -> None:
+        self._work = work
+        self.committing = False
+
+    def run(self, connection: Connection) -> T:
+        connection.begin()
+        result = self._work(connection)
+        self.committing = True
+        connection.commit()
+        return result
+
+
 class _PostgresTransaction:
     """A transaction held open on one connection."""
 
@@ -237,6 +286,16 @@ async def _seen_through(end: Coroutine[Any, Any, None]) -> None:
     except asyncio.CancelledError:
         await asyncio.wait([task])
         raise
+
+
+async def _let_go_of_the_lost(connection: AsyncConnection) -> None:
+    """Empty the pool if the server is away, so that no caller gets a dead connection.
+
+    Hot statements run past SQLAlchemy, which empties the pool when it sees such an
+    error itself: here it is shown one.
+    """
+    with suppress(DBAPIError):
+        await connection.exec_driver_sql("SELECT 1")
 
 
 def _engine(url: str, options: BackendOptions) -> AsyncEngine:

@@ -21,7 +21,20 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Insert, Select, Table, create_engine, event
+from sqlalchemy import (
+    Connection,
+    Engine,
+    FromClause,
+    Insert,
+    Select,
+    Table,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import QueuePool
@@ -75,7 +88,15 @@ class SqliteDialect(Dialect):
     def insert_ignore(self, table: Table) -> Insert:
         return insert(table).on_conflict_do_nothing()
 
-    def locked(self, statement: Select[Any]) -> Select[Any]:
+    def asked(self, *names: str) -> FromClause:
+        rows = func.json_each(bindparam("asked")).table_valued("value")
+        columns = (
+            func.json_extract(rows.c.value, literal_column(f"'$[{place}]'")).label(name)
+            for place, name in enumerate(names)
+        )
+        return select(*columns).subquery("asked")
+
+    def locked(self, statement: Select[Any], table: Table) -> Select[Any]:
         return statement  # BEGIN IMMEDIATE holds the only write lock already
 
     def skip_locked(self, statement: Select[Any]) -> Select[Any]:
@@ -146,6 +167,8 @@ class SqliteBackend(Backend):
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
         def unit() -> T:
             with translated(self.dialect), self._engine.connect() as connection:
+                if snapshot:
+                    connection.begin()
                 return work(connection)
 
         return await self._hop(self._readers, unit)
