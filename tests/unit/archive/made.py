@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import strategies as st
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from convstore.archive.manifest import Manifest
 from convstore.archive.writer import SegmentWriter
 from convstore.blobs.base import BlobStore
+from convstore.clock import from_micros, to_micros
 from convstore.records import (
     Choice,
     GraphState,
@@ -183,7 +184,9 @@ def _branched() -> SessionDocument:
         ),
         graph_states=(
             GRAPH_STATE,
-            replace(GRAPH_STATE, namespace="plan", state=[None, True, {"b": 1, "a": 2}]),
+            replace(
+                GRAPH_STATE, namespace="plan", state=[None, True, {"b": 1, "a": 2}]
+            ),
         ),
         ledger=LedgerEntry(
             session_id="s-0",
@@ -275,9 +278,7 @@ _texts_any = st.text(
 _ids = _texts_any.filter(bool)
 _counts = st.integers(0, 2**63 - 1)
 _numbers = st.integers(1, 2**63 - 1)
-_times = st.datetimes(
-    datetime(1970, 1, 1), datetime(2199, 1, 1), timezones=st.just(timezone.utc)  # noqa: UP017
-)
+_times = st.integers(0, to_micros(datetime(2199, 1, 1, tzinfo=UTC))).map(from_micros)
 _json = st.recursive(
     st.none()
     | st.booleans()

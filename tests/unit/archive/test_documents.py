@@ -1,4 +1,4 @@
-"""The line of one session: exact, and refused when any field is not what it should be."""
+"""The line of one session: exact, and refused when a field is not what it should be."""
 
 from __future__ import annotations
 

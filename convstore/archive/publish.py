@@ -1,0 +1,83 @@
+"""The last steps of a segment: read back what was staged, and stage its manifest."""
+
+from __future__ import annotations
+
+from convstore.archive.entries import check_line
+from convstore.archive.frames import Unpacker
+from convstore.archive.manifest import Manifest, encode_manifest, parse_manifest
+from convstore.archive.segment import ArchiveLimits, manifest_key
+from convstore.archive.stream import Stream
+from convstore.blobs.base import BlobStore, StagedBlob, StepHook, silent
+from convstore.errors import CorruptionError, LimitExceededError, SegmentCorruptError
+
+
+def verify_staged(
+    staged: StagedBlob, manifest: Manifest, unpacker: Unpacker, on_step: StepHook
+) -> None:
+    """Read the staged segment back and unpack every frame of it.
+
+    The lines were proven lossless before they were written, so equal checksums are
+    equal documents.
+
+    Raises:
+        SegmentCorruptError: A frame or the file is not what was written.
+    """
+    stream = Stream(staged.read, staged.size_bytes)
+    on_step("verify.open")
+    for entry in manifest.entries:
+        try:
+            check_line(unpacker.unpack(stream.peek(entry.length)), entry.sha256)
+        except CorruptionError as error:
+            raise SegmentCorruptError(
+                manifest.segment_id, f"read back: {error}", (entry.session_id,)
+            ) from None
+        stream.skip(entry.length)
+        on_step("verify.entry")
+    if stream.sha256() != manifest.sha256:
+        raise SegmentCorruptError(
+            manifest.segment_id, "read back: the file does not match its checksum"
+        )
+    on_step("verify.done")
+
+
+def stage_manifest(
+    blobs: BlobStore, manifest: Manifest, limits: ArchiveLimits, on_step: StepHook
+) -> StagedBlob:
+    """The manifest, staged, durable and read back, for its caller to publish.
+
+    Raises:
+        SegmentCorruptError: What came back is not what was written.
+        LimitExceededError: It is larger than a reader would accept.
+    """
+    data = encode_manifest(manifest)
+    if len(data) > limits.max_manifest_bytes:
+        raise LimitExceededError(
+            "max_manifest_bytes", limits.max_manifest_bytes, len(data)
+        )
+    staged = blobs.create(manifest_key(manifest.key), on_step=on_step)
+    try:
+        staged.write(data)
+        on_step("write.footer")
+        staged.sync()
+        back = parse_manifest(staged.read(0, len(data)), manifest.key, limits)
+        if back != manifest:
+            raise SegmentCorruptError(
+                manifest.segment_id, "manifest: does not read back as it was written"
+            )
+    except BaseException:
+        staged.abort()
+        raise
+    return staged
+
+
+def publish_manifest(
+    blobs: BlobStore, manifest: Manifest, limits: ArchiveLimits | None = None
+) -> None:
+    """Write the manifest of a segment that has none, for example a rebuilt one.
+
+    A damaged one must be deleted first: nothing is ever overwritten.
+
+    Raises:
+        AlreadyExistsError: The segment has a manifest.
+    """
+    stage_manifest(blobs, manifest, limits or ArchiveLimits(), silent).publish()

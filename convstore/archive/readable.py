@@ -1,0 +1,63 @@
+"""One indented JSON file per session beside a segment, for people to open.
+
+Copies only: the segment is the archive. Names hold nothing that a caller chose.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from convstore.archive.manifest import Entry, Manifest
+from convstore.archive.reader import iterate_documents
+from convstore.archive.segment import ArchiveLimits, readable_prefix
+from convstore.blobs.base import BlobStore
+from convstore.documents import encode_document
+from convstore.errors import AlreadyExistsError
+
+
+def readable_key(manifest: Manifest, entry: Entry) -> str:
+    """The key of a session's readable copy.
+
+    The ordinal keeps it unique; the hash of tenant and id lets it be found by them.
+    """
+    name = f"{entry.tenant_id}\0{entry.session_id}".encode()
+    digest = hashlib.sha256(name).hexdigest()[:16]
+    return f"{readable_prefix(manifest.key)}{entry.ordinal:06}-{digest}.json"
+
+
+def write_readable(
+    blobs: BlobStore, manifest: Manifest, limits: ArchiveLimits | None = None
+) -> int:
+    """Write the readable copies of a sealed segment; how many are new.
+
+    Idempotent: copies that exist are left alone, and a run that was cut short is
+    finished by the next.
+
+    Raises:
+        SegmentNotFoundError, SegmentCorruptError: As `iterate_documents`.
+    """
+    written = 0
+    for entry, document in iterate_documents(blobs, manifest, limits):
+        key = readable_key(manifest, entry)
+        if blobs.exists(key):
+            continue
+        staged = blobs.create(key)
+        try:
+            staged.write(encode_document(document, indent=True) + b"\n")
+            staged.sync()
+            staged.publish()
+            written += 1
+        except AlreadyExistsError:
+            # Another worker was quicker, with the same bytes.
+            continue
+        finally:
+            staged.abort()
+    return written
+
+
+def delete_readable(blobs: BlobStore, key: str) -> int:
+    """Destroy the readable copies of the segment with this key; how many there were.
+
+    Idempotent.
+    """
+    return sum(blobs.delete(copy) for copy in blobs.keys(readable_prefix(key)))

@@ -1,0 +1,243 @@
+"""Reads sessions out of sealed segments; damage is a typed error, never wrong content.
+
+One session costs one ranged read. Whole segments pass in flat memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from convstore.archive.entries import check_document, check_line
+from convstore.archive.frames import Unpacker
+from convstore.archive.manifest import Entry, Manifest, parse_manifest
+from convstore.archive.segment import (
+    SEGMENTS,
+    ArchiveLimits,
+    is_segment_key,
+    manifest_key,
+    segment_id_of,
+)
+from convstore.archive.stream import Stream
+from convstore.blobs.base import BlobStore
+from convstore.documents import decode_document
+from convstore.errors import CorruptionError, SegmentCorruptError, SegmentNotFoundError
+from convstore.records import SessionDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong with a segment; with tenant and session when one is concerned."""
+
+    segment_id: str
+    tenant_id: str | None
+    session_id: str | None
+    problem: str
+
+
+def segment_keys(blobs: BlobStore) -> list[str]:
+    """The keys of all segments, oldest month first."""
+    return [key for key in blobs.keys(SEGMENTS) if is_segment_key(key)]
+
+
+def read_manifest(
+    blobs: BlobStore, key: str, limits: ArchiveLimits | None = None
+) -> Manifest:
+    """The manifest of the segment with this key.
+
+    Raises:
+        SegmentNotFoundError: There is no manifest.
+        SegmentCorruptError: It cannot be trusted; see `parse_manifest`.
+    """
+    bounds = limits or ArchiveLimits()
+    segment_id = segment_id_of(key)
+    with blamed(segment_id):
+        # One byte more than allowed tells whether there is more than allowed.
+        data = blobs.read(manifest_key(key), 0, bounds.max_manifest_bytes + 1)
+        if len(data) > bounds.max_manifest_bytes:
+            raise CorruptionError("manifest: larger than the limit")
+    return parse_manifest(data, key, bounds)
+
+
+def read_line(
+    blobs: BlobStore,
+    key: str,
+    *,
+    offset: int,
+    length: int,
+    sha256: str,
+    session_id: str,
+    limits: ArchiveLimits | None = None,
+) -> bytes:
+    """One session's line, proven by its hash; one ranged read. Arguments as in `Entry`.
+
+    `session_id` only names the session in an error.
+
+    Raises:
+        SegmentNotFoundError: The segment is not there.
+        SegmentCorruptError: The frame does not hold that line.
+    """
+    bounds = limits or ArchiveLimits()
+    segment_id = segment_id_of(key)
+    with blamed(segment_id, session_id):
+        if length > bounds.max_frame_bytes:
+            raise CorruptionError("the frame is larger than the limit")
+        frame = blobs.read(key, offset, length)
+        if len(frame) != length:
+            raise CorruptionError("the file ends inside the frame")
+        line = Unpacker(bounds).unpack(frame)
+        check_line(line, sha256)
+        return line
+
+
+def read_document(
+    blobs: BlobStore,
+    key: str,
+    *,
+    offset: int,
+    length: int,
+    sha256: str,
+    session_id: str,
+    limits: ArchiveLimits | None = None,
+) -> SessionDocument:
+    """One session, found by what a ledger remembers of its entry.
+
+    The hash proves the content, and the document must be of `session_id`. That the
+    tenant is the right one is for the caller to check.
+
+    Raises:
+        SegmentNotFoundError: The segment is not there.
+        SegmentCorruptError: The frame does not hold that document.
+    """
+    line = read_line(
+        blobs,
+        key,
+        offset=offset,
+        length=length,
+        sha256=sha256,
+        session_id=session_id,
+        limits=limits,
+    )
+    with blamed(segment_id_of(key), session_id):
+        document = decode_document(line)
+        if document.session.id != session_id:
+            raise CorruptionError("the document is of another session")
+        return document
+
+
+def read_entry(
+    blobs: BlobStore,
+    manifest: Manifest,
+    entry: Entry,
+    limits: ArchiveLimits | None = None,
+) -> SessionDocument:
+    """One session, found by its manifest entry; tenant and counts must agree too.
+
+    Raises as `read_document`.
+    """
+    line = read_line(
+        blobs,
+        manifest.key,
+        offset=entry.offset,
+        length=entry.length,
+        sha256=entry.sha256,
+        session_id=entry.session_id,
+        limits=limits,
+    )
+    with blamed(manifest.segment_id, entry.session_id):
+        return agreed(entry, line)
+
+
+def iterate_documents(
+    blobs: BlobStore,
+    manifest: Manifest,
+    limits: ArchiveLimits | None = None,
+    on_fault: Callable[[Fault], None] | None = None,
+) -> Iterator[tuple[Entry, SessionDocument]]:
+    """Every session of a segment in the order of the file, in flat memory.
+
+    With `on_fault`, a damaged session is told there and passed over.
+
+    Raises:
+        SegmentNotFoundError: The segment is not there.
+        SegmentCorruptError: A session is damaged, and there is no `on_fault`.
+    """
+    bounds = limits or ArchiveLimits()
+    unpacker = Unpacker(bounds)
+    stream = open_stream(blobs, manifest.key)
+    for entry in manifest.entries:
+        try:
+            document = agreed(entry, next_line(stream, entry, unpacker))
+        except CorruptionError as error:
+            if on_fault is None:
+                raise SegmentCorruptError(
+                    manifest.segment_id, str(error), (entry.session_id,)
+                ) from None
+            on_fault(entry_fault(manifest.segment_id, entry, error))
+            continue
+        yield entry, document
+
+
+def open_stream(blobs: BlobStore, key: str) -> Stream:
+    """The segment from front to back.
+
+    Raises:
+        SegmentNotFoundError: The segment is not there.
+    """
+    with blamed(segment_id_of(key)):
+        size = blobs.size(key)
+    return Stream(lambda offset, length: blobs.read(key, offset, length), size)
+
+
+def next_frame(stream: Stream, entry: Entry) -> memoryview:
+    """The bytes of the next entry; passes them.
+
+    Raises:
+        CorruptionError: The file ends before the frame does.
+    """
+    stream.skip(entry.offset - stream.offset)
+    frame = stream.peek(entry.length)
+    stream.skip(len(frame))
+    if len(frame) != entry.length:
+        raise CorruptionError("the file ends inside the frame")
+    return frame
+
+
+def next_line(stream: Stream, entry: Entry, unpacker: Unpacker) -> bytes:
+    """The line of the next entry, proven by its hash; passes its frame.
+
+    Raises:
+        CorruptionError: The frame does not hold that line.
+    """
+    line = unpacker.unpack(next_frame(stream, entry))
+    check_line(line, entry.sha256)
+    return line
+
+
+def agreed(entry: Entry, line: bytes) -> SessionDocument:
+    """The document in `line`, which is the one that `entry` speaks of.
+
+    Raises:
+        CorruptionError: It is malformed, or another one.
+    """
+    document = decode_document(line)
+    check_document(entry, document, line)
+    return document
+
+
+def entry_fault(segment_id: str, entry: Entry, error: CorruptionError) -> Fault:
+    """What is wrong with one session of a segment."""
+    return Fault(segment_id, entry.tenant_id, entry.session_id, str(error))
+
+
+@contextmanager
+def blamed(segment_id: str, session_id: str | None = None) -> Iterator[None]:
+    """Say of which segment and session an error inside speaks."""
+    try:
+        yield
+    except SegmentNotFoundError:
+        raise SegmentNotFoundError(segment_id) from None
+    except CorruptionError as error:
+        sessions = () if session_id is None else (session_id,)
+        raise SegmentCorruptError(segment_id, str(error), sessions) from None
