@@ -62,7 +62,10 @@ class AppendTurns:
         known = self._check(unit, head)
         turns = []
         for row, earlier in zip(self.rows, known, strict=True):
-            placed = earlier or self._place(unit, head, row)
+            if earlier is None:
+                placed = self._place(unit, head, row)
+            else:  # stored before this call, or placed by an earlier turn of it
+                placed = unit.external[(*self.key, row["external_id"])] or earlier
             turns.append(_record(self.key[1], placed))
         if None in known:
             self._keep_tools(unit)
