@@ -1,0 +1,116 @@
+"""docs/archive-format.md says what is true: its examples run and its names exist."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from convstore.archive.manifest import Entry, Manifest
+from convstore.blobs.local import LocalBlobs
+from convstore.documents import FORMAT_VERSION
+from convstore.records import (
+    Choice,
+    GraphState,
+    Interaction,
+    LedgerEntry,
+    LegalHold,
+    Session,
+    SessionDocument,
+    Turn,
+)
+from tests.unit.archive.made import MARKER, odd, write
+
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE = (DOCS / "archive-format.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def segment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    blobs = LocalBlobs(tmp_path_factory.mktemp("page") / "archive")
+    manifest: Manifest = write(blobs, odd())
+    return blobs.root / manifest.key
+
+
+@pytest.mark.skipif(
+    not (shutil.which("bash") and shutil.which("zstd") and shutil.which("jq")),
+    reason="needs the commands bash, zstd and jq",
+)
+def test_every_shell_example_runs(segment: Path) -> None:
+    outputs = []
+    for example in blocks("sh"):
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", example],
+            cwd=segment.parent,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, (example, done.stderr)
+        outputs.append(done.stdout)
+
+    titles, turns, one, *_ = outputs
+    assert titles.count("Archieven in Enschede\n") == 5
+    assert json.loads(turns.splitlines()[0]) == {
+        "role": "user",
+        "content": f"{MARKER} 1 1",
+    }
+    assert json.loads(one)["session"]["id"] == "s-1"
+
+
+def test_the_python_reader_reads(segment: Path) -> None:
+    (reader,) = blocks("python")
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", reader, str(segment), "s-1"],
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.stdout == f"{MARKER} 1 1\n", done.stderr
+
+
+def properties(schema: dict[str, Any], name: str | None = None) -> list[str]:
+    return list((schema["$defs"][name] if name else schema)["properties"])
+
+
+def test_the_schemas_name_the_fields_of_the_records_in_their_order() -> None:
+    schema = json.loads((DOCS / "session-document.schema.json").read_text("utf-8"))
+    named = {
+        "session": Session,
+        "turn": Turn,
+        "interaction": Interaction,
+        "choice": Choice,
+        "graph_state": GraphState,
+        "ledger": LedgerEntry,
+        "hold": LegalHold,
+    }
+
+    for name, record in named.items():
+        assert properties(schema, name) == [f.name for f in fields(record)]
+    assert properties(schema)[2:] == [f.name for f in fields(SessionDocument)]
+    manifest = json.loads((DOCS / "manifest.schema.json").read_text("utf-8"))
+    assert properties(manifest, "entry") == [f.name for f in fields(Entry)]
+
+
+def test_every_object_of_the_schemas_is_closed_but_free_form_ones() -> None:
+    for name in ("session-document", "manifest"):
+        schema = json.loads((DOCS / f"{name}.schema.json").read_text("utf-8"))
+        for part in (schema, *schema["$defs"].values()):
+            if "properties" in part:
+                assert part["additionalProperties"] is False
+                assert part["required"] == list(part["properties"])
+
+
+def test_the_current_version_is_in_the_table() -> None:
+    assert f"\n| {FORMAT_VERSION} | " in PAGE
+    assert f"Format version {FORMAT_VERSION}." in PAGE
