@@ -9,7 +9,7 @@ keeps its key order and is compact UTF-8. The only module that imports orjson.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable
 from math import isfinite
 
 import orjson
@@ -39,7 +39,9 @@ def check_text(field: str, value: object, max_bytes: int) -> str:
 def check_int(field: str, value: object) -> int:
     """`value` if it is an integer from 0 that fits 64 bits."""
     if type(value) is not int:
-        raise InvalidInputError(field, f"must be an integer, not {type(value).__name__}")
+        raise InvalidInputError(
+            field, f"must be an integer, not {type(value).__name__}"
+        )
     if not 0 <= value <= INT64_MAX:
         raise InvalidInputError(field, "must be between 0 and 2**63 - 1")
     return value
@@ -58,7 +60,9 @@ def encode_json(field: str, value: Json, max_bytes: int, max_depth: int) -> str:
     except orjson.JSONEncodeError as error:
         raise InvalidInputError(field, "cannot be written as JSON") from error
     if len(text) > max_bytes:
-        raise InvalidInputError(field, f"has {len(text)} bytes; at most {max_bytes} fit")
+        raise InvalidInputError(
+            field, f"has {len(text)} bytes; at most {max_bytes} fit"
+        )
     return text.decode()
 
 
@@ -76,7 +80,7 @@ def decode_json(text: str | bytes) -> Json:
 
 
 def dumps(value: object, *, indent: bool = False) -> bytes:
-    """Compact JSON of a value that is known to be good; dataclasses and times included."""
+    """Compact JSON of a value known to be good; dataclasses and times included."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else 0)
 
 
@@ -91,27 +95,32 @@ def _check_json(path: str, value: Json, depth: int) -> None:
         check_unicode(path, value)
     elif value is None or kind is bool:
         return
-    elif kind is int:
-        if not INT64_MIN <= value <= INT64_MAX:
-            raise InvalidInputError(path, "holds an integer beyond 64 bits")
-    elif kind is float:
-        if not isfinite(value):
-            raise InvalidInputError(path, "holds NaN or an infinity")
-    elif isinstance(value, Mapping):
+    elif kind is int or kind is float:
+        _check_number(path, value)
+    elif kind is dict:
         _check_depth(path, depth)
-        if kind is not dict:
-            raise InvalidInputError(path, f"holds a {kind.__name__}; use dict")
-        for key, item in value.items():
+        for key in value:
             if type(key) is not str:
                 raise InvalidInputError(path, "has a key that is not text")
             check_unicode(path, key)
-            _check_json(path, item, depth - 1)
+        _check_items(path, value.values(), depth)
     elif kind is list or kind is tuple:
         _check_depth(path, depth)
-        for item in value:
-            _check_json(path, item, depth - 1)
+        _check_items(path, value, depth)
     else:
         raise InvalidInputError(path, f"holds a {kind.__name__}, which is not JSON")
+
+
+def _check_number(path: str, value: int | float) -> None:
+    if type(value) is int and not INT64_MIN <= value <= INT64_MAX:
+        raise InvalidInputError(path, "holds an integer beyond 64 bits")
+    if not isfinite(value):
+        raise InvalidInputError(path, "holds NaN or an infinity")
+
+
+def _check_items(path: str, values: Iterable[Json], depth: int) -> None:
+    for value in values:
+        _check_json(path, value, depth - 1)
 
 
 def check_unicode(path: str, value: str) -> None:

@@ -31,8 +31,8 @@ class StoreConfig(BaseSettings):
     )
     url: str = Field(
         default="",
-        description="Database: sqlite:///FILE, sqlite:// (in memory) or postgresql://…; "
-        "empty is HOME/convstore.db.",
+        description="Database: sqlite:///FILE, sqlite:// (in memory) or "
+        "postgresql://…; empty is HOME/convstore.db.",
     )
     archive_dir: Path | None = Field(
         default=None, description="Archive folder; empty is HOME/convstore-archive."

@@ -203,7 +203,7 @@ class LegalHoldError(RefusedError):
         self.session_ids = session_ids
         more = "" if len(session_ids) == 1 else f" and {len(session_ids) - 1} more"
         super().__init__(
-            f"session {shown(session_ids[0])}{more} is under legal hold: release it first"
+            f"session {shown(session_ids[0])}{more} is under legal hold; release it"
         )
 
 
@@ -306,15 +306,15 @@ class StoreClosedError(UnavailableError):
 
 
 class SchemaMismatchError(ConvstoreError):
-    """The database is at another revision than this library; the message says what to run."""
+    """The database is at another revision; the message says what to run."""
 
     code = "schema_mismatch"
 
     def __init__(self, found: str | None, wanted: str, remedy: str) -> None:
         self.found, self.wanted, self.remedy = found, wanted, remedy
         super().__init__(
-            f"database schema is at {found or 'no revision'}, this version of convstore "
-            f"needs {wanted}: {remedy}"
+            f"database schema is at {found or 'no revision'}, this version of "
+            f"convstore needs {wanted}: {remedy}"
         )
 
 

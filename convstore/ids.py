@@ -1,4 +1,4 @@
-"""Fresh ids, and the check that any id passes. An id is data: never a path, never SQL."""
+"""Fresh ids, and the check that any id passes. An id is data: no path and no SQL."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def check_id(field: str, value: object) -> str:
     """`value` if it can be an id: 1 to 255 characters that both databases can hold.
 
     Raises:
-        InvalidInputError: Not text, empty, too long, or holding NUL or a lone surrogate.
+        InvalidInputError: Not text, empty, too long, with NUL or a lone surrogate.
     """
     if not isinstance(value, str):
         raise InvalidInputError(field, f"must be text, not {type(value).__name__}")

@@ -1,4 +1,4 @@
-"""`open_store`: the one way in. Light to import; the parts are loaded on the first call."""
+"""`open_store`: the one way in. Light to import; parts are loaded on the first call."""
 
 from __future__ import annotations
 

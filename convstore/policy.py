@@ -30,8 +30,9 @@ class RetentionPolicy:
             good; None keeps it for ever.
         exports: Data set formats written beside each segment.
         readable_json: Also write one readable JSON file per session beside the segment.
-        max_fraction: A scheduled run that would archive more than this share of the live
-            sessions (and more than 100) stops and says so: a clock may have jumped.
+        max_fraction: A scheduled run that would archive more than this share of the
+            live sessions (and more than 100) stops and says so: a clock may have
+            jumped.
         tenants: Overrides by tenant id.
         tags: Overrides by session tag.
     """

@@ -116,7 +116,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """One act of a person or model upon a session, turn, node or choice. Append-only."""
+    """One act of a person or model upon a session, turn, node or choice."""
 
     session_id: str
     seq: int
@@ -140,7 +140,7 @@ class Interaction:
 
 @dataclass(frozen=True, slots=True)
 class GraphState:
-    """A versioned JSON snapshot of the application's reasoning graph, in a namespace."""
+    """A versioned JSON snapshot of the application's reasoning graph."""
 
     session_id: str
     namespace: str

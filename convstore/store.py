@@ -63,7 +63,7 @@ class Nouns:
     def conversation(
         self, session_id: str, *, user_id: str | None = None
     ) -> Conversation:
-        """A handle bound to one session of one user; made without touching the database.
+        """A handle bound to one session of one user; asks nothing of the database.
 
         Its first write creates the session. A session of another user is not found.
         """
@@ -163,15 +163,15 @@ class Store(Nouns):
         dry_run: bool = False,
         on_progress: OnProgress | None = None,
     ) -> RetentionReport:
-        """Archive, verify and purge what is stale, in every tenant; what a worker calls.
+        """Archive, verify and purge what is stale, in every tenant.
 
         Nothing is purged that was not read back from its segment and compared, that
         changed since, or that is under hold. Several callers do no harm: one runs, the
         others are told so in the report. Cut short anywhere, the next run goes on.
 
         Args:
-            older_than_s: Idle seconds in place of the policy's. An operator's own word:
-                the checks for a clock that jumped are left out.
+            older_than_s: Idle seconds in place of the policy's. An operator's own
+                word: the checks for a clock that jumped are left out.
             tenant_id: Only this tenant's sessions.
             batch: Sessions of one segment.
             max_batches: End after so many segments.
@@ -226,7 +226,7 @@ class Store(Nouns):
     async def replay_erasures(self) -> list[ErasureReceipt]:
         """Repeat every erasure of the ledger and of the archive folder.
 
-        For a database that was restored from a backup older than an erasure. Idempotent.
+        For a database restored from a backup older than an erasure. Idempotent.
         """
         return await replay_erasures(self._parts.archive.context, self._parts.eraser)
 
@@ -265,7 +265,7 @@ class Store(Nouns):
             yield document
 
     async def stats(self) -> StoreStats:
-        """Counts of the tenant, sizes of the whole; walks the tenant's sessions once."""
+        """Counts of the tenant and sizes of the whole; walks the tenant's sessions."""
         parts, context = self._parts, self._parts.archive.context
         now = context.clock.now()
         cutoff = to_micros(oldest_cutoff(context.policy, now))

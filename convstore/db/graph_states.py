@@ -46,7 +46,7 @@ _NAMESPACES = (
 
 @dataclass(slots=True)
 class PutGraphState:
-    """Add the next version of a namespace, if the latest one is as expected (0: none)."""
+    """Add the next version of a namespace, if the latest is as expected (0: none)."""
 
     key: Key
     row: Row
@@ -113,4 +113,4 @@ def history(
 def namespaces(connection: Connection, key: Key) -> dict[str, int]:
     """Every namespace of a session with its latest version."""
     rows = connection.execute(_NAMESPACES, {"tenant": key[0], "id": key[1]})
-    return {namespace: version for namespace, version in rows}
+    return {row[0]: row[1] for row in rows}

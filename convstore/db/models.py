@@ -276,7 +276,7 @@ tool_sets = _table(
     ),
     _of_session(),
     key=("tenant_id", "session_id", "tools_hash"),
-    comment="Tool definitions offered to the model, once per distinct set of a session.",
+    comment="Tool definitions offered to the model, each distinct set once.",
 )
 
 interactions = _table(

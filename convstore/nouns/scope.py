@@ -38,7 +38,8 @@ class Lifecycle(Protocol):
 class Scope:
     """One face of a store: whose rows, through which runner.
 
-    `user_id` narrows it to one user's sessions; `lifecycle` restores and deletes; `restore_on_read` makes reads do so too.
+    `user_id` narrows it to one user's sessions; `lifecycle` restores and deletes;
+    `restore_on_read` makes reads restore too.
     """
 
     runner: Runner

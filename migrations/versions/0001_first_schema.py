@@ -735,7 +735,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint(
             "tenant_id", "session_id", "tools_hash", name=op.f("pk_tool_sets")
         ),
-        comment="Tool definitions offered to the model, once per distinct set of a session.",
+        comment="Tool definitions offered to the model, each distinct set once.",
         sqlite_with_rowid=False,
     )
     op.create_table(
