@@ -1,0 +1,110 @@
+"""Parquet in both profiles: types, values, determinism."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from convstore.errors import InvalidInputError
+from convstore.export.formats import FORMATS
+from convstore.export.job import run_export
+from convstore.export.options import ExportOptions
+from tests.unit.export.samples import (
+    WEATHER_TOOLS,
+    Chat,
+    documents,
+    read_rows,
+    tree,
+)
+
+pq = pytest.importorskip("pyarrow.parquet")
+
+JSON = ExportOptions(file_type="parquet")
+TEXT = ExportOptions(file_type="parquet", profile="text")
+
+
+def with_tools() -> Chat:
+    chat = Chat("tools")
+    chat.user("Weather in Paris?", tools=WEATHER_TOOLS)
+    chat.call("get_weather", '{"city": "Paris"}', tools=WEATHER_TOOLS)
+    chat.turn("tool", "sunny", tool_call_id="c1", name="get_weather")
+    chat.up(chat.assistant("Sunny.", tools=WEATHER_TOOLS))
+    return chat
+
+
+def table(folder: Path) -> Any:
+    (file,) = (folder / "data").iterdir()
+    return pq.read_table(file)
+
+
+def test_the_json_profile_holds_what_the_jsonl_holds(tmp_path: Path) -> None:
+    found = [*documents(20), with_tools().document()]
+    run_export(found, ["kto"], tmp_path / "jsonl")
+    run_export(found, ["kto"], tmp_path / "parquet", JSON)
+
+    read = table(tmp_path / "parquet").to_pylist()
+
+    for row in read:
+        for column in ("prompt", "completion", "tools"):
+            if row[column] is None:
+                del row[column]
+            else:
+                row[column] = [json.loads(text) for text in row[column]]
+    assert read == read_rows(tmp_path / "jsonl")
+
+
+def test_the_json_profile_types_messages_as_arrow_json(tmp_path: Path) -> None:
+    run_export(documents(), ["kto"], tmp_path / "out", JSON)
+
+    schema = table(tmp_path / "out").schema
+
+    assert str(schema.field("prompt").type) == "list<item: extension<arrow.json>>"
+    assert str(schema.field("label").type) == "bool"
+    assert schema.metadata is None
+    assert not any("null" in str(field.type) for field in schema)
+
+
+def test_the_text_profile_is_plain_structs_and_drops_tool_rows(tmp_path: Path) -> None:
+    found = [*documents(20), with_tools().document()]
+
+    report = run_export(found, ["kto"], tmp_path / "out", TEXT).formats[0]
+
+    read = table(tmp_path / "out")
+    assert report.dropped == {"needs-json-profile": 1}
+    assert str(read.schema.field("prompt").type) == (
+        "list<element: struct<role: string, content: string>>"
+    )
+    assert "tools" not in read.column_names
+
+
+@pytest.mark.parametrize("options", [JSON, TEXT])
+def test_the_same_rows_give_the_same_bytes(
+    tmp_path: Path, options: ExportOptions
+) -> None:
+    names = [name for name, fmt in FORMATS.items() if fmt.parquet]
+
+    run_export(documents(), names, tmp_path / "a", options)
+    run_export(reversed(documents()), names, tmp_path / "b", options)
+
+    assert tree(tmp_path / "a") == tree(tmp_path / "b")
+
+
+def test_formats_that_are_read_as_lines_refuse_parquet(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="openai-sft is read as JSONL only"):
+        run_export(documents(1), ["openai-sft"], tmp_path / "out", JSON)
+
+
+def test_row_groups_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convstore.export.writers.parquet.GROUP_ROWS", 7)
+
+    run_export(documents(20), ["kto"], tmp_path / "out", JSON)
+
+    (file,) = (tmp_path / "out" / "data").iterdir()
+    metadata = pq.read_metadata(file)
+    sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    assert sizes == [7, 7, 6]
