@@ -11,6 +11,7 @@ from convstore.export.messages import shape_fault
 from convstore.export.rows import Candidate, Dropped, Message, Row
 from convstore.export.rules.base import Rule
 from convstore.export.rules.labels import RATING_ACTIONS, stars
+from convstore.export.rules.pairs import EDIT_ACTIONS
 
 
 def _conversations(conversation: Conversation, rule: str) -> Iterator[Candidate]:
@@ -100,25 +101,25 @@ def _prompts(conversation: Conversation, rule: str) -> Iterator[Candidate]:
             yield problem or Dropped("calls-without-definitions")
             continue
         origin = conversation.origin(rule, [seq], context=conversation.context(seq))
-        reference = next(
-            (approved[c] for c in conversation.children.get(seq, ()) if c in approved),
-            "",
-        )
+        reference = approved.get(seq, "")
         row = Row("prompt", origin, messages, reference=reference, tools=tools)
         yield length_problem(conversation, row) or row
 
 
 def _approved(conversation: Conversation) -> dict[int, str]:
-    """Text of the answers that people approved or corrected, by turn."""
+    """Text that people approved or wrote as an answer, by the turn that asked."""
     texts: dict[int, str] = {}
     for act in conversation.feedback:
         turn = conversation.turns.get(act.turn_seq or 0)
         if turn is None or stale(conversation, act):
             continue
-        if act.action in ("edit", "correction") and act.content:
-            texts[turn.seq] = act.content
+        asked = conversation.turns[conversation.segment(turn.seq)[0]].parent_seq
+        if asked is None:
+            continue
+        if act.action in EDIT_ACTIONS and act.content:
+            texts[asked] = act.content
         elif act.feedback in conversation.options.judging.positive and turn.content:
-            texts.setdefault(turn.seq, turn.content)
+            texts.setdefault(asked, turn.content)
     return texts
 
 

@@ -173,7 +173,7 @@ def test_rlhf_json_holds_the_record_of_a_session() -> None:
     row = one(chat, "rlhf-json")
 
     assert row["session_id"] == "s-1"
-    assert [said["role"] for said in row["chat_history"]][0] == "user"
+    assert row["chat_history"][0]["role"] == "user"
     assert row["feedback_summary"] == {"total": 1, "by_label": {"thumbs_up": 1}}
     assert row["graph_state"] == {"default": {"nodes": [1]}}
     assert row["interactions"][0]["action_type"] == "feedback"
@@ -209,7 +209,7 @@ def test_column_order_of_tools_and_arguments_is_kept() -> None:
         ([{"type": "image_url", "image_url": {"url": "x"}}], "not-text"),
         (
             [{"type": "function", "function": {"name": "f", "arguments": "{"}}],
-            "call-arg",
+            "call-a",
         ),
         ([{"type": "function", "function": {"arguments": "{}"}}], "call-malformed"),
         (["text"], "not-text"),

@@ -61,7 +61,7 @@ def test_the_json_profile_types_messages_as_arrow_json(tmp_path: Path) -> None:
 
     schema = table(tmp_path / "out").schema
 
-    assert str(schema.field("prompt").type) == "list<item: extension<arrow.json>>"
+    assert str(schema.field("prompt").type) == "list<element: extension<arrow.json>>"
     assert str(schema.field("label").type) == "bool"
     assert schema.metadata is None
     assert not any("null" in str(field.type) for field in schema)
