@@ -1,0 +1,193 @@
+"""Mapping files: which fields of an unknown record hold the turns and the judgements.
+
+A mapping is a TOML file. Paths go down by dots, numbers count items of a list from 0:
+`feedback.errors.0`. `mapped.py` applies it.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from convstore.errors import ConfigError
+from convstore.records import DEFAULT_NAMESPACE, ActorKind
+
+FieldPath = Annotated[str, Field(min_length=1)]
+OneOrMany = FieldPath | Annotated[list[FieldPath], Field(min_length=1)]
+Word = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class SessionFields(_Table):
+    """Where the facts about the session are; several paths of an id join with `/`."""
+
+    id: OneOrMany | None = None
+    user_id: FieldPath | None = None
+    language: FieldPath | None = None
+    title: FieldPath | None = None
+    tags: FieldPath | None = None
+    created_at: FieldPath | None = None
+
+
+class OneTurn(_Table):
+    """A turn of its own; texts of several fields are joined by an empty line."""
+
+    role: Word
+    text: OneOrMany
+    name: FieldPath | None = None
+
+
+class TurnList(_Table):
+    """A list of turns.
+
+    Attributes:
+        path: Where the list is.
+        text: The field of an item that holds its text; with `speakers` left out.
+        role: The field of an item that holds its role; `default_role` where it is not.
+        roles: Our word for each of the source's; `*` for any other.
+        name: The field of an item that holds the speaker's name.
+        created_at: The field of an item that holds its time.
+        speakers: The roles in turn, where items are texts, or lists of texts.
+    """
+
+    path: FieldPath
+    text: FieldPath | None = None
+    role: FieldPath | None = None
+    default_role: Word = "user"
+    roles: dict[str, Word] = {}
+    name: FieldPath | None = None
+    created_at: FieldPath | None = None
+    speakers: list[Word] = []
+
+    @model_validator(mode="after")
+    def _one_way(self) -> TurnList:
+        if (self.text is None) == (not self.speakers):
+            raise ValueError("needs either text or speakers")
+        return self
+
+
+class Answers(_Table):
+    """Sibling answers to the turns before; `ranked` when they come best first."""
+
+    text: OneOrMany
+    role: Word = "assistant"
+    ranked: bool = False
+
+
+class _Judgement(_Table):
+    field: FieldPath
+    actor: Word | None = None
+    kind: ActorKind = "human"
+
+
+class Votes(_Judgement):
+    """Whose answer is better: a number, 1 for the first of `between`; `tie` for none.
+
+    `between` names answers by place, from 1; all of them where it is left out.
+    """
+
+    between: Annotated[list[int], Field(min_length=2)] | None = None
+    tie: int = 0
+    values: dict[str, int] = {}
+
+
+class Feedback(_Judgement):
+    """A judgement of the session, of each item of `[turns]`, or of one answer.
+
+    `scores` and `labels` tell what a value means; a number without `scores` is the
+    score. `scale` is kept with the score. Values that mean nothing are passed over.
+    """
+
+    on: Literal["session", "turns", "answer"] = "session"
+    answer: int = 1
+    scores: dict[str, float] = {}
+    labels: dict[str, Word] = {}
+    scale: tuple[float, float] | None = None
+
+
+class Edit(_Judgement):
+    """A corrected answer, as text."""
+
+    answer: int = 1
+
+
+class Steps(_Table):
+    """A chain of reasoning: texts that become a graph state of one node each.
+
+    `first_wrong` names the field with the place, from 0, of the first wrong step: the
+    steps before it are `correct`, it is `incorrect`, the rest is not judged. Null means
+    that all are right.
+    """
+
+    path: FieldPath
+    first_wrong: FieldPath | None = None
+    kind: ActorKind = "human"
+
+
+class Graph(_Table):
+    """Any JSON that is kept as a graph state, as it is."""
+
+    path: FieldPath
+    namespace: Word = DEFAULT_NAMESPACE
+
+
+class Mapping(_Table):
+    """A whole mapping file.
+
+    The turns come in this order: each `[[turn]]`, the list of `[turns]`, `[answers]`.
+    """
+
+    name: Word = "map"
+    session: SessionFields = SessionFields()
+    turn: list[OneTurn] = []
+    turns: TurnList | None = None
+    answers: Answers | None = None
+    votes: list[Votes] = []
+    feedback: list[Feedback] = []
+    edits: list[Edit] = []
+    steps: Steps | None = None
+    graphs: list[Graph] = []
+
+    @model_validator(mode="after")
+    def _has_turns(self) -> Mapping:
+        if not self.turn and self.turns is None:
+            raise ValueError("needs [[turn]] or [turns]")
+        on_answers = [f for f in self.feedback if f.on == "answer"]
+        if self.answers is None and (self.votes or self.edits or on_answers):
+            raise ValueError("judges answers: needs [answers]")
+        return self
+
+
+def load_mapping(path: str | os.PathLike[str]) -> Mapping:
+    """The mapping of a TOML file.
+
+    Raises:
+        ConfigError: It cannot be read, is no TOML, or says something unknown; names
+            the key.
+    """
+    try:
+        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None
+    return read_mapping(data, str(path))
+
+
+def read_mapping(data: object, where: str = "mapping") -> Mapping:
+    """The mapping of parsed TOML; errors as `load_mapping`."""
+    try:
+        return Mapping.model_validate(data)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}"
+            for e in error.errors(include_input=False, include_url=False)
+        )
+        raise ConfigError(f"{where}: {problems}") from None
