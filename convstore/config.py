@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from convstore.errors import ConfigError
 from convstore.limits import Limits
-from convstore.policy import RetentionPolicy
+from convstore.policy import LedgerPolicy, RetentionPolicy
 
 
 class StoreConfig(BaseSettings):
@@ -58,6 +58,7 @@ class StoreConfig(BaseSettings):
         "get_or_create do.",
     )
     retention: RetentionPolicy = Field(default_factory=RetentionPolicy)
+    ledger: LedgerPolicy = Field(default_factory=LedgerPolicy)
     limits: Limits = Field(default_factory=Limits)
 
     @property

@@ -46,3 +46,30 @@ class RetentionPolicy:
     max_fraction: float = 0.2
     tenants: dict[str, RetentionOverride] = field(default_factory=dict)
     tags: dict[str, RetentionOverride] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerPolicy:
+    """The settings of the session ledger.
+
+    Attributes:
+        tiers: From the smallest to the largest; escalation goes one to the right.
+        timeout_s: Seconds after its last use from which an entry reads as absent.
+        max_strikes: Repeated requests in a row after which a session escalates.
+        window: Recent request hashes that are remembered.
+        cache_ttl_s: Seconds that a provider's prefix cache stays warm; `default` is for
+            providers not named.
+        session_budget_micros: Most that a session may cost; None is no limit. The same
+            for a user's sessions together, and for the tenant's.
+    """
+
+    tiers: tuple[str, ...] = ("small", "medium", "large")
+    timeout_s: float = 1_800.0
+    max_strikes: int = 3
+    window: int = 10
+    cache_ttl_s: dict[str, float] = field(
+        default_factory=lambda: {"anthropic": 300.0, "default": 300.0}
+    )
+    session_budget_micros: int | None = None
+    user_budget_micros: int | None = None
+    tenant_budget_micros: int | None = None

@@ -25,6 +25,7 @@ from convstore.nouns.conversation import Conversation
 from convstore.nouns.graph_states import GraphStates
 from convstore.nouns.holds import Holds
 from convstore.nouns.interactions import Interactions
+from convstore.nouns.ledger import Ledger
 from convstore.nouns.scope import Scope
 from convstore.nouns.sessions import Sessions
 from convstore.nouns.turns import Turns
@@ -54,6 +55,7 @@ class Nouns:
         self.interactions = Interactions(scope)
         self.graph_states = GraphStates(scope)
         self.holds = Holds(scope)
+        self.ledger = Ledger(scope)
 
     @property
     def tenant(self) -> str:
@@ -124,6 +126,7 @@ class Store(Nouns):
             limits=config.limits,
             lifecycle=SessionLifecycle(context, restorer, eraser),
             restore_on_read=config.restore_on_read,
+            ledger=config.ledger,
         )
         return cls(_Parts(config, backend, commits, eraser, archive), scope)
 

@@ -421,6 +421,17 @@ session_ledger = _table(
     comment="Routing, escalation and cost of one session.",
 )
 
+cost_totals = _table(
+    "cost_totals",
+    _tenant(),
+    Column(
+        "user_id", _key(), nullable=False, comment="owner; empty for nobody's sessions"
+    ),
+    Column("cost_micros", BigInteger, nullable=False, comment="of all sessions ever"),
+    key=("tenant_id", "user_id"),
+    comment="What each user has cost; outlives the sessions, for budgets.",
+)
+
 legal_holds = _table(
     "legal_holds",
     _tenant(),

@@ -14,6 +14,7 @@ from convstore.db.engine import Runner, Work
 from convstore.db.unit import Key, Operation
 from convstore.errors import SessionArchivedError
 from convstore.limits import Limits
+from convstore.policy import LedgerPolicy
 
 T = TypeVar("T")
 
@@ -48,6 +49,7 @@ class Scope:
     limits: Limits
     lifecycle: Lifecycle
     restore_on_read: bool = False
+    ledger: LedgerPolicy = LedgerPolicy()
     user_id: str | None = None
 
     def now(self) -> int:

@@ -22,7 +22,7 @@ from convstore.archive.reader import read_manifest
 from convstore.archive.rewrite import copy_segment
 from convstore.archive.verify import rebuild_manifest
 from convstore.clock import from_micros
-from convstore.db import erasures, lifecycle, segments
+from convstore.db import erasures, ledger, lifecycle, segments
 from convstore.db.engine import Connection
 from convstore.db.erasures import StoredErasure
 from convstore.db.unit import Key, Unit
@@ -93,6 +93,8 @@ class Eraser:
                 done_at=None,
             )
             erasures.begin(connection, begun)
+            if user_id is not None:
+                ledger.forget_user(connection, tenant, user_id)
             return begun
 
         context.on_step("erase.begin")

@@ -74,6 +74,22 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
+        "cost_totals",
+        sa.Column("tenant_id", KEY, nullable=False, comment="the wall"),
+        sa.Column(
+            "user_id", KEY, nullable=False, comment="owner; empty for nobody's sessions"
+        ),
+        sa.Column(
+            "cost_micros",
+            sa.BigInteger(),
+            nullable=False,
+            comment="of all sessions ever",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "user_id", name=op.f("pk_cost_totals")),
+        comment="What each user has cost; outlives the sessions, for budgets.",
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "erasures",
         sa.Column("tenant_id", KEY, nullable=False, comment="the wall"),
         sa.Column(
@@ -884,4 +900,5 @@ def downgrade() -> None:
     op.drop_table("retention_runs")
     op.drop_table("leases")
     op.drop_table("erasures")
+    op.drop_table("cost_totals")
     op.drop_table("archive_segments")

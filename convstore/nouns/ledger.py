@@ -1,0 +1,303 @@
+"""The noun `ledger`: which model serves a session, how it escalates, what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from convstore.clock import to_micros
+from convstore.codec import check_int
+from convstore.db import ledger as rows
+from convstore.db import sessions as session_rows
+from convstore.db.engine import Connection
+from convstore.errors import LedgerEntryNotFoundError, LimitExceededError
+from convstore.ids import check_id, check_optional_id
+from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
+from convstore.nouns.scope import Scope
+from convstore.policy import LedgerPolicy
+from convstore.records import LedgerEntry, Page
+
+Use = Callable[[LedgerEntry], LedgerEntry]
+
+
+class Ledger:
+    """Ledger entries of the scope's sessions; each change is atomic and durable."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def get(self, session_id: str) -> LedgerEntry:
+        """The entry of a session.
+
+        Raises:
+            LedgerEntryNotFoundError: There is none, or it has expired.
+        """
+        entry = await self.find(session_id)
+        if entry is None:
+            raise LedgerEntryNotFoundError(session_id)
+        return entry
+
+    async def find(self, session_id: str) -> LedgerEntry | None:
+        """As `get`, with None where there is none. An expired entry is none."""
+        entry = await self._stored(session_id)
+        return None if entry is None or self._expired(entry) else entry
+
+    async def pin(
+        self,
+        session_id: str,
+        *,
+        model: str,
+        tier: str | None = None,
+        user_explicit: bool = False,
+    ) -> LedgerEntry:
+        """Bind a session to a model and tier.
+
+        A pin that the user chose (`user_explicit`) stays for the session's life: later
+        pins that are not the user's leave it as it is.
+        """
+        check_id("model", model)
+        check_optional_id("tier", tier)
+
+        def use(entry: LedgerEntry) -> LedgerEntry:
+            if entry.user_explicit and not user_explicit:
+                return entry
+            return replace(entry, model=model, tier=tier, user_explicit=user_explicit)
+
+        return await self._use(session_id, use)
+
+    async def touch(self, session_id: str) -> LedgerEntry:
+        """Extend the timeout and count a request."""
+        return await self._use(
+            session_id, lambda e: replace(e, request_count=e.request_count + 1)
+        )
+
+    async def escalate(self, session_id: str) -> LedgerEntry:
+        """One tier up; the top stays, and so does what the user chose."""
+        return await self._use(session_id, self._up)
+
+    async def record_request(self, session_id: str, content_hash: str) -> int:
+        """Count a request; how many in a row were repeats of the one before.
+
+        At `max_strikes` the session escalates and the count begins again; that call
+        still returns the number reached.
+        """
+        check_id("content_hash", content_hash)
+        policy, reached = self._policy, 0
+
+        def use(entry: LedgerEntry) -> LedgerEntry:
+            nonlocal reached
+            repeated = entry.recent_hashes[-1:] == (content_hash,)
+            reached = entry.strikes + 1 if repeated else 0
+            recent = (*entry.recent_hashes, content_hash)[-policy.window :]
+            entry = replace(
+                entry,
+                recent_hashes=recent,
+                strikes=reached,
+                request_count=entry.request_count + 1,
+            )
+            if reached < policy.max_strikes:
+                return entry
+            return replace(self._up(entry), strikes=0)
+
+        await self._use(session_id, use)
+        return reached
+
+    async def add_cost(self, session_id: str, *, micros: int) -> LedgerEntry:
+        """Add millionths of a US dollar; exact under any concurrency.
+
+        What was spent is always counted: ask `check_budget` before spending.
+        """
+        check_int("micros", micros)
+        return await self._use(
+            session_id,
+            lambda e: replace(e, cost_micros=e.cost_micros + micros),
+            cost_micros=micros,
+        )
+
+    async def check_budget(self, session_id: str) -> None:
+        """Refuse when the session, its user or the tenant has used up a budget.
+
+        Raises:
+            LimitExceededError: Names the budget, and both figures.
+        """
+        policy, tenant = self._policy, self._scope.tenant
+        key = self._scope.key(check_id("session_id", session_id))
+
+        def work(connection: Connection) -> list[tuple[str, int | None, int]]:
+            session = session_rows.get_usable(connection, key, self._scope.user_id)
+            entry = rows.find(connection, key)
+            owner = session.user_id or rows.NOBODY
+            return [
+                (
+                    "session_budget_micros",
+                    policy.session_budget_micros,
+                    0 if entry is None else entry.cost_micros,
+                ),
+                (
+                    "user_budget_micros",
+                    policy.user_budget_micros if session.user_id else None,
+                    rows.total_cost(connection, tenant, owner),
+                ),
+                (
+                    "tenant_budget_micros",
+                    policy.tenant_budget_micros,
+                    rows.total_cost(connection, tenant, None),
+                ),
+            ]
+
+        for name, allowed, spent in await self._scope.read(session_id, work):
+            if allowed is not None and spent >= allowed:
+                raise LimitExceededError(name, allowed, spent)
+
+    async def cost(self, *, user_id: str | None = None) -> int:
+        """Micros that a user's sessions, or all of the tenant's, have cost so far.
+
+        Sessions that were archived or deleted since are counted.
+        """
+        check_optional_id("user_id", user_id)
+        return await self._scope.runner.read(
+            lambda c: rows.total_cost(c, self._scope.tenant, user_id)
+        )
+
+    async def set_cache_sticky(self, session_id: str, provider: str) -> LedgerEntry:
+        """Note that the provider's prefix cache is warm for this session now."""
+        check_id("provider", provider)
+        ttls = self._policy.cache_ttl_s
+        ttl_s = ttls.get(provider, ttls.get("default", 0.0))
+        until = self._scope.clock.now() + timedelta(seconds=ttl_s)
+        return await self._use(
+            session_id,
+            lambda e: replace(e, cache_provider=provider, cache_sticky_until=until),
+        )
+
+    async def is_cache_sticky(self, session_id: str) -> bool:
+        """Whether switching the model would throw a warm prefix cache away."""
+        entry = await self.find(session_id)
+        until = None if entry is None else entry.cache_sticky_until
+        return until is not None and self._scope.clock.now() < until
+
+    async def list(
+        self, *, limit: int = 100, cursor: str | None = None
+    ) -> Page[LedgerEntry]:
+        """Entries that have not expired, by session id, a page at a time."""
+        check_limit(self._scope.limits, limit)
+        after = "" if cursor is None else decode_cursor(cursor, str)[0]
+        since = to_micros(self._expiry())
+        found = await self._scope.runner.read(
+            lambda c: rows.page(
+                c, self._scope.tenant, after=after, used_since=since, limit=limit + 1
+            )
+        )
+        more = len(found) > limit
+        return Page(
+            tuple(found[:limit]),
+            encode_cursor(found[limit - 1].session_id) if more else None,
+        )
+
+    async def clear(self, session_id: str | None = None) -> int:
+        """Forget the entry of a session, or of every session; how many there were.
+
+        What was spent stays in the totals.
+        """
+        if session_id is not None:
+            return int(await self._clear(check_id("session_id", session_id)))
+        cleared, after = 0, ""
+        while True:
+            keys = await self._scope.runner.read(
+                lambda c, a=after: rows.keys_of(c, self._scope.tenant, a, 500)  # type: ignore[misc]
+            )
+            for _, each in keys:
+                cleared += await self._clear(each)
+            if not keys:
+                return cleared
+            after = keys[-1][1]
+
+    async def _clear(self, session_id: str) -> bool:
+        if await self._stored(session_id) is None:
+            return False
+        await self._scope.write(
+            rows.ChangeLedger(
+                self._scope.key(session_id),
+                lambda _: None,
+                self._scope.now(),
+                activity=False,
+                user_id=self._scope.user_id,
+            )
+        )
+        return True
+
+    async def _use(
+        self, session_id: str, use: Use, *, cost_micros: int = 0
+    ) -> LedgerEntry:
+        """Change an entry, made new when there is none, and extend its timeout."""
+        now = self._scope.clock.now()
+
+        def change(stored: LedgerEntry | None) -> LedgerEntry:
+            entry = _fresh(session_id, now)
+            if stored is not None:
+                entry = stored
+                if self._expired(stored):
+                    # What was spent does not expire; the routing does.
+                    entry = replace(
+                        _fresh(session_id, now), cost_micros=stored.cost_micros
+                    )
+            return replace(use(entry), last_used_at=max(entry.last_used_at, now))
+
+        changed = await self._scope.write(
+            rows.ChangeLedger(
+                self._scope.key(check_id("session_id", session_id)),
+                change,
+                self._scope.now(),
+                cost_micros,
+                user_id=self._scope.user_id,
+            )
+        )
+        assert changed is not None
+        return changed
+
+    async def _stored(self, session_id: str) -> LedgerEntry | None:
+        key = self._scope.key(check_id("session_id", session_id))
+
+        def work(connection: Connection) -> LedgerEntry | None:
+            session_rows.get_usable(connection, key, self._scope.user_id)
+            return rows.find(connection, key)
+
+        return await self._scope.read(session_id, work)
+
+    def _up(self, entry: LedgerEntry) -> LedgerEntry:
+        tiers = self._policy.tiers
+        if entry.user_explicit or not tiers:
+            return entry
+        if entry.tier not in tiers:
+            return replace(entry, tier=tiers[0])
+        return replace(
+            entry, tier=tiers[min(tiers.index(entry.tier) + 1, len(tiers) - 1)]
+        )
+
+    def _expired(self, entry: LedgerEntry) -> bool:
+        return entry.last_used_at < self._expiry()
+
+    def _expiry(self) -> datetime:
+        return self._scope.clock.now() - timedelta(seconds=self._policy.timeout_s)
+
+    @property
+    def _policy(self) -> LedgerPolicy:
+        return self._scope.ledger
+
+
+def _fresh(session_id: str, now: datetime) -> LedgerEntry:
+    return LedgerEntry(
+        session_id=session_id,
+        model=None,
+        tier=None,
+        user_explicit=False,
+        request_count=0,
+        strikes=0,
+        recent_hashes=(),
+        cost_micros=0,
+        cache_provider=None,
+        cache_sticky_until=None,
+        created_at=now,
+        last_used_at=now,
+    )

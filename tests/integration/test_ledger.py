@@ -1,0 +1,184 @@
+"""The session ledger: pins, escalation, strikes, costs, budgets, sticky caches."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from convstore import (
+    LedgerEntryNotFoundError,
+    LimitExceededError,
+    ManualClock,
+    SessionNotFoundError,
+    Store,
+)
+from convstore.policy import LedgerPolicy
+
+
+async def test_a_pin_is_read_back(store: Store) -> None:
+    await store.sessions.get_or_create("s-1")
+
+    entry = await store.ledger.pin("s-1", model="m-1", tier="small")
+
+    assert (entry.model, entry.tier, entry.user_explicit) == ("m-1", "small", False)
+    assert await store.ledger.get("s-1") == entry
+
+
+async def test_a_ledger_entry_needs_a_session(store: Store) -> None:
+    with pytest.raises(SessionNotFoundError):
+        await store.ledger.pin("absent", model="m-1")
+
+
+async def test_what_the_user_chose_is_left_alone(store: Store) -> None:
+    await store.sessions.get_or_create("s-1")
+    await store.ledger.pin("s-1", model="chosen", tier="small", user_explicit=True)
+
+    routed = await store.ledger.pin("s-1", model="routed", tier="large")
+    escalated = await store.ledger.escalate("s-1")
+
+    assert (routed.model, routed.tier) == ("chosen", "small")
+    assert escalated.tier == "small"
+
+
+async def test_the_user_may_choose_again(store: Store) -> None:
+    await store.sessions.get_or_create("s-1")
+    await store.ledger.pin("s-1", model="first", user_explicit=True)
+
+    second = await store.ledger.pin("s-1", model="second", user_explicit=True)
+
+    assert second.model == "second"
+
+
+async def test_escalation_goes_one_tier_up_and_stays_at_the_top(store: Store) -> None:
+    await store.sessions.get_or_create("s-1")
+    await store.ledger.pin("s-1", model="m", tier="small")
+
+    tiers = [(await store.ledger.escalate("s-1")).tier for _ in range(3)]
+
+    assert tiers == ["medium", "large", "large"]
+
+
+async def test_an_expired_entry_reads_as_absent(
+    store: Store, clock: ManualClock
+) -> None:
+    await store.sessions.get_or_create("s-1")
+    await store.ledger.pin("s-1", model="m", tier="small")
+    await store.ledger.add_cost("s-1", micros=5)
+    clock.advance(LedgerPolicy().timeout_s + 1)
+
+    assert await store.ledger.find("s-1") is None
+    assert (await store.ledger.list()).items == ()
+    with pytest.raises(LedgerEntryNotFoundError):
+        await store.ledger.get("s-1")
+    anew = await store.ledger.touch("s-1")
+    assert (anew.model, anew.request_count, anew.cost_micros) == (None, 1, 5)
+
+
+async def test_use_extends_the_timeout(store: Store, clock: ManualClock) -> None:
+    await store.sessions.get_or_create("s-1")
+    await store.ledger.pin("s-1", model="m")
+    for _ in range(3):
+        clock.advance(LedgerPolicy().timeout_s - 1)
+        await store.ledger.touch("s-1")
+
+    assert (await store.ledger.get("s-1")).request_count == 3
+
+
+async def test_three_repeats_escalate_and_the_count_begins_again(store: Store) -> None:
+    await store.sessions.get_or_create("s-1")
+    await store.ledger.pin("s-1", model="m", tier="small")
+
+    strikes = [await store.ledger.record_request("s-1", "same") for _ in range(4)]
+
+    assert strikes == [0, 1, 2, 3]
+    entry = await store.ledger.get("s-1")
+    assert (entry.tier, entry.strikes, entry.request_count) == ("medium", 0, 4)
+
+
+async def test_another_request_ends_the_row_of_repeats(store: Store) -> None:
+    await store.sessions.get_or_create("s-1")
+
+    strikes = [
+        await store.ledger.record_request("s-1", name) for name in ("a", "a", "b", "a")
+    ]
+
+    assert strikes == [0, 1, 0, 0]
+
+
+async def test_racing_costs_end_with_the_exact_sum(store: Store) -> None:
+    for name in ("s-1", "s-2"):
+        await store.sessions.get_or_create(name, user_id="u-1")
+    await store.sessions.get_or_create("s-3")
+
+    await asyncio.gather(
+        *(store.ledger.add_cost(f"s-{1 + n % 3}", micros=7) for n in range(150))
+    )
+
+    assert (await store.ledger.get("s-1")).cost_micros == 350
+    assert await store.ledger.cost(user_id="u-1") == 700
+    assert await store.ledger.cost() == 1050
+
+
+async def test_a_used_up_budget_is_refused_by_name(store: Store) -> None:
+    await store.sessions.get_or_create("s-1", user_id="u-1")
+    tight = LedgerPolicy(user_budget_micros=10)
+    object.__setattr__(store._scope, "ledger", tight)
+    await store.ledger.add_cost("s-1", micros=9)
+    await store.ledger.check_budget("s-1")
+    await store.ledger.add_cost("s-1", micros=1)
+
+    with pytest.raises(LimitExceededError) as refused:
+        await store.ledger.check_budget("s-1")
+
+    assert (refused.value.limit, refused.value.allowed, refused.value.actual) == (
+        "user_budget_micros",
+        10,
+        10,
+    )
+
+
+async def test_a_cache_is_sticky_until_the_provider_forgets(
+    store: Store, clock: ManualClock
+) -> None:
+    await store.sessions.get_or_create("s-1")
+    await store.ledger.set_cache_sticky("s-1", "anthropic")
+
+    assert await store.ledger.is_cache_sticky("s-1")
+    clock.advance(301)
+    assert not await store.ledger.is_cache_sticky("s-1")
+
+
+async def test_clearing_forgets_the_entry_and_keeps_the_totals(store: Store) -> None:
+    for name in ("s-1", "s-2"):
+        await store.sessions.get_or_create(name)
+        await store.ledger.add_cost(name, micros=3)
+
+    assert await store.ledger.clear("s-1") == 1
+    assert await store.ledger.clear() == 1
+    assert await store.ledger.find("s-2") is None
+    assert await store.ledger.cost() == 6
+
+
+async def test_the_ledger_is_archived_and_restored_with_the_session(
+    store: Store,
+) -> None:
+    await store.sessions.get_or_create("s-1")
+    entry = await store.ledger.pin("s-1", model="m", tier="large")
+    await store.run_retention(older_than_s=0)
+    assert (await store.archive.read("s-1")).ledger == entry
+
+    await store.restore("s-1")
+
+    assert await store.ledger.get("s-1") == entry
+
+
+async def test_tenants_have_ledgers_of_their_own(store: Store) -> None:
+    other = store.for_tenant("other")
+    for each in (store, other):
+        await each.sessions.get_or_create("s-1", user_id="u-1")
+    await store.ledger.add_cost("s-1", micros=3)
+
+    assert await other.ledger.find("s-1") is None
+    assert await other.ledger.cost() == 0
+    assert await other.ledger.cost(user_id="u-1") == 0
