@@ -46,7 +46,7 @@ def answer_problem(
     turn, options = conversation.turns[seq], conversation.options
     filters = options.filters
     if conversation.role(seq) != "assistant":
-        return Dropped("not-an-answer")
+        return Dropped("not-an-answer", fault=False)
     if turn.finish_reason in FAILED_FINISH:
         if good or not options.judging.failed_as_rejected:
             return Dropped("failed-generation")

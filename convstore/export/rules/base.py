@@ -126,7 +126,7 @@ def finished_pair(
     """The pair of prompt, chosen and rejected, if the two differ and fit the bounds."""
     prompt, answer, other = sides
     if answer == other or _same_text(answer, other):
-        return Dropped("equal-answers")
+        return Dropped("equal-answers", fault=False)
     tools = conversation.tools(seq, prompt + answer + other)
     if isinstance(tools, Dropped):
         return tools

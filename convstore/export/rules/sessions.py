@@ -124,19 +124,22 @@ def _approved(conversation: Conversation) -> dict[int, str]:
 
 
 def _trees(conversation: Conversation, rule: str) -> Iterator[Candidate]:
-    if conversation.reported:
+    if 0 in conversation.reported:
         yield Dropped("reported", fault=False)
         return
     roots = [seq for seq in conversation.turns if _is_root(conversation, seq)]
     if not roots:
         yield Dropped("no-user-turn")
     for root in roots:
+        if root in conversation.reported:
+            yield Dropped("reported", fault=False)
+            continue
         if not (conversation.turns[root].content or "").strip():
             yield Dropped("empty-turn")
             continue
         kept, pruned = _alternating(conversation, root)
         for _ in range(pruned):
-            yield Dropped("branch-not-alternating")
+            yield Dropped("branch-cut", fault=False)
         origin = conversation.origin(rule, kept, context=conversation.context(root))
         yield Row("tree", origin, document=conversation.document)
 
@@ -149,7 +152,10 @@ def _is_root(conversation: Conversation, seq: int) -> bool:
 
 
 def _alternating(conversation: Conversation, root: int) -> tuple[list[int], int]:
-    """Turns below `root` in which people and models answer each other in text."""
+    """Turns below `root` in which people and models answer each other in text.
+
+    Also how many branches were cut because they do not, or were reported.
+    """
     kept, pruned, waiting = [root], 0, [root]
     while waiting:
         seq = waiting.pop()
@@ -157,7 +163,7 @@ def _alternating(conversation: Conversation, root: int) -> tuple[list[int], int]
         for child in conversation.children.get(seq, ()):
             turn = conversation.turns[child]
             plain = conversation.role(child) == due and (turn.content or "").strip()
-            if not plain or turn.parts:
+            if not plain or turn.parts or child in conversation.reported:
                 pruned += 1
                 continue
             kept.append(child)
