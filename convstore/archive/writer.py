@@ -20,7 +20,7 @@ from convstore.archive.entries import (
     prove_line,
 )
 from convstore.archive.frames import DEFAULT_LEVEL, Packer, Unpacker
-from convstore.archive.manifest import Entry, Manifest
+from convstore.archive.manifest import Entry, Manifest, check_entry
 from convstore.archive.publish import stage_manifest, verify_staged
 from convstore.archive.segment import ArchiveLimits, segment_key
 from convstore.blobs.base import BlobStore, StepHook, silent
@@ -30,7 +30,7 @@ from convstore.errors import (
     InvalidInputError,
     LimitExceededError,
 )
-from convstore.ids import new_id
+from convstore.ids import check_id, new_id
 from convstore.records import SessionDocument
 
 # Frames are a few kilobytes; one write for many of them saves a tenth of the time.
@@ -72,7 +72,8 @@ class SegmentWriter:
         self._packer, self._unpacker = Packer(level), Unpacker(self._limits)
         self._segment_id = segment_id or new_id()
         self._key = segment_key(self._segment_id, created_at)
-        self._writer, self._created_at = writer, created_at.astimezone(UTC)
+        self._writer = check_id("writer", writer)
+        self._created_at = created_at.astimezone(UTC)
         self._entries: list[Entry] = []
         self._names: set[tuple[str, str]] = set()
         self._hash = hashlib.sha256()
@@ -105,8 +106,9 @@ class SegmentWriter:
         """Append one session; its place in the segment.
 
         Raises:
-            InvalidInputError: The document cannot be written as JSON. Like the next
-                three it leaves the segment as it was, ready for the next document.
+            InvalidInputError: The document cannot be written as JSON, or its ids cannot
+                be listed. Like the next three it leaves the segment as it was, ready
+                for the next document.
             CorruptionError: What was written would not read back the same.
             LimitExceededError: The document or the segment would be too large.
             AlreadyExistsError: The session is in this segment already.
@@ -115,7 +117,7 @@ class SegmentWriter:
         """
         self._check_open()
         line = encode_line(document)
-        entry = entry_of(document, line)
+        entry = check_entry(entry_of(document, line))
         self._check_room(entry)
         prove_line(line, self._proof)
         return self._append(entry, self._packer.pack(line))

@@ -53,7 +53,7 @@ class LocalBlobs:
 
     def __init__(self, root: Path | str, *, clock: Clock | None = None) -> None:
         if os.link not in os.supports_dir_fd:
-            raise ConfigError("local archives need a POSIX system")
+            raise ConfigError("local archives need a POSIX system")  # pragma: no cover
         self._root = Path(os.path.abspath(root))
         self._clock = clock or SystemClock()
 

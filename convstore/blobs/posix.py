@@ -6,7 +6,6 @@ for a symbolic link between a check and its use cannot lead outside the root.
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import sys
@@ -65,16 +64,15 @@ def prune_empty(chain: Sequence[int], parts: Sequence[str]) -> None:
     for parent, name in reversed(list(zip(chain, parts, strict=False))):
         try:
             os.rmdir(name, dir_fd=parent)
-        except OSError as error:
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
-                return
-            raise
+        except OSError:
+            # Not empty, a mount point, or already gone: what stays does no harm.
+            return
         sync_file(parent)
 
 
 def sync_file(descriptor: int) -> None:
     """Put a file or folder on stable storage, as far as the system can."""
-    if sys.platform == "darwin":
+    if sys.platform == "darwin":  # pragma: no cover - another system
         import fcntl
 
         # There, fsync stops at the drive's cache. See the manual page of fsync.
@@ -85,7 +83,7 @@ def sync_file(descriptor: int) -> None:
 
 def forget_cached(descriptor: int) -> None:
     """Ask the system to drop its cached pages, so that reading back meets the disk."""
-    if sys.platform == "linux":
+    if sys.platform == "linux":  # pragma: no branch - elsewhere there is no such call
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 

@@ -108,8 +108,11 @@ class LocalStaged:
         self._close()
         # Best effort: an error here would hide the one that led here, and `sweep`
         # removes what stays.
-        with suppress(OSError), open_chain(self._root, [STAGING_FOLDER]) as (_, tmp):
-            os.unlink(self._name, dir_fd=tmp)
+        with (
+            suppress(OSError, ConfigError),
+            open_chain(self._root, [STAGING_FOLDER]) as (_, staging),
+        ):
+            os.unlink(self._name, dir_fd=staging)
 
     def _create(self) -> None:
         with open_chain(self._root, [STAGING_FOLDER], create=True) as (_, staging):
@@ -140,31 +143,33 @@ class LocalStaged:
         return descriptor
 
     def _publish(self) -> None:
-        *parts, name = self._key.split("/")
         with open_chain(self._root, [STAGING_FOLDER]) as (_, staging):
-            for last in range(_LINK_TRIES - 1, -1, -1):
-                with open_chain(self._root, parts, create=True) as chain:
-                    self._on_step("publish.mkdir")
-                    try:
-                        # Unlike a rename, a link never replaces what has the name.
-                        os.link(
-                            self._name,
-                            name,
-                            src_dir_fd=staging,
-                            dst_dir_fd=chain[-1],
-                            follow_symlinks=False,
-                        )
-                    except FileNotFoundError:
-                        if not last:
-                            raise
-                        continue
-                    self._on_step("publish.link")
-                    os.unlink(self._name, dir_fd=staging)
-                    self._on_step("publish.unlink_tmp")
-                    sync_chain(chain)
-                    # Durable from here on: the bytes since `sync`, now the name.
-                    self._on_step("publish.dirsync")
-                    return
+            for _ in range(_LINK_TRIES - 1):
+                # Not there: the staged file, or a folder that a delete took away.
+                with suppress(FileNotFoundError):
+                    return self._link(staging)
+            return self._link(staging)
+
+    def _link(self, staging: int) -> None:
+        *parts, name = self._key.split("/")
+        with open_chain(self._root, parts, create=True) as chain:
+            self._on_step("publish.mkdir")
+            # Unlike a rename, a link never replaces what has the name.
+            os.link(
+                self._name,
+                name,
+                src_dir_fd=staging,
+                dst_dir_fd=chain[-1],
+                follow_symlinks=False,
+            )
+            self._on_step("publish.link")
+            # Swept meanwhile is as good as removed.
+            with suppress(FileNotFoundError):
+                os.unlink(self._name, dir_fd=staging)
+            self._on_step("publish.unlink_tmp")
+            sync_chain(chain)
+            # Durable from here on: the bytes since `sync`, now the name.
+            self._on_step("publish.dirsync")
 
     def _check_synced(self) -> None:
         if not self._synced:

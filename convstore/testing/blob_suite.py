@@ -272,6 +272,14 @@ class BlobStoreSuite:
         put(blobs, KEY, b"again")
         assert blobs.read(KEY) == b"again"
 
+    def test_deleting_what_is_missing_leaves_its_neighbour(
+        self, blobs: BlobStore
+    ) -> None:
+        put(blobs, OTHER, DATA)
+
+        assert blobs.delete(f"{OTHER}.more") is False
+        assert blobs.read(OTHER) == DATA
+
     @pytest.mark.parametrize("key", BAD_KEYS)
     def test_a_key_that_the_library_did_not_make_is_refused(
         self, blobs: BlobStore, key: str

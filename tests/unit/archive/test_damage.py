@@ -232,6 +232,28 @@ def test_a_missing_segment_names_every_session(
         rebuild_manifest(blobs, manifest.key, writer=WRITER)
 
 
+def test_a_document_that_is_not_written_our_way_is_a_fault_of_the_deep_look(
+    blobs: MemoryBlobs,
+) -> None:
+    manifest = write(blobs, [plain(0)])
+    line = encode_document(plain(0)).replace(b'"turns":[', b'"turns": [')
+    put_segment(blobs, manifest, Packer().pack(line))
+    publish_manifest(blobs, rebuild_manifest(blobs, manifest.key, writer=WRITER))
+
+    assert verify_segment(blobs, manifest.key) == []
+    (fault,) = verify_segment(blobs, manifest.key, deep=True)
+    assert fault.session_id == "s-0"
+
+
+def test_a_manifest_that_no_reader_would_accept_is_not_published(
+    blobs: MemoryBlobs, manifest: Manifest
+) -> None:
+    blobs.delete(manifest_key(manifest.key))
+
+    with pytest.raises(SegmentCorruptError):
+        publish_manifest(blobs, replace(manifest, size_bytes=1))
+
+
 def test_nothing_at_all_is_two_faults(blobs: MemoryBlobs, manifest: Manifest) -> None:
     blobs.delete(manifest.key)
     blobs.delete(manifest_key(manifest.key))
@@ -327,6 +349,7 @@ def test_a_session_that_comes_twice_is_refused(
         b"",
         b"\0" * 5_000,
         MAGIC * 3_000,
+        (MAGIC + b"\0\0\7\0\0") * 1_500,
         (MAGIC + b"\xa4\0\0\0\x40" + b"\0\0\0") * 2_000,
         random.Random(1).randbytes(3_000_000),
     ],
@@ -339,6 +362,27 @@ def test_what_is_no_segment_at_all_is_told_in_bounded_time(
     faults = verify_segment(blobs, manifest.key)
     assert 2 <= len(faults) <= 3
     assert faults[-1].problem == "no session can be read from the segment"
+
+
+def test_a_damaged_frame_that_tells_a_wrong_end_does_not_hide_the_next(
+    blobs: MemoryBlobs, manifest: Manifest
+) -> None:
+    """Its last block says that it is shorter than it is."""
+    frame = bytearray(Packer().pack(random.Random(5).randbytes(900).hex().encode()))
+    header = zstandard.frame_header_size(bytes(frame))
+    size = int.from_bytes(frame[header : header + 3], "little") >> 3
+    frame[header : header + 3] = ((size - 50) << 3 | 5).to_bytes(3, "little")
+    good = Packer().pack(encode_document(plain(5)))
+    put_segment(blobs, manifest, bytes(frame) + good)
+    faults: list[Fault] = []
+    rebuilt = rebuild_manifest(
+        blobs, manifest.key, writer=WRITER, on_fault=faults.append
+    )
+
+    assert [entry.session_id for entry in rebuilt.entries] == ["s-5"]
+    assert [fault.problem.split(":")[0] for fault in faults] == [
+        f"bytes 0 to {len(frame)}"
+    ]
 
 
 def test_bombs_are_told_within_the_limits(
@@ -354,6 +398,22 @@ def test_bombs_are_told_within_the_limits(
         "the manifest is missing",
         f"bytes 0 to {len(bomb)}: frame unpacks to more than the limit",
     ]
+
+
+def test_a_frame_over_the_limit_is_passed_over(
+    blobs: MemoryBlobs, manifest: Manifest
+) -> None:
+    noise = random.Random(3).randbytes(3_000_000).hex()
+    large = Packer().pack(noise.encode())
+    good = Packer().pack(encode_document(plain(5)))
+    put_segment(blobs, manifest, large + good)
+    limits = ArchiveLimits(max_document_bytes=100_000)
+
+    faults = verify_segment(blobs, manifest.key, limits=limits)
+    assert faults[1].problem == (
+        f"bytes 0 to {len(large)}: the frame is larger than the limit"
+    )
+    assert len(faults) == 2
 
 
 def test_frames_larger_than_a_chunk_are_scanned(

@@ -161,6 +161,19 @@ def test_more_entries_than_the_limit_are_refused(manifest: Manifest) -> None:
         parse_manifest(data, manifest.key, ArchiveLimits(max_entries=2))
 
 
+def test_a_frame_over_the_limit_is_refused(manifest: Manifest) -> None:
+    limits = ArchiveLimits(max_document_bytes=10)
+    last = manifest.entries[-1]
+    longer = replace(last, length=limits.max_frame_bytes + 1)
+    grown = replace(
+        manifest, size_bytes=longer.end, entries=(*manifest.entries[:-1], longer)
+    )
+
+    assert parse_manifest(encode_manifest(grown), manifest.key) == grown
+    with pytest.raises(SegmentCorruptError, match="larger than the limit"):
+        parse_manifest(encode_manifest(grown), manifest.key, limits)
+
+
 def test_another_segments_manifest_is_refused(manifest: Manifest) -> None:
     other = replace(manifest, segment_id="01990a2b-0000-7000-8000-0123456789ab")
 

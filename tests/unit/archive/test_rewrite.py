@@ -197,6 +197,17 @@ def test_writing_readable_copies_again_finishes_what_is_missing(
     assert write_readable(blobs, manifest) == 0
 
 
+def test_two_workers_writing_readable_copies_do_not_disturb_each_other(
+    blobs: MemoryBlobs, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second sees none of the first's copies until it publishes its own."""
+    write_readable(blobs, manifest)
+    monkeypatch.setattr(blobs, "exists", lambda key: False)
+
+    assert write_readable(blobs, manifest) == 0
+    assert blobs.sweep(0) == []
+
+
 def test_readable_copies_can_be_destroyed_alone(
     blobs: MemoryBlobs, manifest: Manifest
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import resource
 import stat
 import subprocess
@@ -19,7 +20,7 @@ import zstandard
 from convstore.archive.reader import iterate_documents, read_manifest, segment_keys
 from convstore.archive.segment import STEPS, ArchiveLimits, manifest_key
 from convstore.archive.verify import verify_segment
-from convstore.archive.writer import SegmentWriter
+from convstore.archive.writer import BUFFER_BYTES, SegmentWriter
 from convstore.blobs.base import BlobStore, StagedBlob
 from convstore.blobs.local import LocalBlobs
 from convstore.blobs.memory import MemoryBlobs
@@ -78,6 +79,18 @@ def test_the_manifest_says_what_was_written(blobs: LocalBlobs) -> None:
     assert verify_segment(blobs, manifest.key, deep=True) == []
 
 
+def test_a_segment_larger_than_the_buffer_is_written_piece_by_piece(
+    blobs: LocalBlobs,
+) -> None:
+    noise = [random.Random(number).randbytes(60_000).hex() for number in range(10)]
+    documents = [plain(n, turns=1, content=text) for n, text in enumerate(noise)]
+    manifest = write(blobs, documents)
+
+    assert manifest.size_bytes > 2 * BUFFER_BYTES
+    assert [d for _, d in iterate_documents(blobs, manifest)] == documents
+    assert verify_segment(blobs, manifest.key) == []
+
+
 def test_files_are_private_and_alone(blobs: LocalBlobs) -> None:
     manifest = write(blobs, odd())
 
@@ -113,6 +126,11 @@ def a_time_without_zone() -> SessionDocument:
     return replace(document, turns=(turn,))
 
 
+def an_id_that_cannot_be_listed() -> SessionDocument:
+    document = plain(9)
+    return replace(document, session=replace(document.session, id="x" * 256))
+
+
 def a_field_of_another_type() -> SessionDocument:
     document = plain(9)
     turn: Any = replace(document.turns[0], content={"text": MARKER})
@@ -125,6 +143,7 @@ def a_field_of_another_type() -> SessionDocument:
         (not_json(), InvalidInputError),
         (too_large_a_number(), InvalidInputError),
         (a_time_without_zone(), CorruptionError),
+        (an_id_that_cannot_be_listed(), InvalidInputError),
         (a_field_of_another_type(), CorruptionError),
         (plain(0), AlreadyExistsError),
         (plain(9, turns=1, content="x" * 20_000), LimitExceededError),
@@ -271,8 +290,9 @@ def test_a_process_killed_at_any_step_leaves_a_good_segment_or_none(
 class Tampering:
     """A blob store whose staged blobs come back changed when they are read."""
 
-    def __init__(self, inner: BlobStore, suffix: str, position: int) -> None:
-        self._inner, self._suffix, self._position = inner, suffix, position
+    def __init__(self, inner: BlobStore, suffix: str, position: int, bit: int):
+        self._inner, self._suffix = inner, suffix
+        self._position, self._bit = position, bit
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -281,29 +301,33 @@ class Tampering:
         staged = self._inner.create(key, **options)
         if not key.endswith(self._suffix):
             return staged
-        return _TamperedStaged(staged, self._position)  # type: ignore[return-value]
+        return _TamperedStaged(staged, self._position, self._bit)  # type: ignore[return-value]
 
 
 class _TamperedStaged:
-    def __init__(self, inner: StagedBlob, position: int) -> None:
-        self._inner, self._position = inner, position
+    def __init__(self, inner: StagedBlob, position: int, bit: int):
+        self._inner, self._position, self._bit = inner, position, bit
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
     def read(self, offset: int, length: int) -> bytes:
         data = bytearray(self._inner.read(offset, length))
-        data[self._position % len(data)] ^= 1
+        data[self._position % len(data)] ^= self._bit
         return bytes(data)
 
 
-@pytest.mark.parametrize("position", [0, 4, 20, 300, -1, -3])
+# The bit 0x10 of the fifth byte is the unused bit of a frame's descriptor: the frame
+# unpacks all the same, and only the checksum of the file tells.
+@pytest.mark.parametrize(
+    ("position", "bit"), [(0, 1), (4, 0x10), (20, 1), (300, 2), (-1, 1), (-3, 128)]
+)
 @pytest.mark.parametrize("suffix", [".jsonl.zst", ".manifest.json"])
 def test_what_does_not_come_back_as_written_is_never_published(
-    blobs: LocalBlobs, suffix: str, position: int
+    blobs: LocalBlobs, suffix: str, position: int, bit: int
 ) -> None:
     with pytest.raises(SegmentCorruptError):
-        write(Tampering(blobs, suffix, position), [plain(0), plain(1)])
+        write(Tampering(blobs, suffix, position, bit), [plain(0), plain(1)])
     assert blobs.keys() == []
     assert blobs.sweep(-60) == []
 

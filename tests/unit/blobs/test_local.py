@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import shutil
 import stat
 import subprocess
 import sys
@@ -472,3 +473,84 @@ def test_a_missing_blob_is_named_by_its_key(blobs: LocalBlobs) -> None:
     with pytest.raises(SegmentNotFoundError) as caught:
         blobs.read(KEY)
     assert caught.value.segment_id == KEY
+
+
+def test_a_folder_that_disappears_while_it_is_listed_is_passed_over(
+    blobs: LocalBlobs, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(blobs, KEY, DATA)
+    put(blobs, "other/x", DATA)
+    real = os.open
+
+    def racing(path: str, flags: int, mode: int = 0o777, **options: int) -> int:
+        if path == "segments":
+            shutil.rmtree(root / "segments", ignore_errors=True)
+        return real(path, flags, mode, **options)
+
+    monkeypatch.setattr(os, "open", racing)
+
+    assert blobs.keys() == ["other/x"]
+
+
+def test_a_folder_that_cannot_be_removed_stays_without_harm(
+    blobs: LocalBlobs, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*args: object, **options: object) -> None:
+        raise OSError(errno.EBUSY, "a mount point")
+
+    put(blobs, KEY, DATA)
+    monkeypatch.setattr(os, "rmdir", busy)
+
+    assert blobs.delete(KEY)
+    assert blobs.keys() == []
+    assert (root / KEY).parent.is_dir()
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error(
+    blobs: LocalBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(folder: int) -> None:
+        raise OSError(errno.EIO, "injected")
+
+    put(blobs, KEY, DATA)
+    monkeypatch.setattr(os, "scandir", failing)
+
+    with pytest.raises(UnavailableError, match="EIO"):
+        blobs.keys()
+
+
+def test_a_blob_that_cannot_be_removed_is_an_error(
+    blobs: LocalBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(blobs, KEY, DATA)
+    fail_once(monkeypatch, "unlink", errno.EROFS)
+
+    with pytest.raises(ConfigError, match="EROFS"):
+        blobs.delete(KEY)
+    assert blobs.read(KEY) == DATA
+
+
+def test_a_publication_that_finds_no_staged_file_gives_up(
+    blobs: LocalBlobs, root: Path
+) -> None:
+    staged = blobs.create(KEY)
+    staged.sync()
+    shutil.rmtree(root / "tmp")
+
+    with pytest.raises(SegmentNotFoundError):
+        staged.publish()
+    assert blobs.keys() == []
+
+
+def test_an_abort_in_a_folder_gone_bad_does_not_hide_the_error(
+    blobs: LocalBlobs, root: Path
+) -> None:
+    staged = blobs.create(KEY)
+    staged.write(DATA)
+    staged.sync()
+    root.chmod(0o777)
+
+    with pytest.raises(ConfigError, match="chmod o-w"):
+        staged.publish()
+    root.chmod(0o700)
+    assert len(blobs.sweep(-60)) == 1
