@@ -67,22 +67,36 @@ def _sound_length(messages: tuple[Message, ...]) -> int:
 def _silent(
     conversation: Conversation, path: list[int], messages: tuple[Message, ...]
 ) -> tuple[int, ...]:
-    """Positions of answers that people disliked or that failed: not to be imitated."""
-    negative = conversation.options.judging.negative
-    disliked = {
-        act.turn_seq
-        for action in RATING_ACTIONS
-        for act in conversation.acts.get(action, ())
-        if act.feedback in negative and not stale(conversation, act)
-    }
+    """Positions of answers that are not to be imitated: disliked, beaten or failed."""
+    unwanted = _unwanted(conversation)
     silent = []
     for index, (seq, message) in enumerate(zip(path, messages, strict=True)):
         if message["role"] != "assistant":
             continue
         problem = answer_problem(conversation, seq, message, good=True)
-        if seq in disliked or (problem is not None and problem.fault):
+        if seq in unwanted or (problem is not None and problem.fault):
             silent.append(index)
     return tuple(silent)
+
+
+def _unwanted(conversation: Conversation) -> set[int]:
+    """Answers that people disliked, corrected, or never preferred to another one."""
+    negative = conversation.options.judging.negative
+    bad: set[int] = set()
+    won: set[int] = set()
+    lost: set[int] = set()
+    for act in conversation.feedback:
+        if stale(conversation, act):
+            continue
+        if act.choice is not None and act.choice.chosen is not None:
+            won.add(act.choice.chosen)
+            lost.update(act.choice.rejected)
+        elif act.turn_seq is not None and (
+            (act.action in RATING_ACTIONS and act.feedback in negative)
+            or (act.action in EDIT_ACTIONS and act.content)
+        ):
+            bad.add(act.turn_seq)
+    return bad | (lost - won)
 
 
 def _prompts(conversation: Conversation, rule: str) -> Iterator[Candidate]:

@@ -298,3 +298,21 @@ def test_reported_turns_go_nowhere_with_all_that_follows_them() -> None:
 
     assert {row.origin.turn_ids for row in found} == {(2,)}
     assert "reported" in reasons(chat, "R1")
+
+
+@pytest.mark.parametrize("act", ["choose", "edit"])
+def test_3_an_answer_that_was_beaten_or_corrected_is_not_imitated(act: str) -> None:
+    chat = Chat()
+    question = chat.user("Capital of the Netherlands?")
+    right = chat.assistant("Amsterdam.")
+    wrong = chat.assistant("The Hague.", parent_seq=question)
+    if act == "choose":
+        chat.act("choose", chosen=right, rejected=(wrong,))
+    else:
+        chat.act("edit", turn_seq=wrong, content="Amsterdam, I think.")
+
+    every = ExportOptions(branches="all")
+
+    assert exported([chat.document()], "messages") == []
+    (row,) = exported([chat.document()], "messages", every)
+    assert row["messages"][-1]["content"] == "Amsterdam."
