@@ -20,7 +20,8 @@ from convstore.errors import InvalidInputError
 from convstore.records import Json, JsonObject, Turn
 
 TEXT_PARTS = frozenset({"text", "input_text", "output_text"})
-_CALL_PARTS = frozenset({"function", "function_call", "tool_call", "tool_use"})
+_CHAT_CALLS = frozenset({"function", "custom"})
+_CALL_PARTS = _CHAT_CALLS | {"function_call", "tool_call", "tool_use"}
 _RESULT_PARTS = frozenset({"function_call_output", "tool_result"})
 _RESULT_ROLES = frozenset({"tool", "function"})
 
@@ -39,8 +40,9 @@ def window_by_turns(
             `has_orphan_results` for the second case.
         limit: 1 or more.
         step: The start moves only to turns whose `seq` begins a new stride of so many;
-            the window then holds between `limit - step + 1` and `limit` turns of an
-            unbranched session. Where no such turn fits, the start is not strided.
+            the window of a long branch then holds between `limit - step + 1` and
+            `limit` turns, fewer where `seq` has gaps or exchanges are long. Where no
+            such turn fits, the start is not strided.
 
     Raises:
         InvalidInputError: `limit` or `step` is below 1.
@@ -115,9 +117,9 @@ def to_messages(turns: Iterable[Turn]) -> list[JsonObject]:
     """Turns as chat messages in the shape of OpenAI's API, for a model or a tokenizer.
 
     `resolved_question` stands in for the content where present. Parts of type
-    `function` become `tool_calls`; other parts become content parts, behind a text part
-    with the content unless they hold text themselves. A call without text keeps
-    `"content": None`. The parts are shared with the turns, not copied.
+    `function` or `custom` become `tool_calls`; other parts become content parts, behind
+    a text part with the content unless they hold text themselves. A call without text
+    keeps `"content": None`. The parts are shared with the turns, not copied.
     """
     return [_message(turn) for turn in turns]
 
@@ -237,7 +239,7 @@ def _ids(part: JsonObject, *keys: str) -> list[str]:
 
 
 def _message(turn: Turn) -> JsonObject:
-    calls = [part for part in turn.parts or () if _type(part) == "function"]
+    calls = [part for part in turn.parts or () if _type(part) in _CHAT_CALLS]
     message: JsonObject = {"role": turn.role, "content": _content(turn)}
     if calls:
         message["tool_calls"] = calls
@@ -249,7 +251,7 @@ def _message(turn: Turn) -> JsonObject:
 
 
 def _content(turn: Turn) -> Json:
-    parts = [part for part in turn.parts or () if _type(part) != "function"]
+    parts = [part for part in turn.parts or () if _type(part) not in _CHAT_CALLS]
     text = turn.content
     if turn.resolved_question is not None:
         text = turn.resolved_question

@@ -144,9 +144,11 @@ def _verdicts(steps: Steps, record: JsonObject) -> list[InteractionInput]:
         return []
     count = len(need_list(steps.path, find(record, steps.path)))
     wrong = find(record, steps.first_wrong)
-    if wrong is not None and type(wrong) is not int:
+    if wrong is None:
+        wrong = count
+    if type(wrong) is not int or wrong < 0:
         return []
-    right = count if wrong is None else min(wrong, count)
+    right = min(wrong, count)
     words = ["correct"] * right + ["incorrect"] * (right < count)
     return [
         InteractionInput(

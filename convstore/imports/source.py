@@ -97,21 +97,6 @@ def read_lines(
         yield from _split(_decompressed(_Counted(file), limits), limits.max_line_bytes)
 
 
-def read_whole(
-    source: str | os.PathLike[str], limits: SourceLimits = DEFAULT_LIMITS
-) -> bytes:
-    """All bytes of `source`, at most `max_line_bytes`; errors as `read_lines`."""
-    chunks: list[bytes] = []
-    total = 0
-    with _open(source) as file:
-        for chunk in _decompressed(_Counted(file), limits):
-            chunks.append(chunk)
-            total += len(chunk)
-            if total > limits.max_line_bytes:
-                raise LimitExceededError("max_line_bytes", limits.max_line_bytes, total)
-    return b"".join(chunks)
-
-
 class _Counted:
     """A file that counts the bytes read from it."""
 

@@ -186,8 +186,61 @@ def test_steps_become_a_chain_that_is_judged_up_to_the_first_wrong_one() -> None
     judged = [(act.node_id, act.feedback) for act in session.interactions]
     assert judged == [("step-1", "correct"), ("step-2", "incorrect")]
     assert traces.to_record(session) == record
-    right = traces.parse({**record, "wrong": None}).interactions
-    assert [act.feedback for act in right] == ["correct"] * 3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (None, ["correct", "correct"]),
+        (0, ["incorrect"]),
+        (7, ["correct", "correct"]),
+        (-1, []),
+        ("1", []),
+        (True, []),
+    ],
+)
+def test_a_place_that_is_none_judges_nothing(wrong: Any, words: list[str]) -> None:
+    traces = format_of(
+        """
+        turn = [{ role = "user", text = "q" }]
+        steps = { path = "steps", first_wrong = "wrong" }
+        """
+    )
+
+    session = traces.parse({"q": "Q", "steps": ["a", "b"], "wrong": wrong})
+
+    assert [act.feedback for act in session.interactions] == words
+
+
+def test_steps_need_not_be_judged() -> None:
+    traces = format_of(
+        """
+        turn = [{ role = "user", text = "q" }]
+        steps = { path = "s" }
+        """
+    )
+
+    assert traces.parse({"q": "Q", "s": ["a"]}).interactions == ()
+
+
+def test_an_answer_that_is_not_there_cannot_be_judged() -> None:
+    rated = format_of(
+        """
+        turn = [{ role = "user", text = "q" }]
+        answers = { text = "a" }
+        feedback = [{ on = "answer", answer = 3, field = "score" }]
+        """
+    )
+
+    with pytest.raises(InvalidInputError, match="answers: there is no answer 3"):
+        rated.parse({"q": "Q", "a": ["A"], "score": 1})
+
+
+def test_an_id_that_is_too_long_is_refused() -> None:
+    long = format_of('session = { id = "i" }\nturn = [{ role = "user", text = "q" }]')
+
+    with pytest.raises(InvalidInputError, match=r"session.id: cannot be an id"):
+        long.parse({"q": "Q", "i": "x" * 256})
 
 
 def test_ranked_answers_are_choices() -> None:

@@ -158,6 +158,16 @@ def test_tools_as_text_are_read_and_the_text_is_kept() -> None:
     assert list(tools[0]["parameters"]) == ["z", "a"]
 
 
+@pytest.mark.parametrize("text", ["not json", "{}", "", "[]"])
+def test_tools_that_are_no_list_stay_in_the_metadata(text: str) -> None:
+    record = {"conversations": [{"from": "gpt", "value": "y"}], "tools": text}
+
+    session = SHAREGPT.parse(record)
+
+    assert session.turns[0].tools is None
+    assert session.metadata["tools"] == text
+
+
 def test_calls_and_observations_of_sharegpt_find_each_other() -> None:
     call = '{"name": "area", "arguments": {"sides": [5, 3]}}'
     session = SHAREGPT.parse(

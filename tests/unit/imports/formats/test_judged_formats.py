@@ -210,6 +210,10 @@ def test_ranked_outputs_become_branches_and_choices() -> None:
             "output[1]: must be text, not a number",
         ),
         (
+            {"instruction": "Q", "output": "A", "history": "x"},
+            "history: must be a list, not text",
+        ),
+        (
             {"instruction": "Q", "output": "A", "history": [["q"]]},
             "history[0]: must have a question and an answer",
         ),
