@@ -9,6 +9,7 @@ keeps its key order and is compact UTF-8. The only module that imports orjson.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
 from math import isfinite
 
@@ -82,6 +83,17 @@ def decode_json(text: str | bytes) -> Json:
 def dumps(value: object, *, indent: bool = False) -> bytes:
     """Compact JSON of a value known to be good; dataclasses and times included."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else 0)
+
+
+def canonical(value: Json) -> bytes:
+    """JSON for hashing: one form for equal values, keys sorted, any text allowed.
+
+    Unlike what is stored, it may hold text that no database takes: a hash of a
+    request must not fail because of what the request says.
+    """
+    return json.dumps(
+        value, ensure_ascii=True, sort_keys=True, separators=(",", ":"), default=repr
+    ).encode()
 
 
 def digest(*columns: object) -> bytes:
