@@ -102,19 +102,21 @@ def _facts(mapping: Mapping, record: JsonObject) -> dict[str, Any]:
 def _graph_states(mapping: Mapping, reader: TurnReader) -> tuple[GraphStateInput, ...]:
     states: list[GraphStateInput] = []
 
-    def add(state: Json, namespace: str) -> None:
+    def add(kind: str, path: str, state: Json, namespace: str) -> None:
         number = external_id(len(states) + 1)
         last = len(reader.turns)
+        # By namespace and version, as a store gives them back.
+        version = sum(known.namespace == namespace for known in states) + 1
+        reader.move(kind, path, namespace, version)
         states.append(GraphStateInput(state, namespace, last, external_id=number))
 
     if mapping.steps is not None:
         path = mapping.steps.path
         texts = need_list(path, find(reader.record, path))
-        add(chain([need_text(path, text) for text in texts]), DEFAULT_NAMESPACE)
-        reader.move("steps", path, len(states))
+        steps = chain([need_text(path, text) for text in texts])
+        add("steps", path, steps, DEFAULT_NAMESPACE)
     for graph in mapping.graphs:
         state = find(reader.record, graph.path)
         if state is not None:
-            add(state, graph.namespace)
-            reader.move("graph", graph.path, len(states))
+            add("graph", graph.path, state, graph.namespace)
     return tuple(states)

@@ -134,16 +134,17 @@ def _moved(
     kind: str, where: list[Any], mapping: Mapping, session: ImportedSession
 ) -> Json:
     first, *rest = where
+    if kind in ("steps", "graph"):
+        known = [s.state for s in session.graph_states if s.namespace == first]
+        state = known[rest[0] - 1]
+        return [node["text"] for node in state["nodes"]] if kind == "steps" else state
     turns = session.turns[first - 1 :]
     if kind == "text":
         return turns[0].content
     if kind == "answers":
         return [turn.content for turn in turns]
-    if kind == "list":
-        count, lengths = rest
-        return list(_items(mapping, iter(turns[:count]), lengths))
-    state = session.graph_states[first - 1].state
-    return [node["text"] for node in state["nodes"]] if kind == "steps" else state
+    count, lengths = rest
+    return list(_items(mapping, iter(turns[:count]), lengths))
 
 
 def _items(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +242,25 @@ def test_an_id_that_is_too_long_is_refused() -> None:
 
     with pytest.raises(InvalidInputError, match=r"session.id: cannot be an id"):
         long.parse({"q": "Q", "i": "x" * 256})
+
+
+def test_graphs_are_found_again_in_the_order_of_a_store() -> None:
+    graphs = format_of(
+        """
+        turn = [{ role = "user", text = "q" }]
+        graphs = [
+          { path = "z", namespace = "z" },
+          { path = "a", namespace = "b" },
+          { path = "c", namespace = "b" },
+        ]
+        """
+    )
+    record = {"q": "Q", "z": [1], "a": {"k": 2}, "c": {"k": 3}}
+
+    session = graphs.parse(record)
+
+    ordered = tuple(sorted(session.graph_states, key=lambda state: state.namespace))
+    assert graphs.to_record(replace(session, graph_states=ordered)) == record
 
 
 def test_ranked_answers_are_choices() -> None:
