@@ -37,7 +37,7 @@ def subject_hash(subject_id: str, salt: str) -> str:
 
 
 def begin(connection: Connection, erasure: StoredErasure) -> None:
-    """Note an erasure before anything is destroyed, so that a crash cannot forget it."""
+    """Note an erasure before anything is destroyed: a crash cannot forget it then."""
     row = {name: getattr(erasure, name) for name in StoredErasure.__slots__}
     row["session_ids"] = dumps(list(erasure.session_ids)).decode()
     row["receipt"] = dumps(erasure.receipt).decode()
@@ -47,10 +47,10 @@ def begin(connection: Connection, erasure: StoredErasure) -> None:
 def finish(
     connection: Connection, tenant: str, erasure_id: str, receipt: Any, now: int
 ) -> None:
-    """Note that nothing is left."""
+    """Note that nothing is left. The receipt of one that was finished before stays."""
     connection.execute(
         update(models.erasures)
-        .where(R.tenant_id == tenant, R.erasure_id == erasure_id)
+        .where(R.tenant_id == tenant, R.erasure_id == erasure_id, R.state == "begun")
         .values(state="done", receipt=dumps(receipt).decode(), done_at=now)
     )
 
@@ -64,9 +64,7 @@ def all_of(connection: Connection, *states: str) -> list[StoredErasure]:
     return [_erasure(row) for row in rows]
 
 
-def find(
-    connection: Connection, tenant: str, erasure_id: str
-) -> StoredErasure | None:
+def find(connection: Connection, tenant: str, erasure_id: str) -> StoredErasure | None:
     """One erasure."""
     columns = [models.erasures.c[name] for name in StoredErasure.__slots__]
     row = connection.execute(

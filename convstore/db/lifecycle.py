@@ -17,9 +17,7 @@ from sqlalchemy import (
     Table,
     bindparam,
     delete,
-    func,
     insert,
-    or_,
     select,
     update,
 )
@@ -36,7 +34,7 @@ from convstore.db.rows import (
     TURN_COLUMNS,
 )
 from convstore.db.sessions import new_row, searchable, write_searchable
-from convstore.db.unit import Head, Key, Row, Unit
+from convstore.db.unit import Head, Key, Unit
 from convstore.errors import (
     CorruptionError,
     SessionDeletedError,
@@ -180,118 +178,40 @@ class RestoreSession:
         return head.record
 
 
-def adopt(unit: Unit, document: SessionDocument, segment_id: str, now: int) -> None:
-    """Make the stub of a session that only the archive knows."""
-    session = document.session
+def adopt(
+    unit: Unit,
+    document: SessionDocument,
+    segment_id: str,
+    now: int,
+    *,
+    again: bool = False,
+) -> None:
+    """Make the stub of a session that only the archive knows, as its purge left it.
+
+    With `again`, in place of the stub that was made from another copy.
+    """
+    session, connection = document.session, unit.connection
     key = (session.tenant_id, session.id)
     row = session_row(session) | {
         "state": "archived",
+        "version": session.version + 1,
         "segment_id": segment_id,
         "archived_at": now,
     }
-    unit.connection.execute(insert(models.sessions), row)
-    write_searchable(
-        unit.connection, key, searchable(session.metadata, list(session.tags))
-    )
+    if again:
+        for table in (models.session_metadata, models.legal_holds, models.sessions):
+            of_session = (table.c.tenant_id == key[0], table.c.session_id == key[1])
+            if table is models.sessions:
+                connection.execute(update(table).where(*of_session).values(row))
+            else:
+                connection.execute(delete(table).where(*of_session))
+    else:
+        connection.execute(insert(models.sessions), row)
+    write_searchable(connection, key, searchable(session.metadata, list(session.tags)))
     holds = hold_rows(document)
     if holds:
-        unit.connection.execute(insert(models.legal_holds), holds)
-
-
-def candidates(
-    connection: Connection,
-    *,
-    cutoff: int | None,
-    after: tuple[int, str, str],
-    limit: int,
-    tenant: str | None = None,
-) -> list[Row]:
-    """Live sessions that may be stale, least recently active first, beyond `after`.
-
-    Without a cutoff every live session is one. One walk along the index of live
-    sessions; sessions with an expiry of their own come by `expired`.
-    """
-    at, owner, session_id = after
-    statement = (
-        select(*_SUMMARY)
-        .where(
-            S.state == "active",
-            S.last_activity_at >= at,
-            or_(
-                S.last_activity_at > at,
-                S.tenant_id > owner,
-                (S.tenant_id == owner) & (S.session_id > session_id),
-            ),
-        )
-        .order_by(S.last_activity_at, S.tenant_id, S.session_id)
-        .limit(limit)
-    )
-    if cutoff is not None:
-        statement = statement.where(S.last_activity_at <= cutoff)
-    if tenant is not None:
-        statement = statement.where(S.tenant_id == tenant)
-    return [dict(row) for row in connection.execute(statement).mappings()]
-
-
-def expired(
-    connection: Connection, *, now: int, after: tuple[int, str, str], limit: int
-) -> list[Row]:
-    """Live sessions past their own expiry, earliest first, beyond `after`."""
-    at, owner, session_id = after
-    statement = (
-        select(*_SUMMARY)
-        .where(
-            S.state == "active",
-            S.expires_at.is_not(None),
-            S.expires_at <= now,
-            S.expires_at >= at,
-            or_(
-                S.expires_at > at,
-                S.tenant_id > owner,
-                (S.tenant_id == owner) & (S.session_id > session_id),
-            ),
-        )
-        .order_by(S.expires_at, S.tenant_id, S.session_id)
-        .limit(limit)
-    )
-    return [dict(row) for row in connection.execute(statement).mappings()]
-
-
-def archived_before(
-    connection: Connection, *, cutoff: int, after: Key, limit: int
-) -> list[Row]:
-    """Archived and deleted sessions whose archive may be due, by key beyond `after`."""
-    statement = (
-        select(*_SUMMARY)
-        .where(
-            S.state.in_(("archived", "deleted")),
-            S.segment_id.is_not(None),
-            S.archived_at <= cutoff,
-            S.tenant_id >= after[0],
-            or_(S.tenant_id > after[0], S.session_id > after[1]),
-        )
-        .order_by(S.tenant_id, S.session_id)
-        .limit(limit)
-    )
-    return [dict(row) for row in connection.execute(statement).mappings()]
-
-
-def live_counts(connection: Connection) -> dict[str, int]:
-    """Live sessions of each tenant."""
-    rows = connection.execute(
-        select(S.tenant_id, func.count())
-        .where(S.state == "active")
-        .group_by(S.tenant_id)
-    )
-    return {tenant: count for tenant, count in rows}  # noqa: C416
-
-
-def newest_activity(connection: Connection) -> int | None:
-    """When the most recently active live session was active."""
-    newest: int | None = connection.execute(
-        select(func.max(S.last_activity_at)).where(S.state == "active")
-    ).scalar_one()
-    return newest
+        connection.execute(insert(models.legal_holds), holds)
+    unit.forget(key)
 
 
 def ids_of_user(connection: Connection, tenant: str, user_id: str) -> list[Key]:
@@ -315,17 +235,20 @@ def user_ids(connection: Connection, tenant: str) -> list[str]:
     )
 
 
-def make_stubs(connection: Connection, tenant: str, session_ids: Sequence[str]) -> None:
-    """Give ids that must be refused a row, where the database has none."""
-    rows = [new_row((tenant, session_id), 0) for session_id in session_ids]
+def make_refusals(
+    connection: Connection, tenant: str, session_ids: Sequence[str]
+) -> None:
+    """Give ids that must be refused for ever a row, where the database has none."""
+    rows = [
+        new_row((tenant, session_id), 0) | {"state": "erased"}
+        for session_id in session_ids
+    ]
     if rows:
         connection.execute(dialect_of(connection).insert_ignore(models.sessions), rows)
 
 
-def note_problem(
-    connection: Connection, keys: Iterable[Key], problem: str | None
-) -> None:
-    """Say why sessions could not be archived, or that they can be again."""
+def note_problem(connection: Connection, keys: Iterable[Key], problem: str) -> None:
+    """Say why sessions could not be archived."""
     changes = [{"b_tenant": t, "b_session": s, "b_problem": problem} for t, s in keys]
     if changes:
         connection.execute(
@@ -336,6 +259,22 @@ def note_problem(
             )
             .values(problem=bindparam("b_problem")),
             changes,
+        )
+
+
+def forget_problems(connection: Connection, keys: Sequence[Key]) -> None:
+    """Sessions that were archived after all have no problem any more."""
+    for tenant in sorted({key[0] for key in keys}):
+        ids = [session_id for owner, session_id in keys if owner == tenant]
+        connection.execute(
+            update(models.sessions)
+            .where(
+                S.tenant_id == bindparam("b_tenant"),
+                S.session_id.in_(bindparam("b_ids", expanding=True)),
+                S.problem.is_not(None),
+            )
+            .values(problem=None),
+            {"b_tenant": tenant, "b_ids": ids},
         )
 
 
@@ -362,18 +301,6 @@ def _delete_returning(
     return groups
 
 
-_SUMMARY = (
-    S.tenant_id,
-    S.session_id,
-    S.version,
-    S.last_activity_at,
-    S.expires_at,
-    S.tags,
-    S.hold_count,
-    S.state,
-    S.archived_at,
-    S.turn_count,
-)
 _HOLDS = (
     select(models.legal_holds.c.session_id, *HOLD_COLUMNS)
     .where(

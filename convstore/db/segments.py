@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import (
@@ -13,12 +13,12 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    or_,
     select,
     update,
 )
 
 from convstore.db import models
+from convstore.db.dialects import dialect_of
 from convstore.db.unit import Key
 
 E = models.archive_entries.c
@@ -45,7 +45,8 @@ class StoredEntry:
     """Where one session at one version lies; `state` says what it is worth.
 
     `sealed`: written, not yet purged. `committed`: the only copy. `restored`, `stale`:
-    superseded by rows.
+    superseded by rows. `newer`: of a version that this database never had, found in
+    the archive; kept for a person to decide.
     """
 
     tenant_id: str
@@ -82,6 +83,9 @@ class StoredSegment:
     created_at: int
     sealed_at: int | None
     verified_at: int | None
+
+
+SEGMENT_COLUMNS = [models.archive_segments.c[n] for n in StoredSegment.__slots__]
 
 
 def begin(
@@ -157,7 +161,7 @@ def add_entries(
 def find(connection: Connection, segment_id: str) -> StoredSegment | None:
     """One segment of the ledger."""
     row = connection.execute(
-        select(*_segment_columns()).where(G.segment_id == segment_id)
+        select(*SEGMENT_COLUMNS).where(G.segment_id == segment_id)
     ).one_or_none()
     return None if row is None else StoredSegment(*row)
 
@@ -167,7 +171,7 @@ def by_state(
 ) -> list[StoredSegment]:
     """Segments in one of the states, the longest unverified first."""
     statement = (
-        select(*_segment_columns())
+        select(*SEGMENT_COLUMNS)
         .where(G.state.in_(states))
         .order_by(func.coalesce(G.verified_at, 0), G.segment_id)
     )
@@ -176,20 +180,79 @@ def by_state(
     return [StoredSegment(*row) for row in connection.execute(statement)]
 
 
-def set_state(
+def lock(connection: Connection, segment_id: str) -> StoredSegment | None:
+    """One segment, which nobody else changes until the transaction ends.
+
+    Whoever purges into a segment, or replaces it, takes this lock first and then those
+    of sessions: so a stub never comes to name a segment that is being destroyed.
+    """
+    statement = select(*SEGMENT_COLUMNS).where(G.segment_id == segment_id)
+    row = connection.execute(
+        dialect_of(connection).locked(statement, models.archive_segments)
+    ).one_or_none()
+    return None if row is None else StoredSegment(*row)
+
+
+def change_state(
     connection: Connection,
     segment_id: str,
     state: str,
     *,
+    was: tuple[str, ...],
     problem: str | None = None,
     verified_at: int | None = None,
-) -> None:
-    """Note what has become of a segment."""
+) -> bool:
+    """Note what has become of a segment, if it still is in one of the states `was`.
+
+    False, and nothing is changed, when somebody else has decided about it meanwhile.
+    """
     values: dict[str, Any] = {"state": state, "problem": problem}
     if verified_at is not None:
         values["verified_at"] = verified_at
+    done = connection.execute(
+        update(models.archive_segments)
+        .where(G.segment_id == segment_id, G.state.in_(was))
+        .values(values)
+    )
+    return done.rowcount == 1
+
+
+def quarantine(
+    connection: Connection,
+    segment_id: str,
+    problem: str,
+    *,
+    verified_at: int | None = None,
+) -> bool:
+    """Note that a segment is damaged. What was not purged into it yet never will be;
+    the file stays, for a person to look. False if it is sealed no more."""
+    found = change_state(
+        connection,
+        segment_id,
+        "quarantined",
+        was=("sealed", "quarantined"),
+        problem=problem[:255],
+        verified_at=verified_at,
+    )
+    if found:
+        pending = entries_of(connection, segment_id, "sealed")
+        settle_entries(connection, segment_id, [e.key for e in pending], "stale")
+    return found
+
+
+def states(connection: Connection) -> dict[str, str]:
+    """The state of every segment that the ledger ever knew."""
+    rows = connection.execute(select(G.segment_id, G.state))
+    return {segment_id: state for segment_id, state in rows}  # noqa: C416
+
+
+def cancel_writing(connection: Connection) -> None:
+    """Let no segment be sealed that is being written now: it may hold a copy of what
+    this transaction erases. Its sessions come round again."""
     connection.execute(
-        update(models.archive_segments).where(G.segment_id == segment_id).values(values)
+        update(models.archive_segments)
+        .where(G.state == "writing")
+        .values(state="deleting")
     )
 
 
@@ -213,10 +276,19 @@ def entry(connection: Connection, key: Key, segment_id: str) -> StoredEntry | No
     return None if row is None else StoredEntry(*row)
 
 
-def set_entries(
-    connection: Connection, segment_id: str, keys: Sequence[Key], state: str
+def settle_entries(
+    connection: Connection,
+    segment_id: str,
+    keys: Sequence[Key],
+    state: str,
+    *,
+    was: str = "sealed",
 ) -> None:
-    """Note what has become of entries of one segment."""
+    """Note what has become of entries of one segment that were in the state `was`.
+
+    Those in another state are left alone: a worker that comes late must not call the
+    only copy of a session stale.
+    """
     if keys:
         connection.execute(
             update(models.archive_entries)
@@ -224,73 +296,11 @@ def set_entries(
                 E.segment_id == segment_id,
                 E.tenant_id == bindparam("b_tenant"),
                 E.session_id == bindparam("b_session"),
+                E.state == was,
             )
             .values(state=state),
             [{"b_tenant": tenant, "b_session": session} for tenant, session in keys],
         )
-
-
-def with_pending_entries(connection: Connection) -> list[StoredSegment]:
-    """Sealed segments with sessions that were not purged yet: a run died there."""
-    pending = select(E.segment_id).where(E.state == "sealed").distinct()
-    return [
-        StoredSegment(*row)
-        for row in connection.execute(
-            select(*_segment_columns())
-            .where(G.segment_id.in_(pending), G.state == "sealed")
-            .order_by(G.segment_id)
-        )
-    ]
-
-
-def unwanted(
-    connection: Connection, keys: Sequence[Key] | None = None
-) -> list[tuple[str, Key]]:
-    """Segment and session of each copy that must not be kept: of sessions erased, or
-    deleted without an archive. With `keys`, only theirs."""
-    statement = (
-        select(E.segment_id, E.tenant_id, E.session_id)
-        .join(
-            models.sessions,
-            and_(S.tenant_id == E.tenant_id, S.session_id == E.session_id),
-        )
-        .where(
-            or_(
-                S.state == "erased",
-                and_(S.state == "deleted", S.segment_id.is_(None)),
-            )
-        )
-        .order_by(E.segment_id)
-    )
-    if keys is None:
-        rows = connection.execute(statement).all()
-    else:
-        rows = []
-        for tenant in sorted({key[0] for key in keys}):
-            ids = [session for owner, session in keys if owner == tenant]
-            for start in range(0, len(ids), 500):
-                rows += connection.execute(
-                    statement.where(
-                        E.tenant_id == tenant,
-                        E.session_id.in_(ids[start : start + 500]),
-                    )
-                ).all()
-    return [(segment_id, (tenant, session)) for segment_id, tenant, session in rows]
-
-
-def without_use(connection: Connection, before: int) -> list[StoredSegment]:
-    """Sealed segments older than `before` in which nothing is the only copy."""
-    used = select(E.segment_id).where(E.state.in_(("sealed", "committed")))
-    return [
-        StoredSegment(*row)
-        for row in connection.execute(
-            select(*_segment_columns()).where(
-                G.state == "sealed",
-                G.sealed_at < before,
-                G.segment_id.not_in(used),
-            )
-        )
-    ]
 
 
 def replace_segment(
@@ -298,23 +308,47 @@ def replace_segment(
     old_id: str,
     new: StoredSegment | None,
     entries: Sequence[StoredEntry],
-) -> None:
-    """Point everything at the rewritten segment; the old one may then be deleted."""
+) -> bool:
+    """Point everything at the rewritten segment; the old one may then be deleted.
+
+    The states of the old entries pass to the new ones. False, and nothing is changed,
+    when somebody else has replaced the old segment, or given up the new one.
+    """
+    old = lock(connection, old_id)
+    if old is None or old.state not in ("sealed", "quarantined"):
+        return False
+    if new is not None:
+        begun = lock(connection, new.segment_id)
+        if begun is None or begun.state != "writing":
+            return False
+    # Locked: a restore that is under way settles its entry first, or sees the new one.
+    statement = select(*_ENTRY).where(E.segment_id == old_id)
+    rows = connection.execute(
+        dialect_of(connection).locked(statement, models.archive_entries)
+    )
+    states = {row.key: row.state for row in (StoredEntry(*found) for found in rows)}
+    kept = [
+        replace(entry, state=states[entry.key])
+        for entry in entries
+        if entry.key in states
+    ]
     connection.execute(delete(models.archive_entries).where(E.segment_id == old_id))
     if new is not None:
-        add_sealed(connection, new, entries)
+        seal(connection, new, kept)
         connection.execute(
             update(models.sessions)
             .where(S.segment_id == old_id)
             .values(segment_id=new.segment_id)
         )
-    set_state(connection, old_id, "deleting")
+    return change_state(connection, old_id, "deleting", was=("sealed", "quarantined"))
 
 
 def forget(connection: Connection, segment_id: str) -> None:
     """Remove the entries of a segment whose file is gone, and say so."""
-    connection.execute(delete(models.archive_entries).where(E.segment_id == segment_id))
-    set_state(connection, segment_id, "deleted")
+    if change_state(connection, segment_id, "deleted", was=("writing", "deleting")):
+        connection.execute(
+            delete(models.archive_entries).where(E.segment_id == segment_id)
+        )
 
 
 def drop(connection: Connection, segment_id: str) -> None:
@@ -332,7 +366,7 @@ def archived_sessions(
     limit: int,
     user_id: str | None = None,
 ) -> list[Any]:
-    """Archived sessions of a tenant by id, beyond `after`, with their place and size."""
+    """Archived sessions of a tenant by id, beyond `after`, with place and size."""
     statement = (
         select(
             S.session_id,
@@ -368,7 +402,3 @@ def totals(connection: Connection) -> dict[str, tuple[int, int]]:
         ).group_by(G.state)
     )
     return {state: (count, int(size)) for state, count, size in rows}
-
-
-def _segment_columns() -> list[Any]:
-    return [models.archive_segments.c[name] for name in StoredSegment.__slots__]

@@ -71,14 +71,16 @@ async def archive(
     result = Archived()
     try:
         manifest = await _write(context, segment_id, now, tenant, wanted, result)
+        if manifest is not None:
+            await _export(context, manifest)
     except ConvstoreError:
         # The segment's row tells recovery what to clean up; do it now if we can.
-        await _give_up(context, segment_id, key)
+        await give_up(context, segment_id, key)
         raise
     if manifest is None:
-        await _give_up(context, segment_id, key)
+        await give_up(context, segment_id, key)
         return result
-    await _export(context, manifest)
+    # Not given up when this fails: whether the commit was made may be unknown.
     await _seal(context, manifest, now, result)
     return result
 
@@ -168,14 +170,15 @@ async def _seal(
     entries = stored_entries(manifest, "sealed")
     context.on_step("seal.begin")
     if not await context.write(lambda c: segments.seal(c, segment, entries)):
-        # Recovery by another worker took us for dead: its word stands.
-        await context.files(lambda: destroy_files(context, manifest.key))
+        # Recovery took us for dead, or an erasure cancelled us: their word stands.
+        await give_up(context, manifest.segment_id, manifest.key)
         return
     context.on_step("seal.after_commit")
     result.segment, result.entries = segment, entries
 
 
-async def _give_up(context: Context, segment_id: str, key: str) -> None:
+async def give_up(context: Context, segment_id: str, key: str) -> None:
+    """Destroy what there is of a segment that will not be sealed. Idempotent."""
     await context.files(lambda: destroy_files(context, key))
     await context.write(lambda c: segments.forget(c, segment_id))
 

@@ -17,6 +17,12 @@ from convstore.version import __version__
 T = TypeVar("T")
 WRITER = f"convstore {__version__}"
 
+LEASE_TTL_S = 120.0
+"""Seconds a worker's lease lasts between renewals."""
+
+DEAD_AFTER_S = 2 * LEASE_TTL_S
+"""A segment that has been written for longer than this is given up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:

@@ -1,26 +1,20 @@
 """Destroys what must not be kept: erasure of a person, deletion without an archive, and
 archives that have expired.
 
-Rows go first, in transactions that end every read and write of the session; then each
-segment that holds a copy is rewritten without it, verified, and the old file destroyed.
-The copies still to be removed are always a query over the ledger, so whatever dies in
-between is finished by the next sweep.
+Rows go first, in transactions that end every read and write of the session; then the
+copies in the archive, see `sweeper`.
 """
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from functools import partial
 from itertools import islice
 
-from convstore.archive.manifest import Manifest
-from convstore.archive.readable import write_readable
-from convstore.archive.reader import read_manifest
-from convstore.archive.rewrite import copy_segment
-from convstore.archive.verify import rebuild_manifest
 from convstore.clock import from_micros
 from convstore.db import erasures, ledger, lifecycle, segments
 from convstore.db.engine import Connection
@@ -28,31 +22,18 @@ from convstore.db.erasures import StoredErasure
 from convstore.db.unit import Key, Unit
 from convstore.errors import (
     LegalHoldError,
-    SegmentCorruptError,
-    SegmentNotFoundError,
     SessionNotFoundError,
 )
 from convstore.ids import new_id
 from convstore.reports import ErasureReceipt
-from convstore.retention.archiver import (
-    destroy_files,
-    stored_entries,
-    stored_segment,
-)
-from convstore.retention.context import WRITER, Context
-from convstore.retention.shards import write_shards
+from convstore.retention.context import Context
+from convstore.retention.sweeper import Sweeper, Swept
 from convstore.retention.tombstones import write_tombstone
+
+log = logging.getLogger(__name__)
 
 AT_ONCE = 100
 """Sessions of one transaction."""
-
-
-@dataclass(slots=True)
-class Swept:
-    """What a sweep destroyed."""
-
-    rewritten: list[str] = field(default_factory=list)
-    shards: int = 0
 
 
 class Eraser:
@@ -60,6 +41,7 @@ class Eraser:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self.sweep = Sweeper(context).sweep
 
     async def erase(
         self, tenant: str, *, user_id: str | None = None, session_id: str | None = None
@@ -105,16 +87,20 @@ class Eraser:
 
         Raises:
             LegalHoldError: A hold was placed after it was begun; it stays begun.
+            SegmentCorruptError: A segment with a copy cannot be rewritten, because
+                another session in it is damaged; it stays begun.
         """
         context, tenant = self._context, erasure.tenant_id
-        await context.files(lambda: write_tombstone(context.blobs, erasure))
-        context.on_step("erase.tombstone_file")
         counts: dict[str, int] = defaultdict(int)
         keys = [(tenant, session_id) for session_id in erasure.session_ids]
         for some in _chunks(keys):
             for table, count in (await self._blank(some, "erased")).items():
                 counts[table] += count
+        # After the rows: a session that a hold has saved must not have one.
+        await context.files(lambda: write_tombstone(context.blobs, erasure))
+        context.on_step("erase.tombstone_file")
         swept = await self.sweep(keys)
+        _raise_failure(swept)
         # Erased text must not lie on in a write-ahead log.
         await context.backend.maintain()
         done_at = context.now()
@@ -144,7 +130,7 @@ class Eraser:
             SessionNotFoundError, LegalHoldError: As the names say.
         """
         await self._blank([key], "deleted", must_exist=True)
-        await self.sweep([key])
+        _raise_failure(await self.sweep([key]))
 
     async def expire_archives(self, keys: Sequence[Key]) -> int:
         """Destroy archived sessions whose archive is due; how many. Holds are left."""
@@ -153,21 +139,6 @@ class Eraser:
             done += await self._context.write(partial(_expire, some, now))
             await self.sweep(some)
         return done
-
-    async def sweep(self, keys: Sequence[Key] | None = None) -> Swept:
-        """Rewrite every segment that holds a copy of what is erased or deleted.
-
-        With `keys`, only their copies; without, all that the ledger knows of.
-        """
-        swept = Swept()
-        unwanted = await self._context.read(lambda c: segments.unwanted(c, keys))
-        by_segment: dict[str, set[Key]] = defaultdict(set)
-        for segment_id, key in unwanted:
-            by_segment[segment_id].add(key)
-        for segment_id, leaving in by_segment.items():
-            swept.shards += await self._rewrite(segment_id, leaving)
-            swept.rewritten.append(segment_id)
-        return swept
 
     async def _blank(
         self, keys: Sequence[Key], state: str, *, must_exist: bool = False
@@ -188,6 +159,8 @@ class Eraser:
             for _, head in going:
                 lifecycle.blank(head, state, now)
             unit.flush()
+            if state == "erased" and going:
+                segments.cancel_writing(connection)
             context.on_step("erase.before_commit")
             return counts
 
@@ -195,59 +168,10 @@ class Eraser:
         context.on_step("erase.rows")
         return counts
 
-    async def _rewrite(self, segment_id: str, leaving: set[Key]) -> int:
-        """Replace a segment by one without `leaving`; how many shards it had."""
-        context, now = self._context, self._context.now()
-        segment = await context.read(lambda c: segments.find(c, segment_id))
-        if segment is None or segment.state in ("deleting", "deleted", "writing"):
-            return 0
-        key = segment.key
 
-        def copy() -> Manifest | None:
-            old = _manifest(context, key)
-            new = copy_segment(
-                context.blobs,
-                old,
-                lambda entry: (entry.tenant_id, entry.session_id) not in leaving,
-                writer=WRITER,
-                created_at=from_micros(now),
-                on_step=context.on_step,
-            )
-            if new is not None:
-                write_shards(context.blobs, new, context.policy.exports)
-                if context.policy.readable_json:
-                    write_readable(context.blobs, new)
-            return new
-
-        manifest = await context.files(copy)
-        context.on_step("erase.rewrite.published")
-
-        def swap(connection: Connection) -> None:
-            states = {
-                entry.key: entry.state
-                for entry in segments.entries_of(connection, segment_id)
-            }
-            entries = [
-                replace(entry, state=states.get(entry.key, "stale"))
-                for entry in ([] if manifest is None else stored_entries(manifest, ""))
-            ]
-            new = None if manifest is None else stored_segment(manifest, now)
-            segments.replace_segment(connection, segment_id, new, entries)
-
-        await context.write(swap)
-        context.on_step("erase.rewrite.swapped")
-        shards = await context.files(lambda: destroy_files(context, key))
-        await context.write(lambda c: segments.forget(c, segment_id))
-        context.on_step("erase.rewrite.done")
-        return shards
-
-
-def _manifest(context: Context, key: str) -> Manifest:
-    """The manifest, or what the frames say when it is lost or damaged."""
-    try:
-        return read_manifest(context.blobs, key)
-    except (SegmentCorruptError, SegmentNotFoundError):
-        return rebuild_manifest(context.blobs, key, writer=WRITER)
+def _raise_failure(swept: Swept) -> None:
+    if swept.failed:
+        raise swept.failed[0]
 
 
 def _keys(

@@ -69,8 +69,10 @@ class Inspector:
             found = await self._context.files(
                 lambda s=segment: self._verify(s, deep)  # type: ignore[misc]
             )
-            at_risk += await self._note(segment, found)
-            faults += found
+            only_copies = await self._note(segment, found)
+            if only_copies is not None:
+                at_risk += _at_risk(only_copies, found)
+                faults += found
             if on_progress is not None:
                 on_progress(number, len(chosen))
         return VerifyReport(
@@ -150,29 +152,41 @@ class Inspector:
 
     async def _note(
         self, segment: StoredSegment, faults: Sequence[ArchiveFault]
-    ) -> list[SessionProblem]:
-        now = self._context.now()
+    ) -> list[StoredEntry] | None:
+        """What has its only copy in the segment; None if it was replaced or removed
+        while it was read, and the faults are no news."""
+        now, segment_id = self._context.now(), segment.segment_id
 
-        def work(connection: Connection) -> list[StoredEntry]:
-            segments.set_state(
-                connection,
-                segment.segment_id,
-                "quarantined" if faults else "sealed",
-                problem=faults[0].problem[:255] if faults else None,
-                verified_at=now,
-            )
+        def work(connection: Connection) -> list[StoredEntry] | None:
+            segments.lock(connection, segment_id)
             if not faults:
+                segments.change_state(
+                    connection,
+                    segment_id,
+                    "sealed",
+                    was=("sealed", "quarantined"),
+                    verified_at=now,
+                )
                 return []
-            return segments.entries_of(connection, segment.segment_id, "committed")
+            if not segments.quarantine(
+                connection, segment_id, faults[0].problem, verified_at=now
+            ):
+                return None
+            return segments.entries_of(connection, segment_id, "committed")
 
-        only_copies = await self._context.write(work)
-        named = {(f.tenant_id, f.session_id) for f in faults if f.session_id}
-        whole = any(f.session_id is None for f in faults)
-        return [
-            SessionProblem(*entry.key, "segment_corrupt")
-            for entry in only_copies
-            if entry.key in named or (whole and not named)
-        ]
+        return await self._context.write(work)
+
+
+def _at_risk(
+    only_copies: Sequence[StoredEntry], faults: Sequence[ArchiveFault]
+) -> list[SessionProblem]:
+    named = {(f.tenant_id, f.session_id) for f in faults if f.session_id}
+    whole = any(f.session_id is None for f in faults)
+    return [
+        SessionProblem(*entry.key, "segment_corrupt")
+        for entry in only_copies
+        if entry.key in named or (whole and not named)
+    ]
 
 
 def _told(fault: Fault) -> ArchiveFault:

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from convstore.clock import from_micros, to_micros
-from convstore.db import leases, lifecycle, runs
+from convstore.db import leases, lifecycle, runs, staleness
 from convstore.db.runs import StoredRun
 from convstore.db.unit import Key
 from convstore.errors import ConvstoreError, RetentionHaltedError, UnavailableError
@@ -22,12 +22,12 @@ from convstore.ids import new_id
 from convstore.reports import RetentionReport, SessionProblem
 from convstore.retention import breakers
 from convstore.retention.archiver import archive
-from convstore.retention.context import Context
+from convstore.retention.context import LEASE_TTL_S, Context
 from convstore.retention.eraser import Eraser
 from convstore.retention.plan import Decision, archive_cutoff
 from convstore.retention.planner import Planner
 from convstore.retention.purger import purge
-from convstore.retention.recovery import LEASE_TTL_S, Recovery
+from convstore.retention.recovery import Recovery
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,6 @@ OnProgress = Callable[["Tally"], None]
 class Tally:
     """The counts of a run while it runs."""
 
-    examined: int = 0
     archived: int = 0
     purged: int = 0
     changed: int = 0
@@ -107,14 +106,15 @@ class RetentionJob:
             async for decision in self.plan(options):
                 _count(tally, decision)
             return _report(tally, "", True, started)
-        if not await self._lease():
-            return RetentionReport(skipped="another worker is running retention")
+        # The lease is the run's and not the worker's: two runs of one worker are two.
         run_id, began = new_id(), self._context.now()
+        if not await self._lease(run_id):
+            return RetentionReport(skipped="another worker is running retention")
         context = self._context
         await context.write(lambda c: runs.begin(c, run_id, began))
         problem: str | None = None
         try:
-            await self._run(options, tally, started, on_progress or _silent)
+            await self._run(run_id, options, tally, started, on_progress or _silent)
         except RetentionHaltedError as error:
             tally.halted, problem = str(error), error.code
             log.error("retention halted: %s", error, extra={"event": "halted"})
@@ -127,6 +127,7 @@ class RetentionJob:
 
     async def _run(
         self,
+        run_id: str,
         options: RunOptions,
         tally: Tally,
         started: float,
@@ -147,14 +148,13 @@ class RetentionJob:
             if over_time or batches == options.max_batches:
                 tally.finished = False
                 return
-            if not await self._lease():
+            if not await self._lease(run_id):
                 tally.finished = False
                 return
-            tally.examined += len(decisions)
             await self._batch(tenant, decisions, tally)
             batches += 1
             on_progress(tally)
-        await self._expire(tally, options.tenant)
+        await self._expire(tally, options)
 
     async def _batch(
         self, tenant: str, decisions: list[Decision], tally: Tally
@@ -174,7 +174,8 @@ class RetentionJob:
         for key in purged.mismatched:
             tally.problems.append(SessionProblem(*key, "purge_mismatch"))
         if purged.changed:
-            # Erased or deleted while it was being archived: that copy must go too.
+            # Deleted while it was being archived: that copy must go too. A segment that
+            # is damaged by now is told by the next recovery.
             await self._eraser.sweep(purged.changed)
         log.info(
             "archived %d sessions, purged %d",
@@ -191,34 +192,44 @@ class RetentionJob:
             )
 
     async def _check(self, options: RunOptions) -> None:
-        """Stop before harm is done by a clock that jumped or a policy set by mistake."""
+        """Stop before a clock that jumped or a policy set by mistake does harm."""
         context = self._context
-        newest = await context.read(lifecycle.newest_activity)
+        newest = await context.read(staleness.newest_activity)
         breakers.check_clock(
             context.clock.now(),
             None if newest is None else from_micros(newest),
             None,
             context.policy.interval_s,
         )
-        counts = await context.read(lifecycle.live_counts)
+        counts = await context.read(staleness.live_counts)
+        if options.tenant is not None:
+            counts = {options.tenant: counts.get(options.tenant, 0)}
         going = 0
         async for decision in self.plan(options):
             going += decision.action == "archive"
         breakers.check_fraction(context.policy, going, sum(counts.values()))
 
-    async def _expire(self, tally: Tally, tenant: str | None) -> None:
-        context = self._context
+    async def _expire(self, tally: Tally, options: RunOptions) -> None:
+        context, tenant = self._context, options.tenant
         cutoff = archive_cutoff(context.policy, context.clock.now(), tenant_id=tenant)
         if cutoff is None:
             return
-        async for keys in self._planner.expired_archives(to_micros(cutoff), tenant):
+        due = self._planner.expired_archives
+        if options.older_than_s is None:
+            going = 0
+            async for keys in due(to_micros(cutoff), tenant):
+                going += len(keys)
+            total = await context.read(lambda c: staleness.archived_count(c, tenant))
+            # Archiving too early is harmless. This is not: it has a check of its own.
+            breakers.check_fraction(context.policy, going, total, what="archives")
+        async for keys in due(to_micros(cutoff), tenant, tally.reasons):
             tally.archives_expired += await self._eraser.expire_archives(keys)
 
-    async def _lease(self) -> bool:
+    async def _lease(self, run_id: str) -> bool:
         context = self._context
         now, ttl = context.now(), int(LEASE_TTL_S * _MICROS)
         epoch = await context.write(
-            lambda c: leases.acquire(c, _LEASE, context.holder, now, ttl)
+            lambda c: leases.acquire(c, _LEASE, run_id, now, ttl)
         )
         context.on_step("lease.acquired")
         return epoch is not None
@@ -238,7 +249,7 @@ class RetentionJob:
         )
         try:
             await context.write(lambda c: runs.finish(c, run))
-            await context.write(lambda c: leases.release(c, _LEASE, context.holder))
+            await context.write(lambda c: leases.release(c, _LEASE, run_id))
         except UnavailableError:
             # The database is away: the lease ends by itself, and the error that is
             # on its way to the caller says more than this one.
@@ -250,7 +261,6 @@ def _silent(_: Tally) -> None:
 
 
 def _count(tally: Tally, decision: Decision) -> None:
-    tally.examined += 1
     tally.reasons[decision.reason] += 1
     tally.archived += decision.action == "archive"
     tally.archives_expired += decision.action == "expire_archive"
@@ -264,7 +274,7 @@ def _report(
         dry_run=dry_run,
         halted=tally.halted,
         finished=tally.finished,
-        examined=tally.examined,
+        examined=tally.reasons.total(),
         archived=tally.archived,
         purged=tally.purged,
         changed=tally.changed,

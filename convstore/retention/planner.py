@@ -8,7 +8,7 @@ from typing import Any
 
 from convstore.clock import from_micros, to_micros
 from convstore.codec import decode_json
-from convstore.db import lifecycle
+from convstore.db import staleness
 from convstore.db.engine import Connection
 from convstore.db.unit import Key
 from convstore.retention.context import Context
@@ -75,16 +75,19 @@ class Planner:
             yield owner, left
 
     async def expired_archives(
-        self, cutoff: int, tenant: str | None
+        self, cutoff: int, tenant: str | None, reasons: Counter[str] | None = None
     ) -> AsyncIterator[list[Key]]:
         """Keys of archived sessions whose archive is due, a page at a time."""
         context = self._context
         now = context.clock.now()
         async for rows in self._archived(cutoff, tenant):
+            decisions = [decide(context.policy, now, _summary(row)) for row in rows]
+            if reasons is not None:
+                reasons.update(decision.reason for decision in decisions)
             keys = [
-                (row["tenant_id"], row["session_id"])
-                for row in rows
-                if decide(context.policy, now, _summary(row)).action == "expire_archive"
+                (decision.session.tenant_id, decision.session.session_id)
+                for decision in decisions
+                if decision.action == "expire_archive"
             ]
             if keys:
                 yield keys
@@ -95,46 +98,58 @@ class Planner:
         context = self._context
         now, policy = context.clock.now(), context.policy
         micros = to_micros(now)
-        expiring: Page = lambda c, after: lifecycle.expired(  # noqa: E731
+        gone: Counter[str] = Counter()
+        # Counted before the first batch goes: the cap is of one moment.
+        counts = (
+            {}
+            if policy.max_sessions is None
+            else await context.read(staleness.live_counts)
+        )
+        expiring: Page = lambda c, after: staleness.expired(  # noqa: E731
             c, now=micros, after=after, limit=PAGE
         )
         async for row in self._pages(expiring, "expires_at"):
             if tenant in (None, row["tenant_id"]):
-                yield decide(policy, now, _summary(row), older_than_s=older_than_s)
+                decision = decide(policy, now, _summary(row), older_than_s=older_than_s)
+                gone[row["tenant_id"]] += decision.action == "archive"
+                yield decision
         cutoff = to_micros(
             oldest_cutoff(policy, now, tenant_id=tenant, older_than_s=older_than_s)
         )
-        aging: Page = lambda c, after: lifecycle.candidates(  # noqa: E731
+        aging: Page = lambda c, after: staleness.candidates(  # noqa: E731
             c, cutoff=cutoff, after=after, limit=PAGE, tenant=tenant
         )
-        gone: Counter[str] = Counter()
         async for row in self._pages(aging, "last_activity_at"):
             if _past_expiry(row, micros):
                 continue  # decided above
             decision = decide(policy, now, _summary(row), older_than_s=older_than_s)
             gone[row["tenant_id"]] += decision.action == "archive"
             yield decision
-        if policy.max_sessions is not None:
-            async for decision in self._over_cap(cutoff, gone, tenant):
-                yield decision
+        async for decision in self._over_cap(cutoff, counts, gone, tenant):
+            yield decision
 
     async def _over_cap(
-        self, cutoff: int, gone: Counter[str], tenant: str | None
+        self,
+        cutoff: int,
+        counts: dict[str, int],
+        gone: Counter[str],
+        tenant: str | None,
     ) -> AsyncIterator[Decision]:
         context = self._context
         now, policy = context.clock.now(), context.policy
-        counts = await context.read(lifecycle.live_counts)
         for owner, count in counts.items():
             left = cap_quota(policy, count) - gone[owner]
             if left <= 0 or tenant not in (None, owner):
                 continue
-            younger: Page = lambda c, after, o=owner: lifecycle.candidates(  # type: ignore[misc] # noqa: E731
+            younger: Page = lambda c, after, o=owner: staleness.candidates(  # type: ignore[misc] # noqa: E731
                 c, cutoff=None, after=after, limit=PAGE, tenant=o
             )
             start = (cutoff, "\U0010ffff", "")
             async for row in self._pages(younger, "last_activity_at", start):
                 if left <= 0:
                     break
+                if _past_expiry(row, to_micros(now)):
+                    continue  # decided before
                 decision = decide(policy, now, _summary(row), over_cap=True)
                 left -= decision.action == "archive"
                 yield decision
@@ -158,7 +173,7 @@ class Planner:
         after: Key = ("", "")
         while True:
             rows = await self._context.read(
-                lambda c, a=after: lifecycle.archived_before(  # type: ignore[misc]
+                lambda c, a=after: staleness.archived_before(  # type: ignore[misc]
                     c, cutoff=cutoff, after=a, limit=PAGE
                 )
             )

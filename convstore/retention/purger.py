@@ -52,7 +52,8 @@ async def purge(
 
     The segment must have been read back and verified since it was written. A session
     that was written to, held, restored or erased meanwhile keeps its rows; its entry
-    becomes stale. Idempotent.
+    becomes stale. Entries that another worker has dealt with are left alone, and so
+    are all of them when the segment is sealed no more. Idempotent.
     """
     result = Purged()
     for start in range(0, len(entries), AT_ONCE):
@@ -79,8 +80,9 @@ async def _purge_some(
     def work(connection: Connection) -> tuple[list[Key], list[Key]]:
         context.on_step("purge.begin")
         unit = Unit(connection)
-        unit.load([entry.key for entry in entries])
-        going = [(entry, head) for entry in entries if (head := _guarded(unit, entry))]
+        waiting = _waiting(connection, entries)
+        unit.load([entry.key for entry in waiting])
+        going = [(entry, head) for entry in waiting if (head := _guarded(unit, entry))]
         context.on_step("purge.guard")
         _take_and_compare(context, unit, going)
         for _, head in going:
@@ -89,9 +91,10 @@ async def _purge_some(
             head.touch(now, activity=False)
         unit.flush()
         gone = [entry.key for entry, _ in going]
-        stale = [entry.key for entry in entries if entry.key not in set(gone)]
-        segments.set_entries(connection, segment_id, gone, "committed")
-        segments.set_entries(connection, segment_id, stale, "stale")
+        stale = [entry.key for entry in waiting if entry.key not in set(gone)]
+        segments.settle_entries(connection, segment_id, gone, "committed")
+        segments.settle_entries(connection, segment_id, stale, "stale")
+        lifecycle.forget_problems(connection, gone)
         context.on_step("purge.before_commit")
         return gone, stale
 
@@ -99,6 +102,22 @@ async def _purge_some(
     context.on_step("purge.after_commit")
     result.purged += gone
     result.changed += stale
+
+
+def _waiting(
+    connection: Connection, entries: Sequence[StoredEntry]
+) -> list[StoredEntry]:
+    """Those of the entries that nobody has purged yet, in a segment that will stay.
+
+    The lock keeps the segment from being rewritten or removed before the stubs that
+    this transaction makes can be seen to name it.
+    """
+    segment = segments.lock(connection, entries[0].segment_id)
+    if segment is None or segment.state != "sealed":
+        return []
+    sealed = segments.entries_of(connection, segment.segment_id, "sealed")
+    still = {entry.key for entry in sealed}
+    return [entry for entry in entries if entry.key in still]
 
 
 def _guarded(unit: Unit, entry: StoredEntry) -> Head | None:
@@ -132,7 +151,7 @@ def _take_and_compare(
 
 async def _set_aside(context: Context, segment_id: str, keys: list[Key]) -> None:
     def work(connection: Connection) -> None:
-        segments.set_entries(connection, segment_id, keys, "stale")
+        segments.settle_entries(connection, segment_id, keys, "stale")
         lifecycle.note_problem(connection, keys, "purge_mismatch")
 
     await context.write(work)

@@ -1,7 +1,7 @@
 """From the archive folder alone to a database that knows every archived session.
 
 Each session is taken from the segment with its highest version. What is in the
-database already is never overwritten, and erased sessions stay erased.
+database already is never overwritten, and what was erased is erased again.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ from convstore.archive.verify import rebuild_manifest
 from convstore.clock import to_micros
 from convstore.db import lifecycle, segments
 from convstore.db.engine import Connection
-from convstore.db.unit import Key, Unit
+from convstore.db.segments import StoredSegment
+from convstore.db.unit import Head, Key, Unit
 from convstore.errors import SegmentCorruptError, SegmentNotFoundError
 from convstore.records import SessionDocument
 from convstore.reports import ArchiveFault, RebuildReport, SessionProblem
 from convstore.retention.archiver import stored_entries, stored_segment
-from convstore.retention.context import WRITER, Context
+from convstore.retention.context import DEAD_AFTER_S, WRITER, Context
+from convstore.retention.eraser import Eraser
+from convstore.retention.replay import complete, finish_erasures
 from convstore.retention.tombstones import read_tombstones
 
 AT_ONCE = 200
@@ -45,6 +48,10 @@ class _Tally:
     erased: int = 0
     newer: list[SessionProblem] = field(default_factory=list)
     faults: list[ArchiveFault] = field(default_factory=list)
+    # Not counts, but what is known beforehand: ids that are refused for ever, and
+    # segments of the ledger that have no file.
+    erased_keys: frozenset[Key] = frozenset()
+    lost: frozenset[str] = frozenset()
 
 
 async def rebuild(
@@ -53,26 +60,26 @@ async def rebuild(
     """Take up every segment of the archive that the database does not know.
 
     Idempotent, and resumable: a segment is taken up in one go at its end, and its
-    sessions before it, each only if it is not there.
+    sessions before it, each only if it is not there. The erasures that are noted in the
+    folder are begun before, and carried out at the end.
     """
-    tally = _Tally()
-    erased = {
-        (erasure.tenant_id, session_id)
-        for erasure in await context.files(lambda: read_tombstones(context.blobs))
-        for session_id in erasure.session_ids
-    }
     keys = await context.files(lambda: segment_keys(context.blobs))
-    # Newest first: the first copy of a session that is met is then the newest one.
+    tally = _Tally(
+        erased_keys=await _begin_erasures(context),
+        lost=await context.read(lambda c: _without_file(c, set(keys))),
+    )
+    # Newest first: the first copy of a session that is met is then mostly the last one.
     keys.sort(key=segment_id_of, reverse=True)
     done = 0
     for number, key in enumerate(keys, 1):
         segment_id = segment_id_of(key)
         known = await context.read(lambda c, i=segment_id: segments.find(c, i))  # type: ignore[misc]
-        if known is None or known.state == "writing":
-            await _take_up(context, key, erased, tally)
+        if known is None or _is_dead(known, context.now()):
+            await _take_up(context, key, tally)
             done += 1
         if on_progress is not None:
             on_progress(number, len(keys))
+    await finish_erasures(context, Eraser(context))
     return RebuildReport(
         segments=done,
         sessions=tally.sessions,
@@ -84,7 +91,29 @@ async def rebuild(
     )
 
 
-async def _take_up(context: Context, key: str, erased: set[Key], tally: _Tally) -> None:
+async def _begin_erasures(context: Context) -> frozenset[Key]:
+    """Note the erasures of the folder in the database; the ids that they refuse."""
+    told = await context.files(lambda: read_tombstones(context.blobs))
+    for erasure in told:
+        await context.write(lambda c, e=erasure: complete(c, e))  # type: ignore[misc]
+    return frozenset(
+        (erasure.tenant_id, session_id)
+        for erasure in told
+        for session_id in erasure.session_ids
+    )
+
+
+def _without_file(connection: Connection, keys: set[str]) -> frozenset[str]:
+    known = segments.by_state(connection, "sealed", "quarantined")
+    return frozenset(s.segment_id for s in known if s.key not in keys)
+
+
+def _is_dead(segment: StoredSegment, now: int) -> bool:
+    age_s = abs(now - segment.created_at) / 1_000_000
+    return segment.state == "writing" and age_s >= DEAD_AFTER_S
+
+
+async def _take_up(context: Context, key: str, tally: _Tally) -> None:
     manifest = await context.files(lambda: _manifest(context, key))
     if manifest is None:
         tally.faults.append(
@@ -97,7 +126,7 @@ async def _take_up(context: Context, key: str, erased: set[Key], tally: _Tally) 
     )
     while some := await context.files(lambda: _next(feed)):
         await context.write(
-            lambda c, s=some: _adopt(c, manifest, s, erased, tally, states)  # type: ignore[misc]
+            lambda c, s=some: _adopt(c, manifest, s, tally, states)  # type: ignore[misc]
         )
 
     def seal(connection: Connection) -> None:
@@ -117,38 +146,66 @@ def _adopt(
     connection: Connection,
     manifest: Manifest,
     some: list[tuple[Entry, SessionDocument]],
-    erased: set[Key],
     tally: _Tally,
     states: dict[Key, str],
 ) -> None:
     unit = Unit(connection)
     unit.load([(entry.tenant_id, entry.session_id) for entry, _ in some])
-    counted = _Tally()
+    at = to_micros(manifest.created_at)
     for entry, document in some:
         key = (entry.tenant_id, entry.session_id)
         head = unit.find(key)
-        if key in erased:
-            counted.erased += 1
-            continue
-        if head is None:
-            at = to_micros(manifest.created_at)
+        if key in tally.erased_keys:
+            # Its stub was made with the erasure; the copy goes when that is finished.
+            states[key] = "stale"
+            tally.erased += 1
+        elif head is None:
             lifecycle.adopt(unit, document, manifest.segment_id, at)
-            counted.sessions += 1
             states[key] = "committed"
+            tally.sessions += 1
         elif head.row["segment_id"] == manifest.segment_id:
             states[key] = "committed"  # taken up before a crash
+        elif _is_better(connection, head, entry, tally):
+            old = head.row["segment_id"]
+            lifecycle.adopt(unit, document, manifest.segment_id, at, again=True)
+            segments.settle_entries(connection, old, [key], "stale", was="committed")
+            states[key] = "committed"
+            tally.superseded += 1
         else:
-            states[key] = "stale"
-            archived = head.row["segment_id"] is not None
-            counted.superseded += archived
-            counted.present += not archived
-            if head.row["version"] < entry.session_version:
-                counted.newer.append(SessionProblem(*key, "newer_in_archive"))
-    tally.sessions += counted.sessions
-    tally.superseded += counted.superseded
-    tally.present += counted.present
-    tally.erased += counted.erased
-    tally.newer += counted.newer
+            states[key] = _state_beside(head, entry, tally)
+
+
+def _is_better(connection: Connection, head: Head, entry: Entry, tally: _Tally) -> bool:
+    """Whether this copy takes the place of the one that the stub names.
+
+    Two copies that both come from the folder: the later version. And when the file of
+    the stub's segment is gone: this one, unless it is older. A stub that this database
+    made itself, with its file, is never overwritten: what came after may differ.
+    """
+    if head.row["state"] != "archived":
+        return False
+    named = segments.find(connection, head.row["segment_id"])
+    if named is None or named.holder is None:
+        return bool(entry.session_version >= head.row["version"])
+    if named.segment_id not in tally.lost:
+        return False
+    place = (entry.tenant_id, entry.session_id)
+    old = segments.entry(connection, place, named.segment_id)
+    return old is None or entry.session_version >= old.session_version
+
+
+def _state_beside(head: Head, entry: Entry, tally: _Tally) -> str:
+    """What a copy is worth beside what the database has of the session."""
+    archived = head.row["segment_id"] is not None
+    tally.superseded += archived
+    tally.present += not archived
+    refused = head.row["state"] in ("deleted", "erased")
+    if head.row["version"] >= entry.session_version or refused:
+        return "stale"
+    tally.newer.append(
+        SessionProblem(entry.tenant_id, entry.session_id, "newer_in_archive")
+    )
+    return "newer"
 
 
 def _next(

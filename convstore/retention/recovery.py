@@ -1,7 +1,8 @@
 """Puts in order what a crash left behind. Idempotent; before each run, and by hand.
 
 Nothing here destroys an only copy: a file that the ledger does not know goes only if
-every session in it is in the database at the same version or a later one.
+every session in it is in the database, or in another file, at the same version or a
+later one.
 """
 
 from __future__ import annotations
@@ -13,28 +14,22 @@ from convstore.archive.manifest import Manifest
 from convstore.archive.reader import read_manifest, segment_keys
 from convstore.archive.segment import segment_id_of
 from convstore.archive.verify import rebuild_manifest, verify_segment
-from convstore.db import erasures, segments, sessions
+from convstore.db import leftovers, segments, sessions
 from convstore.db.engine import Connection
 from convstore.db.segments import StoredSegment
 from convstore.errors import (
     ConfigError,
-    LegalHoldError,
     SegmentCorruptError,
     SegmentNotFoundError,
 )
 from convstore.reports import RecoveryReport
 from convstore.retention.archiver import destroy_files
-from convstore.retention.context import WRITER, Context
+from convstore.retention.context import DEAD_AFTER_S, WRITER, Context
 from convstore.retention.eraser import Eraser
 from convstore.retention.purger import purge
+from convstore.retention.replay import finish_erasures
 
 log = logging.getLogger(__name__)
-
-LEASE_TTL_S = 120.0
-"""Seconds a worker's lease lasts between renewals."""
-
-DEAD_AFTER_S = 2 * LEASE_TTL_S
-"""A segment being written for longer than this without its writer's lease is dead."""
 
 KEEP_SUPERSEDED_S = 86_400.0
 """A segment in which nothing is the only copy is kept this long, for backups."""
@@ -58,10 +53,12 @@ class Recovery:
         """
         report = RecoveryReport()
         report = await self._remove_dead(report, alone)
-        report = await self._look_at_orphans(report, alone)
+        report = await self._look_at_orphans(report)
         report = await self._finish_purges(report)
         report = await self._finish_deletions(report)
-        report = await self._finish_erasures(report)
+        finished = await finish_erasures(self._context, self._eraser)
+        report = replace(report, erasures_finished=finished)
+        await self._sweep_archive()
         return await self._sweep_staged(report, alone)
 
     async def _remove_dead(self, report: RecoveryReport, alone: bool) -> RecoveryReport:
@@ -74,23 +71,19 @@ class Recovery:
             report = await self._remove_if_superseded(report, segment.key, segment)
         return report
 
-    async def _look_at_orphans(
-        self, report: RecoveryReport, alone: bool
-    ) -> RecoveryReport:
+    async def _look_at_orphans(self, report: RecoveryReport) -> RecoveryReport:
         """Files without a row: the database is older than the archive."""
-        keys = await self._context.files(lambda: segment_keys(self._context.blobs))
+        context = self._context
+        # Files first: a segment is announced in the ledger before its file is there.
+        keys = await context.files(lambda: segment_keys(context.blobs))
+        states = await context.read(segments.states)
         for key in keys:
             segment_id = segment_id_of(key)
-            known = await self._context.read(
-                lambda c, i=segment_id: segments.find(c, i)  # type: ignore[misc]
-            )
-            if known is None:
+            state = states.get(segment_id)
+            if state is None:
                 report = await self._remove_if_superseded(report, key, None)
-            elif known.state in ("deleting", "deleted"):
-                await self._context.files(lambda k=key: destroy_files(self._context, k))  # type: ignore[misc]
-                await self._context.write(
-                    lambda c, i=segment_id: segments.forget(c, i)  # type: ignore[misc]
-                )
+            elif state == "deleted":
+                await context.files(lambda k=key: destroy_files(context, k))  # type: ignore[misc]
                 report = replace(report, segments_removed=report.segments_removed + 1)
         return report
 
@@ -109,20 +102,30 @@ class Recovery:
                 extra={"event": "orphan_unreadable", "segment_id": segment_id},
             )
             return replace(report, segments_kept=(*report.segments_kept, segment_id))
-        if manifest is not None and not await context.read(
-            lambda c: _all_in_database(c, manifest)
-        ):
+        if manifest is not None and not await self._is_superseded(manifest):
             return replace(report, segments_kept=(*report.segments_kept, segment_id))
+        if known is not None and not await context.write(
+            lambda c: segments.change_state(c, segment_id, "deleting", was=("writing",))
+        ):
+            return report  # its writer was alive after all, and has sealed it
         context.on_step("recover.remove")
         await context.files(lambda: destroy_files(context, key))
         if known is not None:
             await context.write(lambda c: segments.forget(c, segment_id))
         return replace(report, segments_removed=report.segments_removed + 1)
 
+    async def _is_superseded(self, manifest: Manifest) -> bool:
+        """Whether each session of a file is elsewhere, as new or newer."""
+        context = self._context
+        others = await context.read(lambda c: _other_copies(c, manifest))
+        if others is None:
+            return False
+        return await context.files(lambda: all(map(context.blobs.exists, others)))
+
     async def _finish_purges(self, report: RecoveryReport) -> RecoveryReport:
         """Sealed, not purged: read the segment again before anything is destroyed."""
         context = self._context
-        pending = await context.read(segments.with_pending_entries)
+        pending = await context.read(leftovers.with_pending_entries)
         for segment in pending:
             entries = await context.read(
                 lambda c, s=segment: segments.entries_of(c, s.segment_id, "sealed")  # type: ignore[misc]
@@ -138,9 +141,6 @@ class Recovery:
                 continue
             context.on_step("recover.purge")
             done = await purge(context, entries)
-            # A session erased or deleted while the segment was written has a copy
-            # in it that nobody else knows of.
-            await self._eraser.sweep([entry.key for entry in entries])
             report = replace(
                 report,
                 purges_finished=report.purges_finished + len(done.purged),
@@ -153,10 +153,12 @@ class Recovery:
     async def _finish_deletions(self, report: RecoveryReport) -> RecoveryReport:
         context, removed = self._context, 0
         before = context.now() - int(KEEP_SUPERSEDED_S * _MICROS)
-        useless = await context.read(lambda c: segments.without_use(c, before))
+        useless = await context.read(lambda c: leftovers.without_use(c, before))
         for segment in useless:
             await context.write(
-                lambda c, s=segment: segments.set_state(c, s.segment_id, "deleting")  # type: ignore[misc]
+                lambda c, s=segment: segments.change_state(  # type: ignore[misc]
+                    c, s.segment_id, "deleting", was=("sealed",)
+                )
             )
             context.on_step("gc.mark")
         for segment in await self._by_state("deleting"):
@@ -168,20 +170,12 @@ class Recovery:
             removed += 1
         return replace(report, segments_removed=report.segments_removed + removed)
 
-    async def _finish_erasures(self, report: RecoveryReport) -> RecoveryReport:
-        done = 0
-        for erasure in await self._context.read(lambda c: erasures.all_of(c, "begun")):
-            try:
-                await self._eraser.carry_out(erasure)
-            except LegalHoldError:
-                log.warning(
-                    "erasure %s waits for a legal hold",
-                    erasure.erasure_id,
-                    extra={"event": "erasure_held", "erasure_id": erasure.erasure_id},
-                )
-                continue
-            done += 1
-        return replace(report, erasures_finished=done)
+    async def _sweep_archive(self) -> None:
+        """Copies of what was erased or deleted while it was being archived, by a
+        worker that died before it could remove them itself."""
+        swept = await self._eraser.sweep()
+        for error in swept.failed:
+            _tell_stuck(error)
 
     async def _sweep_staged(
         self, report: RecoveryReport, alone: bool
@@ -198,13 +192,8 @@ class Recovery:
         )
 
         def work(connection: Connection) -> None:
-            segments.set_state(
-                connection, segment.segment_id, "quarantined", problem=problem[:255]
-            )
-            pending = segments.entries_of(connection, segment.segment_id, "sealed")
-            segments.set_entries(
-                connection, segment.segment_id, [e.key for e in pending], "stale"
-            )
+            segments.lock(connection, segment.segment_id)
+            segments.quarantine(connection, segment.segment_id, problem)
 
         await self._context.write(work)
 
@@ -219,17 +208,32 @@ def _manifest(context: Context, key: str) -> Manifest:
         return rebuild_manifest(context.blobs, key, writer=WRITER)
 
 
-def _all_in_database(connection: Connection, manifest: Manifest) -> bool:
-    """Whether each session of a file is in the database, as new or newer."""
-    return all(
-        _is_in_database(connection, (entry.tenant_id, entry.session_id), version)
-        for entry in manifest.entries
-        for version in [entry.session_version]
+def _other_copies(connection: Connection, manifest: Manifest) -> set[str] | None:
+    """Keys of the files that hold the sessions of this one, as new or newer, where the
+    database itself does not; None if a session is nowhere else."""
+    keys: set[str] = set()
+    for entry in manifest.entries:
+        session = sessions.find(connection, (entry.tenant_id, entry.session_id))
+        if session is None:
+            return None
+        if session.state == "erased":
+            continue
+        if session.state == "deleted" and session.segment_id is None:
+            continue
+        if session.version < entry.session_version:
+            return None
+        if session.segment_id is None:
+            continue
+        other = segments.find(connection, session.segment_id)
+        if other is None or other.segment_id == manifest.segment_id:
+            return None
+        keys.add(other.key)
+    return keys
+
+
+def _tell_stuck(error: SegmentCorruptError) -> None:
+    log.error(
+        "segment %s is damaged: what must go from it stays",
+        error.segment_id,
+        extra={"event": "segment_corrupt", "segment_id": error.segment_id},
     )
-
-
-def _is_in_database(connection: Connection, key: tuple[str, str], version: int) -> bool:
-    session = sessions.find(connection, key)
-    if session is None:
-        return False
-    return session.state in ("erased", "deleted") or session.version >= version

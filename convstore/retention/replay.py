@@ -1,16 +1,20 @@
-"""Repeats erasures on a database that has forgotten them: one restored from a backup."""
+"""Repeats erasures on a database that has forgotten them: restored from a backup."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 from convstore.db import erasures, lifecycle
 from convstore.db.engine import Connection
 from convstore.db.erasures import StoredErasure
+from convstore.errors import LegalHoldError, SegmentCorruptError
 from convstore.reports import ErasureReceipt
 from convstore.retention.context import Context
 from convstore.retention.eraser import Eraser
 from convstore.retention.tombstones import read_tombstones
+
+log = logging.getLogger(__name__)
 
 
 async def replay_erasures(context: Context, eraser: Eraser) -> list[ErasureReceipt]:
@@ -25,13 +29,35 @@ async def replay_erasures(context: Context, eraser: Eraser) -> list[ErasureRecei
     by_id = {e.erasure_id: e for e in (*told, *known)}
     receipts = []
     for erasure in by_id.values():
-        whole = await context.write(lambda c, e=erasure: _complete(c, e))  # type: ignore[misc]
+        whole = await context.write(lambda c, e=erasure: complete(c, e))  # type: ignore[misc]
         receipts.append(await eraser.carry_out(whole))
     return receipts
 
 
-def _complete(connection: Connection, erasure: StoredErasure) -> StoredErasure:
-    """The erasure with every session of its subject, noted in this database."""
+async def finish_erasures(context: Context, eraser: Eraser) -> int:
+    """Carry out what was begun; how many are done. One that a hold or a damaged segment
+    is in the way of stays begun, and is said in the log."""
+    done = 0
+    for erasure in await context.read(lambda c: erasures.all_of(c, "begun")):
+        try:
+            await eraser.carry_out(erasure)
+        except (LegalHoldError, SegmentCorruptError) as error:
+            log.warning(
+                "erasure %s waits: %s",
+                erasure.erasure_id,
+                error.code,
+                extra={"event": "erasure_waits", "erasure_id": erasure.erasure_id},
+            )
+            continue
+        done += 1
+    return done
+
+
+def complete(connection: Connection, erasure: StoredErasure) -> StoredErasure:
+    """Note an erasure, with every session of its subject that this database has.
+
+    Ids that it has not are refused from then on; the others are when it is carried out.
+    """
     ids = set(erasure.session_ids)
     if erasure.subject == "user":
         for user_id in lifecycle.user_ids(connection, erasure.tenant_id):
@@ -39,7 +65,7 @@ def _complete(connection: Connection, erasure: StoredErasure) -> StoredErasure:
                 keys = lifecycle.ids_of_user(connection, erasure.tenant_id, user_id)
                 ids |= {session_id for _, session_id in keys}
     whole = replace(erasure, session_ids=tuple(sorted(ids)), state="begun")
-    lifecycle.make_stubs(connection, erasure.tenant_id, whole.session_ids)
+    lifecycle.make_refusals(connection, erasure.tenant_id, whole.session_ids)
     if erasures.find(connection, erasure.tenant_id, erasure.erasure_id) is None:
         erasures.begin(connection, whole)
     return whole

@@ -105,9 +105,12 @@ class Restorer:
                 return None
             entry, segment = place.entry, place.segment
             if entry is None or segment is None:
-                raise SegmentCorruptError(
-                    place.session.segment_id, "is not in the ledger", (session_id,)
-                )
+                if attempt == _ATTEMPTS - 1:
+                    raise SegmentCorruptError(
+                        place.session.segment_id, "is not in the ledger", (session_id,)
+                    )
+                await asyncio.sleep(0.01 * attempt)
+                continue
             try:
                 return await self._read(entry, segment), segment.segment_id
             except SegmentNotFoundError as missing:
@@ -165,9 +168,7 @@ class Restorer:
         if runner.in_transaction:
             return error  # its caller's transaction may hold the only write lock
         await self._context.write(
-            lambda c: segments.set_state(
-                c, segment.segment_id, "quarantined", problem=error.problem[:255]
-            )
+            lambda c: segments.quarantine(c, segment.segment_id, error.problem)
         )
         return error
 

@@ -1,0 +1,185 @@
+"""Takes out of the archive what must not be kept: each segment that holds a copy is
+rewritten without it, verified, and the old file destroyed.
+
+The copies still to be removed are always a query over the ledger, so whatever dies in
+between is finished by the next sweep.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from convstore.archive.manifest import Entry, Manifest
+from convstore.archive.readable import write_readable
+from convstore.archive.reader import read_manifest
+from convstore.archive.rewrite import copy_segment
+from convstore.archive.segment import segment_key
+from convstore.archive.verify import rebuild_manifest
+from convstore.db import leftovers, segments
+from convstore.db.segments import StoredEntry, StoredSegment
+from convstore.db.unit import Key
+from convstore.errors import (
+    ConvstoreError,
+    SegmentCorruptError,
+    SegmentNotFoundError,
+)
+from convstore.ids import new_id
+from convstore.retention.archiver import (
+    destroy_files,
+    give_up,
+    stored_entries,
+    stored_segment,
+)
+from convstore.retention.context import WRITER, Context
+from convstore.retention.shards import write_shards
+
+log = logging.getLogger(__name__)
+
+_ROUNDS = 5
+"""Other workers may move a copy to another segment while it is looked for."""
+
+
+@dataclass(slots=True)
+class Swept:
+    """What a sweep destroyed; `failed` are damaged segments that it had to leave."""
+
+    rewritten: list[str] = field(default_factory=list)
+    shards: int = 0
+    failed: list[SegmentCorruptError] = field(default_factory=list)
+
+
+class Sweeper:
+    """Rewrites segments."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def sweep(self, keys: Sequence[Key] | None = None) -> Swept:
+        """Rewrite every segment that holds a copy of what is erased or deleted.
+
+        With `keys`, only their copies; without, all that the ledger knows of. A segment
+        that is damaged is left as it is and told in the result. So is one whose file
+        is missing: should it come back, the next sweep finds it.
+        """
+        swept = Swept()
+        done: set[str] = set()
+        for _ in range(_ROUNDS):
+            unwanted = await self._context.read(lambda c: leftovers.unwanted(c, keys))
+            by_segment: dict[str, set[Key]] = defaultdict(set)
+            for segment_id, key in unwanted:
+                if segment_id not in done:
+                    by_segment[segment_id].add(key)
+            if not by_segment:
+                break
+            for segment_id, leaving in by_segment.items():
+                if await self._rewrite_or_leave(segment_id, leaving, swept):
+                    done.add(segment_id)
+        return swept
+
+    async def _rewrite_or_leave(
+        self, segment_id: str, leaving: set[Key], swept: Swept
+    ) -> bool:
+        """Whether there is nothing left to try; False: somebody else was quicker."""
+        try:
+            shards = await self._rewrite(segment_id, leaving)
+        except SegmentNotFoundError:
+            log.warning(
+                "segment %s holds what must go, and its file is missing",
+                segment_id,
+                extra={"event": "segment_missing", "segment_id": segment_id},
+            )
+            return True
+        except SegmentCorruptError as error:
+            swept.failed.append(error)
+            return True
+        if shards is None:
+            return False
+        swept.shards += shards
+        swept.rewritten.append(segment_id)
+        return True
+
+    async def _rewrite(self, segment_id: str, leaving: set[Key]) -> int | None:
+        """Replace a segment by one without `leaving`; how many shards it had.
+
+        None when it is not there any more to be replaced: look again where the copies
+        are.
+        """
+        context = self._context
+        segment = await context.read(lambda c: segments.find(c, segment_id))
+        if segment is None or segment.state not in ("sealed", "quarantined"):
+            return None
+        old = await context.files(lambda: _manifest(context, segment.key))
+        if all(_key(entry) in leaving for entry in old.entries):
+            return await self._swap(segment, None, [])
+        copy_id = new_id()
+        copy_key = segment_key(copy_id, old.created_at)
+        # Announced like any segment being written, so that recovery leaves it alone.
+        await context.write(
+            lambda c: segments.begin(
+                c, copy_id, copy_key, context.holder, context.now()
+            )
+        )
+        try:
+            copy = await context.files(lambda: self._copy(old, copy_id, leaving))
+        except ConvstoreError:
+            await give_up(context, copy_id, copy_key)
+            raise
+        context.on_step("erase.rewrite.published")
+        now = context.now()
+        shards = await self._swap(
+            segment, stored_segment(copy, now), stored_entries(copy, "")
+        )
+        if shards is None:
+            await give_up(context, copy_id, copy_key)
+        return shards
+
+    async def _swap(
+        self,
+        old: StoredSegment,
+        new: StoredSegment | None,
+        entries: Sequence[StoredEntry],
+    ) -> int | None:
+        """Let the new one take the place of the old one, which is destroyed."""
+        context = self._context
+        if not await context.write(
+            lambda c: segments.replace_segment(c, old.segment_id, new, entries)
+        ):
+            return None
+        context.on_step("erase.rewrite.swapped")
+        shards = await context.files(lambda: destroy_files(context, old.key))
+        await context.write(lambda c: segments.forget(c, old.segment_id))
+        context.on_step("erase.rewrite.done")
+        return shards
+
+    def _copy(self, old: Manifest, copy_id: str, leaving: set[Key]) -> Manifest | None:
+        context = self._context
+        new = copy_segment(
+            context.blobs,
+            old,
+            lambda entry: _key(entry) not in leaving,
+            writer=WRITER,
+            # The time of the old one: how long an archive is kept counts from there.
+            created_at=old.created_at,
+            segment_id=copy_id,
+            on_step=context.on_step,
+        )
+        assert new is not None  # somebody stays
+        write_shards(context.blobs, new, context.policy.exports)
+        if context.policy.readable_json:
+            write_readable(context.blobs, new)
+        return new
+
+
+def _key(entry: Entry) -> Key:
+    return entry.tenant_id, entry.session_id
+
+
+def _manifest(context: Context, key: str) -> Manifest:
+    """The manifest, or what the frames say when it is lost or damaged."""
+    try:
+        return read_manifest(context.blobs, key)
+    except (SegmentCorruptError, SegmentNotFoundError):
+        return rebuild_manifest(context.blobs, key, writer=WRITER)
