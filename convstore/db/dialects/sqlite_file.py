@@ -1,0 +1,116 @@
+"""One SQLite file: made private, opened in WAL with synchronous=FULL, measured."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import QueuePool
+
+from convstore.errors import ConfigError
+
+# An execution option: BEGIN IMMEDIATE in place of BEGIN.
+WRITING = "convstore_write"
+
+# Read back after setting: a pragma that is not understood fails in silence.
+_PRAGMAS = {
+    "foreign_keys": 1,
+    "synchronous": 2,  # FULL: a commit is on the disk before it is acknowledged
+    "secure_delete": 1,  # purged text is overwritten, whatever SQLite was built with
+    "trusted_schema": 0,
+    "cell_size_check": 1,
+    "journal_size_limit": 64 * 1024 * 1024,
+    "cache_size": -16_000,  # KiB for each connection
+}
+
+
+def create_file(path: Path) -> bool:
+    """Make a new database file, private to its owner; True if it was not there.
+
+    Before the first connection, because closing a descriptor of a database file drops
+    this process's locks on it (sqlite.org/howtocorrupt.html, section 2.2).
+
+    Raises:
+        ConfigError: It cannot be made; says why.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise ConfigError(
+            f"URL: the database file cannot be made: {os.strerror(error.errno or 0)}"
+        ) from error
+    return True
+
+
+def engine_of(path: Path, connections: int, busy_timeout_s: float) -> Engine:
+    """The engine of a file; its connections are prepared and begin as they are told."""
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            path,
+            timeout=busy_timeout_s,
+            isolation_level=None,  # the driver must never begin by itself
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        _prepare(connection)
+        return connection
+
+    engine = create_engine(
+        "sqlite://",
+        creator=connect,
+        poolclass=QueuePool,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=busy_timeout_s,
+        hide_parameters=True,
+    )
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get(WRITING)
+        driver_of(connection).execute("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def driver_of(connection: Connection) -> sqlite3.Connection:
+    """The driver's own connection."""
+    raw = connection.connection.dbapi_connection
+    assert isinstance(raw, sqlite3.Connection)
+    return raw
+
+
+def size_on_disk(path: Path) -> int:
+    """Bytes of the file and its write-ahead log.
+
+    `os.stat` is safe beside open connections; opening the file would not be.
+    """
+    total = 0
+    for suffix in ("", "-wal"):
+        try:
+            total += os.stat(f"{path}{suffix}").st_size
+        except FileNotFoundError:
+            continue
+    return total
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    try:
+        # Only takes effect before the first table; WAL is kept in the file.
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+        if mode != "wal":
+            raise ConfigError(f"the database's file system refuses WAL (mode: {mode})")
+        for name, value in _PRAGMAS.items():
+            connection.execute(f"PRAGMA {name}={value}")
+            if connection.execute(f"PRAGMA {name}").fetchone()[0] != value:
+                raise ConfigError(f"SQLite refuses PRAGMA {name}={value}")
+    except BaseException:
+        connection.close()
+        raise
