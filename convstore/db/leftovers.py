@@ -1,5 +1,5 @@
-"""What the archive's ledger says is still to be finished: purges that a crash cut short,
-copies that must not be kept, segments that are of no use any more."""
+"""What the archive's ledger says is still to be finished: purges that a crash cut
+short, copies that must not be kept, segments that are of no use any more."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ class Sweeper:
         context.on_step("erase.rewrite.done")
         return shards
 
-    def _copy(self, old: Manifest, copy_id: str, leaving: set[Key]) -> Manifest | None:
+    def _copy(self, old: Manifest, copy_id: str, leaving: set[Key]) -> Manifest:
         context = self._context
         new = copy_segment(
             context.blobs,
