@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from convstore.codec import dumps
 from convstore.export.formats.base import PROVENANCE_COLUMNS, Column, Format
+from convstore.export.gather import Tally
 from convstore.export.options import ExportOptions
 from convstore.export.rules import RULES
-from convstore.export.stats import LENGTH_EDGES, Losses, Stats
+from convstore.export.stats import LENGTH_EDGES, TOKEN_EDGES, Stats
 
 _SIZES = (
     (1_000, "n<1K"),
@@ -25,7 +26,7 @@ def card(
     options: ExportOptions,
     columns: Sequence[Column],
     stats: Stats,
-    losses: Losses,
+    tally: Tally,
     notes: Sequence[str],
 ) -> bytes:
     """The whole README; the same counts give the same bytes."""
@@ -35,7 +36,7 @@ def card(
             *_front(fmt, options, columns, stats),
             "---",
             "",
-            *_body(fmt, options, stats, losses, notes),
+            *_body(fmt, options, stats, tally, notes),
         ]
     )
     return text.encode() + b"\n"
@@ -136,7 +137,7 @@ def _body(
     fmt: Format,
     options: ExportOptions,
     stats: Stats,
-    losses: Losses,
+    tally: Tally,
     notes: Sequence[str],
 ) -> list[str]:
     lines = [f"# {options.title}", "", f"Format `{fmt.name}`: {fmt.description}."]
@@ -157,9 +158,9 @@ def _body(
     }
     lines += _table(("language", "rows"), languages)
     lines += _table(("characters", "rows"), dict(lengths_of(stats)))
-    limits = (1_000, 2_000, 4_000, 8_000)
-    over = {f"{limit:,}": stats.over_tokens(limit) for limit in limits}
-    lines += _table(("tokens over (estimated, 4 characters each)", "rows"), over)
+    over = {f"{limit:,}": stats.over_tokens(limit) for limit in TOKEN_EDGES}
+    how = "counted" if stats.tokens else "estimated, 4 characters each"
+    lines += _table((f"tokens over ({how})", "rows"), over)
     if stats.good or stats.bad:
         lines += _table(("label", "rows"), {"good": stats.good, "bad": stats.bad})
     if stats.pairs:
@@ -173,11 +174,11 @@ def _body(
         "![rows by rule](plots/rules.svg)",
     ]
     lines += ["", "## What was left out", ""]
-    lines += (
-        _table(("reason", "times"), losses.table())
-        if losses.table()
-        else ["Nothing.", ""]
-    )
+    lost = tally.losses.table()
+    lines += _table(("reason", "times"), lost) if lost else ["Nothing.", ""]
+    if options.redact is not None:
+        lines += [f"Personal data was sought by `{options.redact}` and replaced:", ""]
+        lines += _table(("kind", "times"), dict(sorted(tally.redactions.items())))
     lines += [
         "`manifest.json` lists the files with checksums and how they were made. "
         + _provenance_note(fmt)

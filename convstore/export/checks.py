@@ -54,8 +54,7 @@ def answer_problem(
         return Dropped("filter-finish-reason", fault=False)
     if filters.models and turn.model not in filters.models:
         return Dropped("filter-model", fault=False)
-    language = turn.language or conversation.session.language
-    if filters.languages and language not in filters.languages:
+    if filters.languages and conversation.language(seq) not in filters.languages:
         return Dropped("filter-language", fault=False)
     return text_problem(answer["content"], turn.model, options.judging.drop_identity)
 

@@ -7,7 +7,7 @@ wrote that turn, which is the path of turns to its parent and the tools on offer
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from convstore.clock import to_micros
 from convstore.codec import dumps
@@ -22,17 +22,34 @@ _ROOT = b"\0" * 32
 
 
 class Conversation:
-    """A view over one session document. Nothing in it changes the document."""
+    """A view over one session document. Nothing in it changes the document.
 
-    def __init__(self, document: SessionDocument, options: ExportOptions) -> None:
-        self.document, self.options = document, options
+    Args:
+        document: As stored.
+        options: How to read it.
+        told: The same session with personal data redacted, for the rows.
+        detect: Tells the language of a text, for turns without one.
+    """
+
+    def __init__(
+        self,
+        document: SessionDocument,
+        options: ExportOptions,
+        *,
+        told: SessionDocument | None = None,
+        detect: Callable[[str], str] | None = None,
+    ) -> None:
+        # Contexts and checks are about the words as stored; rows hold those of `told`.
+        self.document, self.options = told or document, options
+        self._told = {turn.seq: turn for turn in self.document.turns}
+        self._detect = detect
         self.session = document.session
         self.turns: dict[int, Turn] = {turn.seq: turn for turn in document.turns}
         self.children: dict[int | None, list[int]] = {}
         for turn in document.turns:
             self.children.setdefault(turn.parent_seq, []).append(turn.seq)
-        self.feedback: tuple[Interaction, ...] = effective(document.interactions)
-        self.graph_states: Sequence[GraphState] = document.graph_states
+        self.feedback: tuple[Interaction, ...] = effective(self.document.interactions)
+        self.graph_states: Sequence[GraphState] = self.document.graph_states
         self.acts: dict[str, list[Interaction]] = {}
         for act in self.feedback:
             self.acts.setdefault(act.action, []).append(act)
@@ -91,7 +108,7 @@ class Conversation:
             message = self._messages.get(seq)
             if message is None:
                 message = self._messages[seq] = message_of(
-                    self.turns[seq],
+                    self._told[seq],
                     resolved_question=self.options.resolved_questions,
                 )
             if isinstance(message, Dropped):
@@ -147,8 +164,6 @@ class Conversation:
             self.turns[seq].created_at for seq in turns
         ]
         at = max(times, default=self.session.created_at)
-        first = self.turns.get(turns[0]) if turns else None
-        language = (first.language if first else None) or self.session.language
         return Origin(
             rule=rule,
             tenant_id=self.session.tenant_id,
@@ -160,12 +175,20 @@ class Conversation:
             context_sha256=context,
             model_chosen=self._model(chosen),
             model_rejected=self._model(rejected),
-            language=language or "",
+            language=self.language(turns[0] if turns else None),
             weight=weight,
             side=side,
             votes=max(len({(a.actor_id, a.actor_kind) for a in acts}), 1),
             at_ms=to_micros(at) // 1000,
         )
+
+    def language(self, seq: int | None) -> str:
+        """The language of a turn: its own, the session's, or detected; else empty."""
+        turn = self.turns.get(seq or 0)
+        stored = (turn and turn.language) or self.session.language
+        if stored or turn is None or self._detect is None:
+            return stored or ""
+        return self._detect(turn.content or "")
 
     def role(self, seq: int) -> str:
         """`system`, `user`, `assistant`, `tool`, or the stored word if none of them."""

@@ -15,6 +15,7 @@ from convstore.export.folder import seal_folder, write_file
 from convstore.export.formats.base import Format
 from convstore.export.gather import Tally, columns_of
 from convstore.export.keys import KEY_BYTES
+from convstore.export.language import detector_version
 from convstore.export.options import ExportOptions
 from convstore.export.plots import bar_chart
 from convstore.export.spool import Spool
@@ -99,7 +100,7 @@ class DataSet:
             self._name_shards(name, split)
         columns = columns_of(self.fmt, self.options)
         readme = card(
-            self.fmt, self.options, columns, self.stats, tally.losses, self.warnings()
+            self.fmt, self.options, columns, self.stats, tally, self.warnings()
         )
         plots = {"lengths": lengths_of(self.stats), "rules": rules_of(self.stats)}
         self.files.append(write_file(self.root, "README.md", readme))
@@ -176,11 +177,19 @@ class DataSet:
             "splits": {name: self.stats.splits[name] for name in self._names},
             "rules": dict(rules_of(self.stats)),
             "dropped": tally.losses.table(),
+            "redactions": dict(sorted(tally.redactions.items())),
             "tombstones": self.tombstones,
         }
-        if self.options.file_type == "parquet":
-            facts["libraries"] = {"pyarrow": load_pyarrow()[0].__version__}
+        facts["libraries"] = self._libraries()
         return facts
+
+    def _libraries(self) -> dict[str, Json]:
+        used: dict[str, Json] = {}
+        if self.options.file_type == "parquet":
+            used["pyarrow"] = load_pyarrow()[0].__version__
+        if self.options.detect_language:
+            used["detector"] = detector_version()
+        return used
 
     def _dataset_info(self) -> dict[str, Json]:
         columns = {column.name: column.name for column in self.fmt.columns}

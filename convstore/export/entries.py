@@ -9,7 +9,7 @@ from typing import NamedTuple
 from convstore.export.keys import KEY_BYTES
 
 _ENTRY = struct.Struct(f"<{KEY_BYTES}s{KEY_BYTES}s{KEY_BYTES}s8s8sqIBB")
-_HEAD = struct.Struct(f"<{KEY_BYTES}sBBBI12sII")
+_HEAD = struct.Struct(f"<{KEY_BYTES}sBBBII12sII")
 
 LABEL_TRUE, LABEL_FALSE, PAIR, LONGER, LEFT, RIGHT = 1, 2, 4, 8, 16, 32
 
@@ -36,6 +36,7 @@ class Waiting(NamedTuple):
     rule: int
     flags: int
     chars: int
+    tokens: int
     language: str
     data: bytes
     side: bytes
@@ -54,7 +55,7 @@ def unpack_entries(data: bytes) -> Iterator[Entry]:
 def pack_waiting(row: Waiting) -> bytes:
     """The row as bytes."""
     language = row.language.encode()[:12]
-    head = _HEAD.pack(*row[:5], language, len(row.data), len(row.side))
+    head = _HEAD.pack(*row[:6], language, len(row.data), len(row.side))
     return b"".join((head, row.data, row.side))
 
 
@@ -74,6 +75,6 @@ def unpack_waiting(record: bytes) -> Waiting:
     *facts, language, data_size, _ = head
     middle = _HEAD.size + data_size
     text = language.rstrip(b"\0").decode(errors="ignore")
-    row_id, split, rule, flags, chars = facts
+    row_id, split, rule, flags, chars, tokens = facts
     data, side = record[_HEAD.size : middle], record[middle:]
-    return Waiting(row_id, split, rule, flags, chars, text, data, side)
+    return Waiting(row_id, split, rule, flags, chars, tokens, text, data, side)

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from convstore.codec import dumps
-from convstore.errors import AlreadyExistsError, StorageFullError, shown
+from convstore.errors import (
+    AlreadyExistsError,
+    ExportRefusedError,
+    StorageFullError,
+    shown,
+)
 from convstore.export.writers.base import FileRecord, HashedFile
 from convstore.records import Json
 
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
-_NO_SPACE = (28, 122)  # ENOSPC, EDQUOT
+WORK = ".work"
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 def refuse_existing(target: Path) -> None:
@@ -30,9 +39,54 @@ def refuse_existing(target: Path) -> None:
         raise AlreadyExistsError(f"export folder {shown(str(target))}")
 
 
-def partial_of(target: Path) -> Path:
-    """Where the folder is built: beside the target, so that a rename is atomic."""
-    return target.with_name(target.name + ".partial")
+@contextmanager
+def building(target: Path, dry_run: bool) -> Iterator[Path]:
+    """The folder to build in: beside the target, held by this process alone.
+
+    It stays when the export is interrupted, so that the next one goes on from there;
+    not when it was refused, or the disk is full. A dry run builds in a temporary one.
+
+    Raises:
+        AlreadyExistsError: Another export is building there, or it is not ours.
+        StorageFullError: The disk filled up meanwhile.
+    """
+    if dry_run:
+        with tempfile.TemporaryDirectory(prefix="convstore-export-") as folder:
+            yield Path(folder)
+        return
+    partial = target.with_name(target.name + ".partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    if any(partial.iterdir()) and not (partial / WORK).is_dir():
+        # Not ours: an unfinished export always has its work folder.
+        raise AlreadyExistsError(f"folder {shown(str(partial))}")
+    lock = os.open(partial, os.O_RDONLY)
+    try:
+        _hold(lock, partial, target)
+        (partial / WORK).mkdir(exist_ok=True)
+        yield partial
+    except ExportRefusedError:
+        discard(partial)
+        raise
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        discard(partial)
+        told = "no space left for the export; nothing was published"
+        raise StorageFullError(told) from error
+    finally:
+        os.close(lock)
+
+
+def _hold(lock: int, partial: Path, target: Path) -> None:
+    """Lock the folder against other exports; the lock goes with the process."""
+    busy = AlreadyExistsError(f"an export to {shown(str(target))}")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise busy from None
+    if not partial.exists() or not os.path.samestat(os.fstat(lock), partial.stat()):
+        # Another export published the folder between our opening and locking it.
+        raise busy
 
 
 def write_file(root: Path, name: str, data: bytes) -> FileRecord:
@@ -78,13 +132,6 @@ def discard(folder: Path) -> None:
     """Remove an unfinished folder, if it is there."""
     with suppress(FileNotFoundError):
         shutil.rmtree(folder)
-
-
-def storage_error(error: OSError) -> StorageFullError | None:
-    """The typed error for a full disk; None if the fault is another."""
-    if error.errno in _NO_SPACE:
-        return StorageFullError("no space left for the export; nothing was published")
-    return None
 
 
 def _line(file: FileRecord) -> dict[str, Json]:

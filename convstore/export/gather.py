@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import NamedTuple
 
 from convstore.codec import dumps
 from convstore.export.checks import row_chars
@@ -22,20 +24,22 @@ from convstore.export.entries import (
 from convstore.export.filters import consent_problem, session_problem
 from convstore.export.formats.base import Column, Format, provenance
 from convstore.export.keys import Keys, group_key, keys_of
+from convstore.export.language import language_detector
 from convstore.export.messages import text_chars
+from convstore.export.near import signer
 from convstore.export.options import ExportOptions
+from convstore.export.redact import redactor
 from convstore.export.rows import Candidate, Dropped, Row
 from convstore.export.rules import RULES, pick_rules
 from convstore.export.splits import SplitPicker
 from convstore.export.stats import Losses
+from convstore.export.tokens import token_counter
 from convstore.export.version import EXPORTER
 from convstore.export.writers.parquet import pack_columns
 from convstore.records import Json, JsonObject, SessionDocument
 
 RULE_NAMES = tuple(RULES)
 _RULE_NUMBERS = {name: number for number, name in enumerate(RULE_NAMES)}
-
-Redactor = Callable[[SessionDocument], SessionDocument]
 
 
 @dataclass(slots=True)
@@ -44,37 +48,45 @@ class Tally:
 
     rows: int = 0
     losses: Losses = field(default_factory=Losses)
+    redactions: Counter[str] = field(default_factory=Counter)
+
+
+class Made(NamedTuple):
+    """One row, packed, for one format; `signature` is empty unless asked for."""
+
+    format: Format
+    entry: Entry
+    row: Waiting
+    signature: bytes
 
 
 class Gatherer:
     """Makes the rows of one data set per format. Holds counters, no rows."""
 
-    def __init__(
-        self,
-        formats: Sequence[Format],
-        options: ExportOptions,
-        *,
-        redact: Redactor | None = None,
-    ) -> None:
+    def __init__(self, formats: Sequence[Format], options: ExportOptions) -> None:
         self.formats, self.options = formats, options
         self.tallies = {fmt.name: Tally() for fmt in formats}
         self.documents = 0
         kinds = {fmt.kind for fmt in formats}
         self._rules = [rule for rule in pick_rules(options.rules) if rule.kinds & kinds]
         self._split = SplitPicker(options.splits, options.split_salt)
-        self._redact = redact
+        self._redact = redactor(options)
+        self._detect = language_detector() if options.detect_language else None
+        tokenizer = options.tokenizer
+        self._count_tokens = token_counter(tokenizer) if tokenizer else None
+        self._sign = signer() if options.near_duplicates is not None else None
+        self._redactions = 0
 
-    def rows(
-        self, document: SessionDocument
-    ) -> Iterator[tuple[Format, Entry, Waiting]]:
+    def rows(self, document: SessionDocument) -> Iterator[Made]:
         """The packed rows of one session, for each format."""
         self.documents += 1
         takers = self._takers(document)
         if not takers:
             return
-        if self._redact is not None:
-            document = self._redact(document)
-        conversation = Conversation(document, self.options)
+        told = self._redacted(document, takers)
+        conversation = Conversation(
+            document, self.options, told=told, detect=self._detect
+        )
         for rule in self._rules:
             users = [fmt for fmt in takers if fmt.kind in rule.kinds]
             if not users:
@@ -98,7 +110,7 @@ class Gatherer:
 
     def _told(
         self, candidate: Candidate, users: Sequence[Format], rule: int
-    ) -> Iterator[tuple[Format, Entry, Waiting]]:
+    ) -> Iterator[Made]:
         for fmt in users:
             tally = self.tallies[fmt.name]
             if isinstance(candidate, Dropped):
@@ -111,11 +123,9 @@ class Gatherer:
                 tally.losses.add(packed)
             else:
                 tally.rows += 1
-                yield fmt, *packed
+                yield packed
 
-    def _packed(
-        self, fmt: Format, row: Row, rule: int
-    ) -> tuple[Entry, Waiting] | Dropped:
+    def _packed(self, fmt: Format, row: Row, rule: int) -> Made | Dropped:
         trimmed = fmt.trim(row) if fmt.trim else row
         if isinstance(trimmed, Dropped):
             return trimmed
@@ -125,7 +135,7 @@ class Gatherer:
             return body
         keys, chars = keys_of(row, body), _chars(row)
         split = self._split(group_key(row))
-        told = provenance(row, keys.row_id.hex(), chars, EXPORTER)
+        told = provenance(row, keys.row_id.hex(), chars, self._redactions, EXPORTER)
         data, side = pack(fmt, body, told, self.options)
         if not data:
             return Dropped("needs-json-profile", fault=False)
@@ -135,11 +145,24 @@ class Gatherer:
             rule,
             _flags(row),
             chars,
+            self._count_tokens(_texts(row)) if self._count_tokens else 0,
             row.origin.language,
             data,
             side,
         )
-        return _entry(row, keys, split), waiting
+        signature = self._sign(_gist(row)) if self._sign and not row.document else b""
+        return Made(fmt, _entry(row, keys, split), waiting, signature)
+
+    def _redacted(
+        self, document: SessionDocument, takers: Sequence[Format]
+    ) -> SessionDocument | None:
+        if self._redact is None:
+            return None
+        told, counts = self._redact(document)
+        self._redactions = counts.total()
+        for fmt in takers:
+            self.tallies[fmt.name].redactions += counts
+        return told
 
 
 def pack(
@@ -200,6 +223,21 @@ def _entry(row: Row, keys: Keys, split: int) -> Entry:
 def short_key(*names: Json) -> bytes:
     """Eight bytes that stand for names; for counting, not for secrecy."""
     return blake2b(dumps(names), digest_size=8).digest()
+
+
+def _texts(row: Row) -> list[str]:
+    """Everything that a trainer would read of the row, piece by piece."""
+    if row.document is not None:
+        return [turn.content or "" for turn in row.document.turns]
+    said = [message["content"] for message in row.prompt + row.answer + row.rejected]
+    return [*said, *row.steps]
+
+
+def _gist(row: Row) -> str:
+    """What makes a row its own: earlier turns are shared by many rows of a session."""
+    asked = row.prompt if row.kind == "conversation" else row.prompt[-1:]
+    said = [message["content"] for message in (*asked, *row.answer, *row.rejected)]
+    return "\n".join([*said, *row.steps])
 
 
 def _chars(row: Row) -> int:

@@ -6,47 +6,42 @@ appears whole, under its name, or not at all.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from convstore.codec import decode_json, dumps
 from convstore.errors import (
-    AlreadyExistsError,
     ExportRefusedError,
     InvalidInputError,
-    StorageFullError,
     shown,
 )
 from convstore.export.emit import ROW_IDS, DataSet, read_row_ids
 from convstore.export.entries import pack_entry, pack_waiting
 from convstore.export.folder import (
     MANIFEST,
+    WORK,
+    building,
     discard,
-    partial_of,
     publish,
     refuse_existing,
-    storage_error,
 )
 from convstore.export.formats import pick_formats
 from convstore.export.formats.base import Format
-from convstore.export.gather import Gatherer
+from convstore.export.gather import Gatherer, Made
+from convstore.export.near import add_bands, bands_for, near_duplicates
 from convstore.export.options import ExportOptions
-from convstore.export.redact import redactor
 from convstore.export.report import ExportReport, FormatReport, OnProgress, Progress
 from convstore.export.rules import pick_rules
-from convstore.export.settle import gone_ids, settle
+from convstore.export.settle import either, settle
+from convstore.export.spool import Spool
 from convstore.export.version import EXPORTER
 from convstore.export.workspace import Workspace
 from convstore.export.writers.parquet import load_pyarrow
 from convstore.records import Json, SessionDocument
 
-_WORK = ".work"
+_SPOOLS = ("index", "rows", "near")
 _MARK_DOCUMENTS = 16_384
 _MARK_BYTES = 32 * 1024 * 1024
 _TELL_EVERY = 500
@@ -85,12 +80,12 @@ def run_export(
     target = Path(to)
     refuse_existing(target)
     former = {fmt.name: _former(fmt, options) for fmt in picked}
-    with _folder(target, options.dry_run) as root, _disk_errors():
+    with building(target, options.dry_run) as root:
         export = _Export(picked, target, root, options, on_progress)
         export.gather(documents)
         report = export.write(former)
         if not options.dry_run:
-            shutil.rmtree(root / _WORK)
+            shutil.rmtree(root / WORK)
             publish(root, target)
         return report
 
@@ -108,32 +103,22 @@ class _Export:
     ) -> None:
         self.formats, self.target, self.root = formats, target, root
         self.options, self.tell = options, on_progress or _ignore
-        self.gatherer = Gatherer(formats, options, redact=redactor(options))
+        self.gatherer = Gatherer(formats, options)
         rules = [rule.id for rule in pick_rules(options.rules)]
         names = [fmt.name for fmt in formats]
         plan = [EXPORTER, names, rules, options.fingerprint(), options.dry_run]
         self.plan = hashlib.sha256(dumps(plan)).hexdigest()
-        self.work = Workspace(root / _WORK, self.plan)
+        self.work = Workspace(root / WORK, self.plan)
 
     def gather(self, documents: Iterable[SessionDocument]) -> None:
         """Make the rows of all documents; they wait on disk."""
         gatherer, work = self.gatherer, self.work
-        names = [
-            f"{fmt.name}.{what}" for fmt in self.formats for what in ("index", "rows")
-        ]
-        work.open(names)
-        index = {fmt.name: work.spools[f"{fmt.name}.index"] for fmt in self.formats}
-        rows = {fmt.name: work.spools[f"{fmt.name}.rows"] for fmt in self.formats}
+        work.open([f"{fmt.name}.{what}" for fmt in self.formats for what in _SPOOLS])
         made = since_documents = since_bytes = 0
         for document in work.unread(documents, gatherer.tallies):
             work.note(document)
-            for fmt, entry, row in gatherer.rows(document):
-                if self.options.dry_run:
-                    row = row._replace(data=b"", side=b"")
-                record = pack_waiting(row)
-                index[fmt.name].add(entry.prompt, pack_entry(entry))
-                rows[fmt.name].add(entry.row_id, record)
-                since_bytes += len(record)
+            for row in gatherer.rows(document):
+                since_bytes += self._keep(row)
                 made += 1
             since_documents += 1
             if work.documents % _TELL_EVERY == 0:
@@ -143,6 +128,29 @@ class _Export:
                 since_documents = since_bytes = 0
         work.mark(gatherer.tallies)
         self.tell(Progress("gather", work.documents, made, made))
+
+    def _keep(self, made: Made) -> int:
+        """Put a row on disk; returns its bytes."""
+        spools, name, entry, row = (
+            self.work.spools,
+            made.format.name,
+            made.entry,
+            made.row,
+        )
+        if self.options.dry_run:
+            row = row._replace(data=b"", side=b"")
+        record = pack_waiting(row)
+        spools[f"{name}.index"].add(entry.prompt, pack_entry(entry))
+        spools[f"{name}.rows"].add(entry.row_id, record)
+        if made.signature and self.options.near_duplicates is not None:
+            add_bands(
+                spools[f"{name}.near"],
+                made.signature,
+                self.options.near_duplicates,
+                entry.at_ms,
+                entry.row_id,
+            )
+        return len(record)
 
     def write(self, former: dict[str, Path | None]) -> ExportReport:
         """Settle which rows stay and write each data set."""
@@ -171,10 +179,11 @@ class _Export:
         rows = self.work.spools[f"{fmt.name}.rows"]
         folder = self.work.folder / f"{fmt.name}.settle"
         gone = settle(index, self.options.caps, tally.losses, folder)
+        near = self._near(fmt, folder)
         alone = len(self.formats) == 1
         data = DataSet(self.root if alone else self.root / fmt.name, fmt, self.options)
         old = read_row_ids(former / ROW_IDS) if former else ()
-        data.write(rows, gone_ids(gone), old, step)
+        data.write(rows, either(gone, near, tally.losses), old, step)
         if not self.options.dry_run:
             data.finish(tally, self._facts(former))
         return FormatReport(
@@ -189,6 +198,15 @@ class _Export:
             size_bytes=sum(f.size_bytes for f in data.files if f.path[:5] == "data/"),
             warnings=tuple(data.warnings()),
         )
+
+    def _near(self, fmt: Format, folder: Path) -> Spool:
+        """The ids of rows that nearly equal an older one."""
+        spool = Spool(folder / "near")
+        if self.options.near_duplicates is not None:
+            found = self.work.spools[f"{fmt.name}.near"]
+            for row_id in near_duplicates(found, self.options.near_duplicates):
+                spool.add(row_id, row_id)
+        return spool
 
     def _refuse_if_faulty(self, fmt: Format) -> None:
         tally = self.gatherer.tallies[fmt.name]
@@ -212,23 +230,12 @@ class _Export:
     def _clear(self) -> None:
         """Remove what an interrupted run wrote after it had read everything."""
         for path in self.root.iterdir():
-            if path.name != _WORK and path.is_dir():
+            if path.name != WORK and path.is_dir():
                 discard(path)
-            elif path.name != _WORK:
+            elif path.name != WORK:
                 path.unlink()
-        for path in (self.root / _WORK).glob("*.settle"):
+        for path in (self.root / WORK).glob("*.settle"):
             discard(path)
-
-
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        full = storage_error(error)
-        if full is None:
-            raise
-        raise full from error
 
 
 def _ignore(progress: Progress) -> None:
@@ -239,6 +246,10 @@ def _checked(formats: Sequence[str], options: ExportOptions) -> list[Format]:
     options.check()
     pick_rules(options.rules)
     picked = pick_formats(formats)
+    if options.near_duplicates is not None:
+        bands_for(options.near_duplicates)
+    if options.redact is not None and any(fmt.name == "convstore" for fmt in picked):
+        raise InvalidInputError("redact", "convstore is lossless: export it by itself")
     if options.file_type == "parquet":
         for fmt in picked:
             if not fmt.parquet:
@@ -261,39 +272,3 @@ def _former(fmt: Format, options: ExportOptions) -> Path | None:
     raise InvalidInputError(
         "since", f"{shown(str(options.since))} is no {fmt.name} export"
     )
-
-
-@contextmanager
-def _folder(target: Path, dry_run: bool) -> Iterator[Path]:
-    """The folder to build in, held by this process alone."""
-    if dry_run:
-        with tempfile.TemporaryDirectory(prefix="convstore-export-") as folder:
-            yield Path(folder)
-        return
-    partial = partial_of(target)
-    partial.mkdir(parents=True, exist_ok=True)
-    if any(partial.iterdir()) and not (partial / _WORK).is_dir():
-        # Not ours: an unfinished export always has its work folder.
-        raise AlreadyExistsError(f"folder {shown(str(partial))}")
-    lock = os.open(partial, os.O_RDONLY)
-    try:
-        _hold(lock, partial, target)
-        (partial / _WORK).mkdir(exist_ok=True)
-        yield partial
-    except (ExportRefusedError, StorageFullError):
-        discard(partial)
-        raise
-    finally:
-        os.close(lock)
-
-
-def _hold(lock: int, partial: Path, target: Path) -> None:
-    """Lock the folder against other exports; the lock goes with the process."""
-    busy = AlreadyExistsError(f"an export to {shown(str(target))}")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise busy from None
-    if not partial.exists() or not os.path.samestat(os.fstat(lock), partial.stat()):
-        # Another export published the folder between our opening and locking it.
-        raise busy

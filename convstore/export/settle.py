@@ -7,8 +7,9 @@ ids of the rows that go. The same rows give the same answer in whatever order th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from heapq import merge
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 
 from convstore.export.entries import Entry, pack_entry, unpack_entries
@@ -50,6 +51,18 @@ def settle(entries: Spool, caps: Caps, losses: Losses, work: Path) -> Spool:
 def gone_ids(gone: Spool) -> Iterator[bytes]:
     """The ids in order."""
     for row_id, _ in gone.sorted(_cut_ids):
+        yield row_id
+
+
+def either(gone: Spool, near: Spool, losses: Losses) -> Iterator[bytes]:
+    """Ids in order that are in one of the two; counts those only near ones lose."""
+    marked = merge(
+        ((row_id, False) for row_id in gone_ids(gone)),
+        ((row_id, True) for row_id in gone_ids(near)),
+    )
+    for row_id, group in groupby(marked, key=itemgetter(0)):
+        if all(only_near for _, only_near in group):
+            losses.add(Dropped("near-duplicate", fault=False))
         yield row_id
 
 

@@ -11,7 +11,6 @@ from convstore.export.entries import Entry, Waiting
 from convstore.export.formats import pick_formats
 from convstore.export.gather import Gatherer
 from convstore.export.options import ExportOptions
-from convstore.export.redact import redactor
 from convstore.export.rows import Dropped
 from convstore.export.settle import kept_of
 from convstore.records import SessionDocument
@@ -45,7 +44,8 @@ def write_shard(
         documents: Each session once.
         format_name: A name from `convstore.export.formats.FORMATS`.
         sink: Takes the lines; not closed.
-        options: As for an export; splits, shard size and file type do not apply.
+        options: As for an export; splits, shard size, file type, near
+            duplicates and the caps per session and user do not apply.
         without: Tenant and session ids to leave out.
         provenance: Takes a line per row for formats that carry none in the row.
 
@@ -57,7 +57,7 @@ def write_shard(
     if options.file_type != "jsonl":
         raise InvalidInputError("file_type", "a shard is JSONL")
     fmt = pick_formats([format_name])[0]
-    gatherer = Gatherer([fmt], options, redact=redactor(options))
+    gatherer = Gatherer([fmt], options)
     losses = gatherer.tallies[fmt.name].losses
     erased = frozenset(without)
     entries: list[Entry] = []
@@ -65,9 +65,9 @@ def write_shard(
     for document in documents:
         if (document.session.tenant_id, document.session.id) in erased:
             continue
-        for _, entry, row in gatherer.rows(document):
-            entries.append(entry)
-            waiting[entry.row_id] = row
+        for made in gatherer.rows(document):
+            entries.append(made.entry)
+            waiting[made.entry.row_id] = made.row
 
     def drop(entry: Entry, reason: str) -> None:
         losses.add(Dropped(reason, fault=False))

@@ -19,6 +19,8 @@ from convstore.export.rows import Dropped
 LENGTH_EDGES = (100, 400, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000)
 """Upper edges of the length classes, in characters."""
 
+TOKEN_EDGES = (1_000, 2_000, 4_000, 8_000)
+
 CHARS_PER_TOKEN = 4
 """A rough average of English; other languages need more tokens."""
 
@@ -52,6 +54,7 @@ class Stats:
     rules: Counter[int] = field(default_factory=Counter)
     languages: Counter[str] = field(default_factory=Counter)
     lengths: Counter[int] = field(default_factory=Counter)
+    tokens: Counter[int] = field(default_factory=Counter)
     chars: int = 0
     longest: int = 0
     good: int = 0
@@ -70,6 +73,8 @@ class Stats:
         self.lengths[sum(row.chars > edge for edge in LENGTH_EDGES)] += 1
         self.chars += row.chars
         self.longest = max(self.longest, row.chars)
+        if row.tokens:
+            self.tokens[sum(row.tokens > edge for edge in TOKEN_EDGES)] += 1
         flags = row.flags
         if not flags:
             return
@@ -81,6 +86,9 @@ class Stats:
         self.right += bool(flags & RIGHT)
 
     def over_tokens(self, limit: int) -> int:
-        """Rows over 1,000, 2,000, 4,000 or 8,000 tokens, by the rough estimate."""
+        """Rows over 1,000, 2,000, 4,000 or 8,000 tokens, counted or estimated."""
+        if self.tokens:
+            edge = TOKEN_EDGES.index(limit)
+            return sum(n for i, n in self.tokens.items() if i > edge)
         first = LENGTH_EDGES.index(limit * CHARS_PER_TOKEN)
         return sum(n for i, n in self.lengths.items() if i > first)

@@ -157,9 +157,15 @@ class Workspace:
 
 def _told(tally: Tally) -> JsonObject:
     losses = tally.losses
-    return {"rows": tally.rows, "faults": losses.faults, "choices": losses.choices}
+    return {
+        "rows": tally.rows,
+        "faults": losses.faults,
+        "choices": losses.choices,
+        "redactions": tally.redactions,
+    }
 
 
 def _restore(tally: Tally, told: JsonObject) -> None:
     tally.rows = told["rows"]
+    tally.redactions = Counter(told["redactions"])
     tally.losses = Losses(Counter(told["faults"]), Counter(told["choices"]))

@@ -83,15 +83,19 @@ PROVENANCE_COLUMNS = (
     Column("side", "string"),
     Column("at_ms", "int64"),
     Column("n_chars", "int64"),
+    Column("redactions", "int64"),
     Column("exporter", "string"),
     Column("schema", "int64"),
 )
 
 
-def provenance(row: Row, row_id: str, n_chars: int, exporter: str) -> JsonObject:
+def provenance(
+    row: Row, row_id: str, n_chars: int, redactions: int, exporter: str
+) -> JsonObject:
     """Where a row came from; every field present and none null.
 
-    It does not say whether the session was live or archived: both give the same bytes.
+    `redactions` counts what was redacted in the whole session. Nothing says whether the
+    session was live or archived: both give the same bytes.
     """
     origin = row.origin
     return {
@@ -110,6 +114,7 @@ def provenance(row: Row, row_id: str, n_chars: int, exporter: str) -> JsonObject
         "side": origin.side,
         "at_ms": origin.at_ms,
         "n_chars": n_chars,
+        "redactions": redactions,
         "exporter": exporter,
         "schema": ROW_SCHEMA,
     }

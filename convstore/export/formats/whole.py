@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
 
 from convstore.documents import FORMAT, FORMAT_VERSION
@@ -14,6 +15,7 @@ _ABSENT = (
     "user_id review_count review_result rank model_name emojis labels events "
     "detoxify message_tree_id tree_state"
 ).split()
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _ROLES = {"user": "prompter", "human": "prompter", "prompter": "prompter"}
 
 
@@ -47,7 +49,7 @@ def _oasst(row: Row) -> JsonObject | Dropped:
 
 def _node(turn: Turn, document: SessionDocument, acts: tuple[Interaction, ...]) -> Json:
     node: JsonObject = {
-        "message_id": turn.external_id or f"{document.session.id}/{turn.seq}",
+        "message_id": _message_id(turn, document.session.id),
         "parent_id": None,
         "created_date": turn.created_at.isoformat(),
         "text": turn.content or "",
@@ -69,9 +71,19 @@ def _node(turn: Turn, document: SessionDocument, acts: tuple[Interaction, ...]) 
         node["emojis"] = {name: count for name, count in thumbs.items() if count}
     scores = [act.score for act in here if act.score is not None]
     if scores:
-        mean = round(sum(scores) / len(scores), 6)
-        node["labels"] = {"quality": {"value": mean, "count": len(scores)}}
+        # As text: the JSON reader of datasets changes the last digits of numbers.
+        rated = [
+            {"type": "rating", "user_id": None, "rating": f"{s:g}"} for s in scores
+        ]
+        node["events"] = {"rating": rated}
     return node
+
+
+def _message_id(turn: Turn, session_id: str) -> str:
+    """The external id if it is unique in the world, else session and number."""
+    if turn.external_id is not None and _UUID.fullmatch(turn.external_id):
+        return turn.external_id
+    return f"{session_id}/{turn.seq}"
 
 
 def _standing(acts: tuple[Interaction, ...]) -> dict[int, int]:
