@@ -140,7 +140,7 @@ class SqliteBackend(Backend):
         else:
             self.path = Path(database)
         self.created = create_file(self.path)
-        timeout_s = options.limits.busy_timeout_s
+        self._busy_timeout_s = timeout_s = options.limits.busy_timeout_s
         self._engine = engine_of(self.path, options.pool_size + 1, timeout_s)
         self._writer = SqliteWriter(self._engine, self.path, timeout_s)
         self._writing = ThreadPoolExecutor(1, "convstore-write")
@@ -159,8 +159,23 @@ class SqliteBackend(Backend):
         return await self._hop(self._reading, unit)
 
     async def write(self, work: Work[T]) -> T:
-        async with self._one_writes:
+        async with self._turn_to_write():
             return await self._hop(self._writing, lambda: self._write(work))
+
+    @asynccontextmanager
+    async def _turn_to_write(self) -> AsyncIterator[None]:
+        """Wait for this process's other writers, no longer than for other processes."""
+        try:
+            async with asyncio.timeout(self._busy_timeout_s):
+                await self._one_writes.acquire()
+        except TimeoutError:
+            raise DatabaseBusyError(
+                "a transaction of this process is open for too long"
+            ) from None
+        try:
+            yield
+        finally:
+            self._one_writes.release()
 
     def _write(self, work: Work[T]) -> T:
         with translated(self.dialect):
@@ -175,7 +190,7 @@ class SqliteBackend(Backend):
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[OpenTransaction]:
-        async with self._one_writes:
+        async with self._turn_to_write():
             transaction = _SqliteTransaction(self)
             await transaction.begin()
             try:
@@ -240,7 +255,7 @@ class SqliteBackend(Backend):
                     "wal_frames_left": frames if busy else 0,
                 }
 
-        async with self._one_writes:
+        async with self._turn_to_write():
             return await self._hop(self._writing, unit)
 
     def checked_out(self) -> int:
