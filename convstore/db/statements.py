@@ -43,10 +43,9 @@ class Prepared:
 
     def all(self, connection: Connection, values: Values) -> list[Any]:
         """Run it and fetch every row, as a sequence of what the driver gives."""
-        sql, arrange = self._for(connection)
         cursor = connection.connection.cursor()
         try:
-            cursor.execute(sql, arrange(values))
+            cursor.execute(*self.bound(connection, values))
             return list(cursor.fetchall())
         finally:
             cursor.close()
@@ -60,9 +59,12 @@ class Prepared:
         finally:
             cursor.close()
 
-    def sql(self, connection: Connection) -> str:
-        """The text that the database sees."""
-        return self._for(connection)[0]
+    def bound(
+        self, connection: Connection, values: Values
+    ) -> tuple[str, Sequence[Any]]:
+        """The text and the values as the driver gets them."""
+        sql, arrange = self._for(connection)
+        return sql, arrange(values)
 
     def _for(self, connection: Connection) -> tuple[str, Arrange]:
         dialect = dialect_of(connection)

@@ -1,0 +1,171 @@
+"""The plan of every hot query: by its index, without reading or sorting the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from convstore import Store
+from convstore.codec import dumps
+from convstore.db import sessions, turns, unit
+from convstore.db.dialects.base import BackendOptions
+from convstore.db.engine import open_backend
+from convstore.db.statements import Prepared
+from convstore.limits import Limits
+
+Explain = Callable[..., Awaitable[str]]
+
+KEY = {"tenant": "default", "id": "s-7"}
+WHOLE = ("SCAN sessions", "SCAN turns", "Seq Scan on sessions", "Seq Scan on turns")
+SORTS = ("TEMP B-TREE", "Sort")
+
+
+@pytest.fixture
+async def explain(database_url: str, store: Store) -> Explain:
+    """Gives the plan of a statement, on a database with sessions and turns in it."""
+    for number in range(40):
+        await store.sessions.get_or_create(f"s-{number}", user_id=f"u-{number}")
+        await store.turns.append_many(
+            f"s-{number}", [{"role": "user", "external_id": f"m-{i}"} for i in range(9)]
+        )
+
+    async def explained(statement: Any, **values: Any) -> str:
+        backend = await open_backend(BackendOptions(database_url, 1, "none", Limits()))
+        try:
+            # In a transaction: what is set here does not outlive it.
+            return await backend.write(lambda c: _plan(c, statement, values))
+        finally:
+            await backend.close()
+
+    return explained
+
+
+def _plan(connection: Connection, statement: Any, values: dict[str, Any]) -> str:
+    verb = "EXPLAIN QUERY PLAN"
+    if connection.dialect.paramstyle != "qmark":
+        verb = "EXPLAIN"
+        connection.exec_driver_sql("ANALYZE sessions, turns")
+        # Forty sessions fit a few pages, which are best read whole. What is asked is
+        # whether the plan of a large table is there to be had.
+        for way in ("seqscan", "bitmapscan", "sort", "hashjoin", "mergejoin"):
+            connection.exec_driver_sql(f"SET LOCAL enable_{way} = off")
+    if isinstance(statement, Prepared):
+        sql, given = statement.bound(connection, values)
+    else:
+        compiled = statement.compile(
+            dialect=connection.dialect, compile_kwargs={"render_postcompile": True}
+        )
+        given = tuple(compiled.params[name] for name in compiled.positiontup)
+        sql = str(compiled)
+    cursor = connection.connection.cursor()
+    cursor.execute(f"{verb} {sql}", given)
+    rows = cursor.fetchall()
+    cursor.close()
+    return "\n".join(str(row[-1]) for row in rows)
+
+
+def asked(*row: str) -> str:
+    """The rows that a statement is given."""
+    return dumps([row]).decode()
+
+
+def assert_walks(plan: str, *indexes: str) -> None:
+    """One of `indexes` (SQLite calls some primary key), and nothing read whole."""
+    assert any(index in plan for index in indexes), plan
+    assert not any(words in plan for words in WHOLE), plan
+
+
+def assert_in_order(plan: str) -> None:
+    """The index gives the order: nothing is sorted."""
+    assert not any(words in plan for words in SORTS), plan
+
+
+async def test_heads_are_found_by_key(explain: Explain) -> None:
+    plan = await explain(unit._HEADS, asked=asked("default", "s-7"))
+
+    assert_walks(plan, "PRIMARY KEY", "pk_sessions")
+
+
+async def test_external_ids_are_found_by_their_index(explain: Explain) -> None:
+    plan = await explain(turns._EXTERNAL, asked=asked("default", "s-7", "m-3"))
+
+    assert_walks(plan, "uq_turns_external_id")
+
+
+@pytest.mark.parametrize("update", [unit._UPDATE_HOT, unit._UPDATE_ALL])
+async def test_heads_are_updated_by_key(explain: Explain, update: Prepared) -> None:
+    row = sessions.new_row(("default", "s-7"), 1)
+    plan = await explain(update, **row)
+
+    assert_walks(plan, "PRIMARY KEY", "pk_sessions")
+
+
+async def test_a_session_is_found_by_key(explain: Explain) -> None:
+    plan = await explain(sessions._ONE, **KEY)
+
+    assert_walks(plan, "PRIMARY KEY", "pk_sessions")
+
+
+async def test_a_window_walks_its_session_from_the_end(explain: Explain) -> None:
+    plan = await explain(turns._LINEAR, **KEY, limit=20)
+
+    assert_walks(plan, "PRIMARY KEY", "pk_turns")
+    assert_in_order(plan)
+
+
+async def test_a_window_of_a_branch_goes_up_by_key(explain: Explain) -> None:
+    plan = await explain(turns._BRANCHED, **KEY, limit=20, head=9)
+
+    assert_walks(plan, "PRIMARY KEY", "pk_turns")
+
+
+@pytest.mark.parametrize("page", [turns._UP, turns._DOWN])
+async def test_a_page_of_turns_walks_the_key(explain: Explain, page: Any) -> None:
+    statement = page.params(**KEY, after=4, limit=3)
+    plan = await explain(statement)
+
+    assert_walks(plan, "PRIMARY KEY", "pk_turns")
+    assert_in_order(plan)
+
+
+@pytest.mark.parametrize("before", [None, (2**60, "s-9")], ids=["first", "later"])
+async def test_a_page_of_sessions_walks_the_index_of_the_list(
+    explain: Explain, before: tuple[int, str] | None
+) -> None:
+    statement = sessions.list_statement("default", sessions.Filter(), before)
+    plan = await explain(statement.limit(5))
+
+    assert_walks(plan, "ix_sessions_listed")
+    assert_in_order(plan)
+
+
+@pytest.mark.parametrize("before", [None, (2**60, "s-9")], ids=["first", "later"])
+async def test_a_page_of_one_users_sessions_walks_the_index_of_users(
+    explain: Explain, before: tuple[int, str] | None
+) -> None:
+    wanted = sessions.Filter(user_id="u-1")
+    plan = await explain(sessions.list_statement("default", wanted, before).limit(5))
+
+    assert_walks(plan, "ix_sessions_by_user")
+    assert_in_order(plan)
+
+
+async def test_a_page_by_time_walks_the_index_of_the_list(explain: Explain) -> None:
+    wanted = sessions.Filter(updated_since=1)
+    plan = await explain(sessions.list_statement("default", wanted, None).limit(5))
+
+    assert_walks(plan, "ix_sessions_listed")
+    assert_in_order(plan)
+
+
+async def test_sessions_are_found_by_metadata_without_reading_all(
+    explain: Explain,
+) -> None:
+    wanted = sessions.Filter(metadata=(("=plan", '"pro"'),))
+    plan = await explain(sessions.list_statement("default", wanted, None).limit(5))
+
+    assert_walks(plan, "ix_sessions_listed")
+    assert_in_order(plan)
