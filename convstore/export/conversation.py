@@ -215,7 +215,9 @@ class Conversation:
         return self._prefixes[wanted]
 
 
+REPORT_ACTIONS = frozenset({"report", "flag", "safety"})
+
+
 def reported(acts: Sequence[Interaction]) -> frozenset[int]:
     """Turns that somebody reported; 0 stands for the whole session (rule R17)."""
-    flagged = {"report", "flag", "safety"}
-    return frozenset(act.turn_seq or 0 for act in acts if act.action in flagged)
+    return frozenset(act.turn_seq or 0 for act in acts if act.action in REPORT_ACTIONS)

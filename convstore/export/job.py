@@ -32,6 +32,7 @@ from convstore.export.formats.base import Format
 from convstore.export.gather import Gatherer, Made
 from convstore.export.near import add_bands, bands_for, near_duplicates
 from convstore.export.options import ExportOptions
+from convstore.export.quarantine import add_reports, write_reports
 from convstore.export.report import ExportReport, FormatReport, OnProgress, Progress
 from convstore.export.rules import pick_rules
 from convstore.export.settle import either, settle
@@ -41,6 +42,7 @@ from convstore.export.workspace import Workspace
 from convstore.export.writers.parquet import load_pyarrow
 from convstore.records import Json, SessionDocument
 
+_QUARANTINE = "quarantine"
 _SPOOLS = ("index", "rows", "near")
 _MARK_DOCUMENTS = 16_384
 _MARK_BYTES = 32 * 1024 * 1024
@@ -113,10 +115,13 @@ class _Export:
     def gather(self, documents: Iterable[SessionDocument]) -> None:
         """Make the rows of all documents; they wait on disk."""
         gatherer, work = self.gatherer, self.work
-        work.open([f"{fmt.name}.{what}" for fmt in self.formats for what in _SPOOLS])
+        names = [f"{fmt.name}.{what}" for fmt in self.formats for what in _SPOOLS]
+        work.open([*names, _QUARANTINE])
         made = since_documents = since_bytes = 0
         for document in work.unread(documents, gatherer.tallies):
             work.note(document)
+            if self.options.quarantine:
+                add_reports(work.spools[_QUARANTINE], document)
             for row in gatherer.rows(document):
                 since_bytes += self._keep(row)
                 made += 1
@@ -185,6 +190,8 @@ class _Export:
         old = read_row_ids(former / ROW_IDS) if former else ()
         data.write(rows, either(gone, near, tally.losses), old, step)
         if not self.options.dry_run:
+            reports = write_reports(self.work.spools[_QUARANTINE], data.root)
+            data.files += [reports] if reports else []
             data.finish(tally, self._facts(former))
         return FormatReport(
             format=fmt.name,

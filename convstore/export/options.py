@@ -127,6 +127,7 @@ class ExportOptions:
         since: A former export; only rows that are not in it are written, and the ids
             of its rows that no longer exist, as tombstones.
         dry_run: Do everything but write; the report is the same.
+        quarantine: Also list by id what rule R17 kept out, in `rejected_rows/`.
         resolved_questions: Export `resolved_question` in place of the words of a user.
         undefined_tools: What happens to rows that call tools whose definitions were
             never stored: `drop`, or `infer` bare definitions from the calls.
@@ -152,6 +153,7 @@ class ExportOptions:
     max_drop_rate: float = 1.0
     since: Path | None = None
     dry_run: bool = False
+    quarantine: bool = False
     resolved_questions: bool = False
     undefined_tools: Literal["drop", "infer"] = "drop"
     redact: str | None = None

@@ -360,3 +360,23 @@ def test_nothing_to_export_is_a_valid_empty_export(tmp_path: Path) -> None:
     assert report.rows == 0
     assert (tmp_path / "out" / "manifest.json").is_file()
     assert not (tmp_path / "out" / "data").exists()
+
+
+def test_what_was_reported_can_be_listed_by_id(tmp_path: Path) -> None:
+    chat = Chat("s-9")
+    chat.user("Hi?")
+    chat.act("report", turn_seq=chat.assistant("Harmful."), reason="secret")
+    options = ExportOptions(quarantine=True)
+
+    run_export([*documents(3), chat.document()], ["kto"], tmp_path / "out", options)
+
+    listed = tmp_path / "out" / "rejected_rows" / "quarantine.jsonl"
+    assert json.loads(listed.read_bytes()) == {
+        "tenant_id": "default",
+        "session_id": "s-9",
+        "turn_id": "2",
+        "feedback_id": "1",
+        "action": "report",
+    }
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_bytes())
+    assert "rejected_rows/quarantine.jsonl" in {f["path"] for f in manifest["files"]}
