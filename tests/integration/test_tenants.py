@@ -1,0 +1,230 @@
+"""The wall between tenants: with equal ids everywhere, nobody sees another's rows."""
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from convstore import (
+    GraphStateNotFoundError,
+    InteractionNotFoundError,
+    InvalidInputError,
+    SessionNotFoundError,
+    Store,
+    TurnNotFoundError,
+)
+from tests.integration.conversations import every_page, say
+
+Call = Callable[[Store], Awaitable[Any]]
+
+# Every public read: what each tenant is told.
+READS: dict[str, Call] = {
+    "sessions.get": lambda s: s.sessions.get("s-1"),
+    "sessions.find": lambda s: s.sessions.find("s-1"),
+    "sessions.list": lambda s: every_page(s.sessions.list, limit=1),
+    "sessions.list by user": lambda s: s.sessions.list(user_id="u-1"),
+    "sessions.list by title": lambda s: s.sessions.list(title="q"),
+    "sessions.list by tag": lambda s: s.sessions.list(tag="t"),
+    "sessions.list by metadata": lambda s: s.sessions.list(metadata={"k": 1}),
+    "sessions.count": lambda s: s.sessions.count(),
+    "turns.get": lambda s: s.turns.get("s-1", 1),
+    "turns.list": lambda s: s.turns.list("s-1"),
+    "turns.window": lambda s: s.turns.window("s-1"),
+    "turns.window branched": lambda s: s.turns.window("s-2"),
+    "turns.history": lambda s: s.turns.history("s-1"),
+    "turns.previous_user_turn": lambda s: s.turns.previous_user_turn("s-1"),
+    "turns.branches": lambda s: s.turns.branches("s-2"),
+    "turns.tools": lambda s: s.turns.tools("s-1", TOOLS_HASH),
+    "interactions.list": lambda s: s.interactions.list("s-1"),
+    "interactions.summary": lambda s: s.interactions.summary("s-1"),
+    "graph_states.get": lambda s: s.graph_states.get("s-1"),
+    "graph_states.find": lambda s: s.graph_states.find("s-1"),
+    "graph_states.list": lambda s: s.graph_states.list("s-1"),
+    "graph_states.namespaces": lambda s: s.graph_states.namespaces("s-1"),
+    "holds.list": lambda s: s.holds.list(),
+    "holds.list of one": lambda s: s.holds.list("s-1"),
+    "ledger.get": lambda s: s.ledger.find("s-1"),
+    "ledger.find": lambda s: s.ledger.find("s-1"),
+    "ledger.list": lambda s: s.ledger.list(),
+    "ledger.cost": lambda s: s.ledger.cost(),
+    "ledger.check_budget": lambda s: s.ledger.check_budget("s-1"),
+    "ledger.is_cache_sticky": lambda s: s.ledger.is_cache_sticky("s-1"),
+    "archive.list": lambda s: s.archive.list(),
+    "archive.read": lambda s: s.archive.read("archived"),
+    "documents": lambda s: _all(s.documents()),
+    "conversation": lambda s: s.conversation("s-1", user_id="u-1").window(),
+}
+# Writes, and what belongs to no tenant: segments and their upkeep.
+NOT_COMPARED = {
+    "sessions": {"get_or_create", "update", "touch", "delete"},
+    "turns": {"append", "append_many", "add_exchange", "switch"},
+    "interactions": {"record", "add_feedback"},
+    "graph_states": {"put"},
+    "holds": {"place", "release"},
+    "ledger": {"pin", "touch", "escalate", "record_request", "add_cost",
+               "set_cache_sticky", "clear"},
+    "archive": {"verify", "agreement", "recover", "rebuild"},
+}  # fmt: skip
+# SHA-256 of the JSON text [{"name":"f"}].
+TOOLS_HASH = "918efb218d11a906df5a29daaff50aaad3ff29d8342d4ccdd9357d725e69d041"
+
+
+async def _all(stream: AsyncIterator[Any]) -> list[Any]:
+    return [item async for item in stream]
+
+
+async def _fill(store: Store, said: str) -> None:
+    """Equal ids in every tenant; only what is said differs."""
+    await say(store, "archived", f"q {said}")
+    await store.sessions.delete("archived")
+    await store.sessions.get_or_create(
+        "s-1", user_id="u-1", tags=["t"], metadata={"k": 1}, title=f"q {said}"
+    )
+    tools = [{"name": "f"}]
+    await store.turns.append(
+        "s-1", role="user", content=f"q {said}", external_id="m-1", tools=tools
+    )
+    await store.turns.append("s-1", role="assistant", content=f"a {said}")
+    await store.interactions.record(
+        "s-1",
+        action="feedback",
+        turn_seq=2,
+        actor_id="u-1",
+        feedback=f"label {said}",
+        external_id="f-1",
+    )
+    await store.graph_states.put("s-1", {"said": said}, external_id="g-1")
+    await store.holds.place("s-1", reason=f"case {said}")
+    await store.ledger.pin("s-1", model=f"model {said}", tier="t")
+    await store.ledger.add_cost("s-1", micros=len(said))
+    await store.sessions.get_or_create("s-2", user_id="u-1")
+    await store.turns.append_many(
+        "s-2",
+        [
+            {"role": "user", "content": f"root {said}"},
+            {"role": "assistant", "content": f"one {said}"},
+            {"role": "assistant", "content": f"two {said}", "parent_seq": 1},
+        ],
+    )
+
+
+async def test_every_public_read_is_compared(store: Store) -> None:
+    """Fails when a read is added to the store and not to READS."""
+    verbs = {
+        f"{noun}.{name}"
+        for noun, value in vars(store).items()
+        for name, verb in inspect.getmembers(type(value))
+        if "_" not in (noun[0], name[0])
+        and (inspect.iscoroutinefunction(verb) or inspect.isasyncgenfunction(verb))
+        and name not in NOT_COMPARED.get(noun, ())
+    }
+
+    assert verbs <= READS.keys()
+
+
+@pytest.mark.parametrize("name", READS)
+async def test_a_read_gives_each_tenant_its_own(store: Store, name: str) -> None:
+    """Differential: with the other tenant's rows there or not, the answer is one."""
+    read = READS[name]
+    acme = store.for_tenant("acme")
+    await _fill(acme, "acme")
+    alone = await read(acme)
+
+    await _fill(store, "default")
+    await _fill(store.for_tenant("acm"), "prefix")
+    await _fill(store.for_tenant("acme "), "blank")
+
+    assert await read(acme) == alone
+    if "acme" in repr(alone):
+        assert await read(store) != alone
+
+
+@pytest.mark.parametrize("name", READS)
+async def test_a_read_finds_nothing_of_another_tenant(store: Store, name: str) -> None:
+    await _fill(store.for_tenant("acme"), "acme")
+
+    try:
+        found = await READS[name](store)
+    except SessionNotFoundError:
+        found = None
+
+    assert not getattr(found, "items", found)
+
+
+async def test_writes_do_not_reach_another_tenants_session(store: Store) -> None:
+    acme = store.for_tenant("acme")
+    await _fill(acme, "acme")
+    before = [await READS[name](acme) for name in READS if name != "turns.tools"]
+
+    for call in (
+        store.turns.append("s-1", role="user", content="x"),
+        store.turns.append("s-1", role="user", external_id="m-1"),
+        store.turns.switch("s-2", 2),
+        store.sessions.update("s-1", title="x"),
+        store.sessions.touch("s-1"),
+        store.interactions.record("s-1", action="retract", supersedes=1),
+        store.graph_states.put("s-1", 1),
+        store.holds.place("s-1", reason="x"),
+        store.holds.release("s-1"),
+    ):
+        with pytest.raises(SessionNotFoundError):
+            await call
+
+    after = [await READS[name](acme) for name in READS if name != "turns.tools"]
+    assert after == before
+
+
+async def test_external_ids_are_each_tenants_own(store: Store) -> None:
+    acme = store.for_tenant("acme")
+    await _fill(acme, "acme")
+
+    await _fill(store, "default")
+
+    assert (await acme.turns.get("s-1", 1)).content == "q acme"
+    assert (await store.turns.get("s-1", 1)).content == "q default"
+
+
+async def test_a_number_of_another_tenants_rows_is_not_there(store: Store) -> None:
+    await _fill(store.for_tenant("acme"), "acme")
+    await store.sessions.get_or_create("s-1")
+
+    with pytest.raises(TurnNotFoundError):
+        await store.turns.get("s-1", 1)
+    with pytest.raises(GraphStateNotFoundError):
+        await store.graph_states.get("s-1", version=1)
+    with pytest.raises(InteractionNotFoundError):
+        await store.interactions.record("s-1", action="retract", supersedes=1)
+
+
+async def test_a_cursor_of_another_tenant_shows_ones_own_rows_only(
+    store: Store,
+) -> None:
+    acme = store.for_tenant("acme")
+    await _fill(acme, "acme")
+    await _fill(store, "default")
+    cursor = (await acme.sessions.list(limit=1)).next_cursor
+
+    page = await store.sessions.list(cursor=cursor)
+
+    assert {s.tenant_id for s in page.items} <= {"default"}
+
+
+@pytest.mark.parametrize("tenant", ["", "x" * 256, "a\0", "\ud800", 5, None])
+async def test_a_tenant_that_is_no_id_is_refused(store: Store, tenant: Any) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        store.for_tenant(tenant)
+
+    assert caught.value.field == "tenant_id"
+
+
+async def test_a_transaction_is_inside_the_wall_too(store: Store) -> None:
+    await _fill(store, "default")
+    acme = store.for_tenant("acme")
+
+    async with acme.transaction() as tx:
+        assert await tx.sessions.find("s-1") is None
+        await tx.sessions.get_or_create("s-1", title="ours")
+
+    assert (await store.sessions.get("s-1")).title == "q default"
+    assert (await acme.sessions.get("s-1")).title == "ours"
