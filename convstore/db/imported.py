@@ -1,0 +1,308 @@
+"""Sessions that come from outside: each is stored whole, or not at all.
+
+Of a session that is there already nothing is written twice, and nothing is overwritten:
+the source may only add to the end of what it brought before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import Any
+
+from sqlalchemy import Column, Connection, String, Table, insert, select
+
+from convstore.db import documents, models, segments
+from convstore.db.document_rows import document_rows, hold_rows, session_row
+from convstore.db.graph_states import PutGraphState
+from convstore.db.interactions import RecordInteraction
+from convstore.db.rows import choice_from_text
+from convstore.db.sessions import EnsureSession, searchable, write_searchable
+from convstore.db.turns import AppendTurns, SwitchBranch, look_up_external
+from convstore.db.unit import Head, Key, Row, Unit, check_usable
+from convstore.documents import encode_document
+from convstore.errors import (
+    ConflictError,
+    CorruptionError,
+    InvalidInputError,
+    TurnNotFoundError,
+)
+from convstore.records import SessionDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What an import added; nothing at all when everything was there already."""
+
+    created: bool = False
+    turns: int = 0
+    interactions: int = 0
+    graph_states: int = 0
+
+
+@dataclass(slots=True)
+class ImportSession:
+    """Create a session with its turns, interactions and graph states in one go.
+
+    A session that is there must hold the first turns of this one as its own first
+    turns, by external id and content: what is missing behind them is added. Every turn,
+    interaction and graph state has an external id, different ones within its kind.
+    An archived session with as many turns is taken for the same one, unread.
+    """
+
+    key: Key
+    ensure: EnsureSession
+    turns: AppendTurns
+    acts: list[RecordInteraction]
+    graphs: list[PutGraphState]
+    head_seq: int | None
+    now: int
+    size: int = 0
+
+    def apply(self, unit: Unit) -> Stored:
+        head = unit.find(self.key)
+        if head is None:
+            self._check_places(self.acts, self.graphs)
+            _, created = self.ensure.apply(unit)
+            if created:
+                return self._create(unit)
+            head = unit.find(self.key)
+            assert head is not None
+        return self._go_on(unit, head)
+
+    def _create(self, unit: Unit) -> Stored:
+        # A new session has no external ids: nothing need be looked up.
+        unit.external |= {(*self.key, row["external_id"]): None for row in self._rows}
+        return self._add(unit, 0, self.acts, self.graphs, created=True)
+
+    def _go_on(self, unit: Unit, head: Head) -> Stored:
+        row, count = head.row, len(self._rows)
+        if row["state"] == "archived" and row["turn_count"] >= count:
+            return Stored()
+        check_usable(row["state"], row["user_id"], self.key[1], None)
+        unit.flush()
+        here = self._turns_here(unit, row["turn_count"])
+        acts = self._missing(unit, models.interactions, self.acts)
+        graphs = self._missing(unit, models.graph_states, self.graphs)
+        if any(act.row["supersedes"] for act in acts) and (
+            row["interaction_count"] != len(self.acts) - len(acts)
+        ):
+            # The numbers that `supersedes` names would be other interactions.
+            raise ConflictError("interactions: the session has others by now")
+        self._check_places(acts, graphs)
+        return self._add(unit, here, acts, graphs, created=False)
+
+    def _add(
+        self,
+        unit: Unit,
+        here: int,
+        acts: Sequence[RecordInteraction],
+        graphs: Sequence[PutGraphState],
+        *,
+        created: bool,
+    ) -> Stored:
+        """Carry out what has been checked: nothing in here refuses."""
+        count = len(self._rows)
+        if here < count:
+            self.turns.apply(unit)
+            if self.head_seq is not None:
+                SwitchBranch(self.key, self.head_seq, self.now).apply(unit)
+        for act in acts:
+            act.apply(unit)
+        for graph in graphs:
+            graph.apply(unit)
+        return Stored(created, count - here, len(acts), len(graphs))
+
+    @property
+    def _rows(self) -> list[Row]:
+        return self.turns.rows
+
+    def _turns_here(self, unit: Unit, turn_count: int) -> int:
+        """How many turns are there: the first ones, and then none but these."""
+        look_up_external(unit, [self.turns])
+        here = 0
+        for row in self._rows:
+            known = unit.external[(*self.key, row["external_id"])]
+            if known is None:
+                break
+            here += 1
+            if known["seq"] != here or bytes(known["digest"]) != row["digest"]:
+                raise ConflictError("turns: the session holds other ones")
+        if here < len(self._rows) and turn_count != here:
+            raise ConflictError("turns: the session holds other ones")
+        return here
+
+    def _missing(
+        self, unit: Unit, table: Table, operations: Sequence[Any]
+    ) -> list[Any]:
+        """The operations whose rows are not there yet."""
+        if not operations:
+            return []
+        stored = _digests(
+            unit.connection, table, self.key, [o.row["external_id"] for o in operations]
+        )
+        missing = []
+        for operation in operations:
+            digest = stored.get(operation.row["external_id"])
+            if digest is None:
+                missing.append(operation)
+            elif digest != operation.row["digest"]:
+                raise ConflictError(f"{table.name}: the session holds other ones")
+        return missing
+
+    def _check_places(
+        self, acts: Iterable[RecordInteraction], graphs: Iterable[PutGraphState]
+    ) -> None:
+        """What something refers to is a turn, or an earlier act, of ours."""
+        last = len(self._rows)
+        for place, row in enumerate(self._rows):
+            self._check_turn(row["parent_seq"] or None, place)
+        for act in acts:
+            self._check_turn(act.row["turn_seq"], last)
+            if act.row["choice"] is not None:
+                choice = choice_from_text(act.row["choice"])
+                for seq in (choice.chosen, *choice.rejected):
+                    self._check_turn(seq, last)
+            supersedes = act.row["supersedes"]
+            if supersedes is not None and not 1 <= supersedes <= self.acts.index(act):
+                raise InvalidInputError("supersedes", "names no earlier interaction")
+        for graph in graphs:
+            self._check_turn(graph.row["turn_seq"], last)
+        self._check_turn(self.head_seq, last)
+
+    def _check_turn(self, seq: int | None, last: int) -> None:
+        if seq is not None and not 1 <= seq <= last:
+            raise TurnNotFoundError(self.key[1], seq)
+
+
+@dataclass(slots=True)
+class ImportDocument:
+    """Store one of our own documents as it is: numbers, times, versions and holds.
+
+    Refused when the session exists with another content; bookkeeping (version, time of
+    the last change) does not count as content.
+    """
+
+    key: Key
+    document: SessionDocument
+    rows: list[tuple[Table, list[Row]]] = field(default_factory=list)
+    size: int = 0
+
+    @classmethod
+    def of(cls, document: SessionDocument) -> ImportDocument:
+        """The operation, with its rows checked against the columns.
+
+        Raises:
+            InvalidInputError: A value does not fit its column; names both.
+        """
+        session = _as_live(document)
+        rows = [
+            (models.sessions, [session_row(session.session)]),
+            *document_rows(session),
+            (models.legal_holds, hold_rows(session)),
+        ]
+        for table, some in rows:
+            _check_columns(table, some)
+        key = (document.session.tenant_id, document.session.id)
+        return cls(key, session, rows, len(encode_document(document)))
+
+    def apply(self, unit: Unit) -> Stored:
+        head = unit.find(self.key)
+        if head is None:
+            if self._insert(unit):
+                document = self.document
+                return Stored(
+                    True,
+                    len(document.turns),
+                    len(document.interactions),
+                    len(document.graph_states),
+                )
+            unit.forget(self.key)
+            head = unit.find(self.key)
+            assert head is not None
+        if not self._is_there(unit, head):
+            raise ConflictError("session: exists with another content")
+        return Stored()
+
+    def _insert(self, unit: Unit) -> bool:
+        connection, session = unit.connection, self.document.session
+        first = unit.dialect.insert_ignore(models.sessions)
+        if connection.execute(first, self.rows[0][1][0]).rowcount != 1:
+            return False
+        # Whoever comes next in this transaction must find it.
+        unit.forget(self.key)
+        for table, rows in self.rows[1:]:
+            if rows:
+                connection.execute(insert(table), rows)
+        write_searchable(
+            connection, self.key, searchable(session.metadata, list(session.tags))
+        )
+        return True
+
+    def _is_there(self, unit: Unit, head: Head) -> bool:
+        tenant, session_id = self.key
+        if head.row["state"] == "archived":
+            entry = segments.entry(unit.connection, self.key, head.row["segment_id"])
+            text = encode_document(self.document)
+            return (
+                entry is not None and entry.sha256 == hashlib.sha256(text).hexdigest()
+            )
+        check_usable(head.row["state"], None, session_id, None)
+        unit.flush()
+        found = documents.read(unit.connection, tenant, [session_id])[session_id]
+        if isinstance(found, CorruptionError):
+            raise ConflictError("session: exists, and cannot be read")
+        return _content(found) == _content(self.document)
+
+
+def _as_live(document: SessionDocument) -> SessionDocument:
+    """As it is stored: an archived session's document comes back to life."""
+    session = replace(
+        document.session, state="active", archived_at=None, segment_id=None
+    )
+    return replace(document, session=session)
+
+
+def _content(document: SessionDocument) -> SessionDocument:
+    session = document.session
+    plain = replace(
+        session,
+        version=0,
+        updated_at=session.created_at,
+        last_activity_at=session.created_at,
+    )
+    return replace(document, session=plain)
+
+
+def _check_columns(table: Table, rows: Iterable[Row]) -> None:
+    """SQLite would take what PostgreSQL refuses: both refuse it here."""
+    for row in rows:
+        for column in table.c:
+            value = row.get(column.name)
+            where = f"{table.name}.{column.name}"
+            if value is None:
+                if not column.nullable and column.name in row:
+                    raise InvalidInputError(where, "is missing")
+            elif isinstance(value, str) and len(value) > _room(column):
+                raise InvalidInputError(where, f"has over {_room(column)} characters")
+
+
+def _room(column: Column[Any]) -> float:
+    """Characters that fit a text column."""
+    length = column.type.length if isinstance(column.type, String) else None
+    return inf if length is None else length
+
+
+def _digests(
+    connection: Connection, table: Table, key: Key, external_ids: Sequence[str]
+) -> dict[str, bytes]:
+    found = connection.execute(
+        select(table.c.external_id, table.c.digest).where(
+            table.c.tenant_id == key[0],
+            table.c.session_id == key[1],
+            table.c.external_id.in_(external_ids),
+        )
+    )
+    return {external_id: bytes(digest) for external_id, digest in found}

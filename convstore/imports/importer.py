@@ -1,0 +1,209 @@
+"""Drives an import: read in a thread, write through group commit, report.
+
+One record is one write, and many writes are one commit, so that a record is stored
+whole or not at all and yet costs no commit of its own. Memory is bounded by two
+batches of records.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol, TypeVar
+
+from convstore.codec import dumps
+from convstore.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    RefusedError,
+)
+from convstore.imports.model import ImportedSession, ImportReport, Rejected
+from convstore.imports.reading import Imported, read_sessions
+from convstore.imports.registry import Format
+from convstore.imports.source import DEFAULT_LIMITS, SourceLimits
+
+T = TypeVar("T")
+
+BATCH = 256
+"""Records that are written at the same time."""
+
+BATCH_BYTES = 8 * 1024 * 1024
+"""Bytes of records, as read, after which a batch is full."""
+
+REJECTED = "rejected.jsonl"
+REPORT = "report.json"
+
+OnProgress = Callable[[ImportReport], None]
+
+
+class Stored(Protocol):
+    """What the store says of one record."""
+
+    @property
+    def created(self) -> bool: ...
+    @property
+    def turns(self) -> int: ...
+    @property
+    def interactions(self) -> int: ...
+    @property
+    def graph_states(self) -> int: ...
+
+
+Write = Callable[[ImportedSession], Awaitable[Stored]]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """How an import is carried out.
+
+    Attributes:
+        strict: End at the first bad record. Those before it stay imported, and some of
+            the records just behind it may be.
+        report_to: Folder for `report.json` and, if there are any, `rejected.jsonl`
+            with the bad records as they were read. Made if need be, for its owner only.
+        limits: Bounds on the source.
+    """
+
+    strict: bool = False
+    report_to: Path | None = None
+    limits: SourceLimits = DEFAULT_LIMITS
+
+
+async def run_import(
+    format_: Format,
+    source: str | os.PathLike[str],
+    write: Write,
+    options: ImportOptions,
+    on_progress: OnProgress | None = None,
+) -> ImportReport:
+    """Import every record of a source that can be; the others are reported.
+
+    Cut short by an error or by cancellation, what was imported stays; the next run
+    finds it and goes on.
+
+    Raises:
+        InvalidInputError: The source cannot be read; or, when strict, a bad record.
+        LimitExceededError, CorruptionError: See `read_sessions`.
+        UnavailableError: The database is away.
+    """
+    report = ImportReport()
+    desk = _Desk(options.report_to)
+    items = read_sessions(format_, source, options.limits)
+    reading = asyncio.ensure_future(asyncio.to_thread(_next_batch, items))
+    try:
+        while batch := await asyncio.shield(reading):
+            # Reading goes on while this batch is written.
+            reading = asyncio.ensure_future(asyncio.to_thread(_next_batch, items))
+            bad = await _write_batch(batch, write, report)
+            await asyncio.to_thread(desk.add, bad)
+            if on_progress is not None:
+                on_progress(report)
+            if bad and options.strict:
+                first = min(bad, key=lambda rejected: rejected.number)
+                raise InvalidInputError(f"record {first.number}", first.reason)
+    finally:
+        # A thread cannot be cancelled: the source is let go when it has come back.
+        await asyncio.wait([reading])
+        if not reading.cancelled():
+            reading.exception()
+        await asyncio.to_thread(desk.close, report)
+    return report
+
+
+def _next_batch(items: Iterator[Imported | Rejected]) -> list[Imported | Rejected]:
+    batch: list[Imported | Rejected] = []
+    size = 0
+    for item in items:
+        batch.append(item)
+        size += len(item.data or b"")
+        if len(batch) >= BATCH or size >= BATCH_BYTES:
+            break
+    return batch
+
+
+async def _write_batch(
+    batch: list[Imported | Rejected], write: Write, report: ImportReport
+) -> list[Rejected]:
+    """Write a batch; the records of it that were not taken, in order."""
+    results = await asyncio.gather(
+        *(_write_one(item, write) for item in batch), return_exceptions=True
+    )
+    bad = []
+    failed: BaseException | None = None
+    for result in results:
+        if isinstance(result, BaseException):
+            failed = failed or result
+            continue
+        report.records += 1
+        if isinstance(result, Rejected):
+            report.reject(result)
+            bad.append(result)
+        else:
+            _count(report, result)
+    if failed is not None:
+        raise failed
+    return bad
+
+
+async def _write_one(item: Imported | Rejected, write: Write) -> Stored | Rejected:
+    if isinstance(item, Rejected):
+        return item
+    try:
+        return await write(item.session)
+    except (InvalidInputError, NotFoundError, ConflictError, RefusedError) as error:
+        return Rejected(item.number, error.code, str(error), item.data)
+
+
+def _count(report: ImportReport, stored: Stored) -> None:
+    report.sessions += stored.created
+    report.turns += stored.turns
+    report.interactions += stored.interactions
+    report.graph_states += stored.graph_states
+    added = stored.turns + stored.interactions + stored.graph_states
+    report.already_present += not (stored.created or added)
+
+
+class _Desk:
+    """Where the report and the rejected records are laid down."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._file: BinaryIO | None = None
+
+    def add(self, bad: list[Rejected]) -> None:
+        if self._folder is None or not bad:
+            return
+        if self._file is None:
+            self._file = _create(self._folder, REJECTED)
+        for rejected in bad:
+            line = {
+                "number": rejected.number,
+                "code": rejected.code,
+                "reason": rejected.reason,
+                "record": None
+                if rejected.data is None
+                else rejected.data.decode("utf-8", "backslashreplace"),
+            }
+            self._file.write(dumps(line) + b"\n")
+
+    def close(self, report: ImportReport) -> None:
+        if self._file is not None:
+            self._file.close()
+        if self._folder is not None:
+            with _create(self._folder, REPORT) as file:
+                file.write(dumps(report, indent=True) + b"\n")
+
+
+def _create(folder: Path, name: str) -> BinaryIO:
+    """A file for its owner's eyes: rejected records are what people said."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        return os.fdopen(os.open(folder / name, flags, 0o600), "wb")
+    except OSError as error:
+        problem = f"{folder / name} cannot be written: {error.strerror}"
+        raise InvalidInputError("report_to", problem) from None

@@ -1,0 +1,208 @@
+"""Writes what an import read: one record, one operation, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, replace
+from typing import Any, TypeVar, cast
+
+from convstore.codec import check_text, decode_json, encode_json
+from convstore.db.engine import Work
+from convstore.db.imported import ImportDocument, ImportSession, Stored
+from convstore.db.sessions import EnsureSession, searchable
+from convstore.db.turns import AppendTurns
+from convstore.db.unit import Operation, Row
+from convstore.documents import encode_document
+from convstore.errors import InvalidInputError
+from convstore.ids import check_id, check_optional_id
+from convstore.imports.model import GraphStateInput, ImportedSession
+from convstore.nouns.encoding import encode_object, encode_tags, encode_time
+from convstore.nouns.graph_states import GraphStates
+from convstore.nouns.interactions import Interactions
+from convstore.nouns.scope import Scope
+from convstore.nouns.turns import Turns
+from convstore.records import InteractionInput, SessionDocument, TurnInput
+
+T = TypeVar("T")
+_MAX_TITLE_BYTES = 4096
+# Our own documents nest their values a few levels deeper than a value alone.
+_DOCUMENT_LEVELS = 8
+
+
+async def write_imported(scope: Scope, session: ImportedSession) -> Stored:
+    """Store one imported session; durable on return.
+
+    Idempotent. A session that exists is continued if its first turns are the record's,
+    and left as it is if it has them all.
+
+    Raises:
+        InvalidInputError: Something cannot be stored; names the field.
+        TurnNotFoundError: Something refers to a turn that the record does not have.
+        ConflictError: The session exists with another content.
+        SessionErasedError, SessionDeletedError: Its id must not come back.
+    """
+    operation: Operation[Stored]
+    if session.document is not None:
+        operation = _document(scope, session.document)
+    else:
+        operation = await _session(scope, session)
+    return await scope.runner.write(operation)
+
+
+class _Gathering:
+    """A runner that keeps operations in place of carrying them out: the nouns check
+    and encode, and everything then goes down as one."""
+
+    in_transaction = False
+
+    def __init__(self) -> None:
+        self.operations: list[Any] = []
+
+    async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
+        raise AssertionError("an import decides in its own transaction")
+
+    async def write(self, operation: Operation[T]) -> T:
+        self.operations.append(operation)
+        return cast(T, None)
+
+
+async def _session(scope: Scope, session: ImportedSession) -> ImportSession:
+    now = scope.now()
+    key = scope.key(check_id("session_id", session.session_id))
+    turns = await _turns(scope, session.session_id, session.turns)
+    acts = await _gathered(scope, session.session_id, session.interactions, _record)
+    graphs = await _gathered(scope, session.session_id, session.graph_states, _put)
+    return ImportSession(
+        key=key,
+        ensure=_ensure(scope, session, now),
+        turns=turns or AppendTurns(key, [], {}, 0, now),
+        acts=acts,
+        graphs=graphs,
+        head_seq=session.head_seq,
+        now=now,
+        size=sum(o.size for o in (*acts, *graphs)) + (turns.size if turns else 0),
+    )
+
+
+async def _turns(
+    scope: Scope, session_id: str, given: Sequence[TurnInput]
+) -> AppendTurns | None:
+    gathering = _Gathering()
+    turns = [_named(turn, place) for place, turn in enumerate(given, 1)]
+    _check_different("turns", turns)
+    await Turns(replace(scope, runner=gathering)).append_many(session_id, turns)
+    return gathering.operations[0] if gathering.operations else None
+
+
+async def _gathered(
+    scope: Scope, session_id: str, given: Sequence[Any], verb: Any
+) -> list[Any]:
+    gathering = _Gathering()
+    inner = replace(scope, runner=gathering)
+    items = [_named(item, place) for place, item in enumerate(given, 1)]
+    _check_different("external_id", items)
+    for place, item in enumerate(items):
+        try:
+            await verb(inner, session_id, item)
+        except InvalidInputError as error:
+            kind = "interactions" if verb is _record else "graph_states"
+            where = f"{kind}[{place}].{error.field}"
+            raise InvalidInputError(where, error.problem) from None
+    return gathering.operations
+
+
+async def _record(scope: Scope, session_id: str, act: InteractionInput) -> None:
+    given = {f.name: getattr(act, f.name) for f in fields(act)}
+    await Interactions(scope).record(session_id, **given)
+
+
+async def _put(scope: Scope, session_id: str, state: GraphStateInput) -> None:
+    given = {f.name: getattr(state, f.name) for f in fields(state)}
+    await GraphStates(scope).put(session_id, **given)
+
+
+def _named(item: Any, place: int) -> Any:
+    """With an external id: by it a second import knows what it finds."""
+    if item.external_id is not None:
+        return item
+    return replace(item, external_id=f"import:{place}")
+
+
+def _check_different(where: str, items: Sequence[Any]) -> None:
+    if len({item.external_id for item in items}) != len(items):
+        raise InvalidInputError(where, "two of them have one external_id")
+
+
+def _ensure(scope: Scope, session: ImportedSession, now: int) -> EnsureSession:
+    values: Row = {
+        "user_id": check_optional_id("user_id", session.user_id),
+        "language": check_optional_id("language", session.language),
+        "tags": encode_tags(scope.limits, session.tags),
+        "metadata": encode_object(scope.limits, "metadata", session.metadata),
+    }
+    if session.title is not None:
+        values["title"] = check_text("title", session.title, _MAX_TITLE_BYTES)
+    if session.created_at is not None:
+        values["created_at"] = encode_time("created_at", session.created_at)
+    indexed = searchable(session.metadata, decode_json(values["tags"]))
+    return EnsureSession(scope.key(session.session_id), values, indexed, now)
+
+
+def _document(scope: Scope, document: SessionDocument) -> ImportDocument:
+    session, limits = document.session, scope.limits
+    if session.tenant_id != scope.tenant:
+        raise InvalidInputError(
+            "session.tenant_id", "is another tenant's: open the store of that tenant"
+        )
+    check_id("session.id", session.id)
+    encode_tags(limits, session.tags)
+    _check_numbers(document)
+    # What passed no limit when it was written passes none now; the profile of text
+    # and JSON is looked at all the same, for a document may have been made by hand.
+    whole = decode_json(encode_document(document))
+    encode_json("document", whole, 2**63 - 1, limits.max_json_depth + _DOCUMENT_LEVELS)
+    return ImportDocument.of(document)
+
+
+def _check_numbers(document: SessionDocument) -> None:
+    """The counts and numbers of a document agree with each other."""
+    session, turns = document.session, document.turns
+    acts, graphs = document.interactions, document.graph_states
+    last = len(turns)
+    owners = {session.id}
+    for part in (turns, acts, graphs, document.holds):
+        owners |= {item.session_id for item in part}
+    chosen = {
+        seq
+        for act in acts
+        if act.choice is not None
+        for seq in (act.choice.chosen, *act.choice.rejected)
+    }
+    targets = {session.head_seq, *chosen, *(act.turn_seq for act in acts)} - {None}
+    states = [(graph.namespace, graph.version) for graph in graphs]
+    hashes = {turn.tools_hash for turn in turns} - {None}
+    held = sum(hold.released_at is None for hold in document.holds)
+    agreed = {
+        "session_id": owners == {session.id},
+        "turns.seq": _counted(turn.seq for turn in turns),
+        "turns.parent_seq": all(
+            turn.parent_seq is None or 1 <= turn.parent_seq < turn.seq for turn in turns
+        ),
+        "turns.tools_hash": hashes <= document.tool_sets.keys(),
+        "interactions.seq": _counted(act.seq for act in acts),
+        "turn_seq": targets <= set(range(1, last + 1)),
+        "graph_states.version": len(set(states)) == len(states),
+        "holds.number": _counted(hold.number for hold in document.holds),
+        "session.turn_count": session.turn_count == last,
+        "session.interaction_count": session.interaction_count == len(acts),
+        "session.graph_state_count": session.graph_state_count == len(graphs),
+        "session.hold_count": session.hold_count == held,
+    }
+    for where, fine in agreed.items():
+        if not fine:
+            raise InvalidInputError(f"document.{where}", "does not agree with the rest")
+
+
+def _counted(numbers: Iterable[int]) -> bool:
+    """Whether they count from 1 without a gap."""
+    return all(number == place for place, number in enumerate(numbers, 1))
