@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from convstore.blobs.base import BlobStore, StepHook, silent
 from convstore.blobs.local import LocalBlobs
 from convstore.blobs.memory import MemoryBlobs
+from convstore.blobs.probe import probe
 from convstore.blobs.retrying import RetryingBlobs
 from convstore.clock import Clock, from_micros, to_micros
 from convstore.config import StoreConfig
@@ -43,6 +48,13 @@ from convstore.retention.replay import replay_erasures
 from convstore.retention.restorer import Restorer
 from convstore.retention.shards import check_formats
 from convstore.runners import Autocommit
+
+if TYPE_CHECKING:
+    from convstore.export.report import ExportReport
+    from convstore.export.report import OnProgress as OnExported
+    from convstore.imports.importer import OnProgress as OnImported
+    from convstore.imports.model import ImportReport
+    from convstore.scheduler import Scheduler
 
 
 class Nouns:
@@ -267,6 +279,100 @@ class Store(Nouns):
         ):
             yield document
 
+    async def import_(
+        self,
+        format_: str,
+        source: str | os.PathLike[str],
+        *,
+        strict: bool = False,
+        mapping: str | os.PathLike[str] | None = None,
+        report_to: str | os.PathLike[str] | None = None,
+        on_progress: OnImported | None = None,
+    ) -> ImportReport:
+        """Take in the conversations of a file: JSON Lines, JSON, gzip or zstd of them.
+
+        One record is stored whole or not at all. Idempotent: what is there already is
+        counted and left alone; a conversation that has grown since is continued.
+        Bounded in memory. A bad record is counted and set aside, and stops nothing.
+
+        Args:
+            format_: A name of `convstore.imports.registry.FORMATS`, `map` with a
+                `mapping`, or `auto` to tell it by the first record.
+            source: A path, or `-` for standard input.
+            strict: Stop at the first bad record, with its error.
+            mapping: TOML file that says where the fields of the records are.
+            report_to: Folder for `report.json` and `rejected.jsonl`. The latter holds
+                what people said: keep it as safe as the database.
+            on_progress: Given the running totals after each batch of records.
+
+        Raises:
+            InvalidInputError: No such format, or the source cannot be read.
+            UnavailableError: The database is away; what was imported stays, and the
+                next run goes on.
+        """
+        from convstore.imports.choosing import choose_format
+        from convstore.imports.importer import ImportOptions, run_import
+        from convstore.nouns.imported import write_imported
+
+        return await run_import(
+            await self._parts.archive.context.files(
+                lambda: choose_format(format_, source, mapping)
+            ),
+            source,
+            partial(write_imported, self._scope),
+            ImportOptions(strict, None if report_to is None else Path(report_to)),
+            on_progress,
+        )
+
+    async def export(
+        self,
+        formats: str | Sequence[str],
+        *,
+        to: str | os.PathLike[str],
+        on_progress: OnExported | None = None,
+        **options: Any,
+    ) -> ExportReport:
+        """Write data sets from the sessions of the tenant, live and archived.
+
+        Changes nothing in the store. The folder appears whole or not at all; the same
+        content and options give the same bytes. Cut short, the same call goes on.
+
+        Args:
+            formats: One name of `convstore.export.formats.FORMATS`, or several: each
+                then gets a folder of its name in `to`.
+            to: A folder that does not exist, or is empty.
+            on_progress: Called from another thread.
+            options: Fields of `convstore.export.options.ExportOptions`; `filters`,
+                `caps` and `judging` also as a dict of theirs.
+
+        Raises:
+            InvalidInputError: A format or option cannot be meant.
+            AlreadyExistsError: `to` holds something.
+            ExportRefusedError: More rows are faulty than `max_drop_rate` allows.
+        """
+        from convstore.exporting import run
+
+        names = [formats] if isinstance(formats, str) else list(formats)
+        return await run(self.documents(), names, Path(to), options, on_progress)
+
+    @asynccontextmanager
+    async def scheduler(self) -> AsyncIterator[Scheduler]:
+        """The recurring jobs of a worker, for as long as the block lasts.
+
+        Retention every `retention.interval_s`, verification of the archive by and by,
+        upkeep of the database. On leaving, a batch that is under way is finished. Any
+        number of workers may run it. Inside a FastAPI lifespan:
+        `async with store.scheduler(): yield`.
+        """
+        from convstore.scheduler import Scheduler
+
+        scheduler = Scheduler(self)
+        await scheduler.start()
+        try:
+            yield scheduler
+        finally:
+            await scheduler.stop()
+
     async def stats(self) -> StoreStats:
         """Counts of the tenant and sizes of the whole; walks the tenant's sessions."""
         parts, context = self._parts, self._parts.archive.context
@@ -302,6 +408,16 @@ class Store(Nouns):
     async def examine(self) -> list[Finding]:
         """What the database needs to keep the guarantees, and whether it has it."""
         return await self._parts.backend.examine()
+
+    async def probe_archive(self) -> None:
+        """Write, read back, list and delete a file in the archive folder.
+
+        Raises:
+            ConfigError: The folder, or its file system, cannot serve as an archive.
+            UnavailableError: It is away or full.
+        """
+        context = self._parts.archive.context
+        await context.files(lambda: probe(context.blobs))
 
     async def maintain(self) -> dict[str, int]:
         """The database's upkeep that is due: checkpoint, vacuum, statistics."""

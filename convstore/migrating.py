@@ -1,0 +1,49 @@
+"""The schema of a database by its URL: what `convstore db` does. Loads alembic late."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, cast
+
+
+def upgrade(url: str, revision: str = "head") -> str:
+    """Bring a database to `revision`; a SQLite file is made. The revision in force.
+
+    All steps in one transaction: after a crash it is at the old revision or the new.
+
+    Raises:
+        ConfigError: No such revision, or an URL that cannot be used.
+        DatabaseUnavailableError: It cannot be reached.
+    """
+    return cast(str, _migrate("upgrade")(url, revision))
+
+
+def downgrade(url: str, revision: str) -> str:
+    """Take a database back to `revision`; `base` removes every table and all data."""
+    return cast(str, _migrate("downgrade")(url, revision))
+
+
+def current(url: str) -> str | None:
+    """The revision that a database is at; None when it was never migrated."""
+    return cast("str | None", _migrate("current")(url))
+
+
+def head() -> str:
+    """The newest revision that this version of convstore knows."""
+    return cast(str, _migrate("head")())
+
+
+def differences(url: str) -> list[str]:
+    """How the tables differ from those that the code declares; empty when they agree.
+
+    Raises:
+        SchemaMismatchError: The database is at another revision.
+    """
+    return cast("list[str]", _migrate("differences")(url))
+
+
+def _migrate(verb: str) -> Callable[..., Any]:
+    return cast(
+        "Callable[..., Any]", getattr(import_module("convstore.db.migrate"), verb)
+    )
