@@ -271,7 +271,6 @@ class Turns:
                 model's prompt cache stays warm between them.
         """
         check_limit(self._scope.limits, limit)
-        check_id("session_id", session_id)
         if (max_tokens is None) != (count_tokens is None):
             raise InvalidInputError("count_tokens", "goes together with max_tokens")
 
@@ -374,7 +373,7 @@ class Turns:
 
     async def _newest(self, session_id: str, limit: int) -> TurnList:
         scope = self._scope
-        key = scope.key(session_id)
+        key = scope.key(check_id("session_id", session_id))
         return await scope.read(
             session_id,
             lambda connection: rows.newest(connection, key, limit, scope.user_id),
