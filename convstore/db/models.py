@@ -546,6 +546,26 @@ leases = _table(
     comment="A worker's time-limited right to run a job.",
 )
 
+prefix_entries = _table(
+    "prefix_entries",
+    _tenant(),
+    Column(
+        "prefix_key", String(64), nullable=False, comment="hash of scope and inputs"
+    ),
+    Column(
+        "upstream_session_id", _key(), nullable=False, comment="who knows the prefix"
+    ),
+    Column("instance", _key(), comment="pool member that serves it"),
+    _time("expires_at", "not used from here on"),
+    _time("used_at", "last use, to the second; the least recent goes first"),
+    Index("ix_prefix_entries_upstream", "tenant_id", "upstream_session_id"),
+    Index("ix_prefix_entries_instance", "tenant_id", "instance"),
+    Index("ix_prefix_entries_used", "tenant_id", "used_at", "prefix_key"),
+    Index("ix_prefix_entries_expiring", "tenant_id", "expires_at"),
+    key=("tenant_id", "prefix_key"),
+    comment="Which upstream session knows a conversation; may be emptied at any time.",
+)
+
 schema_info = _table(
     "schema_info",
     Column("id", Integer, nullable=False, autoincrement=False, comment="always 1"),

@@ -135,6 +135,63 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "prefix_entries",
+        sa.Column("tenant_id", KEY, nullable=False, comment="the wall"),
+        sa.Column(
+            "prefix_key",
+            sa.String(length=64),
+            nullable=False,
+            comment="hash of scope and inputs",
+        ),
+        sa.Column(
+            "upstream_session_id", KEY, nullable=False, comment="who knows the prefix"
+        ),
+        sa.Column(
+            "instance", KEY, nullable=True, comment="pool member that serves it"
+        ),
+        sa.Column(
+            "expires_at",
+            sa.BigInteger(),
+            nullable=False,
+            comment="not used from here on",
+        ),
+        sa.Column(
+            "used_at",
+            sa.BigInteger(),
+            nullable=False,
+            comment="last use, to the second; the least recent goes first",
+        ),
+        sa.PrimaryKeyConstraint(
+            "tenant_id", "prefix_key", name=op.f("pk_prefix_entries")
+        ),
+        comment="Which upstream session knows a conversation; may be emptied at any time.",
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_prefix_entries_expiring",
+        "prefix_entries",
+        ["tenant_id", "expires_at"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_prefix_entries_instance",
+        "prefix_entries",
+        ["tenant_id", "instance"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_prefix_entries_upstream",
+        "prefix_entries",
+        ["tenant_id", "upstream_session_id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_prefix_entries_used",
+        "prefix_entries",
+        ["tenant_id", "used_at", "prefix_key"],
+        unique=False,
+    )
+    op.create_table(
         "retention_runs",
         sa.Column(
             "run_id", sa.String(length=64), nullable=False, comment="time-ordered"
@@ -898,6 +955,7 @@ def downgrade() -> None:
     op.drop_table("sessions")
     op.drop_table("schema_info")
     op.drop_table("retention_runs")
+    op.drop_table("prefix_entries")
     op.drop_table("leases")
     op.drop_table("erasures")
     op.drop_table("cost_totals")
