@@ -112,7 +112,8 @@ def _front(
             lines += _feature(column, True, "    ")
     lines += ["  splits:"]
     for name in splits:
-        lines += [f"  - name: {name}", f"    num_examples: {stats.splits[name]}"]
+        lines += [f"  - name: {name}", f"    num_bytes: {stats.sizes[name]}"]
+        lines += [f"    num_examples: {stats.splits[name]}"]
     return lines
 
 

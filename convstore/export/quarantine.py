@@ -1,4 +1,4 @@
-"""What was reported, by id: kept apart from the data sets, for those who look after it."""
+"""What was reported, by id: kept apart from the data, for those who look after it."""
 
 from __future__ import annotations
 

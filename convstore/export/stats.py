@@ -51,6 +51,7 @@ class Stats:
 
     rows: int = 0
     splits: Counter[str] = field(default_factory=Counter)
+    sizes: Counter[str] = field(default_factory=Counter)
     rules: Counter[int] = field(default_factory=Counter)
     languages: Counter[str] = field(default_factory=Counter)
     lengths: Counter[int] = field(default_factory=Counter)
@@ -68,6 +69,7 @@ class Stats:
         """Count one row."""
         self.rows += 1
         self.splits[split] += 1
+        self.sizes[split] += len(row.data)
         self.rules[row.rule] += 1
         self.languages[row.language] += 1
         self.lengths[sum(row.chars > edge for edge in LENGTH_EDGES)] += 1

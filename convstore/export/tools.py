@@ -51,6 +51,7 @@ def infer_definitions(messages: Iterable[Message]) -> list[Json]:
             "type": "function",
             "function": {
                 "name": name,
+                "description": "",
                 "parameters": {"type": "object", "properties": properties},
             },
         }
