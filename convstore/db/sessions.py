@@ -10,6 +10,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    Text,
     TextClause,
     bindparam,
     delete,
@@ -18,6 +19,9 @@ from sqlalchemy import (
     or_,
     select,
 )
+
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from convstore.codec import decode_json, dumps
 from convstore.db import models
@@ -274,7 +278,9 @@ def _conditions(tenant: str, wanted: Filter) -> list[ColumnElement[bool] | TextC
         conditions.append(S.last_activity_at >= wanted.updated_since)
     if wanted.title is not None:
         conditions.append(
-            func.lower(S.title).contains(wanted.title.lower(), autoescape=True)
+            _ascii_lower(S.title).contains(
+                wanted.title.encode().lower().decode(), autoescape=True
+            )
         )
     if wanted.tag is not None:
         conditions.append(_has_tag(wanted.tag))
@@ -291,6 +297,23 @@ def _conditions(tenant: str, wanted: Filter) -> list[ColumnElement[bool] | TextC
             .exists()
         )
     return conditions
+
+
+class _ascii_lower(FunctionElement[str]):  # noqa: N801 - reads as a function
+    """Small letters for A to Z and nothing else, whatever the database's language."""
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(_ascii_lower)
+def _lower(element: Any, compiler: Any, **given: Any) -> str:
+    return f"lower({compiler.process(element.clauses, **given)})"
+
+
+@compiles(_ascii_lower, "postgresql")
+def _lower_in_c(element: Any, compiler: Any, **given: Any) -> str:
+    return f'lower({compiler.process(element.clauses, **given)} COLLATE "C")'
 
 
 def _has_tag(tag: str) -> ColumnElement[bool]:
