@@ -19,7 +19,6 @@ from sqlalchemy import (
     or_,
     select,
 )
-
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
