@@ -382,6 +382,17 @@ async def test_filters_find_what_they_say(store: Store, clock: ManualClock) -> N
         assert await store.sessions.count(**given) == len(expected), given
 
 
+async def test_a_title_is_found_whatever_the_case_of_its_ascii_letters(
+    store: Store,
+) -> None:
+    await store.sessions.get_or_create("s-1", title="Ωmega ÄB 50% \\ _x")
+
+    for text in ("Ω", "ΩMEGA", "Äb", "50%", "\\", "_X"):
+        assert await store.sessions.count(title=text) == 1, text
+    for text in ("ω", "äb", "50_", "%%"):
+        assert await store.sessions.count(title=text) == 0, text
+
+
 async def test_a_filter_sees_the_latest_tags_and_metadata(store: Store) -> None:
     await store.sessions.get_or_create("s-1", tags=["old"], metadata={"k": "old"})
     await store.sessions.update("s-1", tags=["new"], metadata={"k": "new"})
