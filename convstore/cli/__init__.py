@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line: an edge that sees the facade and the vocabulary only."""

@@ -1,0 +1,174 @@
+"""`convstore stats` and `convstore doctor`: how it is, and whether it is well."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from convstore.cli.context import AsJson, config_of, database_file, with_store
+from convstore.cli.exits import FOUND
+from convstore.cli.output import print_facts, print_json, say, size
+from convstore.errors import ConvstoreError, SchemaMismatchError
+
+if TYPE_CHECKING:
+    from convstore.config import StoreConfig
+    from convstore.store import Store
+
+MIN_FREE_BYTES = 256 * 1024 * 1024
+"""Room for a few segments and a write-ahead log; less is a disk about to be full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was looked at, how it is, and what to do if it is not well."""
+
+    check: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+def stats(context: typer.Context, as_json: AsJson = False) -> None:
+    """Counts of the tenant; sizes, retention and commits of the whole."""
+    found = with_store(context, lambda store: store.stats())
+    if as_json:
+        print_json(found)
+        return
+    facts = asdict(found)
+    for name in ("database_bytes", "archive_bytes"):
+        facts[name] = size(facts[name])
+    for name in ("retention_lag_s", "writes", "commits", "queued"):
+        facts[name] = facts[name] or None
+    print_facts((name.replace("_", " "), value) for name, value in facts.items())
+
+
+def doctor(context: typer.Context, as_json: AsJson = False) -> int:
+    """Check database, schema, disk, permissions and archive; say what to do.
+
+    Exit code 1: something is not as it should be.
+    """
+    findings = asyncio.run(_examine(config_of(context)))
+    well = all(finding.ok for finding in findings)
+    if as_json:
+        print_json({"ok": well, "findings": findings})
+        return 0 if well else FOUND
+    for finding in findings:
+        say(f"{'ok ' if finding.ok else 'BAD'}  {finding.check}: {finding.detail}")
+        if not finding.ok and finding.remedy:
+            say(f"     → {finding.remedy}")
+    say("all is well" if well else "see the lines marked BAD")
+    return 0 if well else FOUND
+
+
+async def _examine(config: StoreConfig) -> list[Finding]:
+    from convstore import open_store
+
+    findings = []
+    database = database_file(config)
+    if database is not None:
+        if not database.exists():
+            detail = f"there is no {database}"
+            return [Finding("database", False, detail, "run `convstore db upgrade`")]
+        findings += [_disk("database disk", database.parent), _writable(database)]
+    findings += [_disk("archive disk", config.archive_path), *_archive_folder(config)]
+    try:
+        async with open_store(config) as store:
+            findings += [Finding("database", True, "opens, at the right schema")]
+            findings += await _of_store(store)
+    except SchemaMismatchError as error:
+        findings.append(Finding("schema", False, str(error), error.remedy))
+    except ConvstoreError as error:
+        remedy = "see that the server runs, and that URL and rights are right"
+        findings.append(Finding("database", False, str(error), remedy))
+    return findings
+
+
+async def _of_store(store: Store) -> list[Finding]:
+    findings = [
+        Finding(f.check, f.ok, f.detail, f.remedy) for f in await store.examine()
+    ]
+    findings.append(await _probe(store))
+    findings.append(await _agreement(store))
+    numbers = await store.stats()
+    quarantined = numbers.quarantined_segments
+    findings += [
+        Finding(
+            "segments",
+            not quarantined,
+            f"{numbers.archive_segments}, of which {quarantined} damaged",
+            "run `convstore archive verify`, and restore those files from a backup",
+        ),
+        Finding(
+            "sessions that cannot be archived",
+            not numbers.unreadable,
+            str(numbers.unreadable),
+            "their rows are damaged: restore a backup of the database",
+        ),
+        Finding(
+            "last run of retention",
+            numbers.last_run_problem is None,
+            numbers.last_run_problem or str(numbers.last_run_at or "none yet"),
+            "run `convstore archive plan`, then `convstore archive run`",
+        ),
+    ]
+    return findings
+
+
+async def _probe(store: Store) -> Finding:
+    try:
+        await store.probe_archive()
+    except ConvstoreError as error:
+        remedy = "let the archive be a local folder that this user may write to"
+        return Finding("archive folder", False, str(error), remedy)
+    return Finding("archive folder", True, "takes, keeps and gives back files")
+
+
+async def _agreement(store: Store) -> Finding:
+    found = await store.archive.agreement()
+    parts = {
+        "missing": found.missing_files,
+        "not in the database": found.unknown_files,
+        "of another size": found.wrong_sizes,
+    }
+    told = [f"{len(ids)} segments {what}" for what, ids in parts.items() if ids]
+    if found.unknown_files and not (found.missing_files or found.wrong_sizes):
+        remedy = "run `convstore archive recover`, or `convstore archive rebuild`"
+    else:
+        remedy = "restore the files from a backup, then `convstore archive verify`"
+    detail = ", ".join(told) or "agree"
+    return Finding("archive and database", found.ok, detail, remedy)
+
+
+def _disk(check: str, folder: Path) -> Finding:
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    free = shutil.disk_usage(there).free
+    return Finding(check, free >= MIN_FREE_BYTES, f"{size(free)} free", "make room")
+
+
+def _writable(path: Path) -> Finding:
+    mine = all(os.access(p, os.R_OK | os.W_OK) for p in (path, path.parent))
+    detail = "file and folder can be written to" if mine else "cannot be written to"
+    return Finding("database file", mine, detail, f"give this user rights on {path}")
+
+
+def _archive_folder(config: StoreConfig) -> list[Finding]:
+    folder = config.archive_path
+    if not folder.exists():
+        return []
+    mode = folder.stat().st_mode & 0o777
+    return [
+        Finding(
+            "archive permissions",
+            not mode & 0o077,
+            f"{mode:04o}",
+            f"chmod 700 {folder}",
+        )
+    ]

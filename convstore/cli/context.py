@@ -1,0 +1,108 @@
+"""What every command starts from: the global options, and an open store."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from convstore.errors import ConfigError
+
+if TYPE_CHECKING:
+    from convstore.config import StoreConfig
+    from convstore.store import Store
+
+T = TypeVar("T")
+Work = Callable[["Store"], Coroutine[Any, Any, T]]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Globals:
+    """The options before the command; None leaves it to the environment."""
+
+    home: Path | None = None
+    url: str | None = None
+    archive_dir: Path | None = None
+    tenant: str | None = None
+
+    def config(self) -> StoreConfig:
+        """The settings: the environment's, with these options on top."""
+        from convstore.config import load_config
+
+        given = {
+            "home": self.home,
+            "url": self.url,
+            "archive_dir": self.archive_dir,
+            "tenant": self.tenant,
+        }
+        if self.home is not None:
+            # `--home` means both, whatever the environment says of each.
+            given |= {
+                "url": self.url or f"sqlite:///{self.home / 'convstore.db'}",
+                "archive_dir": self.archive_dir or self.home / "convstore-archive",
+            }
+        return load_config(**{k: v for k, v in given.items() if v is not None})
+
+
+def globals_of(context: typer.Context) -> Globals:
+    """The global options of a command's context."""
+    found = context.find_object(Globals)
+    assert found is not None
+    return found
+
+
+def config_of(context: typer.Context) -> StoreConfig:
+    """The settings that a command works with."""
+    return globals_of(context).config()
+
+
+def with_store(context: typer.Context, work: Work[T], *, create: bool = False) -> T:
+    """Open the store, do the work, close it.
+
+    Args:
+        context: Of the command.
+        work: Takes the store.
+        create: Make the SQLite file if there is none. Without, a mistyped path is an
+            error and not a new, empty database.
+
+    Raises:
+        ConfigError: There is no database.
+    """
+    config = config_of(context)
+    path = database_file(config)
+    if not create and path is not None and not path.exists():
+        raise ConfigError(f"there is no database {path}: run `convstore db upgrade`")
+
+    async def run() -> T:
+        from convstore import open_store
+
+        async with open_store(config) as store:
+            return await work(store)
+
+    return asyncio.run(run())
+
+
+def database_file(config: StoreConfig) -> Path | None:
+    """The file of a SQLite database; None for a server or a database in memory."""
+    scheme, _, rest = config.database_url.partition(":///")
+    if not scheme.startswith("sqlite") or not rest or rest == ":memory:":
+        return None
+    return Path(rest.partition("?")[0])
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask before something is destroyed; a script that nobody watches has decided.
+
+    Raises:
+        Abort: The answer was no.
+    """
+    if not yes and sys.stdin.isatty():
+        typer.confirm(question, abort=True, err=True)

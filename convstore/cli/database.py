@@ -1,0 +1,81 @@
+"""`convstore db`: the schema of the database."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from convstore import migrating
+from convstore.cli.context import AsJson, Yes, config_of, confirm, database_file
+from convstore.cli.exits import FOUND
+from convstore.cli.output import print_json, say
+from convstore.errors import ConfigError
+
+
+def commands() -> dict[str, object]:
+    """The commands of the group, by name."""
+    return {
+        "upgrade": upgrade,
+        "downgrade": downgrade,
+        "current": current,
+        "check": check,
+    }
+
+
+def upgrade(
+    context: typer.Context,
+    revision: Annotated[str, typer.Argument(help="Where to.")] = "head",
+    as_json: AsJson = False,
+) -> None:
+    """Bring the database to a revision; make the SQLite file if there is none.
+
+    All steps in one transaction: after a crash it is at the old revision or the new.
+    """
+    _tell(migrating.upgrade(config_of(context).database_url, revision), as_json)
+
+
+def downgrade(
+    context: typer.Context,
+    revision: Annotated[str, typer.Argument(help="Where to; `base` empties it.")],
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take the database back to a revision. What it cannot hold is lost."""
+    url = _existing(context)
+    confirm(f"Take the database back to {revision}, and lose what it cannot hold?", yes)
+    _tell(migrating.downgrade(url, revision), as_json)
+
+
+def current(context: typer.Context, as_json: AsJson = False) -> None:
+    """Print the revision that the database is at."""
+    _tell(migrating.current(_existing(context)), as_json)
+
+
+def check(context: typer.Context, as_json: AsJson = False) -> int:
+    """Compare the tables with what the code declares. Exit code 1 if they differ."""
+    url = _existing(context)
+    found = migrating.differences(url)
+    if as_json:
+        print_json({"revision": migrating.current(url), "differences": found})
+    elif found:
+        for difference in found:
+            say(difference)
+    else:
+        say(f"the schema is at {migrating.current(url)}, as it should be")
+    return FOUND if found else 0
+
+
+def _existing(context: typer.Context) -> str:
+    config = config_of(context)
+    path = database_file(config)
+    if path is not None and not path.exists():
+        raise ConfigError(f"there is no database {path}: run `convstore db upgrade`")
+    return config.database_url
+
+
+def _tell(revision: str | None, as_json: bool) -> None:
+    if as_json:
+        print_json({"revision": revision, "head": migrating.head()})
+    else:
+        say(f"the database is at {revision or 'no revision'}")

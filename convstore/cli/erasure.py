@@ -1,0 +1,55 @@
+"""`convstore erase`: destroy a person's data everywhere, and print the receipt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convstore.cli.context import AsJson, Yes, confirm, with_store
+from convstore.cli.output import clean, print_facts, print_json, say
+
+if TYPE_CHECKING:
+    from convstore.reports import ErasureReceipt
+    from convstore.store import Store
+
+
+def erase(
+    context: typer.Context,
+    user: Annotated[str | None, typer.Option(help="All sessions of this user.")] = None,
+    session: Annotated[str | None, typer.Option(help="This session.")] = None,
+    replay: Annotated[
+        bool,
+        typer.Option(
+            "--replay", help="Repeat every erasure: after a backup came back."
+        ),
+    ] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Erase a user or a session from rows, archive and data set shards, for good.
+
+    The ids are refused for ever. The receipt says what was destroyed; it is kept in the
+    database too, and holds nothing of what was said.
+    """
+    if sum((user is not None, session is not None, replay)) != 1:
+        raise typer.BadParameter("give one of --user, --session and --replay")
+    if not replay:
+        subject = f"user {user}" if user is not None else f"session {session}"
+        confirm(f"Erase {clean(subject)} for good, in database and archive?", yes)
+
+    async def work(store: Store) -> list[ErasureReceipt]:
+        if replay:
+            return await store.replay_erasures()
+        return [await store.erase(user_id=user, session_id=session)]
+
+    receipts = with_store(context, work)
+    if as_json:
+        print_json({"items": receipts} if replay else receipts[0])
+        return
+    for receipt in receipts:
+        facts = {name: getattr(receipt, name) for name in type(receipt).__slots__}
+        print_facts((name.replace("_", " "), value) for name, value in facts.items())
+        say()
+    if replay:
+        say(f"{len(receipts)} erasures repeated")

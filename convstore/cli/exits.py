@@ -1,0 +1,48 @@
+"""Exit codes, by the class of the error: scripts decide by them."""
+
+from __future__ import annotations
+
+from convstore.errors import (
+    ConfigError,
+    ConflictError,
+    ConvstoreError,
+    CorruptionError,
+    InvalidInputError,
+    NotFoundError,
+    RefusedError,
+    SchemaMismatchError,
+    UnavailableError,
+)
+
+OK = 0
+FOUND = 1
+"""Done, and something needs a look: a fault found, a record or session left out."""
+USAGE = 2
+INTERNAL = 70
+INTERRUPTED = 130
+
+# The first class that fits counts.
+_BY_CLASS: tuple[tuple[type[ConvstoreError], int], ...] = (
+    (ConfigError, USAGE),
+    (InvalidInputError, USAGE),
+    (NotFoundError, 3),
+    (ConflictError, 4),
+    (RefusedError, 5),
+    (UnavailableError, 6),
+    (SchemaMismatchError, 7),
+    (CorruptionError, 8),
+)
+
+TABLE = f"""Exit codes: {OK} done; {FOUND} done, but something needs a look (see the
+output); {USAGE} wrong usage or input; 3 not found; 4 conflict with what is stored;
+5 refused (legal hold, erased, limit, halted); 6 away for now, try again; 7 the database
+is at another schema; 8 damaged data; {INTERNAL} a fault in convstore;
+{INTERRUPTED} interrupted."""
+
+
+def code_of(error: ConvstoreError) -> int:
+    """The exit code of an error."""
+    for kind, code in _BY_CLASS:
+        if isinstance(error, kind):
+            return code
+    return INTERNAL

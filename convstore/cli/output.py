@@ -1,0 +1,146 @@
+"""What the commands print: lines, tables and JSON, safe for a terminal.
+
+Stored text can hold escape sequences that drive the reader's terminal, or marks that
+turn its order around. None of them gets out of here as it is.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from convstore.codec import dumps
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+# C0 and C1 controls, line and paragraph separators, and what turns text around.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
+)
+# JSON text has its C0 controls escaped already, and its own line ends.
+_UNSAFE_IN_JSON = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", ""))
+
+
+def clean(text: object) -> str:
+    """The text on one line, with escapes for what must not be shown as it is."""
+    return _UNSAFE.sub(_escaped, str(text).replace("\n", "⏎"))
+
+
+def say(text: object = "") -> None:
+    """Print one line."""
+    print(clean(text), flush=True)
+
+
+def warn(text: object) -> None:
+    """Print one line to the error stream."""
+    print(clean(text), file=sys.stderr, flush=True)
+
+
+def print_json(value: object, *, indent: bool = True) -> None:
+    """Print a value, records and times included, as JSON: the same value, readable."""
+    print(json_text(value, indent=indent), flush=True)
+
+
+def json_text(value: object, *, indent: bool = False) -> str:
+    """JSON that a terminal can be shown."""
+    return safe_json(dumps(value, indent=indent))
+
+
+def safe_json(data: bytes) -> str:
+    """JSON text with the unsafe characters in its strings escaped: the same value."""
+    return _UNSAFE_IN_JSON.sub(_escaped, data.decode())
+
+
+def print_json_list(values: Iterable[object]) -> None:
+    """Print a list of any length, an item at a time."""
+    mark = "["
+    for value in values:
+        print(f"{mark}\n{json_text(value)}", end="")
+        mark = ","
+    print("[]" if mark == "[" else "\n]", flush=True)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows under headings; on a terminal as wide as that, else as needed."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else Text(clean(cell)) for cell in row))
+    wide = None if sys.stdout.isatty() else 1_000
+    Console(width=wide, markup=False, highlight=False, emoji=False).print(table)
+
+
+def print_facts(facts: Iterable[tuple[str, object]]) -> None:
+    """Print names and values below each other; what is None or empty is left out."""
+    shown = [(name, value) for name, value in facts if value not in (None, "", {}, ())]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        say(f"{name:<{width}}  {fact(value)}")
+
+
+def fact(value: Any) -> str:
+    """A value for people: counts as `a 1, b 2`, times without their microseconds."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {count}" for name, count in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat(sep=" ", timespec="seconds"))
+    if isinstance(value, float):
+        return f"{value:.1f}"
+    return str(value)
+
+
+def size(size_bytes: int) -> str:
+    """Bytes in the largest unit that leaves a number above one."""
+    amount, units = float(size_bytes), ["B", "kB", "MB", "GB"]
+    while amount >= 1000 and len(units) > 1:
+        amount /= 1000
+        units.pop(0)
+    return f"{amount:.0f} {units[0]}" if units[0] == "B" else f"{amount:.1f} {units[0]}"
+
+
+class Bar:
+    """A progress bar, or nothing where nobody watches."""
+
+    def __init__(self, progress: Progress | None, task: TaskID | None) -> None:
+        self._progress, self._task = progress, task
+
+    def at(self, done: float, total: float | None, text: str) -> None:
+        """Show how far it is; a total of None moves without an end."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(
+                self._task, completed=done, total=total, description=clean(text)
+            )
+
+
+@contextmanager
+def progress(text: str) -> Iterator[Bar]:
+    """A bar on the error stream while the block lasts, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield Bar(None, None)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        yield Bar(shown, shown.add_task(text, total=None))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"

@@ -1,0 +1,159 @@
+"""`convstore sessions`: list, show and delete conversations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convstore.cli.context import AsJson, Yes, confirm, globals_of, with_store
+from convstore.cli.output import (
+    clean,
+    fact,
+    print_facts,
+    print_json,
+    print_table,
+    safe_json,
+    say,
+)
+from convstore.cli.values import moment
+
+if TYPE_CHECKING:
+    from convstore.records import Page, Session, SessionDocument, Turn
+    from convstore.store import Store
+
+_STATES = ("active", "archived", "deleted", "erased")
+
+
+def commands() -> dict[str, object]:
+    """The commands of the group, by name."""
+    return {"list": list_, "show": show, "delete": delete}
+
+
+def list_(
+    context: typer.Context,
+    user: Annotated[str | None, typer.Option(help="Of this user.")] = None,
+    language: Annotated[str | None, typer.Option(help="In this language.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help=f"One of {', '.join(_STATES)}.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="Active at or after.")] = None,
+    title: Annotated[str | None, typer.Option(help="Titles with this text.")] = None,
+    tag: Annotated[str | None, typer.Option(help="With this tag.")] = None,
+    limit: Annotated[int, typer.Option(help="Sessions of one page.")] = 50,
+    cursor: Annotated[str | None, typer.Option(help="Of the page before.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List live and archived sessions, newest activity first."""
+    if state is not None and state not in _STATES:
+        raise typer.BadParameter(f"{state!a} is not one of {', '.join(_STATES)}")
+
+    async def work(store: Store) -> Page[Session]:
+        return await store.sessions.list(
+            user_id=user,
+            language=language,
+            state=state,  # type: ignore[arg-type]
+            updated_since=None if since is None else moment(since),
+            title=title,
+            tag=tag,
+            limit=limit,
+            cursor=cursor,
+        )
+
+    page = with_store(context, work)
+    if as_json:
+        print_json(page)
+        return
+    print_table(
+        ("id", "state", "user", "title", "turns", "feedback", "last activity"),
+        (
+            (s.id, s.state, s.user_id, s.title, s.turn_count,
+             fact(s.feedback_counts), fact(s.last_activity_at))
+            for s in page.items
+        ),
+    )  # fmt: skip
+    if page.next_cursor:
+        say(f"more: --cursor {page.next_cursor}")
+
+
+def show(
+    context: typer.Context,
+    session_id: Annotated[str, typer.Argument(help="Of the session.")],
+    turns: Annotated[int, typer.Option(min=0, help="How many; newest ones.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Show one session with its newest turns; with --json the whole document.
+
+    An archived session is read where it lies, and not restored.
+    """
+    session, document = with_store(context, lambda store: _read(store, session_id))
+    if as_json:
+        from convstore.documents import encode_document
+
+        typer.echo(safe_json(encode_document(document, indent=True)))
+        return
+    print_facts(
+        (name, getattr(session, name))
+        for name in (
+            "id state user_id title language tags created_at last_activity_at "
+            "turn_count interaction_count graph_state_count feedback_counts "
+            "current_slots hold_count archived_at segment_id"
+        ).split()
+    )
+    for turn in _path(document)[-turns or len(document.turns) :]:
+        say()
+        say(f"{turn.seq} {turn.role}" + (f" ({turn.name})" if turn.name else ""))
+        for line in _lines(turn):
+            say(f"   {line}")
+
+
+def delete(
+    context: typer.Context,
+    session_id: Annotated[str, typer.Argument(help="Of the session.")],
+    no_archive: Annotated[
+        bool, typer.Option("--no-archive", help="Keep no archived copy either.")
+    ] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a session: it is archived first, unless told not to. Its id is refused
+    from then on."""
+    how = "for good, without a copy" if no_archive else "(an archived copy is kept)"
+    confirm(f"Delete session {clean(session_id)} {how}?", yes)
+
+    async def work(store: Store) -> None:
+        await store.sessions.delete(session_id, archive=not no_archive)
+
+    with_store(context, work)
+    if as_json:
+        print_json({"deleted": session_id, "archived": not no_archive})
+    else:
+        tenant = globals_of(context).tenant
+        say(f"deleted {session_id}" + (f" of {tenant}" if tenant else ""))
+
+
+async def _read(store: Store, session_id: str) -> tuple[Session, SessionDocument]:
+    session = await store.sessions.get(session_id)
+    if session.state == "archived":
+        return session, await store.archive.read(session_id)
+    async for document in store.documents(session_ids=[session_id]):
+        return session, document
+    return await _read(store, session_id)  # archived between the two
+
+
+def _path(document: SessionDocument) -> list[Turn]:
+    """The turns of the active branch, oldest first."""
+    turns = {turn.seq: turn for turn in document.turns}
+    path = []
+    seq = document.session.head_seq
+    while seq is not None:
+        path.append(turns[seq])
+        seq = turns[seq].parent_seq
+    return path[::-1]
+
+
+def _lines(turn: Turn) -> list[str]:
+    lines = [] if turn.content is None else turn.content.splitlines()
+    if turn.parts:
+        lines.append(f"[{len(turn.parts)} parts; --json shows them]")
+    return lines

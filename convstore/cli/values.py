@@ -1,0 +1,41 @@
+"""Values as people write them on a command line: durations and shares."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+import typer
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+
+
+def duration_s(text: str) -> float:
+    """Seconds of a duration such as `24h`, `0s`, `30m`, `1d12h`; a unit is needed.
+
+    Raises:
+        BadParameter: It is none.
+    """
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise typer.BadParameter(f"{text!a} is no duration such as 24h, 30m or 0s")
+    return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+
+
+def share(text: str) -> tuple[str, float]:
+    """Name and share of a split such as `train=0.9`."""
+    name, _, number = text.partition("=")
+    try:
+        return name, float(number)
+    except ValueError:
+        raise typer.BadParameter(f"{text!a} is no split such as train=0.9") from None
+
+
+def moment(text: str) -> datetime:
+    """A time such as 2026-01-31 or 2026-01-31T12:00:00+01:00; UTC unless it says."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!a} is no time such as 2026-01-31") from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
