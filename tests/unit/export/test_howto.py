@@ -1,0 +1,67 @@
+"""The commands of docs/howto/export-rlhf.md, run in the order of the page."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGE = ROOT / "docs" / "howto" / "export-rlhf.md"
+_BLOCK = re.compile(r"^```(python|sh|sh trainers)\n(.*?)^```$", re.M | re.S)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> str:
+    shim = tmp_path / "bin" / "convstore"
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m convstore "$@"\n')
+    shim.chmod(0o755)
+    return str(tmp_path)
+
+
+def run_page(folder: str, kinds: set[str]) -> None:
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith("CONVSTORE_")},
+        "PYTHONPATH": str(ROOT),
+        "PATH": os.pathsep.join(
+            [f"{folder}/bin", str(Path(sys.executable).parent), os.environ["PATH"]]
+        ),
+        "HF_HUB_OFFLINE": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    for kind, block in _BLOCK.findall(PAGE.read_text(encoding="utf-8")):
+        if kind not in kinds:
+            continue
+        shell = [sys.executable, "-c"] if kind == "python" else ["sh", "-ec"]
+        done = subprocess.run(
+            [*shell, block],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.slow
+def test_the_export_commands_of_the_page_run(run: str) -> None:
+    run_page(run, {"python", "sh"})
+
+    assert len(list(Path(run).glob("pairs*/manifest.json"))) == 2
+
+
+@pytest.mark.trainers
+@pytest.mark.timeout(900)
+def test_the_page_ends_in_a_training_run(run: str) -> None:
+    pytest.importorskip("trl")
+
+    run_page(run, {"python", "sh", "sh trainers"})
+
+    assert (Path(run) / "run").is_dir()
