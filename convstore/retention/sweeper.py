@@ -86,6 +86,9 @@ class Sweeper:
         try:
             shards = await self._rewrite(segment_id, leaving)
         except SegmentNotFoundError:
+            segment = await self._context.read(lambda c: segments.find(c, segment_id))
+            if segment is None or segment.state not in ("sealed", "quarantined"):
+                return False
             log.warning(
                 "segment %s holds what must go, and its file is missing",
                 segment_id,

@@ -1,0 +1,40 @@
+"""The steps that the life cycle announces to `open_store(on_step=…)`, just after each
+happened. Crash tests kill the process at every one of them; a step that is announced
+and not listed here, or listed and never reached, fails those tests.
+"""
+
+from __future__ import annotations
+
+from convstore.archive.segment import STEPS as SEGMENT_STEPS
+
+STEPS = (
+    "lease.acquired",
+    "claim.begin",
+    "claim.after_commit",
+    "read.snapshot_open",
+    "read.end",
+    *SEGMENT_STEPS,
+    "export.done",
+    "seal.begin",
+    "seal.after_commit",
+    "purge.begin",
+    "purge.guard",
+    "purge.deleted",
+    "purge.compared",
+    "purge.before_commit",
+    "purge.after_commit",
+    "restore.read_entry",
+    "restore.after_commit",
+    "erase.begin",
+    "erase.before_commit",
+    "erase.rows",
+    "erase.tombstone_file",
+    "erase.rewrite.published",
+    "erase.rewrite.swapped",
+    "erase.rewrite.done",
+    "erase.after_commit",
+    "recover.remove",
+    "recover.purge",
+    "gc.mark",
+    "gc.unlink",
+)

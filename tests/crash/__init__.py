@@ -1,0 +1,1 @@
+"""Kills the store on purpose and checks what must be true afterwards."""

@@ -1,0 +1,399 @@
+"""The invariants of the archive, checked from outside: with SQL, files and zstd.
+
+Nothing of the library is called, so that a fault in it cannot hide itself. The numbers
+are those of `docs/reliability.md`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import zstandard
+
+from tests.crash.oplog import History, Key, Told
+
+Row = dict[str, Any]
+ContentOf = Callable[[str, str, str], str]
+
+_TABLES = {
+    "sessions": "tenant_id, session_id, state, version, segment_id, turn_count, "
+    "interaction_count, graph_state_count, hold_count",
+    "turns": "tenant_id, session_id, seq, content, external_id",
+    "interactions": "tenant_id, session_id, seq, content, external_id",
+    "graph_states": "tenant_id, session_id, namespace, version, state, external_id",
+    "tool_sets": "tenant_id, session_id",
+    "session_ledger": "tenant_id, session_id",
+    "legal_holds": "tenant_id, session_id, released_at",
+    "archive_segments": "segment_id, state, key, size_bytes, sha256",
+    "archive_entries": 'tenant_id, session_id, segment_id, "offset", length, sha256, '
+    "session_version, state",
+    "erasures": "tenant_id, session_ids, state",
+}
+_CONTENT = ("turns", "interactions", "graph_states", "tool_sets", "session_ledger")
+
+
+@dataclass
+class Memory:
+    """What earlier checks saw, for what may only grow or must never change."""
+
+    versions: dict[str, int] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class _Seen:
+    """The database and the folder at one moment."""
+
+    rows: dict[str, list[Row]]
+    archive: Path
+    wrong: list[str] = field(default_factory=list)
+    frames: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+
+    def expect(self, true: object, rule: str, *about: object) -> None:
+        if not true:
+            self.wrong.append(f"{rule}: {' '.join(map(str, about))}")
+
+    def of_session(self, table: str) -> dict[Key, list[Row]]:
+        groups: dict[Key, list[Row]] = defaultdict(list)
+        for row in self.rows[table]:
+            groups[row["tenant_id"], row["session_id"]].append(row)
+        return groups
+
+
+def check(
+    url: str,
+    archive: Path,
+    history: History | None = None,
+    *,
+    settled: bool = False,
+    memory: Memory | None = None,
+    content_of: ContentOf | None = None,
+) -> list[str]:
+    """Every violation found, as text without content; empty when all is well.
+
+    Args:
+        history: What was acknowledged, if it was logged.
+        settled: Recovery has run since the last crash, and nobody is at work: then
+            nothing half done may be left either.
+        memory: Of the earlier checks of the same database.
+        content_of: What the write of a name must say.
+    """
+    seen = _Seen(read_rows(url), archive)
+    if url.startswith("sqlite"):
+        _check_sqlite(seen, url)
+    documents = _check_sessions(seen)
+    _check_segments(seen, settled)
+    if memory is not None:
+        _check_memory(seen, memory)
+    if history is not None:
+        seen.wrong += history.errors
+        for key, told in history.sessions.items():
+            _check_told(seen, key, told, documents, content_of)
+    if settled:
+        _check_settled(seen)
+        _check_erased(seen, history)
+    return seen.wrong
+
+
+def read_rows(url: str) -> dict[str, list[Row]]:
+    """The tables, read in one snapshot."""
+    queries = {name: f"SELECT {columns} FROM {name}" for name, columns in
+               _TABLES.items()}  # fmt: skip
+    if url.startswith("sqlite"):
+        connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=30)
+        connection.row_factory = sqlite3.Row
+        try:
+            connection.execute("BEGIN")
+            return {
+                name: [dict(row) for row in connection.execute(query)]
+                for name, query in queries.items()
+            }
+        finally:
+            connection.close()
+    return asyncio.run(_read_postgres(url, queries))
+
+
+async def _read_postgres(url: str, queries: dict[str, str]) -> dict[str, list[Row]]:
+    import asyncpg
+
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            return {
+                name: [dict(row) for row in await connection.fetch(query)]
+                for name, query in queries.items()
+            }
+    finally:
+        await connection.close()
+
+
+def _check_sqlite(seen: _Seen, url: str) -> None:
+    connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=30)
+    try:
+        state = connection.execute("PRAGMA integrity_check").fetchall()
+        seen.expect(state == [("ok",)], "I16 integrity_check", state[:1])
+        orphans = connection.execute("PRAGMA foreign_key_check").fetchall()
+        seen.expect(not orphans, "I16 foreign_key_check", orphans[:1])
+    finally:
+        connection.close()
+
+
+def _check_sessions(seen: _Seen) -> dict[Key, dict[str, Any]]:
+    """I3 to I8 of every session; the content of each, from rows or from its frame."""
+    tables = {name: seen.of_session(name) for name in (*_CONTENT, "archive_entries")}
+    holds = seen.of_session("legal_holds")
+    segments = {row["segment_id"]: row for row in seen.rows["archive_segments"]}
+    contents: dict[Key, dict[str, Any]] = {}
+    for row in seen.rows["sessions"]:
+        key = row["tenant_id"], row["session_id"]
+        in_force = [h for h in holds.get(key, ()) if h["released_at"] is None]
+        seen.expect(row["hold_count"] == len(in_force), "I11 hold_count", *key)
+        entries = tables["archive_entries"].get(key, [])
+        committed = [entry for entry in entries if entry["state"] == "committed"]
+        if row["state"] == "active":
+            seen.expect(not committed, "I6 active with committed entry", *key)
+            seen.expect(row["segment_id"] is None, "I6 active names a segment", *key)
+            content = {name: tables[name].get(key, []) for name in _CONTENT}
+        else:
+            left = [name for name in _CONTENT if tables[name].get(key)]
+            seen.expect(not left, f"I6 {row['state']} with rows in", left, *key)
+            if row["segment_id"] is None:
+                seen.expect(row["state"] != "archived", "I6 archived nowhere", *key)
+                continue
+            named = [e["segment_id"] for e in committed]
+            seen.expect(named == [row["segment_id"]], "I6 entries", named, *key)
+            if named != [row["segment_id"]]:
+                continue
+            document = _frame(seen, segments, committed[0])
+            if document is None:
+                continue
+            content = _content_of_frame(document)
+            session = document["session"]
+            seen.expect(
+                (session["tenant_id"], session["id"]) == key, "I12 frame of", *key
+            )
+        _check_numbers(seen, key, row, content)
+        contents[key] = content
+    return contents
+
+
+def _content_of_frame(document: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "turns": document["turns"],
+        "interactions": document["interactions"],
+        "graph_states": [
+            state | {"state": json.dumps(state["state"], ensure_ascii=False)}
+            for state in document["graph_states"]
+        ],
+    }
+
+
+def _check_numbers(
+    seen: _Seen, key: Key, row: Row, content: dict[str, list[Row]]
+) -> None:
+    for table, count in (
+        ("turns", "turn_count"),
+        ("interactions", "interaction_count"),
+    ):
+        numbers = sorted(item["seq"] for item in content[table])
+        wanted = list(range(1, row[count] + 1))
+        seen.expect(numbers == wanted, f"I4 {table} of", *key, len(numbers), row[count])
+    states = content["graph_states"]
+    seen.expect(len(states) == row["graph_state_count"], "I4 graph states of", *key)
+    for table in ("turns", "interactions", "graph_states"):
+        names = [i["external_id"] for i in content[table] if i["external_id"]]
+        seen.expect(len(set(names)) == len(names), f"I3 twice in {table}", *key)
+
+
+def _frame(seen: _Seen, segments: dict[str, Row], entry: Row) -> dict[str, Any] | None:
+    """The document of an entry, decoded without the library; None if it is gone."""
+    about = entry["tenant_id"], entry["session_id"], entry["segment_id"]
+    segment = segments.get(entry["segment_id"])
+    if segment is None or segment["state"] not in ("sealed", "quarantined"):
+        seen.expect(False, "I7 no sealed segment", *about)
+        return None
+    path = seen.archive / segment["key"]
+    if not path.exists():
+        seen.expect(False, "I7 no file", *about)
+        return None
+    with path.open("rb") as file:
+        file.seek(entry["offset"])
+        frame = file.read(entry["length"])
+    try:
+        line = zstandard.ZstdDecompressor().decompress(frame).removesuffix(b"\n")
+    except zstandard.ZstdError:
+        seen.expect(False, "I7 frame does not unpack", *about)
+        return None
+    same = hashlib.sha256(line).hexdigest() == entry["sha256"]
+    seen.expect(same, "I8 frame is not what was purged", *about)
+    document: dict[str, Any] = json.loads(line)
+    return document
+
+
+def _check_segments(seen: _Seen, settled: bool) -> None:
+    used = {
+        entry["segment_id"]
+        for entry in seen.rows["archive_entries"]
+        if entry["state"] in ("committed", "sealed")
+    }
+    for segment in seen.rows["archive_segments"]:
+        if segment["state"] not in ("sealed", "quarantined"):
+            about = segment["segment_id"], segment["state"]
+            seen.expect(segment["segment_id"] not in used, "I7 used", *about)
+            continue
+        path = seen.archive / segment["key"]
+        if not path.exists():
+            seen.expect(False, "I7 file missing", segment["segment_id"])
+            continue
+        data = path.read_bytes()
+        whole = len(data) == segment["size_bytes"]
+        whole = whole and hashlib.sha256(data).hexdigest() == segment["sha256"]
+        seen.expect(whole, "I7 file differs", segment["segment_id"])
+
+
+def _check_memory(seen: _Seen, memory: Memory) -> None:
+    for row in seen.rows["sessions"]:
+        name = f"{row['tenant_id']}|{row['session_id']}"
+        before = memory.versions.get(name, 0)
+        seen.expect(row["version"] >= before, "I13 version fell", name)
+        memory.versions[name] = row["version"]
+    present: dict[str, str] = {}
+    for path in _files(seen.archive):
+        name = str(path.relative_to(seen.archive))
+        if name.startswith("tmp/"):
+            continue
+        present[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        before_it = memory.files.get(name, present[name])
+        seen.expect(before_it == present[name], "I9 changed after publication", name)
+    memory.files = present
+
+
+def _check_told(
+    seen: _Seen,
+    key: Key,
+    told: Told,
+    contents: dict[Key, dict[str, Any]],
+    content_of: ContentOf | None,
+) -> None:
+    """I1, I2, I5, I10, I11, I15 and I17 of one session."""
+    row = next(
+        (r for r in seen.rows["sessions"] if (r["tenant_id"], r["session_id"]) == key),
+        None,
+    )
+    state = None if row is None else row["state"]
+    gone = row is not None and state != "active" and row["segment_id"] is None
+    if told.destroyed_at:
+        seen.expect(gone, "I2 destroyed, and there", *key, state)
+    if told.erased:
+        seen.expect(state == "erased", "I2 erased, and", state, *key)
+    if told.held:
+        seen.expect(not gone, "I11 held, and destroyed", *key)
+    if told.deleted and not told.destroy_tried:
+        seen.expect(state == "deleted", "I2 deleted, and", state, *key)
+    if gone:
+        seen.expect(told.destroy_tried, "I1 gone without a word", *key)
+        return
+    if row is None:
+        kept = [*told.turns.values(), *told.acts.values(), *told.graphs.values()]
+        lost = [1 for item in kept if item["state"] == "acknowledged"]
+        seen.expect(not lost, "I1 no such session", *key)
+        return
+    content = contents.get(key)
+    if content is None:
+        return  # said above
+    for table, number, names in (
+        ("turns", "seq", told.turns),
+        ("interactions", "seq", told.acts),
+        ("graph_states", "version", told.graphs),
+    ):
+        _check_names(seen, key, content[table], number, names, content_of)
+
+
+def _check_names(
+    seen: _Seen,
+    key: Key,
+    items: Iterable[Row],
+    number: str,
+    names: dict[str, dict[str, Any]],
+    content_of: ContentOf | None,
+) -> None:
+    found = {item["external_id"]: item for item in items}
+    for name in found.keys() - names.keys():
+        seen.expect(False, "I15 nobody wrote", name, *key)
+    for name, told in names.items():
+        item = found.get(name)
+        if told["state"] == "acknowledged":
+            seen.expect(item is not None, "I1 lost", name, *key)
+        elif told["state"] == "refused":
+            seen.expect(item is None, "I15 refused, and there", name, *key)
+        if item is None:
+            continue
+        if told["state"] == "acknowledged":
+            same = item[number] == told["number"]
+            seen.expect(same, "I17 another number", name, *key)
+        if content_of is not None:
+            wanted = content_of(*key, name)
+            said = item["content"] if "content" in item else item["state"]
+            ok = said == wanted if "content" in item else wanted in said
+            seen.expect(ok, "I5 says something else", name, *key)
+
+
+def _check_settled(seen: _Seen) -> None:
+    """I14: nothing half done is left, and no file that nobody knows."""
+    staging = seen.archive / "tmp"
+    left = [path.name for path in _files(staging)]
+    seen.expect(not left, "I14 staged files", left[:3])
+    states = {row["segment_id"]: row["state"] for row in seen.rows["archive_segments"]}
+    for segment_id, state in states.items():
+        done = state in ("sealed", "quarantined", "deleted")
+        seen.expect(done, "I14 segment", segment_id, state)
+    alive = {s for s, state in states.items() if state in ("sealed", "quarantined")}
+    for path in _files(seen.archive):
+        name = str(path.relative_to(seen.archive))
+        if name.startswith(("tmp/", "erasures/")):
+            continue
+        known = any(segment_id in name for segment_id in alive)
+        seen.expect(known, "I14 file of no segment", name)
+    for entry in seen.rows["archive_entries"]:
+        about = entry["segment_id"], entry["state"], entry["session_id"]
+        seen.expect(entry["state"] != "sealed", "I14 purge left", *about)
+        seen.expect(entry["segment_id"] in alive, "I14 entry of no segment", *about)
+
+
+def _check_erased(seen: _Seen, history: History | None) -> None:
+    """I10: no file says anything of what was erased or destroyed."""
+    gone = {
+        (row["tenant_id"], row["session_id"])
+        for row in seen.rows["sessions"]
+        if row["state"] == "erased"
+        or (row["state"] == "deleted" and row["segment_id"] is None)
+    }
+    for entry in seen.rows["archive_entries"]:
+        key = entry["tenant_id"], entry["session_id"]
+        seen.expect(key not in gone, "I10 copy of", *key)
+    marks = [f"«{tenant}|{session}|".encode() for tenant, session in gone]
+    if not marks:
+        return
+    for path in _files(seen.archive):
+        data = path.read_bytes()
+        if path.suffix == ".zst":
+            stream = zstandard.ZstdDecompressor().stream_reader(
+                data, read_across_frames=True
+            )
+            data = stream.read()
+        for mark in marks:
+            seen.expect(mark not in data, "I10 found in", path.name, mark.decode())
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,57 @@
+"""Fresh databases for a campaign, and the end of every unfinished job."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from convstore import open_store
+from convstore.db.migrate import upgrade
+from tests.crash.oplog import OpLog
+from tests.crash.worker import Orders, ShiftedClock, config_of
+
+
+def make_database(server_url: str, url: str) -> None:
+    """A fresh migrated database at `url`."""
+    if server_url:
+        asyncio.run(_create(server_url, urlsplit(url).path.removeprefix("/")))
+    upgrade(url)
+
+
+async def _create(server_url: str, name: str) -> None:
+    import asyncpg
+
+    connection = await asyncpg.connect(server_url)
+    try:
+        await connection.execute(f"CREATE DATABASE {name}")
+    finally:
+        await connection.close()
+
+
+def settle(url: str, archive: Path, logs: Path, clock_offset_s: float) -> None:
+    """Let recovery finish what was cut short; a second one must find nothing to do."""
+    orders = Orders(url, archive, logs / "settling.log", 0, clock_offset_s)
+    log = OpLog(orders.log)
+    seen: set[str] = set()
+
+    def on_step(step: str) -> None:
+        if step not in seen:
+            seen.add(step)
+            log.write("step", step=step)
+
+    asyncio.run(_settle(orders, log, on_step))
+
+
+async def _settle(orders: Orders, log: OpLog, on_step: object) -> None:
+    clock = ShiftedClock(orders.clock_offset_s)
+    async with open_store(config_of(orders), clock=clock, on_step=on_step) as store:  # type: ignore[arg-type]
+        await store.archive.recover(alone=True)
+        again = await store.archive.recover(alone=True)
+        if again != type(again)(segments_kept=again.segments_kept):
+            log.write("error", text=f"I14 recovery found more to do: {again}")
+        if again.segments_kept:
+            log.write("error", text=f"I14 orphans: {again.segments_kept}")
+        verified = await store.archive.verify(deep=True)
+        if not verified.ok:
+            log.write("error", text=f"I7 verify: {verified.faults[:3]}")
