@@ -28,6 +28,7 @@
     │   ├── DatabaseUnavailableError
     │   ├── StorageFullError
     │   └── StoreClosedError
+    ├── DatabaseFaultError             the database refused one of our statements
     ├── SchemaMismatchError            the database is at another revision
     └── CorruptionError                bytes are not what was written
         ├── RowCorruptError
@@ -303,6 +304,20 @@ class StoreClosedError(UnavailableError):
 
     code = "store_closed"
     transient = False
+
+
+class DatabaseFaultError(ConvstoreError):
+    """The database refused a statement of ours; nothing was changed.
+
+    A fault of this library, or of a schema that somebody altered. `fault` is the
+    driver's name for it; its text may quote rows, and is left out.
+    """
+
+    code = "database_fault"
+
+    def __init__(self, fault: str) -> None:
+        self.fault = fault
+        super().__init__(f"the database refused a statement: {fault}")
 
 
 class SchemaMismatchError(ConvstoreError):

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sqlalchemy.exc import StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from convstore.db.dialects.base import Dialect
-from convstore.errors import ConvstoreError, DatabaseBusyError
+from convstore.errors import ConvstoreError, DatabaseBusyError, DatabaseFaultError
+
+_DRIVERS = ("sqlite3", "asyncpg")
 
 
 @contextmanager
@@ -22,10 +25,23 @@ def translated(dialect: Dialect) -> Iterator[None]:
         raise DatabaseBusyError("no database connection became free in time") from error
     except Exception as error:
         known = ours(dialect, error)
-        if known is None:
-            # Not the driver's, or a statement it refuses: a fault to be seen as it is.
-            raise
-        raise known from error
+        if known is not None:
+            raise known from error
+        fault = _fault(error)
+        if fault is None:
+            raise  # not the database's: to be seen as it is
+        # PostgreSQL quotes the failing row: that text must not travel.
+        raise DatabaseFaultError(fault) from None
+
+
+def _fault(error: Exception) -> str | None:
+    """What the driver calls its error; None when it is not a driver's."""
+    orig = getattr(error, "orig", None) or error
+    library = type(orig).__module__.partition(".")[0]
+    if not isinstance(error, StatementError) and library not in _DRIVERS:
+        return None
+    name = getattr(orig, "sqlite_errorname", None) or getattr(orig, "sqlstate", None)
+    return f"{type(orig).__name__} {name or ''}".rstrip()
 
 
 def ours(dialect: Dialect, error: BaseException) -> ConvstoreError | None:

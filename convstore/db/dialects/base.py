@@ -6,6 +6,7 @@ A backend runs synchronous units of work and owns every connection.
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -130,3 +131,14 @@ class Dialect(ABC):
     @abstractmethod
     def translate(self, error: BaseException) -> ConvstoreError | None:
         """Our error for a driver's error; None when it is not the driver's."""
+
+
+def silent_logging_name() -> str:
+    """The `logging_name` of our engines: statements may be logged, rows never.
+
+    At DEBUG SQLAlchemy logs every row that it reads, whatever `hide_parameters` says,
+    and an application that sets the root logger to DEBUG means no such thing.
+    """
+    name = "convstore"
+    logging.getLogger(f"sqlalchemy.engine.Engine.{name}").setLevel(logging.INFO)
+    return name

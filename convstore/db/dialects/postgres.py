@@ -38,6 +38,7 @@ from convstore.db.dialects.base import (
     Finding,
     OpenTransaction,
     Work,
+    silent_logging_name,
 )
 from convstore.db.errors import ours, translated
 from convstore.db.models import JsonText
@@ -319,6 +320,7 @@ def _engine(url: str, options: BackendOptions) -> AsyncEngine:
             poolclass=NullPool,
             json_deserializer=_verbatim,
             hide_parameters=True,
+            logging_name=silent_logging_name(),
         )
     return create_async_engine(
         url,
@@ -328,6 +330,7 @@ def _engine(url: str, options: BackendOptions) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=options.limits.busy_timeout_s,
         hide_parameters=True,
+        logging_name=silent_logging_name(),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
+from convstore.db.dialects.base import silent_logging_name
 from convstore.errors import ConfigError
 
 # An execution option: BEGIN IMMEDIATE in place of BEGIN.
@@ -69,6 +70,7 @@ def engine_of(path: Path, connections: int, busy_timeout_s: float) -> Engine:
         max_overflow=0,
         pool_timeout=busy_timeout_s,
         hide_parameters=True,
+        logging_name=silent_logging_name(),
     )
 
     @event.listens_for(engine, "begin")
