@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from convstore.errors import ConfigError
 from convstore.limits import Limits
-from convstore.policy import LedgerPolicy, RetentionPolicy
+from convstore.policy import CachePolicy, LedgerPolicy, RetentionPolicy
 
 
 class StoreConfig(BaseSettings):
@@ -59,6 +59,7 @@ class StoreConfig(BaseSettings):
     )
     retention: RetentionPolicy = Field(default_factory=RetentionPolicy)
     ledger: LedgerPolicy = Field(default_factory=LedgerPolicy)
+    cache: CachePolicy = Field(default_factory=CachePolicy)
     limits: Limits = Field(default_factory=Limits)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +74,30 @@ class LedgerPolicy:
     session_budget_micros: int | None = None
     user_budget_micros: int | None = None
     tenant_budget_micros: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CachePolicy:
+    """The settings of the hot tier, which keeps sessions and windows warm.
+
+    Attributes:
+        kind: `none`, `memory` (of this process) or `redis` (shared; also Valkey).
+        url: `redis://…` of the server, for `redis` and for shared prefix caches.
+        staleness_s: Seconds after which an entry is compared with the session's version
+            in the database before it is served: what another process wrote is seen
+            no later. What this process wrote is seen at once.
+        ttl_s: Seconds without use after which an entry goes.
+        max_sessions: Entries kept in memory; the least recently used go.
+        max_turns: Newest turns kept of one session.
+        timeout_s: Seconds that the server may take for one answer.
+        retry_after_s: Seconds for which a server that failed is left alone.
+    """
+
+    kind: Literal["none", "memory", "redis"] = "none"
+    url: str = ""
+    staleness_s: float = 1.0
+    ttl_s: float = 1_800.0
+    max_sessions: int = 10_000
+    max_turns: int = 200
+    timeout_s: float = 0.25
+    retry_after_s: float = 1.0

@@ -1,6 +1,14 @@
 """What a chat gateway needs beside the store: keys, ids and hashes of requests."""
 
+from convstore.cache.prefixes import PrefixEntry
+from convstore.gateway.anthropic_messages import (
+    AnthropicMessages,
+    to_anthropic_messages,
+)
+from convstore.gateway.buffers import since_idle
+from convstore.gateway.dspy_history import to_dspy_history, to_dspy_messages
 from convstore.gateway.identity import derive_session_id, session_id_from_headers
+from convstore.gateway.prefix_cache import PrefixCache, PrefixCacheStats
 from convstore.gateway.prefixes import prefix_key
 from convstore.gateway.providers import cache_ttl_for_provider, provider_from_model
 from convstore.gateway.requests import (
@@ -10,6 +18,10 @@ from convstore.gateway.requests import (
 )
 
 __all__ = [
+    "AnthropicMessages",
+    "PrefixCache",
+    "PrefixCacheStats",
+    "PrefixEntry",
     "cache_ttl_for_provider",
     "derive_session_id",
     "estimate_tokens",
@@ -18,4 +30,8 @@ __all__ = [
     "provider_from_model",
     "session_id_from_headers",
     "should_cache_sticky",
+    "since_idle",
+    "to_anthropic_messages",
+    "to_dspy_history",
+    "to_dspy_messages",
 ]

@@ -10,7 +10,7 @@ DEFAULT_PROVIDER = "default"
 
 
 def provider_from_model(model: str) -> str:
-    """`"anthropic"` for `"anthropic/claude…"`; `"default"` where no provider is named."""
+    """`anthropic` for `anthropic/claude…`; `default` where no provider is named."""
     provider, slash, rest = model.partition("/")
     return provider.lower() if slash and provider and rest else DEFAULT_PROVIDER
 

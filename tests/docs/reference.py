@@ -11,7 +11,7 @@ import convstore
 from convstore.config import StoreConfig
 from convstore.db import models
 from convstore.limits import Limits
-from convstore.policy import LedgerPolicy, RetentionPolicy
+from convstore.policy import CachePolicy, LedgerPolicy, RetentionPolicy
 
 _MADE = "<!-- Made by scripts/reference from the code; do not edit. -->\n"
 _NOUNS = {
@@ -155,7 +155,7 @@ def _settings() -> str:
         )
         yield "| setting | default | |"
         yield "| --- | --- | --- |"
-        nested = {"retention", "limits", "ledger"}
+        nested = {"retention", "limits", "ledger", "cache"}
         for name, field in StoreConfig.model_fields.items():
             if name not in nested:
                 default = "" if field.default is None else field.default
@@ -166,6 +166,7 @@ def _settings() -> str:
             ("retention", RetentionPolicy),
             ("limits", Limits),
             ("ledger", LedgerPolicy),
+            ("cache", CachePolicy),
         ):
             yield f"## {name}\n\n{_fenced(_doc(cls))}\n"
             yield "| setting | default |"

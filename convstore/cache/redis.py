@@ -1,0 +1,174 @@
+"""Warm sessions in Redis or Valkey, shared by the workers of a deployment.
+
+One hash a session, `cs:<format>:<hash of tenant>:<hash of session>`: version, time of
+proof by the server's clock, and JSON. A script sets only what is not older. What this
+process has seen or written is remembered until the tier's bound has passed, so that a
+server that lost writes never takes a reader of this process back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from convstore.cache.base import CacheStats, Entry, Key
+from convstore.cache.redis_link import VERSION, RedisLink, hashed
+from convstore.codec import decode_json
+from convstore.documents import document_from_json, encode_document
+from convstore.errors import ConvstoreError
+from convstore.records import SessionDocument
+
+_NOW = "local t = redis.call('TIME')\nlocal now = t[1] * 1000 + math.floor(t[2] / 1000)"
+_GET = f"""
+{_NOW}
+local found = redis.call('HMGET', KEYS[1], 'v', 'p', 'd')
+if not found[1] then return {{now}} end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return {{now, found[1], found[2], found[3]}}
+"""
+# Keeps the later proof when the versions are equal; a tombstone is an empty payload,
+# and does not hide what is not below it.
+_SET = """
+local old = redis.call('HMGET', KEYS[1], 'v', 'p', 'd')
+if old[1] then
+  local was, is = tonumber(old[1]), tonumber(ARGV[2])
+  if was > is or (was == is and ARGV[4] == '' and old[3] ~= '') then return 0 end
+  if was == is and tonumber(old[2]) > tonumber(ARGV[3]) then ARGV[3] = old[2] end
+end
+redis.call('HSET', KEYS[1], 'v', ARGV[2], 'p', ARGV[3], 'd', ARGV[4])
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return 1
+"""
+_CONFIRM = """
+local old = redis.call('HMGET', KEYS[1], 'v', 'p')
+if old[1] == ARGV[1] and tonumber(old[2]) < tonumber(ARGV[2]) then
+  redis.call('HSET', KEYS[1], 'p', ARGV[2])
+end
+return 1
+"""
+_FORGET = "return redis.call('DEL', KEYS[1])"
+# In front of the document: whether its turns are known, and are all of the branch.
+_TURNS = {(False, False): b"0", (True, False): b"1", (True, True): b"2"}
+
+
+class RedisCache:
+    """Entries of every process that uses the server.
+
+    Args:
+        bound_s: The tier's staleness bound; what this process saw is remembered for it.
+    """
+
+    def __init__(
+        self,
+        link: RedisLink,
+        *,
+        ttl_s: float,
+        bound_s: float,
+        tick: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.stats = CacheStats()
+        self._link = link
+        self._ttl_ms = str(max(1, int(ttl_s * 1000)))
+        self._bound_s = bound_s
+        self._tick = tick
+        self._seen: OrderedDict[Key, tuple[int, float]] = OrderedDict()
+        # The server's time in milliseconds, and ours when it arrived: added to a later
+        # time of ours, it never gives more than the server's clock shows.
+        self._sample: tuple[int, float] | None = None
+
+    async def get(self, key: Key) -> tuple[Entry, float] | None:
+        asked_at = self._tick()
+        answer = await self._link.run(_GET, [_name(key)], [self._ttl_ms])
+        self.stats.errors = self._link.errors
+        if answer is None:
+            return None
+        now_ms = int(answer[0])
+        self._sample = now_ms, self._tick()
+        if len(answer) == 1 or not answer[3]:
+            return None
+        entry = _decode(key, answer[3])
+        if entry is None or entry.version < self._floor(key):
+            return None
+        self._see(key, entry.version)
+        return entry, asked_at - (now_ms - float(answer[2])) / 1000
+
+    async def put(self, key: Key, entry: Entry, proven_at: float) -> None:
+        self._see(key, entry.version)
+        await self._set(key, entry.version, proven_at, _encode(key, entry))
+
+    async def confirm(self, key: Key, version: int, proven_at: float) -> None:
+        args = [str(version), self._server_ms(proven_at)]
+        await self._link.run(_CONFIRM, [_name(key)], args)
+
+    async def bury(self, key: Key, version: int) -> None:
+        self._see(key, version)
+        await self._set(key, version, 0.0, b"")
+
+    async def forget(self, key: Key) -> None:
+        await self._link.run(_FORGET, [_name(key)], [])
+
+    async def size(self) -> int:
+        return 0
+
+    def available(self) -> bool:
+        return self._link.available
+
+    async def close(self) -> None:
+        await self._link.close()
+
+    async def _set(
+        self, key: Key, version: int, proven_at: float, payload: bytes
+    ) -> None:
+        proven = self._server_ms(proven_at) if payload else "0"
+        args = [self._ttl_ms, str(version), proven, payload]
+        await self._link.run(_SET, [_name(key)], args)
+        self.stats.errors = self._link.errors
+
+    def _server_ms(self, at: float) -> str:
+        if self._sample is None:
+            return "0"  # not proven: the first reader asks the database
+        server_ms, sampled_at = self._sample
+        return str(int(server_ms + (at - sampled_at) * 1000))
+
+    def _floor(self, key: Key) -> int:
+        seen = self._seen.get(key)
+        return 0 if seen is None else seen[0]
+
+    def _see(self, key: Key, version: int) -> None:
+        now = self._tick()
+        self._seen[key] = max(version, self._floor(key)), now
+        self._seen.move_to_end(key)
+        while self._seen:
+            oldest, (_, seen_at) = next(iter(self._seen.items()))
+            # Twice: a read under way when the bound passed may still be served.
+            if seen_at + 2 * self._bound_s > now:
+                return
+            del self._seen[oldest]
+
+
+def _name(key: Key) -> str:
+    return f"cs:{VERSION}:{hashed(key[0])}:{hashed(key[1])}"
+
+
+def _encode(key: Key, entry: Entry) -> bytes:
+    if entry.session is None:
+        return b"null"
+    turns = entry.turns or ()
+    document = SessionDocument(entry.session, turns, {}, (), (), None, ())
+    known = _TURNS[entry.turns is not None, entry.complete]
+    return b"[" + known + b"," + encode_document(document) + b"]"
+
+
+def _decode(key: Key, payload: bytes) -> Entry | None:
+    """The entry, or None where it is not what this version wrote for this key."""
+    try:
+        data = decode_json(payload)
+        if data is None:
+            return Entry(None, (), True)
+        known, document = int(data[0]), document_from_json(data[1])
+    except (ConvstoreError, TypeError, ValueError, LookupError):
+        return None  # foreign or damaged bytes: the database knows better
+    if (document.session.tenant_id, document.session.id) != key:
+        return None
+    return Entry(document.session, document.turns if known else None, known == 2)

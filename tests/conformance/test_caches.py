@@ -1,0 +1,75 @@
+"""Our caches pass the suites that third parties are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from convstore.cache.base import SessionCache
+from convstore.cache.memory import MemoryCache
+from convstore.cache.prefixes import MemoryPrefixes, PrefixStore
+from convstore.cache.redis import RedisCache
+from convstore.cache.redis_link import RedisLink
+from convstore.cache.redis_prefixes import RedisPrefixes
+from convstore.clock import ManualClock
+from convstore.gateway.prefix_cache import PrefixCache, prefix_bounds
+from convstore.testing.cache_suite import TTL_S, PrefixCacheSuite, SessionCacheSuite
+
+
+def link(url: str) -> RedisLink:
+    return RedisLink(url, timeout_s=5, retry_after_s=1)
+
+
+class TestMemoryCache(SessionCacheSuite):
+    async def make_cache(self, tick: Callable[[], float]) -> SessionCache:
+        return MemoryCache(max_sessions=10, ttl_s=TTL_S, tick=tick)
+
+
+class TestRedisCache(SessionCacheSuite):
+    @pytest.fixture(autouse=True)
+    def _server(self, redis_url: str) -> None:
+        self.url = redis_url
+
+    async def make_cache(self, tick: Callable[[], float]) -> SessionCache:
+        return RedisCache(link(self.url), ttl_s=TTL_S, bound_s=60, tick=tick)
+
+
+class _OfOneTenant(PrefixCacheSuite):
+    """Makes the store of entries for each handle."""
+
+    def prefixes(self, tenant_id: str, *bounds: Any) -> PrefixStore:
+        raise NotImplementedError
+
+    def make_cache(
+        self,
+        clock: ManualClock,
+        *,
+        max_entries: int = 256,
+        ttl_s: float = TTL_S,
+        expiry: Any = "sliding",
+        tenant_id: str = "default",
+    ) -> PrefixCache:
+        return PrefixCache(
+            self.prefixes(tenant_id, max_entries, ttl_s, expiry),
+            max_entries=max_entries,
+            ttl_s=ttl_s,
+            expiry=expiry,
+            tenant_id=tenant_id,
+            clock=clock,
+        )
+
+
+class TestMemoryPrefixes(_OfOneTenant):
+    def prefixes(self, tenant_id: str, *bounds: Any) -> PrefixStore:
+        return MemoryPrefixes(prefix_bounds(*bounds))
+
+
+class TestRedisPrefixes(_OfOneTenant):
+    @pytest.fixture(autouse=True)
+    def _server(self, redis_url: str) -> None:
+        self.url = redis_url
+
+    def prefixes(self, tenant_id: str, *bounds: Any) -> PrefixStore:
+        return RedisPrefixes(link(self.url), prefix_bounds(*bounds), tenant_id)
