@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool, QueuePool
 
@@ -295,7 +295,8 @@ async def _let_go_of_the_lost(connection: AsyncConnection) -> None:
     Hot statements run past SQLAlchemy, which empties the pool when it sees such an
     error itself: here it is shown one.
     """
-    with suppress(DBAPIError):
+    # The second when it has seen the error itself, and wants its transaction ended.
+    with suppress(DBAPIError, PendingRollbackError):
         await connection.exec_driver_sql("SELECT 1")
 
 
