@@ -89,6 +89,8 @@ def run(orders: Orders) -> None:
     log = OpLog(orders.log)
     try:
         asyncio.run(Worker(orders, log).work())
+    except UnavailableError:
+        log.write("end")  # the server is being killed: nothing could be begun
     except Exception as error:  # noqa: BLE001 (whatever it is, the checker tells it)
         where = traceback.format_exc()
         log.write("error", text=f"worker ended: {type(error).__name__}", trace=where)
