@@ -7,6 +7,8 @@ from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 
 from convstore.errors import SessionNotFoundError
+from convstore.gateway.buffers import BUFFER_CAP, BUFFER_IDLE_TTL_S, since_idle
+from convstore.nouns.buffer import Buffer
 from convstore.nouns.graph_states import GraphStates
 from convstore.nouns.interactions import Interactions
 from convstore.nouns.scope import Scope
@@ -59,6 +61,21 @@ class Conversation:
         return await self.append(
             role="system", content=content, external_id=external_id
         )
+
+    async def buffer(
+        self, *, cap: int = BUFFER_CAP, idle_ttl_s: float = BUFFER_IDLE_TTL_S
+    ) -> Buffer:
+        """What an agent still has in mind of the active branch; the record keeps all.
+
+        At most `cap` turns, and none from before a silence of more than `idle_ttl_s`
+        seconds: after one the buffer is empty until somebody speaks. Never parts a
+        tool call from its result. A session that is not there yet gives an empty one.
+        """
+        try:
+            newest = await self.window(limit=cap)
+        except SessionNotFoundError:
+            return Buffer(())
+        return Buffer(since_idle(newest, self._scope.clock.now(), idle_ttl_s))
 
     def _creating(
         self, verb: Callable[P, Awaitable[R]]

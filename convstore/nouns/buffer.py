@@ -1,0 +1,50 @@
+"""What the bound handle's `buffer()` gives: turns, and the shapes clients take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+from convstore.gateway.anthropic_messages import (
+    AnthropicMessages,
+    to_anthropic_messages,
+)
+from convstore.gateway.dspy_history import to_dspy_history
+from convstore.records import JsonObject, Turn
+from convstore.windows import to_messages
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer(Sequence[Turn]):
+    """A view of the newest turns, oldest first; frozen when it was asked for.
+
+    A sequence of turns. The record behind it keeps every turn.
+    """
+
+    turns: tuple[Turn, ...]
+
+    def to_messages(self) -> list[JsonObject]:
+        """Chat messages for OpenAI-style clients; see `windows.to_messages`."""
+        return to_messages(self.turns)
+
+    def to_anthropic_messages(self) -> AnthropicMessages:
+        """System and messages for Anthropic-style clients."""
+        return to_anthropic_messages(self.turns)
+
+    def to_dspy_history(self, field_map: Mapping[str, str] | None = None) -> Any:
+        """`dspy.History`, or a dict of its shape where DSPy is not installed."""
+        return to_dspy_history(self.turns, field_map)
+
+    @overload
+    def __getitem__(self, index: int) -> Turn: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Turn, ...]: ...
+    def __getitem__(self, index: int | slice) -> Turn | tuple[Turn, ...]:
+        return self.turns[index]
+
+    def __len__(self) -> int:
+        return len(self.turns)
+
+    def __iter__(self) -> Iterator[Turn]:
+        return iter(self.turns)
