@@ -11,7 +11,11 @@ from convstore.codec import check_int
 from convstore.db import ledger as rows
 from convstore.db import sessions as session_rows
 from convstore.db.engine import Connection
-from convstore.errors import LedgerEntryNotFoundError, LimitExceededError
+from convstore.errors import (
+    InvalidInputError,
+    LedgerEntryNotFoundError,
+    LimitExceededError,
+)
 from convstore.ids import check_id, check_optional_id
 from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.nouns.scope import Scope
@@ -19,6 +23,8 @@ from convstore.policy import LedgerPolicy
 from convstore.records import LedgerEntry, Page
 
 Use = Callable[[LedgerEntry], LedgerEntry]
+
+_MAX_COST_MICROS = 10**15
 
 
 class Ledger:
@@ -54,7 +60,8 @@ class Ledger:
         """Bind a session to a model and tier.
 
         A pin that the user chose (`user_explicit`) stays for the session's life: later
-        pins that are not the user's leave it as it is.
+        pins that are not the user's leave it as it is, and give back what is pinned.
+        Expired, it reads as absent, and the next use of the entry brings it back.
         """
         check_id("model", model)
         check_optional_id("tier", tier)
@@ -107,8 +114,14 @@ class Ledger:
         """Add millionths of a US dollar; exact under any concurrency.
 
         What was spent is always counted: ask `check_budget` before spending.
+
+        Raises:
+            InvalidInputError: More than a thousand million dollars at once: what no
+                model costs must not bring a sum beyond 64 bits.
         """
         check_int("micros", micros)
+        if micros > _MAX_COST_MICROS:
+            raise InvalidInputError("micros", f"at most {_MAX_COST_MICROS} at once")
         return await self._use(
             session_id,
             lambda e: replace(e, cost_micros=e.cost_micros + micros),
@@ -238,10 +251,7 @@ class Ledger:
             if stored is not None:
                 entry = stored
                 if self._expired(stored):
-                    # What was spent does not expire; the routing does.
-                    entry = replace(
-                        _fresh(session_id, now), cost_micros=stored.cost_micros
-                    )
+                    entry = _renewed(stored, now)
             return replace(use(entry), last_used_at=max(entry.last_used_at, now))
 
         changed = await self._scope.write(
@@ -284,6 +294,14 @@ class Ledger:
     @property
     def _policy(self) -> LedgerPolicy:
         return self._scope.ledger
+
+
+def _renewed(expired: LedgerEntry, now: datetime) -> LedgerEntry:
+    """A fresh entry with what does not expire: the money, and the user's choice."""
+    entry = replace(_fresh(expired.session_id, now), cost_micros=expired.cost_micros)
+    if not expired.user_explicit:
+        return entry
+    return replace(entry, model=expired.model, tier=expired.tier, user_explicit=True)
 
 
 def _fresh(session_id: str, now: datetime) -> LedgerEntry:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from convstore import (
+    InvalidInputError,
     LedgerEntryNotFoundError,
     LimitExceededError,
     ManualClock,
@@ -73,6 +74,33 @@ async def test_an_expired_entry_reads_as_absent(
         await store.ledger.get("s-1")
     anew = await store.ledger.touch("s-1")
     assert (anew.model, anew.request_count, anew.cost_micros) == (None, 1, 5)
+
+
+async def test_what_the_user_chose_outlives_the_timeout(
+    store: Store, clock: ManualClock
+) -> None:
+    await store.sessions.get_or_create("s-1")
+    await store.ledger.pin("s-1", model="chosen", tier="large", user_explicit=True)
+    clock.advance(LedgerPolicy().timeout_s + 1)
+
+    routed = await store.ledger.pin("s-1", model="routed", tier="small")
+
+    assert (routed.model, routed.tier, routed.user_explicit) == (
+        "chosen",
+        "large",
+        True,
+    )
+    assert (await store.ledger.escalate("s-1")).tier == "large"
+
+
+@pytest.mark.parametrize("micros", [2**63 - 1, 10**15 + 1, -1])
+async def test_a_cost_that_no_model_has_is_refused(store: Store, micros: int) -> None:
+    await store.sessions.get_or_create("s-1")
+
+    with pytest.raises(InvalidInputError):
+        await store.ledger.add_cost("s-1", micros=micros)
+
+    assert await store.ledger.cost() == 0
 
 
 async def test_use_extends_the_timeout(store: Store, clock: ManualClock) -> None:
