@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,9 +50,7 @@ from convstore.retention.shards import check_formats
 from convstore.runners import Autocommit
 
 if TYPE_CHECKING:
-    from convstore.export.report import ExportReport
-    from convstore.export.report import OnProgress as OnExported
-    from convstore.imports.importer import OnProgress as OnImported
+    from convstore.export.report import ExportReport, Progress
     from convstore.imports.model import ImportReport
     from convstore.scheduler import Scheduler
 
@@ -282,12 +280,12 @@ class Store(Nouns):
     async def import_(
         self,
         format_: str,
-        source: str | os.PathLike[str],
+        source: str | PathLike[str],
         *,
         strict: bool = False,
-        mapping: str | os.PathLike[str] | None = None,
-        report_to: str | os.PathLike[str] | None = None,
-        on_progress: OnImported | None = None,
+        mapping: str | PathLike[str] | None = None,
+        report_to: str | PathLike[str] | None = None,
+        on_progress: Callable[[ImportReport], None] | None = None,
     ) -> ImportReport:
         """Take in the conversations of a file: JSON Lines, JSON, gzip or zstd of them.
 
@@ -328,8 +326,8 @@ class Store(Nouns):
         self,
         formats: str | Sequence[str],
         *,
-        to: str | os.PathLike[str],
-        on_progress: OnExported | None = None,
+        to: str | PathLike[str],
+        on_progress: Callable[[Progress], None] | None = None,
         **options: Any,
     ) -> ExportReport:
         """Write data sets from the sessions of the tenant, live and archived.

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from os import PathLike
 from typing import Any
 
 from convstore.clock import Clock
 from convstore.config import StoreConfig
 from convstore.db.dialects.base import Finding
-from convstore.export.report import ExportReport
+from convstore.export.report import ExportReport, Progress
 from convstore.imports.model import ImportReport
+from convstore.nouns.buffer import Buffer
 from convstore.nouns.holds import HoldList
 from convstore.nouns.sessions import _Unset, rows
 from convstore.nouns.turns import BranchList, JsonList, ObjectList, TurnList
@@ -43,7 +45,6 @@ from convstore.retention.job import OnProgress
 from convstore.retention.plan import Decision
 from convstore.retention.rebuild import OnRebuilt
 from convstore.scheduler import Scheduler
-from convstore.store import OnExported, OnImported, os
 
 class _Archive:
     def list(
@@ -427,6 +428,7 @@ class Conversation:
     def append_system_message(
         self, content: str, *, external_id: str | None = None
     ) -> Turn: ...
+    def buffer(self, *, cap: int = 80, idle_ttl_s: float = 1800.0) -> Buffer: ...
 
 class Store:
     sessions: _Sessions
@@ -475,19 +477,19 @@ class Store:
     def import_(
         self,
         format_: str,
-        source: str | os.PathLike[str],
+        source: str | PathLike[str],
         *,
         strict: bool = False,
-        mapping: str | os.PathLike[str] | None = None,
-        report_to: str | os.PathLike[str] | None = None,
-        on_progress: OnImported | None = None,
+        mapping: str | PathLike[str] | None = None,
+        report_to: str | PathLike[str] | None = None,
+        on_progress: Callable[[ImportReport], None] | None = None,
     ) -> ImportReport: ...
     def export(
         self,
         formats: str | Sequence[str],
         *,
-        to: str | os.PathLike[str],
-        on_progress: OnExported | None = None,
+        to: str | PathLike[str],
+        on_progress: Callable[[Progress], None] | None = None,
         options: Any,
     ) -> ExportReport: ...
     def scheduler(self) -> AbstractContextManager[Scheduler]: ...

@@ -19,7 +19,8 @@ from convstore.db.document_rows import document_rows, hold_rows, session_row
 from convstore.db.graph_states import PutGraphState
 from convstore.db.interactions import RecordInteraction
 from convstore.db.rows import choice_from_text
-from convstore.db.sessions import EnsureSession, searchable, write_searchable
+from convstore.db.sessions import new_row, searchable
+from convstore.db.statements import Prepared
 from convstore.db.turns import AppendTurns, SwitchBranch, look_up_external
 from convstore.db.unit import Head, Key, Row, Unit, check_usable
 from convstore.documents import encode_document
@@ -53,7 +54,8 @@ class ImportSession:
     """
 
     key: Key
-    ensure: EnsureSession
+    values: Row
+    searchable: dict[str, str]
     turns: AppendTurns
     acts: list[RecordInteraction]
     graphs: list[PutGraphState]
@@ -65,14 +67,15 @@ class ImportSession:
         head = unit.find(self.key)
         if head is None:
             self._check_places(self.acts, self.graphs)
-            _, created = self.ensure.apply(unit)
-            if created:
-                return self._create(unit)
+            row = new_row(self.key, self.now) | self.values
+            if _create(unit, self.key, row, self.searchable):
+                unit.add_head(self.key, row)
+                return self._fill(unit)
             head = unit.find(self.key)
             assert head is not None
         return self._go_on(unit, head)
 
-    def _create(self, unit: Unit) -> Stored:
+    def _fill(self, unit: Unit) -> Stored:
         # A new session has no external ids: nothing need be looked up.
         unit.external |= {(*self.key, row["external_id"]): None for row in self._rows}
         return self._add(unit, 0, self.acts, self.graphs, created=True)
@@ -211,7 +214,12 @@ class ImportDocument:
     def apply(self, unit: Unit) -> Stored:
         head = unit.find(self.key)
         if head is None:
-            if self._insert(unit):
+            session = self.document.session
+            found = searchable(session.metadata, session.tags)
+            if _create(unit, self.key, self.rows[0][1][0], found):
+                for table, rows in self.rows[1:]:
+                    if rows:
+                        unit.connection.execute(insert(table), rows)
                 document = self.document
                 return Stored(
                     True,
@@ -219,27 +227,11 @@ class ImportDocument:
                     len(document.interactions),
                     len(document.graph_states),
                 )
-            unit.forget(self.key)
             head = unit.find(self.key)
             assert head is not None
         if not self._is_there(unit, head):
             raise ConflictError("session: exists with another content")
         return Stored()
-
-    def _insert(self, unit: Unit) -> bool:
-        connection, session = unit.connection, self.document.session
-        first = unit.dialect.insert_ignore(models.sessions)
-        if connection.execute(first, self.rows[0][1][0]).rowcount != 1:
-            return False
-        # Whoever comes next in this transaction must find it.
-        unit.forget(self.key)
-        for table, rows in self.rows[1:]:
-            if rows:
-                connection.execute(insert(table), rows)
-        write_searchable(
-            connection, self.key, searchable(session.metadata, list(session.tags))
-        )
-        return True
 
     def _is_there(self, unit: Unit, head: Head) -> bool:
         tenant, session_id = self.key
@@ -255,6 +247,28 @@ class ImportDocument:
         if isinstance(found, CorruptionError):
             raise ConflictError("session: exists, and cannot be read")
         return _content(found) == _content(self.document)
+
+
+def _create(unit: Unit, key: Key, row: Row, found: dict[str, str]) -> bool:
+    """Insert a session's row, and what it can be found by; False if it exists by now.
+
+    Either way, who looks for the session next in this transaction finds it.
+    """
+    made = _NEW.all(unit.connection, {"problem": None, **row})
+    unit.forget(key)
+    if made and found:
+        named = {"tenant_id": key[0], "session_id": key[1]}
+        rows = [{**named, "key": name, "value": found[name]} for name in found]
+        _SEARCHABLE.many(unit.connection, rows)
+    return bool(made)
+
+
+_NEW = Prepared(
+    lambda dialect: dialect.insert_ignore(models.sessions).returning(
+        models.sessions.c.session_id
+    )
+)
+_SEARCHABLE = Prepared(lambda _: insert(models.session_metadata))
 
 
 def _as_live(document: SessionDocument) -> SessionDocument:

@@ -134,7 +134,8 @@ def _turn_input(turn: Turn, tool_sets: Mapping[str, list[Json]]) -> TurnInput:
     parent: int | None = turn.parent_seq or 0
     if parent == turn.seq - 1:
         parent = None
-    tools = None if turn.tools_hash is None else tool_sets[turn.tools_hash]
+    # A hash that names nothing is the writer's to refuse: it sees the document.
+    tools = None if turn.tools_hash is None else tool_sets.get(turn.tools_hash)
     return TurnInput(**given, parent_seq=parent, tools=tools)
 
 

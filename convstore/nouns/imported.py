@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 from convstore.codec import check_text, decode_json, encode_json
 from convstore.db.engine import Work
 from convstore.db.imported import ImportDocument, ImportSession, Stored
-from convstore.db.sessions import EnsureSession, searchable
+from convstore.db.sessions import searchable
 from convstore.db.turns import AppendTurns
 from convstore.db.unit import Operation, Row
 from convstore.documents import encode_document
@@ -72,9 +72,11 @@ async def _session(scope: Scope, session: ImportedSession) -> ImportSession:
     turns = await _turns(scope, session.session_id, session.turns)
     acts = await _gathered(scope, session.session_id, session.interactions, _record)
     graphs = await _gathered(scope, session.session_id, session.graph_states, _put)
+    values = _values(scope, session)
     return ImportSession(
         key=key,
-        ensure=_ensure(scope, session, now),
+        values=values,
+        searchable=searchable(session.metadata, decode_json(values["tags"])),
         turns=turns or AppendTurns(key, [], {}, 0, now),
         acts=acts,
         graphs=graphs,
@@ -133,7 +135,7 @@ def _check_different(where: str, items: Sequence[Any]) -> None:
         raise InvalidInputError(where, "two of them have one external_id")
 
 
-def _ensure(scope: Scope, session: ImportedSession, now: int) -> EnsureSession:
+def _values(scope: Scope, session: ImportedSession) -> Row:
     values: Row = {
         "user_id": check_optional_id("user_id", session.user_id),
         "language": check_optional_id("language", session.language),
@@ -144,8 +146,7 @@ def _ensure(scope: Scope, session: ImportedSession, now: int) -> EnsureSession:
         values["title"] = check_text("title", session.title, _MAX_TITLE_BYTES)
     if session.created_at is not None:
         values["created_at"] = encode_time("created_at", session.created_at)
-    indexed = searchable(session.metadata, decode_json(values["tags"]))
-    return EnsureSession(scope.key(session.session_id), values, indexed, now)
+    return values
 
 
 def _document(scope: Scope, document: SessionDocument) -> ImportDocument:

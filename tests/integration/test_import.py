@@ -68,7 +68,7 @@ async def test_an_import_brings_sessions_turns_and_judgements(
 
 
 async def test_a_second_import_changes_nothing(store: Store, tmp_path: Path) -> None:
-    source = written(tmp_path, talk("s-1", "a", "b", reward=1), {"messages": []})
+    source = written(tmp_path, talk("s-1", "a", "b", reward=1))
     await store.import_("messages", source)
     before = await documents(store)
 
