@@ -104,8 +104,11 @@ def size_on_disk(path: Path) -> int:
 
 def _prepare(connection: sqlite3.Connection) -> None:
     try:
-        # Only takes effect before the first table; WAL is kept in the file.
-        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        # Takes effect before the first table only, and always takes the write lock: in
+        # a file that has pages a new reader would wait for every writer.
+        if connection.execute("PRAGMA page_count").fetchone()[0] == 0:
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        # Kept in the file.
         mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
         if mode != "wal":
             raise ConfigError(f"the database's file system refuses WAL (mode: {mode})")
