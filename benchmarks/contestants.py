@@ -104,7 +104,7 @@ async def _google_adk(target: Target, sessions: Sequence[str]) -> AsyncIterator[
     from google.genai import types
 
     service = DatabaseSessionService(target.async_url, **target.engine_options)
-    who = {"app_name": "bench", "user_id": "u-1"}
+    who: dict[str, Any] = {"app_name": "bench", "user_id": "u-1"}
     of = {
         session: await service.create_session(**who, session_id=session)
         for session in sessions
@@ -112,9 +112,8 @@ async def _google_adk(target: Target, sessions: Sequence[str]) -> AsyncIterator[
     newest = GetSessionConfig(num_recent_events=WINDOW)
 
     def event() -> Event:
-        return Event(
-            author="user", content=types.Content(parts=[types.Part(text=TEXT)])
-        )
+        content = types.Content(parts=[types.Part(text=TEXT)])
+        return Event(author="user", content=content)
 
     yield (
         lambda session: service.append_event(of[session], event()),
