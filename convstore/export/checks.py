@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 
 from convstore.export.conversation import Conversation
 from convstore.export.messages import text_chars
@@ -62,7 +63,7 @@ def answer_problem(
 def text_problem(text: str, model: str | None, drop_identity: bool) -> Dropped | None:
     """Why a text is no answer: an error page, an unfinished stream, a name tag."""
     low = text.lower()
-    if any(error in low for error in _ERROR_TEXTS):
+    if _holds(low, _ERROR_TEXTS):
         return Dropped("error-text")
     if low.lstrip().startswith(_ERROR_STARTS):
         return Dropped("error-text")
@@ -73,11 +74,18 @@ def text_problem(text: str, model: str | None, drop_identity: bool) -> Dropped |
     return None
 
 
+def _holds(text: str, words: Sequence[str]) -> bool:
+    for word in words:  # noqa: SIM110 - twice as fast as any() over a generator
+        if word in text:
+            return True
+    return False
+
+
 def _names_itself(low: str, model: str) -> bool:
     if len(model) >= _SHORT_NAME and model in low:
         return True
     # The pattern is slow on long texts, and few texts hold a name at all.
-    return any(name in low for name in _NAMES) and bool(_IDENTITY.search(low))
+    return _holds(low, _NAMES) and bool(_IDENTITY.search(low))
 
 
 def stale(conversation: Conversation, act: Interaction) -> bool:

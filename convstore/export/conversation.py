@@ -57,21 +57,27 @@ class Conversation:
         self.reported = reported(self.feedback) if watched else frozenset()
         root = self.session.metadata.get("root_session_id")
         self.group_id = root if isinstance(root, str) and root else self.session.id
+        self._paths: dict[int | None, tuple[int, ...]] = {}
         self._messages: dict[int, Message | Dropped] = {}
         self._prefixes: dict[int | None, bytes] = {None: _ROOT}
         self._tools: dict[str, list[Json] | None] = {}
 
-    def path(self, seq: int | None) -> list[int]:
+    def path(self, seq: int | None) -> tuple[int, ...]:
         """The turns from the first to `seq`, by number; empty for None.
 
         A parent that is not in the document ends the path: it begins there.
         """
-        path: list[int] = []
-        while seq is not None and seq in self.turns and len(path) <= len(self.turns):
-            path.append(seq)
-            seq = self.turns[seq].parent_seq
-        path.reverse()
-        return path
+        known = self._paths.get(seq)
+        if known is None:
+            path: list[int] = []
+            here = seq
+            while here is not None and here in self.turns:
+                if len(path) > len(self.turns):
+                    break  # A circle: no store makes one.
+                path.append(here)
+                here = self.turns[here].parent_seq
+            known = self._paths[seq] = tuple(reversed(path))
+        return known
 
     def leaves(self) -> list[int]:
         """Turns that nothing follows, in `seq` order."""
@@ -82,7 +88,7 @@ class Conversation:
         head = self.session.head_seq
         return head if head in self.turns else max(self.turns, default=None)
 
-    def segment(self, seq: int) -> list[int]:
+    def segment(self, seq: int) -> tuple[int, ...]:
         """The turns with which the model got from a user's turn to this answer.
 
         Calls, results and the answer belong together: siblings are compared as whole

@@ -27,7 +27,7 @@ from convstore.export.keys import Keys, group_key, keys_of
 from convstore.export.language import language_detector
 from convstore.export.messages import text_chars
 from convstore.export.near import signer
-from convstore.export.options import ExportOptions
+from convstore.export.options import ExportOptions, Filters
 from convstore.export.redact import redactor
 from convstore.export.rows import Candidate, Dropped, Row
 from convstore.export.rules import RULES, pick_rules
@@ -69,6 +69,7 @@ class Gatherer:
         self.documents = 0
         kinds = {fmt.kind for fmt in formats}
         self._rules = [rule for rule in pick_rules(options.rules) if rule.kinds & kinds]
+        self._filtering = options.filters != Filters()
         self._split = SplitPicker(options.splits, options.split_salt)
         self._redact = redactor(options)
         self._detect = language_detector() if options.detect_language else None
@@ -97,7 +98,7 @@ class Gatherer:
 
     def _takers(self, document: SessionDocument) -> list[Format]:
         session, filters = document.session, self.options.filters
-        problem = session_problem(session, filters)
+        problem = session_problem(session, filters) if self._filtering else None
         refused = consent_problem(session, filters.consent)
         takers = []
         for fmt in self.formats:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convstore.codec import dumps
-from convstore.export.rows import Message, Row
+from convstore.export.rows import Row
 from convstore.records import JsonObject
 
 KEY_BYTES = 16
@@ -50,17 +49,17 @@ def keys_of(row: Row, body: JsonObject) -> Keys:
         origin.turn_ids,
         origin.feedback_ids,
     ]
-    prompt = _prompt_key(row)
+    prompt, whole = _prompt_keys(row)
     polarity = 0
     if row.kind == "label":
         subject, polarity = (
-            _hash(b"".join((_sha(row.prompt), answer))),
+            _hash(b"".join((whole, answer))),
             int(bool(row.label)),
         )
     elif row.kind == "pair":
         low, high = sorted((answer, rejected))
         subject, polarity = (
-            _hash(b"".join((_sha(row.prompt), low, high))),
+            _hash(b"".join((whole, low, high))),
             int(answer == low),
         )
     elif row.kind in ("tree", "whole"):
@@ -71,7 +70,7 @@ def keys_of(row: Row, body: JsonObject) -> Keys:
     elif row.kind == "steps":
         subject = _hash(dumps([row.prompt, row.steps, row.step_labels]))
     else:
-        subject = _hash(b"".join((_sha(row.prompt), answer)))
+        subject = _hash(b"".join((whole, answer)))
     return Keys(_hash(dumps(identity)), prompt, subject, polarity)
 
 
@@ -80,15 +79,17 @@ def group_key(row: Row) -> bytes:
     return _hash(dumps([row.origin.tenant_id, row.origin.group_id]))
 
 
-def _prompt_key(row: Row) -> bytes:
+def _prompt_keys(row: Row) -> tuple[bytes, bytes]:
+    """Of the prompt without its system text, and of all of it."""
     if row.document is not None:
         first = row.origin.turn_ids[:1]
         texts = [turn.content for turn in row.document.turns if turn.seq in first]
-        return _hash(dumps(texts if row.kind == "tree" else [row.document.session.id]))
-    said: Sequence[Message] = row.prompt
-    if said and said[0]["role"] == "system":
-        said = said[1:]
-    return _sha(said)
+        said = _sha(texts if row.kind == "tree" else [row.document.session.id])
+        return said, said
+    whole = _sha(row.prompt)
+    if not row.prompt or row.prompt[0]["role"] != "system":
+        return whole, whole
+    return _sha(row.prompt[1:]), whole
 
 
 def _sha(value: object) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from convstore.documents import FORMAT, FORMAT_VERSION
 from convstore.export.feedback import effective
 from convstore.export.formats.base import Column, Format
-from convstore.export.rows import Dropped, Row
+from convstore.export.rows import Row
 from convstore.records import Interaction, Json, JsonObject, SessionDocument, Turn
 
 _ABSENT = (
@@ -19,10 +19,8 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _ROLES = {"user": "prompter", "human": "prompter", "prompter": "prompter"}
 
 
-def _oasst(row: Row) -> JsonObject | Dropped:
-    document = row.document
-    if document is None:
-        return Dropped("no-document")
+def _oasst(row: Row) -> JsonObject:
+    document = _document(row)
     kept = set(row.origin.turn_ids)
     turns = {turn.seq: turn for turn in document.turns if turn.seq in kept}
     root = turns[row.origin.turn_ids[0]]
@@ -45,6 +43,12 @@ def _oasst(row: Row) -> JsonObject | Dropped:
         "origin": document.session.id,
         "prompt": tree,
     }
+
+
+def _document(row: Row) -> SessionDocument:
+    if row.document is None:
+        raise TypeError(f"a row of kind {row.kind} holds no document")
+    return row.document
 
 
 def _node(turn: Turn, document: SessionDocument, acts: tuple[Interaction, ...]) -> Json:
@@ -108,10 +112,8 @@ def _rank(replies: list[JsonObject], won: dict[int, int]) -> None:
         node["rank"] = rank
 
 
-def _rlhf_json(row: Row) -> JsonObject | Dropped:
-    document = row.document
-    if document is None:
-        return Dropped("no-document")
+def _rlhf_json(row: Row) -> JsonObject:
+    document = _document(row)
     session = document.session
     states: dict[str, Json] = {
         state.namespace: state for state in document.graph_states
@@ -168,14 +170,13 @@ def _summary(document: SessionDocument) -> JsonObject:
     return {"total": sum(by_label.values()), "by_label": dict(sorted(by_label.items()))}
 
 
-def _convstore(row: Row) -> JsonObject | Dropped:
-    if row.document is None:
-        return Dropped("no-document")
+def _convstore(row: Row) -> JsonObject:
+    document = _document(row)
     # Where a session is kept is no part of it: live and archived give one line.
     session = replace(
-        row.document.session, state="active", archived_at=None, segment_id=None
+        document.session, state="active", archived_at=None, segment_id=None
     )
-    document = replace(row.document, session=session)
+    document = replace(document, session=session)
     parts = {f.name: getattr(document, f.name) for f in fields(SessionDocument)}
     return {"format": FORMAT, "format_version": FORMAT_VERSION, **parts}
 

@@ -134,7 +134,7 @@ def finished_pair(
     return length_problem(conversation, row) or row
 
 
-def _shared(conversation: Conversation, good: list[int], bad: list[int]) -> int:
+def _shared(conversation: Conversation, good: Sequence[int], bad: Sequence[int]) -> int:
     """How many first turns both segments share, up to the last tool result."""
     shared = 0
     for index, (one, other) in enumerate(zip(good[:-1], bad[:-1], strict=False)):

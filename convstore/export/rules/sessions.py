@@ -24,7 +24,9 @@ def _conversations(conversation: Conversation, rule: str) -> Iterator[Candidate]
         yield _conversation(conversation, rule, conversation.path(end))
 
 
-def _conversation(conversation: Conversation, rule: str, path: list[int]) -> Candidate:
+def _conversation(
+    conversation: Conversation, rule: str, path: tuple[int, ...]
+) -> Candidate:
     messages = conversation.messages(path)
     if isinstance(messages, Dropped):
         return messages
@@ -65,7 +67,7 @@ def _sound_length(messages: tuple[Message, ...]) -> int:
 
 
 def _silent(
-    conversation: Conversation, path: list[int], messages: tuple[Message, ...]
+    conversation: Conversation, path: tuple[int, ...], messages: tuple[Message, ...]
 ) -> tuple[int, ...]:
     """Positions of answers that are not to be imitated: disliked, beaten or failed."""
     unwanted = _unwanted(conversation)

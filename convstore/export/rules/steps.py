@@ -60,12 +60,12 @@ def _wrongly_pruned(conversation: Conversation) -> dict[str, Interaction]:
 
 def _question(
     conversation: Conversation, node: Node
-) -> tuple[list[int], str] | Dropped:
+) -> tuple[tuple[int, ...], str] | Dropped:
     """The path to the user turn that the graph reasons about, and its words."""
     end = node.turn_seq if node.turn_seq in conversation.turns else conversation.head()
     path = conversation.path(end)
     while path and conversation.role(path[-1]) != "user":
-        path.pop()
+        path = path[:-1]
     if not path:
         return Dropped("graph-without-question")
     messages = conversation.messages(path[-1:])
