@@ -173,6 +173,13 @@ class PostgresServer(Server):
             shutil.rmtree(self.folder, ignore_errors=True)
             raise ServerUnavailableError(f"initdb: {done.stderr[-500:]}")
 
+    def demand_passwords(self) -> None:
+        """From the next start on, which this makes, nobody connects without one."""
+        rules = self._data / "pg_hba.conf"
+        rules.write_text("local all all scram-sha-256\n", "utf-8")
+        self.kill()
+        self.start()
+
     def command(self) -> list[str]:
         settings = {
             "listen_addresses": "",

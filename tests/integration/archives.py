@@ -1,0 +1,264 @@
+"""Steps that the tests of archive, purge, restore and erasure take."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from convstore import (
+    Choice,
+    RetentionPolicy,
+    SessionDocument,
+    Store,
+    StoreConfig,
+    open_store,
+)
+from convstore.clock import Clock
+from convstore.store import Nouns
+from tests.crash.invariants import check
+
+DAY_S = 86_400.0
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+OpenAnother = Callable[..., Awaitable[Store]]
+
+
+def policy(**settings: Any) -> RetentionPolicy:
+    return RetentionPolicy(**settings)
+
+
+async def fill(store: Nouns, session_id: str, user_id: str | None = "u-1") -> None:
+    """A session with something in every field that can be lost."""
+    await store.sessions.get_or_create(
+        session_id,
+        user_id=user_id,
+        language="nl",
+        tags=("vip", "zaak"),
+        metadata={"place": "Enschede", "deep": {"b": [1, 2.5, None], "a": "é\u2028"}},
+    )
+    tools = [{"name": "find", "parameters": {"z": 1, "a": 2}}]
+    first = await store.turns.append(
+        session_id,
+        role="user",
+        content=f"Welke archieven zijn er in {session_id}? \U0001f5c4\r\n\ttab",
+        slots={"place": "Enschede"},
+        template_id="t-1",
+        resolved_question="Welke archieven?",
+        external_id="m-1",
+        language="nl",
+    )
+    await store.turns.append(
+        session_id,
+        role="assistant",
+        content="Drie.",
+        parts=[{"type": "text", "text": "Drie."}, {"b": 1, "a": -0.5}],
+        model="m-large",
+        finish_reason="stop",
+        tokens_in=12,
+        tokens_out=3,
+        cost_micros=42,
+        tools=tools,
+        results=[{"title": "Stadsarchief", "score": 0.25}],
+        metadata={"k": "v"},
+    )
+    await store.turns.append(
+        session_id, role="assistant", content="Vier.", parent_seq=first.seq
+    )
+    await store.interactions.record(
+        session_id,
+        action="feedback",
+        turn_seq=2,
+        feedback="incorrect",
+        score=-1.5,
+        reason="te weinig",
+        content="het zijn er vier",
+        actor_id="u-1",
+        shown={"position": 1, "others": [3]},
+        surface="map",
+        external_id="f-1",
+    )
+    await store.interactions.record(
+        session_id,
+        action="choose",
+        choice=Choice(3, (2,)),
+        actor_kind="model",
+    )
+    await store.interactions.record(
+        session_id, action="feedback", turn_seq=2, feedback="correct", supersedes=1
+    )
+    await store.graph_states.put(session_id, {"nodes": [{"id": "n", "x": 1e-7}]})
+    await store.graph_states.put(session_id, {"nodes": []}, turn_seq=3)
+    await store.graph_states.put(session_id, [1, "two"], namespace="plan")
+    await store.holds.place(session_id, reason="case 7", actor_id="jurist")
+    await store.holds.release(session_id, actor_id="jurist")
+
+
+async def archived(store: Store, *session_ids: str) -> None:
+    """Sessions that are in the archive, and nowhere else."""
+    for session_id in session_ids:
+        await fill(store, session_id)
+    report = await store.run_retention(older_than_s=0)
+    assert report.problems == ()
+    assert report.purged >= len(session_ids)
+
+
+async def document(store: Store, session_id: str) -> SessionDocument:
+    """One session, live or archived."""
+    found = [d async for d in store.documents(session_ids=[session_id])]
+    assert len(found) == 1
+    return found[0]
+
+
+async def documents(store: Store) -> dict[str, SessionDocument]:
+    return {d.session.id: d async for d in store.documents()}
+
+
+def timeless(found: SessionDocument) -> SessionDocument:
+    """Without what archive and restore are documented to change."""
+    session = replace(
+        found.session, version=0, updated_at=EPOCH, last_activity_at=EPOCH
+    )
+    return replace(found, session=session)
+
+
+async def states(store: Store) -> dict[str, str]:
+    """The state of every session of the tenant."""
+    found = {}
+    for state in ("active", "archived", "deleted", "erased"):
+        page = await store.sessions.list(state=state, limit=1000)  # type: ignore[arg-type]
+        found |= {session.id: session.state for session in page.items}
+    return found
+
+
+def raw(url: str, statement: str) -> list[tuple[Any, ...]]:
+    """Run SQL behind the library's back."""
+    if url.startswith("sqlite"):
+        connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=30)
+        try:
+            with connection:
+                return connection.execute(statement).fetchall()
+        finally:
+            connection.close()
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(_raw(url, statement))).result()
+
+
+async def _raw(url: str, statement: str) -> list[tuple[Any, ...]]:
+    import asyncpg
+
+    connection = await asyncpg.connect(url)
+    try:
+        return [tuple(row) for row in await connection.fetch(statement)]
+    finally:
+        await connection.close()
+
+
+def sound(url: str, archive: Path, *, settled: bool = True) -> None:
+    """The invariants hold, seen from outside."""
+    with ThreadPoolExecutor(1) as thread:
+        wrong = thread.submit(check, url, archive, settled=settled).result()
+    assert wrong == []
+
+
+def segment_files(archive: Path) -> list[Path]:
+    return sorted(archive.glob("segments/**/*.jsonl.zst"))
+
+
+def everything_under(archive: Path) -> bytes:
+    """The bytes of every file of the archive, segments unpacked."""
+    import zstandard
+
+    data = b""
+    for path in sorted(path for path in archive.rglob("*") if path.is_file()):
+        one = path.read_bytes()
+        if path.suffix == ".zst":
+            one = zstandard.ZstdDecompressor().stream_reader(
+                one, read_across_frames=True
+            ).read()
+        data += one
+    return data
+
+
+class Steps:
+    """A step hook that remembers, and interrupts where it is told to."""
+
+    def __init__(self) -> None:
+        self.reached: list[str] = []
+        self._orders: dict[str, Callable[[], object]] = {}
+
+    def at(self, step: str, action: Callable[[], object]) -> None:
+        """Do something at the next time of a step, once."""
+        self._orders[step] = action
+
+    def __call__(self, step: str) -> None:
+        self.reached.append(step)
+        action = self._orders.pop(step, None)
+        if action is not None:
+            action()
+
+
+class Elsewhere:
+    """Another process's store, in a thread with an event loop of its own.
+
+    What is asked of it from a step hook may have to wait for a lock that the hook's own
+    store holds: then the hook goes on, and the answer comes later.
+    """
+
+    def __init__(self, config: StoreConfig, clock: Clock) -> None:
+        self._config, self._clock = config, clock
+        self._thread = ThreadPoolExecutor(1, "elsewhere")
+        self._loop = asyncio.Runner()
+        self._opening: Any = None
+        self._asked: list[Future[Any]] = []
+        self.store: Store = self._thread.submit(self._open).result()
+
+    def _open(self) -> Store:
+        self._opening = open_store(self._config, clock=self._clock)
+        return self._loop.run(self._opening.__aenter__())
+
+    def ask(
+        self, call: Callable[[Store], Awaitable[Any]], patience_s: float = 0.25
+    ) -> None:
+        """Begin a call and wait for it a little."""
+
+        async def run() -> Any:
+            return await call(self.store)
+
+        asked = self._thread.submit(lambda: self._loop.run(run()))
+        self._asked.append(asked)
+        try:
+            asked.exception(patience_s)
+        except TimeoutError:
+            return
+
+    async def answers(self) -> list[Any]:
+        """What became of every call so far: results, and errors as values."""
+        found = []
+        for asked in self._asked:
+            wrapped = asyncio.wrap_future(asked)
+            found += await asyncio.gather(wrapped, return_exceptions=True)
+        self._asked.clear()
+        return found
+
+    def close(self) -> None:
+        self._thread.submit(
+            lambda: self._loop.run(self._opening.__aexit__(None, None, None))
+        ).result()
+        self._thread.submit(self._loop.close).result()
+        self._thread.shutdown()
+
+
+def damage(path: Path, *, at: float = 0.5, bit: int = 1) -> None:
+    """Flip a bit of a file, as a failing disk does."""
+    data = bytearray(path.read_bytes())
+    data[int(len(data) * at)] ^= bit
+    path.write_bytes(bytes(data))
+
+
+def ids(prefix: str, count: int) -> Sequence[str]:
+    return [f"{prefix}-{number}" for number in range(count)]

@@ -1,0 +1,374 @@
+"""Databases that are away, full, damaged or of another schema: typed errors only."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from convstore import (
+    ConfigError,
+    ConvstoreError,
+    CorruptionError,
+    DatabaseBusyError,
+    DatabaseUnavailableError,
+    SchemaMismatchError,
+    StorageFullError,
+    Store,
+    StoreClosedError,
+    StoreConfig,
+    UnavailableError,
+    open_store,
+)
+from tests.databases import PostgresDatabases, migrate
+from tests.integration.conversations import contents, say
+from tests.servers import PostgresServer
+
+
+def _path(url: str) -> Path:
+    return Path(url.removeprefix("sqlite:///"))
+
+
+# Opening
+
+
+async def _opening(url: str) -> ConvstoreError:
+    with pytest.raises(ConvstoreError) as caught:
+        async with open_store(url):
+            pass
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "url", ["chat.db", "mysql://localhost/x", "sqlite", "://", "redis://x"]
+)
+async def test_a_url_of_no_database_of_ours_is_refused(url: str) -> None:
+    assert isinstance(await _opening(url), ConfigError)
+
+
+async def test_a_refused_url_is_not_repeated_with_its_password() -> None:
+    error = await _opening("mysql://me:hunter2@localhost/x")
+
+    assert "hunter2" not in str(error)
+
+
+async def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    error = await _opening(f"postgresql://me:hunter2@/x?host={tmp_path}")
+
+    assert isinstance(error, DatabaseUnavailableError)
+    assert error.transient
+    assert "hunter2" not in str(error)
+
+
+async def test_a_database_that_is_not_there_is_a_wrong_setting(
+    postgres_url: str,
+) -> None:
+    absent = urlsplit(postgres_url)._replace(path="/no_such_database").geturl()
+
+    error = await _opening(absent)
+
+    assert isinstance(error, ConfigError)
+
+
+async def test_a_wrong_password_is_a_wrong_setting(
+    own_postgres: PostgresServer,
+) -> None:
+    own_postgres.demand_passwords()
+
+    error = await _opening(own_postgres.url.replace("postgres@", "postgres:wrong@"))
+
+    assert isinstance(error, ConfigError)
+    assert "wrong" not in str(error)
+
+
+async def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("these are my notes, and not a database\n" * 200)
+    before = path.read_bytes()
+
+    error = await _opening(f"sqlite:///{path}")
+
+    assert isinstance(error, CorruptionError)
+    assert path.read_bytes() == before
+
+
+async def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    error = await _opening(f"sqlite:///{tmp_path}")
+
+    assert isinstance(error, ConfigError | DatabaseUnavailableError)
+
+
+@pytest.mark.parametrize("kind", ["empty", "behind", "ahead"])
+async def test_another_schema_is_refused_with_the_command_to_run(
+    empty_database_url: str, kind: str
+) -> None:
+    if empty_database_url.startswith("sqlite"):
+        url = empty_database_url
+        statements = {
+            "empty": ["CREATE TABLE of_another_program (x INTEGER)"],
+            "behind": _at_revision("0000"),
+            "ahead": _at_revision("9999"),
+        }[kind]
+        with sqlite3.connect(_path(url)) as connection:
+            for statement in statements:
+                connection.execute(statement)
+        connection.close()
+    else:
+        import asyncpg
+
+        url = empty_database_url
+        server = await asyncpg.connect(url)
+        for statement in (
+            []
+            if kind == "empty"
+            else _at_revision({"behind": "0000", "ahead": "9999"}[kind])
+        ):
+            await server.execute(statement)
+        await server.close()
+
+    error = await _opening(url)
+
+    assert isinstance(error, SchemaMismatchError)
+    assert "convstore db" in error.remedy or "upgrade convstore" in error.remedy
+    assert error.remedy in str(error)
+    assert error.found == {"empty": None, "behind": "0000", "ahead": "9999"}[kind]
+
+
+def _at_revision(revision: str) -> list[str]:
+    return [
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)",
+        f"INSERT INTO alembic_version VALUES ('{revision}')",
+        "CREATE TABLE schema_info (id INTEGER, oldest_code VARCHAR(32))",
+        f"INSERT INTO schema_info VALUES (1, '{revision}')",
+    ]
+
+
+async def test_a_newer_schema_that_still_takes_our_code_is_opened(
+    sqlite_url: str,
+) -> None:
+    with sqlite3.connect(_path(sqlite_url)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+
+    async with open_store(sqlite_url) as store:
+        await say(store, "s-1", "x")
+
+
+async def test_opening_never_makes_tables_in_a_server_database(
+    postgres_databases: PostgresDatabases,
+) -> None:
+    url = postgres_databases.create_empty()
+
+    for _ in range(2):
+        assert isinstance(await _opening(url), SchemaMismatchError)
+
+    postgres_databases.drop(url)
+
+
+# A server that goes away
+
+
+@pytest.fixture
+async def on_own_server(own_postgres: PostgresServer) -> AsyncIterator[Store]:
+    migrate(own_postgres.url)
+    config = StoreConfig(url=own_postgres.url, limits={"busy_timeout_s": 5})  # type: ignore[arg-type]
+    async with open_store(config) as store:
+        await say(store, "s-1", "before")
+        yield store
+
+
+async def test_reads_and_writes_recover_from_a_server_that_was_killed(
+    on_own_server: Store, own_postgres: PostgresServer
+) -> None:
+    store = on_own_server
+    # Several connections of the pool, all of which die.
+    await asyncio.gather(*(store.turns.window("s-1") for _ in range(5)))
+    own_postgres.kill()
+
+    for call in (
+        store.turns.append("s-1", role="user", content="lost", external_id="m-1"),
+        store.turns.window("s-1"),
+        store.sessions.get("s-1"),
+    ):
+        with pytest.raises(DatabaseUnavailableError) as caught:
+            await call
+        assert caught.value.transient
+    own_postgres.start()
+
+    assert await contents(store, "s-1") == ["before"]
+    for _ in range(2):  # as a caller does whose answer was lost
+        await store.turns.append("s-1", role="user", content="after", external_id="m-2")
+    await asyncio.gather(*(store.turns.window("s-1") for _ in range(5)))
+    assert await contents(store, "s-1") == ["before", "after"]
+
+
+async def test_a_restart_between_two_writes_is_not_noticed(
+    on_own_server: Store, own_postgres: PostgresServer
+) -> None:
+    own_postgres.kill()
+    own_postgres.start()
+
+    await on_own_server.turns.append("s-1", role="user", content="after")
+
+    assert await contents(on_own_server, "s-1") == ["before", "after"]
+
+
+async def test_a_transaction_over_a_killed_server_is_not_committed(
+    on_own_server: Store, own_postgres: PostgresServer
+) -> None:
+    store = on_own_server
+
+    async def transact() -> None:
+        async with store.transaction() as tx:
+            await tx.turns.append("s-1", role="user", content="gone")
+            await asyncio.to_thread(own_postgres.kill)
+
+    with pytest.raises(DatabaseUnavailableError):
+        await transact()
+    own_postgres.start()
+
+    assert await contents(store, "s-1") == ["before"]
+
+
+async def test_writes_under_way_when_the_server_dies_fail_typed_or_are_there(
+    on_own_server: Store, own_postgres: PostgresServer
+) -> None:
+    store = on_own_server
+    writing = asyncio.gather(
+        *(
+            store.turns.append("s-1", role="user", content=str(i), external_id=str(i))
+            for i in range(300)
+        ),
+        return_exceptions=True,
+    )
+    await asyncio.to_thread(own_postgres.kill)
+    done = await writing
+    own_postgres.start()
+
+    stored = await contents(store, "s-1")
+    for number, result in enumerate(done):
+        if isinstance(result, BaseException):
+            assert isinstance(result, UnavailableError)
+        else:
+            assert str(number) in stored
+    turns = (await store.turns.list("s-1", limit=1000)).items
+    assert [t.seq for t in turns] == list(range(1, len(turns) + 1))
+
+
+# Files
+
+
+async def test_a_full_database_refuses_typed_and_stays_readable(
+    open_another: Callable[..., Awaitable[Store]], database_url: str
+) -> None:
+    if not database_url.startswith("sqlite"):
+        pytest.skip("a file's size can be bounded by a pragma")
+    store = await open_another()
+    await say(store, "s-1", "before")
+    await _bound_pages(store, 10)
+
+    with pytest.raises(StorageFullError) as caught:
+        await store.turns.append("s-1", role="user", content="x" * 1_000_000)
+
+    assert caught.value.transient
+    assert await contents(store, "s-1") == ["before"]
+    await _bound_pages(store, 2**30)
+    await say(store, "s-1", "after")
+    assert await contents(store, "s-1") == ["before", "after"]
+
+
+async def _bound_pages(store: Store, more: int) -> None:
+    def bound(connection: object) -> None:
+        run = connection.exec_driver_sql  # type: ignore[attr-defined]
+        pages = run("PRAGMA page_count").scalar_one()
+        run(f"PRAGMA max_page_count={pages + more}")
+
+    await store._parts.backend.write(bound)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to read-only files")
+async def test_a_read_only_file_is_refused_typed(sqlite_url: str) -> None:
+    _path(sqlite_url).chmod(0o400)
+
+    error = await _opening(sqlite_url)
+
+    assert isinstance(error, DatabaseUnavailableError | ConfigError)
+
+
+async def test_a_lock_held_by_a_stranger_gives_busy_after_the_time_set(
+    sqlite_url: str,
+) -> None:
+    config = StoreConfig(url=sqlite_url, limits={"busy_timeout_s": 0.2})  # type: ignore[arg-type]
+    async with open_store(config) as store:
+        await say(store, "s-1", "before")
+        stranger = sqlite3.connect(_path(sqlite_url), isolation_level=None)
+        stranger.execute("BEGIN IMMEDIATE")
+
+        with pytest.raises(DatabaseBusyError):
+            await store.turns.append("s-1", role="user", content="late")
+        assert await contents(store, "s-1") == ["before"], "reading goes on"
+        stranger.execute("ROLLBACK")
+        stranger.close()
+
+        await say(store, "s-1", "after")
+        assert await contents(store, "s-1") == ["before", "after"]
+
+
+async def test_a_row_lock_held_by_a_stranger_gives_busy_after_the_time_set(
+    postgres_url: str,
+) -> None:
+    import asyncpg
+
+    config = StoreConfig(url=postgres_url, limits={"busy_timeout_s": 0.5})  # type: ignore[arg-type]
+    async with open_store(config) as store:
+        await say(store, "s-1", "before")
+        stranger = await asyncpg.connect(postgres_url)
+        async with stranger.transaction():
+            await stranger.execute("SELECT 1 FROM sessions FOR UPDATE")
+
+            with pytest.raises(DatabaseBusyError):
+                await store.turns.append("s-1", role="user", content="late")
+        await stranger.close()
+
+        await say(store, "s-1", "after")
+        assert await contents(store, "s-1") == ["before", "after"]
+
+
+async def test_a_closed_store_says_so(store: Store) -> None:
+    await say(store, "s-1", "x")
+    await store.close()
+    await store.close()
+
+    for call in (
+        store.turns.append("s-1", role="user"),
+        store.turns.window("s-1"),
+        store.sessions.list(),
+        store.for_tenant("acme").sessions.find("s-1"),
+    ):
+        with pytest.raises(StoreClosedError):
+            await call
+    with pytest.raises(StoreClosedError):
+        async with store.transaction():
+            pass
+
+
+async def test_a_store_in_memory_is_gone_when_it_is_closed() -> None:
+    async with open_store("sqlite://") as first, open_store("sqlite://") as second:
+        await say(first, "s-1", "x")
+        assert await second.sessions.find("s-1") is None
+
+    async with open_store("sqlite://") as third:
+        assert await third.sessions.count() == 0
+
+
+async def test_a_new_file_and_its_folder_are_private(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "chat.db"
+    async with open_store(f"sqlite:///{path}") as store:
+        await say(store, "s-1", "x")
+        modes = {p.name: p.stat().st_mode & 0o777 for p in path.parent.iterdir()}
+
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert set(modes.values()) == {0o600}, modes

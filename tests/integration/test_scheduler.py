@@ -1,0 +1,234 @@
+"""The recurring jobs: they come round whatever happens, and end between two batches."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from convstore import (
+    ConfigError,
+    ManualClock,
+    RetentionPolicy,
+    Store,
+    StoreConfig,
+    open_store,
+)
+from convstore.scheduler import VERIFY_ALL_S, VERIFY_EVERY_S, ClockWatch, VerifyShare
+from tests.integration.conversations import say
+from tests.servers import PostgresServer
+
+OpenAnother = Callable[..., Awaitable[Store]]
+DAY_S = 86_400.0
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def told(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
+    """What the scheduler and the jobs said at this level."""
+    ours = ("convstore.scheduler", "convstore.retention.job")
+    return [r.message for r in caplog.records if r.name in ours and r.levelno == level]
+
+
+async def test_what_is_stale_is_archived_by_the_scheduler(
+    store: Store, clock: ManualClock
+) -> None:
+    await say(store, "s-1", "a", "b")
+    clock.advance(2 * DAY_S)
+    await say(store, "s-2", "c")
+
+    async with store.scheduler() as scheduler:
+        await scheduler.run("retention")
+
+    states = {s.id: s.state for s in (await store.sessions.list()).items}
+    assert states == {"s-1": "archived", "s-2": "active"}
+
+
+async def test_every_job_comes_round_when_the_scheduler_starts(store: Store) -> None:
+    async with store.scheduler() as scheduler:
+        assert scheduler.jobs == ("retention", "verification", "upkeep")
+        for name in scheduler.jobs:
+            await scheduler.run(name)
+            assert scheduler.next_run_at(name) is not None
+
+    assert scheduler.running == ()
+    assert (await store.stats()).last_run_at is not None
+
+
+async def test_two_calls_at_once_are_one_run(
+    store: Store, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    await say(store, "s-1", "a")
+    clock.advance(2 * DAY_S)
+
+    with caplog.at_level(logging.INFO, "convstore.retention.job"):
+        async with store.scheduler() as scheduler:
+            await asyncio.gather(*(scheduler.run("retention") for _ in range(5)))
+
+    archived = [m for m in told(caplog, logging.INFO) if m.startswith("archived")]
+    assert archived == ["archived 1 sessions, purged 1"]
+
+
+async def test_a_halt_is_said_once_and_so_is_its_end(
+    store: Store, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await say(store, "s-1", "a")
+
+    async with store.scheduler() as scheduler:
+        clock.advance(-DAY_S)
+        for _ in range(3):
+            await scheduler.run("retention")
+        clock.advance(DAY_S)
+        await scheduler.run("retention")
+
+    (error,) = told(caplog, logging.ERROR)
+    assert error.startswith("retention: halted")
+    again = [m for m in told(caplog, logging.INFO) if "works again" in m]
+    assert len(again) == 1
+
+
+async def test_rotten_bits_are_found_and_reported(
+    store: Store,
+    clock: ManualClock,
+    archive_dir: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await say(store, "s-1", "a")
+    await store.run_retention(older_than_s=0)
+    (segment,) = archive_dir.rglob("*.jsonl.zst")
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 1
+    segment.write_bytes(data)
+
+    async with store.scheduler() as scheduler:
+        await scheduler.run("verification")
+
+    assert (await store.stats()).quarantined_segments == 1
+    assert any(m.startswith("segment ") for m in told(caplog, logging.ERROR))
+
+
+async def test_a_database_that_is_away_is_survived_and_said_once(
+    own_postgres: PostgresServer,
+    clock: ManualClock,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    url = own_postgres.url
+    await asyncio.to_thread(_upgrade, url)
+    config = StoreConfig(url=url, archive_dir=tmp_path / "archive")
+
+    async with open_store(config, clock=clock) as store:
+        await say(store, "s-1", "a")
+        clock.advance(2 * DAY_S)
+        async with store.scheduler() as scheduler:
+            await scheduler.run("upkeep")
+            await asyncio.to_thread(own_postgres.kill)
+            for _ in range(3):
+                await scheduler.run("upkeep")
+            await asyncio.to_thread(own_postgres.start)
+            await scheduler.run("upkeep")
+
+    (error,) = [m for m in told(caplog, logging.ERROR) if m.startswith("upkeep")]
+    assert "database_unavailable" in error
+    again = [m for m in told(caplog, logging.INFO) if m.startswith("upkeep works")]
+    assert len(again) == 1
+
+
+def _upgrade(url: str) -> None:
+    from convstore import migrating
+
+    migrating.upgrade(url)
+
+
+async def test_a_stop_finishes_the_batch_and_begins_no_other(
+    database_url: str, archive_dir: Path, clock: ManualClock
+) -> None:
+    """Batches hold 500 sessions: a run over 600 has two of them."""
+    loop, sealed = asyncio.get_running_loop(), asyncio.Event()
+
+    def on_step(name: str) -> None:
+        if name == "seal.after_commit":
+            loop.call_soon_threadsafe(sealed.set)
+
+    config = StoreConfig(
+        url=database_url,
+        archive_dir=archive_dir,
+        retention=RetentionPolicy(max_fraction=1.0),
+    )
+    async with open_store(config, clock=clock, on_step=on_step) as store:
+        await asyncio.gather(*(say(store, f"s-{n}", "a") for n in range(600)))
+        clock.advance(2 * DAY_S)
+        scheduler = None
+        async with store.scheduler() as scheduler:
+            await sealed.wait()
+
+        assert scheduler.running == ()
+        assert await store.sessions.count(state="archived") == 500
+        assert await store.sessions.count(state="active") == 100
+        # The lease was given back: whoever comes next need not wait for its end.
+        report = await store.run_retention()
+        assert (report.skipped, report.purged) == (None, 100)
+
+
+async def test_a_scheduler_is_used_once(store: Store) -> None:
+    async with store.scheduler() as scheduler:
+        with pytest.raises(ConfigError):
+            await scheduler.start()
+
+    with pytest.raises(ConfigError):
+        await scheduler.start()
+    await scheduler.stop()
+    await scheduler.run("upkeep")
+    assert scheduler.next_run_at("upkeep") is None
+
+
+async def test_a_clock_that_was_set_back_does_not_keep_the_jobs_waiting(
+    store: Store,
+) -> None:
+    async with store.scheduler() as scheduler:
+        scheduler.look_at_clock(NOON, 100.0)
+        scheduler.look_at_clock(NOON - timedelta(days=1), 130.0)
+
+        interval = timedelta(seconds=store.config.retention.interval_s)
+        assert scheduler.next_run_at("retention") == NOON - timedelta(days=1) + interval
+
+
+# The pure parts
+
+
+def test_a_clock_that_goes_on_has_not_jumped() -> None:
+    watch = ClockWatch()
+
+    looks = [watch.jumped(NOON + timedelta(seconds=s), 7.0 + s) for s in (0, 30, 60)]
+
+    assert looks == [False, False, False]
+
+
+@pytest.mark.parametrize("by_s", [-DAY_S, -10, 10, DAY_S])
+def test_a_clock_that_was_set_has_jumped_once(by_s: float) -> None:
+    watch = ClockWatch()
+    watch.jumped(NOON, 0.0)
+
+    assert watch.jumped(NOON + timedelta(seconds=30 + by_s), 30.0)
+    assert not watch.jumped(NOON + timedelta(seconds=60 + by_s), 60.0)
+
+
+@pytest.mark.parametrize("segments", [1, 10, 719, 720, 721, 100_000])
+def test_every_segment_is_verified_within_the_time(segments: int) -> None:
+    share = VerifyShare()
+    runs = int(VERIFY_ALL_S / VERIFY_EVERY_S)
+
+    verified = [share.due(segments) for _ in range(runs)]
+
+    assert segments <= sum(verified) <= segments + 1
+    # And evenly: the disk has other things to do.
+    assert max(verified) - min(verified) <= 2
+
+
+def test_an_empty_archive_has_nothing_to_verify() -> None:
+    assert VerifyShare().due(0) == 0
