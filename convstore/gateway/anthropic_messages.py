@@ -79,13 +79,8 @@ def _settled(messages: list[JsonObject]) -> list[JsonObject]:
             blocks = _answered_first(blocks, asked)
             asked = set()
         else:
-            asked = {b["id"] for b in blocks if b["type"] == "tool_use"}
-            if number + 1 < len(messages):
-                following = messages[number + 1]["content"]
-                asked &= {b.get("tool_use_id") for b in following}
-                blocks = [
-                    b for b in blocks if b["type"] != "tool_use" or b["id"] in asked
-                ]
+            following = messages[number + 1 : number + 2]
+            blocks, asked = _asked(blocks, following)
         if not blocks:
             continue
         if settled and settled[-1]["role"] == message["role"]:
@@ -93,6 +88,23 @@ def _settled(messages: list[JsonObject]) -> list[JsonObject]:
         else:
             settled.append({"role": message["role"], "content": blocks})
     return settled
+
+
+def _asked(
+    blocks: list[JsonObject], following: Sequence[JsonObject]
+) -> tuple[list[JsonObject], set[str]]:
+    """The blocks with each call that is answered, once; and the ids of those."""
+    answered = {b.get("tool_use_id") for m in following for b in m["content"]}
+    kept: list[JsonObject] = []
+    asked: set[str] = set()
+    for block in blocks:
+        if block["type"] == "tool_use":
+            known = block["id"] in asked
+            if known or (following and block["id"] not in answered):
+                continue
+            asked.add(block["id"])
+        kept.append(block)
+    return kept, asked
 
 
 def _answered_first(blocks: list[JsonObject], asked: set[str]) -> list[JsonObject]:

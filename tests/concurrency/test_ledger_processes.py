@@ -84,7 +84,9 @@ async def test_costs_of_eight_processes_end_with_the_exact_sum(
     await store.sessions.get_or_create("s-0", user_id="u-0")
     await store.sessions.get_or_create("s-1", user_id="u-1")
 
-    run_processes(PROCESSES, SPEND, database_url, archive_dir, together=True)
+    run_processes(
+        PROCESSES, SPEND, database_url, archive_dir, together=True, timeout_s=280
+    )
 
     spent = [
         PROCESSES * sum(1 + n % 7 for n in range(COSTS) if n % 2 == each)
