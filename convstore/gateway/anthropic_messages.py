@@ -81,7 +81,8 @@ def _settled(messages: list[JsonObject]) -> list[JsonObject]:
         else:
             following = messages[number + 1 : number + 2]
             blocks, asked = _asked(blocks, following)
-        if not blocks:
+        if not blocks or not (settled or message["role"] == "user"):
+            asked = set()
             continue
         if settled and settled[-1]["role"] == message["role"]:
             settled[-1]["content"] += blocks
