@@ -201,7 +201,7 @@ def _command(command: Any, path: str) -> Iterator[str]:
         for parameter in shown:
             names = ", ".join(f"`{o}`" for o in parameter.opts)
             if parameter.param_type_name == "argument":
-                names = f"`{parameter.human_readable_name}`"
+                names = f"`{parameter.name}`"
             yield f"| {names} | {(getattr(parameter, 'help', '') or '').strip()} |"
         yield ""
     for name, child in sorted(getattr(command, "commands", {}).items()):
