@@ -144,20 +144,23 @@ def _body(
     lines = [f"# {options.title}", "", f"Format `{fmt.name}`: {fmt.description}."]
     if fmt.notes:
         lines += ["", fmt.notes]
-    lines += [
-        "",
-        f"{stats.rows:,} rows; {stats.chars:,} characters; the longest row has ",
-    ]
-    lines[-1] += f"{stats.longest:,}."
+    size = f"{stats.rows:,} rows; {stats.chars:,} characters; "
+    lines += ["", f"{size}the longest row has {stats.longest:,}."]
     for note in notes:
         lines += ["", f"**Note:** {note}."]
-    lines += ["", "## What is in it", ""]
-    lines += _table(("split", "rows"), {n: stats.splits[n] for n in options.splits})
+    lines += ["", "## What is in it", "", *_statistics(options, stats)]
+    lines += ["![rows by length](plots/lengths.svg)", ""]
+    lines += ["![rows by rule](plots/rules.svg)", ""]
+    lines += ["## What was left out", "", *_left_out(options, tally)]
+    made = "`manifest.json` lists the files with checksums and how they were made."
+    return [*lines, f"{made} {_provenance_note(fmt)}"]
+
+
+def _statistics(options: ExportOptions, stats: Stats) -> list[str]:
+    lines = _table(("split", "rows"), {n: stats.splits[n] for n in options.splits})
     lines += _table(("rule", "rows"), dict(_ruled(stats)))
-    languages = {
-        name or "(not stored)": n for name, n in sorted(stats.languages.items())
-    }
-    lines += _table(("language", "rows"), languages)
+    told = sorted(stats.languages.items())
+    lines += _table(("language", "rows"), {n or "(not stored)": k for n, k in told})
     lines += _table(("characters", "rows"), dict(lengths_of(stats)))
     over = {f"{limit:,}": stats.over_tokens(limit) for limit in TOKEN_EDGES}
     how = "counted" if stats.tokens else "estimated, 4 characters each"
@@ -165,25 +168,19 @@ def _body(
     if stats.good or stats.bad:
         lines += _table(("label", "rows"), {"good": stats.good, "bad": stats.bad})
     if stats.pairs:
-        told = {"chosen longer": stats.longer, "all": stats.pairs}
+        pairs = {"chosen longer": stats.longer, "all": stats.pairs}
         if stats.left or stats.right:
-            told |= {"left one won": stats.left, "right one won": stats.right}
-        lines += _table(("pairs", "count"), told)
-    lines += [
-        "![rows by length](plots/lengths.svg)",
-        "",
-        "![rows by rule](plots/rules.svg)",
-    ]
-    lines += ["", "## What was left out", ""]
+            pairs |= {"left one won": stats.left, "right one won": stats.right}
+        lines += _table(("pairs", "count"), pairs)
+    return lines
+
+
+def _left_out(options: ExportOptions, tally: Tally) -> list[str]:
     lost = tally.losses.table()
-    lines += _table(("reason", "times"), lost) if lost else ["Nothing.", ""]
+    lines = _table(("reason", "times"), lost) if lost else ["Nothing.", ""]
     if options.redact is not None:
         lines += [f"Personal data was sought by `{options.redact}` and replaced:", ""]
         lines += _table(("kind", "times"), dict(sorted(tally.redactions.items())))
-    lines += [
-        "`manifest.json` lists the files with checksums and how they were made. "
-        + _provenance_note(fmt)
-    ]
     return lines
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -130,3 +131,22 @@ def test_an_export_killed_with_minus_nine_goes_on_to_the_same_bytes(
     run_export(documents(2_000), ["kto", "messages"], tmp_path / "out")
 
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("seed", "zone", "locale"), [("1", "Asia/Kolkata", "C"), ("2", "UTC", "C.UTF-8")]
+)
+def test_another_process_in_another_place_writes_the_same_bytes(
+    tmp_path: Path, seed: str, zone: str, locale: str
+) -> None:
+    run_export(documents(2_000), ["kto", "messages"], tmp_path / "here")
+
+    subprocess.run(
+        [sys.executable, "-c", _EXPORT, str(tmp_path / "there")],
+        env={**os.environ, "PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": locale},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+
+    assert tree(tmp_path / "there") == tree(tmp_path / "here")
