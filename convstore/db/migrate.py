@@ -14,6 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from convstore.db import models, schema
@@ -118,7 +119,8 @@ def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
 def _check_revision(revision: str) -> None:
     script = ScriptDirectory.from_config(configure())
     known = {s.revision for s in script.walk_revisions()} | {"head", "base"}
-    if revision.lstrip("+-") not in known and not revision.lstrip("+-").isdigit():
+    relative = revision[:1] in ("+", "-") and revision[1:].isdigit()
+    if revision not in known and not relative:
         raise ConfigError(f"REVISION: there is no revision {revision!r}")
 
 
@@ -126,7 +128,11 @@ def _write(url: str, work: Work[T]) -> T:
     async def run(backend: Backend) -> T:
         return await backend.write(work)
 
-    return asyncio.run(_with_backend(url, run))
+    try:
+        return asyncio.run(_with_backend(url, run))
+    except CommandError:
+        # Such as -9 from the second revision.
+        raise ConfigError("REVISION: the migrations do not reach that far") from None
 
 
 def _read(url: str, work: Work[T]) -> T:

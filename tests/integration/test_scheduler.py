@@ -33,6 +33,13 @@ def told(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
     return [r.message for r in caplog.records if r.name in ours and r.levelno == level]
 
 
+def flip_a_bit(archive_dir: Path) -> None:
+    (segment,) = archive_dir.rglob("*.jsonl.zst")
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 1
+    segment.write_bytes(data)
+
+
 async def test_what_is_stale_is_archived_by_the_scheduler(
     store: Store, clock: ManualClock
 ) -> None:
@@ -99,10 +106,7 @@ async def test_rotten_bits_are_found_and_reported(
 ) -> None:
     await say(store, "s-1", "a")
     await store.run_retention(older_than_s=0)
-    (segment,) = archive_dir.rglob("*.jsonl.zst")
-    data = bytearray(segment.read_bytes())
-    data[len(data) // 2] ^= 1
-    segment.write_bytes(data)
+    flip_a_bit(archive_dir)
 
     async with store.scheduler() as scheduler:
         await scheduler.run("verification")
@@ -126,16 +130,16 @@ async def test_a_database_that_is_away_is_survived_and_said_once(
         await say(store, "s-1", "a")
         clock.advance(2 * DAY_S)
         async with store.scheduler() as scheduler:
-            await scheduler.run("upkeep")
+            await scheduler.run("retention")
             await asyncio.to_thread(own_postgres.kill)
             for _ in range(3):
-                await scheduler.run("upkeep")
+                await scheduler.run("retention")
             await asyncio.to_thread(own_postgres.start)
-            await scheduler.run("upkeep")
+            await scheduler.run("retention")
 
-    (error,) = [m for m in told(caplog, logging.ERROR) if m.startswith("upkeep")]
+    (error,) = [m for m in told(caplog, logging.ERROR) if m.startswith("retention")]
     assert "database_unavailable" in error
-    again = [m for m in told(caplog, logging.INFO) if m.startswith("upkeep works")]
+    again = [m for m in told(caplog, logging.INFO) if m.startswith("retention works")]
     assert len(again) == 1
 
 
@@ -163,7 +167,6 @@ async def test_a_stop_finishes_the_batch_and_begins_no_other(
     async with open_store(config, clock=clock, on_step=on_step) as store:
         await asyncio.gather(*(say(store, f"s-{n}", "a") for n in range(600)))
         clock.advance(2 * DAY_S)
-        scheduler = None
         async with store.scheduler() as scheduler:
             await sealed.wait()
 
