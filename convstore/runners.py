@@ -12,9 +12,10 @@ from typing import TypeVar
 from convstore.db.batch import REFUSALS
 from convstore.db.dialects.base import OpenTransaction
 from convstore.db.engine import Backend, Connection, Work
-from convstore.db.unit import Operation, Unit
+from convstore.db.unit import Key, Operation, Unit
 from convstore.errors import ConfigError, UnavailableError
 from convstore.group_commit import GroupCommit
+from convstore.nouns.hot import HotTier
 
 T = TypeVar("T")
 
@@ -28,9 +29,12 @@ class Autocommit:
 
     in_transaction = False
 
-    def __init__(self, backend: Backend, commits: GroupCommit) -> None:
+    def __init__(
+        self, backend: Backend, commits: GroupCommit, hot: HotTier | None = None
+    ) -> None:
         self._backend = backend
         self._commits = commits
+        self._hot = hot
         self._holders: set[object] = set()
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
@@ -38,15 +42,31 @@ class Autocommit:
 
     async def write(self, operation: Operation[T]) -> T:
         self._refuse_holder()
+        if self._hot is not None:
+            return await self._hot.write(self._commits, operation)
         return await self._commits.submit(operation)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[InTransaction]:
         """Hold a transaction open: committed at the end, rolled back on any error."""
         self._refuse_holder()
+        written: set[Key] = set()
+        try:
+            async with self._held(written) as runner:
+                yield runner
+        except BaseException:
+            if self._hot is not None:  # it may have been committed all the same
+                for key in written:
+                    self._hot.doubt(key)
+            raise
+        if self._hot is not None:
+            await self._hot.changed(sorted(written))
+
+    @asynccontextmanager
+    async def _held(self, written: set[Key]) -> AsyncIterator[InTransaction]:
         holder = _caller()
         async with self._backend.transaction() as transaction:
-            runner = InTransaction(transaction)
+            runner = InTransaction(transaction, written)
             self._holders.add(holder)
             try:
                 yield runner
@@ -68,8 +88,9 @@ class InTransaction:
 
     in_transaction = True
 
-    def __init__(self, transaction: OpenTransaction) -> None:
+    def __init__(self, transaction: OpenTransaction, written: set[Key]) -> None:
         self._transaction = transaction
+        self._written = written
         self._unit: Unit | None = None
         self._broken: Exception | None = None
         self._over = False
@@ -86,6 +107,7 @@ class InTransaction:
             self._unit.flush()
             return result
 
+        self._written.add(operation.key)
         return await self._run(work)
 
     async def _run(self, work: Work[T]) -> T:

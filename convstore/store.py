@@ -16,6 +16,7 @@ from convstore.blobs.local import LocalBlobs
 from convstore.blobs.memory import MemoryBlobs
 from convstore.blobs.probe import probe
 from convstore.blobs.retrying import RetryingBlobs
+from convstore.cache.choosing import session_cache
 from convstore.clock import Clock, from_micros, to_micros
 from convstore.config import StoreConfig
 from convstore.db import runs, segments, statistics
@@ -29,6 +30,7 @@ from convstore.nouns.archive import Archive, ArchiveParts
 from convstore.nouns.conversation import Conversation
 from convstore.nouns.graph_states import GraphStates
 from convstore.nouns.holds import Holds
+from convstore.nouns.hot import HotTier
 from convstore.nouns.interactions import Interactions
 from convstore.nouns.ledger import Ledger
 from convstore.nouns.scope import Scope
@@ -124,19 +126,25 @@ class Store(Nouns):
 
         lanes = config.lanes or backend.lanes
         commits = GroupCommit(flush, lanes, config.limits)
+        hot = None
+        if (cache := session_cache(config.cache)) is not None:
+            hot = HotTier(cache, backend, config.cache)
         context = Context(backend, _blobs(config), clock, config.retention, on_step)
+        if hot is not None:
+            context = replace(context, on_changed=hot.changed)
         restorer, eraser = Restorer(context), Eraser(context)
         recovery = Recovery(context, eraser)
         job = RetentionJob(context, eraser, recovery)
         archive = ArchiveParts(context, restorer, recovery, Inspector(context), job)
         scope = Scope(
-            runner=Autocommit(backend, commits),
+            runner=Autocommit(backend, commits, hot),
             tenant=check_id("tenant", config.tenant),
             clock=clock,
             limits=config.limits,
             lifecycle=SessionLifecycle(context, restorer, eraser),
             restore_on_read=config.restore_on_read,
             ledger=config.ledger,
+            hot=hot,
         )
         return cls(_Parts(config, backend, commits, eraser, archive), scope)
 
@@ -424,6 +432,8 @@ class Store(Nouns):
     async def close(self) -> None:
         """Finish the writes that are queued and let go of everything. Idempotent."""
         await self._parts.commits.close()
+        if self._scope.hot is not None:
+            await self._scope.hot.close()
         await self._parts.backend.close()
 
 

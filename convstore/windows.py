@@ -103,6 +103,15 @@ def has_orphan_results(turns: Sequence[Turn]) -> bool:
     return False
 
 
+def is_plain(turns: Iterable[Turn]) -> bool:
+    """Whether none of `turns` is a tool's, or has parts: such a branch can be cut
+    anywhere, and most windows need nothing else to be looked at."""
+    for turn in turns:
+        if turn.parts or turn.tool_call_id is not None or turn.role in _RESULT_ROLES:
+            return False
+    return True
+
+
 def turn_chars(turn: Turn) -> int:
     """Characters (code points) of a turn as `to_messages` gives it to a model.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from convstore.db.tracked import bare
 from convstore.db.turns import AppendTurns, look_up_external
 from convstore.db.unit import Operation, Unit
 from convstore.errors import (
@@ -41,7 +42,8 @@ def run_batch(
     """
     unit = Unit(connection)
     unit.load({operation.key for operation in operations})
-    look_up_external(unit, [o for o in operations if isinstance(o, AppendTurns)])
+    appends = [o for o in map(bare, operations) if isinstance(o, AppendTurns)]
+    look_up_external(unit, appends)
     outcomes = []
     for operation in operations:
         try:

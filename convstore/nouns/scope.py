@@ -6,7 +6,8 @@ A runner is the only difference between a lone call (`store.turns`), a transacti
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from convstore.clock import Clock, to_micros
@@ -14,6 +15,7 @@ from convstore.db.engine import Runner, Work
 from convstore.db.unit import Key, Operation
 from convstore.errors import SessionArchivedError
 from convstore.limits import Limits
+from convstore.nouns.hot import HotTier
 from convstore.policy import LedgerPolicy
 
 T = TypeVar("T")
@@ -49,8 +51,9 @@ class Scope:
     limits: Limits
     lifecycle: Lifecycle
     restore_on_read: bool = False
-    ledger: LedgerPolicy = LedgerPolicy()
+    ledger: LedgerPolicy = field(default_factory=LedgerPolicy)
     user_id: str | None = None
+    hot: HotTier | None = None
 
     def now(self) -> int:
         """The time to be stored, in microseconds."""
@@ -64,13 +67,22 @@ class Scope:
 
     async def read(self, session_id: str, work: Work[T]) -> T:
         """Read of one session; an archived one is restored first if so configured."""
+        return await self.reviving(session_id, lambda: self.runner.read(work))
+
+    async def reviving(self, session_id: str, read: Callable[[], Awaitable[T]]) -> T:
+        """As `read`, with a way of reading in place of work for the runner."""
         try:
-            return await self.runner.read(work)
+            return await read()
         except SessionArchivedError:
             if not self.restore_on_read:
                 raise
         await self.lifecycle.revive(self.runner, self.key(session_id))
-        return await self.runner.read(work)
+        return await read()
+
+    @property
+    def tier(self) -> HotTier | None:
+        """The hot tier; not inside a transaction, which sees its own writes."""
+        return None if self.runner.in_transaction else self.hot
 
     async def write(self, operation: Operation[T]) -> T:
         """Carry out a write; a session that is archived is restored first."""

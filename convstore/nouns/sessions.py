@@ -53,7 +53,7 @@ class Sessions:
                 deleted.
             SessionErasedError: It was erased.
         """
-        session = await self._find(session_id)
+        session = await self._warm(session_id)
         if session is None or session.state == "deleted":
             raise SessionNotFoundError(session_id)
         if session.state != "archived":
@@ -65,7 +65,7 @@ class Sessions:
 
     async def find(self, session_id: str) -> Session | None:
         """As `get`, with None in place of its errors. Restores nothing."""
-        session = await self._find(session_id)
+        session = await self._warm(session_id)
         if session is None or session.state in ("deleted", "erased"):
             return None
         return session
@@ -286,11 +286,22 @@ class Sessions:
         scope = self._scope
         await scope.lifecycle.revive(scope.runner, scope.key(session_id))
 
+    async def _warm(self, session_id: str) -> Session | None:
+        """As `_find`, from the hot tier where there is one."""
+        scope = self._scope
+        if (tier := scope.tier) is None:
+            return await self._find(session_id)
+        key = scope.key(check_id("session_id", session_id))
+        return self._own((await tier.read(scope.runner, key, 0)).session)
+
     async def _find(self, session_id: str) -> Session | None:
         key = self._scope.key(check_id("session_id", session_id))
-        session = await self._scope.runner.read(
-            lambda connection: rows.find(connection, key)
+        return self._own(
+            await self._scope.runner.read(lambda connection: rows.find(connection, key))
         )
+
+    def _own(self, session: Session | None) -> Session | None:
+        """The session, unless it is another user's."""
         user_id = self._scope.user_id
         if session is None or (
             user_id is not None and session.user_id not in (None, user_id)

@@ -216,6 +216,20 @@ class Turns:
 
         return await self._scope.read(session_id, work)
 
+    async def find(self, session_id: str, *, external_id: str) -> Turn | None:
+        """The turn that was appended with this external id; None when none was.
+
+        What a repeated request asks before it calls a model again.
+        """
+        check_id("external_id", external_id)
+        key = self._scope.key(check_id("session_id", session_id))
+
+        def work(connection: Connection) -> Turn | None:
+            self._usable(connection, session_id)
+            return rows.find_external(connection, key, external_id)
+
+        return await self._scope.read(session_id, work)
+
     async def list(
         self,
         session_id: str,
@@ -288,6 +302,8 @@ class Turns:
         piece = min(limit, _FIRST_PIECE) if by_size else limit
         while True:
             newest = await self._newest(session_id, piece)
+            if step == 1 and not by_size and windows.is_plain(newest):
+                return newest
             window = cut(newest)
             whole_branch = len(newest) < piece
             short_of_size = by_size and len(window) == len(newest) < limit
@@ -374,6 +390,11 @@ class Turns:
     async def _newest(self, session_id: str, limit: int) -> TurnList:
         scope = self._scope
         key = scope.key(check_id("session_id", session_id))
+        if (tier := scope.tier) is not None:
+            return await scope.reviving(
+                session_id,
+                lambda: tier.window(scope.runner, key, limit, scope.user_id),
+            )
         return await scope.read(
             session_id,
             lambda connection: rows.newest(connection, key, limit, scope.user_id),

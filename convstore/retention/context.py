@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from convstore.blobs.base import BlobStore, StepHook, silent
 from convstore.clock import Clock, to_micros
 from convstore.db.engine import Backend, Work
+from convstore.db.unit import Key
 from convstore.ids import new_id
 from convstore.policy import RetentionPolicy
 from convstore.version import __version__
@@ -24,15 +25,23 @@ DEAD_AFTER_S = 2 * LEASE_TTL_S
 """A segment that has been written for longer than this is given up."""
 
 
+async def _nobody(keys: Sequence[Key]) -> None:
+    """Nobody keeps copies of sessions."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
-    """A database, a blob store, a clock and a policy; `holder` names this worker."""
+    """A database, a blob store, a clock and a policy; `holder` names this worker.
+
+    `on_changed` is told of sessions after a commit that changed them past the nouns.
+    """
 
     backend: Backend
     blobs: BlobStore
     clock: Clock
     policy: RetentionPolicy
     on_step: StepHook = silent
+    on_changed: Callable[[Sequence[Key]], Awaitable[None]] = _nobody
     holder: str = field(default_factory=new_id)
 
     def now(self) -> int:

@@ -137,6 +137,7 @@ class Eraser:
         done, now = 0, self._context.now()
         for some in _chunks(keys):
             done += await self._context.write(partial(_expire, some, now))
+            await self._context.on_changed(some)
             await self.sweep(some)
         return done
 
@@ -166,6 +167,7 @@ class Eraser:
 
         counts = await context.write(work)
         context.on_step("erase.rows")
+        await context.on_changed(keys)
         return counts
 
 

@@ -88,7 +88,9 @@ class SessionLifecycle:
             unit.flush()
             return True
 
-        return await self._context.write(work)
+        done = await self._context.write(work)
+        await self._context.on_changed([key])
+        return done
 
 
 def _refuse_held(head: Head) -> None:

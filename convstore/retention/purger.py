@@ -100,6 +100,7 @@ async def _purge_some(
 
     gone, stale = await context.write(work)
     context.on_step("purge.after_commit")
+    await context.on_changed(gone)
     result.purged += gone
     result.changed += stale
 

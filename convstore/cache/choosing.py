@@ -1,0 +1,42 @@
+"""The caches that the settings ask for."""
+
+from __future__ import annotations
+
+from convstore.cache.base import SessionCache
+from convstore.cache.memory import MemoryCache
+from convstore.cache.redis import RedisCache
+from convstore.cache.redis_link import RedisLink
+from convstore.errors import ConfigError
+from convstore.policy import CachePolicy
+
+
+def session_cache(policy: CachePolicy) -> SessionCache | None:
+    """The hot tier's cache, or None when it is switched off.
+
+    Raises:
+        ConfigError: A setting cannot be meant.
+        MissingExtraError: It needs the extra `redis`.
+    """
+    if policy.kind == "none":
+        return None
+    for name in ("staleness_s", "ttl_s", "max_sessions", "max_turns", "timeout_s"):
+        if not getattr(policy, name) > 0:
+            raise ConfigError(f"cache.{name} must be more than 0")
+    if policy.kind == "memory":
+        return MemoryCache(max_sessions=policy.max_sessions, ttl_s=policy.ttl_s)
+    return RedisCache(
+        redis_link(policy), ttl_s=policy.ttl_s, bound_s=policy.staleness_s
+    )
+
+
+def redis_link(policy: CachePolicy) -> RedisLink:
+    """A connection to the server that the settings name.
+
+    Raises:
+        ConfigError: They name none.
+    """
+    if not policy.url:
+        raise ConfigError("cache.url must name a Redis server: redis://HOST:PORT/0")
+    return RedisLink(
+        policy.url, timeout_s=policy.timeout_s, retry_after_s=policy.retry_after_s
+    )
