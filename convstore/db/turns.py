@@ -186,6 +186,14 @@ def find(connection: Connection, key: Key, seq: int) -> Turn | None:
     return None if row is None else turn_from_row(key[1], row)
 
 
+def find_external(connection: Connection, key: Key, external_id: str) -> Turn | None:
+    """The turn that was appended with this external id."""
+    row = connection.execute(
+        _ONE_EXTERNAL, {"tenant": key[0], "id": key[1], "external": external_id}
+    ).one_or_none()
+    return None if row is None else turn_from_row(key[1], row)
+
+
 def page(
     connection: Connection, key: Key, *, after: int, limit: int, newest_first: bool
 ) -> list[Turn]:
@@ -331,6 +339,9 @@ def _external(dialect: Dialect) -> Select[Any]:
 
 _EXTERNAL = Prepared(_external)
 _ONE = select(*TURN_COLUMNS).where(*_OF_SESSION, T.seq == bindparam("seq"))
+_ONE_EXTERNAL = select(*TURN_COLUMNS).where(
+    *_OF_SESSION, T.external_id == bindparam("external")
+)
 _UP = (
     select(*TURN_COLUMNS)
     .where(*_OF_SESSION, T.seq > bindparam("after"))

@@ -36,6 +36,7 @@ class Conversation:
         self.append = self._creating(partial(turns.append, session_id))
         self.append_many = self._creating(partial(turns.append_many, session_id))
         self.add_exchange = self._creating(partial(turns.add_exchange, session_id))
+        self.find = partial(turns.find, session_id)
         self.window = partial(turns.window, session_id)
         self.history = partial(turns.history, session_id)
         self.previous_user_turn = partial(turns.previous_user_turn, session_id)

@@ -571,3 +571,11 @@ async def test_what_was_written_is_there_after_reopening(
 
     async with open_store(StoreConfig(url=database_url)) as store:
         assert await everything(store, "s-1") == before
+
+
+async def test_a_turn_is_found_by_its_external_id(store: Store) -> None:
+    await store.sessions.get_or_create("s-1")
+    turn = await store.turns.append("s-1", role="user", content="a", external_id="m-1")
+
+    assert await store.turns.find("s-1", external_id="m-1") == turn
+    assert await store.turns.find("s-1", external_id="m-2") is None
