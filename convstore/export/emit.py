@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import Protocol
 
 from convstore.codec import dumps
 from convstore.export.card import card, lengths_of, rules_of, warnings_of
@@ -52,6 +53,7 @@ class DataSet:
         self.tombstones = 0
         self._names = list(options.splits)
         self._splits = [_Split() for _ in self._names]
+        self._open: list[_Closable] = []
 
     def write(
         self,
@@ -73,6 +75,7 @@ class DataSet:
             (self.root / "provenance").mkdir(parents=True)
         known, lost = _Walk(former), _Lines(None if dry else self.root / TOMBSTONES)
         ids = None if dry else HashedFile(self.root / ROW_IDS)
+        self._open += [lost, *([ids] if ids is not None else [])]
         done = 0
         for row_id, record in _without(rows.sorted(cut_waiting), gone):
             for old in known.before(row_id):
@@ -91,7 +94,7 @@ class DataSet:
         if ids is not None:
             ids.close()
             self.files.append(ids.record(ROW_IDS, None))
-            self.files += lost.close(TOMBSTONES)
+            self.files += lost.record(TOMBSTONES)
 
     def finish(self, tally: Tally, facts: dict[str, Json]) -> None:
         """Give the shards their names and write card, plots and manifest."""
@@ -111,6 +114,13 @@ class DataSet:
             info = dumps(self._dataset_info(), indent=True) + b"\n"
             self.files.append(write_file(self.root, "dataset_info.json", info))
         seal_folder(self.root, self.files, {**self._facts(tally), **facts})
+
+    def close(self) -> None:
+        """Close what is still open, after an error. Idempotent."""
+        for split in self._splits:
+            self._close_shard(split)
+        for file in self._open:
+            file.close()
 
     def warnings(self) -> list[str]:
         """What a team must know before it trains on this."""
@@ -205,6 +215,10 @@ class DataSet:
         }
 
 
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
 class _Walk:
     """Goes along sorted ids beside another sorted walk."""
 
@@ -244,7 +258,11 @@ class _Lines:
             self._shard = JsonlShard(self._path)
         self._shard.add(line)
 
-    def close(self, name: str) -> list[FileRecord]:
+    def close(self) -> None:
+        if self._shard is not None:
+            self._shard.close()
+
+    def record(self, name: str) -> list[FileRecord]:
         if self._shard is None:
             return []
         return [self._shard.close().record(name, self.count)]

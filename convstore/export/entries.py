@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from convstore.export.keys import KEY_BYTES
@@ -50,6 +50,18 @@ def pack_entry(entry: Entry) -> bytes:
 def unpack_entries(data: bytes) -> Iterator[Entry]:
     """The entries of a part."""
     return map(Entry._make, _ENTRY.iter_unpack(data))
+
+
+def cut_entries(name: str) -> Callable[[bytes], Iterator[tuple[bytes, bytes]]]:
+    """A way to cut a part into (key, record), by the field that is the key."""
+    place = Entry._fields.index(name)
+
+    def cut(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+        for at in range(0, len(data), _ENTRY.size):
+            record = data[at : at + _ENTRY.size]
+            yield _ENTRY.unpack(record)[place], record
+
+    return cut
 
 
 def pack_waiting(row: Waiting) -> bytes:

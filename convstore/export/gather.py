@@ -102,7 +102,8 @@ class Gatherer:
         refused = consent_problem(session, filters.consent)
         takers = []
         for fmt in self.formats:
-            reason = problem or (refused if fmt.consent else None)
+            asked = fmt.consent or filters.consent is not None
+            reason = problem or (refused if asked else None)
             if reason is None:
                 takers.append(fmt)
             else:

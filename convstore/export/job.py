@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from convstore.codec import decode_json, dumps
@@ -188,11 +189,12 @@ class _Export:
         alone = len(self.formats) == 1
         data = DataSet(self.root if alone else self.root / fmt.name, fmt, self.options)
         old = read_row_ids(former / ROW_IDS) if former else ()
-        data.write(rows, either(gone, near, tally.losses), old, step)
-        if not self.options.dry_run:
-            reports = write_reports(self.work.spools[_QUARANTINE], data.root)
-            data.files += [reports] if reports else []
-            data.finish(tally, self._facts(former))
+        with closing(data):
+            data.write(rows, either(gone, near, tally.losses), old, step)
+            if not self.options.dry_run:
+                reports = write_reports(self.work.spools[_QUARANTINE], data.root)
+                data.files += [reports] if reports else []
+                data.finish(tally, self._facts(former))
         return FormatReport(
             format=fmt.name,
             path=self.target if alone else self.target / fmt.name,

@@ -83,10 +83,16 @@ def add_bands(
 
 def near_duplicates(spool: Spool, threshold: float) -> Iterator[bytes]:
     """Ids of rows that nearly equal an older one; the same id may come repeatedly."""
-    for part in spool.parts():
+    for part in spool.parts(_cut):
         entries = sorted(_ENTRY.iter_unpack(part))
         for _, group in groupby(entries, key=itemgetter(0)):
             yield from _near(list(group), threshold)
+
+
+def _cut(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    for at in range(0, len(data), _ENTRY.size):
+        record = data[at : at + _ENTRY.size]
+        yield record[:KEY_BYTES], record
 
 
 def _near(entries: Sequence[tuple[Any, ...]], threshold: float) -> Iterator[bytes]:

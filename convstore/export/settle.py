@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import attrgetter, itemgetter
 from pathlib import Path
 
-from convstore.export.entries import Entry, pack_entry, unpack_entries
+from convstore.export.entries import Entry, cut_entries, pack_entry, unpack_entries
 from convstore.export.keys import KEY_BYTES
 from convstore.export.options import Caps
 from convstore.export.rows import Dropped
@@ -74,7 +74,7 @@ def _cut_ids(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 def _kept(
     entries: Spool, cap: int | None, drop: Callable[[Entry, str], None]
 ) -> Iterator[Entry]:
-    for part in entries.parts():
+    for part in entries.parts(cut_entries("prompt")):
         yield from kept_of(unpack_entries(part), cap, drop)
 
 
@@ -132,7 +132,7 @@ def _capped(
     spool = Spool(folder)
     for row in rows:
         spool.add(key(row), pack_entry(row))
-    for part in spool.parts():
+    for part in spool.parts(cut_entries(name)):
         for _, group in groupby(sorted(unpack_entries(part), key=key), key=key):
             yield from _first(list(group), cap, f"cap-per-{name}", drop)
     spool.remove()

@@ -16,6 +16,9 @@ PARTS = 1 << _BITS
 BUFFER_BYTES = 4 * 1024 * 1024
 PART_BYTES = 64 * 1024 * 1024
 """A part up to this size is sorted in memory."""
+SMALL_PART_BYTES = 8 * 1024 * 1024
+"""A part of small records that are unpacked, which takes ten times the room."""
+_MOST_DEPTH = 3
 
 Cut = Callable[[bytes], Iterator[tuple[bytes, bytes]]]
 """Cuts the bytes of a part into (key, record)."""
@@ -74,24 +77,28 @@ class Spool:
             buffer.clear()
         self._waiting = 0
 
-    def parts(self) -> Iterator[bytes]:
-        """The bytes of each part, in order of the keys' first bits; may be large."""
-        self.flush()
-        for part in range(PARTS):
-            path = self._path(part)
-            if self.lengths[part]:
-                yield path.read_bytes()
+    def parts(self, cut: Cut) -> Iterator[bytes]:
+        """All records of a few keys at a time, in order of the keys' first bits.
+
+        Records of one key always come together, so the memory that this takes is that
+        of `SMALL_PART_BYTES` or of the commonest key.
+        """
+        yield from self._read(cut, SMALL_PART_BYTES)
 
     def sorted(self, cut: Cut) -> Iterator[tuple[bytes, bytes]]:
         """All (key, record) in order of key, then record; cut into by `cut`."""
+        for part in self._read(cut, PART_BYTES):
+            yield from sorted(cut(part))
+
+    def _read(self, cut: Cut, limit: int) -> Iterator[bytes]:
         self.flush()
         for part in range(PARTS):
-            if not self.lengths[part]:
-                continue
-            if self.lengths[part] > PART_BYTES and self._depth < 3:
-                yield from self._parted_again(part, cut)
-            else:
-                yield from sorted(cut(self._path(part).read_bytes()))
+            if self.lengths[part] > limit and self._depth < _MOST_DEPTH:
+                inner = self._parted_again(part, cut)
+                yield from inner._read(cut, limit)
+                inner.remove()
+            elif self.lengths[part]:
+                yield self._path(part).read_bytes()
 
     def remove(self) -> None:
         """Delete the files."""
@@ -99,12 +106,11 @@ class Spool:
             self._path(part).unlink(missing_ok=True)
         self.folder.rmdir()
 
-    def _parted_again(self, part: int, cut: Cut) -> Iterator[tuple[bytes, bytes]]:
+    def _parted_again(self, part: int, cut: Cut) -> Spool:
         inner = Spool(self.folder / f"{part:02}.parts", depth=self._depth + 1)
         for key, record in cut(self._path(part).read_bytes()):
             inner.add(key, record)
-        yield from inner.sorted(cut)
-        inner.remove()
+        return inner
 
     def _path(self, part: int) -> Path:
         return self.folder / f"{part:02}"

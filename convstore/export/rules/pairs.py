@@ -181,7 +181,9 @@ def _rated_siblings(
 
 
 def _rating(conversation: Conversation, act: Interaction) -> tuple[str, float] | None:
-    judging = conversation.options.judging
+    judging, wanted = conversation.options.judging, conversation.options.filters.labels
+    if wanted and act.feedback is not None and act.feedback not in wanted:
+        return None
     # A word is coarser than a score and on a scale of its own.
     if act.feedback in judging.positive:
         return "thumbs", 1.0

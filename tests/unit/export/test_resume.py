@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from convstore.errors import AlreadyExistsError
+from convstore.errors import AlreadyExistsError, StorageFullError
 from convstore.export.job import run_export
-from convstore.export.options import ExportOptions, Filters
+from convstore.export.options import Caps, ExportOptions, Filters
+from convstore.export.report import Progress
 from convstore.records import SessionDocument
 from tests.unit.export.samples import documents, tree
 
@@ -150,3 +152,44 @@ def test_another_process_in_another_place_writes_the_same_bytes(
     )
 
     assert tree(tmp_path / "there") == tree(tmp_path / "here")
+
+
+@pytest.mark.parametrize("phase", ["gather", "write"])
+def test_a_full_disk_is_named_and_leaves_nothing_behind(
+    tmp_path: Path, phase: str
+) -> None:
+    def fill(progress: Progress) -> None:
+        if progress.phase == phase:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(StorageFullError):
+        run_export(documents(), ["kto", "oasst"], tmp_path / "out", SPLIT, fill)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cancelled_export_goes_on_and_leaves_no_file_open(tmp_path: Path) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.phase == "write":
+            raise StopError
+
+    with pytest.raises(StopError):
+        run_export(documents(), ["kto", "oasst"], tmp_path / "out", SPLIT, stop)
+    run_export(documents(), ["kto", "oasst"], tmp_path / "out", SPLIT)
+
+    run_export(documents(), ["kto", "oasst"], tmp_path / "whole", SPLIT)
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+def test_parts_that_have_grown_are_parted_again_without_a_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rensa")
+    options = ExportOptions(caps=Caps(per_user=20, per_prompt=3), near_duplicates=0.9)
+    run_export(documents(200), ["kto"], tmp_path / "whole", options)
+    monkeypatch.setattr("convstore.export.spool.PART_BYTES", 500)
+    monkeypatch.setattr("convstore.export.spool.SMALL_PART_BYTES", 100)
+
+    run_export(documents(200), ["kto"], tmp_path / "parted", options)
+
+    assert tree(tmp_path / "parted") == tree(tmp_path / "whole")
