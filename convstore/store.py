@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
 from os import PathLike
@@ -24,7 +24,9 @@ from convstore.db.batch import Outcome, run_batch
 from convstore.db.engine import Backend, BackendOptions, Finding, open_backend
 from convstore.db.unit import Operation
 from convstore.errors import ConfigError
-from convstore.group_commit import GroupCommit
+from convstore.gateway.choosing import PrefixKind, prefix_store
+from convstore.gateway.prefix_cache import Expiry, PrefixCache, prefix_bounds
+from convstore.group_commit import CommitStats, GroupCommit
 from convstore.ids import check_id
 from convstore.nouns.archive import Archive, ArchiveParts
 from convstore.nouns.conversation import Conversation
@@ -36,6 +38,7 @@ from convstore.nouns.ledger import Ledger
 from convstore.nouns.scope import Scope
 from convstore.nouns.sessions import Sessions
 from convstore.nouns.turns import Turns
+from convstore.observing import Watch
 from convstore.records import Json, Session, SessionDocument, SessionState
 from convstore.reports import ErasureReceipt, RetentionReport, StoreStats
 from convstore.retention.context import Context
@@ -135,6 +138,7 @@ class Store(Nouns):
         restorer, eraser = Restorer(context), Eraser(context)
         recovery = Recovery(context, eraser)
         job = RetentionJob(context, eraser, recovery)
+        job.watch = commits.watch
         archive = ArchiveParts(context, restorer, recovery, Inspector(context), job)
         scope = Scope(
             runner=Autocommit(backend, commits, hot),
@@ -215,12 +219,12 @@ class Store(Nouns):
             SessionNotFoundError: Nothing is archived under this id.
             SegmentCorruptError: Its file is damaged or missing; nothing was changed.
         """
-        return await self._parts.archive.restorer.restore(
-            self._scope.runner,
-            self.tenant,
-            check_id("session_id", session_id),
-            deleted_too=True,
-        )
+        check_id("session_id", session_id)
+        restorer, runner = self._parts.archive.restorer, self._scope.runner
+        with self.watch.work("restore"):
+            return await restorer.restore(
+                runner, self.tenant, session_id, deleted_too=True
+            )
 
     async def erase(
         self, *, user_id: str | None = None, session_id: str | None = None
@@ -240,9 +244,10 @@ class Store(Nouns):
             check_id("user_id", user_id)
         else:
             check_id("session_id", session_id)
-        return await self._parts.eraser.erase(
-            self.tenant, user_id=user_id, session_id=session_id
-        )
+        with self.watch.work("erase"):
+            return await self._parts.eraser.erase(
+                self.tenant, user_id=user_id, session_id=session_id
+            )
 
     async def replay_erasures(self) -> list[ErasureReceipt]:
         """Repeat every erasure of the ledger and of the archive folder.
@@ -320,15 +325,21 @@ class Store(Nouns):
         from convstore.imports.importer import ImportOptions, run_import
         from convstore.nouns.imported import write_imported
 
-        return await run_import(
-            await self._parts.archive.context.files(
-                lambda: choose_format(format_, source, mapping)
-            ),
-            source,
-            partial(write_imported, self._scope),
-            ImportOptions(strict, None if report_to is None else Path(report_to)),
-            on_progress,
-        )
+        files = self._parts.archive.context.files
+        with self.watch.work("import") as facts:
+            report = await run_import(
+                await files(lambda: choose_format(format_, source, mapping)),
+                source,
+                partial(write_imported, self._scope),
+                ImportOptions(strict, None if report_to is None else Path(report_to)),
+                on_progress,
+            )
+            facts |= {
+                "sessions": report.sessions,
+                "turns": report.turns,
+                "rejected": report.rejected_total,
+            }
+            return report
 
     async def export(
         self,
@@ -359,7 +370,48 @@ class Store(Nouns):
         from convstore.exporting import run
 
         names = [formats] if isinstance(formats, str) else list(formats)
-        return await run(self.documents(), names, Path(to), options, on_progress)
+        with self.watch.work("export") as facts:
+            report = await run(self.documents(), names, Path(to), options, on_progress)
+            facts |= {"sessions": report.documents, "rows": report.rows}
+            return report
+
+    def prefix_cache(
+        self,
+        kind: PrefixKind = "database",
+        *,
+        max_entries: int = 256,
+        ttl_s: float = 1_800.0,
+        expiry: Expiry = "sliding",
+        secret: bytes = b"",
+    ) -> PrefixCache:
+        """A cache of which upstream session knows a conversation, of this tenant.
+
+        Close one of kind `redis` when done; the others go with the store.
+
+        Args:
+            kind: Where the entries are: in this process (`memory`), on the server of
+                `cache.url` (`redis`), or in the `database`, where they survive a
+                restart. All handles of one shared kind share the entries: give them
+                the same bounds.
+            max_entries: Most entries of the tenant; 0 disables the cache.
+            ttl_s: Seconds that an entry lives.
+            expiry: `sliding` counts them from the last use, `absolute` from the store.
+            secret: A server key for the hashes; the same in every worker.
+
+        Raises:
+            ConfigError: One of them cannot be meant.
+        """
+        bounds = prefix_bounds(max_entries, ttl_s, expiry)
+        parts, tenant = self._parts, self.tenant
+        return PrefixCache(
+            prefix_store(kind, bounds, parts.backend, parts.config.cache, tenant),
+            max_entries=max_entries,
+            ttl_s=ttl_s,
+            expiry=expiry,
+            tenant_id=tenant,
+            secret=secret,
+            clock=self._scope.clock,
+        )
 
     @asynccontextmanager
     async def scheduler(self) -> AsyncIterator[Scheduler]:
@@ -428,6 +480,20 @@ class Store(Nouns):
     async def maintain(self) -> dict[str, int]:
         """The database's upkeep that is due: checkpoint, vacuum, statistics."""
         return await self._parts.backend.maintain()
+
+    @property
+    def watch(self) -> Watch:
+        """Where metrics and traces hook in; shared by all tenants' faces."""
+        return self._parts.commits.watch
+
+    def commit_stats(self) -> CommitStats:
+        """What group commit has done in this process, and what waits for it now."""
+        return self._parts.commits.snapshot()
+
+    def cache_stats(self) -> dict[str, int] | None:
+        """Reads of the hot tier in this process; None without one."""
+        hot = self._scope.hot
+        return None if hot is None else asdict(hot.stats)
 
     async def close(self) -> None:
         """Finish the writes that are queued and let go of everything. Idempotent."""

@@ -10,11 +10,15 @@ from convstore.clock import Clock
 from convstore.config import StoreConfig
 from convstore.db.dialects.base import Finding
 from convstore.export.report import ExportReport, Progress
+from convstore.gateway.choosing import PrefixKind
+from convstore.gateway.prefix_cache import Expiry, PrefixCache
+from convstore.group_commit import CommitStats
 from convstore.imports.model import ImportReport
 from convstore.nouns.buffer import Buffer
 from convstore.nouns.holds import HoldList
 from convstore.nouns.sessions import _Unset, rows
 from convstore.nouns.turns import BranchList, JsonList, ObjectList, TurnList
+from convstore.observing import Watch
 from convstore.records import (
     ActorKind,
     Choice,
@@ -494,11 +498,24 @@ class Store:
         on_progress: Callable[[Progress], None] | None = None,
         options: Any,
     ) -> ExportReport: ...
+    def prefix_cache(
+        self,
+        kind: PrefixKind = "database",
+        *,
+        max_entries: int = 256,
+        ttl_s: float = 1800.0,
+        expiry: Expiry = "sliding",
+        secret: bytes = ...,
+    ) -> PrefixCache: ...
     def scheduler(self) -> AbstractContextManager[Scheduler]: ...
     def stats(self) -> StoreStats: ...
     def examine(self) -> list[Finding]: ...
     def probe_archive(self) -> None: ...
     def maintain(self) -> dict[str, int]: ...
+    @property
+    def watch(self) -> Watch: ...
+    def commit_stats(self) -> CommitStats: ...
+    def cache_stats(self) -> dict[str, int] | None: ...
     def close(self) -> None: ...
 
 class Transaction:
