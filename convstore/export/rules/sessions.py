@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from convstore.export.checks import answer_problem, length_problem, stale
 from convstore.export.conversation import Conversation
@@ -15,17 +16,44 @@ from convstore.export.rules.pairs import EDIT_ACTIONS
 
 
 def _conversations(conversation: Conversation, rule: str) -> Iterator[Candidate]:
+    verdict = _verdict(conversation)
     head = conversation.head()
     if conversation.options.branches == "all":
-        ends = conversation.leaves()
+        paths = [conversation.path(leaf) for leaf in conversation.leaves()]
     else:
-        ends = [] if head is None else [head]
-    for end in ends:
-        yield _conversation(conversation, rule, conversation.path(end))
+        paths = [] if head is None else [_preferred(conversation, head, verdict)]
+    for path in paths:
+        yield _conversation(conversation, rule, path, verdict)
+
+
+def _preferred(
+    conversation: Conversation, head: int, verdict: _Verdict
+) -> tuple[int, ...]:
+    """The active branch; where its answer was beaten, the branch that beat it."""
+    path = conversation.path(head)
+    for place in range(len(conversation.turns)):
+        if place >= len(path):
+            break
+        seq = path[place]
+        if seq not in verdict.unwanted:
+            continue
+        siblings = conversation.children[conversation.turns[seq].parent_seq]
+        rivals = [s for s in siblings if s in verdict.won and s not in verdict.unwanted]
+        if rivals:
+            best = max(rivals, key=lambda s: (verdict.won[s], -s))
+            path = path[:place] + _newest_below(conversation, best)
+    return path
+
+
+def _newest_below(conversation: Conversation, seq: int) -> tuple[int, ...]:
+    path = [seq]
+    while path[-1] in conversation.children:
+        path.append(conversation.children[path[-1]][-1])
+    return tuple(path)
 
 
 def _conversation(
-    conversation: Conversation, rule: str, path: tuple[int, ...]
+    conversation: Conversation, rule: str, path: tuple[int, ...], verdict: _Verdict
 ) -> Candidate:
     messages = conversation.messages(path)
     if isinstance(messages, Dropped):
@@ -44,7 +72,7 @@ def _conversation(
     tools = conversation.tools(path[-1], messages)
     if isinstance(tools, Dropped):
         return tools
-    silent = _silent(conversation, path, messages)
+    silent = _silent(conversation, path, messages, verdict)
     origin = conversation.origin(
         rule,
         path,
@@ -67,38 +95,52 @@ def _sound_length(messages: tuple[Message, ...]) -> int:
 
 
 def _silent(
-    conversation: Conversation, path: tuple[int, ...], messages: tuple[Message, ...]
+    conversation: Conversation,
+    path: tuple[int, ...],
+    messages: tuple[Message, ...],
+    verdict: _Verdict,
 ) -> tuple[int, ...]:
     """Positions of answers that are not to be imitated: disliked, beaten or failed."""
-    unwanted = _unwanted(conversation)
     silent = []
     for index, (seq, message) in enumerate(zip(path, messages, strict=True)):
         if message["role"] != "assistant":
             continue
         problem = answer_problem(conversation, seq, message, good=True)
-        if seq in unwanted or (problem is not None and problem.fault):
+        if seq in verdict.unwanted or (problem is not None and problem.fault):
             silent.append(index)
     return tuple(silent)
 
 
-def _unwanted(conversation: Conversation) -> set[int]:
-    """Answers that people disliked, corrected, or never preferred to another one."""
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What people made of the answers of a session.
+
+    Attributes:
+        won: How often an answer was preferred to others.
+        unwanted: Answers that were disliked, corrected, or beaten and never preferred.
+    """
+
+    won: Counter[int]
+    unwanted: frozenset[int]
+
+
+def _verdict(conversation: Conversation) -> _Verdict:
     negative = conversation.options.judging.negative
     bad: set[int] = set()
-    won: set[int] = set()
     lost: set[int] = set()
+    won: Counter[int] = Counter()
     for act in conversation.feedback:
         if stale(conversation, act):
             continue
         if act.choice is not None and act.choice.chosen is not None:
-            won.add(act.choice.chosen)
+            won[act.choice.chosen] += len(act.choice.rejected)
             lost.update(act.choice.rejected)
         elif act.turn_seq is not None and (
             (act.action in RATING_ACTIONS and act.feedback in negative)
             or (act.action in EDIT_ACTIONS and act.content)
         ):
             bad.add(act.turn_seq)
-    return bad | (lost - won)
+    return _Verdict(won, frozenset(bad | (lost - won.keys())))
 
 
 def _prompts(conversation: Conversation, rule: str) -> Iterator[Candidate]:

@@ -300,19 +300,22 @@ def test_reported_turns_go_nowhere_with_all_that_follows_them() -> None:
     assert "reported" in reasons(chat, "R1")
 
 
-@pytest.mark.parametrize("act", ["choose", "edit"])
-def test_3_an_answer_that_was_beaten_or_corrected_is_not_imitated(act: str) -> None:
+def test_3_the_branch_that_was_preferred_is_imitated_not_the_one_it_beat() -> None:
     chat = Chat()
     question = chat.user("Capital of the Netherlands?")
     right = chat.assistant("Amsterdam.")
     wrong = chat.assistant("The Hague.", parent_seq=question)
-    if act == "choose":
-        chat.act("choose", chosen=right, rejected=(wrong,))
-    else:
-        chat.act("edit", turn_seq=wrong, content="Amsterdam, I think.")
+    chat.act("choose", chosen=right, rejected=(wrong,))
 
-    every = ExportOptions(branches="all")
+    (row,) = exported([chat.document()], "messages")
+
+    assert row["messages"][-1]["content"] == "Amsterdam."
+
+
+def test_3_an_answer_that_was_corrected_is_not_imitated() -> None:
+    chat = Chat()
+    chat.user("Capital of the Netherlands?")
+    chat.act("edit", turn_seq=chat.assistant("The Hague."), content="Amsterdam.")
 
     assert exported([chat.document()], "messages") == []
-    (row,) = exported([chat.document()], "messages", every)
-    assert row["messages"][-1]["content"] == "Amsterdam."
+    assert len(exported([chat.document()], "prompt-completion")) == 1
