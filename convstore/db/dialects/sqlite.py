@@ -12,6 +12,7 @@ import asyncio
 import shutil
 import sqlite3
 import tempfile
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -145,18 +146,28 @@ class SqliteBackend(Backend):
         self._writer = SqliteWriter(self._engine, self.path, timeout_s)
         self._writing = ThreadPoolExecutor(1, "convstore-write")
         self._reading = ThreadPoolExecutor(options.pool_size, "convstore-read")
+        # Connections for reading that nobody uses now: a pool without the pool's price.
+        self._resting: deque[Connection] = deque()
         # Orders transactions and group commits of this process.
         self._one_writes = asyncio.Lock()
         self._closed = False
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
-        def unit() -> T:
-            with translated(self.dialect), self._engine.connect() as connection:
+        return await self._hop(self._reading, lambda: self._read(work, snapshot))
+
+    def _read(self, work: Work[T], snapshot: bool) -> T:
+        with translated(self.dialect):
+            try:
+                connection = self._resting.pop()
+            except IndexError:
+                connection = self._engine.connect()
+            try:
                 if snapshot:
                     connection.begin()
                 return work(connection)
-
-        return await self._hop(self._reading, unit)
+            finally:
+                connection.rollback()
+                self._resting.append(connection)
 
     async def write(self, work: Work[T]) -> T:
         async with self._turn_to_write():
@@ -261,7 +272,7 @@ class SqliteBackend(Backend):
     def checked_out(self) -> int:
         pool = self._engine.pool
         assert isinstance(pool, QueuePool)
-        return pool.checkedout() - self._writer.connected
+        return pool.checkedout() - len(self._resting) - self._writer.connected
 
     async def close(self) -> None:
         if self._closed:
@@ -274,6 +285,9 @@ class SqliteBackend(Backend):
         self._reading.shutdown(wait=True)
         self._writing.shutdown(wait=True)
         self._writer.close()
+        for connection in self._resting:
+            connection.close()
+        self._resting.clear()
         self._engine.dispose()
         if self._scratch is not None:
             shutil.rmtree(self._scratch)
