@@ -143,7 +143,7 @@ def _read(url: str, work: Work[T]) -> T:
 
 
 async def _with_backend(url: str, run: Callable[[Backend], Awaitable[T]]) -> T:
-    options = BackendOptions(url, pool_size=1, pooler="none", limits=Limits())
+    options = BackendOptions(url, 1, "none", Limits(), reflects=True)
     backend = dialect_of_url(url).open(options)
     try:
         return await run(backend)

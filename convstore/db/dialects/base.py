@@ -24,12 +24,17 @@ Work = Callable[[Connection], T]
 
 @dataclass(frozen=True, slots=True)
 class BackendOptions:
-    """What a backend needs of the settings."""
+    """What a backend needs of the settings.
+
+    `reflects` is for looking at the schema: SQLAlchemy's own queries then want JSON
+    decoded, which rows do not.
+    """
 
     url: str
     pool_size: int
     pooler: str
     limits: Limits
+    reflects: bool = False
 
 
 @dataclass(frozen=True, slots=True)

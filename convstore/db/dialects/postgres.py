@@ -326,7 +326,7 @@ def _engine(url: str, options: BackendOptions) -> AsyncEngine:
     return create_async_engine(
         url,
         connect_args=settings,
-        json_deserializer=_verbatim,
+        json_deserializer=None if options.reflects else _verbatim,
         pool_size=options.pool_size + PostgresBackend.lanes,
         max_overflow=0,
         pool_timeout=options.limits.busy_timeout_s,
