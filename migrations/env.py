@@ -23,7 +23,9 @@ def run(connection: Connection) -> None:
 
 def offline() -> None:
     context.configure(
-        dialect_name=context.get_x_argument(as_dictionary=True).get("dialect", "sqlite"),
+        dialect_name=context.get_x_argument(as_dictionary=True).get(
+            "dialect", "sqlite"
+        ),
         target_metadata=models.metadata,
         literal_binds=True,
     )

@@ -146,9 +146,7 @@ def upgrade() -> None:
         sa.Column(
             "upstream_session_id", KEY, nullable=False, comment="who knows the prefix"
         ),
-        sa.Column(
-            "instance", KEY, nullable=True, comment="pool member that serves it"
-        ),
+        sa.Column("instance", KEY, nullable=True, comment="pool member that serves it"),
         sa.Column(
             "expires_at",
             sa.BigInteger(),
