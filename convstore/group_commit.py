@@ -128,7 +128,7 @@ class _Lane:
     async def submit(self, write: Write[Any]) -> Any:
         loop = asyncio.get_running_loop()
         deadline = time.monotonic() + self._limits.busy_timeout_s
-        if self.count >= self._limits.queue_size:
+        if self.count >= self._limits.queue_size or self._space:
             await self._wait_for_space()
         if self._closing:
             raise StoreClosedError("the store is closed")
@@ -158,11 +158,15 @@ class _Lane:
         self._space.append(place)
         try:
             async with asyncio.timeout(self._limits.busy_timeout_s):
+                await place
                 while self.count >= self._limits.queue_size and not self._closing:
+                    place = asyncio.get_running_loop().create_future()
+                    self._space.appendleft(place)
                     await place
-                    if self.count >= self._limits.queue_size:
-                        place = asyncio.get_running_loop().create_future()
-                        self._space.appendleft(place)
+        except asyncio.CancelledError:
+            if not place.cancelled():
+                self._give_space()  # the place was ours already: the next may have it
+            raise
         except TimeoutError:
             raise DatabaseBusyError(
                 f"{self.count} writes are queued already; none went down in time"
@@ -177,8 +181,8 @@ class _Lane:
             await self._wake.wait()
             self._wake.clear()
             while batch := self._take():
-                await self._commit(batch)
                 self._give_space()
+                await self._commit(batch)
             if self._closing:
                 return
 
