@@ -234,9 +234,9 @@ async def open_another(
     stores: list[Store] = []
     async with AsyncExitStack() as stack:
 
-        async def open_one(**settings: Any) -> Store:
+        async def open_one(*, on_step: Any = None, **settings: Any) -> Store:
             settings = {"url": database_url, "archive_dir": archive_dir, **settings}
-            opening = open_store(StoreConfig(**settings), clock=clock)
+            opening = open_store(StoreConfig(**settings), clock=clock, on_step=on_step)
             stores.append(await stack.enter_async_context(opening))
             return stores[-1]
 

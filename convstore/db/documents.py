@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -34,6 +36,7 @@ from convstore.records import Session, SessionDocument
 
 T = TypeVar("T")
 Rows = dict[str, list[ResultRow[Any]]]
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 def _of_sessions(table: Table, columns: Sequence[Any], *order: str) -> Any:
@@ -103,15 +106,19 @@ def assemble(
     """The document of a session and its rows, each row led by the session's id.
 
     Raises:
-        RowCorruptError: A row's checksum does not match, or turns are missing.
+        RowCorruptError: A row's checksum does not match, or rows are missing.
     """
     sid = session.id
-    if len(turns) != session.turn_count and session.state == "active":
-        raise RowCorruptError(sid, "the list of turns")
+    if session.state == "active":
+        _check_counts(session, turns, interactions, graph_states)
+    tool_sets = _tool_sets(sid, tools)
+    found = _checked(sid, turns, "turn", TURN_COLUMNS, TURN_DIGEST, turn_from_row)
+    if {turn.tools_hash for turn in found} - {None} - tool_sets.keys():
+        raise RowCorruptError(sid, "the list of tool sets")
     return SessionDocument(
         session=session,
-        turns=_checked(sid, turns, "turn", TURN_COLUMNS, TURN_DIGEST, turn_from_row),
-        tool_sets={row[1]: decode_json(row[2]) for row in tools},
+        turns=found,
+        tool_sets=tool_sets,
         interactions=_checked(
             sid,
             interactions,
@@ -131,6 +138,32 @@ def assemble(
         ledger=ledger_from_row(sid, ledger[0][1:]) if ledger else None,
         holds=tuple(hold_from_row(sid, row[1:]) for row in holds),
     )
+
+
+def _check_counts(
+    session: Session,
+    turns: Sequence[Sequence[Any]],
+    interactions: Sequence[Sequence[Any]],
+    graph_states: Sequence[Sequence[Any]],
+) -> None:
+    """What is numbered has no gaps: a row that is missing is noticed by its number."""
+    for what, rows, count in (
+        ("turns", turns, session.turn_count),
+        ("interactions", interactions, session.interaction_count),
+    ):
+        if len(rows) != count or (rows and (rows[0][1], rows[-1][1]) != (1, count)):
+            raise RowCorruptError(session.id, f"the list of {what}")
+    if len(graph_states) != session.graph_state_count:
+        raise RowCorruptError(session.id, "the list of graph states")
+
+
+def _tool_sets(session_id: str, tools: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    for _, name, text in tools:
+        # An imported document may name its sets otherwise; then there is no checksum.
+        known = _SHA256.fullmatch(name) is not None
+        if known and hashlib.sha256(text.encode()).hexdigest() != name:
+            raise RowCorruptError(session_id, "tool set")
+    return {name: decode_json(text) for _, name, text in tools}
 
 
 def _checked(

@@ -35,7 +35,7 @@ ROUNDS = 25
 
 # Some jumps end leases, some are long enough for superseded segments to be removed.
 _CLOCK_JUMPS_S = (10.0, 400.0, 4_000.0, 90_000.0)
-_PATIENCE_S = 2.0
+_PATIENCE_S = 1.5
 
 
 @dataclass
@@ -138,7 +138,7 @@ class Campaign:
         ground.rounds += 1
         report.rounds += 1
         ground.clock_offset_s += self._random.choice(_CLOCK_JUMPS_S)
-        count = self._random.choice((1, 1, 2))
+        count = self._random.choice((1, 2, 3, 4))
         step = self._next_step() if self._random.random() < 0.6 else ""
         again = read_history(ground.logs).open_writes
         workers = [
@@ -148,7 +148,7 @@ class Campaign:
         if self._server is not None and self._random.random() < 0.04:
             time.sleep(self._random.uniform(0.1, 0.6))
             self._kill_server()
-        for number, pid in enumerate(workers):
+        for number, pid in reversed(list(enumerate(workers))):
             self._end(pid, step if number == 0 else "")
         OpLog(ground.logs / "rounds.log").write("round")
         self._check(ground, settled=self._random.random() < 0.4)
@@ -184,7 +184,7 @@ class Campaign:
     def _end(self, pid: int, step: str) -> None:
         """Wait for the worker to kill itself, or kill it."""
         report = self._report
-        patience_s = _PATIENCE_S if step else self._random.uniform(0.03, 0.7)
+        patience_s = _PATIENCE_S if step else self._random.uniform(0.03, 0.5)
         deadline = time.monotonic() + patience_s
         while time.monotonic() < deadline:
             done, status = os.waitpid(pid, os.WNOHANG)

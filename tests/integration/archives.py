@@ -177,9 +177,11 @@ def everything_under(archive: Path) -> bytes:
     for path in sorted(path for path in archive.rglob("*") if path.is_file()):
         one = path.read_bytes()
         if path.suffix == ".zst":
-            one = zstandard.ZstdDecompressor().stream_reader(
-                one, read_across_frames=True
-            ).read()
+            one = (
+                zstandard.ZstdDecompressor()
+                .stream_reader(one, read_across_frames=True)
+                .read()
+            )
         data += one
     return data
 
