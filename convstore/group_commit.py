@@ -11,7 +11,8 @@ import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from contextvars import Context
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar, cast
 
 from convstore.errors import (
@@ -21,6 +22,7 @@ from convstore.errors import (
     UnavailableError,
 )
 from convstore.limits import Limits
+from convstore.observing import Watch
 
 log = logging.getLogger(__name__)
 R_co = TypeVar("R_co", covariant=True)
@@ -61,12 +63,15 @@ Flush = Callable[[Sequence[Write[Any]]], Awaitable[Sequence[Result]]]
 
 @dataclass(slots=True)
 class CommitStats:
-    """Counts since the store was opened."""
+    """Counts since the store was opened; `queued` and `queue_size` are of now."""
 
     commits: int = 0
     writes: int = 0
     largest_batch: int = 0
     commit_seconds: float = 0.0
+    failures: int = 0
+    queued: int = 0
+    queue_size: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -80,8 +85,9 @@ class GroupCommit:
     """Lanes of writes; a session always takes the same lane, so its order is kept."""
 
     def __init__(self, flush: Flush, lanes: int, limits: Limits) -> None:
-        self.stats = CommitStats()
-        self._lanes = [_Lane(flush, limits, self.stats) for _ in range(lanes)]
+        self.stats = CommitStats(queue_size=lanes * limits.queue_size)
+        self.watch = Watch()
+        self._lanes = [_Lane(flush, limits, self) for _ in range(lanes)]
         self._closed = False
 
     async def submit(self, write: Write[R]) -> R:
@@ -104,6 +110,10 @@ class GroupCommit:
         """Writes that wait for a commit now."""
         return sum(lane.count for lane in self._lanes)
 
+    def snapshot(self) -> CommitStats:
+        """The counts as they are now."""
+        return replace(self.stats, queued=self.queued())
+
     async def close(self) -> None:
         """Take no more, finish what is queued, leave no task behind. Idempotent."""
         self._closed = True
@@ -112,10 +122,11 @@ class GroupCommit:
 
 
 class _Lane:
-    def __init__(self, flush: Flush, limits: Limits, stats: CommitStats) -> None:
+    def __init__(self, flush: Flush, limits: Limits, group: GroupCommit) -> None:
         self._flush = flush
         self._limits = limits
-        self._stats = stats
+        self._stats = group.stats
+        self._watch = group.watch
         # One queue a session, taken in turn: a session that floods the lane delays
         # the others by one write a round, not by its whole queue.
         self._queues: OrderedDict[Key, deque[_Waiting]] = OrderedDict()
@@ -140,7 +151,11 @@ class _Lane:
         self.count += 1
         if self._task is None or self._task.done():
             self._wake = asyncio.Event()
-            self._task = loop.create_task(self._run(), name="convstore-group-commit")
+            # In a context of its own: a commit serves many callers, and must not look
+            # like the work of the one who came first.
+            self._task = loop.create_task(
+                self._run(), name="convstore-group-commit", context=Context()
+            )
         assert self._wake is not None
         self._wake.set()
         return await waiting.done
@@ -226,13 +241,16 @@ class _Lane:
     async def _commit(self, batch: list[_Waiting]) -> None:
         started = time.monotonic()
         try:
-            results = await self._flush([waiting.write for waiting in batch])
+            with self._watch.work("commit", writes=len(batch)):
+                results = await self._flush([waiting.write for waiting in batch])
         except UnavailableError as error:
+            self._stats.failures += 1
             for waiting in batch:
                 _fail(waiting, error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told to each caller below
             # One write that the database itself refuses must not take others along:
             # nothing was committed, so each goes down again on its own.
+            self._stats.failures += 1
             if len(batch) == 1:
                 _fail(batch[0], error)
                 return

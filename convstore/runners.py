@@ -35,13 +35,25 @@ class Autocommit:
         self._backend = backend
         self._commits = commits
         self._hot = hot
+        self._watch = commits.watch
         self._holders: set[object] = set()
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
-        return await self._backend.read(work, snapshot=snapshot)
+        if not self._watch.observers:
+            return await self._backend.read(work, snapshot=snapshot)
+        # `Turns.get`, for the work that a noun defines inside its verb.
+        name = getattr(work, "__qualname__", "").partition(".<locals>")[0]
+        with self._watch.work("read", operation=name):
+            return await self._backend.read(work, snapshot=snapshot)
 
     async def write(self, operation: Operation[T]) -> T:
         self._refuse_holder()
+        if not self._watch.observers:
+            return await self._write(operation)
+        with self._watch.work("write", operation=type(operation).__name__):
+            return await self._write(operation)
+
+    async def _write(self, operation: Operation[T]) -> T:
         if self._hot is not None:
             return await self._hot.write(self._commits, operation)
         return await self._commits.submit(operation)
@@ -52,8 +64,10 @@ class Autocommit:
         self._refuse_holder()
         written: set[Key] = set()
         try:
-            async with self._held(written) as runner:
-                yield runner
+            with self._watch.work("transaction") as facts:
+                async with self._held(written) as runner:
+                    yield runner
+                facts["sessions"] = len(written)
         except BaseException:
             if self._hot is not None:  # it may have been committed all the same
                 for key in written:

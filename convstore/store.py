@@ -17,9 +17,9 @@ from convstore.blobs.memory import MemoryBlobs
 from convstore.blobs.probe import probe
 from convstore.blobs.retrying import RetryingBlobs
 from convstore.cache.choosing import session_cache
-from convstore.clock import Clock, from_micros, to_micros
+from convstore.clock import Clock
 from convstore.config import StoreConfig
-from convstore.db import runs, segments, statistics
+from convstore.counting import count
 from convstore.db.batch import Outcome, run_batch
 from convstore.db.engine import Backend, BackendOptions, Finding, open_backend
 from convstore.db.unit import Operation
@@ -47,7 +47,6 @@ from convstore.retention.eraser import Eraser
 from convstore.retention.inspection import Inspector
 from convstore.retention.job import BATCH, OnProgress, RetentionJob, RunOptions
 from convstore.retention.lifecycle import SessionLifecycle
-from convstore.retention.plan import oldest_cutoff
 from convstore.retention.recovery import Recovery
 from convstore.retention.replay import replay_erasures
 from convstore.retention.restorer import Restorer
@@ -433,34 +432,8 @@ class Store(Nouns):
 
     async def stats(self) -> StoreStats:
         """Counts of the tenant and sizes of the whole; walks the tenant's sessions."""
-        parts, context = self._parts, self._parts.archive.context
-        now = context.clock.now()
-        cutoff = to_micros(oldest_cutoff(context.policy, now))
-        read = parts.backend.read
-        counts = await read(lambda c: statistics.of_tenant(c, self.tenant))
-        totals = await read(segments.totals)
-        last = await read(runs.last)
-        oldest = await read(lambda c: statistics.oldest_stale(c, cutoff))
-        sealed = totals.get("sealed", (0, 0))
-        quarantined = totals.get("quarantined", (0, 0))
-        return StoreStats(
-            tenant_id=self.tenant,
-            sessions=counts.sessions,
-            turns=counts.turns,
-            interactions=counts.interactions,
-            feedback=counts.feedback,
-            database_bytes=await parts.backend.size_bytes(),
-            archive_segments=sealed[0] + quarantined[0],
-            archive_bytes=sealed[1] + quarantined[1],
-            quarantined_segments=quarantined[0],
-            oldest_stale_at=None if oldest is None else from_micros(oldest),
-            retention_lag_s=0.0 if oldest is None else (cutoff - oldest) / 1_000_000,
-            last_run_at=None if last is None else from_micros(last.started_at),
-            last_run_problem=None if last is None else last.problem,
-            unreadable=counts.unreadable,
-            writes=parts.commits.stats.writes,
-            commits=parts.commits.stats.commits,
-            queued=parts.commits.queued(),
+        return await count(
+            self._parts.archive.context, self.commit_stats(), self.tenant
         )
 
     async def examine(self) -> list[Finding]:

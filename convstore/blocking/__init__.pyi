@@ -9,6 +9,7 @@ from typing import Any
 from convstore.clock import Clock
 from convstore.config import StoreConfig
 from convstore.db.dialects.base import Finding
+from convstore.db.sessions import Filter
 from convstore.export.report import ExportReport, Progress
 from convstore.gateway.choosing import PrefixKind
 from convstore.gateway.prefix_cache import Expiry, PrefixCache
@@ -16,7 +17,7 @@ from convstore.group_commit import CommitStats
 from convstore.imports.model import ImportReport
 from convstore.nouns.buffer import Buffer
 from convstore.nouns.holds import HoldList
-from convstore.nouns.sessions import _Unset, rows
+from convstore.nouns.sessions import _Unset
 from convstore.nouns.turns import BranchList, JsonList, ObjectList, TurnList
 from convstore.observing import Watch
 from convstore.records import (
@@ -243,7 +244,7 @@ class _Sessions:
         title: str | None = None,
         tag: str | None = None,
         metadata: Mapping[str, Json] | None = None,
-    ) -> rows.Filter: ...
+    ) -> Filter: ...
 
 class _Turns:
     def append(

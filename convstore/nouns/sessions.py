@@ -9,6 +9,7 @@ from typing import Any, Final
 from convstore.clock import to_micros
 from convstore.codec import check_text, decode_json, dumps
 from convstore.db import sessions as rows
+from convstore.db.sessions import Filter
 from convstore.db.unit import Row, check_usable
 from convstore.errors import (
     InvalidInputError,
@@ -362,14 +363,14 @@ class Sessions:
         title: str | None = None,
         tag: str | None = None,
         metadata: Mapping[str, Json] | None = None,
-    ) -> rows.Filter:
+    ) -> Filter:
         """The filters of `list`, checked."""
         if state not in (None, "active", "archived", "deleted", "erased"):
             raise InvalidInputError("state", "is not a state of a session")
         for key, value in (metadata or {}).items():
             if not isinstance(value, str | int | float | bool | None):
                 raise InvalidInputError(f"metadata.{key}", "must be a scalar")
-        return rows.Filter(
+        return Filter(
             user_id=self._owner(user_id),
             language=check_optional_id("language", language),
             states=rows.LISTED if state is None else (state,),

@@ -19,6 +19,7 @@ from convstore.db.runs import StoredRun
 from convstore.db.unit import Key
 from convstore.errors import ConvstoreError, RetentionHaltedError, UnavailableError
 from convstore.ids import new_id
+from convstore.observing import Watch
 from convstore.reports import RetentionReport, SessionProblem
 from convstore.retention import breakers
 from convstore.retention.archiver import archive
@@ -87,6 +88,7 @@ class RetentionJob:
         self._eraser = eraser
         self._recovery = recovery
         self._planner = Planner(context)
+        self.watch = Watch()
 
     def plan(self, options: RunOptions) -> AsyncIterator[Decision]:
         """What a run would decide about each candidate, and why. Changes nothing."""
@@ -101,6 +103,18 @@ class RetentionJob:
             UnavailableError: The database or the archive is away; what was done so far
                 stays done, and the next run goes on.
         """
+        with self.watch.work("retention.run") as facts:
+            report = await self._run_watched(options, on_progress)
+            if report.skipped is not None:
+                facts["outcome"] = "skipped"
+            elif report.halted is not None:
+                facts["outcome"] = "halted"
+            facts |= {"archived": report.archived, "purged": report.purged}
+            return report
+
+    async def _run_watched(
+        self, options: RunOptions, on_progress: OnProgress | None
+    ) -> RetentionReport:
         started, tally = time.monotonic(), Tally()
         if options.dry_run:
             async for decision in self.plan(options):
@@ -133,7 +147,8 @@ class RetentionJob:
         started: float,
         on_progress: OnProgress,
     ) -> None:
-        recovered = await self._recovery.run()
+        with self.watch.work("retention.recover"):
+            recovered = await self._recovery.run()
         tally.recovered = recovered.purges_finished
         if options.older_than_s is None:
             await self._check(options)
@@ -160,7 +175,8 @@ class RetentionJob:
         self, tenant: str, decisions: list[Decision], tally: Tally
     ) -> None:
         wanted = [(d.session.session_id, d.session.version) for d in decisions]
-        done = await archive(self._context, tenant, wanted)
+        with self.watch.work("retention.archive", sessions=len(wanted)):
+            done = await archive(self._context, tenant, wanted)
         tally.changed += len(done.changed)
         await self._set_aside(done.unreadable, tally)
         if done.segment is None:
@@ -168,7 +184,8 @@ class RetentionJob:
         tally.archived += len(done.entries)
         tally.archived_bytes += done.segment.size_bytes
         tally.segments.append(done.segment.segment_id)
-        purged = await purge(self._context, done.entries)
+        with self.watch.work("retention.purge", sessions=len(done.entries)):
+            purged = await purge(self._context, done.entries)
         tally.purged += len(purged.purged)
         tally.changed += len(purged.changed)
         for key in purged.mismatched:
@@ -223,7 +240,8 @@ class RetentionJob:
             # Archiving too early is harmless. This is not: it has a check of its own.
             breakers.check_fraction(context.policy, going, total, what="archives")
         async for keys in due(to_micros(cutoff), tenant, tally.reasons):
-            tally.archives_expired += await self._eraser.expire_archives(keys)
+            with self.watch.work("retention.expire", sessions=len(keys)):
+                tally.archives_expired += await self._eraser.expire_archives(keys)
 
     async def _lease(self, run_id: str) -> bool:
         context = self._context

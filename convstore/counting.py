@@ -1,0 +1,40 @@
+"""Counts of a store: its tenant's sessions, the archive, the database, retention."""
+
+from __future__ import annotations
+
+from convstore.clock import from_micros, to_micros
+from convstore.db import runs, segments, statistics
+from convstore.group_commit import CommitStats
+from convstore.reports import StoreStats
+from convstore.retention.context import Context
+from convstore.retention.plan import oldest_cutoff
+
+
+async def count(context: Context, commits: CommitStats, tenant: str) -> StoreStats:
+    """Count what there is of a tenant, and of the whole; see `StoreStats`."""
+    cutoff = to_micros(oldest_cutoff(context.policy, context.clock.now()))
+    counts = await context.read(lambda c: statistics.of_tenant(c, tenant))
+    totals = await context.read(segments.totals)
+    last = await context.read(runs.last)
+    oldest = await context.read(lambda c: statistics.oldest_stale(c, cutoff))
+    sealed = totals.get("sealed", (0, 0))
+    quarantined = totals.get("quarantined", (0, 0))
+    return StoreStats(
+        tenant_id=tenant,
+        sessions=counts.sessions,
+        turns=counts.turns,
+        interactions=counts.interactions,
+        feedback=counts.feedback,
+        database_bytes=await context.backend.size_bytes(),
+        archive_segments=sealed[0] + quarantined[0],
+        archive_bytes=sealed[1] + quarantined[1],
+        quarantined_segments=quarantined[0],
+        oldest_stale_at=None if oldest is None else from_micros(oldest),
+        retention_lag_s=0.0 if oldest is None else (cutoff - oldest) / 1_000_000,
+        last_run_at=None if last is None else from_micros(last.started_at),
+        last_run_problem=None if last is None else last.problem,
+        unreadable=counts.unreadable,
+        writes=commits.writes,
+        commits=commits.commits,
+        queued=commits.queued,
+    )
