@@ -1,0 +1,34 @@
+"""`python -m examples.chat_backend`: serve the example, with its store beside it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+import uvicorn
+
+
+def main() -> None:
+    """Read the command line and serve until told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m examples.chat_backend")
+    parser.add_argument("--url", default=os.environ.get("CONVSTORE_URL", ""))
+    parser.add_argument("--home", default=os.environ.get("CONVSTORE_HOME", "."))
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--workers", type=int, default=1)
+    given = parser.parse_args()
+    # Workers are processes of their own: they read the store's settings from here.
+    os.environ["CONVSTORE_URL"] = given.url
+    os.environ["CONVSTORE_HOME"] = given.home
+    uvicorn.run(
+        "examples.chat_backend.app:make_app",
+        factory=True,
+        host=given.host,
+        port=given.port,
+        workers=given.workers,
+        log_level="warning",
+    )
+
+
+if __name__ == "__main__":
+    main()
