@@ -41,10 +41,12 @@ class Conversation:
     ) -> None:
         # Contexts and checks are about the words as stored; rows hold those of `told`.
         self.document, self.options = told or document, options
-        self._told = {turn.seq: turn for turn in self.document.turns}
         self._detect = detect
         self.session = document.session
         self.turns: dict[int, Turn] = {turn.seq: turn for turn in document.turns}
+        self._told = self.turns
+        if told is not None:
+            self._told = {turn.seq: turn for turn in told.turns}
         self.children: dict[int | None, list[int]] = {}
         for turn in document.turns:
             self.children.setdefault(turn.parent_seq, []).append(turn.seq)
