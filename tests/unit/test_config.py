@@ -1,0 +1,72 @@
+"""Settings: from the environment or in code, read once, refused by name."""
+
+from pathlib import Path
+
+import pytest
+
+from convstore import ConfigError, StoreConfig
+from convstore.config import load_config
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_defaults_are_those_of_the_documentation() -> None:
+    config = load_config()
+
+    assert config.database_url == "sqlite:///convstore.db"
+    assert config.archive_path == Path("convstore-archive")
+    assert config.tenant == "default"
+    assert config.retention.stale_after_s == 86_400
+    assert config.retention.max_sessions is None
+    assert config.retention.interval_s == 300
+
+
+def test_home_moves_the_database_and_the_archive(tmp_path: Path) -> None:
+    config = load_config(home=tmp_path)
+
+    assert config.database_url == f"sqlite:///{tmp_path}/convstore.db"
+    assert config.archive_path == tmp_path / "convstore-archive"
+
+
+def test_the_environment_sets_what_the_code_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CONVSTORE_URL", "sqlite:///env.db")
+    monkeypatch.setenv("CONVSTORE_TENANT", "acme")
+    monkeypatch.setenv("CONVSTORE_RETENTION__STALE_AFTER_S", "60")
+    monkeypatch.setenv("CONVSTORE_LIMITS__MAX_PAGE", "5")
+
+    config = load_config(url="sqlite:///code.db")
+
+    assert config.url == "sqlite:///code.db"
+    assert config.tenant == "acme"
+    assert config.retention.stale_after_s == 60
+    assert config.limits.max_page == 5
+
+
+def test_a_setting_that_cannot_be_used_is_named_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CONVSTORE_POOL_SIZE", "hunter2")
+
+    with pytest.raises(ConfigError) as caught:
+        load_config(lanes=99)
+
+    assert "POOL_SIZE" in str(caught.value)
+    assert "LANES" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_unknown_setting_is_refused() -> None:
+    with pytest.raises(ConfigError, match="COLOUR"):
+        load_config(colour="red")
+
+
+def test_settings_do_not_change_once_read() -> None:
+    config = StoreConfig(url="sqlite:///x.db")
+
+    with pytest.raises(Exception, match="frozen"):
+        config.url = "sqlite:///y.db"  # type: ignore[misc]
