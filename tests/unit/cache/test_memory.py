@@ -1,0 +1,72 @@
+"""The memory cache: order of use, expiry and threads."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from convstore.cache.memory import MemoryCache
+from convstore.testing.cache_suite import Ticks, entry
+
+
+def key(number: int) -> tuple[str, str]:
+    return "t", f"s-{number}"
+
+
+async def test_the_least_recently_used_session_goes_first() -> None:
+    cache = MemoryCache(max_sessions=2, ttl_s=60, tick=Ticks())
+    await cache.put(key(1), entry(1, key(1)), 0)
+    await cache.put(key(2), entry(1, key(2)), 0)
+    await cache.get(key(1))
+
+    await cache.put(key(3), entry(1, key(3)), 0)
+
+    assert await cache.get(key(2)) is None
+    assert await cache.get(key(1)) is not None
+    assert (await cache.size(), cache.stats.evicted) == (2, 1)
+
+
+async def test_idle_entries_expire_and_used_ones_live_on() -> None:
+    ticks = Ticks()
+    cache = MemoryCache(max_sessions=9, ttl_s=60, tick=ticks)
+    await cache.put(key(1), entry(1, key(1)), 0)
+    await cache.put(key(2), entry(1, key(2)), 0)
+    ticks.now += 40
+    await cache.get(key(1))
+    ticks.now += 40
+
+    await cache.put(key(3), entry(1, key(3)), 0)
+
+    assert await cache.size() == 2
+    assert await cache.get(key(1)) is not None
+    assert cache.stats.expired == 1
+    ticks.now += 61
+    assert await cache.get(key(1)) is None
+    assert cache.stats.expired == 2
+
+
+async def test_a_tombstone_is_no_entry() -> None:
+    cache = MemoryCache(max_sessions=9, ttl_s=60, tick=Ticks())
+
+    await cache.bury(key(1), 5)
+
+    assert await cache.size() == 0
+
+
+def test_threads_may_share_it() -> None:
+    cache = MemoryCache(max_sessions=8, ttl_s=60)
+
+    def work(number: int) -> None:
+        async def use() -> None:
+            for step in range(200):
+                place = key((number + step) % 16)
+                await cache.put(place, entry(1, place), 0)
+                await cache.get(place)
+                await cache.forget(key(step % 16))
+
+        asyncio.run(use())
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+
+    assert asyncio.run(cache.size()) <= 8
