@@ -163,6 +163,13 @@ class ExportOptions:
     license: str = "other"
     title: str = "Conversations judged by people"
 
+    def __post_init__(self) -> None:
+        # Callers and settings also give paths as text.
+        for name in ("since", "tokenizer"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, Path(value))
+
     def check(self) -> None:
         """Refuse what no export can mean.
 

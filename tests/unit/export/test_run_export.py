@@ -297,6 +297,13 @@ def test_since_a_second_time_gives_nothing(tmp_path: Path) -> None:
     assert (again.rows, again.formats[0].tombstones) == (0, 0)
 
 
+def test_a_path_may_be_text(tmp_path: Path) -> None:
+    run_export(documents(3), ["kto"], tmp_path / "a")
+    options = ExportOptions(since=str(tmp_path / "a"))  # type: ignore[arg-type]
+
+    assert run_export(documents(4), ["kto"], tmp_path / "b", options).rows == 1
+
+
 def test_since_another_format_is_refused(tmp_path: Path) -> None:
     run_export(documents(3), ["prompt"], tmp_path / "a")
 
