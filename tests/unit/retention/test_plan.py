@@ -366,7 +366,8 @@ def test_the_cutoffs_hide_no_session_that_goes(
     if decision.reason == "idle":
         assert summary.last_activity_at <= stale
     if decision.action == "expire_archive":
-        assert dead is not None and summary.archived_at is not None
+        assert dead is not None
+        assert summary.archived_at is not None
         assert summary.archived_at <= dead
     assert stale <= oldest_cutoff(policy, NOW, older_than_s=older_than_s)
 
