@@ -182,8 +182,9 @@ def _settings() -> str:
 
 
 def _cli() -> str:
-    from convstore.cli.app import app
     from typer.main import get_command
+
+    from convstore.cli.app import app
 
     def lines() -> Iterator[str]:
         yield from _command(get_command(app), "convstore")
