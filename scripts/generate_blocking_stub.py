@@ -81,7 +81,19 @@ class Stub:
                 tree.value.id = "AbstractContextManager" if managed else "Iterator"
                 library = "contextlib" if managed else "collections.abc"
                 self.imports.add((library, tree.value.id))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name) and node.id not in TWINS:
+                node.id = self.twin(innermost(function).__module__, node.id)
         return self.named(function, tree)
+
+    def twin(self, module: str, name: str) -> str:
+        """What threads are given in place of `name`: itself, if it awaits nothing."""
+        home = origin(module, name)
+        cls = getattr(import_module(home), name, None) if "convstore" in home else None
+        if not (isinstance(cls, type) and has_verbs(cls)):
+            return name
+        self.add_class(f"_{name}", cls)
+        return f"_{name}"
 
     def annotation(self, function: Callable[..., Any], name: str) -> str:
         return self.named(
@@ -93,6 +105,7 @@ class Stub:
         for node in ast.walk(tree):
             if isinstance(node, ast.Name) and not (
                 node.id in TWINS
+                or node.id in self.classes
                 or hasattr(builtins, node.id)
                 or any(node.id == name for _, name in self.imports)
             ):
@@ -114,13 +127,21 @@ class Stub:
 
 def public(target: object) -> Iterator[tuple[str, Any]]:
     """Nouns first, then properties and verbs, as they are written down."""
-    for name, value in vars(target).items():
+    kind = target if isinstance(target, type) else type(target)
+    for name, value in vars(target).items() if kind is not target else ():
         if not name.startswith("_"):
             yield name, value
-    for cls in reversed(type(target).__mro__[:-1]):
+    for cls in reversed(kind.__mro__[:-1]):
         for name, value in vars(cls).items():
             if not name.startswith("_") and not isinstance(value, classmethod):
                 yield name, value
+
+
+def has_verbs(cls: type) -> bool:
+    members = [m for n, m in inspect.getmembers(cls) if not n.startswith("_")]
+    return any(
+        inspect.iscoroutinefunction(m) or inspect.isasyncgenfunction(m) for m in members
+    )
 
 
 def innermost(function: Callable[..., Any]) -> Any:

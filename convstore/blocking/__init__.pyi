@@ -6,13 +6,14 @@ from datetime import datetime
 from os import PathLike
 from typing import Any
 
+from convstore.cache.prefixes import PrefixEntry
 from convstore.clock import Clock
 from convstore.config import StoreConfig
 from convstore.db.dialects.base import Finding
 from convstore.db.sessions import Filter
 from convstore.export.report import ExportReport, Progress
 from convstore.gateway.choosing import PrefixKind
-from convstore.gateway.prefix_cache import Expiry, PrefixCache
+from convstore.gateway.prefix_cache import Expiry, Messages, PrefixCacheStats
 from convstore.group_commit import CommitStats
 from convstore.imports.model import ImportReport
 from convstore.nouns.buffer import Buffer
@@ -49,7 +50,6 @@ from convstore.retention.inspection import Agreement, OnVerified
 from convstore.retention.job import OnProgress
 from convstore.retention.plan import Decision
 from convstore.retention.rebuild import OnRebuilt
-from convstore.scheduler import Scheduler
 
 class _Archive:
     def list(
@@ -179,6 +179,40 @@ class _Ledger:
         self, *, limit: int = 100, cursor: str | None = None
     ) -> Page[LedgerEntry]: ...
     def clear(self, session_id: str | None = None) -> int: ...
+
+class _PrefixCache:
+    def look_up(
+        self, scope: str, messages: Messages, *, branch: str | None = None
+    ) -> PrefixEntry | None: ...
+    def store(
+        self,
+        scope: str,
+        messages: Messages,
+        upstream_session_id: str,
+        instance: str | None = None,
+        *,
+        branch: str | None = None,
+    ) -> str: ...
+    def invalidate(
+        self,
+        *,
+        key: str | None = None,
+        upstream_session_id: str | None = None,
+        instance: str | None = None,
+    ) -> int: ...
+    def stats(self) -> PrefixCacheStats: ...
+    def close(self) -> None: ...
+
+class _Scheduler:
+    @property
+    def jobs(self) -> tuple[str, ...]: ...
+    @property
+    def running(self) -> tuple[str, ...]: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def run(self, name: str) -> None: ...
+    def look_at_clock(self, wall: datetime, monotonic_s: float) -> None: ...
+    def next_run_at(self, name: str) -> datetime | None: ...
 
 class _Sessions:
     def get(self, session_id: str) -> Session: ...
@@ -507,8 +541,8 @@ class Store:
         ttl_s: float = 1800.0,
         expiry: Expiry = "sliding",
         secret: bytes = ...,
-    ) -> PrefixCache: ...
-    def scheduler(self) -> AbstractContextManager[Scheduler]: ...
+    ) -> _PrefixCache: ...
+    def scheduler(self) -> AbstractContextManager[_Scheduler]: ...
     def stats(self) -> StoreStats: ...
     def examine(self) -> list[Finding]: ...
     def probe_archive(self) -> None: ...
