@@ -1,0 +1,242 @@
+"""What each command does and prints, on both databases."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cli
+
+# Printed by commands that people paste into scripts: each must be JSON as a whole.
+JSON_COMMANDS = [
+    "db current",
+    "db check",
+    "sessions list",
+    "sessions show s-2",
+    "archive plan",
+    "archive plan --older-than 0s",
+    "archive plan --older-than 0s --summary",
+    "archive run --dry-run",
+    "archive run --older-than 1000d",
+    "archive verify",
+    "archive recover",
+    "archive list",
+    "archive cat s-1",
+    "hold list",
+    "stats",
+    "doctor",
+    "export messages --to out --dry-run",
+]
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """A home with an archived session `s-1` and a live one `s-2`, only read here."""
+    cli = Cli(tmp_path_factory.mktemp("untouched"))
+    cli.ok("import", "messages", cli.talks("s-1"))
+    cli.ok("archive", "run", "--older-than", "0s")
+    cli.ok("import", "messages", cli.talks("s-2"))
+    return cli
+
+
+@pytest.fixture
+def filled(untouched: Cli, cli: Cli) -> Cli:
+    """The same home, to be changed."""
+    shutil.copytree(untouched.home, cli.home)
+    cli.home.chmod(0o700)
+    return cli
+
+
+def test_the_whole_life_of_a_conversation(cli_on_each: Cli) -> None:
+    cli = cli_on_each
+    assert "at 0" in cli.ok("db", "upgrade").out
+    assert "3" in cli.ok("import", "messages", cli.talks("s-1", "s-2", "s-3")).out
+    listed = cli.ok("sessions", "list", "--json").json
+    assert {item["id"] for item in listed["items"]} == {"s-1", "s-2", "s-3"}
+    assert "Drie. 🎉" in cli.ok("sessions", "show", "s-1").out
+
+    cli.ok("hold", "place", "s-3", "--reason", "case 7", "--actor", "legal")
+    planned = cli.ok("archive", "plan", "--older-than", "0s")
+    assert "2 sessions: archive (idle)" in planned.out
+    assert "1 sessions: keep (held)" in planned.out
+    run = cli.ok("archive", "run", "--older-than", "0s", "--once", "--json").json
+    assert (run["archived"], run["purged"]) == (2, 2)
+    assert "0 faults" not in cli.ok("archive", "verify").out
+
+    assert cli.ok("archive", "cat", "s-1").json["session"]["id"] == "s-1"
+    assert "2 turns" in cli.ok("archive", "restore", "s-1").out
+    assert cli.run("erase", "--session", "s-3").code == 5
+    cli.ok("hold", "release", "s-3")
+    receipt = cli.ok("erase", "--session", "s-3", "--json").json
+    assert receipt["rows_deleted"]["turns"] == 2
+    assert cli.run("sessions", "show", "s-3").code == 5
+
+    cli.ok("sessions", "delete", "s-1")
+    cli.ok("export", "messages", "--to", "out")
+    (data,) = (cli.folder / "out").rglob("*.jsonl")
+    assert len(data.read_bytes().splitlines()) == 1
+    stats = cli.ok("stats", "--json").json
+    assert stats["sessions"] == {"archived": 1, "deleted": 1, "erased": 1}
+    assert "all is well" in cli.ok("doctor").out
+
+
+@pytest.mark.parametrize("command", JSON_COMMANDS)
+def test_a_command_prints_lines_or_json(untouched: Cli, command: str) -> None:
+    lines = untouched.ok(*command.split())
+    done = untouched.ok(*command.split(), "--json")
+
+    assert lines.out.strip()
+    assert "\x1b" not in lines.out
+    assert done.json is not None
+    assert lines.err == done.err == ""
+
+
+def test_the_schema_goes_up_and_down(cli: Cli) -> None:
+    cli.ok("db", "upgrade")
+    assert cli.ok("db", "current", "--json").json["revision"] == "0001"
+
+    assert cli.ok("db", "downgrade", "base", "--yes", "--json").json["revision"] is None
+    done = cli.run("sessions", "list")
+
+    assert done.code == 7
+    assert "convstore db upgrade" in done.err
+    assert cli.run("doctor").code == 1
+
+
+def test_a_difference_of_the_schema_is_found(cli: Cli) -> None:
+    import sqlite3
+
+    cli.ok("db", "upgrade")
+    connection = sqlite3.connect(cli.home / "convstore.db")
+    connection.execute("DROP TABLE leases")
+    connection.close()
+
+    done = cli.run("db", "check")
+
+    assert done.code == 1
+    assert "leases" in done.out
+
+
+def test_rejected_records_are_kept_and_told_by_the_exit_code(cli: Cli) -> None:
+    path = cli.talks("s-1")
+    path.write_text(path.read_text() + "no json\n")
+
+    done = cli.run("import", "messages", path, "--json")
+
+    assert done.code == 1
+    assert (done.json["sessions"], done.json["rejected"]) == (1, {"bad_json": 1})
+    kept = Path(cli.folder, done.json["files"][0]["report"], "rejected.jsonl")
+    assert json.loads(kept.read_text())["number"] == 2
+
+
+def test_a_clean_import_leaves_no_report_behind(cli: Cli) -> None:
+    cli.ok("import", "messages", cli.talks("s-1"))
+
+    assert not (cli.home / "convstore-imports").exists()
+
+
+def test_reports_of_several_files_do_not_overwrite_each_other(cli: Cli) -> None:
+    path = cli.talks("s-1")
+
+    cli.ok("import", "messages", path, path, "--report", "told")
+
+    found = sorted(p.relative_to(cli.folder) for p in cli.folder.glob("told/*/*"))
+    assert found == [Path("told/1/report.json"), Path("told/2/report.json")]
+
+
+def test_standard_input_is_a_source(cli: Cli) -> None:
+    text = cli.talks("s-1").read_text()
+
+    done = cli.run("import", "messages", "-", "--json", stdin=text)
+
+    assert (done.code, done.json["sessions"]) == (0, 1)
+
+
+def test_a_tenant_sees_its_own_sessions_only(cli: Cli) -> None:
+    cli.options += ["--tenant", "acme"]
+    cli.ok("import", "messages", cli.talks("s-1"))
+    cli.options[-1] = "other"
+
+    assert cli.ok("sessions", "list", "--json").json["items"] == []
+    assert cli.run("sessions", "show", "s-1").code == 3
+    assert cli.ok("archive", "plan", "--older-than", "0s").out == "nothing is due\n"
+
+
+def test_an_archive_alone_makes_a_new_database(
+    filled: Cli, new_cli: Callable[[str], Cli]
+) -> None:
+    fresh = new_cli("fresh")
+    archive = filled.home / "convstore-archive"
+    fresh.options += ["--archive-dir", str(archive)]
+
+    done = fresh.ok("archive", "rebuild", "--json")
+
+    assert done.json["sessions"] == 1
+    assert "2 turns" in fresh.ok("archive", "restore", "s-1").out
+
+
+def test_erasures_are_repeated_on_a_restored_backup(filled: Cli) -> None:
+    backup = (filled.home / "convstore.db").read_bytes()
+    filled.ok("erase", "--session", "s-2")
+    (filled.home / "convstore.db").write_bytes(backup)
+    for leftover in filled.home.glob("convstore.db-*"):
+        leftover.unlink()
+
+    done = filled.ok("erase", "--replay")
+
+    assert "1 erasures repeated" in done.out
+    assert filled.run("sessions", "show", "s-2").code == 5
+
+
+def test_a_damaged_segment_is_reported_with_its_session(filled: Cli) -> None:
+    (segment,) = filled.home.rglob("*.jsonl.zst")
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 1
+    segment.write_bytes(data)
+
+    done = filled.run("archive", "verify")
+    doctor = filled.run("doctor")
+
+    assert done.code == 1
+    assert "default/s-1" in done.out
+    assert doctor.code == 1
+    assert "BAD  segments" in doctor.out
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda home: next(home.rglob("*.jsonl.zst")).unlink(), "missing"),
+        (lambda home: (home / "convstore.db").chmod(0o644), "chmod 600"),
+        (lambda home: (home / "convstore-archive").chmod(0o755), "chmod 700"),
+    ],
+)
+def test_the_doctor_says_what_is_wrong_and_what_to_do(
+    filled: Cli, harm: Callable[[Path], None], said: str
+) -> None:
+    harm(filled.home)
+
+    done = filled.run("doctor")
+    as_json = filled.run("doctor", "--json")
+
+    assert done.code == as_json.code == 1
+    assert said in done.out
+    bad = [finding for finding in as_json.json["findings"] if not finding["ok"]]
+    assert bad != []
+    assert all(finding["remedy"] for finding in bad)
+
+
+def test_an_export_is_not_written_over(filled: Cli) -> None:
+    filled.ok("export", "messages,prompt", "--to", "out", "--split", "train=1")
+
+    done = filled.run("export", "messages", "--to", "out")
+
+    assert done.code == 4
+    assert {path.name for path in (filled.folder / "out").iterdir()} == {
+        "messages",
+        "prompt",
+    }

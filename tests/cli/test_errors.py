@@ -1,0 +1,142 @@
+"""Wrong input: one line, an exit code that says which kind, and no traceback."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from convstore import errors
+from convstore.cli import exits
+from tests.cli.conftest import Cli
+
+WRONG = [
+    ("nope", 2),
+    ("sessions nope", 2),
+    ("sessions list --nope", 2),
+    ("sessions list --limit many", 2),
+    ("sessions list --limit 0", 2),
+    ("sessions list --state asleep", 2),
+    ("sessions list --since yesterday", 2),
+    ("sessions list --cursor nope", 2),
+    ("sessions show", 2),
+    ("sessions show absent", 3),
+    ("sessions delete absent", 3),
+    ("import nope in.jsonl", 2),
+    ("import messages absent.jsonl", 2),
+    ("import messages .", 2),
+    ("import map in.jsonl", 2),
+    ("import map in.jsonl --map absent.toml", 2),
+    ("export nope --to out", 2),
+    ("export messages", 2),
+    ("export messages --to out --split train=half", 2),
+    ("export messages --to out --split train=0.5", 2),
+    ("export messages --to out --profile nope", 2),
+    ("export messages --to out --rules nope", 2),
+    ("export messages --to out --since absent", 2),
+    ("archive run --older-than 24", 2),
+    ("archive run --older-than=-1h", 2),
+    ("archive run --batch 0", 2),
+    ("archive verify absent", 3),
+    ("archive cat absent", 3),
+    ("archive restore absent", 3),
+    ("hold place s-1", 2),
+    ("hold place absent --reason x", 3),
+    ("hold release absent", 3),
+    ("erase", 2),
+    ("erase --user u --session s", 2),
+    ("erase --session absent", 3),
+    ("db upgrade 9999", 2),
+    ("db downgrade 77", 2),
+    ("db downgrade -9", 2),
+    ("demo absent.jsonl", 2),
+]
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    cli = Cli(tmp_path_factory.mktemp("errors"))
+    cli.ok("db", "upgrade")
+    cli.write("in.jsonl", {"messages": [{"role": "user", "content": "a"}]})
+    return cli
+
+
+@pytest.mark.parametrize(("command", "code"), WRONG)
+def test_wrong_input_is_one_line_and_a_code(
+    migrated: Cli, command: str, code: int
+) -> None:
+    done = migrated.run(*command.split())
+
+    assert done.code == code
+    assert done.out == ""
+    assert len(done.err.splitlines()) == 1
+    assert done.err.startswith("convstore: ")
+
+
+def test_an_error_is_json_where_json_is_asked_for(migrated: Cli) -> None:
+    done = migrated.run("sessions", "show", "absent", "--json")
+
+    assert (done.code, done.out) == (3, "")
+    told = json.loads(done.err)
+    assert told["error"] == "session_not_found"
+    assert (told["transient"], told["exit_code"]) == (False, 3)
+
+
+def test_a_mistyped_home_is_an_error_and_makes_nothing(cli: Cli) -> None:
+    done = cli.run("sessions", "list")
+
+    assert done.code == 2
+    assert "convstore db upgrade" in done.err
+    assert not cli.home.exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "code"),
+    [
+        ("--url", "mysql://x/y", 2),
+        ("--url", "postgresql://localhost:1/x", 6),
+        ("--tenant", "", 2),
+    ],
+)
+def test_a_wrong_place_is_told(
+    migrated: Cli, option: str, value: str, code: int
+) -> None:
+    done = migrated.run(option, value, "stats")
+
+    assert done.code == code
+    assert len(done.err.splitlines()) == 1
+
+
+def test_a_wrong_setting_of_the_environment_is_named(migrated: Cli) -> None:
+    done = migrated.run("stats", CONVSTORE_POOL_SIZE="none")
+
+    assert done.code == 2
+    assert "POOL_SIZE" in done.err
+
+
+def test_a_file_that_is_no_database_is_told(cli: Cli) -> None:
+    cli.home.mkdir()
+    (cli.home / "convstore.db").write_text("not a database " * 100)
+
+    done = cli.run("stats")
+
+    assert done.code == 8
+    assert cli.run("doctor").code == 1
+
+
+def every_error() -> list[type[errors.ConvstoreError]]:
+    return [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.ConvstoreError)
+    ]
+
+
+@pytest.mark.parametrize("kind", every_error())
+def test_every_error_has_an_exit_code_that_help_tells_of(
+    kind: type[errors.ConvstoreError],
+) -> None:
+    code = exits.code_of(kind.__new__(kind))
+
+    assert code != exits.OK
+    assert str(code) in exits.TABLE.split()

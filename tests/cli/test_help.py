@@ -1,0 +1,111 @@
+"""Every command explains itself, and the command line starts quickly."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+
+from convstore.cli.app import app
+from convstore.version import __version__
+from tests.cli.conftest import Cli
+
+# The list of the design: what others' scripts call.
+CONTRACT = """
+demo
+db upgrade
+db downgrade
+db current
+db check
+sessions list
+sessions show
+sessions delete
+import
+export
+archive plan
+archive run
+archive verify
+archive recover
+archive rebuild
+archive list
+archive cat
+archive restore
+hold place
+hold release
+hold list
+erase
+worker
+stats
+doctor
+""".split("\n")[1:-1]
+PRINT_NO_RESULT = {"demo", "worker"}
+HEAVY = {
+    "alembic",
+    "apscheduler",
+    "pydantic",
+    "pydantic_settings",
+    "rich",
+    "sqlalchemy",
+}
+
+
+def commands(group: Any = None, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command with its path."""
+    group = group or typer.main.get_command(app)
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{path}{name} ")
+        else:
+            yield f"{path}{name}", command
+
+
+ALL = dict(commands())
+
+
+def test_the_commands_are_those_of_the_design() -> None:
+    assert set(ALL) == set(CONTRACT)
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_a_command_says_what_it_does_and_what_it_takes(path: str) -> None:
+    command = ALL[path]
+
+    assert (command.help or "").strip().endswith((".", ")"))
+    silent = [p.name for p in command.params if not getattr(p, "help", None)]
+    assert silent in ([], ["help"])
+
+
+@pytest.mark.parametrize("path", sorted(set(ALL) - PRINT_NO_RESULT))
+def test_a_command_that_prints_can_print_json(path: str) -> None:
+    options = {option for p in ALL[path].params for option in p.opts}
+
+    assert "--json" in options
+
+
+def test_the_top_says_the_exit_codes_and_the_version(cli: Cli) -> None:
+    assert "Exit codes" in cli.ok("--help").out
+    assert cli.ok("--version").out == f"convstore {__version__}\n"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """The time it takes is measured by the benchmarks; this is its cause."""
+    program = (
+        "import sys, json; from convstore.cli.app import run; run(['--help']);"
+        "print('\\n' + json.dumps(sorted(sys.modules)))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=Cli.environment(),
+    )
+
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    assert loaded.isdisjoint(HEAVY)

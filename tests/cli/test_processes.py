@@ -1,0 +1,173 @@
+"""Commands that run on, ask, or are cut off: signals, terminals, pipes."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.cli.conftest import Cli
+
+
+@contextmanager
+def running(
+    cli: Cli, *arguments: object, **more: str
+) -> Iterator[subprocess.Popen[str]]:
+    """A command that is under way; killed if it is still there at the end."""
+    process = subprocess.Popen(
+        cli.argv(*arguments),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cli.folder,
+        env=cli.environment(**more),
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(process: subprocess.Popen[str], text: str) -> str:
+    """Read the error stream up to the line with `text`."""
+    assert process.stderr is not None
+    read = ""
+    for line in process.stderr:
+        read += line
+        if text in line:
+            return read
+    raise AssertionError(f"ended without saying {text!r}: {read}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_archives_and_ends_in_order(
+    cli_on_each: Cli, number: signal.Signals
+) -> None:
+    cli_on_each.ok("import", "messages", cli_on_each.talks("s-1"))
+    settings = {"CONVSTORE_RETENTION__STALE_AFTER_S": "0"}
+
+    with running(cli_on_each, "worker", **settings) as worker:
+        wait_for(worker, "archived 1 sessions")
+        worker.send_signal(number)
+        _, rest = worker.communicate(timeout=60)
+
+    assert worker.returncode == 0
+    assert "Traceback" not in rest
+    assert cli_on_each.ok("stats", "--json").json["sessions"] == {"archived": 1}
+
+
+def test_a_loop_of_retention_ends_in_order(cli: Cli) -> None:
+    cli.ok("import", "messages", cli.talks("s-1"))
+
+    arguments = ("archive", "run", "--older-than", "0s", "--loop")
+    with running(cli, *arguments) as loop:
+        assert loop.stdout is not None
+        first = next(line for line in loop.stdout if "archived" in line)
+        loop.send_signal(signal.SIGTERM)
+        _, err = loop.communicate(timeout=60)
+
+    assert first.split()[-1] == "1"
+    assert (loop.returncode, err) == (0, "")
+
+
+def answer(cli: Cli, text: str, *arguments: object) -> int:
+    """Run a command on a terminal, and give an answer to its question."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        cli.argv(*arguments),
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cli.folder,
+        env=cli.environment(),
+    )
+    os.close(theirs)
+    os.write(ours, text.encode())
+    _, err = process.communicate(timeout=60)
+    os.close(ours)
+    assert "Traceback" not in err
+    return process.returncode
+
+
+def test_destruction_asks_a_person_first(cli: Cli) -> None:
+    cli.ok("import", "messages", cli.talks("s-1"))
+
+    refused = answer(cli, "n\n", "erase", "--session", "s-1")
+    kept = cli.ok("sessions", "list", "--json").json["items"]
+    agreed = answer(cli, "y\n", "erase", "--session", "s-1")
+
+    assert (refused, agreed) == (1, 0)
+    assert len(kept) == 1
+    assert cli.run("sessions", "show", "s-1").code == 5
+
+
+def test_yes_asks_nobody(cli: Cli) -> None:
+    cli.ok("import", "messages", cli.talks("s-1"))
+
+    assert answer(cli, "", "sessions", "delete", "s-1", "--yes") == 0
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(cli: Cli) -> None:
+    said = [{"role": "user", "content": "x" * 500_000}]
+    cli.ok(
+        "import",
+        "messages",
+        cli.write("a.jsonl", {"session_id": "s-1", "messages": said}),
+    )
+
+    with running(cli, "sessions", "show", "s-1", "--json") as show:
+        assert show.stdout is not None
+        assert show.stderr is not None
+        show.stdout.read(1)
+        show.stdout.close()
+        err = show.stderr.read()
+        code = show.wait(60)
+
+    assert (code, err) == (0, "")
+
+
+# What is stored does not drive the terminal
+
+EVIL = "\x1b]0;owned\x07\x1b[31mred\x9b2J\u202eright to left\r\nnext"
+
+
+def test_stored_text_does_not_reach_a_terminal_as_it_is(cli: Cli) -> None:
+    record = {
+        "session_id": f"s-{EVIL}"[:40],
+        "title": EVIL,
+        "user_id": EVIL,
+        "messages": [{"role": "user", "content": EVIL, "name": EVIL}],
+    }
+    cli.ok("import", "messages", cli.write("evil.jsonl", record))
+    (session,) = cli.ok("sessions", "list", "--json").json["items"]
+
+    printed = [
+        cli.ok("sessions", "list").out,
+        cli.ok("sessions", "show", session["id"]).out,
+        cli.ok("sessions", "show", session["id"], "--json").out,
+        cli.ok("archive", "plan", "--older-than", "0s").out,
+        cli.ok("archive", "run", "--older-than", "0s").out,
+        cli.ok("archive", "list").out,
+        cli.ok("archive", "cat", session["id"]).out,
+        cli.run("hold", "release", session["id"]).err,
+    ]
+
+    assert session["title"] == EVIL
+    for text in printed:
+        assert not set(text) & set("\x1b\x07\x9b\u202e\r")
+
+
+def test_a_terminal_without_the_characters_is_no_error(cli: Cli) -> None:
+    cli.ok("import", "messages", cli.talks("s-1"))
+
+    done = cli.ok("sessions", "show", "s-1", PYTHONIOENCODING="ascii")
+
+    assert "\\U0001f389" in done.out
