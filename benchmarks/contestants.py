@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 TEXT = ("Der schnelle braune Fuchs springt über den faulen Hund. ¿Qué tal? " * 7)[:400]
@@ -61,12 +62,14 @@ async def open_contestant(
 
 
 @asynccontextmanager
-async def _convstore(target: Target, sessions: Sequence[str]) -> AsyncIterator[Any]:
-    from convstore import open_store
+async def _convstore(
+    target: Target, sessions: Sequence[str], **settings: Any
+) -> AsyncIterator[Any]:
+    from convstore import StoreConfig, open_store
     from convstore.db.migrate import upgrade
 
     await asyncio.to_thread(upgrade, target.url)
-    async with open_store(target.url) as store:
+    async with open_store(StoreConfig(url=target.url, **settings)) as store:
         for session in sessions:
             await store.sessions.get_or_create(session, user_id="u-1")
         turns = store.turns
@@ -207,6 +210,7 @@ async def _bare(target: Target, sessions: Sequence[str]) -> AsyncIterator[Any]:
 
 _OPENERS: dict[str, Any] = {
     "convstore": _convstore,
+    "convstore_warm": partial(_convstore, cache={"kind": "memory"}),
     "openai_agents": _openai_agents,
     "google_adk": _google_adk,
     "langchain": _langchain,

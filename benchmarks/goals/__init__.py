@@ -5,11 +5,13 @@ from __future__ import annotations
 from benchmarks.bench import Goal
 from benchmarks.goals import (
     appends,
+    chat_backend,
     import_time,
     lone_writer,
     long_sessions,
     many_processes,
     session_pages,
+    warm_windows,
     windows,
 )
 
@@ -17,8 +19,10 @@ GOALS: tuple[Goal, ...] = (
     appends.GOAL,
     lone_writer.GOAL,
     windows.GOAL,
+    warm_windows.GOAL,
     session_pages.GOAL,
     long_sessions.GOAL,
     many_processes.GOAL,
     import_time.GOAL,
+    chat_backend.GOAL,
 )
