@@ -29,6 +29,7 @@ READS: dict[str, Call] = {
     "sessions.list by metadata": lambda s: s.sessions.list(metadata={"k": 1}),
     "sessions.count": lambda s: s.sessions.count(),
     "turns.get": lambda s: s.turns.get("s-1", 1),
+    "turns.find": lambda s: s.turns.find("s-1", external_id="m-1"),
     "turns.list": lambda s: s.turns.list("s-1"),
     "turns.window": lambda s: s.turns.window("s-1"),
     "turns.window branched": lambda s: s.turns.window("s-2"),
