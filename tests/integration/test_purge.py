@@ -183,9 +183,7 @@ async def test_a_hold_placed_at_any_step_keeps_the_rows_or_the_archive(
     sound(database_url, archive_dir)
 
 
-@pytest.mark.parametrize(
-    "step", [s for s in MAIN_STEPS if not s.startswith("purge.")]
-)
+@pytest.mark.parametrize("step", [s for s in MAIN_STEPS if not s.startswith("purge.")])
 @pytest.mark.parametrize("verb", ["erase", "destroy"])
 async def test_what_is_erased_while_it_is_archived_is_nowhere_afterwards(
     open_another: OpenAnother,

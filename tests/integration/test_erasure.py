@@ -1,0 +1,341 @@
+"""A person's data is destroyed everywhere, with a receipt, and does not come back."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+
+from convstore import Store
+from convstore.clock import ManualClock
+from convstore.errors import (
+    LegalHoldError,
+    SegmentCorruptError,
+    SessionErasedError,
+    SessionNotFoundError,
+)
+from tests.integration.archives import (
+    OpenAnother,
+    Steps,
+    archived,
+    damage,
+    document,
+    everything_under,
+    fill,
+    policy,
+    raw,
+    segment_files,
+    sound,
+    states,
+)
+from tests.integration.conversations import say
+
+EVERYTHING = policy(exports=("messages",), readable_json=True)
+
+
+async def test_a_users_data_is_gone_from_rows_segments_shards_and_copies(
+    open_another: OpenAnother, database_url: str, archive_dir: Path
+) -> None:
+    store = await open_another(retention=EVERYTHING)
+    await fill(store, "secret-1")
+    await fill(store, "other", user_id="u-2")
+    await store.run_retention(older_than_s=0)
+    await fill(store, "secret-2")
+    other = await document(store, "other")
+    assert b"in secret-1?" in everything_under(archive_dir)
+
+    receipt = await store.erase(user_id="u-1")
+
+    assert receipt.session_ids == ("secret-1", "secret-2")
+    assert receipt.rows_deleted["turns"] == 3
+    assert len(receipt.segments_rewritten) == 1
+    assert receipt.shards_rewritten >= 1
+    assert receipt.done_at is not None
+    data = everything_under(archive_dir)
+    assert b"in secret-" not in data
+    assert b"in other?" in data
+    for table in ("turns", "interactions", "graph_states", "tool_sets", "legal_holds"):
+        rows = raw(database_url, f"SELECT session_id FROM {table}")
+        assert rows == [] or table == "legal_holds"
+    assert await document(store, "other") == other
+    assert (await store.archive.verify(deep=True)).ok
+    sound(database_url, archive_dir)
+
+
+async def test_the_receipt_is_kept_and_names_nobody(
+    store: Store, database_url: str, archive_dir: Path
+) -> None:
+    await fill(store, "s-1", user_id="jan@example.org")
+
+    await store.erase(user_id="jan@example.org")
+
+    kept = str(raw(database_url, "SELECT * FROM erasures"))
+    assert "jan@" not in kept
+    assert "Enschede" not in kept
+    assert b"jan@" not in everything_under(archive_dir)
+    assert "jan@" not in str(raw(database_url, "SELECT * FROM sessions"))
+
+
+async def test_an_erased_id_is_refused_for_ever(store: Store) -> None:
+    await fill(store, "s-1")
+
+    await store.erase(session_id="s-1")
+
+    for call in (
+        store.sessions.get_or_create("s-1"),
+        store.sessions.get("s-1"),
+        store.turns.append("s-1", role="user", content="x"),
+        store.interactions.record("s-1", action="copy"),
+        store.graph_states.put("s-1", {}),
+        store.restore("s-1"),
+        store.holds.place("s-1", reason="case"),
+    ):
+        with pytest.raises(SessionErasedError):
+            await call
+
+
+async def test_erasing_twice_and_erasing_nobody_give_receipts_about_nothing(
+    store: Store,
+) -> None:
+    await fill(store, "s-1")
+    await store.erase(session_id="s-1")
+
+    again = await store.erase(session_id="s-1")
+    nobody = await store.erase(user_id="nobody")
+
+    assert sum(again.rows_deleted.values()) == 0
+    assert (nobody.session_ids, nobody.segments_rewritten) == ((), ())
+    with pytest.raises(SessionNotFoundError):
+        await store.erase(session_id="never")
+
+
+async def test_a_hold_on_one_session_stops_the_erasure_of_all(
+    store: Store, archive_dir: Path
+) -> None:
+    for session_id in ("s-1", "s-2"):
+        await fill(store, session_id)
+    await store.holds.place("s-2", reason="case")
+
+    with pytest.raises(LegalHoldError) as refused:
+        await store.erase(user_id="u-1")
+
+    assert refused.value.session_ids == ("s-2",)
+    assert await states(store) == {"s-1": "active", "s-2": "active"}
+    assert list(archive_dir.glob("erasures/*")) == []  # noqa: ASYNC240
+
+
+async def test_a_hold_placed_while_an_erasure_begins_wins(
+    open_another: OpenAnother, archive_dir: Path, database_url: str
+) -> None:
+    store = await open_another()
+    await fill(store, "s-1")
+    eraser = store._parts.eraser
+    carry_out = eraser.carry_out
+
+    async def with_hold(erasure: object) -> object:
+        await store.holds.place("s-1", reason="case")
+        return await carry_out(erasure)  # type: ignore[arg-type]
+
+    eraser.carry_out = with_hold  # type: ignore[method-assign,assignment]
+    with pytest.raises(LegalHoldError):
+        await store.erase(session_id="s-1")
+    eraser.carry_out = carry_out  # type: ignore[method-assign]
+    waiting = await store.archive.recover()
+    await store.holds.release("s-1")
+
+    report = await store.archive.recover()
+
+    assert (waiting.erasures_finished, report.erasures_finished) == (0, 1)
+    assert await states(store) == {"s-1": "erased"}
+
+
+async def test_two_erasures_of_one_segment_at_once_leave_neither_copy(
+    open_another: OpenAnother, database_url: str, archive_dir: Path
+) -> None:
+    store, another = await open_another(), await open_another()
+    names = [f"secret-{i}" for i in range(4)]
+    await archived(store, *names, "s-9")
+    kept = await document(store, "s-9")
+
+    receipts = await asyncio.gather(
+        *((store, another)[i % 2].erase(session_id=s) for i, s in enumerate(names))
+    )
+
+    assert b"in secret-" not in everything_under(archive_dir)
+    assert all(receipt.done_at for receipt in receipts)
+    assert await document(store, "s-9") == kept
+    await store.archive.recover(alone=True)
+    sound(database_url, archive_dir)
+
+
+@pytest.mark.parametrize(
+    "step", ["erase.rewrite.published", "publish.link", "erase.rewrite.swapped"]
+)
+async def test_recovery_by_another_worker_leaves_a_rewrite_alone(
+    open_another: OpenAnother, database_url: str, archive_dir: Path, step: str
+) -> None:
+    """A copy that the ledger did not know of was once taken for an orphan."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from convstore import StoreConfig, open_store
+    from convstore.clock import SystemClock
+
+    hook = Steps()
+    store = await open_another(on_step=hook)
+    await archived(store, "secret-1", "s-2")
+    kept = await document(store, "s-2")
+
+    async def recover() -> None:
+        config = StoreConfig(url=database_url, archive_dir=archive_dir)
+        async with open_store(config, clock=store._scope.clock) as other:
+            await other.archive.recover()
+
+    def at_once() -> None:
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(lambda: asyncio.run(recover())).result()
+
+    assert SystemClock is not None
+    hook.at(step, at_once)
+
+    await store.erase(session_id="secret-1")
+
+    assert step in hook.reached
+    assert await document(store, "s-2") == kept
+    assert b"in secret-1?" not in everything_under(archive_dir)
+    sound(database_url, archive_dir)
+
+
+async def test_a_damaged_neighbour_stops_neither_retention_nor_other_erasures(
+    store: Store, archive_dir: Path, database_url: str
+) -> None:
+    await archived(store, "secret-1", "s-2")
+    (path,) = segment_files(archive_dir)
+    damage(path, at=0.25)
+    await fill(store, "s-3")
+
+    with pytest.raises(SegmentCorruptError):
+        await store.erase(session_id="secret-1")
+
+    report = await store.run_retention(older_than_s=0)
+    assert report.purged == 1
+    await store.erase(session_id="s-3")
+    assert (await states(store))["secret-1"] == "erased"
+    begun = raw(database_url, "SELECT count(*) FROM erasures WHERE state = 'begun'")
+    assert begun == [(1,)]
+
+
+async def test_a_missing_segment_does_not_stop_an_erasure(
+    store: Store, archive_dir: Path
+) -> None:
+    await archived(store, "secret-1", "s-2")
+    (path,) = segment_files(archive_dir)
+    data = path.read_bytes()
+    path.unlink()
+
+    receipt = await store.erase(session_id="secret-1")
+
+    assert receipt.segments_rewritten == ()
+    # Should the file come back, from a backup or a mount, the copy goes.
+    path.write_bytes(data)
+    path.chmod(0o600)
+    await store.archive.recover()
+    assert b"in secret-1?" not in everything_under(archive_dir)
+    assert (await document(store, "s-2")).session.id == "s-2"
+
+
+@pytest.mark.parametrize("was", ["active", "archived"])
+async def test_erasures_are_repeated_on_a_backup_of_the_database(
+    open_another: OpenAnother,
+    database_url: str,
+    archive_dir: Path,
+    tmp_path: Path,
+    was: str,
+) -> None:
+    if not database_url.startswith("sqlite"):
+        pytest.skip("the backup is a copy of the database's file")
+    store = await open_another()
+    for session_id in ("secret-1", "s-2"):
+        await fill(store, session_id)
+    if was == "archived":
+        await store.run_retention(older_than_s=0)
+    kept = await document(store, "s-2")
+    backup = tmp_path / "backup.db"
+    raw(database_url, f"VACUUM INTO '{backup}'")
+    first = await store.erase(user_id="u-1", session_id=None) if was == "" else None
+    first = await store.erase(session_id="secret-1")
+    await store.close()
+    backup.chmod(0o600)
+    old = await open_another(url=f"sqlite:///{backup}")
+    assert (await states(old))["secret-1"] == was
+
+    (receipt,) = await old.replay_erasures()
+
+    assert receipt.erasure_id == first.erasure_id
+    assert (await states(old))["secret-1"] == "erased"
+    with pytest.raises(SessionErasedError):
+        await old.turns.append("secret-1", role="user", content="late")
+    assert b"in secret-1?" not in everything_under(archive_dir)
+    # The file that the backup names is gone; its successor is in the folder.
+    await old.archive.rebuild()
+    assert await document(old, "s-2") == kept
+
+
+async def test_repeating_an_erasure_keeps_its_first_receipt(
+    store: Store, database_url: str
+) -> None:
+    await fill(store, "s-1")
+    await store.erase(session_id="s-1")
+    before = raw(database_url, "SELECT receipt, done_at FROM erasures")
+
+    await store.replay_erasures()
+
+    assert raw(database_url, "SELECT receipt, done_at FROM erasures") == before
+
+
+async def test_a_session_erased_while_it_was_superseded_leaves_no_old_copy(
+    store: Store, clock: ManualClock, archive_dir: Path, database_url: str
+) -> None:
+    await archived(store, "secret-1", "s-2")
+    await store.restore("secret-1")
+    clock.advance(10)
+    await store.run_retention(older_than_s=0)
+    await store.restore("secret-1")
+    assert len(segment_files(archive_dir)) == 2
+
+    receipt = await store.erase(session_id="secret-1")
+
+    assert len(receipt.segments_rewritten) == 2
+    assert b"in secret-1?" not in everything_under(archive_dir)
+    sound(database_url, archive_dir)
+
+
+async def test_nothing_of_another_tenant_is_erased(store: Store) -> None:
+    other = store.for_tenant("acme")
+    for tenant in (store, other):
+        await fill(tenant, "s-1")
+    await store.run_retention(older_than_s=0)
+
+    await store.erase(user_id="u-1")
+
+    assert await states(other) == {"s-1": "archived"}
+    assert len((await document(other, "s-1")).turns) == 3
+
+
+async def test_the_database_file_says_nothing_of_what_was_erased(
+    store: Store, database_url: str, tmp_path: Path
+) -> None:
+    if not database_url.startswith("sqlite"):
+        pytest.skip("the server's files belong to the server")
+    path = Path(database_url.removeprefix("sqlite:///"))
+    await say(store, "s-1", "geheim-" * 50)
+
+    await store.erase(session_id="s-1")
+
+    await store.close()
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name in path.parent.glob(f"{path.name}*"):
+        shutil.copy(name, copy)
+    assert all(b"geheim-" not in p.read_bytes() for p in copy.iterdir())
