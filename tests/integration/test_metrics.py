@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -220,3 +221,18 @@ async def test_a_closed_collector_counts_no_more(
     collector.close()
 
     assert store.watch.observers == ()
+
+
+async def test_the_dashboard_asks_for_metrics_that_there_are(
+    open_another: Callable[..., Awaitable[Store]],
+) -> None:
+    store = await open_another()
+    collector = metrics.collector(store, prefix_caches=[PrefixCache()])
+    page = Path(__file__).parents[2] / "docs" / "grafana-dashboard.json"
+    asked = set(re.findall(r"convstore_\w+", page.read_text("utf-8")))
+
+    there = {name.partition(",")[0] for name in samples(await collector.scrape())}
+
+    labelled = {"convstore_operation_seconds_bucket", "convstore_records_total"}
+    hot = {"convstore_cache_hits_total", "convstore_cache_misses_total"}
+    assert asked - labelled - hot <= there | {"convstore_operations_total"}
