@@ -1,0 +1,125 @@
+"""The checker is checked: a sound store passes, and each kind of harm is seen."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from convstore import Store
+from tests.crash.invariants import Memory, check
+from tests.crash.oplog import OpLog, read_history
+from tests.integration.archives import (
+    archived,
+    damage,
+    fill,
+    raw,
+    segment_files,
+)
+
+
+def wrong(url: str, archive: Path, **more: object) -> str:
+    with ThreadPoolExecutor(1) as thread:
+        found = thread.submit(check, url, archive, settled=True, **more)  # type: ignore[arg-type]
+        return "\n".join(found.result())
+
+
+HARM = {
+    "I4 turns": "DELETE FROM turns WHERE session_id = 'live' AND seq = 2",
+    "I4 interactions": "DELETE FROM interactions WHERE session_id = 'live' AND seq = 2",
+    "I4 graph": "DELETE FROM graph_states WHERE session_id = 'live' AND version = 2",
+    "I6 archived nowhere": "UPDATE sessions SET segment_id = NULL",
+    "I6 entries": "UPDATE archive_entries SET state = 'stale'",
+    "I6 active names": "UPDATE sessions SET state = 'active'",
+    "I7 no sealed segment": "UPDATE archive_segments SET state = 'deleting'",
+    "I7 file differs": "UPDATE archive_segments SET size_bytes = 7",
+    "I8": "UPDATE archive_entries SET sha256 = 'x'",
+    "I11": "UPDATE sessions SET hold_count = 3",
+    "I14": "UPDATE archive_segments SET state = 'writing'",
+}
+
+
+@pytest.mark.parametrize("rule", HARM)
+async def test_each_harm_to_the_database_is_seen(
+    store: Store, database_url: str, archive_dir: Path, rule: str
+) -> None:
+    await archived(store, "s-1")
+    await fill(store, "live")
+    before = wrong(database_url, archive_dir)
+
+    raw(database_url, HARM[rule])
+
+    assert before == ""
+    assert rule in wrong(database_url, archive_dir)
+
+
+async def test_harm_to_files_is_seen(
+    store: Store, database_url: str, archive_dir: Path
+) -> None:
+    await archived(store, "s-1")
+    memory = Memory()
+    wrong(database_url, archive_dir, memory=memory)
+    (path,) = segment_files(archive_dir)
+
+    damage(path)
+
+    found = wrong(database_url, archive_dir, memory=memory)
+    assert "I9" in found
+    assert "I7" in found
+    path.unlink()
+    assert "I7 no file" in wrong(database_url, archive_dir)
+    (archive_dir / "segments" / "stray.json").write_text("{}")
+    assert "I14 file of no segment" in wrong(database_url, archive_dir)
+
+
+async def test_a_version_that_falls_is_seen(
+    store: Store, database_url: str, archive_dir: Path
+) -> None:
+    await fill(store, "s-1")
+    memory = Memory()
+    wrong(database_url, archive_dir, memory=memory)
+
+    raw(database_url, "UPDATE sessions SET version = 1")
+
+    assert "I13" in wrong(database_url, archive_dir, memory=memory)
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "rule"),
+    [
+        ("ok", ["m-1", "lost"], "I1 lost"),
+        ("no", ["m-1"], "I15 refused"),
+        ("ok", [], "I15 nobody wrote"),
+    ],
+)
+async def test_what_was_acknowledged_is_compared_with_what_is_there(
+    store: Store,
+    database_url: str,
+    archive_dir: Path,
+    tmp_path: Path,
+    kind: str,
+    names: list[str],
+    rule: str,
+) -> None:
+    await store.sessions.get_or_create("s-1")
+    await store.turns.append("s-1", role="user", content="x", external_id="m-1")
+    log = OpLog(tmp_path / "w.log")
+    told = {"id": "1", "op": "append", "tenant": "default", "s": "s-1", "names": names}
+    log.write("try", **told)
+    log.write(kind, id="1", answer=list(range(1, len(names) + 1)))
+
+    history = read_history(tmp_path)
+
+    assert rule in wrong(database_url, archive_dir, history=history)
+
+
+def test_the_last_line_of_a_killed_worker_may_be_torn(tmp_path: Path) -> None:
+    log = OpLog(tmp_path / "w.log")
+    log.write("step", step="seal.begin")
+    with (tmp_path / "w.log").open("ab") as file:
+        file.write(b'{"at": 5, "kind": "st')
+
+    history = read_history(tmp_path)
+
+    assert history.steps == {"seal.begin"}

@@ -1,0 +1,64 @@
+"""Workers killed at every announced step and at random lose nothing acknowledged."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from convstore.retention.steps import STEPS
+
+pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(900)]
+ROOT = Path(__file__).resolve().parents[2]
+
+# On their way, these need hours to pass between two crashes, or a crash in the one
+# moment before: the long run reaches them every time, a hundred kills not always.
+RARE = {"recover.purge", "recover.remove", "gc.mark", "gc.unlink"}
+
+
+@pytest.mark.parametrize(("database", "kills"), [("sqlite", 60), ("postgres", 40)])
+def test_nothing_acknowledged_is_lost_by_a_hundred_kills(
+    tmp_path: Path, database: str, kills: int, request: pytest.FixtureRequest
+) -> None:
+    if database == "postgres":
+        request.getfixturevalue("postgres_databases")  # says so if there is none
+    report = campaign(tmp_path, "--database", database, "--kills", str(kills))
+
+    assert report["violations"] == []
+    assert report["kills"] >= kills
+    assert report["acknowledged"] > 0
+    # A step that is announced must be listed; one that is listed must be reached.
+    assert report["not_listed"] == []
+    assert set(report["never_reached"]) <= RARE
+
+
+def campaign(folder: Path, *arguments: str) -> dict[str, Any]:
+    """A campaign in a process of its own: it forks, and pytest has threads."""
+    path = folder / "report.json"
+    program = [sys.executable, "-W", "error", "-m", "tests.crash.campaign"]
+    done = subprocess.run(
+        [*program, *arguments, "--report", str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert path.exists(), done.stderr[-3000:]
+    report: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return report
+
+
+def test_every_step_in_the_source_is_listed() -> None:
+    announced = set()
+    for folder in ("retention", "archive", "blobs"):
+        for path in (ROOT / "convstore" / folder).glob("*.py"):
+            for line in path.read_text("utf-8").splitlines():
+                for word in line.split('"')[1::2]:
+                    if "step(" in line and "." in word:
+                        announced.add(word)
+
+    assert announced <= set(STEPS)
+    assert len(STEPS) == len(set(STEPS))
