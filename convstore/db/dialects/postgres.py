@@ -113,7 +113,12 @@ class PostgresDialect(Dialect):
         ):
             return DatabaseUnavailableError("the database cannot be reached")
         text_of = str(error)
-        if "connection is closed" in text_of or "connection was closed" in text_of:
+        if (
+            "connection is closed" in text_of
+            or "connection was closed" in text_of
+            # asyncpg, when the server's last words came while nobody was asking.
+            or type(error).__name__ == "InternalClientError"
+        ):
             return DatabaseUnavailableError("the connection to the database was lost")
         return None
 
@@ -133,12 +138,12 @@ class PostgresBackend(Backend):
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
         self._check_open()
-        try:
-            return await self._read(work, snapshot)
-        except DatabaseUnavailableError:
-            # The pool may have held a connection of before a restart: reads can be
+        for _ in range(_ATTEMPTS - 1):
+            # The pool may have held connections of before a restart: reads can be
             # repeated without harm, on a fresh one.
-            return await self._read(work, snapshot)
+            with suppress(DatabaseUnavailableError):
+                return await self._read(work, snapshot)
+        return await self._read(work, snapshot)
 
     async def _read(self, work: Work[T], snapshot: bool) -> T:
         with translated(self.dialect):
@@ -295,9 +300,13 @@ async def _let_go_of_the_lost(connection: AsyncConnection) -> None:
     Hot statements run past SQLAlchemy, which empties the pool when it sees such an
     error itself: here it is shown one.
     """
-    # The second when it has seen the error itself, and wants its transaction ended.
-    with suppress(DBAPIError, PendingRollbackError):
+    from asyncpg import InternalClientError
+
+    # The second when it has seen the error itself, and wants its transaction ended;
+    # the third is not one that it knows.
+    with suppress(DBAPIError, PendingRollbackError, InternalClientError):
         await connection.exec_driver_sql("SELECT 1")
+    await connection.invalidate()
 
 
 def _engine(url: str, options: BackendOptions) -> AsyncEngine:
