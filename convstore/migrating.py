@@ -19,9 +19,12 @@ def upgrade(url: str, revision: str = "head") -> str:
     return cast(str, _migrate("upgrade")(url, revision))
 
 
-def downgrade(url: str, revision: str) -> str:
-    """Take a database back to `revision`; `base` removes every table and all data."""
-    return cast(str, _migrate("downgrade")(url, revision))
+def downgrade(url: str, revision: str) -> str | None:
+    """Take a database back to `revision`; `base` removes every table and all data.
+
+    The revision in force, None for `base`; errors as `upgrade`.
+    """
+    return cast(str, _migrate("downgrade")(url, revision)) or None
 
 
 def current(url: str) -> str | None:

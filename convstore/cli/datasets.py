@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -112,7 +112,8 @@ async def _import(
             finally:
                 kept = report is not None or _has_something(folder)
             where = str(folder) if kept else None
-            told.append({"file": str(file), **asdict(done), "report": where})
+            counts = {f.name: getattr(done, f.name) for f in fields(done)}
+            told.append({"file": str(file), **counts, "report": where})
     return told
 
 
@@ -275,7 +276,10 @@ def _export(
             ),
         )
     if as_json:
-        print_json(report)
+        told = asdict(report) | {"to": str(report.to)}
+        print_json(
+            told | {"formats": [f | {"path": str(f["path"])} for f in told["formats"]]}
+        )
         return
     if report.dry_run:
         say("dry run: nothing was written")

@@ -81,7 +81,10 @@ def test_the_whole_life_of_a_conversation(cli_on_each: Cli) -> None:
     assert len(data.read_bytes().splitlines()) == 1
     stats = cli.ok("stats", "--json").json
     assert stats["sessions"] == {"archived": 1, "deleted": 1, "erased": 1}
-    assert "all is well" in cli.ok("doctor").out
+    findings = cli.run("doctor", "--json").json["findings"]
+    bad = {finding["check"] for finding in findings if not finding["ok"]}
+    # The servers and templates of the tests are quick, and nobody's own.
+    assert bad <= {"fsync", "database permissions"}
 
 
 @pytest.mark.parametrize("command", JSON_COMMANDS)
