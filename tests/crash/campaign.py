@@ -149,6 +149,8 @@ class Campaign:
             time.sleep(self._random.uniform(0.1, 0.6))
             self._kill_server()
         for number, pid in reversed(list(enumerate(workers))):
+            if step or self._random.random() < 0.8:
+                self._wait_for_work(ground.logs / f"{ground.rounds}-{number}.log", pid)
             self._end(pid, step if number == 0 else "")
         OpLog(ground.logs / "rounds.log").write("round")
         self._check(ground, settled=self._random.random() < 0.4)
@@ -180,6 +182,16 @@ class Campaign:
             self._steps = iter(self._random.sample(STEPS, len(STEPS)))
             step = next(self._steps)
         return step
+
+    def _wait_for_work(self, log: Path, pid: int) -> None:
+        """Return when the worker has begun, which takes PostgreSQL's clients a while;
+        those that are killed before that lose nothing, and prove little."""
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended or (log.exists() and log.read_bytes().count(b'"ok"') >= 3):
+                return
+            time.sleep(0.005)
 
     def _end(self, pid: int, step: str) -> None:
         """Wait for the worker to kill itself, or kill it."""
