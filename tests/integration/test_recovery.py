@@ -170,7 +170,7 @@ async def test_an_orphan_is_removed_when_the_database_has_all_of_it(
     report = await store.archive.recover()
 
     assert report.segments_removed == 1
-    assert not copy.exists()  # noqa: ASYNC240
+    assert not copy.exists()
     sound(database_url, archive_dir)
 
 
@@ -202,7 +202,7 @@ async def test_an_orphan_that_may_be_the_only_copy_is_kept_and_reported(
     report = await store.archive.recover(alone=True)
 
     assert len(report.segments_kept) >= 1
-    assert copy.exists()  # noqa: ASYNC240
+    assert copy.exists()
 
 
 async def test_a_superseded_segment_is_kept_for_a_day_and_then_removed(

@@ -163,7 +163,8 @@ async def test_another_tenant_neither_reads_nor_restores_it(store: Store) -> Non
 
     assert created
     assert (await store.sessions.get("s-1")).state == "archived"
-    assert [d async for d in other.documents()][0].turns == ()
+    (document,) = [d async for d in other.documents()]
+    assert document.turns == ()
 
 
 async def test_another_user_does_not_restore_it(store: Store) -> None:
