@@ -19,7 +19,8 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TESTED = "test,postgres,redis,parquet,metrics,otel,hf"
+# All but `pii`, whose language models weigh more than everything else together.
+TESTED = "test,postgres,redis,parquet,metrics,otel,lang,tokens,dedup,hf"
 # Purpose: its folder, and what pip installs there, one call after the other.
 PURPOSES = {
     "test": (".venv", [["-e", f".[{TESTED}]"]]),
