@@ -55,7 +55,7 @@ class Recovery:
         report = await self._remove_dead(report, alone)
         report = await self._look_at_orphans(report)
         report = await self._finish_purges(report)
-        report = await self._finish_deletions(report)
+        report = await self._finish_deletions(report, alone)
         finished = await finish_erasures(self._context, self._eraser)
         report = replace(report, erasures_finished=finished)
         await self._sweep_archive()
@@ -63,10 +63,8 @@ class Recovery:
 
     async def _remove_dead(self, report: RecoveryReport, alone: bool) -> RecoveryReport:
         """Segments that were never sealed: nothing can have been purged by them."""
-        now = self._context.now()
         for segment in await self._by_state("writing"):
-            age_s = abs(now - segment.created_at) / _MICROS
-            if not alone and age_s < DEAD_AFTER_S:
+            if not self._is_dead(segment, alone):
                 continue
             report = await self._remove_if_superseded(report, segment.key, segment)
         return report
@@ -150,7 +148,9 @@ class Recovery:
             )
         return report
 
-    async def _finish_deletions(self, report: RecoveryReport) -> RecoveryReport:
+    async def _finish_deletions(
+        self, report: RecoveryReport, alone: bool
+    ) -> RecoveryReport:
         context, removed = self._context, 0
         before = context.now() - int(KEEP_SUPERSEDED_S * _MICROS)
         useless = await context.read(lambda c: leftovers.without_use(c, before))
@@ -164,6 +164,10 @@ class Recovery:
         for segment in await self._by_state("deleting"):
             await context.files(lambda s=segment: destroy_files(context, s.key))  # type: ignore[misc]
             context.on_step("gc.unlink")
+            if segment.sealed_at is None and not self._is_dead(segment, alone):
+                # An erasure has cancelled it, and its writer may not know yet: what it
+                # goes on to write must be found again.
+                continue
             await context.write(
                 lambda c, s=segment: segments.forget(c, s.segment_id)  # type: ignore[misc]
             )
@@ -196,6 +200,10 @@ class Recovery:
             segments.quarantine(connection, segment.segment_id, problem)
 
         await self._context.write(work)
+
+    def _is_dead(self, segment: StoredSegment, alone: bool) -> bool:
+        age_s = abs(self._context.now() - segment.created_at) / _MICROS
+        return alone or age_s >= DEAD_AFTER_S
 
     async def _by_state(self, state: str) -> list[StoredSegment]:
         return await self._context.read(lambda c: segments.by_state(c, state))

@@ -162,7 +162,7 @@ def sound(url: str, archive: Path, *, settled: bool = True) -> None:
     """The invariants hold, seen from outside."""
     with ThreadPoolExecutor(1) as thread:
         wrong = thread.submit(check, url, archive, settled=settled).result()
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
 
 
 def segment_files(archive: Path) -> list[Path]:

@@ -8,19 +8,23 @@ from typing import Any
 
 import pytest
 
-from convstore import Store
+from convstore import Store, StoreConfig
+from convstore.archive.readable import readable_key, write_readable
 from convstore.clock import ManualClock
 from convstore.db import segments
 from convstore.reports import RecoveryReport
 from convstore.retention.archiver import archive
 from tests.integration.archives import (
     DAY_S,
+    Elsewhere,
     OpenAnother,
     Steps,
     archived,
     damage,
     document,
+    everything_under,
     fill,
+    policy,
     raw,
     segment_files,
     sound,
@@ -270,8 +274,6 @@ async def test_a_removal_that_was_cut_short_is_finished(
 async def test_an_erasure_that_was_cut_short_is_finished(
     open_another: OpenAnother, archive_dir: Path, database_url: str, step: str
 ) -> None:
-    from tests.integration.archives import everything_under
-
     hook = Steps()
     store = await open_another(on_step=hook)
     await archived(store, "secret-1", "s-2")
@@ -289,8 +291,6 @@ async def test_an_erasure_that_was_cut_short_is_finished(
 async def test_a_copy_of_a_destroyed_session_is_swept_after_its_purger_died(
     open_another: OpenAnother, archive_dir: Path, database_url: str
 ) -> None:
-    from tests.integration.archives import everything_under
-
     hook = Steps()
     store = await open_another(on_step=hook)
     await fill(store, "secret-1")
@@ -308,6 +308,51 @@ async def test_a_copy_of_a_destroyed_session_is_swept_after_its_purger_died(
 
     await store.archive.recover()
 
+    assert b"in secret-1?" not in everything_under(archive_dir)
+    sound(database_url, archive_dir)
+
+
+async def test_what_a_cancelled_writer_wrote_before_it_died_is_found(
+    open_another: OpenAnother,
+    archive_dir: Path,
+    database_url: str,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Found by killing: a readable copy was written after recovery had looked."""
+    readable = policy(readable_json=True)
+    store = await open_another(retention=readable)
+    config = StoreConfig(url=database_url, archive_dir=archive_dir)
+    elsewhere = Elsewhere(config, clock)
+    await fill(store, "secret-1")
+    await fill(store, "s-2")
+
+    async def erase_and_recover(other: Store) -> None:
+        await other.erase(session_id="secret-1")
+        await other.archive.recover()
+
+    def late(blobs: Any, manifest: Any) -> None:
+        write_readable(blobs, manifest)
+        key = readable_key(manifest, manifest.entries[1])
+        said = blobs.read(key)
+        elsewhere.ask(erase_and_recover, patience_s=5.0)
+        copy = blobs.create(key)
+        copy.write(said)
+        copy.sync()
+        copy.publish()
+        raise Died
+
+    monkeypatch.setattr("convstore.retention.archiver.write_readable", late)
+    with pytest.raises(Died):
+        await store.run_retention(older_than_s=0)
+    await elsewhere.answers()
+    left = everything_under(archive_dir)
+    clock.advance(300)
+
+    await store.archive.recover()
+
+    elsewhere.close()
+    assert b"in secret-1?" in left
     assert b"in secret-1?" not in everything_under(archive_dir)
     sound(database_url, archive_dir)
 
