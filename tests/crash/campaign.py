@@ -97,13 +97,18 @@ class Campaign:
         self._report = Report(database, seed)
         self._reached: set[str] = set()
         self._grounds = 0
+        self._told_to_stop = False
         self._steps: Iterator[str] = iter(())
+
+    def stop(self, *_: object) -> None:
+        """End after this round, with a report of what was done; for Ctrl-C."""
+        self._told_to_stop = True
 
     def run(self) -> Report:
         """The campaign from beginning to end."""
         began, report = time.monotonic(), self._report
         ground = self._new_ground()
-        while report.kills < self._wanted:
+        while report.kills < self._wanted and not self._told_to_stop:
             if ground.rounds == ROUNDS:
                 self._finish(ground)
                 ground = self._new_ground()
@@ -269,6 +274,7 @@ def _fork(work: Callable[..., None], *args: Any) -> int:
     pid = os.fork()
     if pid:
         return pid
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     status = 1
     try:
         work(*args)
@@ -307,6 +313,7 @@ def main(arguments: list[str] | None = None) -> int:
         campaign = Campaign(
             options.database, options.kills, options.seed, folder, server, say
         )
+        signal.signal(signal.SIGINT, campaign.stop)
         report = campaign.run()
     text = json.dumps(asdict(report), indent=2)
     print(text)
