@@ -79,11 +79,8 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. Errors are told, none gets out."""
     as_json = "--json" in arguments
-    command = typer.main.get_command(app)
     try:
-        code = command.main(
-            list(arguments), prog_name="convstore", standalone_mode=False
-        )
+        code = _invoke(arguments)
         sys.stdout.flush()
         return code if isinstance(code, int) else exits.OK
     except ConvstoreError as error:
@@ -105,6 +102,19 @@ def run(arguments: Sequence[str]) -> int:
         # The edge of the process: no traceback reaches a user. The message may quote
         # what people said: only what kind it is, and where.
         return _tell(as_json, "internal", _where(error), exits.INTERNAL)
+
+
+def _invoke(arguments: Sequence[str]) -> object:
+    command = typer.main.get_command(app)
+    try:
+        return command.main(
+            list(arguments), prog_name="convstore", standalone_mode=False
+        )
+    except SystemExit as end:
+        # A write that finds the reader gone is turned into exit code 1 on the way.
+        if isinstance(end.__context__, BrokenPipeError):
+            raise end.__context__ from None
+        raise
 
 
 def _usage(error: TyperException) -> str:
