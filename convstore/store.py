@@ -251,7 +251,8 @@ class Store(Nouns):
     async def replay_erasures(self) -> list[ErasureReceipt]:
         """Repeat every erasure of the ledger and of the archive folder.
 
-        For a database restored from a backup older than an erasure. Idempotent.
+        For a database restored from a backup older than an erasure. Idempotent. What
+        an erased user began after the erasure is left alone.
         """
         return await replay_erasures(self._parts.archive.context, self._parts.eraser)
 

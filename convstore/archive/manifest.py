@@ -83,6 +83,15 @@ class Manifest:
         """The sum of one of the counts or lengths over all entries."""
         return sum(getattr(entry, field) for entry in self.entries)
 
+    def covers(self, size_bytes: int) -> bool:
+        """Whether no byte of a file of this size lies outside the entries."""
+        end = 0
+        for entry in self.entries:
+            if entry.offset != end:
+                return False
+            end = entry.end
+        return end == size_bytes
+
     def find(self, tenant_id: str, session_id: str) -> Entry | None:
         """The entry of a session, or None."""
         wanted = (tenant_id, session_id)

@@ -65,9 +65,11 @@ def unwanted(
 
 
 def without_use(connection: Connection, before: int) -> list[StoredSegment]:
-    """Sealed segments older than `before` in which nothing is the only copy.
+    """Segments in which nothing has been the only copy since `before`.
 
-    The state of the entries says so, and no stub names the segment either.
+    The state of the entries says so, and no stub names the segment either. A session
+    that was restored counts from its last change, which cannot be earlier: a backup of
+    the database from before the restore still names this file.
     """
     used = select(E.segment_id).where(E.state.in_(("sealed", "committed", "newer")))
     named = (
@@ -76,7 +78,12 @@ def without_use(connection: Connection, before: int) -> list[StoredSegment]:
             models.sessions,
             and_(S.tenant_id == E.tenant_id, S.session_id == E.session_id),
         )
-        .where(S.segment_id == E.segment_id)
+        .where(
+            or_(
+                S.segment_id == E.segment_id,
+                and_(E.state == "restored", S.updated_at >= before),
+            )
+        )
     )
     return [
         StoredSegment(*row)

@@ -214,13 +214,18 @@ def adopt(
     unit.forget(key)
 
 
-def ids_of_user(connection: Connection, tenant: str, user_id: str) -> list[Key]:
-    """Every session of a user, in any state."""
-    rows = connection.execute(
+def ids_of_user(
+    connection: Connection, tenant: str, user_id: str, *, begun_by: int | None = None
+) -> list[Key]:
+    """Every session of a user, in any state; with `begun_by`, begun until then."""
+    statement = (
         select(S.session_id)
         .where(S.tenant_id == tenant, S.user_id == user_id)
         .order_by(S.session_id)
     )
+    if begun_by is not None:
+        statement = statement.where(S.created_at <= begun_by)
+    rows = connection.execute(statement)
     return [(tenant, session_id) for session_id in rows.scalars()]
 
 

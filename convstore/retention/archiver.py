@@ -25,6 +25,7 @@ from convstore.errors import (
     CorruptionError,
     InvalidInputError,
     LimitExceededError,
+    SegmentNotFoundError,
 )
 from convstore.ids import new_id
 from convstore.records import SessionDocument
@@ -73,6 +74,10 @@ async def archive(
         manifest = await _write(context, segment_id, now, tenant, wanted, result)
         if manifest is not None:
             await _export(context, manifest)
+    except SegmentNotFoundError:
+        # An erasure has cancelled us, and what we had written is gone already.
+        await give_up(context, segment_id, key)
+        return result
     except ConvstoreError:
         # The segment's row tells recovery what to clean up; do it now if we can.
         await give_up(context, segment_id, key)
@@ -181,6 +186,24 @@ async def give_up(context: Context, segment_id: str, key: str) -> None:
     """Destroy what there is of a segment that will not be sealed. Idempotent."""
     await context.files(lambda: destroy_files(context, key))
     await context.write(lambda c: segments.forget(c, segment_id))
+
+
+async def destroy_marked(context: Context, *, alone: bool = False) -> int:
+    """Destroy the files of every segment that is marked for it; how many are done with.
+
+    One whose writer was cancelled and may be alive keeps its row, for what it goes on
+    to write must be found again; `alone` says that no other worker runs. Idempotent.
+    """
+    done = 0
+    marked = await context.read(lambda c: segments.by_state(c, "deleting"))
+    for segment in marked:
+        await context.files(lambda s=segment: destroy_files(context, s.key))  # type: ignore[misc]
+        context.on_step("gc.unlink")
+        if segment.sealed_at is None and not (alone or context.is_dead(segment)):
+            continue
+        await context.write(lambda c, s=segment: segments.forget(c, s.segment_id))  # type: ignore[misc]
+        done += 1
+    return done
 
 
 def destroy_files(context: Context, key: str) -> int:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from convstore.blobs.base import BlobStore, StepHook, silent
 from convstore.clock import Clock, to_micros
 from convstore.db.engine import Backend, Work
+from convstore.db.segments import StoredSegment
 from convstore.db.unit import Key
 from convstore.ids import new_id
 from convstore.policy import RetentionPolicy
@@ -47,6 +48,11 @@ class Context:
     def now(self) -> int:
         """The time to be stored, in microseconds."""
         return to_micros(self.clock.now())
+
+    def is_dead(self, segment: StoredSegment) -> bool:
+        """Whether a segment has been written for so long that its writer is dead."""
+        age_s = abs(self.now() - segment.created_at) / 1_000_000
+        return age_s >= DEAD_AFTER_S
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
         return await self.backend.read(work, snapshot=snapshot)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
@@ -26,7 +26,8 @@ from convstore.errors import (
 )
 from convstore.ids import new_id
 from convstore.reports import ErasureReceipt
-from convstore.retention.context import Context
+from convstore.retention.archiver import destroy_marked
+from convstore.retention.context import DEAD_AFTER_S, Context
 from convstore.retention.sweeper import Sweeper, Swept
 from convstore.retention.tombstones import write_tombstone
 
@@ -99,6 +100,9 @@ class Eraser:
         # After the rows: a session that a hold has saved must not have one.
         await context.files(lambda: write_tombstone(context.blobs, erasure))
         context.on_step("erase.tombstone_file")
+        # What dead workers left behind may hold copies that no ledger knows of.
+        await destroy_marked(context)
+        await context.files(lambda: context.blobs.sweep(DEAD_AFTER_S))
         swept = await self.sweep(keys)
         _raise_failure(swept)
         # Erased text must not lie on in a write-ahead log.
@@ -132,11 +136,15 @@ class Eraser:
         await self._blank([key], "deleted", must_exist=True)
         _raise_failure(await self.sweep([key]))
 
-    async def expire_archives(self, keys: Sequence[Key]) -> int:
-        """Destroy archived sessions whose archive is due; how many. Holds are left."""
+    async def expire_archives(self, due: Mapping[Key, int]) -> int:
+        """Destroy archived sessions whose archive is due; how many.
+
+        Those under hold are left, and those that are not at the version given any more:
+        what came back meanwhile, and was perhaps archived anew, is not due.
+        """
         done, now = 0, self._context.now()
-        for some in _chunks(keys):
-            done += await self._context.write(partial(_expire, some, now))
+        for some in _chunks(list(due)):
+            done += await self._context.write(partial(_expire, some, due, now))
             await self._context.on_changed(some)
             await self.sweep(some)
         return done
@@ -195,7 +203,9 @@ def _refuse_held(unit: Unit, keys: Sequence[Key]) -> None:
         raise LegalHoldError(held)
 
 
-def _expire(keys: Sequence[Key], now: int, connection: Connection) -> int:
+def _expire(
+    keys: Sequence[Key], due: Mapping[Key, int], now: int, connection: Connection
+) -> int:
     unit = Unit(connection)
     unit.load(keys)
     going = []
@@ -205,6 +215,7 @@ def _expire(keys: Sequence[Key], now: int, connection: Connection) -> int:
             head is not None
             and head.row["state"] in ("archived", "deleted")
             and head.row["segment_id"] is not None
+            and head.row["version"] == due[key]
             and not head.row["hold_count"]
         ):
             going.append((key, head))

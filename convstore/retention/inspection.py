@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from convstore.archive.reader import Fault, read_manifest, segment_keys
 from convstore.archive.segment import segment_id_of
 from convstore.archive.verify import verify_segment
+from convstore.blobs.base import BlobStore
 from convstore.db import segments
 from convstore.db.engine import Connection
 from convstore.db.segments import StoredEntry, StoredSegment
@@ -129,19 +130,7 @@ class Inspector:
     def _verify(self, segment: StoredSegment, deep: bool) -> list[ArchiveFault]:
         blobs, faults = self._context.blobs, []
         try:
-            faults = [_told(f) for f in verify_segment(blobs, segment.key, deep=deep)]
-            if (
-                not faults
-                and read_manifest(blobs, segment.key).sha256 != segment.sha256
-            ):
-                faults.append(
-                    ArchiveFault(
-                        segment.segment_id,
-                        None,
-                        None,
-                        "is not the file that was sealed",
-                    )
-                )
+            faults = [_told(f) for f in verify_sealed(blobs, segment, deep=deep)]
         except SegmentNotFoundError:
             faults.append(
                 ArchiveFault(segment.segment_id, None, None, "the file is missing")
@@ -175,6 +164,17 @@ class Inspector:
             return segments.entries_of(connection, segment_id, "committed")
 
         return await self._context.write(work)
+
+
+def verify_sealed(
+    blobs: BlobStore, segment: StoredSegment, *, deep: bool = False
+) -> list[Fault]:
+    """As `verify_segment`; and whether it is the file that the ledger knows."""
+    faults = verify_segment(blobs, segment.key, deep=deep)
+    if not faults and read_manifest(blobs, segment.key).sha256 != segment.sha256:
+        problem = "is not the file that was sealed"
+        faults.append(Fault(segment.segment_id, None, None, problem))
+    return faults
 
 
 def _at_risk(

@@ -76,21 +76,24 @@ class Planner:
 
     async def expired_archives(
         self, cutoff: int, tenant: str | None, reasons: Counter[str] | None = None
-    ) -> AsyncIterator[list[Key]]:
-        """Keys of archived sessions whose archive is due, a page at a time."""
+    ) -> AsyncIterator[dict[Key, int]]:
+        """Archived sessions whose archive is due, with their versions, in pages."""
         context = self._context
         now = context.clock.now()
         async for rows in self._archived(cutoff, tenant):
             decisions = [decide(context.policy, now, _summary(row)) for row in rows]
             if reasons is not None:
                 reasons.update(decision.reason for decision in decisions)
-            keys = [
-                (decision.session.tenant_id, decision.session.session_id)
-                for decision in decisions
-                if decision.action == "expire_archive"
-            ]
-            if keys:
-                yield keys
+            due = {
+                (session.tenant_id, session.session_id): session.version
+                for session in (
+                    decision.session
+                    for decision in decisions
+                    if decision.action == "expire_archive"
+                )
+            }
+            if due:
+                yield due
 
     async def _live(
         self, older_than_s: float | None, tenant: str | None

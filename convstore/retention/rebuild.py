@@ -22,13 +22,12 @@ from convstore.archive.verify import rebuild_manifest
 from convstore.clock import to_micros
 from convstore.db import lifecycle, segments
 from convstore.db.engine import Connection
-from convstore.db.segments import StoredSegment
 from convstore.db.unit import Head, Key, Unit
 from convstore.errors import SegmentCorruptError, SegmentNotFoundError
 from convstore.records import SessionDocument
 from convstore.reports import ArchiveFault, RebuildReport, SessionProblem
 from convstore.retention.archiver import stored_entries, stored_segment
-from convstore.retention.context import DEAD_AFTER_S, WRITER, Context
+from convstore.retention.context import WRITER, Context
 from convstore.retention.eraser import Eraser
 from convstore.retention.replay import complete, finish_erasures
 from convstore.retention.tombstones import read_tombstones
@@ -74,12 +73,15 @@ async def rebuild(
     for number, key in enumerate(keys, 1):
         segment_id = segment_id_of(key)
         known = await context.read(lambda c, i=segment_id: segments.find(c, i))  # type: ignore[misc]
-        if known is None or _is_dead(known, context.now()):
+        if known is None or (known.state == "writing" and context.is_dead(known)):
             await _take_up(context, key, tally)
             done += 1
         if on_progress is not None:
             on_progress(number, len(keys))
-    await finish_erasures(context, Eraser(context))
+    eraser = Eraser(context)
+    await finish_erasures(context, eraser)
+    # Copies of what was erased long ago, in segments that the ledger did not know.
+    await eraser.sweep()
     return RebuildReport(
         segments=done,
         sessions=tally.sessions,
@@ -106,11 +108,6 @@ async def _begin_erasures(context: Context) -> frozenset[Key]:
 def _without_file(connection: Connection, keys: set[str]) -> frozenset[str]:
     known = segments.by_state(connection, "sealed", "quarantined")
     return frozenset(s.segment_id for s in known if s.key not in keys)
-
-
-def _is_dead(segment: StoredSegment, now: int) -> bool:
-    age_s = abs(now - segment.created_at) / 1_000_000
-    return segment.state == "writing" and age_s >= DEAD_AFTER_S
 
 
 async def _take_up(context: Context, key: str, tally: _Tally) -> None:

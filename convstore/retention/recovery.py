@@ -8,12 +8,13 @@ later one.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 
 from convstore.archive.manifest import Manifest
 from convstore.archive.reader import read_manifest, segment_keys
 from convstore.archive.segment import segment_id_of
-from convstore.archive.verify import rebuild_manifest, verify_segment
+from convstore.archive.verify import rebuild_manifest
 from convstore.db import leftovers, segments, sessions
 from convstore.db.engine import Connection
 from convstore.db.segments import StoredSegment
@@ -23,9 +24,10 @@ from convstore.errors import (
     SegmentNotFoundError,
 )
 from convstore.reports import RecoveryReport
-from convstore.retention.archiver import destroy_files
+from convstore.retention.archiver import destroy_files, destroy_marked
 from convstore.retention.context import DEAD_AFTER_S, WRITER, Context
 from convstore.retention.eraser import Eraser
+from convstore.retention.inspection import verify_sealed
 from convstore.retention.purger import purge
 from convstore.retention.replay import finish_erasures
 
@@ -64,7 +66,7 @@ class Recovery:
     async def _remove_dead(self, report: RecoveryReport, alone: bool) -> RecoveryReport:
         """Segments that were never sealed: nothing can have been purged by them."""
         for segment in await self._by_state("writing"):
-            if not self._is_dead(segment, alone):
+            if not (alone or self._context.is_dead(segment)):
                 continue
             report = await self._remove_if_superseded(report, segment.key, segment)
         return report
@@ -129,7 +131,7 @@ class Recovery:
                 lambda c, s=segment: segments.entries_of(c, s.segment_id, "sealed")  # type: ignore[misc]
             )
             faults = await context.files(
-                lambda s=segment: verify_segment(context.blobs, s.key)  # type: ignore[misc]
+                lambda s=segment: verify_sealed(context.blobs, s)  # type: ignore[misc]
             )
             if faults:
                 await self._quarantine(segment, faults[0].problem)
@@ -151,7 +153,7 @@ class Recovery:
     async def _finish_deletions(
         self, report: RecoveryReport, alone: bool
     ) -> RecoveryReport:
-        context, removed = self._context, 0
+        context = self._context
         before = context.now() - int(KEEP_SUPERSEDED_S * _MICROS)
         useless = await context.read(lambda c: leftovers.without_use(c, before))
         for segment in useless:
@@ -161,17 +163,7 @@ class Recovery:
                 )
             )
             context.on_step("gc.mark")
-        for segment in await self._by_state("deleting"):
-            await context.files(lambda s=segment: destroy_files(context, s.key))  # type: ignore[misc]
-            context.on_step("gc.unlink")
-            if segment.sealed_at is None and not self._is_dead(segment, alone):
-                # An erasure has cancelled it, and its writer may not know yet: what it
-                # goes on to write must be found again.
-                continue
-            await context.write(
-                lambda c, s=segment: segments.forget(c, s.segment_id)  # type: ignore[misc]
-            )
-            removed += 1
+        removed = await destroy_marked(context, alone=alone)
         return replace(report, segments_removed=report.segments_removed + removed)
 
     async def _sweep_archive(self) -> None:
@@ -201,19 +193,17 @@ class Recovery:
 
         await self._context.write(work)
 
-    def _is_dead(self, segment: StoredSegment, alone: bool) -> bool:
-        age_s = abs(self._context.now() - segment.created_at) / _MICROS
-        return alone or age_s >= DEAD_AFTER_S
-
     async def _by_state(self, state: str) -> list[StoredSegment]:
         return await self._context.read(lambda c: segments.by_state(c, state))
 
 
 def _manifest(context: Context, key: str) -> Manifest:
-    try:
-        return read_manifest(context.blobs, key)
-    except (SegmentNotFoundError, SegmentCorruptError):
-        return rebuild_manifest(context.blobs, key, writer=WRITER)
+    """All that a file holds: it is to be destroyed if none of that is missed."""
+    with suppress(SegmentNotFoundError, SegmentCorruptError):
+        manifest = read_manifest(context.blobs, key)
+        if manifest.covers(context.blobs.size(key)):
+            return manifest
+    return rebuild_manifest(context.blobs, key, writer=WRITER)
 
 
 def _other_copies(connection: Connection, manifest: Manifest) -> set[str] | None:

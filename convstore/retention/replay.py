@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 async def replay_erasures(context: Context, eraser: Eraser) -> list[ErasureReceipt]:
     """Carry out every erasure of the ledger and of the archive folder again.
 
-    A user's erasure also takes the sessions that the backup knows under that user.
-    Idempotent: what is erased already is left alone, and only what was there still is
-    counted in the receipts.
+    A user's erasure also takes the sessions that the backup knows under that user, but
+    for those begun after it: the user may have come back. Idempotent: what is erased
+    already is left alone, and only what was there still is counted in the receipts.
     """
     known = await context.read(lambda c: erasures.all_of(c, "begun", "done"))
     told = await context.files(lambda: read_tombstones(context.blobs))
@@ -54,7 +54,8 @@ async def finish_erasures(context: Context, eraser: Eraser) -> int:
 
 
 def complete(connection: Connection, erasure: StoredErasure) -> StoredErasure:
-    """Note an erasure, with every session of its subject that this database has.
+    """Note an erasure, with every session of its subject that this database has from
+    before it.
 
     Ids that it has not are refused from then on; the others are when it is carried out.
     """
@@ -62,7 +63,12 @@ def complete(connection: Connection, erasure: StoredErasure) -> StoredErasure:
     if erasure.subject == "user":
         for user_id in lifecycle.user_ids(connection, erasure.tenant_id):
             if erasures.subject_hash(user_id, erasure.salt) == erasure.subject_hash:
-                keys = lifecycle.ids_of_user(connection, erasure.tenant_id, user_id)
+                keys = lifecycle.ids_of_user(
+                    connection,
+                    erasure.tenant_id,
+                    user_id,
+                    begun_by=erasure.requested_at,
+                )
                 ids |= {session_id for _, session_id in keys}
     whole = replace(erasure, session_ids=tuple(sorted(ids)), state="begun")
     lifecycle.make_refusals(connection, erasure.tenant_id, whole.session_ids)

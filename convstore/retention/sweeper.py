@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from convstore.archive.manifest import Entry, Manifest
@@ -114,7 +115,14 @@ class Sweeper:
         segment = await context.read(lambda c: segments.find(c, segment_id))
         if segment is None or segment.state not in ("sealed", "quarantined"):
             return None
-        old = await context.files(lambda: _manifest(context, segment.key))
+        staying = [
+            entry
+            for entry in await context.read(
+                lambda c: segments.entries_of(c, segment_id)
+            )
+            if entry.key not in leaving
+        ]
+        old = await context.files(lambda: _manifest(context, segment, staying))
         if all(_key(entry) in leaving for entry in old.entries):
             return await self._swap(segment, None, [])
         copy_id = new_id()
@@ -180,9 +188,28 @@ def _key(entry: Entry) -> Key:
     return entry.tenant_id, entry.session_id
 
 
-def _manifest(context: Context, key: str) -> Manifest:
-    """The manifest, or what the frames say when it is lost or damaged."""
-    try:
-        return read_manifest(context.blobs, key)
-    except (SegmentCorruptError, SegmentNotFoundError):
-        return rebuild_manifest(context.blobs, key, writer=WRITER)
+def _manifest(
+    context: Context, segment: StoredSegment, staying: Sequence[StoredEntry]
+) -> Manifest:
+    """The manifest, or what the frames say when it is lost, damaged or another one.
+
+    Who stays is known to the ledger, and it is believed before the file: a session that
+    a manifest leaves out would be destroyed with the old segment.
+    """
+    blobs, key = context.blobs, segment.key
+    with suppress(SegmentCorruptError, SegmentNotFoundError):
+        manifest = read_manifest(blobs, key)
+        if not _missing(manifest, staying):
+            return manifest
+    manifest = rebuild_manifest(blobs, key, writer=WRITER)
+    missing = _missing(manifest, staying)
+    if missing:
+        raise SegmentCorruptError(
+            segment.segment_id, "does not hold what was sealed", missing
+        )
+    return manifest
+
+
+def _missing(manifest: Manifest, staying: Sequence[StoredEntry]) -> tuple[str, ...]:
+    told = {_key(entry): entry.sha256 for entry in manifest.entries}
+    return tuple(e.session_id for e in staying if told.get(e.key) != e.sha256)

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from convstore import (
     Choice,
     RetentionPolicy,
@@ -19,6 +21,10 @@ from convstore import (
     StoreConfig,
     open_store,
 )
+from convstore.archive.manifest import encode_manifest
+from convstore.archive.reader import iterate_documents, read_manifest, segment_keys
+from convstore.archive.writer import SegmentWriter
+from convstore.blobs.local import LocalBlobs
 from convstore.clock import Clock
 from convstore.store import Nouns
 from tests.crash.invariants import check
@@ -204,6 +210,21 @@ class Steps:
             action()
 
 
+class Died(BaseException):
+    """Stands for the end of the process: nothing catches it to clean up."""
+
+
+async def die_at(hook: Steps, step: str, call: Awaitable[Any]) -> None:
+    """Make a call that ends at a step as if the process had been killed there."""
+
+    def die() -> None:
+        raise Died
+
+    hook.at(step, die)
+    with pytest.raises(Died):
+        await call
+
+
 class Elsewhere:
     """Another process's store, in a thread with an event loop of its own.
 
@@ -260,6 +281,38 @@ def damage(path: Path, *, at: float = 0.5, bit: int = 1) -> None:
     data = bytearray(path.read_bytes())
     data[int(len(data) * at)] ^= bit
     path.write_bytes(bytes(data))
+
+
+def leave_out_of_manifest(store: Store, archive: Path, session_id: str) -> None:
+    """Let a manifest vouch for all sessions of its segment but one."""
+    blobs = store._parts.archive.context.blobs
+    (key,) = segment_keys(blobs)
+    manifest = read_manifest(blobs, key)
+    left = [e for e in manifest.entries if e.session_id != session_id]
+    entries = tuple(replace(e, ordinal=place) for place, e in enumerate(left))
+    (path,) = archive.glob("segments/**/*.manifest.json")
+    path.write_bytes(encode_manifest(replace(manifest, entries=entries)))
+
+
+def exchange(store: Store, archive: Path, scratch: Path, *, without: str) -> None:
+    """Put a sound segment of the same name, which lacks a session, in its place."""
+    blobs, other = store._parts.archive.context.blobs, LocalBlobs(scratch / "forged")
+    (key,) = segment_keys(blobs)
+    manifest = read_manifest(blobs, key)
+    with SegmentWriter(
+        other,
+        writer="forger 1",
+        created_at=manifest.created_at,
+        segment_id=manifest.segment_id,
+    ) as writer:
+        for entry, found in iterate_documents(blobs, manifest):
+            if entry.session_id != without:
+                writer.add(found)
+        writer.finish()
+    for forged in (scratch / "forged").glob("segments/**/*.*"):
+        (archive / forged.relative_to(scratch / "forged")).write_bytes(
+            forged.read_bytes()
+        )
 
 
 def ids(prefix: str, count: int) -> Sequence[str]:

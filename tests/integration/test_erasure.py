@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from convstore import Store
+from convstore import Store, StoreConfig
 from convstore.clock import ManualClock
 from convstore.errors import (
     LegalHoldError,
@@ -17,13 +18,18 @@ from convstore.errors import (
     SessionNotFoundError,
 )
 from tests.integration.archives import (
+    DAY_S,
+    Elsewhere,
     OpenAnother,
     Steps,
     archived,
     damage,
+    die_at,
     document,
     everything_under,
+    exchange,
     fill,
+    leave_out_of_manifest,
     policy,
     raw,
     segment_files,
@@ -280,6 +286,131 @@ async def test_erasures_are_repeated_on_a_backup_of_the_database(
     # The file that the backup names is gone; its successor is in the folder.
     await old.archive.rebuild()
     assert await document(old, "s-2") == kept
+
+
+async def test_repeating_an_erasure_spares_what_the_user_began_after_it(
+    store: Store, clock: ManualClock
+) -> None:
+    await fill(store, "s-1")
+    await store.erase(user_id="u-1")
+    clock.advance(60)
+    await fill(store, "s-2")
+
+    await store.replay_erasures()
+
+    assert await states(store) == {"s-1": "erased", "s-2": "active"}
+
+
+@pytest.mark.parametrize("step", ["publish.link", "publish.dirsync", "seal.begin"])
+async def test_a_copy_that_a_dead_worker_published_is_gone_with_the_receipt(
+    open_another: OpenAnother, archive_dir: Path, step: str
+) -> None:
+    hook = Steps()
+    store = await open_another(on_step=hook)
+    await fill(store, "secret-1")
+    await die_at(hook, step, store.run_retention(older_than_s=0))
+    assert b"in secret-1?" in everything_under(archive_dir)
+
+    receipt = await store.erase(session_id="secret-1")
+
+    assert receipt.done_at is not None
+    assert b"in secret-1?" not in everything_under(archive_dir)
+
+
+async def test_a_segment_whose_removal_was_cut_short_is_gone_with_the_receipt(
+    open_another: OpenAnother, archive_dir: Path, clock: ManualClock
+) -> None:
+    hook = Steps()
+    store = await open_another(on_step=hook)
+    await archived(store, "secret-1")
+    await store.restore("secret-1")
+    clock.advance(2 * DAY_S)
+    await die_at(hook, "gc.mark", store.archive.recover())
+    assert b"in secret-1?" in everything_under(archive_dir)
+
+    await store.erase(session_id="secret-1")
+
+    assert b"in secret-1?" not in everything_under(archive_dir)
+
+
+async def test_what_a_dead_worker_left_staged_is_gone_with_the_receipt(
+    store: Store, archive_dir: Path
+) -> None:
+    await fill(store, "secret-1")
+    staged = archive_dir / "tmp" / "messages.jsonl.0123456789abcdef"
+    staged.parent.mkdir(mode=0o700, parents=True)
+    staged.write_bytes(b"in secret-1?")
+    os.utime(staged, (0, 0))
+
+    await store.erase(session_id="secret-1")
+
+    assert not staged.exists()
+
+
+async def test_an_erasure_under_an_archiving_run_lets_the_run_go_on(
+    open_another: OpenAnother, archive_dir: Path, database_url: str, clock: ManualClock
+) -> None:
+    """What the run has written by then is destroyed under its feet."""
+    hook = Steps()
+    store = await open_another(on_step=hook, retention=EVERYTHING)
+    await fill(store, "secret-1")
+    await fill(store, "s-2")
+    elsewhere = Elsewhere(StoreConfig(url=database_url, archive_dir=archive_dir), clock)
+    hook.at(
+        "publish.dirsync",
+        lambda: elsewhere.ask(lambda s: s.erase(session_id="secret-1"), 10.0),
+    )
+
+    report = await store.run_retention(older_than_s=0)
+    await elsewhere.answers()
+    elsewhere.close()
+
+    assert (report.archived, report.purged) == (0, 0)
+    assert b"in secret-1?" not in everything_under(archive_dir)
+    assert (await store.run_retention(older_than_s=0)).purged == 1
+    sound(database_url, archive_dir)
+
+
+async def test_a_session_that_a_manifest_leaves_out_outlives_its_neighbour(
+    store: Store, archive_dir: Path, database_url: str
+) -> None:
+    await archived(store, "secret-1", "s-2", "s-3")
+    kept = await document(store, "s-3")
+    leave_out_of_manifest(store, archive_dir, "s-3")
+
+    await store.erase(session_id="secret-1")
+
+    assert await document(store, "s-3") == kept
+    assert b"in secret-1?" not in everything_under(archive_dir)
+    sound(database_url, archive_dir)
+
+
+async def test_an_exchanged_segment_is_left_for_a_person_to_look_at(
+    store: Store, archive_dir: Path, tmp_path: Path
+) -> None:
+    await archived(store, "secret-1", "s-2", "s-3")
+    exchange(store, archive_dir, tmp_path, without="s-3")
+
+    with pytest.raises(SegmentCorruptError) as error:
+        await store.erase(session_id="secret-1")
+
+    assert error.value.session_ids == ("s-3",)
+    assert len(segment_files(archive_dir)) == 1
+
+
+async def test_an_archive_that_came_back_and_went_again_is_not_due(
+    store: Store, clock: ManualClock
+) -> None:
+    await archived(store, "s-1")
+    due = {("default", "s-1"): (await store.sessions.get("s-1")).version}
+    await store.restore("s-1")
+    clock.advance(60)
+    await store.run_retention(older_than_s=0)
+
+    destroyed = await store._parts.eraser.expire_archives(due)
+
+    assert destroyed == 0
+    assert len((await document(store, "s-1")).turns) == 3
 
 
 async def test_repeating_an_erasure_keeps_its_first_receipt(

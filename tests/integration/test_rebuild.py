@@ -149,6 +149,22 @@ async def test_what_was_erased_stays_erased_and_its_last_copies_go(
     sound(url, archive_dir)
 
 
+async def test_a_file_that_came_back_with_what_was_erased_loses_it(
+    store: Store, archive_dir: Path, database_url: str, tmp_path: Path
+) -> None:
+    await archived(store, "secret-1", "s-2")
+    shutil.copytree(archive_dir / "segments", tmp_path / "backup")
+    await store.erase(session_id="secret-1")
+    shutil.copytree(tmp_path / "backup", archive_dir / "segments", dirs_exist_ok=True)
+    raw(database_url, "DELETE FROM archive_segments WHERE state = 'deleted'")
+
+    report = await store.archive.rebuild()
+
+    assert report.erased_left_out == 1
+    assert b"in secret-1?" not in everything_under(archive_dir)
+    sound(database_url, archive_dir)
+
+
 async def test_nothing_in_the_database_is_overwritten(
     store: Store, open_another: OpenAnother, new_database: NewDatabase,
     archive_dir: Path,

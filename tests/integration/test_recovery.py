@@ -16,33 +16,24 @@ from convstore.reports import RecoveryReport
 from convstore.retention.archiver import archive
 from tests.integration.archives import (
     DAY_S,
+    Died,
     Elsewhere,
     OpenAnother,
     Steps,
     archived,
     damage,
+    die_at,
     document,
     everything_under,
+    exchange,
     fill,
+    leave_out_of_manifest,
     policy,
     raw,
     segment_files,
     sound,
     states,
 )
-
-
-class Died(BaseException):
-    """Stands for the end of the process: nothing catches it to clean up."""
-
-
-async def die_at(store: Store, hook: Steps, step: str, call: Any) -> None:
-    def die() -> None:
-        raise Died
-
-    hook.at(step, die)
-    with pytest.raises(Died):
-        await call
 
 
 async def test_recovery_of_what_is_in_order_finds_nothing_to_do(
@@ -82,7 +73,7 @@ async def test_a_segment_that_was_not_sealed_is_removed(
     hook = Steps()
     store = await open_another(on_step=hook)
     await fill(store, "s-1")
-    await die_at(store, hook, step, store.run_retention(older_than_s=0))
+    await die_at(hook, step, store.run_retention(older_than_s=0))
     another = await open_another()
 
     at_once = await another.archive.recover()
@@ -104,7 +95,7 @@ async def test_a_sealed_segment_is_purged_by_the_next_run(
     store = await open_another(on_step=hook)
     await fill(store, "s-1")
     await fill(store, "s-2")
-    await die_at(store, hook, "seal.after_commit", store.run_retention(older_than_s=0))
+    await die_at(hook, "seal.after_commit", store.run_retention(older_than_s=0))
     another = await open_another()
     await another.turns.append("s-2", role="user", content="back")
     clock.advance(300)
@@ -124,7 +115,7 @@ async def test_a_sealed_segment_that_rotted_before_the_purge_is_quarantined(
     hook = Steps()
     store = await open_another(on_step=hook)
     await fill(store, "s-1")
-    await die_at(store, hook, "seal.after_commit", store.run_retention(older_than_s=0))
+    await die_at(hook, "seal.after_commit", store.run_retention(older_than_s=0))
     damage(segment_files(archive_dir)[0])
     another = await open_another()
 
@@ -226,6 +217,56 @@ async def test_a_superseded_segment_is_kept_for_a_day_and_then_removed(
     sound(database_url, archive_dir)
 
 
+async def test_an_old_segment_is_kept_for_a_day_from_the_restore_of_its_last_session(
+    store: Store, clock: ManualClock, archive_dir: Path
+) -> None:
+    """A backup of the database from before the restore still names the file."""
+    await archived(store, "s-1")
+    clock.advance(10 * DAY_S)
+    await store.restore("s-1")
+
+    early = await store.archive.recover()
+    clock.advance(1.5 * DAY_S)
+    late = await store.archive.recover()
+
+    assert (early.segments_removed, late.segments_removed) == (0, 1)
+    assert segment_files(archive_dir) == []
+
+
+async def test_a_sealed_segment_that_was_exchanged_before_the_purge_is_quarantined(
+    open_another: OpenAnother, archive_dir: Path, tmp_path: Path
+) -> None:
+    hook = Steps()
+    store = await open_another(on_step=hook)
+    await fill(store, "s-1")
+    await fill(store, "s-2")
+    await die_at(hook, "seal.after_commit", store.run_retention(older_than_s=0))
+    exchange(store, archive_dir, tmp_path, without="s-1")
+    another = await open_another()
+
+    report = await another.archive.recover()
+
+    assert (report.purges_finished, report.entries_stale) == (0, 2)
+    assert await states(another) == {"s-1": "active", "s-2": "active"}
+
+
+async def test_an_orphan_whose_manifest_leaves_sessions_out_is_kept(
+    store: Store, archive_dir: Path, database_url: str
+) -> None:
+    await archived(store, "s-1", "s-2")
+    leave_out_of_manifest(store, archive_dir, "s-2")
+    await store.restore("s-1")
+    raw(database_url, "DELETE FROM archive_entries")
+    raw(database_url, "DELETE FROM archive_segments")
+    for table in ("session_metadata", "legal_holds", "sessions"):
+        raw(database_url, f"DELETE FROM {table} WHERE session_id = 's-2'")
+
+    report = await store.archive.recover()
+
+    assert (report.segments_removed, len(report.segments_kept)) == (0, 1)
+    assert len(segment_files(archive_dir)) == 1
+
+
 async def test_a_segment_that_a_stub_names_is_never_useless(
     store: Store, clock: ManualClock, archive_dir: Path, database_url: str
 ) -> None:
@@ -252,7 +293,7 @@ async def test_a_removal_that_was_cut_short_is_finished(
     await archived(store, "s-1")
     await store.restore("s-1")
     clock.advance(2 * DAY_S)
-    await die_at(store, hook, step, store.archive.recover())
+    await die_at(hook, step, store.archive.recover())
 
     report = await store.archive.recover()
 
@@ -278,7 +319,7 @@ async def test_an_erasure_that_was_cut_short_is_finished(
     store = await open_another(on_step=hook)
     await archived(store, "secret-1", "s-2")
     kept = await document(store, "s-2")
-    await die_at(store, hook, step, store.erase(session_id="secret-1"))
+    await die_at(hook, step, store.erase(session_id="secret-1"))
 
     report = await store.archive.recover(alone=True)
 
