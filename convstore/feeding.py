@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from typing import Generic, TypeVar
+
+from convstore.finishing import finished
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -39,13 +42,12 @@ class Feed(Generic[T]):
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             self._stop()
-            await asyncio.wait([running])
-            if not running.cancelled():
-                running.exception()
+            with suppress(Exception):  # nobody is left to be told
+                await finished(running)
             raise
         finally:
             self._stop()
-            await self._close()
+            await finished(self._close())
 
     def check(self) -> None:
         """Interrupt the work if its caller is gone; for long stretches without items.

@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar, cast
 from convstore.errors import (
     ConvstoreError,
     DatabaseBusyError,
+    DatabaseUnavailableError,
     StoreClosedError,
     UnavailableError,
 )
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
 Key = tuple[str, str]
+_UNKNOWN = "the store was closed during the commit: its outcome is unknown"
 
 
 class Write(Protocol[R_co]):
@@ -135,6 +137,7 @@ class _Lane:
         self._task: asyncio.Task[None] | None = None
         self._wake: asyncio.Event | None = None
         self._closing = False
+        self._in_flight: list[_Waiting] = []
 
     async def submit(self, write: Write[Any]) -> Any:
         loop = asyncio.get_running_loop()
@@ -191,13 +194,30 @@ class _Lane:
                 self._space.remove(place)
 
     async def _run(self) -> None:
+        try:
+            await self._serve()
+        except BaseException:
+            # The loop is being torn down, or whoever closes us was cancelled: nobody
+            # comes back here, and nobody must be left waiting for it.
+            for waiting in self._in_flight:
+                _fail(waiting, DatabaseUnavailableError(_UNKNOWN))
+            for queue in self._queues.values():
+                for waiting in queue:
+                    _fail(waiting, StoreClosedError("the store is closed"))
+            self._queues.clear()
+            self.count = 0
+            raise
+
+    async def _serve(self) -> None:
         assert self._wake is not None
         while True:
             await self._wake.wait()
             self._wake.clear()
             while batch := self._take():
                 self._give_space()
+                self._in_flight = batch
                 await self._commit(batch)
+                self._in_flight = []
             if self._closing:
                 return
 

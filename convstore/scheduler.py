@@ -20,6 +20,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from convstore.clock import SystemClock
 from convstore.errors import ConfigError, ConvstoreError
+from convstore.finishing import finished
 
 if TYPE_CHECKING:
     from convstore.reports import RetentionReport, VerifyReport
@@ -131,7 +132,7 @@ class Scheduler:
             self._watcher.cancel()
             tasks.append(self._watcher)
         if tasks:
-            await asyncio.wait(tasks)
+            await finished(asyncio.wait(tasks))
         timer.remove_all_jobs()
         timer.shutdown(wait=False)
         logging.getLogger(_HaltFilter.LOGGER).removeFilter(self._halts)

@@ -471,10 +471,14 @@ class Store(Nouns):
 
     async def close(self) -> None:
         """Finish the writes that are queued and let go of everything. Idempotent."""
-        await self._parts.commits.close()
-        if self._scope.hot is not None:
-            await self._scope.hot.close()
-        await self._parts.backend.close()
+        try:
+            await self._parts.commits.close()
+        finally:
+            try:
+                if self._scope.hot is not None:
+                    await self._scope.hot.close()
+            finally:
+                await self._parts.backend.close()
 
 
 def _blobs(config: StoreConfig) -> BlobStore:

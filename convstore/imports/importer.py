@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
@@ -21,6 +22,7 @@ from convstore.errors import (
     NotFoundError,
     RefusedError,
 )
+from convstore.finishing import finished
 from convstore.imports.model import ImportedSession, ImportReport, Rejected
 from convstore.imports.reading import Imported, read_sessions
 from convstore.imports.registry import Format
@@ -99,7 +101,7 @@ async def run_import(
             # Reading goes on while this batch is written.
             reading = asyncio.ensure_future(asyncio.to_thread(_next_batch, items))
             bad = await _write_batch(batch, write, report)
-            await asyncio.to_thread(desk.add, bad)
+            await finished(asyncio.to_thread(desk.add, bad))
             if on_progress is not None:
                 on_progress(report)
             if bad and options.strict:
@@ -107,10 +109,11 @@ async def run_import(
                 raise InvalidInputError(f"record {first.number}", first.reason)
     finally:
         # A thread cannot be cancelled: the source is let go when it has come back.
-        await asyncio.wait([reading])
-        if not reading.cancelled():
-            reading.exception()
-        await asyncio.to_thread(desk.close, report)
+        try:
+            with suppress(Exception):  # told already, or nobody is left to be told
+                await finished(reading)
+        finally:
+            await finished(asyncio.to_thread(desk.close, report))
     return report
 
 

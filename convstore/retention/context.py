@@ -12,6 +12,7 @@ from convstore.clock import Clock, to_micros
 from convstore.db.engine import Backend, Work
 from convstore.db.segments import StoredSegment
 from convstore.db.unit import Key
+from convstore.finishing import finished
 from convstore.ids import new_id
 from convstore.policy import RetentionPolicy
 from convstore.version import __version__
@@ -62,9 +63,4 @@ class Context:
 
     async def files(self, work: Callable[[], T]) -> T:
         """Run work on files in a thread, to its end even if the caller is cancelled."""
-        task = asyncio.ensure_future(asyncio.to_thread(work))
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            await asyncio.wait([task])
-            raise
+        return await finished(asyncio.to_thread(work))

@@ -390,3 +390,20 @@ async def test_closing_turns_away_those_that_wait_for_a_place() -> None:
 
 async def test_a_group_that_was_never_used_closes() -> None:
     await _group(_Database()).close()
+
+
+async def test_closing_that_is_cancelled_leaves_no_caller_waiting() -> None:
+    database = _Database(open=False)
+    group = _group(database, batch_size=1)
+    writing = [asyncio.create_task(group.submit(_Write(name, name))) for name in "ab"]
+    await _settle()
+    closing = asyncio.create_task(group.close())
+    await _settle()
+
+    closing.cancel()
+    async with asyncio.timeout(5):
+        in_flight, queued = await asyncio.gather(*writing, return_exceptions=True)
+
+    assert isinstance(in_flight, DatabaseUnavailableError), "its outcome is unknown"
+    assert isinstance(queued, StoreClosedError)
+    await asyncio.wait([closing])

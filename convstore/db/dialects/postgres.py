@@ -8,7 +8,7 @@ that a pooler which pools by transaction is safe.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
@@ -51,6 +51,7 @@ from convstore.errors import (
     StorageFullError,
     StoreClosedError,
 )
+from convstore.finishing import finished
 
 T = TypeVar("T")
 
@@ -184,12 +185,12 @@ class PostgresBackend(Backend):
             yield _PostgresTransaction(connection, self.dialect)
             # Seen through even when the caller is cancelled meanwhile: a commit that
             # was sent is either done or not, and the answer is awaited.
-            await _seen_through(self._commit(connection))
+            await finished(self._commit(connection))
         except DatabaseUnavailableError:
             await _let_go_of_the_lost(connection)
             raise
         finally:
-            await _seen_through(connection.close())
+            await finished(connection.close())
 
     @asynccontextmanager
     async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
@@ -283,15 +284,6 @@ class _PostgresTransaction:
     async def run(self, work: Work[T]) -> T:
         with translated(self._dialect):
             return await self._connection.run_sync(work)
-
-
-async def _seen_through(end: Coroutine[Any, Any, None]) -> None:
-    task = asyncio.ensure_future(end)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
 
 
 async def _let_go_of_the_lost(connection: AsyncConnection) -> None:

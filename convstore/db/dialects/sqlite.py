@@ -13,7 +13,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -54,6 +54,7 @@ from convstore.errors import (
     StorageFullError,
     StoreClosedError,
 )
+from convstore.finishing import finished
 
 T = TypeVar("T")
 
@@ -330,16 +331,4 @@ class _SqliteTransaction:
             with translated(backend.dialect):
                 return unit()
 
-        return await _finish(backend._hop(backend._writing, work))
-
-
-async def _finish(hop: Coroutine[Any, Any, T]) -> T:
-    """See work through even if the caller is cancelled meanwhile."""
-    task = asyncio.ensure_future(hop)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # looked at: nobody is left to be told
-        raise
+        return await finished(backend._hop(backend._writing, work))

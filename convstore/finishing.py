@@ -1,0 +1,36 @@
+"""Work that is seen through to its end, however often its caller is cancelled.
+
+A cancelled task is usually told so once. anyio, and with it Starlette and FastAPI,
+tells it again at every turn of the loop until it has ended, so that waiting once more
+after the first time is not enough: a commit or a thread would go on behind its caller's
+back, on a connection or a file that somebody else has by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def finished(work: Coroutine[Any, Any, T] | asyncio.Future[T]) -> T:
+    """The result of `work`, which goes on to its end even if the caller is cancelled.
+
+    Raises:
+        CancelledError: The caller was cancelled; the work has ended all the same, and
+            what became of it is not told.
+    """
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return task.result()
+    if not task.cancelled():
+        task.exception()  # looked at: nobody is left to be told
+    raise cancelled
