@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from convstore.db.ledger import ChangeLedger, share_book
 from convstore.db.tracked import bare
 from convstore.db.turns import AppendTurns, look_up_external
 from convstore.db.unit import Operation, Unit
@@ -42,8 +43,9 @@ def run_batch(
     """
     unit = Unit(connection)
     unit.load({operation.key for operation in operations})
-    appends = [o for o in map(bare, operations) if isinstance(o, AppendTurns)]
-    look_up_external(unit, appends)
+    inner = [bare(operation) for operation in operations]
+    look_up_external(unit, [o for o in inner if isinstance(o, AppendTurns)])
+    book = share_book(unit, [o for o in inner if isinstance(o, ChangeLedger)])
     outcomes = []
     for operation in operations:
         try:
@@ -51,4 +53,5 @@ def run_batch(
         except REFUSALS as error:
             outcomes.append(Outcome(error=error))
     unit.flush()
+    book.flush()
     return outcomes

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from convstore.clock import to_micros
 from convstore.codec import dumps
 from convstore.db import models
-from convstore.db.dialects import dialect_of
+from convstore.db.dialects.base import Dialect
 from convstore.db.rows import LEDGER_COLUMNS, ledger_from_row
-from convstore.db.unit import Head, Key, Row, Unit
+from convstore.db.statements import BOUND, Prepared
+from convstore.db.unit import Key, Row, Unit
 from convstore.records import LedgerEntry
 
 L = models.session_ledger.c
 C = models.cost_totals.c
-_OF_SESSION = (L.tenant_id == bindparam("tenant"), L.session_id == bindparam("id"))
-_ONE = select(*LEDGER_COLUMNS).where(*_OF_SESSION)
-_DELETE = delete(models.session_ledger).where(*_OF_SESSION)
+_KEY = ("tenant_id", "session_id")
+_OF_SESSION = tuple(L[name] == bindparam(BOUND + name) for name in _KEY)
+_ONE_STATEMENT = select(*LEDGER_COLUMNS).where(*_OF_SESSION)
+_VALUES = {column.name: bindparam(BOUND + column.name) for column in LEDGER_COLUMNS}
+_OF_OWNER = tuple(
+    C[name] == bindparam(BOUND + name) for name in ("tenant_id", "user_id")
+)
 NOBODY = ""
 """Stands for the user of sessions without one in the totals."""
 
@@ -27,11 +44,88 @@ Change = Callable[[LedgerEntry | None], LedgerEntry | None]
 """From the entry as it is, None when absent, to the entry as it shall be."""
 
 
+def _asked(dialect: Dialect) -> Select[Any]:
+    asked, ledger = dialect.asked(*_KEY), models.session_ledger
+    same = and_(*(ledger.c[name] == asked.c[name] for name in _KEY))
+    columns = [ledger.c[name] for name in _KEY] + LEDGER_COLUMNS
+    return select(*columns).select_from(asked.join(ledger, same))
+
+
+_ONE = Prepared(lambda _: _ONE_STATEMENT)
+_MANY = Prepared(_asked)
+_INSERT = Prepared(lambda _: insert(models.session_ledger))
+_UPDATE = Prepared(
+    lambda _: update(models.session_ledger).where(*_OF_SESSION).values(_VALUES)
+)
+_DELETE = Prepared(lambda _: delete(models.session_ledger).where(*_OF_SESSION))
+_NEW_TOTAL = Prepared(lambda dialect: dialect.insert_ignore(models.cost_totals))
+_ADD_TO_TOTAL = Prepared(
+    lambda _: update(models.cost_totals)
+    .where(*_OF_OWNER)
+    .values(cost_micros=C.cost_micros + bindparam(BOUND + "cost_micros"))
+)
+
+
+class Book:
+    """The ledger entries of one transaction: read together, written together.
+
+    The sessions' rows must be locked, so that nobody else changes an entry meanwhile.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._stored: dict[Key, LedgerEntry | None] = {}
+        self._entries: dict[Key, tuple[LedgerEntry | None, str | None]] = {}
+        self._spent: Counter[tuple[str, str]] = Counter()
+
+    def load(self, keys: Collection[Key]) -> None:
+        """Read the entries of many sessions with one statement."""
+        self._stored |= dict.fromkeys(keys)
+        asked = {"asked": dumps(list(keys)).decode()}
+        for row in _MANY.all(self._connection, asked):
+            self._stored[row[0], row[1]] = ledger_from_row(row[1], row[2:])
+
+    def find(self, key: Key) -> LedgerEntry | None:
+        """The entry as this transaction has it by now, expired or not."""
+        if key in self._entries:
+            return self._entries[key][0]
+        if key not in self._stored:
+            self._stored[key] = find(self._connection, key)
+        return self._stored[key]
+
+    def put(self, key: Key, entry: LedgerEntry | None, owner: str | None) -> None:
+        """Replace the entry, of a session of this user; None takes it away."""
+        self._entries[key] = entry, owner
+
+    def spend(self, tenant: str, owner: str | None, micros: int) -> None:
+        """Add to the totals."""
+        self._spent[tenant, owner or NOBODY] += micros
+
+    def flush(self) -> None:
+        """Write what was put and spent; what was read stays valid."""
+        added, changed, gone = [], [], []
+        for key, (entry, owner) in self._entries.items():
+            if entry is None:
+                gone.append(dict(zip(_KEY, key, strict=True)))
+            else:
+                known = self._stored[key] is not None
+                (changed if known else added).append(_row(key, owner, entry))
+            self._stored[key] = entry
+        self._entries.clear()
+        for statement, rows in ((_DELETE, gone), (_INSERT, added), (_UPDATE, changed)):
+            if rows:
+                statement.many(self._connection, rows)
+        if self._spent:
+            _add_costs(self._connection, self._spent)
+            self._spent.clear()
+
+
 @dataclass(slots=True)
 class ChangeLedger:
     """Apply a change to a session's entry; gives back what is there afterwards.
 
     The session's row is locked, so changes of many processes follow one another.
+    `book` is that of the batch; without one, the change is written at once.
     """
 
     key: Key
@@ -41,31 +135,41 @@ class ChangeLedger:
     activity: bool = True
     user_id: str | None = None
     size: int = 0
+    book: Book | None = field(default=None, compare=False)
 
     def apply(self, unit: Unit) -> LedgerEntry | None:
         head = unit.active(self.key, self.user_id)
-        unit.flush()
-        before = find(unit.connection, self.key)
+        book = self.book or Book(unit.connection)
+        before = book.find(self.key)
         after = self.change(before)
         if after == before:
             return before
-        given = {"tenant": self.key[0], "id": self.key[1]}
-        unit.connection.execute(_DELETE, given)
-        if after is not None:
-            unit.connection.execute(
-                insert(models.session_ledger), _row(self.key, head, after)
-            )
+        owner = head.row["user_id"]
+        book.put(self.key, after, owner)
         if self.cost_micros:
-            owner = head.row["user_id"] or NOBODY
-            _add_cost(unit.connection, self.key[0], owner, self.cost_micros)
+            book.spend(self.key[0], owner, self.cost_micros)
         head.touch(self.now, activity=self.activity)
+        if self.book is None:
+            book.flush()
         return after
+
+
+def share_book(unit: Unit, changes: Collection[ChangeLedger]) -> Book:
+    """The book of a batch, in the hands of each of `changes`; flush it at the end."""
+    book = Book(unit.connection)
+    # Of a session that is not locked yet, somebody else may still make the entry.
+    locked = {each.key for each in changes if unit.find(each.key) is not None}
+    if locked:
+        book.load(locked)
+    for change in changes:
+        change.book = book
+    return book
 
 
 def find(connection: Connection, key: Key) -> LedgerEntry | None:
     """The entry of a session, expired or not."""
-    row = connection.execute(_ONE, {"tenant": key[0], "id": key[1]}).one_or_none()
-    return None if row is None else ledger_from_row(key[1], row)
+    rows = _ONE.all(connection, dict(zip(_KEY, key, strict=True)))
+    return ledger_from_row(key[1], rows[0]) if rows else None
 
 
 def forget_user(connection: Connection, tenant: str, user_id: str) -> None:
@@ -75,7 +179,7 @@ def forget_user(connection: Connection, tenant: str, user_id: str) -> None:
         delete(models.cost_totals).where(C.tenant_id == tenant, C.user_id == user_id)
     )
     if spent:
-        _add_cost(connection, tenant, NOBODY, spent)
+        _add_costs(connection, {(tenant, NOBODY): spent})
 
 
 def page(
@@ -114,22 +218,22 @@ def keys_of(connection: Connection, tenant: str, after: str, limit: int) -> list
     return [(tenant, session_id) for session_id in rows.scalars()]
 
 
-def _add_cost(connection: Connection, tenant: str, owner: str, micros: int) -> None:
-    row = {"tenant_id": tenant, "user_id": owner, "cost_micros": 0}
-    connection.execute(dialect_of(connection).insert_ignore(models.cost_totals), row)
-    connection.execute(
-        update(models.cost_totals)
-        .where(C.tenant_id == tenant, C.user_id == owner)
-        .values(cost_micros=C.cost_micros + micros)
-    )
+def _add_costs(connection: Connection, spent: Mapping[tuple[str, str], int]) -> None:
+    # In key order, so that two transactions never wait for each other.
+    rows = [
+        {"tenant_id": tenant, "user_id": owner, "cost_micros": micros}
+        for (tenant, owner), micros in sorted(spent.items())
+    ]
+    _NEW_TOTAL.many(connection, [row | {"cost_micros": 0} for row in rows])
+    _ADD_TO_TOTAL.many(connection, rows)
 
 
-def _row(key: Key, head: Head, entry: LedgerEntry) -> Row:
+def _row(key: Key, owner: str | None, entry: LedgerEntry) -> Row:
     sticky = entry.cache_sticky_until
     return {
         "tenant_id": key[0],
         "session_id": key[1],
-        "user_id": head.row["user_id"],
+        "user_id": owner,
         "model": entry.model,
         "tier": entry.tier,
         "user_explicit": entry.user_explicit,

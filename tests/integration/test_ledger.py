@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 
 import pytest
 
@@ -14,7 +15,10 @@ from convstore import (
     SessionNotFoundError,
     Store,
 )
+from convstore.db.batch import run_batch
+from convstore.db.ledger import ChangeLedger
 from convstore.policy import LedgerPolicy
+from convstore.records import LedgerEntry
 
 
 async def test_a_pin_is_read_back(store: Store) -> None:
@@ -146,6 +150,48 @@ async def test_racing_costs_end_with_the_exact_sum(store: Store) -> None:
     assert (await store.ledger.get("s-1")).cost_micros == 350
     assert await store.ledger.cost(user_id="u-1") == 700
     assert await store.ledger.cost() == 1050
+
+
+async def test_changes_of_one_commit_follow_one_another(store: Store) -> None:
+    for name in ("s-1", "s-2"):
+        await store.sessions.get_or_create(name, user_id="u-1")
+    ledger = store.ledger
+
+    made, spent, up, refused, other = await asyncio.gather(
+        ledger.pin("s-1", model="m", tier="small"),
+        ledger.add_cost("s-1", micros=5),
+        ledger.escalate("s-1"),
+        ledger.touch("absent"),
+        ledger.add_cost("s-2", micros=4),
+        return_exceptions=True,
+    )
+
+    assert (made.cost_micros, spent.cost_micros) == (0, 5)
+    assert (up.model, up.tier, up.cost_micros) == ("m", "medium", 5)
+    assert isinstance(refused, SessionNotFoundError)
+    assert await ledger.get("s-1") == up
+    assert await ledger.get("s-2") == other
+    assert await ledger.cost(user_id="u-1") == 9
+
+
+async def test_an_entry_may_come_and_go_within_one_commit(store: Store) -> None:
+    for name in ("s-1", "s-2"):
+        await store.sessions.get_or_create(name)
+    await store.ledger.pin("s-1", model="old")
+    new = dataclasses.replace(
+        await store.ledger.pin("s-2", model="new"), session_id="s-1"
+    )
+    now = store._scope.now()
+
+    def changes(session_id: str, *results: LedgerEntry | None) -> list[ChangeLedger]:
+        key = store._scope.key(session_id)
+        return [ChangeLedger(key, lambda _, r=r: r, now) for r in results]  # type: ignore[misc]
+
+    writes = [*changes("s-1", None, new), *changes("s-2", new, None)]
+    await store._parts.backend.write(lambda c: run_batch(c, writes))
+
+    assert await store.ledger.find("s-1") == new
+    assert await store.ledger.find("s-2") is None
 
 
 async def test_a_used_up_budget_is_refused_by_name(store: Store) -> None:
