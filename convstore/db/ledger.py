@@ -64,6 +64,9 @@ _ADD_TO_TOTAL = Prepared(
     .where(*_OF_OWNER)
     .values(cost_micros=C.cost_micros + bindparam(BOUND + "cost_micros"))
 )
+_TOTAL = select(func.coalesce(func.sum(C.cost_micros), 0)).where(_OF_OWNER[0])
+_OF_TENANT = Prepared(lambda _: _TOTAL)
+_OF_USER = Prepared(lambda _: _TOTAL.where(_OF_OWNER[1]))
 
 
 class Book:
@@ -199,12 +202,11 @@ def page(
 
 def total_cost(connection: Connection, tenant: str, user_id: str | None) -> int:
     """What a user's sessions, or all of a tenant, have cost; archived ones included."""
-    statement = select(func.coalesce(func.sum(C.cost_micros), 0)).where(
-        C.tenant_id == tenant
-    )
-    if user_id is not None:
-        statement = statement.where(C.user_id == user_id)
-    return int(connection.execute(statement).scalar_one())
+    if user_id is None:
+        rows = _OF_TENANT.all(connection, {"tenant_id": tenant})
+    else:
+        rows = _OF_USER.all(connection, {"tenant_id": tenant, "user_id": user_id})
+    return int(rows[0][0])
 
 
 def keys_of(connection: Connection, tenant: str, after: str, limit: int) -> list[Key]:

@@ -25,7 +25,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from convstore.codec import decode_json, dumps
 from convstore.db import models
 from convstore.db.rows import SESSION_COLUMNS, session_from_row
-from convstore.db.statements import Prepared
+from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Head, Key, Row, Unit, check_usable
 from convstore.errors import SessionNotFoundError, VersionConflictError
 from convstore.ids import MAX_ID_CHARS
@@ -39,6 +39,11 @@ _ONE_STATEMENT = select(*SESSION_COLUMNS).where(
     S.tenant_id == bindparam("tenant"), S.session_id == bindparam("id")
 )
 _ONE = Prepared(lambda _: _ONE_STATEMENT)
+_CREATE = Prepared(
+    lambda dialect: dialect.insert_ignore(models.sessions)
+    .values({column.name: bindparam(BOUND + column.name) for column in SESSION_COLUMNS})
+    .returning(S.session_id)
+)
 LISTED: tuple[SessionState, ...] = ("active", "archived")
 
 
@@ -68,8 +73,7 @@ class EnsureSession:
 
     def _create(self, unit: Unit) -> Head | None:
         row = new_row(self.key, self.now) | self.values
-        done = unit.connection.execute(unit.dialect.insert_ignore(models.sessions), row)
-        if done.rowcount != 1:
+        if not _CREATE.all(unit.connection, row):
             return None
         write_searchable(unit.connection, self.key, self.searchable)
         return unit.add_head(self.key, row)

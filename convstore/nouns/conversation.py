@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial, wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
+from convstore.db.sessions import EnsureSession
+from convstore.db.unit import Row
 from convstore.errors import SessionNotFoundError
 from convstore.gateway.buffers import BUFFER_CAP, BUFFER_IDLE_TTL_S, since_idle
+from convstore.ids import check_optional_id
 from convstore.nouns.buffer import Buffer
 from convstore.nouns.graph_states import GraphStates
 from convstore.nouns.interactions import Interactions
+from convstore.nouns.ledger import Ledger
 from convstore.nouns.scope import Scope
 from convstore.nouns.sessions import Sessions
 from convstore.nouns.turns import Turns
@@ -29,6 +34,7 @@ class Conversation:
 
     def __init__(self, scope: Scope, session_id: str, user_id: str | None) -> None:
         self.session_id = session_id
+        user_id = check_optional_id("user_id", user_id)
         self._scope = scope = scope.for_user(user_id)
         self._sessions = Sessions(scope)
         turns, acts = Turns(scope), Interactions(scope)
@@ -47,6 +53,17 @@ class Conversation:
         self.feedback = partial(acts.summary, session_id)
         self.put_graph_state = self._creating(partial(graphs.put, session_id))
         self.graph_state = partial(graphs.find, session_id)
+        ledger = Ledger(scope)
+        self.pin = self._creating(partial(ledger.pin, session_id))
+        self.record_request = self._creating(partial(ledger.record_request, session_id))
+        self.add_cost = self._creating(partial(ledger.add_cost, session_id))
+        self.set_cache_sticky = self._creating(
+            partial(ledger.set_cache_sticky, session_id)
+        )
+        self.escalate = self._creating(partial(ledger.escalate, session_id))
+        self.is_cache_sticky = partial(ledger.is_cache_sticky, session_id)
+        self.check_budget = partial(ledger.check_budget, session_id)
+        self.ledger_entry = partial(ledger.find, session_id)
         self.update = partial(self._sessions.update, session_id)
         self.touch = partial(self._sessions.touch, session_id)
 
@@ -82,13 +99,26 @@ class Conversation:
         self, verb: Callable[P, Awaitable[R]]
     ) -> Callable[P, Coroutine[Any, Any, R]]:
         """The verb, with the session created when it turns out to be absent."""
+        scope, session_id = self._scope, self.session_id
+
+        def create() -> EnsureSession:
+            values: Row = {"user_id": scope.user_id}
+            key, now = scope.key(session_id), scope.now()
+            return EnsureSession(key, values, {}, now, scope.user_id)
 
         @wraps(verb)
         async def call(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
                 return await verb(*args, **kwargs)
             except SessionNotFoundError:
-                await self.session()
-                return await verb(*args, **kwargs)
+                pass
+            # Writes of one session keep their order, and these two share a commit.
+            created, done = await asyncio.gather(
+                scope.write(create()), verb(*args, **kwargs), return_exceptions=True
+            )
+            for outcome in (created, done):
+                if isinstance(outcome, BaseException):
+                    raise outcome
+            return cast(R, done)
 
         return call

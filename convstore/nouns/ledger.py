@@ -137,31 +137,26 @@ class Ledger:
         policy, tenant = self._policy, self._scope.tenant
         key = self._scope.key(check_id("session_id", session_id))
 
-        def work(connection: Connection) -> list[tuple[str, int | None, int]]:
+        def work(connection: Connection) -> list[tuple[str, int, int]]:
             session = session_rows.get_usable(connection, key, self._scope.user_id)
-            entry = rows.find(connection, key)
-            owner = session.user_id or rows.NOBODY
-            return [
-                (
-                    "session_budget_micros",
-                    policy.session_budget_micros,
-                    0 if entry is None else entry.cost_micros,
-                ),
-                (
-                    "user_budget_micros",
-                    policy.user_budget_micros if session.user_id else None,
-                    rows.total_cost(connection, tenant, owner),
-                ),
-                (
-                    "tenant_budget_micros",
-                    policy.tenant_budget_micros,
-                    rows.total_cost(connection, tenant, None),
-                ),
-            ]
+            spent: list[tuple[str, int, int]] = []
+            # Only what has a limit is read: without budgets, this asks for the session.
+            if (allowed := policy.session_budget_micros) is not None:
+                entry = rows.find(connection, key)
+                cost = 0 if entry is None else entry.cost_micros
+                spent.append(("session_budget_micros", allowed, cost))
+            owner = session.user_id
+            if owner and (allowed := policy.user_budget_micros) is not None:
+                cost = rows.total_cost(connection, tenant, owner)
+                spent.append(("user_budget_micros", allowed, cost))
+            if (allowed := policy.tenant_budget_micros) is not None:
+                cost = rows.total_cost(connection, tenant, None)
+                spent.append(("tenant_budget_micros", allowed, cost))
+            return spent
 
-        for name, allowed, spent in await self._scope.read(session_id, work):
-            if allowed is not None and spent >= allowed:
-                raise LimitExceededError(name, allowed, spent)
+        for name, allowed, cost in await self._scope.read(session_id, work):
+            if cost >= allowed:
+                raise LimitExceededError(name, allowed, cost)
 
     async def cost(self, *, user_id: str | None = None) -> int:
         """Micros that a user's sessions, or all of the tenant's, have cost so far.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 
@@ -12,6 +14,7 @@ from convstore import (
     LedgerEntryNotFoundError,
     LimitExceededError,
     ManualClock,
+    SessionErasedError,
     SessionNotFoundError,
     Store,
 )
@@ -19,6 +22,8 @@ from convstore.db.batch import run_batch
 from convstore.db.ledger import ChangeLedger
 from convstore.policy import LedgerPolicy
 from convstore.records import LedgerEntry
+
+Open = Callable[..., Awaitable[Store]]
 
 
 async def test_a_pin_is_read_back(store: Store) -> None:
@@ -194,22 +199,27 @@ async def test_an_entry_may_come_and_go_within_one_commit(store: Store) -> None:
     assert await store.ledger.find("s-2") is None
 
 
-async def test_a_used_up_budget_is_refused_by_name(store: Store) -> None:
-    await store.sessions.get_or_create("s-1", user_id="u-1")
-    tight = LedgerPolicy(user_budget_micros=10)
-    object.__setattr__(store._scope, "ledger", tight)
-    await store.ledger.add_cost("s-1", micros=9)
-    await store.ledger.check_budget("s-1")
-    await store.ledger.add_cost("s-1", micros=1)
+@pytest.mark.parametrize("whose", ["session", "user", "tenant"])
+async def test_a_used_up_budget_is_refused_by_name(
+    store: Store, open_another: Open, whose: str
+) -> None:
+    budget = f"{whose}_budget_micros"
+    tight = await open_another(ledger=LedgerPolicy(**{budget: 10}))
+    # The session spends nine; its user ten, the tenant eleven.
+    for name, user, micros in (("s-1", "u-1", 9), ("s-2", "u-1", 1), ("s-3", None, 1)):
+        await store.sessions.get_or_create(name, user_id=user)
+        await store.ledger.add_cost(name, micros=micros)
+    spent = {"session": "s-1", "user": "s-1", "tenant": "s-3"}[whose]
+    if whose == "session":
+        await tight.ledger.check_budget(spent)
+        await tight.ledger.add_cost(spent, micros=1)
 
     with pytest.raises(LimitExceededError) as refused:
-        await store.ledger.check_budget("s-1")
+        await tight.ledger.check_budget(spent)
 
-    assert (refused.value.limit, refused.value.allowed, refused.value.actual) == (
-        "user_budget_micros",
-        10,
-        10,
-    )
+    assert (refused.value.limit, refused.value.allowed) == (budget, 10)
+    assert refused.value.actual == (11 if whose == "tenant" else 10)
+    await store.ledger.check_budget(spent)  # nothing is limited unless told so
 
 
 async def test_a_cache_is_sticky_until_the_provider_forgets(
@@ -256,3 +266,44 @@ async def test_tenants_have_ledgers_of_their_own(store: Store) -> None:
     assert await other.ledger.find("s-1") is None
     assert await other.ledger.cost() == 0
     assert await other.ledger.cost(user_id="u-1") == 0
+
+
+async def test_a_handle_keeps_the_ledger_of_its_own_session(store: Store) -> None:
+    mine = store.conversation("s-1", user_id="u-1")
+    yours = store.conversation("s-1", user_id="u-2")
+
+    turn, strikes, entry = await asyncio.gather(
+        mine.append(role="user", content="Hi", cost_micros=7),
+        mine.record_request("h"),
+        mine.add_cost(micros=7),
+    )
+
+    assert (turn.seq, strikes, entry.cost_micros) == (1, 0, 7)
+    assert await mine.ledger_entry() == await store.ledger.get("s-1")
+    assert (await mine.session()).user_id == "u-1"
+    await mine.check_budget()
+    for refused in (
+        yours.ledger_entry,
+        yours.check_budget,
+        yours.is_cache_sticky,
+        partial(yours.pin, model="m"),
+        partial(yours.add_cost, micros=1),
+        partial(yours.record_request, "h"),
+    ):
+        with pytest.raises(SessionNotFoundError):
+            await refused()
+    assert (await store.ledger.get("s-1")).cost_micros == 7
+
+
+async def test_a_handle_of_an_erased_session_makes_none(store: Store) -> None:
+    await store.sessions.get_or_create("s-1", user_id="u-1")
+    await store.erase(session_id="s-1")
+    chat = store.conversation("s-1", user_id="u-1")
+
+    outcomes = await asyncio.gather(
+        chat.append(role="user", content="Hi"),
+        chat.record_request("h"),
+        return_exceptions=True,
+    )
+
+    assert [type(outcome) for outcome in outcomes] == [SessionErasedError] * 2
