@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -26,6 +26,7 @@ from convstore.db.unit import Operation
 from convstore.errors import ConfigError
 from convstore.gateway.choosing import PrefixKind, prefix_store
 from convstore.gateway.prefix_cache import Expiry, PrefixCache, prefix_bounds
+from convstore.gateway.stored_prefixes import prefix_commits
 from convstore.group_commit import CommitStats, GroupCommit
 from convstore.ids import check_id
 from convstore.nouns.archive import Archive, ArchiveParts
@@ -99,6 +100,7 @@ class _Parts:
     config: StoreConfig
     backend: Backend
     commits: GroupCommit
+    prefix_commits: GroupCommit
     eraser: Eraser
     archive: ArchiveParts
 
@@ -149,7 +151,9 @@ class Store(Nouns):
             ledger=config.ledger,
             hot=hot,
         )
-        return cls(_Parts(config, backend, commits, eraser, archive), scope)
+        prefixes = prefix_commits(backend, config.limits)
+        parts = _Parts(config, backend, commits, prefixes, eraser, archive)
+        return cls(parts, scope)
 
     @property
     def config(self) -> StoreConfig:
@@ -404,7 +408,14 @@ class Store(Nouns):
         bounds = prefix_bounds(max_entries, ttl_s, expiry)
         parts, tenant = self._parts, self.tenant
         return PrefixCache(
-            prefix_store(kind, bounds, parts.backend, parts.config.cache, tenant),
+            prefix_store(
+                kind,
+                bounds,
+                parts.backend,
+                parts.prefix_commits,
+                parts.config.cache,
+                tenant,
+            ),
             max_entries=max_entries,
             ttl_s=ttl_s,
             expiry=expiry,
@@ -471,14 +482,12 @@ class Store(Nouns):
 
     async def close(self) -> None:
         """Finish the writes that are queued and let go of everything. Idempotent."""
-        try:
-            await self._parts.commits.close()
-        finally:
-            try:
-                if self._scope.hot is not None:
-                    await self._scope.hot.close()
-            finally:
-                await self._parts.backend.close()
+        async with AsyncExitStack() as last_to_first:
+            last_to_first.push_async_callback(self._parts.backend.close)
+            if self._scope.hot is not None:
+                last_to_first.push_async_callback(self._scope.hot.close)
+            last_to_first.push_async_callback(self._parts.prefix_commits.close)
+            last_to_first.push_async_callback(self._parts.commits.close)
 
 
 def _blobs(config: StoreConfig) -> BlobStore:

@@ -33,7 +33,9 @@ C = models.cost_totals.c
 _KEY = ("tenant_id", "session_id")
 _OF_SESSION = tuple(L[name] == bindparam(BOUND + name) for name in _KEY)
 _ONE_STATEMENT = select(*LEDGER_COLUMNS).where(*_OF_SESSION)
-_VALUES = {column.name: bindparam(BOUND + column.name) for column in LEDGER_COLUMNS}
+_VALUES: dict[str, Any] = {
+    column.name: bindparam(BOUND + column.name) for column in LEDGER_COLUMNS
+}
 _OF_OWNER = tuple(
     C[name] == bindparam(BOUND + name) for name in ("tenant_id", "user_id")
 )
@@ -60,9 +62,11 @@ _UPDATE = Prepared(
 _DELETE = Prepared(lambda _: delete(models.session_ledger).where(*_OF_SESSION))
 _NEW_TOTAL = Prepared(lambda dialect: dialect.insert_ignore(models.cost_totals))
 _ADD_TO_TOTAL = Prepared(
-    lambda _: update(models.cost_totals)
-    .where(*_OF_OWNER)
-    .values(cost_micros=C.cost_micros + bindparam(BOUND + "cost_micros"))
+    lambda _: (
+        update(models.cost_totals)
+        .where(*_OF_OWNER)
+        .values(cost_micros=C.cost_micros + bindparam(BOUND + "cost_micros"))
+    )
 )
 _TOTAL = select(func.coalesce(func.sum(C.cost_micros), 0)).where(_OF_OWNER[0])
 _OF_TENANT = Prepared(lambda _: _TOTAL)
@@ -106,7 +110,9 @@ class Book:
 
     def flush(self) -> None:
         """Write what was put and spent; what was read stays valid."""
-        added, changed, gone = [], [], []
+        added: list[Row] = []
+        changed: list[Row] = []
+        gone: list[Row] = []
         for key, (entry, owner) in self._entries.items():
             if entry is None:
                 gone.append(dict(zip(_KEY, key, strict=True)))

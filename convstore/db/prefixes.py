@@ -2,39 +2,161 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Select, delete, func, select, update
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, bindparam, delete, func, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
+from convstore.codec import dumps
 from convstore.db import models
+from convstore.db.batch import Outcome
 from convstore.db.dialects import dialect_of
+from convstore.db.dialects.base import Dialect
+from convstore.db.statements import BOUND, Prepared
+from convstore.db.unit import Key, Row
 
 P = models.prefix_entries.c
+_KEY = ("tenant_id", "prefix_key")
+_VALUES = ("upstream_session_id", "instance", "used_at", "expires_at")
+_OF_TENANT = P.tenant_id == bindparam(BOUND + "tenant_id")
+_OF_KEY = and_(_OF_TENANT, P.prefix_key == bindparam(BOUND + "prefix_key"))
+
+
+def _bound(*names: str) -> dict[str, Any]:
+    return {name: bindparam(BOUND + name) for name in names}
+
+
+def _asked(dialect: Dialect) -> Select[Any]:
+    asked, entries = dialect.asked(*_KEY), models.prefix_entries
+    same = and_(*(entries.c[name] == asked.c[name] for name in _KEY))
+    columns = [entries.c[name] for name in _KEY]
+    statement = select(*columns).select_from(asked.join(entries, same))
+    return dialect.locked(statement, entries)
+
+
+_FIND = Prepared(
+    lambda _: select(P.upstream_session_id, P.instance, P.expires_at, P.used_at).where(
+        _OF_KEY
+    )
+)
+_LOCK = Prepared(_asked)
+_ADD = Prepared(
+    lambda dialect: dialect.insert_ignore(models.prefix_entries).values(
+        _bound(*_KEY, *_VALUES)
+    )
+)
+_REPLACE = Prepared(
+    lambda _: update(models.prefix_entries).where(_OF_KEY).values(_bound(*_VALUES))
+)
+_USE = Prepared(
+    lambda _: (
+        update(models.prefix_entries)
+        .where(_OF_KEY, P.expires_at > bindparam(BOUND + "used_at"))
+        .values(
+            used_at=bindparam(BOUND + "used_at"),
+            # Not earlier than it was: absolute expiry leaves it where it is.
+            expires_at=func.coalesce(bindparam(BOUND + "expires_at"), P.expires_at),
+        )
+    )
+)
+_DUE = Prepared(
+    lambda dialect: dialect.skip_locked(
+        select(P.prefix_key).where(_OF_TENANT, P.expires_at <= bindparam(BOUND + "now"))
+    )
+)
+_COUNT = Prepared(
+    lambda _: select(func.count()).select_from(models.prefix_entries).where(_OF_TENANT)
+)
+
+
+class Trims:
+    """Keeps tenants within their bounds, each once in a transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._done: set[tuple[str, int]] = set()
+
+    def trim(self, tenant: str, now: int, max_entries: int) -> tuple[int, int]:
+        """How many entries have expired, and were evicted."""
+        if (tenant, max_entries) in self._done:
+            return 0, 0
+        self._done.add((tenant, max_entries))
+        return _trim(self._connection, tenant, now, max_entries)
+
+
+@dataclass(frozen=True, slots=True)
+class PutPrefix:
+    """Insert or replace an entry, then keep its tenant's within the bound."""
+
+    key: Key
+    upstream_session_id: str
+    instance: str | None
+    now: int
+    expires_at: int
+    max_entries: int
+    size: int = 0
+
+    @property
+    def row(self) -> Row:
+        tenant, prefix = self.key
+        values = (self.upstream_session_id, self.instance, self.now, self.expires_at)
+        named = dict(zip(_VALUES, values, strict=True))
+        return {"tenant_id": tenant, "prefix_key": prefix, **named}
+
+    def apply(self, trims: Trims) -> tuple[int, int]:
+        """Make room, once the row is written."""
+        return trims.trim(self.key[0], self.now, self.max_entries)
+
+
+@dataclass(frozen=True, slots=True)
+class UsePrefix:
+    """Count an entry as used, and extend its life if `expires_at` is given."""
+
+    key: Key
+    now: int
+    expires_at: int | None
+    size: int = 0
+
+    @property
+    def row(self) -> Row:
+        tenant, prefix = self.key
+        times = {"used_at": self.now, "expires_at": self.expires_at}
+        return {"tenant_id": tenant, "prefix_key": prefix, **times}
+
+    def apply(self, trims: Trims) -> tuple[int, int]:
+        """Nothing more to do."""
+        return 0, 0
 
 
 def find(
     connection: Connection, tenant: str, key: str
 ) -> tuple[str, str | None, int, int] | None:
     """Upstream session, instance, expiry and last use of an entry."""
-    row = connection.execute(
-        select(P.upstream_session_id, P.instance, P.expires_at, P.used_at).where(
-            P.tenant_id == tenant, P.prefix_key == key
-        )
-    ).one_or_none()
-    return None if row is None else (row[0], row[1], row[2], row[3])
+    rows = _FIND.all(connection, {"tenant_id": tenant, "prefix_key": key})
+    return tuple(rows[0]) if rows else None
 
 
-def use(
-    connection: Connection, tenant: str, key: str, now: int, expires_at: int | None
-) -> None:
-    """Count an entry as used, and extend its life if `expires_at` is given."""
-    values = {"used_at": now}
-    if expires_at is not None:
-        values["expires_at"] = expires_at
-    connection.execute(
-        update(models.prefix_entries)
-        .where(P.tenant_id == tenant, P.prefix_key == key, P.expires_at > now)
-        .values(values)
-    )
+def write(
+    connection: Connection, writes: Sequence[PutPrefix | UsePrefix]
+) -> list[Outcome]:
+    """Carry out the writes of many callers; of each, how many entries expired and were
+    evicted on the way: the entries of a tenant are trimmed once."""
+    # The later put of a key wins; in key order, so that no two workers wait for each
+    # other: first the locks on what is there, then what is new.
+    puts = {each.key: each for each in writes if isinstance(each, PutPrefix)}
+    uses = {each.key: each for each in writes if isinstance(each, UsePrefix)}
+    asked = {"asked": dumps(sorted({*puts, *uses})).decode()}
+    known = {(row[0], row[1]) for row in _LOCK.all(connection, asked)}
+    used = [uses[key].row for key in uses if key in known]
+    replaced = [puts[key].row for key in puts if key in known]
+    added = [puts[key].row for key in sorted(puts) if key not in known]
+    for statement, rows in ((_USE, used), (_REPLACE, replaced), (_ADD, added)):
+        if rows:
+            statement.many(connection, rows)
+    trims = Trims(connection)
+    return [Outcome(each.apply(trims)) for each in writes]
 
 
 def expire(connection: Connection, tenant: str, key: str, now: int) -> int:
@@ -46,49 +168,22 @@ def expire(connection: Connection, tenant: str, key: str, now: int) -> int:
     ).rowcount
 
 
-def put(
-    connection: Connection,
-    tenant: str,
-    key: str,
-    entry: tuple[str, str | None],
-    now: int,
-    expires_at: int,
-) -> None:
-    """Insert or replace an entry."""
-    values = {
-        "upstream_session_id": entry[0],
-        "instance": entry[1],
-        "used_at": now,
-        "expires_at": expires_at,
-    }
-    mine = (P.tenant_id == tenant, P.prefix_key == key)
-    replace = update(models.prefix_entries).where(*mine).values(values)
-    if connection.execute(replace).rowcount:
-        return
-    row = {"tenant_id": tenant, "prefix_key": key, **values}
-    add = dialect_of(connection).insert_ignore(models.prefix_entries)
-    if not connection.execute(add, row).rowcount:
-        connection.execute(replace)  # another worker was first
-
-
-def trim(
+def _trim(
     connection: Connection, tenant: str, now: int, max_entries: int
 ) -> tuple[int, int]:
     """Remove what is due, then the least recently used over the bound; how many each.
 
     Rows that another worker is using are passed by: it trims too.
     """
-    of_tenant = P.tenant_id == tenant
-    expired = _remove(
-        connection, tenant, select(P.prefix_key).where(of_tenant, P.expires_at <= now)
-    )
-    count = select(func.count()).select_from(models.prefix_entries).where(of_tenant)
-    over = connection.execute(count).scalar_one() - max_entries
+    due = _DUE.all(connection, {"tenant_id": tenant, "now": now})
+    expired = _delete(connection, tenant, [row[0] for row in due])
+    count = _COUNT.all(connection, {"tenant_id": tenant})[0][0]
+    over = count - max_entries
     if over <= 0:
         return expired, 0
     oldest = (
         select(P.prefix_key)
-        .where(of_tenant)
+        .where(P.tenant_id == tenant)
         .order_by(P.used_at, P.prefix_key)
         .limit(over)
     )
@@ -127,11 +222,14 @@ def count(connection: Connection, tenant: str, now: int) -> int:
 def _remove(connection: Connection, tenant: str, chosen: Select[tuple[str]]) -> int:
     # Chosen first, past locked rows, so that two workers never wait for each other.
     keys = connection.execute(dialect_of(connection).skip_locked(chosen)).scalars()
-    found = list(keys)
-    if not found:
+    return _delete(connection, tenant, list(keys))
+
+
+def _delete(connection: Connection, tenant: str, keys: list[str]) -> int:
+    if not keys:
         return 0
     return connection.execute(
         delete(models.prefix_entries).where(
-            P.tenant_id == tenant, P.prefix_key.in_(found)
+            P.tenant_id == tenant, P.prefix_key.in_(keys)
         )
     ).rowcount

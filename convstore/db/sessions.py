@@ -40,9 +40,13 @@ _ONE_STATEMENT = select(*SESSION_COLUMNS).where(
 )
 _ONE = Prepared(lambda _: _ONE_STATEMENT)
 _CREATE = Prepared(
-    lambda dialect: dialect.insert_ignore(models.sessions)
-    .values({column.name: bindparam(BOUND + column.name) for column in SESSION_COLUMNS})
-    .returning(S.session_id)
+    lambda dialect: (
+        dialect.insert_ignore(models.sessions)
+        .values(
+            {column.name: bindparam(BOUND + column.name) for column in SESSION_COLUMNS}
+        )
+        .returning(S.session_id)
+    )
 )
 LISTED: tuple[SessionState, ...] = ("active", "archived")
 

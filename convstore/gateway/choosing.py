@@ -10,6 +10,7 @@ from convstore.cache.redis_prefixes import RedisPrefixes
 from convstore.db.engine import Backend
 from convstore.errors import ConfigError
 from convstore.gateway.stored_prefixes import StoredPrefixes
+from convstore.group_commit import GroupCommit
 from convstore.policy import CachePolicy
 
 PrefixKind = Literal["memory", "redis", "database"]
@@ -19,10 +20,12 @@ def prefix_store(
     kind: PrefixKind,
     bounds: PrefixBounds,
     backend: Backend,
+    commits: GroupCommit,
     policy: CachePolicy,
     tenant_id: str,
 ) -> PrefixStore:
-    """Entries in this process, on the server of `policy`, or in the database.
+    """Entries in this process, on the server of `policy`, or in the database, where
+    `commits` (of `prefix_commits`) writes them.
 
     Raises:
         ConfigError: No such kind, or no server is named.
@@ -32,5 +35,5 @@ def prefix_store(
     if kind == "redis":
         return RedisPrefixes(redis_link(policy), bounds, tenant_id)
     if kind == "database":
-        return StoredPrefixes(backend, bounds, tenant_id)
+        return StoredPrefixes(backend, commits, bounds, tenant_id)
     raise ConfigError("a prefix cache is of kind memory, redis or database")

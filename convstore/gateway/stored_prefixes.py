@@ -1,22 +1,49 @@
 """Prefixes as rows of the store's database: shared by workers, and kept by a restart.
 
 A use is written at most once a second for each entry, so that hits are mostly reads.
+Writes of many requests share a commit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from convstore.cache.prefixes import PrefixBounds, PrefixEntry, Removed
 from convstore.db import prefixes as rows
-from convstore.db.engine import Backend, Connection
+from convstore.db.batch import Outcome
+from convstore.db.engine import Backend
+from convstore.db.prefixes import PutPrefix, UsePrefix
+from convstore.group_commit import GroupCommit
+from convstore.limits import Limits
 
 _USE_EVERY = 1_000_000
+
+
+def prefix_commits(backend: Backend, limits: Limits) -> GroupCommit:
+    """Where prefixes are written, of every handle of a store.
+
+    Apart from the commits of sessions: an entry must not make a turn wait.
+    """
+
+    async def flush(writes: Sequence[Any]) -> list[Outcome]:
+        return await backend.write(lambda c: rows.write(c, writes))
+
+    return GroupCommit(flush, 1, limits)
 
 
 class StoredPrefixes:
     """Prefixes of one tenant; away with the database, and raising what it raises."""
 
-    def __init__(self, backend: Backend, bounds: PrefixBounds, tenant_id: str) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        commits: GroupCommit,
+        bounds: PrefixBounds,
+        tenant_id: str,
+    ) -> None:
         self._backend = backend
+        self._commits = commits
         self._bounds = bounds
         self._tenant = tenant_id
 
@@ -31,18 +58,20 @@ class StoredPrefixes:
             return None, Removed(expired=gone)
         if now - used_at >= min(_USE_EVERY, bounds.ttl_micros // 4):
             until = now + bounds.ttl_micros if bounds.sliding else None
-            await self._backend.write(lambda c: rows.use(c, tenant, key, now, until))
+            await self._commits.submit(UsePrefix((tenant, key), now, until))
         return PrefixEntry(upstream, instance), Removed()
 
     async def put(self, key: str, entry: PrefixEntry, now: int) -> Removed:
         tenant, bounds = self._tenant, self._bounds
-        value = entry.upstream_session_id, entry.instance
-
-        def work(connection: Connection) -> tuple[int, int]:
-            rows.put(connection, tenant, key, value, now, now + bounds.ttl_micros)
-            return rows.trim(connection, tenant, now, bounds.max_entries)
-
-        return Removed(*await self._backend.write(work))
+        put = PutPrefix(
+            (tenant, key),
+            entry.upstream_session_id,
+            entry.instance,
+            now,
+            now + bounds.ttl_micros,
+            bounds.max_entries,
+        )
+        return Removed(*await self._commits.submit(put))
 
     async def remove(
         self,

@@ -7,6 +7,7 @@ class TestMyCache(SessionCacheSuite):
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -283,6 +284,27 @@ class PrefixCacheSuite:
         assert await cache.look_up("key", talk("c", "?")) is not None
         stats = await cache.stats()
         assert (stats.size, stats.evict_total, stats.expire_total) == (2, 1, 0)
+        await cache.close()
+
+    async def test_many_at_once_keep_the_bound_and_the_counts(self) -> None:
+        cache = self.make_cache(ManualClock(), max_entries=5)
+
+        await asyncio.gather(
+            *(cache.store("key", talk(f"{n % 20}"), f"up-{n}") for n in range(40))
+        )
+        found = [await cache.look_up("key", talk(f"{n}", "?")) for n in range(20)]
+
+        stats = await cache.stats()
+        kept = [n for n, entry in enumerate(found) if entry is not None]
+        assert len(kept) == stats.size == stats.hit_total == 5
+        assert stats.miss_total == 15
+        # Each text was stored twice: the later store stands, if it was not evicted.
+        assert all(
+            entry.upstream_session_id in (f"up-{n}", f"up-{n + 20}")
+            for n, entry in enumerate(found)
+            if entry is not None
+        )
+        assert 15 <= stats.evict_total <= 35
         await cache.close()
 
     async def test_sliding_expiry_counts_from_the_last_use(self) -> None:

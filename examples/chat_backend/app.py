@@ -5,10 +5,10 @@ Who the user is, it takes from a header: put your own authentication in `chat_of
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -34,6 +34,7 @@ from convstore.gateway import (
 )
 from convstore.metrics import CONTENT_TYPE_LATEST, StoreCollector, collector
 from convstore.nouns.conversation import Conversation
+from convstore.windows import to_messages
 from examples.chat_backend import model
 
 MODEL = "local/stand-in"
@@ -107,12 +108,14 @@ class Graph(BaseModel):
 
 async def ask(message: Message, chat: OfHeaders) -> StreamingResponse:
     """Store the question, then stream the answer; both are durable when it is done."""
-    question = await chat.handle.append(
-        role="user", content=message.text, external_id=message.message_id
+    # Writes that go out together share a commit.
+    question, _ = await asyncio.gather(
+        chat.handle.append(
+            role="user", content=message.text, external_id=message.message_id
+        ),
+        chat.handle.record_request(hash_request(message.text)),
     )
-    ledger = chat.backend.store.ledger
-    await ledger.check_budget(chat.session_id)
-    await ledger.record_request(chat.session_id, hash_request(message.text))
+    await chat.handle.check_budget()
     return StreamingResponse(
         _answer(chat, question),
         media_type="text/event-stream",
@@ -124,12 +127,15 @@ async def _answer(chat: Chat, question: Turn) -> AsyncIterator[str]:
     """Events `token`, then `done` or `error`. A client that leaves before `done` asks
     again with the same message id, and gets the rest of it."""
     try:
-        known = await chat.handle.find(external_id=_answer_id(question))
-        if known is not None:
-            yield _event("token", {"text": known.content})
-            yield _event("done", {"turn": known.seq, "repeated": True})
-            return
-        messages = (await chat.handle.buffer(cap=HISTORY)).to_messages()
+        turns = await chat.handle.window(limit=HISTORY)
+        if turns[-1:] != [question]:  # it was asked before, and the talk went on
+            known = await chat.handle.find(external_id=_answer_id(question))
+            if known is not None:
+                yield _event("token", {"text": known.content})
+                yield _event("done", {"turn": known.seq, "repeated": True})
+                return
+            turns = [turn for turn in turns if turn.seq <= question.seq]
+        messages = to_messages(turns)
         upstream = await _upstream(chat, messages)
         text = ""
         async for piece in model.stream(messages):
@@ -157,7 +163,7 @@ async def _keep(
     read = sum(model.count_tokens(str(m["content"])) for m in messages)
     written = model.count_tokens(text)
     cost = (read + written) * model.MICROS_PER_TOKEN
-    turn = await chat.handle.append(
+    answer = chat.handle.append(
         role="assistant",
         content=text,
         parent_seq=question.seq,
@@ -168,11 +174,13 @@ async def _keep(
         cost_micros=cost,
         external_id=_answer_id(question),
     )
-    ledger = chat.backend.store.ledger
-    await ledger.add_cost(chat.session_id, micros=cost)
+    beside = [
+        chat.handle.add_cost(micros=cost),
+        chat.backend.prefixes.store(chat.user_id, messages, upstream),
+    ]
     if should_cache_sticky(messages):
-        await ledger.set_cache_sticky(chat.session_id, "local")
-    await chat.backend.prefixes.store(chat.user_id, messages, upstream)
+        beside.append(chat.handle.set_cache_sticky("local"))
+    turn, *_ = await asyncio.gather(answer, *beside)
     return turn
 
 
@@ -212,9 +220,14 @@ async def get_graph(chat: OfHeaders) -> dict[str, Any]:
 
 async def ledger_entry(chat: OfHeaders) -> dict[str, Any]:
     """Cost and routing of the session."""
-    await chat.handle.window(limit=1)  # whose session it is, the handle knows
-    entry = asdict(await chat.backend.store.ledger.get(chat.session_id))
-    return {name: entry[name] for name in ("cost_micros", "request_count", "strikes")}
+    entry = await chat.handle.ledger_entry()
+    if entry is None:
+        return {"cost_micros": 0, "request_count": 0, "strikes": 0}
+    return {
+        "cost_micros": entry.cost_micros,
+        "request_count": entry.request_count,
+        "strikes": entry.strikes,
+    }
 
 
 async def scrape(request: Request) -> Response:
