@@ -127,14 +127,18 @@ class Stub:
 
 def public(target: object) -> Iterator[tuple[str, Any]]:
     """Nouns first, then properties and verbs, as they are written down."""
+    from convstore.nouns.conversation import BoundVerb
+
     kind = target if isinstance(target, type) else type(target)
     for name, value in vars(target).items() if kind is not target else ():
         if not name.startswith("_"):
             yield name, value
     for cls in reversed(kind.__mro__[:-1]):
         for name, value in vars(cls).items():
-            if not name.startswith("_") and not isinstance(value, classmethod):
-                yield name, value
+            if name.startswith("_") or isinstance(value, classmethod):
+                continue
+            bound = isinstance(value, BoundVerb)
+            yield name, getattr(target, name) if bound else value
 
 
 def has_verbs(cls: type) -> bool:

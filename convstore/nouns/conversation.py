@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial, wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from convstore.db.sessions import EnsureSession
 from convstore.db.unit import Row
@@ -25,6 +25,41 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class BoundVerb(Generic[P, R]):
+    """A noun's verb with the session filled in; made when it is asked for, because a
+    backend makes a handle for each request and uses a few verbs of it.
+
+    With `creates`, the session is made when it turns out to be absent.
+    """
+
+    def __init__(
+        self,
+        noun: Callable[[Scope], Any],
+        verb: Callable[Concatenate[Any, str, P], Awaitable[R]],
+        *,
+        creates: bool = False,
+    ) -> None:
+        self._noun = noun
+        self._verb = verb
+        self._creates = creates
+        self.__doc__ = verb.__doc__
+
+    @overload
+    def __get__(self, handle: None, owner: type) -> BoundVerb[P, R]: ...
+
+    @overload
+    def __get__(
+        self, handle: Conversation, owner: type
+    ) -> Callable[P, Coroutine[Any, Any, R]]: ...
+
+    def __get__(self, handle: Conversation | None, owner: type) -> Any:
+        if handle is None:
+            return self
+        noun = self._noun(handle._scope)
+        verb = partial(self._verb, noun, handle.session_id)
+        return handle._creating(verb) if self._creates else verb
+
+
 class Conversation:
     """One session of one user; its first write creates it if it is not there.
 
@@ -32,44 +67,38 @@ class Conversation:
     another user is not found.
     """
 
+    append = BoundVerb(Turns, Turns.append, creates=True)
+    append_many = BoundVerb(Turns, Turns.append_many, creates=True)
+    add_exchange = BoundVerb(Turns, Turns.add_exchange, creates=True)
+    find = BoundVerb(Turns, Turns.find)
+    window = BoundVerb(Turns, Turns.window)
+    history = BoundVerb(Turns, Turns.history)
+    previous_user_turn = BoundVerb(Turns, Turns.previous_user_turn)
+    branches = BoundVerb(Turns, Turns.branches)
+    switch = BoundVerb(Turns, Turns.switch)
+    record = BoundVerb(Interactions, Interactions.record)
+    add_feedback = BoundVerb(Interactions, Interactions.add_feedback)
+    feedback = BoundVerb(Interactions, Interactions.summary)
+    put_graph_state = BoundVerb(GraphStates, GraphStates.put, creates=True)
+    graph_state = BoundVerb(GraphStates, GraphStates.find)
+    pin = BoundVerb(Ledger, Ledger.pin, creates=True)
+    escalate = BoundVerb(Ledger, Ledger.escalate, creates=True)
+    record_request = BoundVerb(Ledger, Ledger.record_request, creates=True)
+    add_cost = BoundVerb(Ledger, Ledger.add_cost, creates=True)
+    check_budget = BoundVerb(Ledger, Ledger.check_budget)
+    set_cache_sticky = BoundVerb(Ledger, Ledger.set_cache_sticky, creates=True)
+    is_cache_sticky = BoundVerb(Ledger, Ledger.is_cache_sticky)
+    ledger_entry = BoundVerb(Ledger, Ledger.find)
+    update = BoundVerb(Sessions, Sessions.update)
+    touch = BoundVerb(Sessions, Sessions.touch)
+
     def __init__(self, scope: Scope, session_id: str, user_id: str | None) -> None:
         self.session_id = session_id
-        user_id = check_optional_id("user_id", user_id)
-        self._scope = scope = scope.for_user(user_id)
-        self._sessions = Sessions(scope)
-        turns, acts = Turns(scope), Interactions(scope)
-        graphs = GraphStates(scope)
-        self.append = self._creating(partial(turns.append, session_id))
-        self.append_many = self._creating(partial(turns.append_many, session_id))
-        self.add_exchange = self._creating(partial(turns.add_exchange, session_id))
-        self.find = partial(turns.find, session_id)
-        self.window = partial(turns.window, session_id)
-        self.history = partial(turns.history, session_id)
-        self.previous_user_turn = partial(turns.previous_user_turn, session_id)
-        self.branches = partial(turns.branches, session_id)
-        self.switch = partial(turns.switch, session_id)
-        self.record = partial(acts.record, session_id)
-        self.add_feedback = partial(acts.add_feedback, session_id)
-        self.feedback = partial(acts.summary, session_id)
-        self.put_graph_state = self._creating(partial(graphs.put, session_id))
-        self.graph_state = partial(graphs.find, session_id)
-        ledger = Ledger(scope)
-        self.pin = self._creating(partial(ledger.pin, session_id))
-        self.record_request = self._creating(partial(ledger.record_request, session_id))
-        self.add_cost = self._creating(partial(ledger.add_cost, session_id))
-        self.set_cache_sticky = self._creating(
-            partial(ledger.set_cache_sticky, session_id)
-        )
-        self.escalate = self._creating(partial(ledger.escalate, session_id))
-        self.is_cache_sticky = partial(ledger.is_cache_sticky, session_id)
-        self.check_budget = partial(ledger.check_budget, session_id)
-        self.ledger_entry = partial(ledger.find, session_id)
-        self.update = partial(self._sessions.update, session_id)
-        self.touch = partial(self._sessions.touch, session_id)
+        self._scope = scope.for_user(check_optional_id("user_id", user_id))
 
     async def session(self) -> Session:
         """The session, created or restored if need be."""
-        session, _ = await self._sessions.get_or_create(self.session_id)
+        session, _ = await Sessions(self._scope).get_or_create(self.session_id)
         return session
 
     async def append_system_message(
@@ -106,7 +135,7 @@ class Conversation:
             key, now = scope.key(session_id), scope.now()
             return EnsureSession(key, values, {}, now, scope.user_id)
 
-        @wraps(verb)
+        @wraps(verb, assigned=(), updated=())
         async def call(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
                 return await verb(*args, **kwargs)

@@ -78,15 +78,14 @@ def _api() -> str:
 
 
 def _conversation() -> Iterator[str]:
-    from convstore.nouns.conversation import Conversation
+    from convstore.nouns.conversation import BoundVerb, Conversation
 
     yield "## store.conversation(…)\n"
     yield _fenced(_doc(Conversation)) + "\n"
-    verbs = inspect.getsource(Conversation.__init__)
     names = sorted(
-        line.split("=")[0].strip().removeprefix("self.")
-        for line in verbs.splitlines()
-        if line.strip().startswith("self.") and "partial(" in line
+        name
+        for name, value in vars(Conversation).items()
+        if isinstance(value, BoundVerb)
     )
     yield "Verbs of the nouns, with the session filled in: " + ", ".join(
         f"`{name}`" for name in names
