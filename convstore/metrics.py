@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from convstore.errors import ConvstoreError, MissingExtraError, UnavailableError
@@ -50,6 +50,32 @@ MAX_AGE_S = 15.0
 _PATIENCE_S = 5.0
 _LABELS = ("correct", "incorrect", "partial", "thumbs_up", "thumbs_down")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+
+
+class _Counted:
+    """A piece of work while it lasts."""
+
+    __slots__ = ("_collector", "_facts", "_name", "_started")
+
+    def __init__(self, collector: StoreCollector, name: str, facts: Facts) -> None:
+        self._collector = collector
+        self._name = name
+        self._facts = facts
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        outcome = "ok" if error is None else "cancelled_or_failed"
+        if isinstance(error, ConvstoreError):
+            outcome = error.code
+        seconds = time.perf_counter() - self._started
+        self._collector.count(self._name, self._facts, outcome, seconds)
 
 
 class StoreCollector(Collector):
@@ -136,26 +162,19 @@ class StoreCollector(Collector):
             yield from _of_retention(self._stats)
         yield from _of_prefixes(self._prefixes)
 
-    @contextmanager
-    def watching(self, name: str, facts: Facts) -> Iterator[None]:
+    def watching(self, name: str, facts: Facts) -> _Counted:
         """Count a piece of work of the store; see `convstore.observing`."""
-        started, outcome = time.perf_counter(), "ok"
-        try:
-            yield
-        except ConvstoreError as error:
-            outcome = error.code
-            raise
-        except BaseException:
-            outcome = "cancelled_or_failed"
-            raise
-        finally:
-            outcome = str(facts.get("outcome", outcome))
-            operation = str(facts.get("operation", ""))
-            self._operations.labels(name, operation, outcome).inc()
-            self._seconds.labels(name).observe(time.perf_counter() - started)
-            for what, count in facts.items():
-                if isinstance(count, int) and what != "writes":
-                    self._moved.labels(name, what).inc(count)
+        return _Counted(self, name, facts)
+
+    def count(self, name: str, facts: Facts, outcome: str, seconds: float) -> None:
+        """Count a piece of work that has ended."""
+        outcome = str(facts.get("outcome", outcome))
+        operation = str(facts.get("operation", ""))
+        self._operations.labels(name, operation, outcome).inc()
+        self._seconds.labels(name).observe(seconds)
+        for what, number in facts.items():
+            if isinstance(number, int) and what != "writes":
+                self._moved.labels(name, what).inc(number)
 
     def _refresh_from_thread(self) -> None:
         loop = self._loop

@@ -6,8 +6,8 @@ never what anybody said. Without an observer it costs one truth test a call.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import Protocol, TypeAlias
 
 Facts: TypeAlias = dict[str, str | int | float]
@@ -38,10 +38,42 @@ class Watch:
         """Show it no more. Idempotent."""
         self.observers = tuple(o for o in self.observers if o is not observer)
 
-    @contextmanager
-    def work(self, name: str, **facts: str | int | float) -> Iterator[Facts]:
-        """One piece of work; more facts may be put into what is yielded."""
-        with ExitStack() as stack:
-            for observer in self.observers:
-                stack.enter_context(observer.watching(name, facts))
-            yield facts
+    def work(
+        self, name: str, **facts: str | int | float
+    ) -> AbstractContextManager[Facts]:
+        """One piece of work; more facts may be put into what is entered."""
+        return _Work(self.observers, name, facts)
+
+
+class _Work:
+    """Enters every observer, and leaves them in reverse.
+
+    A class and no generator with an ExitStack, which took three times as long: it is
+    around every read and write of a store that is watched.
+    """
+
+    __slots__ = ("_entered", "_facts", "_name", "_observers")
+
+    def __init__(
+        self, observers: tuple[Observer, ...], name: str, facts: Facts
+    ) -> None:
+        self._observers = observers
+        self._name = name
+        self._facts = facts
+        self._entered: list[AbstractContextManager[None]] = []
+
+    def __enter__(self) -> Facts:
+        for observer in self._observers:
+            manager = observer.watching(self._name, self._facts)
+            manager.__enter__()
+            self._entered.append(manager)
+        return self._facts
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for manager in reversed(self._entered):
+            manager.__exit__(kind, error, traceback)
