@@ -21,11 +21,9 @@ def worker(context: typer.Context) -> None:
     """
     import logging
 
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    # Its every run at INFO would drown ours.
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    # Ours alone: at INFO the libraries below tell of each statement and each timer.
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("convstore").setLevel(logging.INFO)
 
     async def work(store: Store) -> None:
         async with stopping() as stop, store.scheduler():

@@ -54,12 +54,13 @@ def test_a_worker_archives_and_ends_in_order(
     settings = {"CONVSTORE_RETENTION__STALE_AFTER_S": "0"}
 
     with running(cli_on_each, "worker", **settings) as worker:
-        wait_for(worker, "archived 1 sessions")
+        log = wait_for(worker, "archived 1 sessions")
         worker.send_signal(number)
         _, rest = worker.communicate(timeout=60)
 
     assert worker.returncode == 0
     assert "Traceback" not in rest
+    assert "sqlalchemy" not in log + rest
     assert cli_on_each.ok("stats", "--json").json["sessions"] == {"archived": 1}
 
 

@@ -142,8 +142,14 @@ def silent_logging_name() -> str:
     """The `logging_name` of our engines: statements may be logged, rows never.
 
     At DEBUG SQLAlchemy logs every row that it reads, whatever `hide_parameters` says,
-    and an application that sets the root logger to DEBUG means no such thing.
+    and an application that sets its loggers to DEBUG means no such thing. A filter and
+    not a level: a level of our own would turn the statements on, and each costs more to
+    log than to run.
     """
     name = "convstore"
-    logging.getLogger(f"sqlalchemy.engine.Engine.{name}").setLevel(logging.INFO)
+    logging.getLogger(f"sqlalchemy.engine.Engine.{name}").addFilter(_is_no_row)
     return name
+
+
+def _is_no_row(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.INFO

@@ -1,0 +1,29 @@
+"""What an application finds in its log when it logs at INFO, as most do."""
+
+import logging
+
+import pytest
+
+from convstore import Store
+
+
+async def test_an_application_at_info_gets_no_statement_in_its_log(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    await store.conversation("s-1").append(role="user", content="x")
+    await store.run_retention(older_than_s=0)
+
+    names = {record.name.partition(".")[0] for record in caplog.records}
+    assert names == {"convstore"}
+
+
+async def test_statements_are_logged_when_they_are_asked_for(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="sqlalchemy.engine")
+
+    await store.conversation("s-1").append(role="user", content="x")
+
+    assert "INSERT INTO sessions" in caplog.text
