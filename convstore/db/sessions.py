@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from operator import not_
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
@@ -32,6 +33,7 @@ from convstore.ids import MAX_ID_CHARS
 from convstore.records import Json, Session, SessionState
 
 S = models.sessions.c
+T = TypeVar("T")
 
 # Both kinds share a table; the first character keeps them apart.
 METADATA_PREFIX, TAG_PREFIX = "=", "#"
@@ -200,6 +202,35 @@ def get_usable(connection: Connection, key: Key, user_id: str | None) -> Session
         raise SessionNotFoundError(key[1])
     check_usable(session.state, session.user_id, key[1], user_id)
     return session
+
+
+def read_live(
+    connection: Connection,
+    key: Key,
+    user_id: str | None,
+    read: Callable[[Session], T],
+    *,
+    is_nothing: Callable[[T], bool] = not_,
+) -> T:
+    """What `read` finds in a session that is live, and the user's own.
+
+    Two statements are of two moments, and rows go in a purge. Rows that were found are
+    the session's, for they never change; if none were found, it is asked again whether
+    it is still as it was. One snapshot for both would cost every read more than the
+    rare second look.
+
+    Raises:
+        SessionNotFoundError, SessionArchivedError, SessionDeletedError,
+        SessionErasedError: As `check_usable`.
+    """
+    session = get_usable(connection, key, user_id)
+    while True:
+        found = read(session)
+        if not is_nothing(found):
+            return found
+        version, session = session.version, get_usable(connection, key, user_id)
+        if session.version == version:
+            return found
 
 
 @dataclass(frozen=True, slots=True)

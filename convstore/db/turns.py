@@ -214,19 +214,23 @@ def newest(
     is a prefix of what any later read gives, whatever commits in between.
     """
     given = {"tenant": key[0], "id": key[1], "limit": limit}
-    rows = _LINEAR.all(connection, given)
-    if rows:
-        state, owner, head_seq, branched = rows[0][:4]
-    else:
-        session = _SESSION.all(connection, given)
-        if not session:
-            raise SessionNotFoundError(key[1])
-        state, owner, head_seq, branched = session[0]
-    check_usable(state, owner, key[1], user_id)
-    if branched:
-        rows = _BRANCHED.all(connection, {**given, "head": head_seq})
-        return [turn_from_row(key[1], row) for row in reversed(rows)]
-    return [turn_from_row(key[1], row[4:]) for row in reversed(rows)]
+    while True:
+        rows = _LINEAR.all(connection, given)
+        if rows:
+            state, owner, head_seq, branched = rows[0][:4]
+        else:
+            session = _SESSION.all(connection, given)
+            if not session:
+                raise SessionNotFoundError(key[1])
+            state, owner, head_seq, branched = session[0]
+        check_usable(state, owner, key[1], user_id)
+        if branched:
+            rows = _BRANCHED.all(connection, {**given, "head": head_seq})
+        if rows or head_seq is None:
+            break
+        # It was archived or restored between two statements: look again.
+    first = 0 if branched else 4
+    return [turn_from_row(key[1], row[first:]) for row in reversed(rows)]
 
 
 def branches(connection: Connection, key: Key, head_seq: int | None) -> list[Branch]:

@@ -7,8 +7,6 @@ from datetime import datetime
 
 from convstore.codec import INT64_MAX, check_int, encode_json
 from convstore.db import graph_states as rows
-from convstore.db import sessions as session_rows
-from convstore.db.engine import Connection
 from convstore.db.rows import GRAPH_STATE_DIGEST, row_digest
 from convstore.db.unit import Row
 from convstore.errors import GraphStateNotFoundError
@@ -102,11 +100,9 @@ class GraphStates:
             check_int("version", version)
         key = self._scope.key(check_id("session_id", session_id))
 
-        def work(connection: Connection) -> GraphState | None:
-            session_rows.get_usable(connection, key, self._scope.user_id)
-            return rows.find(connection, key, namespace, version)
-
-        return await self._scope.read(session_id, work)
+        return await self._scope.live(
+            session_id, lambda c, _: rows.find(c, key, namespace, version)
+        )
 
     async def list(
         self,
@@ -122,13 +118,12 @@ class GraphStates:
         before = INT64_MAX if cursor is None else decode_cursor(cursor, int)[0]
         key = self._scope.key(check_id("session_id", session_id))
 
-        def work(connection: Connection) -> list[GraphState]:
-            session_rows.get_usable(connection, key, self._scope.user_id)
-            return rows.history(
-                connection, key, namespace, before=before, limit=limit + 1
-            )
-
-        found = await self._scope.read(session_id, work)
+        found = await self._scope.live(
+            session_id,
+            lambda c, _: rows.history(
+                c, key, namespace, before=before, limit=limit + 1
+            ),
+        )
         more = len(found) > limit
         return Page(
             tuple(found[:limit]),
@@ -139,8 +134,4 @@ class GraphStates:
         """Every namespace of the session with its latest version."""
         key = self._scope.key(check_id("session_id", session_id))
 
-        def work(connection: Connection) -> dict[str, int]:
-            session_rows.get_usable(connection, key, self._scope.user_id)
-            return rows.namespaces(connection, key)
-
-        return await self._scope.read(session_id, work)
+        return await self._scope.live(session_id, lambda c, _: rows.namespaces(c, key))

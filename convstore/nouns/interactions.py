@@ -9,8 +9,6 @@ from typing import get_args
 
 from convstore.codec import check_int, check_text, dumps, encode_json
 from convstore.db import interactions as rows
-from convstore.db import sessions as session_rows
-from convstore.db.engine import Connection
 from convstore.db.rows import INTERACTION_DIGEST, row_digest
 from convstore.db.unit import Row
 from convstore.errors import InvalidInputError
@@ -152,11 +150,9 @@ class Interactions:
         after = 0 if cursor is None else decode_cursor(cursor, int)[0]
         key = self._scope.key(check_id("session_id", session_id))
 
-        def work(connection: Connection) -> list[Interaction]:
-            session_rows.get_usable(connection, key, self._scope.user_id)
-            return rows.page(connection, key, after=after, limit=limit + 1)
-
-        found = await self._scope.read(session_id, work)
+        found = await self._scope.live(
+            session_id, lambda c, _: rows.page(c, key, after=after, limit=limit + 1)
+        )
         more = len(found) > limit
         return Page(
             tuple(found[:limit]), encode_cursor(found[limit - 1].seq) if more else None
@@ -166,11 +162,11 @@ class Interactions:
         """The effective feedback of a session, by label, turn and node."""
         key = self._scope.key(check_id("session_id", session_id))
 
-        def work(connection: Connection) -> FeedbackSummary:
-            session_rows.get_usable(connection, key, self._scope.user_id)
-            return rows.summary(connection, key)
-
-        return await self._scope.read(session_id, work)
+        return await self._scope.live(
+            session_id,
+            lambda c, _: rows.summary(c, key),
+            is_nothing=lambda found: not found.total and found.mean_score is None,
+        )
 
 
 def _choice(choice: Choice) -> str:

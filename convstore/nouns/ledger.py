@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from convstore.clock import to_micros
 from convstore.codec import check_int
 from convstore.db import ledger as rows
-from convstore.db import sessions as session_rows
 from convstore.db.engine import Connection
 from convstore.errors import (
     InvalidInputError,
@@ -20,7 +19,7 @@ from convstore.ids import check_id, check_optional_id
 from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.nouns.scope import Scope
 from convstore.policy import LedgerPolicy
-from convstore.records import LedgerEntry, Page
+from convstore.records import LedgerEntry, Page, Session
 
 Use = Callable[[LedgerEntry], LedgerEntry]
 
@@ -137,8 +136,9 @@ class Ledger:
         policy, tenant = self._policy, self._scope.tenant
         key = self._scope.key(check_id("session_id", session_id))
 
-        def work(connection: Connection) -> list[tuple[str, int, int]]:
-            session = session_rows.get_usable(connection, key, self._scope.user_id)
+        def budgets(
+            connection: Connection, session: Session
+        ) -> list[tuple[str, int, int]]:
             spent: list[tuple[str, int, int]] = []
             # Only what has a limit is read: without budgets, this asks for the session.
             if (allowed := policy.session_budget_micros) is not None:
@@ -154,7 +154,13 @@ class Ledger:
                 spent.append(("tenant_budget_micros", allowed, cost))
             return spent
 
-        for name, allowed, cost in await self._scope.read(session_id, work):
+        # What cost nothing may have been purged between two statements.
+        spent = await self._scope.live(
+            session_id,
+            budgets,
+            is_nothing=lambda spent: any(cost == 0 for _, _, cost in spent),
+        )
+        for name, allowed, cost in spent:
             if cost >= allowed:
                 raise LimitExceededError(name, allowed, cost)
 
@@ -264,11 +270,7 @@ class Ledger:
     async def _stored(self, session_id: str) -> LedgerEntry | None:
         key = self._scope.key(check_id("session_id", session_id))
 
-        def work(connection: Connection) -> LedgerEntry | None:
-            session_rows.get_usable(connection, key, self._scope.user_id)
-            return rows.find(connection, key)
-
-        return await self._scope.read(session_id, work)
+        return await self._scope.live(session_id, lambda c, _: rows.find(c, key))
 
     def _up(self, entry: LedgerEntry) -> LedgerEntry:
         tiers = self._policy.tiers

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from operator import not_
 from typing import Protocol, TypeVar
 
 from convstore.clock import Clock, to_micros
-from convstore.db.engine import Runner, Work
+from convstore.db import sessions
+from convstore.db.engine import Connection, Runner, Work
 from convstore.db.unit import Key, Operation
 from convstore.errors import SessionArchivedError
+from convstore.ids import check_id
 from convstore.limits import Limits
 from convstore.nouns.hot import HotTier
 from convstore.policy import LedgerPolicy
+from convstore.records import Session
 
 T = TypeVar("T")
 
@@ -68,6 +72,30 @@ class Scope:
     async def read(self, session_id: str, work: Work[T]) -> T:
         """Read of one session; an archived one is restored first if so configured."""
         return await self.reviving(session_id, lambda: self.runner.read(work))
+
+    async def live(
+        self,
+        session_id: str,
+        read: Callable[[Connection, Session], T],
+        *,
+        is_nothing: Callable[[T], bool] = not_,
+    ) -> T:
+        """As `read`, of one live session: what it holds, and never half of it; see
+        `sessions.read_live`."""
+        key = self.key(check_id("session_id", session_id))
+
+        def work(connection: Connection) -> T:
+            return sessions.read_live(
+                connection,
+                key,
+                self.user_id,
+                lambda session: read(connection, session),
+                is_nothing=is_nothing,
+            )
+
+        # What a trace calls this read.
+        work.__qualname__ = read.__qualname__
+        return await self.read(session_id, work)
 
     async def reviving(self, session_id: str, read: Callable[[], Awaitable[T]]) -> T:
         """As `read`, with a way of reading in place of work for the runner."""

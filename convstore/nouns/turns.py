@@ -8,9 +8,7 @@ from typing import Any, TypeAlias
 
 from convstore import windows
 from convstore.codec import check_int
-from convstore.db import sessions as session_rows
 from convstore.db import turns as rows
-from convstore.db.engine import Connection
 from convstore.db.unit import Row
 from convstore.errors import InvalidInputError, TurnNotFoundError
 from convstore.ids import check_id
@@ -22,7 +20,6 @@ from convstore.records import (
     Json,
     JsonObject,
     Page,
-    Session,
     Turn,
     TurnInput,
 )
@@ -207,14 +204,10 @@ class Turns:
         check_int("seq", seq)
         key = self._scope.key(check_id("session_id", session_id))
 
-        def work(connection: Connection) -> Turn:
-            self._usable(connection, session_id)
-            turn = rows.find(connection, key, seq)
-            if turn is None:
-                raise TurnNotFoundError(session_id, seq)
-            return turn
-
-        return await self._scope.read(session_id, work)
+        found = await self._scope.live(session_id, lambda c, _: rows.find(c, key, seq))
+        if found is None:
+            raise TurnNotFoundError(session_id, seq)
+        return found
 
     async def find(self, session_id: str, *, external_id: str) -> Turn | None:
         """The turn that was appended with this external id; None when none was.
@@ -224,11 +217,9 @@ class Turns:
         check_id("external_id", external_id)
         key = self._scope.key(check_id("session_id", session_id))
 
-        def work(connection: Connection) -> Turn | None:
-            self._usable(connection, session_id)
-            return rows.find_external(connection, key, external_id)
-
-        return await self._scope.read(session_id, work)
+        return await self._scope.live(
+            session_id, lambda c, _: rows.find_external(c, key, external_id)
+        )
 
     async def list(
         self,
@@ -245,17 +236,12 @@ class Turns:
             (after,) = decode_cursor(cursor, int)
         key = self._scope.key(check_id("session_id", session_id))
 
-        def work(connection: Connection) -> TurnList:
-            self._usable(connection, session_id)
-            return rows.page(
-                connection,
-                key,
-                after=after,
-                limit=limit + 1,
-                newest_first=newest_first,
-            )
-
-        found = await self._scope.read(session_id, work)
+        found = await self._scope.live(
+            session_id,
+            lambda c, _: rows.page(
+                c, key, after=after, limit=limit + 1, newest_first=newest_first
+            ),
+        )
         more = len(found) > limit
         return Page(
             tuple(found[:limit]), encode_cursor(found[limit - 1].seq) if more else None
@@ -339,11 +325,9 @@ class Turns:
         """Every branch by its last turn, oldest first; one is active."""
         key = self._scope.key(check_id("session_id", session_id))
 
-        def work(connection: Connection) -> BranchList:
-            session = self._usable(connection, session_id)
-            return rows.branches(connection, key, session.head_seq)
-
-        return await self._scope.read(session_id, work)
+        return await self._scope.live(
+            session_id, lambda c, session: rows.branches(c, key, session.head_seq)
+        )
 
     async def switch(self, session_id: str, seq: int) -> None:
         """Make the branch that ends in turn `seq` active: windows show it, appends
@@ -362,11 +346,10 @@ class Turns:
         """The tool definitions that a turn's `tools_hash` names."""
         key = self._scope.key(check_id("session_id", session_id))
 
-        def work(connection: Connection) -> JsonList | None:
-            self._usable(connection, session_id)
-            return rows.tool_set(connection, key, check_id("tools_hash", tools_hash))
-
-        found = await self._scope.read(session_id, work)
+        check_id("tools_hash", tools_hash)
+        found = await self._scope.live(
+            session_id, lambda c, _: rows.tool_set(c, key, tools_hash)
+        )
         if found is None:
             raise InvalidInputError("tools_hash", "is not of a turn of this session")
         return found
@@ -398,9 +381,4 @@ class Turns:
         return await scope.read(
             session_id,
             lambda connection: rows.newest(connection, key, limit, scope.user_id),
-        )
-
-    def _usable(self, connection: Connection, session_id: str) -> Session:
-        return session_rows.get_usable(
-            connection, self._scope.key(session_id), self._scope.user_id
         )
