@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from convstore.errors import InvalidInputError
 from convstore.export.job import run_export
-from convstore.export.options import Caps, ExportOptions, Filters, Judging
+from convstore.export.options import ExportOptions
 from convstore.export.report import ExportReport, OnProgress, Progress
 from convstore.feeding import Feed
 from convstore.records import SessionDocument
-
-T = TypeVar("T")
-_INNER: dict[str, type[Any]] = {"filters": Filters, "caps": Caps, "judging": Judging}
 
 
 async def run(
     documents: AsyncIterator[SessionDocument],
     formats: Sequence[str],
     to: Path,
-    options: Mapping[str, Any],
+    options: ExportOptions,
     on_progress: OnProgress | None,
 ) -> ExportReport:
     """Write the data sets; see `run_export`, whose errors these are.
@@ -30,7 +28,6 @@ async def run(
     Documents are held a few at a time. A caller that is cancelled leaves no thread
     behind, and what was read so far is kept for the next run.
     """
-    chosen = options_of(options)
     feed = Feed(documents)
 
     def tell(progress: Progress) -> None:
@@ -39,7 +36,7 @@ async def run(
             on_progress(progress)
 
     return await feed.run(
-        lambda given: run_export(given, formats, to, chosen, tell),
+        lambda given: run_export(given, formats, to, options, tell),
     )
 
 
@@ -47,20 +44,17 @@ def options_of(given: Mapping[str, Any]) -> ExportOptions:
     """Options by name; those that are made of parts also as a dict of these.
 
     Raises:
-        InvalidInputError: There is no option of this name.
+        InvalidInputError: There is no option of this name, or its value is of a wrong
+            kind.
     """
-    values = {
-        name: _filled(_INNER[name], value, f"{name}.")
-        if name in _INNER and isinstance(value, Mapping)
-        else value
-        for name, value in given.items()
-    }
-    return _filled(ExportOptions, values, "")
-
-
-def _filled(kind: type[T], given: Mapping[str, Any], where: str) -> T:
-    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    for name in given:
-        if name not in known:
-            raise InvalidInputError(f"{where}{name}", "is not an option of an export")
-    return kind(**given)
+    try:
+        return TypeAdapter(ExportOptions).validate_python(dict(given))
+    except ValidationError as error:
+        # Without what was given: a filter may name a person.
+        first = error.errors(
+            include_url=False, include_context=False, include_input=False
+        )[0]
+        name = ".".join(str(part) for part in first["loc"])
+        unknown = first["type"] == "unexpected_keyword_argument"
+        told = "is not an option of an export" if unknown else first["msg"]
+        raise InvalidInputError(name, told) from None

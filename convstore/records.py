@@ -18,6 +18,7 @@ JsonObject: TypeAlias = dict[str, Any]
 
 SessionState: TypeAlias = Literal["active", "archived", "deleted", "erased"]
 ActorKind: TypeAlias = Literal["human", "model", "code"]
+DocumentSource: TypeAlias = Literal["both", "live", "archive"]
 
 DEFAULT_TENANT = "default"
 DEFAULT_NAMESPACE = "default"

@@ -40,7 +40,13 @@ from convstore.nouns.scope import Scope
 from convstore.nouns.sessions import Sessions
 from convstore.nouns.turns import Turns
 from convstore.observing import Watch
-from convstore.records import Json, Session, SessionDocument, SessionState
+from convstore.records import (
+    DocumentSource,
+    Json,
+    Session,
+    SessionDocument,
+    SessionState,
+)
 from convstore.reports import ErasureReceipt, RetentionReport, StoreStats
 from convstore.retention.context import Context
 from convstore.retention.documents import stream_documents
@@ -264,6 +270,7 @@ class Store(Nouns):
         self,
         *,
         include_archived: bool = True,
+        source: DocumentSource = "both",
         user_id: str | None = None,
         language: str | None = None,
         updated_since: datetime | None = None,
@@ -275,12 +282,26 @@ class Store(Nouns):
 
         The one source of exports, backups and checks. Changes nothing: an archived
         session is read where it lies.
+
+        Args:
+            include_archived: False is the same as the source `live`.
+            source: `live` sessions of the database, those of the `archive`, or `both`.
+            user_id: Only this user's.
+            language: Only those in this language.
+            updated_since: Only those changed at this time or later.
+            tag: Only those with this tag.
+            metadata: Keys and values that their metadata must hold.
+            session_ids: Only these.
         """
-        states: tuple[SessionState, ...] = ("active", "archived")
+        states: dict[str, SessionState | None] = {
+            "both": None,
+            "live": "active",
+            "archive": "archived",
+        }
         wanted = self.sessions.filter_of(
             user_id=user_id,
             language=language,
-            state=None if include_archived else states[0],
+            state=states[source if include_archived else "live"],
             updated_since=updated_since,
             tag=tag,
             metadata=metadata,
@@ -371,11 +392,13 @@ class Store(Nouns):
             AlreadyExistsError: `to` holds something.
             ExportRefusedError: More rows are faulty than `max_drop_rate` allows.
         """
-        from convstore.exporting import run
+        from convstore.exporting import options_of, run
 
         names = [formats] if isinstance(formats, str) else list(formats)
+        chosen = options_of(options)  # Refused before a session is read.
+        documents = self.documents(source=chosen.filters.source)
         with self.watch.work("export") as facts:
-            report = await run(self.documents(), names, Path(to), options, on_progress)
+            report = await run(documents, names, Path(to), chosen, on_progress)
             facts |= {"sessions": report.documents, "rows": report.rows}
             return report
 

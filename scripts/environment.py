@@ -26,10 +26,23 @@ PURPOSES = {
     "test": (".venv", [["-e", f".[{TESTED}]"]]),
     "demo": (".cache/venv-demo", [["-e", "."]]),
     "bench": (".cache/venv-bench", [["-e", f".[{TESTED},bench]"]]),
-    # torch first and alone: whatever else asks for it brings CUDA packages along.
+    # torch first and alone: whatever else asks for it brings CUDA packages along. Of
+    # LLaMA-Factory only the converter is run, beside newer packages than it pins.
+    # Without byte code: most of the many thousand modules are never imported.
     "trainers": (
         ".cache/venv-trainers",
-        [["torch==2.13.0"], ["-e", f".[{TESTED},trainers]"]],
+        [
+            ["--no-compile", "torch==2.13.0"],
+            ["--no-compile", "-e", f".[{TESTED},trainers]"],
+            [
+                "--no-compile",
+                "--no-deps",
+                "llamafactory==0.9.5",
+                "peft>=0.18,<1",
+                "omegaconf>=2.3,<3",
+                "antlr4-python3-runtime==4.9.3",
+            ],
+        ],
     ),
 }
 

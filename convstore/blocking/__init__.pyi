@@ -24,6 +24,7 @@ from convstore.observing import Watch
 from convstore.records import (
     ActorKind,
     Choice,
+    DocumentSource,
     FeedbackSummary,
     GraphState,
     Interaction,
@@ -518,6 +519,7 @@ class Store:
         self,
         *,
         include_archived: bool = True,
+        source: DocumentSource = "both",
         user_id: str | None = None,
         language: str | None = None,
         updated_since: datetime | None = None,

@@ -8,10 +8,11 @@ from convstore.cli import (
     archive,
     care,
     database,
-    datasets,
     demo,
     erasure,
+    exports,
     holds,
+    imports,
     sessions,
     worker,
 )
@@ -27,8 +28,8 @@ def add_commands(app: typer.Typer) -> None:
     app.add_typer(
         _group(sessions.commands(), "The conversations of the tenant."), name="sessions"
     )
-    app.command("import")(datasets.import_)
-    app.command("export")(datasets.export)
+    app.command("import")(imports.import_)
+    app.command("export")(exports.export)
     app.add_typer(
         _group(archive.commands(), "Archive, verify, restore."), name="archive"
     )

@@ -1,9 +1,11 @@
-"""Values as people write them on a command line: durations and shares."""
+"""Values as people write them on a command line: durations, shares, conditions."""
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
+from typing import Any
 
 import typer
 
@@ -30,6 +32,21 @@ def share(text: str) -> tuple[str, float]:
         return name, float(number)
     except ValueError:
         raise typer.BadParameter(f"{text!a} is no split such as train=0.9") from None
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """Key and value of `key=value`; a value that is JSON is meant as such.
+
+    Raises:
+        BadParameter: There is no key, or no `=`.
+    """
+    key, sign, value = text.partition("=")
+    if not key or not sign:
+        raise typer.BadParameter(f"{text!a} is no condition such as plan=free")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
 
 
 def moment(text: str) -> datetime:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from convstore.codec import dumps
 from convstore.export.card import card, lengths_of, rules_of, warnings_of
-from convstore.export.entries import Waiting, cut_waiting, unpack_waiting
+from convstore.export.entries import Waiting, unpack_waiting
 from convstore.export.folder import seal_folder, write_file
 from convstore.export.formats.base import Format
 from convstore.export.gather import Tally, columns_of
@@ -19,7 +19,6 @@ from convstore.export.keys import KEY_BYTES
 from convstore.export.language import detector_version
 from convstore.export.options import ExportOptions
 from convstore.export.plots import bar_chart
-from convstore.export.spool import Spool
 from convstore.export.stats import Stats
 from convstore.export.writers.base import FileRecord, HashedFile, ShardWriter
 from convstore.export.writers.jsonl import JsonlShard
@@ -57,16 +56,14 @@ class DataSet:
 
     def write(
         self,
-        rows: Spool,
-        gone: Iterable[bytes],
+        rows: Iterable[tuple[bytes, bytes]],
         former: Iterable[bytes],
         step: Callable[[int], None],
     ) -> None:
-        """Write all rows but those gone; with a former export, only what is new.
+        """Write all rows; with a former export, only what is new.
 
         Args:
-            rows: By row id.
-            gone: Row ids in order.
+            rows: Row id and packed row, in order.
             former: Row ids of the former export, in order.
             step: Called now and then with the rows written since.
         """
@@ -77,7 +74,7 @@ class DataSet:
         ids = None if dry else HashedFile(self.root / ROW_IDS)
         self._open += [lost, *([ids] if ids is not None else [])]
         done = 0
-        for row_id, record in _without(rows.sorted(cut_waiting), gone):
+        for row_id, record in rows:
             for old in known.before(row_id):
                 lost.add(dumps({"row_id": old.hex()}))
             if ids is not None:
@@ -275,9 +272,10 @@ def read_row_ids(path: Path) -> Iterator[bytes]:
             yield row_id
 
 
-def _without(
+def without(
     rows: Iterable[tuple[bytes, bytes]], gone: Iterable[bytes]
 ) -> Iterator[tuple[bytes, bytes]]:
+    """The rows whose ids are not gone, each id once; both in order."""
     walk = _Walk(gone)
     last = b""
     for row_id, record in rows:

@@ -71,6 +71,11 @@ def pack_waiting(row: Waiting) -> bytes:
     return b"".join((head, row.data, row.side))
 
 
+def flags_of(record: bytes) -> int:
+    """The flags of a packed row, without unpacking it."""
+    return record[KEY_BYTES + 2]
+
+
 def cut_waiting(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """(row id, record) of each row of a part."""
     at = 0

@@ -32,6 +32,7 @@ from convstore.export.redact import redactor
 from convstore.export.rows import Candidate, Dropped, Row
 from convstore.export.rules import RULES, pick_rules
 from convstore.export.splits import SplitPicker
+from convstore.export.spoken_calls import caller
 from convstore.export.stats import Losses
 from convstore.export.tokens import token_counter
 from convstore.export.version import EXPORTER
@@ -76,6 +77,7 @@ class Gatherer:
         tokenizer = options.tokenizer
         self._count_tokens = token_counter(tokenizer) if tokenizer else None
         self._sign = signer() if options.near_duplicates is not None else None
+        self._told_calls = caller(options.tool_calls)
         self._redactions = 0
 
     def rows(self, document: SessionDocument) -> Iterator[Made]:
@@ -113,13 +115,18 @@ class Gatherer:
     def _told(
         self, candidate: Candidate, users: Sequence[Format], rule: int
     ) -> Iterator[Made]:
+        if isinstance(candidate, Dropped):
+            for fmt in users:
+                self.tallies[fmt.name].losses.add(candidate)
+            return
+        users = [fmt for fmt in users if fmt.kind == candidate.kind]
+        told = self._told_calls(candidate) if self._told_calls else candidate
+        if isinstance(told, Dropped):
+            yield from self._told(told, users, rule)
+            return
+        candidate = told
         for fmt in users:
             tally = self.tallies[fmt.name]
-            if isinstance(candidate, Dropped):
-                tally.losses.add(candidate)
-                continue
-            if candidate.kind != fmt.kind:
-                continue
             packed = self._packed(fmt, candidate, rule)
             if isinstance(packed, Dropped):
                 tally.losses.add(packed)

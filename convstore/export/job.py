@@ -18,8 +18,9 @@ from convstore.errors import (
     InvalidInputError,
     shown,
 )
-from convstore.export.emit import ROW_IDS, DataSet, read_row_ids
-from convstore.export.entries import pack_entry, pack_waiting
+from convstore.export.balance import balanced
+from convstore.export.emit import ROW_IDS, DataSet, read_row_ids, without
+from convstore.export.entries import cut_waiting, pack_entry, pack_waiting
 from convstore.export.folder import (
     MANIFEST,
     WORK,
@@ -38,6 +39,7 @@ from convstore.export.report import ExportReport, FormatReport, OnProgress, Prog
 from convstore.export.rules import pick_rules
 from convstore.export.settle import either, settle
 from convstore.export.spool import Spool
+from convstore.export.stats import Losses
 from convstore.export.version import EXPORTER
 from convstore.export.workspace import Workspace
 from convstore.export.writers.parquet import load_pyarrow
@@ -190,7 +192,7 @@ class _Export:
         data = DataSet(self.root if alone else self.root / fmt.name, fmt, self.options)
         old = read_row_ids(former / ROW_IDS) if former else ()
         with closing(data):
-            data.write(rows, either(gone, near, tally.losses), old, step)
+            data.write(self._staying(fmt, rows, gone, near), old, step)
             if not self.options.dry_run:
                 reports = write_reports(self.work.spools[_QUARANTINE], data.root)
                 data.files += [reports] if reports else []
@@ -207,6 +209,22 @@ class _Export:
             size_bytes=sum(f.size_bytes for f in data.files if f.path[:5] == "data/"),
             warnings=tuple(data.warnings()),
         )
+
+    def _staying(
+        self, fmt: Format, rows: Spool, gone: Spool, near: Spool
+    ) -> Iterable[tuple[bytes, bytes]]:
+        """The rows that go into the files, in order."""
+        losses, share = self.gatherer.tallies[fmt.name].losses, None
+        if fmt.kind == "pair":
+            share = self.options.max_length_bias
+
+        def stay(losses: Losses) -> Iterable[tuple[bytes, bytes]]:
+            return without(rows.sorted(cut_waiting), either(gone, near, losses))
+
+        if share is None:
+            return stay(losses)
+        # The first time for counting only.
+        return balanced(stay(Losses()), stay(losses), share, losses)
 
     def _near(self, fmt: Format, folder: Path) -> Spool:
         """The ids of rows that nearly equal an older one."""

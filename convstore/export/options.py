@@ -10,18 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from convstore.errors import InvalidInputError
-from convstore.records import Json
+from convstore.records import DocumentSource, Json
 
 FileType = Literal["jsonl", "parquet"]
 Profile = Literal["json", "text"]
+ToolCalls = Literal["keep", "text", "drop"]
 
 DEFAULT_RULES = (
     "R1 R2 R4 R5 R6 R7 R11 R12 R13 R14 R17 conversation prompt tree document".split()
 )
 MIB = 1024 * 1024
+_READING = {"extra": "forbid", "revalidate_instances": "always"}
+"""How pydantic makes these from what callers give; see `convstore.exporting`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,8 @@ class Filters:
     """Which sessions and rows go in; empty or None leaves a filter open.
 
     Attributes:
+        source: `live` sessions of the database, those of the `archive`, or `both`.
+            For the store, as `tenants`: a document does not say where it lies.
         tenants: Tenant ids. The store already hands over one tenant's documents.
         users: User ids.
         since: Sessions whose last activity is at this time or later.
@@ -49,6 +54,9 @@ class Filters:
             Empty takes all but the failed ones.
     """
 
+    __pydantic_config__: ClassVar[Any] = _READING
+
+    source: DocumentSource = "both"
     tenants: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
     since: datetime | None = None
@@ -73,6 +81,8 @@ class Caps:
     Which rows stay is decided by `row_id`, a hash, and so never by time or length.
     """
 
+    __pydantic_config__: ClassVar[Any] = _READING
+
     per_prompt: int | None = None
     per_session: int | None = None
     per_user: int | None = None
@@ -93,6 +103,8 @@ class Judging:
         failed_as_rejected: A cut-off or failed answer may be the rejected one.
         drop_identity: Drop answers that name their model or speak as one.
     """
+
+    __pydantic_config__: ClassVar[Any] = _READING
 
     positive: tuple[str, ...] = ("correct", "thumbs_up")
     negative: tuple[str, ...] = ("incorrect", "thumbs_down")
@@ -131,14 +143,20 @@ class ExportOptions:
         resolved_questions: Export `resolved_question` in place of the words of a user.
         undefined_tools: What happens to rows that call tools whose definitions were
             never stored: `drop`, or `infer` bare definitions from the calls.
+        tool_calls: `keep` tells calls in the format's own way, `text` as text that any
+            chat template takes, `drop` leaves rows out in which tools are called.
         redact: Name of a redactor, `regex` or `presidio`; None leaves text as it is.
         near_duplicates: Jaccard similarity, such as 0.8, from which two prompts with
             answers count as one; None finds exact duplicates only.
+        max_length_bias: Largest share of pairs, 0.5 to below 1, in which one side may
+            be the longer one; what is over goes. None only reports the share.
         detect_language: Detect the language where none is stored.
         tokenizer: A `tokenizer.json` to count tokens with; None estimates.
         license: Licence id for the card.
         title: Heading of the card.
     """
+
+    __pydantic_config__: ClassVar[Any] = _READING
 
     rules: tuple[str, ...] = tuple(DEFAULT_RULES)
     filters: Filters = field(default_factory=Filters)
@@ -156,8 +174,10 @@ class ExportOptions:
     quarantine: bool = False
     resolved_questions: bool = False
     undefined_tools: Literal["drop", "infer"] = "drop"
+    tool_calls: ToolCalls = "keep"
     redact: str | None = None
     near_duplicates: float | None = None
+    max_length_bias: float | None = None
     detect_language: bool = False
     tokenizer: Path | None = None
     license: str = "other"
@@ -176,6 +196,24 @@ class ExportOptions:
         Raises:
             InvalidInputError: Names the option.
         """
+        self._check_splits()
+        if self.shard_bytes < 1:
+            raise InvalidInputError("shard_bytes", "must be at least 1")
+        if not 0 <= self.max_drop_rate <= 1:
+            raise InvalidInputError("max_drop_rate", "must be between 0 and 1")
+        bias = self.max_length_bias
+        if bias is not None and not 0.5 <= bias < 1:
+            raise InvalidInputError("max_length_bias", "must be 0.5 or more, below 1")
+        for end in ("since", "until"):
+            moment = getattr(self.filters, end)
+            if moment is not None and moment.tzinfo is None:
+                raise InvalidInputError(f"filters.{end}", "must have a time zone")
+        for cap in fields(Caps):
+            value = getattr(self.caps, cap.name)
+            if value is not None and value < 1:
+                raise InvalidInputError(f"caps.{cap.name}", "must be at least 1")
+
+    def _check_splits(self) -> None:
         if not self.splits or any(not 0 < p <= 1 for p in self.splits.values()):
             raise InvalidInputError("splits", "each share must be above 0, at most 1")
         if abs(sum(self.splits.values()) - 1) > 1e-9:
@@ -185,14 +223,6 @@ class ExportOptions:
                 raise InvalidInputError("splits", f"{name!a} is no split name")
         if len(self.splits) > 255:
             raise InvalidInputError("splits", "at most 255")
-        if self.shard_bytes < 1:
-            raise InvalidInputError("shard_bytes", "must be at least 1")
-        if not 0 <= self.max_drop_rate <= 1:
-            raise InvalidInputError("max_drop_rate", "must be between 0 and 1")
-        for cap in fields(Caps):
-            value = getattr(self.caps, cap.name)
-            if value is not None and value < 1:
-                raise InvalidInputError(f"caps.{cap.name}", "must be at least 1")
 
     def fingerprint(self) -> dict[str, Json]:
         """The options that decide the content, as JSON with stable order."""

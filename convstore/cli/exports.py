@@ -1,0 +1,278 @@
+"""`convstore export`: data sets out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from convstore.cli.context import AsJson, with_store
+from convstore.cli.output import fact, print_json, print_table, progress, say, size
+from convstore.cli.values import moment, setting, share
+
+
+class Profile(StrEnum):
+    """How Parquet files, and cards of JSONL, tell messages."""
+
+    JSON = "json"
+    TEXT = "text"
+
+
+class Branches(StrEnum):
+    """Which branches of a session are whole conversations."""
+
+    HEAD = "head"
+    ALL = "all"
+
+
+class Source(StrEnum):
+    """Where sessions may lie."""
+
+    BOTH = "both"
+    LIVE = "live"
+    ARCHIVE = "archive"
+
+
+class ToolCalls(StrEnum):
+    """What happens to rows that call tools."""
+
+    KEEP = "keep"
+    TEXT = "text"
+    DROP = "drop"
+
+
+class Redactor(StrEnum):
+    """What finds personal data."""
+
+    REGEX = "regex"
+    PRESIDIO = "presidio"
+
+
+def _option(*names: str, what: str) -> Any:
+    return typer.Option(*names, help=what)
+
+
+def export(
+    context: typer.Context,
+    formats: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FORMAT...",
+            help="messages, prompt-completion, preference, reward, kto, prompt, "
+            "stepwise, openai-sft, openai-dpo, sharegpt, sharegpt-dpo, sharegpt-kto, "
+            "axolotl-dpo, oasst, rlhf-json, convstore.",
+        ),
+    ],
+    to: Annotated[Path, _option(what="A folder that is new or empty.")],
+    dry_run: Annotated[
+        bool, _option("--dry-run", what="Report, and write nothing.")
+    ] = False,
+    parquet: Annotated[
+        bool, _option("--parquet", what="Parquet in place of JSONL.")
+    ] = False,
+    profile: Annotated[
+        Profile, _option(what="text: for readers that know no JSON columns.")
+    ] = Profile.JSON,
+    branches: Annotated[
+        Branches, _option(what="The active branch of a session, or every leaf.")
+    ] = Branches.HEAD,
+    rules: Annotated[str | None, _option(what="Such as R1,R2,prompt.")] = None,
+    split: Annotated[
+        list[str] | None, _option(what="Such as train=0.9; once for each.")
+    ] = None,
+    split_salt: Annotated[str, _option(what="Deals the sessions anew.")] = "",
+    since: Annotated[
+        Path | None, _option(what="A former export: only what is new since.")
+    ] = None,
+    shard_mb: Annotated[
+        int, typer.Option(min=1, help="Megabytes after which a new file begins.")
+    ] = 256,
+    max_drop_rate: Annotated[
+        float,
+        _option(what="Refuse if a larger share of rows is faulty, such as 0.05."),
+    ] = 1.0,
+    source: Annotated[
+        Source, _option(what="Sessions in the database, the archive, or both.")
+    ] = Source.BOTH,
+    user: Annotated[list[str] | None, _option(what="Only this user.")] = None,
+    language: Annotated[list[str] | None, _option(what="Only this one.")] = None,
+    tag: Annotated[list[str] | None, _option(what="With this tag.")] = None,
+    where: Annotated[
+        list[str] | None,
+        _option(what="KEY=VALUE that the session's metadata must hold."),
+    ] = None,
+    consent: Annotated[
+        str | None, _option(what="Purpose that consent must be given for.")
+    ] = None,
+    active_since: Annotated[
+        str | None, _option(what="Sessions active at or after this time.")
+    ] = None,
+    active_until: Annotated[
+        str | None, _option(what="Sessions active before this time.")
+    ] = None,
+    model: Annotated[
+        list[str] | None, _option(what="Only answers of this model.")
+    ] = None,
+    label: Annotated[
+        list[str] | None, _option(what="Only feedback of this word.")
+    ] = None,
+    finish_reason: Annotated[
+        list[str] | None, _option(what="Only answers that ended so.")
+    ] = None,
+    min_score: Annotated[
+        float | None, _option(what="Only scores from here, of 1 to 5.")
+    ] = None,
+    max_score: Annotated[float | None, _option(what="Only scores up to here.")] = None,
+    min_chars: Annotated[int, _option(what="Least length of an answer.")] = 1,
+    max_chars: Annotated[
+        int | None, _option(what="Largest length of a row, prompt included.")
+    ] = None,
+    min_gap: Annotated[
+        float, _option(what="Least difference of two rated answers.")
+    ] = 1.0,
+    all_pairs: Annotated[
+        bool,
+        _option("--all-pairs", what="Every two rated answers, not best and worst."),
+    ] = False,
+    max_per_prompt: Annotated[
+        int | None, _option(what="Rows that one prompt may give.")
+    ] = None,
+    max_per_session: Annotated[
+        int | None, _option(what="Rows that one session may give.")
+    ] = None,
+    max_per_user: Annotated[
+        int | None, _option(what="Rows that one user may give.")
+    ] = None,
+    max_length_bias: Annotated[
+        float | None,
+        _option(what="Largest share of pairs with the longer answer chosen, as 0.6."),
+    ] = None,
+    near_duplicates: Annotated[
+        float | None, _option(what="Similarity, such as 0.8, that counts as one.")
+    ] = None,
+    tool_calls: Annotated[
+        ToolCalls,
+        _option(what="text: told as text; drop: without rows that call tools."),
+    ] = ToolCalls.KEEP,
+    infer_tools: Annotated[
+        bool, _option("--infer-tools", what="Where definitions were not stored.")
+    ] = False,
+    resolved_questions: Annotated[
+        bool,
+        _option("--resolved-questions", what="In place of the words of users."),
+    ] = False,
+    redact: Annotated[
+        Redactor | None, _option(what="Replace personal data that it finds.")
+    ] = None,
+    quarantine: Annotated[
+        bool, _option("--quarantine", what="List by id what was reported.")
+    ] = False,
+    detect_language: Annotated[
+        bool, _option("--detect-language", what="Where none is stored.")
+    ] = False,
+    tokenizer: Annotated[
+        Path | None, _option(what="tokenizer.json to count tokens with.")
+    ] = None,
+    license_: Annotated[
+        str, _option("--license", what="Licence id for the card.")
+    ] = "other",
+    title: Annotated[str | None, _option(what="Heading of the card.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write data sets from live and archived sessions. Changes nothing in the store.
+
+    One format goes to the folder itself, several each to a folder of its name in it.
+    Killed, the same command goes on where it stopped.
+    """
+    options: dict[str, Any] = {
+        "dry_run": dry_run,
+        "file_type": "parquet" if parquet else "jsonl",
+        "profile": profile.value,
+        "branches": branches.value,
+        "split_salt": split_salt,
+        "since": since,
+        "shard_bytes": shard_mb * 2**20,
+        "max_drop_rate": max_drop_rate,
+        "max_length_bias": max_length_bias,
+        "near_duplicates": near_duplicates,
+        "tool_calls": tool_calls.value,
+        "undefined_tools": "infer" if infer_tools else "drop",
+        "resolved_questions": resolved_questions,
+        "redact": redact and redact.value,
+        "quarantine": quarantine,
+        "detect_language": detect_language,
+        "tokenizer": tokenizer,
+        "license": license_,
+        "judging": {"min_gap": min_gap, "all_pairs": all_pairs},
+    }
+    options["filters"] = {
+        "source": source.value,
+        "users": user or (),
+        "languages": language or (),
+        "tags": tag or (),
+        "metadata": dict(setting(text) for text in where or ()),
+        "consent": consent,
+        "since": None if active_since is None else moment(active_since),
+        "until": None if active_until is None else moment(active_until),
+        "models": model or (),
+        "labels": label or (),
+        "finish_reasons": finish_reason or (),
+        "min_score": min_score,
+        "max_score": max_score,
+        "min_chars": min_chars,
+        "max_chars": max_chars,
+    }
+    caps = (max_per_prompt, max_per_session, max_per_user)
+    options["caps"] = dict(
+        zip(("per_prompt", "per_session", "per_user"), caps, strict=True)
+    )
+    if title is not None:
+        options["title"] = title
+    if split:
+        options["splits"] = dict(share(text) for text in split)
+    if rules is not None:
+        options["rules"] = rules.split(",")
+    _export(context, [n for f in formats for n in f.split(",")], to, options, as_json)
+
+
+def _export(
+    context: typer.Context,
+    formats: list[str],
+    to: Path,
+    options: dict[str, Any],
+    as_json: bool,
+) -> None:
+    with progress("reading") as bar:
+        report = with_store(
+            context,
+            lambda store: store.export(
+                formats,
+                to=to,
+                on_progress=lambda p: bar.at(
+                    p.rows, p.total, f"{p.phase}: {p.documents} sessions, {p.rows} rows"
+                ),
+                **options,
+            ),
+        )
+    if as_json:
+        told = asdict(report) | {"to": str(report.to)}
+        print_json(
+            told | {"formats": [f | {"path": str(f["path"])} for f in told["formats"]]}
+        )
+        return
+    if report.dry_run:
+        say("dry run: nothing was written")
+    print_table(
+        ("format", "rows", "size", "splits", "left out", "folder"),
+        (
+            (f.format, f.rows, size(f.size_bytes), fact(f.splits), fact(f.dropped),
+             f.path)
+            for f in report.formats
+        ),
+    )  # fmt: skip
+    for fmt in report.formats:
+        for warning in fmt.warnings:
+            say(f"{fmt.format}: {warning}")

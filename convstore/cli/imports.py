@@ -1,0 +1,131 @@
+"""`convstore import`: conversations in, from files of many formats."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from convstore.cli.context import AsJson, config_of, with_store
+from convstore.cli.exits import FOUND
+from convstore.cli.output import print_facts, print_json, progress, say
+
+if TYPE_CHECKING:
+    from convstore.store import Store
+
+REPORTS = "convstore-imports"
+"""Folder in the home for reports of imports that left records out."""
+
+
+def import_(
+    context: typer.Context,
+    format_: Annotated[
+        str,
+        typer.Argument(
+            metavar="FORMAT",
+            help="convstore, messages, sharegpt, preference, kto, alpaca, oasst, "
+            "session-json; `map` with --map; `auto` tells it by the first record.",
+        ),
+    ],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="JSONL or JSON, plain, gzip or zstd; `-` is standard input.",
+        ),
+    ],
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first bad record.")
+    ] = False,
+    mapping: Annotated[
+        Path | None, typer.Option("--map", help="TOML file: where the fields are.")
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Folder for report.json and rejected.jsonl of each file."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Take in conversations. Run again, it adds nothing twice.
+
+    A bad record is set aside and reported, and stops nothing. Without --report, a
+    report is kept in HOME/convstore-imports when there was one. Exit code 1: some were.
+    """
+    how = (format_, strict, mapping)
+    reports = with_store(
+        context,
+        lambda store: _import(store, context, how, files, report),
+        create=True,
+    )
+    total = _sum(reports)
+    if as_json:
+        print_json(total | {"files": reports})
+    else:
+        print_facts((name.replace("_", " "), value) for name, value in total.items())
+        for told in reports:
+            if told["rejected"]:
+                say(f"see {told['report']}")
+    return FOUND if total["rejected"] else 0
+
+
+async def _import(
+    store: Store,
+    context: typer.Context,
+    how: tuple[str, bool, Path | None],
+    files: list[Path],
+    report: Path | None,
+) -> list[dict[str, Any]]:
+    from convstore.ids import new_id
+
+    format_, strict, mapping = how
+    told = []
+    with progress("importing") as bar:
+        for place, file in enumerate(files, 1):
+            folder = report or config_of(context).home / REPORTS / new_id()
+            if report is not None and len(files) > 1:
+                folder = report / str(place)
+            try:
+                done = await store.import_(
+                    format_,
+                    str(file) if str(file) == "-" else file,
+                    strict=strict,
+                    mapping=mapping,
+                    report_to=folder,
+                    on_progress=lambda r, f=file: bar.at(  # type: ignore[misc]
+                        r.records, None, f"{f.name}: {r.records} records"
+                    ),
+                )
+            finally:
+                kept = report is not None or _has_something(folder)
+            where = str(folder) if kept else None
+            counts = {f.name: getattr(done, f.name) for f in fields(done)}
+            told.append({"file": str(file), **counts, "report": where})
+    return told
+
+
+def _has_something(folder: Path) -> bool:
+    """Whether the report of an import tells of rejected records; removed if not."""
+    if (folder / "rejected.jsonl").exists():
+        return True
+    (folder / "report.json").unlink(missing_ok=True)
+    for empty in (folder, folder.parent):
+        with suppress(OSError):
+            empty.rmdir()
+    return False
+
+
+def _sum(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """The totals over all files."""
+    total: dict[str, Any] = {}
+    for told in reports:
+        for name, value in told.items():
+            if isinstance(value, Mapping):
+                total[name] = dict(Counter(total.get(name, {})) + Counter(value))
+            elif isinstance(value, int):
+                total[name] = total.get(name, 0) + value
+    return total

@@ -1,0 +1,147 @@
+"""`convstore export` with each filter and cap, through real processes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from convstore import Choice, StoreConfig, open_store
+from tests.cli.conftest import Cli
+
+
+async def fill(cli: Cli, numbers: range) -> None:
+    """Sessions of two users and two plans, judged in each way."""
+    config = StoreConfig(home=cli.home)
+    async with open_store(config) as store:
+        for n in numbers:
+            name, user = f"s-{n}", f"u-{n % 2}"
+            await store.sessions.get_or_create(
+                name,
+                user_id=user,
+                language=("en", "nl")[n % 2],
+                tags=["old"] if n > 1 else ["new"],
+                metadata={"plan": ("free", "paid")[n // 2], "seats": n},
+            )
+            asked = await store.turns.append(name, role="user", content=f"What, {n}?")
+            answers = [
+                await store.turns.append(
+                    name,
+                    role="assistant",
+                    content=f"{text} {n}",
+                    parent_seq=asked.seq,
+                    model=model,
+                    finish_reason="stop" if n else "done",
+                )
+                for text, model in (("So it is, at length:", "m-a"), ("No.", "m-b"))
+            ]
+            for answer, score in zip(answers, (5.0, 1.0), strict=True):
+                await store.interactions.record(
+                    name,
+                    action="feedback",
+                    turn_seq=answer.seq,
+                    score=score,
+                    actor_id=user,
+                )
+            word = "correct" if n else "thumbs_up"
+            await store.interactions.record(
+                name,
+                action="feedback",
+                turn_seq=answers[0].seq,
+                feedback=word,
+                actor_id="u-9",
+            )
+            await store.interactions.record(
+                name,
+                action="choose",
+                choice=Choice(answers[0].seq, (answers[1].seq,)),
+                actor_id=user,
+            )
+
+
+@pytest.fixture(scope="module")
+def chats(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    cli = Cli(tmp_path_factory.mktemp("export"))
+    cli.ok("db", "upgrade")
+    asyncio.run(fill(cli, range(2, 4)))
+    done = cli.ok("archive", "run", "--older-than", "0s", "--once", "--json").json
+    assert done["purged"] == 2
+    asyncio.run(fill(cli, range(2)))
+    return cli
+
+
+def counted(cli: Cli, name: str, *arguments: str) -> tuple[int, dict[str, int]]:
+    """Rows and losses of a dry run."""
+    done = cli.ok("export", name, "--to", "out", "--dry-run", "--json", *arguments)
+    (told,) = done.json["formats"]
+    return told["rows"], told["dropped"]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "rows", "reason"),
+    [
+        ("preference", "", 4, None),
+        ("preference", "--source live", 2, None),
+        ("preference", "--source archive", 2, None),
+        ("preference", "--user u-0", 2, "filter-user"),
+        ("preference", "--user u-0 --user u-1", 4, None),
+        ("preference", "--tag old", 2, "filter-tags"),
+        ("preference", "--where plan=free", 2, "filter-metadata"),
+        ("preference", "--where seats=3", 1, "filter-metadata"),
+        ("preference", "--where plan=paid --where seats=0", 0, "filter-metadata"),
+        ("preference", "--active-until 2020-01-01", 0, "filter-until"),
+        ("preference", "--active-since 2020-01-01", 4, None),
+        ("preference", "--max-per-user 1", 2, "cap-per-user"),
+        ("preference", "--consent research", 0, "consent-missing"),
+        ("preference", "--rules R7", 4, None),
+        ("preference", "--rules R7 --min-gap 4.5", 0, "small-gap"),
+        ("kto", "", 8, None),
+        ("kto", "--language nl", 4, "filter-language"),
+        ("kto", "--model m-a", 4, "filter-model"),
+        ("kto", "--label correct --rules R1", 3, "filter-label"),
+        ("kto", "--min-score 4 --rules R4", 4, "filter-score"),
+        ("kto", "--max-score 2 --rules R4", 4, "filter-score"),
+        ("kto", "--finish-reason stop", 6, "filter-finish-reason"),
+        ("kto", "--min-chars 6", 4, "filter-min-chars"),
+        ("kto", "--max-chars 20", 4, "filter-max-chars"),
+        ("kto", "--max-per-session 1", 4, "cap-per-session"),
+        ("kto", "--max-per-prompt 1", 4, "cap-per-prompt"),
+    ],
+)
+def test_an_export_can_be_narrowed(
+    chats: Cli, name: str, arguments: str, rows: int, reason: str | None
+) -> None:
+    found, dropped = counted(chats, name, *arguments.split())
+
+    assert found == rows
+    if reason is not None:
+        assert reason in dropped
+
+
+def test_more_faults_than_allowed_are_refused_and_leave_nothing(cli: Cli) -> None:
+    said: list[dict[str, Any]] = [
+        {"role": "assistant", "content": "I begin."},
+        {"role": "user", "content": "No, I do."},
+        {"role": "assistant", "content": "All right."},
+    ]
+    cli.ok("import", "messages", cli.write("in.jsonl", {"messages": said}))
+
+    refused = cli.run("export", "messages", "--to", "out", "--max-drop-rate", "0.5")
+
+    assert refused.code == 5
+    assert "at most 50.0% may be" in refused.err
+    assert [path.name for path in cli.folder.glob("out*")] == []
+    assert cli.ok("export", "messages", "--to", "out").code == 0
+
+
+def test_only_what_is_new_is_exported_since_a_former_export(cli: Cli) -> None:
+    cli.ok("import", "messages", cli.talks("s-1"))
+    cli.ok("export", "prompt", "--to", "one")
+    said = [{"role": "user", "content": "En in Hengelo?"}]
+    cli.ok("import", "messages", cli.write("more.jsonl", {"messages": said}))
+
+    told = cli.ok("export", "prompt", "--to", "two", "--since", "one", "--json").json
+
+    assert told["formats"][0]["rows"] == 1
+    assert told["formats"][0]["tombstones"] == 0
