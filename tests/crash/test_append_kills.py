@@ -1,6 +1,7 @@
 """kill -9 of a writing process at random moments: every acknowledged turn is there.
 
-The normal run kills some thirty times; CONVSTORE_TEST_KILLS=1000 is the long run.
+The normal run kills some thirty times; CONVSTORE_TEST_KILLS=1000 is the long run, and
+CONVSTORE_TEST_SEED deals other moments.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from tests.integration.conversations import every_page
 from tests.processes import Process
 
 KILLS = int(os.environ.get("CONVSTORE_TEST_KILLS", "15"))
+SEED = int(os.environ.get("CONVSTORE_TEST_SEED", "7"))
 
 WRITE = """
 import asyncio, sys
@@ -83,7 +85,7 @@ async def _check(url: str, acknowledged: list[list[object]]) -> None:
 def test_no_acknowledged_turn_is_lost_by_killing_the_writer(
     database_url: str, start_process: Callable[..., Process]
 ) -> None:
-    chance = random.Random(7)
+    chance = random.Random(SEED)
     acknowledged: list[list[object]] = []
 
     for life in range(KILLS):
