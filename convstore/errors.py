@@ -95,9 +95,9 @@ class SessionNotFoundError(NotFoundError):
 
     code = "session_not_found"
 
-    def __init__(self, session_id: str) -> None:
+    def __init__(self, session_id: str, where: str = "") -> None:
         self.session_id = session_id
-        super().__init__(f"session {shown(session_id)} not found")
+        super().__init__(f"session {shown(session_id)} not found {where}".rstrip())
 
 
 class TurnNotFoundError(NotFoundError):

@@ -59,5 +59,7 @@ def blob_error(error: OSError, action: str, key: str) -> ConvstoreError:
     if code in _FULL:
         return StorageFullError(problem)
     if code in _SETUP:
-        return ConfigError(problem)
+        return ConfigError(
+            f"{problem}; the archive must be a folder that this user may write to"
+        )
     return UnavailableError(problem)

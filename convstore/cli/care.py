@@ -14,7 +14,13 @@ import typer
 from convstore.cli.context import AsJson, config_of, database_file, with_store
 from convstore.cli.exits import FOUND
 from convstore.cli.output import print_facts, print_json, say, size
-from convstore.errors import ConvstoreError, SchemaMismatchError
+from convstore.errors import (
+    ConfigError,
+    ConvstoreError,
+    CorruptionError,
+    MissingExtraError,
+    SchemaMismatchError,
+)
 
 if TYPE_CHECKING:
     from convstore.config import StoreConfig
@@ -35,7 +41,7 @@ class Finding:
 
 
 def stats(context: typer.Context, as_json: AsJson = False) -> None:
-    """Counts of the tenant; sizes, retention and commits of the whole."""
+    """Print counts of the tenant, and sizes of the whole."""
     found = with_store(context, lambda store: store.stats())
     if as_json:
         print_json(found)
@@ -49,9 +55,9 @@ def stats(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 def doctor(context: typer.Context, as_json: AsJson = False) -> int:
-    """Check database, schema, disk, permissions and archive; say what to do.
+    """Check that all is well, and say what to do.
 
-    Exit code 1: something is not as it should be.
+    Database, schema, disk, permissions and archive. Exit code 1: something is not as it should be.
     """
     findings = asyncio.run(_examine(config_of(context)))
     well = all(finding.ok for finding in findings)
@@ -84,9 +90,24 @@ async def _examine(config: StoreConfig) -> list[Finding]:
     except SchemaMismatchError as error:
         findings.append(Finding("schema", False, str(error), error.remedy))
     except ConvstoreError as error:
-        remedy = "see that the server runs, and that URL and rights are right"
-        findings.append(Finding("database", False, str(error), remedy))
+        findings.append(Finding("database", False, str(error), _remedy(error, config)))
     return findings
+
+
+def _remedy(error: ConvstoreError, config: StoreConfig) -> str:
+    """What to do about a database that cannot be opened."""
+    if isinstance(error, MissingExtraError):
+        return f"pip install 'convstore[{error.extra}]'"
+    if isinstance(error, ConfigError):
+        return "correct the setting that it names"
+    if isinstance(error, CorruptionError):
+        return (
+            "restore a backup of it; without one, move it away, and "
+            "`convstore archive rebuild` brings back what was archived"
+        )
+    if database_file(config) is not None:
+        return "see that this user may read and write the file and its folder"
+    return "see that the server runs, and that URL and rights are right"
 
 
 async def _of_store(store: Store) -> list[Finding]:

@@ -55,7 +55,7 @@ class Restorer:
         """
         found = await self._load(runner, tenant, session_id)
         if found is None:
-            raise SessionNotFoundError(session_id)
+            raise SessionNotFoundError(session_id, "in the archive")
         return found[0]
 
     async def restore(

@@ -100,13 +100,17 @@ class SqliteDialect(Dialect):
             return StorageFullError("the disk of the database is full")
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return CorruptionError("the database file is damaged or not SQLite")
+        name = getattr(error, "sqlite_errorname", "SQLITE_ERROR")
         if code in (
-            sqlite3.SQLITE_IOERR,
             sqlite3.SQLITE_CANTOPEN,
             sqlite3.SQLITE_READONLY,
             sqlite3.SQLITE_PERM,
         ):
-            name = getattr(error, "sqlite_errorname", "SQLITE_ERROR")
+            return DatabaseUnavailableError(
+                f"the database file cannot be used ({name}): "
+                "see that this user may read and write it and its folder"
+            )
+        if code == sqlite3.SQLITE_IOERR:
             return DatabaseUnavailableError(f"the database file cannot be used: {name}")
         if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
             return StoreClosedError("the store is closed")

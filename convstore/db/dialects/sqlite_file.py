@@ -39,12 +39,15 @@ def create_file(path: Path) -> bool:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:
-        return False
-    except OSError as error:
+    except (FileExistsError, NotADirectoryError) as error:
+        if path.is_file():
+            return False
         raise ConfigError(
-            f"URL: the database file cannot be made: {os.strerror(error.errno or 0)}"
+            f"URL: {path} is not a file, and cannot become one"
         ) from error
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise ConfigError(f"URL: {path} cannot be made: {why}") from error
     return True
 
 
