@@ -5,6 +5,7 @@ Starting must be quick: a command's parts are imported when it runs.
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import sys
@@ -69,8 +70,13 @@ add_commands(app)
 
 def main() -> None:
     """Run the command line and end the process."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # Closed by the caller, as `>&-` does.
+            stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+            atexit.register(stream.close)
+            setattr(sys, name, stream)
+        elif isinstance(stream, io.TextIOWrapper):
             # Never fail on a character that the terminal's encoding lacks.
             stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
@@ -82,15 +88,21 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = _invoke(arguments)
         sys.stdout.flush()
+        if code == exits.INTERRUPTED:
+            raise KeyboardInterrupt  # Taken for an exit code on the way.
         return code if isinstance(code, int) else exits.OK
     except ConvstoreError as error:
         return _tell(as_json, error.code, str(error), exits.code_of(error), error)
     except typer.Abort:
         return _tell(as_json, "aborted", "nothing was done", exits.FOUND)
     except TyperException as error:
+        if help_text := _help_instead(error):
+            print(help_text, file=sys.stderr)
+            return exits.USAGE
         return _tell(as_json, "usage", _usage(error), exits.USAGE)
     except KeyboardInterrupt:
-        return _tell(as_json, "interrupted", "interrupted", exits.INTERRUPTED)
+        told = "interrupted; what was done is kept, and the same command goes on"
+        return _tell(as_json, "interrupted", told, exits.INTERRUPTED)
     except BrokenPipeError:
         # The reader has seen enough; Python's own flush at exit must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -117,12 +129,24 @@ def _invoke(arguments: Sequence[str]) -> object:
         raise
 
 
+def _help_instead(error: TyperException) -> str | None:
+    """The help text, if that is what the error holds: a group was called alone."""
+    context = getattr(error, "ctx", None)
+    text = str(error)
+    return text if context is not None and text == context.get_help() else None
+
+
 def _usage(error: TyperException) -> str:
     # `format_message` names the option; the plain text of a few lacks it.
     tell = getattr(error, "format_message", None)
     text = str(tell() if tell else error)
     context = getattr(error, "ctx", None)
     path = "convstore" if context is None else context.command_path
+    option = getattr(error, "option_name", None)
+    if context is not None and option in {
+        name for param in context.find_root().command.params for name in param.opts
+    }:
+        text = f"{option} goes before the command: convstore {option} …"
     return f"{text} (see {path} --help)"
 
 

@@ -10,6 +10,7 @@ import typer
 from convstore.cli.context import AsJson, globals_of, with_store
 from convstore.cli.exits import FOUND
 from convstore.cli.output import (
+    count,
     fact,
     json_text,
     print_facts,
@@ -63,11 +64,11 @@ def plan(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print what a run would do with each candidate, and why. Changes nothing.
+    """Print what a run would do to each session, and why.
 
-    Of every tenant, unless --tenant names one.
+    Changes nothing. Of every tenant, unless --tenant names one.
     """
-    older_s = None if older_than is None else duration_s(older_than)
+    older_s = None if older_than is None else duration_s("--older-than", older_than)
 
     async def work(store: Store) -> Counter[tuple[str, str]]:
         counts: Counter[tuple[str, str]] = Counter()
@@ -94,7 +95,7 @@ def plan(
         typer.echo("\n]" if counts else "[]")
     else:
         for (action, reason), number in sorted(counts.items()):
-            say(f"{number} sessions: {action} ({reason})")
+            say(f"{count(number, 'session')}: {action} ({reason})")
         if not counts:
             say("nothing is due")
 
@@ -117,14 +118,14 @@ def run(
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Archive what is stale, verify it, then purge it from the database.
+    """Archive what is stale, verify it, then purge it.
 
     Of every tenant, unless --tenant names one. With --older-than the checks for a
     clock that jumped are left out: it is your own word. Exit code 1: sessions were left
     that could not be archived.
     """
-    older_s = None if older_than is None else duration_s(older_than)
-    budget_s = None if time_budget is None else duration_s(time_budget)
+    older_s = None if older_than is None else duration_s("--older-than", older_than)
+    budget_s = None if time_budget is None else duration_s("--time-budget", time_budget)
 
     async def one(store: Store) -> RetentionReport:
         with progress("archiving") as bar:
@@ -195,7 +196,7 @@ def verify(
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Read segments back from the disk and compare every checksum.
+    """Read segments back and compare every checksum.
 
     Exit code 1: something is wrong; each fault is printed with its session.
     """
@@ -214,9 +215,9 @@ def verify(
         print_json(report)
         return 0 if report.ok else FOUND
     say(
-        f"read {report.segments} segments, {report.sessions} sessions, "
-        f"{size(report.size_bytes)}: "
-        + ("all as it was written" if report.ok else f"{len(report.faults)} faults")
+        f"read {count(report.segments, 'segment')}, "
+        f"{count(report.sessions, 'session')}, {size(report.size_bytes)}: "
+        + ("all as written" if report.ok else count(len(report.faults), "fault"))
     )
     for fault in report.faults:
         who = f" {fault.tenant_id}/{fault.session_id}" if fault.session_id else ""
@@ -233,7 +234,10 @@ def recover(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Finish or remove what a crash left behind; every run of retention begins so."""
+    """Finish or remove what a crash left behind.
+
+    Every run of retention begins so.
+    """
 
     async def work(store: Store) -> RecoveryReport:
         return await store.archive.recover(alone=alone)
@@ -247,7 +251,7 @@ def recover(
 
 
 def rebuild(context: typer.Context, as_json: AsJson = False) -> int:
-    """Take up every session of the archive folder that the database lacks.
+    """Take up what the database lacks of the archive folder.
 
     Makes the database if there is none; overwrites nothing. Exit code 1: some files
     could not be read.
@@ -305,7 +309,10 @@ def cat(
     session_id: Annotated[str, typer.Argument(help="Of the archived session.")],
     as_json: AsJson = True,
 ) -> None:
-    """Print an archived session as JSON, verified, without restoring it."""
+    """Print an archived session as JSON.
+
+    Verified, and without restoring it.
+    """
     from convstore.documents import encode_document
 
     document = with_store(context, lambda store: store.archive.read(session_id))
@@ -329,4 +336,4 @@ def restore(
         print_json({"items": restored})
     else:
         for session in restored:
-            say(f"restored {session.id} with {session.turn_count} turns")
+            say(f"{session.id} is {session.state} with {session.turn_count} turns")

@@ -57,7 +57,8 @@ def stats(context: typer.Context, as_json: AsJson = False) -> None:
 def doctor(context: typer.Context, as_json: AsJson = False) -> int:
     """Check that all is well, and say what to do.
 
-    Database, schema, disk, permissions and archive. Exit code 1: something is not as it should be.
+    Database, schema, disk, permissions and archive. Exit code 1: something is not as it
+    should be.
     """
     findings = asyncio.run(_examine(config_of(context)))
     well = all(finding.ok for finding in findings)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from convstore.cli.output import warn
 from convstore.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -78,8 +79,11 @@ def with_store(context: typer.Context, work: Work[T], *, create: bool = False) -
     """
     config = config_of(context)
     path = database_file(config)
-    if not create and path is not None and not path.exists():
-        raise ConfigError(f"there is no database {path}: run `convstore db upgrade`")
+    if path is not None and not path.exists():
+        if not create:
+            raise no_database(path)
+        # A typing error in the path would go unseen otherwise.
+        warn(f"{path} is a new database")
 
     async def run() -> T:
         from convstore import open_store
@@ -88,6 +92,11 @@ def with_store(context: typer.Context, work: Work[T], *, create: bool = False) -
             return await work(store)
 
     return asyncio.run(run())
+
+
+def no_database(path: Path) -> ConfigError:
+    """The error of a SQLite file that is not there."""
+    return ConfigError(f"there is no database {path}: run `convstore db upgrade`")
 
 
 def database_file(config: StoreConfig) -> Path | None:

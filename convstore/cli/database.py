@@ -7,10 +7,16 @@ from typing import Annotated
 import typer
 
 from convstore import migrating
-from convstore.cli.context import AsJson, Yes, config_of, confirm, database_file
+from convstore.cli.context import (
+    AsJson,
+    Yes,
+    config_of,
+    confirm,
+    database_file,
+    no_database,
+)
 from convstore.cli.exits import FOUND
 from convstore.cli.output import print_json, say
-from convstore.errors import ConfigError
 
 
 def commands() -> dict[str, object]:
@@ -28,9 +34,10 @@ def upgrade(
     revision: Annotated[str, typer.Argument(help="Where to.")] = "head",
     as_json: AsJson = False,
 ) -> None:
-    """Bring the database to a revision; make the SQLite file if there is none.
+    """Bring the database to a revision, the newest if left out.
 
-    All steps in one transaction: after a crash it is at the old revision or the new.
+    Makes the SQLite file if there is none. All steps in one transaction: after a crash
+    it is at the old revision or the new.
     """
     _tell(migrating.upgrade(config_of(context).database_url, revision), as_json)
 
@@ -70,7 +77,7 @@ def _existing(context: typer.Context) -> str:
     config = config_of(context)
     path = database_file(config)
     if path is not None and not path.exists():
-        raise ConfigError(f"there is no database {path}: run `convstore db upgrade`")
+        raise no_database(path)
     return config.database_url
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convstore.cli.context import Globals, globals_of
-from convstore.cli.output import fact, progress, say, size
+from convstore.cli.output import count, fact, progress, say, size
 from convstore.errors import ConfigError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ def demo(
     context: typer.Context,
     file: Annotated[
         Path | None,
-        typer.Argument(help="Conversations, such as JSONL with `messages`."),
+        typer.Argument(
+            help="Conversations, such as JSONL with `messages`; or a folder of files."
+        ),
     ] = None,
 ) -> None:
     """Show the whole life of real conversations, in one minute.
@@ -42,11 +44,19 @@ def demo(
     graph state, two days pass, archive, verify, purge, restore, export. Without FILE it
     takes the samples that come with the package.
     """
-    if file is not None and not file.is_file():
-        raise InvalidInputError("FILE", f"{file} is not a file")
     with ExitStack() as stack:
-        sources = [file] if file else _samples(stack)
+        sources = _files(file) if file else _samples(stack)
         asyncio.run(_tell(_config(globals_of(context)), sources))
+
+
+def _files(given: Path) -> list[Path]:
+    if given.is_file():
+        return [given]
+    found = sorted(p for p in given.glob("*.jsonl*") if p.is_file())
+    if not found:
+        problem = "holds no *.jsonl file" if given.is_dir() else "is not a file"
+        raise InvalidInputError("FILE", f"{given} {problem}")
+    return found
 
 
 def _samples(stack: ExitStack) -> list[Path]:
@@ -112,11 +122,11 @@ async def _import(store: Store, sources: list[Path]) -> None:
                 on_progress=lambda r: bar.at(r.records, None, f"{r.records} records"),
             )
             say(
-                f"{source.name}: {done.sessions} sessions, {done.turns} turns, "
-                f"{done.interactions} judgements"
+                f"{source.name}: {count(done.sessions, 'session')}, "
+                f"{count(done.turns, 'turn')}, {count(done.interactions, 'judgement')}"
             )
             if done.rejected:
-                say(f"set aside: {dict(done.rejected)}")
+                say(f"set aside: {fact(dict(done.rejected))}")
 
 
 async def _list(store: Store) -> list[Session]:
@@ -145,7 +155,7 @@ async def _judge(store: Store, session: Session) -> None:
     )
     now = await store.sessions.get(session.id)
     say(f"thumbs_up on turn {act.turn_seq} of {session.id}")
-    say(f"feedback of the session: {now.feedback_counts}")
+    say(f"feedback of the session: {fact(now.feedback_counts)}")
 
 
 async def _save_graph(store: Store, session: Session) -> None:
@@ -180,12 +190,14 @@ async def _archive(store: Store, config: StoreConfig) -> None:
             older_than_s=config.retention.stale_after_s,
             on_progress=lambda tally: bar.at(tally.purged, None, f"{tally.purged}"),
         )
-    say(f"{report.archived} sessions in {len(report.segments)} segments")
+    where = count(len(report.segments), "segment")
+    say(f"{count(report.archived, 'session')} in {where}")
     say(f"{report.purged} compared with their rows and purged from the database")
     for path in sorted(config.archive_path.rglob("*.jsonl.zst")):
         say(f"{path}  {size(path.stat().st_size)}")
     checked = await store.archive.verify()
-    say(f"verified again: {checked.sessions} sessions, {len(checked.faults)} faults")
+    faults = count(len(checked.faults), "fault")
+    say(f"verified again: {count(checked.sessions, 'session')}, {faults}")
 
 
 async def _restore(store: Store, session: Session) -> None:

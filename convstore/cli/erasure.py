@@ -27,10 +27,11 @@ def erase(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Erase a user or a session from rows, archive and data set shards, for good.
+    """Erase a user or a session for good, everywhere.
 
-    The ids are refused for ever. The receipt says what was destroyed; it is kept in the
-    database too, and holds nothing of what was said.
+    From rows, archive and data set shards. The ids are refused for ever. The receipt
+    says what was destroyed; it is kept in the database too, and holds nothing of what
+    was said.
     """
     if sum((user is not None, session is not None, replay)) != 1:
         raise typer.BadParameter("give one of --user, --session and --replay")

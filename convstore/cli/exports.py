@@ -213,10 +213,14 @@ def export(
         "users": user or (),
         "languages": language or (),
         "tags": tag or (),
-        "metadata": dict(setting(text) for text in where or ()),
+        "metadata": dict(setting("--where", text) for text in where or ()),
         "consent": consent,
-        "since": None if active_since is None else moment(active_since),
-        "until": None if active_until is None else moment(active_until),
+        "since": None
+        if active_since is None
+        else moment("--active-since", active_since),
+        "until": None
+        if active_until is None
+        else moment("--active-until", active_until),
         "models": model or (),
         "labels": label or (),
         "finish_reasons": finish_reason or (),
@@ -232,7 +236,7 @@ def export(
     if title is not None:
         options["title"] = title
     if split:
-        options["splits"] = dict(share(text) for text in split)
+        options["splits"] = dict(share("--split", text) for text in split)
     if rules is not None:
         options["rules"] = rules.split(",")
     _export(context, [n for f in formats for n in f.split(",")], to, options, as_json)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convstore.cli.context import AsJson, with_store
-from convstore.cli.output import fact, print_json, print_table, say
+from convstore.cli.output import count, fact, print_json, print_table, say
 
 if TYPE_CHECKING:
     from convstore.records import LegalHold, Page
@@ -29,7 +29,10 @@ def place(
     actor: Actor = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hold a session: it is not purged, deleted, erased or expired until released."""
+    """Hold a session: nothing destroys it until released.
+
+    It is not purged, deleted, erased or expired.
+    """
 
     async def work(store: Store) -> LegalHold:
         return await store.holds.place(session_id, reason=reason, actor_id=actor)
@@ -59,7 +62,7 @@ def release(
     if as_json:
         print_json({"items": released})
     else:
-        say(f"released {len(released)} holds on {session_id}")
+        say(f"released {count(len(released), 'hold')} on {session_id}")
 
 
 def list_(

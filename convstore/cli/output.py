@@ -65,19 +65,28 @@ def print_json_list(values: Iterable[object]) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows under headings; on a terminal as wide as that, else as needed."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    """Print rows under headings, each on one line.
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*("" if cell is None else Text(clean(cell)) for cell in row))
-    wide = None if sys.stdout.isatty() else 1_000
-    Console(width=wide, markup=False, highlight=False, emoji=False).print(table)
+    As wide as the longest cells: a terminal that is narrower breaks the lines itself,
+    and an id can be copied whole.
+    """
+    shown = [["" if cell is None else clean(cell) for cell in row] for row in rows]
+    table = [[column.upper() for column in columns], *shown]
+    widths = [max(map(_cells, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        padded = (
+            cell + " " * (width - _cells(cell))
+            for cell, width in zip(row, widths, strict=True)
+        )
+        print("   ".join(padded).rstrip())
+    sys.stdout.flush()
+
+
+def _cells(text: str) -> int:
+    """How many columns of a terminal the text takes."""
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def print_facts(facts: Iterable[tuple[str, object]]) -> None:
@@ -99,6 +108,11 @@ def fact(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.1f}"
     return str(value)
+
+
+def count(number: int, thing: str) -> str:
+    """A number of things whose plural takes an s."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def size(size_bytes: int) -> str:

@@ -16,7 +16,7 @@ from convstore.cli.output import (
     safe_json,
     say,
 )
-from convstore.cli.values import moment
+from convstore.cli.values import bad_option, moment
 
 if TYPE_CHECKING:
     from convstore.records import Page, Session, SessionDocument, Turn
@@ -46,14 +46,14 @@ def list_(
 ) -> None:
     """List live and archived sessions, newest activity first."""
     if state is not None and state not in _STATES:
-        raise typer.BadParameter(f"{state!a} is not one of {', '.join(_STATES)}")
+        raise bad_option("--state", f"{state!a} is not one of {', '.join(_STATES)}")
 
     async def work(store: Store) -> Page[Session]:
         return await store.sessions.list(
             user_id=user,
             language=language,
             state=state,  # type: ignore[arg-type]
-            updated_since=None if since is None else moment(since),
+            updated_since=None if since is None else moment("--since", since),
             title=title,
             tag=tag,
             limit=limit,
@@ -82,9 +82,10 @@ def show(
     turns: Annotated[int, typer.Option(min=0, help="How many; newest ones.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Show one session with its newest turns; with --json the whole document.
+    """Show one session with its newest turns.
 
-    An archived session is read where it lies, and not restored.
+    With --json the whole document. An archived session is read where it lies, and not
+    restored.
     """
     session, document = with_store(context, lambda store: _read(store, session_id))
     if as_json:
@@ -116,8 +117,10 @@ def delete(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete a session: it is archived first, unless told not to. Its id is refused
-    from then on."""
+    """Delete a session; an archived copy is kept.
+
+    Unless told otherwise. Its id is refused from then on.
+    """
     how = "for good, without a copy" if no_archive else "(an archived copy is kept)"
     confirm(f"Delete session {clean(session_id)} {how}?", yes)
 

@@ -13,7 +13,7 @@ _UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 
 
-def duration_s(text: str) -> float:
+def duration_s(option: str, text: str) -> float:
     """Seconds of a duration such as `24h`, `0s`, `30m`, `1d12h`; a unit is needed.
 
     Raises:
@@ -21,20 +21,20 @@ def duration_s(text: str) -> float:
     """
     parts = _DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise typer.BadParameter(f"{text!a} is no duration such as 24h, 30m or 0s")
+        raise bad_option(option, f"{text!a} is no duration such as 24h, 30m or 0s")
     return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
 
 
-def share(text: str) -> tuple[str, float]:
+def share(option: str, text: str) -> tuple[str, float]:
     """Name and share of a split such as `train=0.9`."""
     name, _, number = text.partition("=")
     try:
         return name, float(number)
     except ValueError:
-        raise typer.BadParameter(f"{text!a} is no split such as train=0.9") from None
+        raise bad_option(option, f"{text!a} is no split such as train=0.9") from None
 
 
-def setting(text: str) -> tuple[str, Any]:
+def setting(option: str, text: str) -> tuple[str, Any]:
     """Key and value of `key=value`; a value that is JSON is meant as such.
 
     Raises:
@@ -42,17 +42,22 @@ def setting(text: str) -> tuple[str, Any]:
     """
     key, sign, value = text.partition("=")
     if not key or not sign:
-        raise typer.BadParameter(f"{text!a} is no condition such as plan=free")
+        raise bad_option(option, f"{text!a} is no condition such as plan=free")
     try:
         return key, json.loads(value)
     except ValueError:
         return key, value
 
 
-def moment(text: str) -> datetime:
+def moment(option: str, text: str) -> datetime:
     """A time such as 2026-01-31 or 2026-01-31T12:00:00+01:00; UTC unless it says."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!a} is no time such as 2026-01-31") from None
+        raise bad_option(option, f"{text!a} is no time such as 2026-01-31") from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def bad_option(option: str, problem: str) -> typer.BadParameter:
+    """The error of a wrong value, which names the option as a person wrote it."""
+    return typer.BadParameter(problem, param_hint=f"'{option}'")

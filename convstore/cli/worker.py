@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def worker(context: typer.Context) -> None:
-    """Run retention, verification and upkeep until SIGTERM or Ctrl-C.
+    """Run retention, verification and upkeep.
 
-    The batch that is under way is finished first. Any number of workers may run.
+    Until SIGTERM or Ctrl-C. The batch that is under way is finished first. Any number
+    of workers may run.
     """
     import logging
 

@@ -62,7 +62,7 @@ def test_the_whole_life_of_a_conversation(cli_on_each: Cli) -> None:
     cli.ok("hold", "place", "s-3", "--reason", "case 7", "--actor", "legal")
     planned = cli.ok("archive", "plan", "--older-than", "0s")
     assert "2 sessions: archive (idle)" in planned.out
-    assert "1 sessions: keep (held)" in planned.out
+    assert "1 session: keep (held)" in planned.out
     run = cli.ok("archive", "run", "--older-than", "0s", "--once", "--json").json
     assert (run["archived"], run["purged"]) == (2, 2)
     assert "0 faults" not in cli.ok("archive", "verify").out

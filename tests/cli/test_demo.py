@@ -28,6 +28,26 @@ def test_the_demo_tells_the_whole_life_of_the_samples(tmp_path: Path) -> None:
     assert "all is well" in cli.ok("doctor").out
 
 
+def test_the_demo_takes_the_files_of_a_folder(cli: Cli) -> None:
+    folder = cli.folder / "talks"
+    folder.mkdir()
+    cli.talks("s-1").rename(folder / "a.jsonl")
+    cli.talks("s-2").rename(folder / "b.jsonl")
+
+    done = cli.ok("demo", folder)
+
+    assert "a.jsonl: 1 session, 2 turns" in done.out
+    assert "2 sessions are due" in done.out
+
+
+def test_the_demo_refuses_a_folder_without_conversations(cli: Cli) -> None:
+    done = cli.run("demo", cli.folder)
+
+    assert done.code == 2
+    assert "holds no *.jsonl file" in done.err
+    assert not cli.home.exists()
+
+
 def test_the_demo_refuses_a_folder_with_something_in_it(cli: Cli) -> None:
     cli.ok("import", "messages", cli.talks("s-1"))
 

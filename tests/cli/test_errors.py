@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 
@@ -82,6 +83,45 @@ def test_wrong_input_is_one_line_and_a_code(
     assert done.err.startswith("convstore: ")
 
 
+@pytest.mark.parametrize("group", ["", "db", "sessions", "archive", "hold"])
+def test_a_group_called_alone_shows_its_help(migrated: Cli, group: str) -> None:
+    migrated_options, migrated.options = migrated.options, []
+    done = migrated.run(*group.split())
+    shown = migrated.ok(*group.split(), "--help")
+    migrated.options = migrated_options
+
+    assert done.code == 2
+    assert done.err == shown.out
+
+
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        ("sessions list --since yesterday", "--since"),
+        ("sessions list --state asleep", "--state"),
+        ("archive run --older-than 24", "--older-than"),
+        ("archive run --time-budget 24", "--time-budget"),
+        ("export messages --to out --split train=half", "--split"),
+        ("export messages --to out --active-until soon", "--active-until"),
+        ("export messages --to out --profile nope", "--profile"),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_option(
+    migrated: Cli, command: str, named: str
+) -> None:
+    assert f"'{named}'" in migrated.run(*command.split()).err
+
+
+@pytest.mark.parametrize("option", ["--home", "--url", "--archive-dir", "--tenant"])
+def test_a_global_option_behind_the_command_is_told_its_place(
+    migrated: Cli, option: str
+) -> None:
+    done = migrated.run("sessions", "list", option, "x")
+
+    assert done.code == 2
+    assert f"{option} goes before the command" in done.err
+
+
 def test_an_error_is_json_where_json_is_asked_for(migrated: Cli) -> None:
     done = migrated.run("sessions", "show", "absent", "--json")
 
@@ -131,6 +171,61 @@ def test_a_file_that_is_no_database_is_told(cli: Cli) -> None:
 
     assert done.code == 8
     assert cli.run("doctor").code == 1
+
+
+def test_a_folder_in_place_of_the_database_is_told(cli: Cli) -> None:
+    (cli.home / "convstore.db").mkdir(parents=True)
+
+    for command in ("stats", "db upgrade", "db check", "sessions list"):
+        done = cli.run(*command.split())
+        assert done.code == 2
+        assert "convstore.db is not a file" in done.err
+    assert cli.run("doctor").code == 1
+
+
+@pytest.mark.parametrize("output", ["stdout", "stderr"])
+def test_a_closed_output_is_no_fault(migrated: Cli, output: str) -> None:
+    number = {"stdout": 1, "stderr": 2}[output]
+    line = f'exec "$@" {number}>&-'
+
+    done = subprocess.run(
+        ["sh", "-c", line, "sh", *migrated.argv("stats")],
+        cwd=migrated.folder,
+        env=migrated.environment(),
+        capture_output=True,
+        text=True,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_live_session_is_told_from_an_absent_one(migrated: Cli) -> None:
+    migrated.ok("import", "messages", migrated.talks("live"))
+
+    done = migrated.run("archive", "cat", "live")
+
+    assert done.code == 3
+    assert "not found in the archive" in done.err
+    assert "live is active" in migrated.ok("archive", "restore", "live").out
+
+
+@pytest.mark.parametrize(
+    ("url", "remedy"),
+    [
+        ("sqlite:///damaged.db", "archive rebuild"),
+        ("postgresql://localhost:1/x", "see that the server runs"),
+        ("mysql://localhost/x", "correct the setting"),
+    ],
+)
+def test_the_doctor_knows_what_to_do_about_a_database_that_does_not_open(
+    migrated: Cli, url: str, remedy: str
+) -> None:
+    (migrated.folder / "damaged.db").write_text("not a database " * 100)
+
+    done = migrated.run("--url", url, "doctor")
+
+    assert done.code == 1
+    assert remedy in done.out
 
 
 def every_error() -> list[type[errors.ConvstoreError]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
@@ -62,6 +63,26 @@ def test_a_worker_archives_and_ends_in_order(
     assert "Traceback" not in rest
     assert "sqlalchemy" not in log + rest
     assert cli_on_each.ok("stats", "--json").json["sessions"] == {"archived": 1}
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_an_interrupted_command_says_so_and_goes_on_when_repeated(
+    cli: Cli, as_json: bool
+) -> None:
+    one = {"session_id": "s", "messages": [{"role": "user", "content": "x"}]}
+    records = [{**one, "session_id": f"s-{number}"} for number in range(8_000)]
+    arguments = ("import", "messages", cli.write("many.jsonl", *records))
+
+    with running(cli, *arguments, *(["--json"] if as_json else [])) as command:
+        wait_for(command, "is a new database")
+        command.send_signal(signal.SIGINT)
+        out, err = command.communicate(timeout=60)
+
+    assert (command.returncode, out) == (130, "")
+    told = json.loads(err)["message"] if as_json else err
+    assert "interrupted" in told
+    done = cli.ok(*arguments, "--json").json
+    assert done["sessions"] + done["already_present"] == len(records)
 
 
 def test_a_loop_of_retention_ends_in_order(cli: Cli) -> None:
