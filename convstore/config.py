@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from convstore.errors import ConfigError
 from convstore.limits import Limits
 from convstore.policy import CachePolicy, LedgerPolicy, RetentionPolicy
+
+# The encoder stops at 254 levels, and a session document adds a few of its own.
+_MAX_JSON_DEPTH = 200
+_LEAST: dict[str, float] = {
+    "stale_after_s": 0,
+    "keep_archive_for_s": 0,
+    "max_sessions": 1,
+    "interval_s": 0.001,
+    "max_fraction": 0,
+    "timeout_s": 0,
+    "max_strikes": 1,
+    "window": 1,
+    **{bound.name: 1 for bound in fields(Limits)},
+    "busy_timeout_s": 0,
+}
 
 
 class StoreConfig(BaseSettings):
@@ -31,6 +48,7 @@ class StoreConfig(BaseSettings):
     )
     url: str = Field(
         default="",
+        repr=False,  # it may hold a password
         description="Database: sqlite:///FILE, sqlite:// (in memory) or "
         "postgresql://…; empty is HOME/convstore.db.",
     )
@@ -61,6 +79,32 @@ class StoreConfig(BaseSettings):
     ledger: LedgerPolicy = Field(default_factory=LedgerPolicy)
     cache: CachePolicy = Field(default_factory=CachePolicy)
     limits: Limits = Field(default_factory=Limits)
+
+    @model_validator(mode="after")
+    def _can_be_meant(self) -> Self:
+        """Refuse numbers with which a job would never end, or destroy all at once."""
+        given: list[tuple[str, object]] = [
+            ("RETENTION", self.retention),
+            *(
+                (f"RETENTION__TENANTS__{k}", o)
+                for k, o in self.retention.tenants.items()
+            ),
+            *((f"RETENTION__TAGS__{k}", o) for k, o in self.retention.tags.items()),
+            ("LEDGER", self.ledger),
+            ("LIMITS", self.limits),
+        ]
+        for where, settings in given:
+            for name in getattr(settings, "__slots__", ()):
+                value, least = getattr(settings, name), _LEAST.get(name)
+                if least is not None and value is not None and not value >= least:
+                    raise ConfigError(
+                        f"settings: {where}__{name.upper()}: must be at least {least}"
+                    )
+        if self.limits.max_json_depth > _MAX_JSON_DEPTH:
+            raise ConfigError(
+                f"settings: LIMITS__MAX_JSON_DEPTH: must be at most {_MAX_JSON_DEPTH}"
+            )
+        return self
 
     @property
     def database_url(self) -> str:

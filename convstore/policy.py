@@ -94,7 +94,7 @@ class CachePolicy:
     """
 
     kind: Literal["none", "memory", "redis"] = "none"
-    url: str = ""
+    url: str = field(default="", repr=False)  # it may hold a password
     staleness_s: float = 1.0
     ttl_s: float = 1_800.0
     max_sessions: int = 10_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from convstore.clock import EPOCH, to_micros
@@ -17,6 +17,7 @@ from convstore.ids import check_id, check_optional_id
 from convstore.limits import Limits
 from convstore.records import Json, TurnInput
 
+_LAST_MICROS = to_micros(datetime.max.replace(tzinfo=UTC))
 _INPUT_FIELDS = frozenset(f.name for f in fields(TurnInput))
 
 
@@ -28,7 +29,10 @@ def turn_input(where: str, given: TurnInput | Mapping[str, Any]) -> TurnInput:
         raise InvalidInputError(where, f"must be a turn, not {type(given).__name__}")
     for name in given:
         if name not in _INPUT_FIELDS:
-            raise InvalidInputError(f"{where}.{name}", "is not a field of a turn")
+            # A name; anything else may be what somebody said.
+            named = isinstance(name, str) and name.isidentifier() and len(name) <= 64
+            place = f"{where}.{name}" if named else where
+            raise InvalidInputError(place, "is not a field of a turn")
     if "role" not in given:
         raise InvalidInputError(f"{where}.role", "is missing")
     return TurnInput(**given)
@@ -122,12 +126,15 @@ def encode_tags(limits: Limits, tags: object) -> str:
 
 
 def encode_time(field: str, at: datetime) -> int:
-    """Microseconds of an aware time from 1970 on."""
+    """Microseconds of an aware time from 1970 to 9999, in UTC."""
     if not isinstance(at, datetime) or at.tzinfo is None:
         raise InvalidInputError(field, "must be a datetime with a time zone")
     if at < EPOCH:
         raise InvalidInputError(field, "is before 1970")
-    return to_micros(at)
+    micros = to_micros(at)
+    if micros > _LAST_MICROS:  # west of Greenwich the year 9999 goes on for hours
+        raise InvalidInputError(field, "is after 9999")
+    return micros
 
 
 def _json(

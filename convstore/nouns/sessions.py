@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from convstore.clock import to_micros
-from convstore.codec import check_text, decode_json, dumps
+from convstore.codec import check_text, decode_json, encode_json
 from convstore.db import sessions as rows
 from convstore.db.sessions import Filter
 from convstore.db.unit import Row, check_usable
@@ -353,6 +353,12 @@ class Sessions:
             values["expires_at"] = at and encode_time("expires_at", at)
         return values
 
+    def _scalar(self, value: Json) -> str:
+        """A value to filter by, as it is stored."""
+        if not isinstance(value, str | int | float | bool | None):
+            raise InvalidInputError("metadata", "can be filtered by scalars only")
+        return encode_json("metadata", value, self._scope.limits.max_metadata_bytes, 1)
+
     def filter_of(
         self,
         *,
@@ -367,9 +373,6 @@ class Sessions:
         """The filters of `list`, checked."""
         if state not in (None, "active", "archived", "deleted", "erased"):
             raise InvalidInputError("state", "is not a state of a session")
-        for key, value in (metadata or {}).items():
-            if not isinstance(value, str | int | float | bool | None):
-                raise InvalidInputError(f"metadata.{key}", "must be a scalar")
         return Filter(
             user_id=self._owner(user_id),
             language=check_optional_id("language", language),
@@ -382,7 +385,7 @@ class Sessions:
             metadata=tuple(
                 (
                     rows.METADATA_PREFIX + check_id("metadata", key),
-                    dumps(value).decode(),
+                    self._scalar(value),
                 )
                 for key, value in (metadata or {}).items()
             ),

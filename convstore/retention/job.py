@@ -12,12 +12,19 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from math import inf
 
+from convstore.archive.segment import ArchiveLimits
 from convstore.clock import from_micros, to_micros
 from convstore.db import leases, lifecycle, runs, staleness
 from convstore.db.runs import StoredRun
 from convstore.db.unit import Key
-from convstore.errors import ConvstoreError, RetentionHaltedError, UnavailableError
+from convstore.errors import (
+    ConvstoreError,
+    InvalidInputError,
+    RetentionHaltedError,
+    UnavailableError,
+)
 from convstore.ids import new_id
 from convstore.observing import Watch
 from convstore.reports import RetentionReport, SessionProblem
@@ -78,6 +85,17 @@ class RunOptions:
     max_batches: int | None = None
     time_budget_s: float | None = None
     dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        for name, least, most in (
+            ("older_than_s", 0, inf),
+            ("batch", 1, ArchiveLimits().max_entries),
+            ("max_batches", 0, inf),
+            ("time_budget_s", 0, inf),
+        ):
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise InvalidInputError(name, f"must be from {least} to {most}")
 
 
 class RetentionJob:

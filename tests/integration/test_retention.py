@@ -10,7 +10,7 @@ import pytest
 
 from convstore import RetentionOverride, Store
 from convstore.clock import ManualClock
-from convstore.errors import ConvstoreError
+from convstore.errors import ConvstoreError, InvalidInputError
 from convstore.reports import RetentionReport
 from tests.integration.archives import (
     DAY_S,
@@ -426,3 +426,26 @@ async def test_a_policy_with_an_unknown_export_format_is_refused_at_once(
 ) -> None:
     with pytest.raises(ConvstoreError):
         await open_another(retention=policy(exports=("no-such-format",)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("older_than_s", -1),
+        ("older_than_s", float("nan")),
+        ("batch", 0),
+        ("batch", 10**9),
+        ("max_batches", -1),
+        ("time_budget_s", float("nan")),
+    ],
+)
+async def test_a_run_that_cannot_be_meant_is_refused(
+    store: Store, name: str, value: float
+) -> None:
+    await fill(store, "s-1")
+
+    with pytest.raises(InvalidInputError) as refused:
+        await store.run_retention(**{name: value})  # type: ignore[arg-type]
+
+    assert refused.value.field == name
+    assert await states(store) == {"s-1": "active"}

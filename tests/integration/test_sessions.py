@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -419,3 +419,34 @@ async def test_a_page_size_out_of_bounds_is_refused(store: Store, limit: Any) ->
         await store.sessions.list(limit=limit)
 
     assert caught.value.field == "limit"
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), "\ud800", "a\0b", 2**63, ["a"], {"a": 1}]
+)
+async def test_a_filter_by_what_cannot_be_stored_is_refused(
+    store: Store, value: Any
+) -> None:
+    await store.sessions.get_or_create("s-1", metadata={"key": None})
+
+    with pytest.raises(InvalidInputError) as refused:
+        await store.sessions.list(metadata={"key": value})
+
+    assert refused.value.field == "metadata"
+
+
+async def test_a_time_that_is_none_in_utc_is_refused(store: Store) -> None:
+    await store.sessions.get_or_create("s-1")
+    late = datetime.max.replace(tzinfo=timezone(timedelta(hours=-12)))
+
+    for call in (
+        store.turns.append("s-1", role="user", content="x", created_at=late),
+        store.sessions.update("s-1", expires_at=late),
+        store.sessions.get_or_create("s-2", created_at=late),
+        store.sessions.list(updated_since=late),
+    ):
+        with pytest.raises(InvalidInputError, match="after 9999"):
+            await call
+
+    last = datetime.max.replace(tzinfo=UTC)
+    assert (await store.sessions.update("s-1", expires_at=last)).expires_at == last

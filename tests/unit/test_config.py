@@ -6,6 +6,7 @@ import pytest
 
 from convstore import ConfigError, StoreConfig
 from convstore.config import load_config
+from convstore.policy import CachePolicy, RetentionOverride, RetentionPolicy
 
 
 @pytest.fixture(autouse=True)
@@ -70,3 +71,42 @@ def test_settings_do_not_change_once_read() -> None:
 
     with pytest.raises(Exception, match="frozen"):
         config.url = "sqlite:///y.db"  # type: ignore[misc]
+
+
+def test_a_password_is_not_shown_with_the_settings() -> None:
+    config = StoreConfig(
+        url="postgresql://u:hunter2@host/db",
+        cache=CachePolicy(kind="redis", url="redis://:hunter2@host/0"),
+    )
+
+    assert "hunter2" not in repr(config)
+    assert "hunter2" not in str(config)
+    assert "hunter2" in config.database_url
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RETENTION__STALE_AFTER_S", "-1"),
+        ("RETENTION__STALE_AFTER_S", "nan"),
+        ("RETENTION__INTERVAL_S", "0"),
+        ("RETENTION__MAX_SESSIONS", "0"),
+        ("LEDGER__WINDOW", "0"),
+        ("LIMITS__QUEUE_SIZE", "0"),
+        ("LIMITS__MAX_JSON_DEPTH", "250"),
+    ],
+)
+def test_a_bound_that_bounds_nothing_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"CONVSTORE_{name}", value)
+
+    with pytest.raises(ConfigError, match=name):
+        load_config()
+
+
+def test_an_override_is_held_to_the_same_bounds() -> None:
+    tags = {"vip": RetentionOverride(keep_archive_for_s=-1)}
+
+    with pytest.raises(ConfigError, match="RETENTION__TAGS__vip__KEEP_ARCHIVE_FOR_S"):
+        StoreConfig(retention=RetentionPolicy(tags=tags))
