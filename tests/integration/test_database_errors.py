@@ -5,6 +5,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -337,6 +338,57 @@ async def test_a_row_lock_held_by_a_stranger_gives_busy_after_the_time_set(
         assert await contents(store, "s-1") == ["before", "after"]
 
 
+async def test_the_time_set_for_a_lock_is_waited_once(postgres_url: str) -> None:
+    import asyncpg
+
+    config = StoreConfig(url=postgres_url, limits={"busy_timeout_s": 0.5})  # type: ignore[arg-type]
+    tries = []
+
+    def lock(connection: Any) -> None:
+        tries.append(1)
+        connection.exec_driver_sql("SELECT 1 FROM sessions FOR UPDATE")
+
+    async with open_store(config) as store:
+        await say(store, "s-1", "before")
+        stranger = await asyncpg.connect(postgres_url)
+        async with stranger.transaction():
+            await stranger.execute("SELECT 1 FROM sessions FOR UPDATE")
+
+            with pytest.raises(DatabaseBusyError):
+                await store._parts.backend.write(lock)
+        await stranger.close()
+
+    assert len(tries) == 1
+
+
+async def test_statements_prepared_before_a_migration_are_prepared_again(
+    postgres_url: str,
+) -> None:
+    import asyncpg
+
+    async with open_store(postgres_url) as store:
+        await say(store, "s-1", "one")
+        readers = [store.turns.window("s-1", limit=1) for _ in range(20)]
+        await asyncio.gather(*readers, store.sessions.list(), store.archive.list())
+        async with store.transaction() as tx:
+            await tx.turns.append("s-1", role="user", content="two")
+        migration = await asyncpg.connect(postgres_url)
+        for column in ("title", "language", "problem", "current_template_id"):
+            await migration.execute(
+                f"ALTER TABLE sessions ALTER COLUMN {column} TYPE varchar(9999)"
+            )
+        await migration.execute("ALTER TABLE turns ALTER COLUMN content TYPE varchar")
+        await migration.close()
+
+        reads = [store.turns.window("s-1", limit=9) for _ in range(20)]
+        found = await asyncio.gather(*reads)
+        await store.turns.append("s-1", role="user", content="three")
+        await store.sessions.list()
+
+        assert {len(window) for window in found} == {2}
+        assert await contents(store, "s-1") == ["one", "two", "three"]
+
+
 async def test_a_closed_store_says_so(store: Store) -> None:
     await say(store, "s-1", "x")
     await store.close()
@@ -372,3 +424,84 @@ async def test_a_new_file_and_its_folder_are_private(tmp_path: Path) -> None:
 
     assert path.parent.stat().st_mode & 0o777 == 0o700
     assert set(modes.values()) == {0o600}, modes
+
+
+# What happens to a file while it is open
+
+
+async def test_a_program_may_change_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    async with open_store(StoreConfig(url="sqlite:///chat.db")) as store:
+        await say(store, "s-1", "one")
+        os.chdir(tmp_path / "elsewhere")
+
+        # Connections that are made only now.
+        await asyncio.gather(*(store.sessions.get("s-1") for _ in range(20)))
+        store._parts.backend._writer.close()  # type: ignore[attr-defined]
+        await say(store, "s-1", "two")
+        report = await store.run_retention(older_than_s=0)
+        await store.restore("s-1")
+
+        assert report.purged == 1
+        assert await contents(store, "s-1") == ["one", "two"]
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+async def test_two_names_of_one_file_meet_at_one_gate(tmp_path: Path) -> None:
+    async with open_store(f"sqlite:///{tmp_path / 'chat.db'}") as store:
+        (tmp_path / "link.db").symlink_to(tmp_path / "chat.db")
+        async with open_store(f"sqlite:///{tmp_path / 'link.db'}") as linked:
+            await asyncio.gather(say(store, "s-1", "a"), say(linked, "s-2", "b"))
+
+    names = set(os.listdir(tmp_path))
+    assert names == {"chat.db", "chat.db-gate", "link.db"}
+
+
+@pytest.mark.parametrize("how", ["removed", "moved", "exchanged"])
+async def test_nothing_is_acknowledged_into_a_file_that_lost_its_name(
+    tmp_path: Path, how: str
+) -> None:
+    path = tmp_path / "chat.db"
+    async with open_store(f"sqlite:///{tmp_path / 'other.db'}"):
+        pass
+    async with open_store(f"sqlite:///{path}") as store:
+        await say(store, "s-1", "one")
+        if how == "exchanged":
+            os.replace(tmp_path / "other.db", path)
+        else:
+            path.rename(tmp_path / "kept.db")
+        if how == "removed":
+            (tmp_path / "kept.db").unlink()
+
+        with pytest.raises(DatabaseUnavailableError, match="moved, removed"):
+            await say(store, "s-1", "two")
+        with pytest.raises(DatabaseUnavailableError, match="moved, removed"):
+            async with store.transaction():
+                pass
+        if how == "moved":
+            (tmp_path / "kept.db").rename(path)
+            await say(store, "s-1", "three")
+            assert await contents(store, "s-1") == ["one", "three"]
+
+
+@pytest.mark.parametrize("what", ["folder", "link"])
+async def test_a_gate_that_cannot_be_used_is_said(tmp_path: Path, what: str) -> None:
+    gate = tmp_path / "chat.db-gate"
+    async with open_store(f"sqlite:///{tmp_path / 'chat.db'}"):
+        pass
+    async with open_store(f"sqlite:///{tmp_path / 'chat.db'}") as store:
+        gate.unlink()
+        if what == "folder":
+            gate.mkdir()
+        else:
+            gate.symlink_to(tmp_path / "somewhere")
+
+        with pytest.raises(DatabaseUnavailableError, match="gate"):
+            await store.sessions.get_or_create("s-1")
+
+        (gate.rmdir if what == "folder" else gate.unlink)()
+        await store.sessions.get_or_create("s-1")
+    assert not (tmp_path / "somewhere").exists()

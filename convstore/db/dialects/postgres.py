@@ -8,6 +8,7 @@ that a pooler which pools by transaction is safe.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Generic, TypeVar
@@ -57,7 +58,8 @@ T = TypeVar("T")
 
 _BUSY = frozenset({"40001", "40P01", "55P03", "57014"})
 _FULL = frozenset({"53100", "53200"})
-_AWAY = ("08", "57P", "53")
+# 25006 is a standby, after a failover; 25P03 a transaction that the server ended.
+_AWAY = ("08", "57P", "53", "25006", "25P03")
 # A deadlock or a lost connection before COMMIT left nothing behind: run it again.
 _ATTEMPTS = 4
 
@@ -119,6 +121,9 @@ class PostgresDialect(Dialect):
             or "connection was closed" in text_of
             # asyncpg, when the server's last words came while nobody was asking.
             or type(error).__name__ == "InternalClientError"
+            # A migration has changed what a prepared statement gives back: all of them
+            # are prepared again when this call is repeated.
+            or type(error).__name__ == "InvalidCachedStatementError"
         ):
             return DatabaseUnavailableError("the connection to the database was lost")
         return None
@@ -159,6 +164,7 @@ class PostgresBackend(Backend):
 
     async def write(self, work: Work[T]) -> T:
         self._check_open()
+        deadline = time.monotonic() + self._limits.busy_timeout_s
         for attempt in range(1, _ATTEMPTS + 1):
             unit = _Unit(work)
             try:
@@ -169,7 +175,9 @@ class PostgresBackend(Backend):
                 lost = isinstance(error, DatabaseUnavailableError)
                 # A connection lost during COMMIT leaves the outcome unknown: only the
                 # caller, with an external id, can ask what became of it.
-                if attempt == _ATTEMPTS or (lost and unit.committing):
+                # A lock that was not to be had in the time set is not waited for again.
+                late = time.monotonic() > deadline
+                if attempt == _ATTEMPTS or late or (lost and unit.committing):
                     raise
                 await asyncio.sleep(0.002 * attempt if not lost else 0.05 * attempt)
         raise AssertionError("unreachable")

@@ -144,7 +144,9 @@ class SqliteBackend(Backend):
             self._scratch = Path(tempfile.mkdtemp(prefix="convstore-"))
             self.path = self._scratch / "memory.db"
         else:
-            self.path = Path(database)
+            # Absolute, and through links: the program may change its folder, and all
+            # who use one file must meet at one gate.
+            self.path = Path(database).resolve()
         self.created = create_file(self.path)
         self._busy_timeout_s = timeout_s = options.limits.busy_timeout_s
         self._engine = engine_of(self.path, options.pool_size + 1, timeout_s)

@@ -10,7 +10,9 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
 from convstore.db.dialects.base import silent_logging_name
-from convstore.errors import ConfigError
+from convstore.errors import ConfigError, DatabaseUnavailableError
+
+Identity = tuple[int, int]
 
 # An execution option: BEGIN IMMEDIATE in place of BEGIN.
 WRITING = "convstore_write"
@@ -53,8 +55,10 @@ def create_file(path: Path) -> bool:
 
 def engine_of(path: Path, connections: int, busy_timeout_s: float) -> Engine:
     """The engine of a file; its connections are prepared and begin as they are told."""
+    identity = identity_of(path)
 
     def connect() -> sqlite3.Connection:
+        check_same(path, identity)
         connection = sqlite3.connect(
             path,
             timeout=busy_timeout_s,
@@ -82,6 +86,36 @@ def engine_of(path: Path, connections: int, busy_timeout_s: float) -> Engine:
         driver_of(connection).execute("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+def identity_of(path: Path) -> Identity:
+    """What tells a database file from another one that comes to have its name."""
+    state = path.stat()
+    return state.st_dev, state.st_ino
+
+
+def check_same(path: Path, identity: Identity) -> None:
+    """Refuse a file that is not the one that was opened.
+
+    What is written to a file that has lost its name is lost with it, although SQLite
+    goes on as if nothing had happened (sqlite.org/howtocorrupt.html, section 2.4).
+
+    Raises:
+        DatabaseUnavailableError: It was moved, removed or exchanged.
+    """
+    try:
+        if identity_of(path) == identity:
+            return
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise DatabaseUnavailableError(
+            f"the database file cannot be looked at: {os.strerror(error.errno or 0)}"
+        ) from error
+    raise DatabaseUnavailableError(
+        "the database file was moved, removed or exchanged while it was open: close "
+        "the store before a file is put in its place"
+    )
 
 
 def driver_of(connection: Connection) -> sqlite3.Connection:

@@ -21,8 +21,13 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from convstore.db.dialects.sqlite_file import WRITING, driver_of
-from convstore.errors import DatabaseBusyError
+from convstore.db.dialects.sqlite_file import (
+    WRITING,
+    check_same,
+    driver_of,
+    identity_of,
+)
+from convstore.errors import DatabaseBusyError, DatabaseUnavailableError
 
 _BUSY = "another process holds the database's write lock"
 
@@ -32,6 +37,7 @@ class SqliteWriter:
 
     def __init__(self, engine: Engine, path: Path, busy_timeout_s: float) -> None:
         self._engine = engine
+        self._path, self._identity = path, identity_of(path)
         self._busy_timeout_s = busy_timeout_s
         self._gate = Gate(Path(f"{path}-gate"))
         self._connection: Connection | None = None
@@ -48,6 +54,7 @@ class SqliteWriter:
             DatabaseBusyError: The lock was not to be had in `busy_timeout_s`.
         """
         deadline = time.monotonic() + self._busy_timeout_s
+        check_same(self._path, self._identity)
         if not self._gate.enter(self._busy_timeout_s):
             raise DatabaseBusyError(_BUSY)
         try:
@@ -142,18 +149,28 @@ class Gate:
         self._file: int | None = None
 
     def enter(self, timeout_s: float) -> bool:
-        """Wait for the gate; False when it did not open in time."""
-        if self._file is None:
-            flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
-            self._file = os.open(self._path, flags, 0o600)
+        """Wait for the gate; False when it did not open in time.
+
+        Raises:
+            DatabaseUnavailableError: It cannot be made, opened or locked.
+        """
         try:
+            if self._file is None:
+                flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+                self._file = os.open(self._path, flags, 0o600)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
+            assert self._file is not None
             if _Arrival(self._file).within(timeout_s):
                 return True
             self._file = None  # the one who arrives too late closes it
             return False
+        except OSError as error:
+            why = os.strerror(error.errno or 0)
+            raise DatabaseUnavailableError(
+                f"the gate beside the database cannot be used: {why}"
+            ) from error
 
     def leave(self) -> None:
         """Open the gate to the next. Idempotent."""
