@@ -6,9 +6,9 @@ It is deterministic: equal documents give equal bytes, so a checksum compares th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
-from datetime import datetime
+from datetime import UTC, datetime
 from types import UnionType
 from typing import (
     Any,
@@ -22,7 +22,7 @@ from typing import (
 )
 
 from convstore.codec import decode_json, dumps
-from convstore.errors import CorruptionError
+from convstore.errors import CorruptionError, InvalidInputError
 from convstore.records import (
     Choice,
     GraphState,
@@ -38,7 +38,12 @@ from convstore.records import (
 FORMAT = "convstore.session"
 FORMAT_VERSION = 1
 
+# Where versions end: each change raises one, and the sum must fit 64 bits.
+_MAX_VERSION = 2**62
+
 R = TypeVar("R")
+_FIRST = datetime.min.replace(tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
 
 _SECTIONS = tuple(f.name for f in fields(SessionDocument))
 
@@ -106,8 +111,8 @@ def document_from_json(data: Json) -> SessionDocument:
         raise CorruptionError("not a session document")
     if data.get("format_version") != FORMAT_VERSION:
         raise CorruptionError(
-            f"session document of format version {data.get('format_version')!r}; "
-            f"this version of convstore reads {FORMAT_VERSION}"
+            f"session document of another format version than {FORMAT_VERSION}, which "
+            "is what this version of convstore reads"
         )
     if data.keys() != {"format", "format_version", *_SECTIONS}:
         raise CorruptionError("session document with a section missing or unknown")
@@ -137,7 +142,7 @@ def _record(cls: type[R], data: dict[str, Any]) -> R:
     values = dict(data)
     for name in plan.times:
         if values[name] is not None:
-            values[name] = _time(values[name])
+            values[name] = time_of(values[name])
     for name in plan.tuples:
         values[name] = _tuple(values[name])
     # The generated __init__ of a frozen class takes three times as long, and reading
@@ -167,10 +172,17 @@ def _lists(sets: dict[str, Json]) -> dict[str, list[Json]]:
     return sets
 
 
-def _time(text: str) -> datetime:
+def time_of(text: str) -> datetime:
+    """The time in a document or manifest.
+
+    Raises:
+        ValueError, TypeError: It is none, has no zone, or has no date in UTC.
+    """
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError("a time has no time zone")
+    if at.year in (1, 9999) and not _FIRST <= at <= _LAST:
+        raise ValueError("a time has no date in UTC")
     return at
 
 
@@ -179,3 +191,54 @@ def _interaction(data: dict[str, Any]) -> Interaction:
     if choice is not None:
         choice = Choice(choice["chosen"], _tuple(choice["rejected"]))
     return _record(Interaction, {**data, "choice": choice})
+
+
+def check_agreement(document: SessionDocument) -> None:
+    """Check that the counts and numbers of a document agree with each other.
+
+    A document that this library wrote does; one may have been made by hand.
+
+    Raises:
+        InvalidInputError: They do not; names what.
+    """
+    session, turns = document.session, document.turns
+    acts, graphs = document.interactions, document.graph_states
+    last = len(turns)
+    owners = {session.id}
+    for part in (turns, acts, graphs, document.holds):
+        owners |= {item.session_id for item in part}
+    chosen = {
+        seq
+        for act in acts
+        if act.choice is not None
+        for seq in (act.choice.chosen, *act.choice.rejected)
+    }
+    targets = {session.head_seq, *chosen, *(act.turn_seq for act in acts)} - {None}
+    states = [(graph.namespace, graph.version) for graph in graphs]
+    hashes = {turn.tools_hash for turn in turns} - {None}
+    held = sum(hold.released_at is None for hold in document.holds)
+    agreed = {
+        "session.version": 1 <= session.version <= _MAX_VERSION,
+        "session_id": owners == {session.id},
+        "turns.seq": _counted(turn.seq for turn in turns),
+        "turns.parent_seq": all(
+            turn.parent_seq is None or 1 <= turn.parent_seq < turn.seq for turn in turns
+        ),
+        "turns.tools_hash": hashes <= document.tool_sets.keys(),
+        "interactions.seq": _counted(act.seq for act in acts),
+        "turn_seq": targets <= set(range(1, last + 1)),
+        "graph_states.version": len(set(states)) == len(states),
+        "holds.number": _counted(hold.number for hold in document.holds),
+        "session.turn_count": session.turn_count == last,
+        "session.interaction_count": session.interaction_count == len(acts),
+        "session.graph_state_count": session.graph_state_count == len(graphs),
+        "session.hold_count": session.hold_count == held,
+    }
+    for where, fine in agreed.items():
+        if not fine:
+            raise InvalidInputError(f"document.{where}", "does not agree with the rest")
+
+
+def _counted(numbers: Iterable[int]) -> bool:
+    """Whether they count from 1 without a gap."""
+    return all(number == place for place, number in enumerate(numbers, 1))

@@ -55,7 +55,7 @@ from convstore.retention.inspection import Inspector
 from convstore.retention.job import BATCH, OnProgress, RetentionJob, RunOptions
 from convstore.retention.lifecycle import SessionLifecycle
 from convstore.retention.recovery import Recovery
-from convstore.retention.replay import replay_erasures
+from convstore.retention.replay import refuse_erased, replay_erasures
 from convstore.retention.restorer import Restorer
 from convstore.retention.shards import check_formats
 from convstore.runners import Autocommit
@@ -328,7 +328,8 @@ class Store(Nouns):
         """Take in the conversations of a file: JSON Lines, JSON, gzip or zstd of them.
 
         One record is stored whole or not at all. Idempotent: what is there already is
-        counted and left alone; a conversation that has grown since is continued.
+        counted and left alone; a conversation that has grown since is continued; what
+        was erased stays away, also if only the archive folder still knows of it.
         Bounded in memory. A bad record is counted and set aside, and stops nothing.
 
         Args:
@@ -350,10 +351,11 @@ class Store(Nouns):
         from convstore.imports.importer import ImportOptions, run_import
         from convstore.nouns.imported import write_imported
 
-        files = self._parts.archive.context.files
+        context = self._parts.archive.context
         with self.watch.work("import") as facts:
+            await refuse_erased(context)
             report = await run_import(
-                await files(lambda: choose_format(format_, source, mapping)),
+                await context.files(lambda: choose_format(format_, source, mapping)),
                 source,
                 partial(write_imported, self._scope),
                 ImportOptions(strict, None if report_to is None else Path(report_to)),

@@ -15,7 +15,8 @@ from operator import attrgetter
 from typing import Any
 
 from convstore.archive.segment import ArchiveLimits, segment_id_of, segment_name
-from convstore.codec import decode_json, dumps
+from convstore.codec import INT64_MAX, decode_json, dumps
+from convstore.documents import time_of
 from convstore.errors import CorruptionError, InvalidInputError, SegmentCorruptError
 from convstore.ids import check_id
 from convstore.records import Json
@@ -258,8 +259,8 @@ def _members(value: Json, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _number(value: Json) -> int:
-    if type(value) is not int or value < 0:
-        raise CorruptionError("a count or length is not a number from 0")
+    if type(value) is not int or not 0 <= value <= INT64_MAX:
+        raise CorruptionError("a count or length is not a number of 64 bits from 0")
     return value
 
 
@@ -271,12 +272,9 @@ def _sha256(value: Json) -> str:
 
 def _time(value: Json) -> datetime:
     try:
-        at = datetime.fromisoformat(value)
+        return time_of(value)
     except (TypeError, ValueError):
-        raise CorruptionError("created_at is not a time") from None
-    if at.tzinfo is None:
-        raise CorruptionError("created_at has no time zone")
-    return at
+        raise CorruptionError("created_at is not a time with a zone") from None
 
 
 def _hash(data: bytes) -> str:

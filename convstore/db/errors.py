@@ -23,6 +23,9 @@ def translated(dialect: Dialect) -> Iterator[None]:
         raise
     except PoolTimeoutError as error:
         raise DatabaseBusyError("no database connection became free in time") from error
+    except OverflowError as error:
+        # What the driver of SQLite says of a number beyond 64 bits.
+        raise DatabaseFaultError("OverflowError") from error
     except Exception as error:
         known = ours(dialect, error)
         if known is not None:

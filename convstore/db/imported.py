@@ -7,6 +7,7 @@ the source may only add to the end of what it brought before.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -14,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, String, Table, insert, select
 
+from convstore.codec import INT64_MAX, INT64_MIN
 from convstore.db import documents, models, segments
 from convstore.db.document_rows import document_rows, hold_rows, session_row
 from convstore.db.graph_states import PutGraphState
@@ -31,6 +33,9 @@ from convstore.errors import (
     TurnNotFoundError,
 )
 from convstore.records import SessionDocument
+
+# An escape, and not the text of one: the backslash before it is not escaped itself.
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +254,19 @@ class ImportDocument:
         return _content(found) == _content(self.document)
 
 
+def check_rows(document: SessionDocument) -> None:
+    """Check that a session's own rows, and its holds, can be stored as they are.
+
+    Raises:
+        InvalidInputError: A value does not fit its column, or its text no database.
+    """
+    rows = [session_row(document.session)]
+    _check_columns(models.sessions, rows)
+    _check_columns(models.legal_holds, hold_rows(document))
+    if _NUL.search(encode_document(document)):
+        raise InvalidInputError("document", "contains NUL")
+
+
 def _create(unit: Unit, key: Key, row: Row, found: dict[str, str]) -> bool:
     """Insert a session's row, and what it can be found by; False if it exists by now.
 
@@ -301,6 +319,8 @@ def _check_columns(table: Table, rows: Iterable[Row]) -> None:
                     raise InvalidInputError(where, "is missing")
             elif isinstance(value, str) and len(value) > _room(column):
                 raise InvalidInputError(where, f"has over {_room(column)} characters")
+            elif type(value) is int and not INT64_MIN <= value <= INT64_MAX:
+                raise InvalidInputError(where, "is beyond 64 bits")
 
 
 def _room(column: Column[Any]) -> float:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
+from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 from convstore.codec import check_text, decode_json, encode_json
@@ -12,7 +13,7 @@ from convstore.db.imported import ImportDocument, ImportSession, Stored
 from convstore.db.sessions import searchable
 from convstore.db.turns import AppendTurns
 from convstore.db.unit import Operation, Row
-from convstore.documents import encode_document
+from convstore.documents import check_agreement, encode_document
 from convstore.errors import InvalidInputError
 from convstore.ids import check_id, check_optional_id
 from convstore.imports.model import GraphStateInput, ImportedSession
@@ -21,10 +22,12 @@ from convstore.nouns.graph_states import GraphStates
 from convstore.nouns.interactions import Interactions
 from convstore.nouns.scope import Scope
 from convstore.nouns.turns import Turns
-from convstore.records import InteractionInput, SessionDocument, TurnInput
+from convstore.records import InteractionInput, Session, SessionDocument, TurnInput
 
 T = TypeVar("T")
 _MAX_TITLE_BYTES = 4096
+# How far the clocks of two machines may lie apart; retention allows as much.
+_CLOCK_SLACK = timedelta(seconds=60)
 # Our own documents nest their values a few levels deeper than a value alone.
 _DOCUMENT_LEVELS = 8
 
@@ -157,7 +160,8 @@ def _document(scope: Scope, document: SessionDocument) -> ImportDocument:
         )
     check_id("session.id", session.id)
     encode_tags(limits, session.tags)
-    _check_numbers(document)
+    check_agreement(document)
+    _check_times(scope, session)
     # What passed no limit when it was written passes none now; the profile of text
     # and JSON is looked at all the same, for a document may have been made by hand.
     whole = decode_json(encode_document(document))
@@ -165,45 +169,10 @@ def _document(scope: Scope, document: SessionDocument) -> ImportDocument:
     return ImportDocument.of(document)
 
 
-def _check_numbers(document: SessionDocument) -> None:
-    """The counts and numbers of a document agree with each other."""
-    session, turns = document.session, document.turns
-    acts, graphs = document.interactions, document.graph_states
-    last = len(turns)
-    owners = {session.id}
-    for part in (turns, acts, graphs, document.holds):
-        owners |= {item.session_id for item in part}
-    chosen = {
-        seq
-        for act in acts
-        if act.choice is not None
-        for seq in (act.choice.chosen, *act.choice.rejected)
-    }
-    targets = {session.head_seq, *chosen, *(act.turn_seq for act in acts)} - {None}
-    states = [(graph.namespace, graph.version) for graph in graphs]
-    hashes = {turn.tools_hash for turn in turns} - {None}
-    held = sum(hold.released_at is None for hold in document.holds)
-    agreed = {
-        "session_id": owners == {session.id},
-        "turns.seq": _counted(turn.seq for turn in turns),
-        "turns.parent_seq": all(
-            turn.parent_seq is None or 1 <= turn.parent_seq < turn.seq for turn in turns
-        ),
-        "turns.tools_hash": hashes <= document.tool_sets.keys(),
-        "interactions.seq": _counted(act.seq for act in acts),
-        "turn_seq": targets <= set(range(1, last + 1)),
-        "graph_states.version": len(set(states)) == len(states),
-        "holds.number": _counted(hold.number for hold in document.holds),
-        "session.turn_count": session.turn_count == last,
-        "session.interaction_count": session.interaction_count == len(acts),
-        "session.graph_state_count": session.graph_state_count == len(graphs),
-        "session.hold_count": session.hold_count == held,
-    }
-    for where, fine in agreed.items():
-        if not fine:
-            raise InvalidInputError(f"document.{where}", "does not agree with the rest")
-
-
-def _counted(numbers: Iterable[int]) -> bool:
-    """Whether they count from 1 without a gap."""
-    return all(number == place for place, number in enumerate(numbers, 1))
+def _check_times(scope: Scope, session: Session) -> None:
+    """A session from the future would never be idle, and halt retention for all."""
+    latest = scope.clock.now() + _CLOCK_SLACK
+    for name in ("created_at", "updated_at", "last_activity_at"):
+        if getattr(session, name) > latest:
+            raise InvalidInputError(f"session.{name}", "is in the future")
+        encode_time(f"session.{name}", getattr(session, name))

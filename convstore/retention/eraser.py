@@ -21,6 +21,7 @@ from convstore.db.engine import Connection
 from convstore.db.erasures import StoredErasure
 from convstore.db.unit import Key, Unit
 from convstore.errors import (
+    DatabaseBusyError,
     LegalHoldError,
     SessionNotFoundError,
 )
@@ -35,6 +36,9 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 100
 """Sessions of one transaction."""
+
+# Each waits a second for readers to finish.
+_LOG_TRIES = 3
 
 
 class Eraser:
@@ -90,6 +94,8 @@ class Eraser:
             LegalHoldError: A hold was placed after it was begun; it stays begun.
             SegmentCorruptError: A segment with a copy cannot be rewritten, because
                 another session in it is damaged; it stays begun.
+            DatabaseBusyError: A reader keeps the write-ahead log, with what was erased
+                in it, from being cleared; it stays begun.
         """
         context, tenant = self._context, erasure.tenant_id
         counts: dict[str, int] = defaultdict(int)
@@ -105,8 +111,7 @@ class Eraser:
         await context.files(lambda: context.blobs.sweep(DEAD_AFTER_S))
         swept = await self.sweep(keys)
         _raise_failure(swept)
-        # Erased text must not lie on in a write-ahead log.
-        await context.backend.maintain()
+        await self._clear_log()
         done_at = context.now()
         receipt = ErasureReceipt(
             erasure_id=erasure.erasure_id,
@@ -126,6 +131,17 @@ class Eraser:
         )
         context.on_step("erase.after_commit")
         return receipt
+
+    async def _clear_log(self) -> None:
+        """Erased text must not lie on in a write-ahead log."""
+        for _ in range(_LOG_TRIES):
+            done = await self._context.backend.maintain()
+            if not done.get("wal_frames_left"):
+                return
+        raise DatabaseBusyError(
+            "a long read keeps the write-ahead log from being cleared: the rows are "
+            "gone, and the next recovery finishes the erasure"
+        )
 
     async def delete_without_archive(self, key: Key) -> None:
         """Destroy a session and every copy of it; its id is refused from then on.

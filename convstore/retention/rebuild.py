@@ -22,8 +22,14 @@ from convstore.archive.verify import rebuild_manifest
 from convstore.clock import to_micros
 from convstore.db import lifecycle, segments
 from convstore.db.engine import Connection
+from convstore.db.imported import check_rows
 from convstore.db.unit import Head, Key, Unit
-from convstore.errors import SegmentCorruptError, SegmentNotFoundError
+from convstore.documents import check_agreement
+from convstore.errors import (
+    InvalidInputError,
+    SegmentCorruptError,
+    SegmentNotFoundError,
+)
 from convstore.records import SessionDocument
 from convstore.reports import ArchiveFault, RebuildReport, SessionProblem
 from convstore.retention.archiver import stored_entries, stored_segment
@@ -147,6 +153,7 @@ def _adopt(
     states: dict[Key, str],
 ) -> None:
     unit = Unit(connection)
+    some = [found for found in some if _is_sound(manifest, *found, tally)]
     unit.load([(entry.tenant_id, entry.session_id) for entry, _ in some])
     at = to_micros(manifest.created_at)
     for entry, document in some:
@@ -170,6 +177,24 @@ def _adopt(
             tally.superseded += 1
         else:
             states[key] = _state_beside(head, entry, tally)
+
+
+def _is_sound(
+    manifest: Manifest, entry: Entry, document: SessionDocument, tally: _Tally
+) -> bool:
+    """Whether a document is one that this library can have written, and the database
+    can hold: a file in the folder may have been made by hand."""
+    try:
+        check_agreement(document)
+        check_rows(document)
+    except InvalidInputError as error:
+        tally.faults.append(
+            ArchiveFault(
+                manifest.segment_id, entry.tenant_id, entry.session_id, str(error)
+            )
+        )
+        return False
+    return True
 
 
 def _is_better(connection: Connection, head: Head, entry: Entry, tally: _Tally) -> bool:

@@ -8,7 +8,11 @@ from dataclasses import replace
 from convstore.db import erasures, lifecycle
 from convstore.db.engine import Connection
 from convstore.db.erasures import StoredErasure
-from convstore.errors import LegalHoldError, SegmentCorruptError
+from convstore.errors import (
+    DatabaseBusyError,
+    LegalHoldError,
+    SegmentCorruptError,
+)
 from convstore.reports import ErasureReceipt
 from convstore.retention.context import Context
 from convstore.retention.eraser import Eraser
@@ -35,13 +39,13 @@ async def replay_erasures(context: Context, eraser: Eraser) -> list[ErasureRecei
 
 
 async def finish_erasures(context: Context, eraser: Eraser) -> int:
-    """Carry out what was begun; how many are done. One that a hold or a damaged segment
-    is in the way of stays begun, and is said in the log."""
+    """Carry out what was begun; how many are done. One that a hold, a damaged segment
+    or a long read is in the way of stays begun, and is said in the log."""
     done = 0
     for erasure in await context.read(lambda c: erasures.all_of(c, "begun")):
         try:
             await eraser.carry_out(erasure)
-        except (LegalHoldError, SegmentCorruptError) as error:
+        except (LegalHoldError, SegmentCorruptError, DatabaseBusyError) as error:
             log.warning(
                 "erasure %s waits: %s",
                 erasure.erasure_id,
@@ -75,3 +79,21 @@ def complete(connection: Connection, erasure: StoredErasure) -> StoredErasure:
     if erasures.find(connection, erasure.tenant_id, erasure.erasure_id) is None:
         erasures.begin(connection, whole)
     return whole
+
+
+async def refuse_erased(context: Context) -> None:
+    """Refuse the ids of every erasure of the archive folder that the database has
+    forgotten, or never knew. Destroys nothing; before an import, which may bring them
+    back."""
+    told = await context.files(lambda: read_tombstones(context.blobs))
+    if not told:
+        return
+
+    def work(connection: Connection) -> None:
+        for erasure in told:
+            if erasures.find(connection, erasure.tenant_id, erasure.erasure_id) is None:
+                lifecycle.make_refusals(
+                    connection, erasure.tenant_id, erasure.session_ids
+                )
+
+    await context.write(work)

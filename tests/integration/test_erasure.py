@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,8 @@ import pytest
 from convstore import Store, StoreConfig
 from convstore.clock import ManualClock
 from convstore.errors import (
+    CorruptionError,
+    DatabaseBusyError,
     LegalHoldError,
     SegmentCorruptError,
     SessionErasedError,
@@ -470,3 +475,83 @@ async def test_the_database_file_says_nothing_of_what_was_erased(
     for name in path.parent.glob(f"{path.name}*"):
         shutil.copy(name, copy)
     assert all(b"geheim-" not in p.read_bytes() for p in copy.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_an_import_into_a_new_database_does_not_bring_back_what_was_erased(
+    store: Store,
+    open_another: OpenAnother,
+    new_database: Callable[[str], str],
+    tmp_path: Path,
+    kind: str,
+) -> None:
+    """Only the archive folder still knows of the erasure."""
+    for session_id in ("secret-1", "s-2"):
+        await fill(store, session_id)
+    await store.export("convstore", to=tmp_path / "kept")
+    (source,) = (tmp_path / "kept").rglob("*.jsonl")
+    await store.erase(session_id="secret-1")
+    fresh = await open_another(url=new_database(kind))
+
+    report = await fresh.import_("convstore", source)
+
+    assert report.rejected == {"session_erased": 1}
+    assert await states(fresh) == {"secret-1": "erased", "s-2": "active"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"session_ids": [5]},
+        {"session_ids": ["x" * 256]},
+        {"session_ids": "secret"},
+        {"tenant_id": None},
+        {"requested_at": "now"},
+        {"requested_at": 2**64},
+        {"erasure_id": "../../escaped"},
+        {"subject": "everybody"},
+        {"salt": "x" * 65},
+        {"format_version": 2},
+        "[]",
+        "nonsense",
+    ],
+)
+async def test_a_note_of_an_erasure_that_is_not_ours_is_refused(
+    store: Store, archive_dir: Path, change: dict[str, object] | str
+) -> None:
+    await fill(store, "s-1")
+    await fill(store, "s-2")
+    await store.erase(session_id="s-1")
+    (note,) = archive_dir.glob("erasures/*.json")  # noqa: ASYNC240
+    if isinstance(change, str):
+        note.write_text(change)
+    else:
+        note.write_text(json.dumps(json.loads(note.read_text()) | change))
+
+    for call in (store.replay_erasures(), store.archive.rebuild()):
+        with pytest.raises(CorruptionError):
+            await call
+
+    assert await states(store) == {"s-1": "erased", "s-2": "active"}
+
+
+async def test_no_receipt_is_given_while_a_reader_keeps_the_log_of_writes(
+    open_another: OpenAnother, sqlite_url: str
+) -> None:
+    store = await open_another(url=sqlite_url)
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM sessions").fetchall()
+    await fill(store, "secret-1")
+
+    with pytest.raises(DatabaseBusyError, match="next recovery"):
+        await store.erase(session_id="secret-1")
+    assert raw(sqlite_url, "SELECT state FROM erasures") == [("begun",)]
+    reader.close()
+    report = await store.archive.recover()
+
+    assert report.erasures_finished == 1
+    await store.close()  # to read its file beside it would drop its locks
+    for file in (path, path.with_name(f"{path.name}-wal")):
+        assert not file.exists() or b"in secret-1?" not in file.read_bytes()

@@ -412,11 +412,25 @@ async def test_a_document_made_by_hand_is_checked(
         with_(lambda d: d["session"].update(tenant_id="acme")),
         with_(lambda d: d["session"].update(id="s-3")),
         with_(lambda d: d["interactions"][0].update(turn_seq=9)),
+        with_(lambda d: d["session"].update(version=2**63 - 1)),
+        with_(lambda d: d["session"].update(version=0)),
+        with_(lambda d: d["session"].update(last_activity_at="2999-01-01T00:00:00Z")),
+        with_(lambda d: d["session"].update(created_at="1969-01-01T00:00:00Z")),
+    ]
+    damaged = [
+        with_(lambda d: d["turns"][0].update(created_at="9999-12-31T23:00:00-12:00")),
+        with_(lambda d: d.update(format_version="what was said")),
     ]
 
-    report = await store.import_("convstore", written(tmp_path, *bad))
+    source = written(tmp_path, *bad, *damaged)
+    report = await store.import_("convstore", source, report_to=tmp_path / "report")
+    rejected = (tmp_path / "report" / "rejected.jsonl").read_bytes().splitlines()
 
-    assert report.rejected == {"invalid_input": len(bad)}
+    assert report.rejected == {
+        "invalid_input": len(bad),
+        "corruption": len(damaged),
+    }
+    assert not any("what was said" in json.loads(line)["reason"] for line in rejected)
     assert await store.sessions.find("s-2") is None
 
 

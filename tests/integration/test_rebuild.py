@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from convstore import Store
+from convstore.archive.writer import SegmentWriter
 from convstore.clock import ManualClock
 from convstore.errors import SessionErasedError
 from tests.integration.archives import (
@@ -101,6 +104,45 @@ async def test_a_damaged_session_is_named_and_the_others_are_taken_up(
     assert report.sessions == 2
     assert [fault.session_id for fault in report.faults] == ["s-1"]
     assert sorted(await documents(fresh)) == ["s-0", "s-2"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"user_id": "u" * 256},
+        {"title": "nul \0"},
+        {"turn_count": 9},
+        {"hold_count": 1},
+        {"head_seq": 9},
+    ],
+)
+async def test_a_document_made_by_hand_is_named_and_the_others_are_taken_up(
+    store: Store, archive_dir: Path, database_url: str, change: dict[str, Any]
+) -> None:
+    await fill(store, "s-1")
+    await fill(store, "s-2")
+    await store.turns.append("s-2", role="user", content="the text \\u0000 is no NUL")
+    made, other = await document(store, "s-1"), await document(store, "s-2")
+    for session_id in ("s-1", "s-2"):
+        await store.sessions.delete(session_id, archive=False)
+    raw(database_url, "DELETE FROM legal_holds")
+    raw(database_url, "DELETE FROM session_metadata")
+    raw(database_url, "DELETE FROM sessions")
+    forged = replace(made, session=replace(made.session, **change))
+    blobs = store._parts.archive.context.blobs
+    with SegmentWriter(
+        blobs, writer="forger 1", created_at=made.session.created_at
+    ) as writer:
+        writer.add(forged)
+        writer.add(other)
+        writer.finish()
+
+    report = await store.archive.rebuild()
+
+    assert [fault.session_id for fault in report.faults] == ["s-1"]
+    assert await states(store) == {"s-2": "archived"}
+    await store.restore("s-2")
+    assert len((await document(store, "s-2")).turns) == 4
 
 
 async def test_the_highest_version_of_a_session_is_the_one_that_counts(
