@@ -19,6 +19,7 @@ from convstore.export.keys import KEY_BYTES
 from convstore.export.language import detector_version
 from convstore.export.options import ExportOptions
 from convstore.export.plots import bar_chart
+from convstore.export.schemas import schema_of
 from convstore.export.stats import Stats
 from convstore.export.writers.base import FileRecord, HashedFile, ShardWriter
 from convstore.export.writers.jsonl import JsonlShard
@@ -27,6 +28,7 @@ from convstore.records import Json
 
 ROW_IDS = "provenance/row-ids.bin"
 TOMBSTONES = "provenance/tombstones.jsonl"
+SCHEMA = "schema.json"
 
 
 @dataclass(slots=True)
@@ -104,6 +106,8 @@ class DataSet:
         )
         plots = {"lengths": lengths_of(self.stats), "rules": rules_of(self.stats)}
         self.files.append(write_file(self.root, "README.md", readme))
+        schema = dumps(schema_of(self.fmt.name), indent=True) + b"\n"
+        self.files.append(write_file(self.root, SCHEMA, schema))
         for name, bars in plots.items():
             drawn = bar_chart(f"Rows by {name[:-1]}", bars)
             self.files.append(write_file(self.root, f"plots/{name}.svg", drawn))

@@ -8,8 +8,11 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import convstore
+from convstore.codec import dumps
 from convstore.config import StoreConfig
 from convstore.db import models
+from convstore.export.formats import FORMATS
+from convstore.export.schemas import schema_of
 from convstore.limits import Limits
 from convstore.policy import CachePolicy, LedgerPolicy, RetentionPolicy
 
@@ -33,7 +36,12 @@ def pages() -> dict[str, str]:
         "errors.md": _errors(),
         "schema.md": _schema(),
         "settings.md": _settings(),
+        **{f"schemas/{name}.schema.json": _row_schema(name) for name in FORMATS},
     }
+
+
+def _row_schema(name: str) -> str:
+    return dumps(schema_of(name), indent=True).decode() + "\n"
 
 
 def _page(title: str, lines: Iterator[str]) -> str:

@@ -1,0 +1,1 @@
+"""Exports judged from outside, with the libraries that read them."""
