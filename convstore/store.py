@@ -40,16 +40,10 @@ from convstore.nouns.scope import Scope
 from convstore.nouns.sessions import Sessions
 from convstore.nouns.turns import Turns
 from convstore.observing import Watch
-from convstore.records import (
-    DocumentSource,
-    Json,
-    Session,
-    SessionDocument,
-    SessionState,
-)
+from convstore.records import DocumentSource, Json, Session, SessionDocument
 from convstore.reports import ErasureReceipt, RetentionReport, StoreStats
 from convstore.retention.context import Context
-from convstore.retention.documents import stream_documents
+from convstore.retention.documents import SOURCES, stream_documents
 from convstore.retention.eraser import Eraser
 from convstore.retention.inspection import Inspector
 from convstore.retention.job import BATCH, OnProgress, RetentionJob, RunOptions
@@ -293,15 +287,10 @@ class Store(Nouns):
             metadata: Keys and values that their metadata must hold.
             session_ids: Only these.
         """
-        states: dict[str, SessionState | None] = {
-            "both": None,
-            "live": "active",
-            "archive": "archived",
-        }
         wanted = self.sessions.filter_of(
             user_id=user_id,
             language=language,
-            state=states[source if include_archived else "live"],
+            state=SOURCES[source if include_archived else "live"],
             updated_since=updated_since,
             tag=tag,
             metadata=metadata,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -208,27 +209,7 @@ def export(
         "license": license_,
         "judging": {"min_gap": min_gap, "all_pairs": all_pairs},
     }
-    options["filters"] = {
-        "source": source.value,
-        "users": user or (),
-        "languages": language or (),
-        "tags": tag or (),
-        "metadata": dict(setting("--where", text) for text in where or ()),
-        "consent": consent,
-        "since": None
-        if active_since is None
-        else moment("--active-since", active_since),
-        "until": None
-        if active_until is None
-        else moment("--active-until", active_until),
-        "models": model or (),
-        "labels": label or (),
-        "finish_reasons": finish_reason or (),
-        "min_score": min_score,
-        "max_score": max_score,
-        "min_chars": min_chars,
-        "max_chars": max_chars,
-    }
+    options["filters"] = _filters(context.params)
     caps = (max_per_prompt, max_per_session, max_per_user)
     options["caps"] = dict(
         zip(("per_prompt", "per_session", "per_user"), caps, strict=True)
@@ -240,6 +221,28 @@ def export(
     if rules is not None:
         options["rules"] = rules.split(",")
     _export(context, [n for f in formats for n in f.split(",")], to, options, as_json)
+
+
+def _filters(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The filters among the parameters of the command."""
+    since, until = given["active_since"], given["active_until"]
+    return {
+        "source": given["source"].value,
+        "users": given["user"] or (),
+        "languages": given["language"] or (),
+        "tags": given["tag"] or (),
+        "metadata": dict(setting("--where", text) for text in given["where"] or ()),
+        "consent": given["consent"],
+        "since": since and moment("--active-since", since),
+        "until": until and moment("--active-until", until),
+        "models": given["model"] or (),
+        "labels": given["label"] or (),
+        "finish_reasons": given["finish_reason"] or (),
+        "min_score": given["min_score"],
+        "max_score": given["max_score"],
+        "min_chars": given["min_chars"],
+        "max_chars": given["max_chars"],
+    }
 
 
 def _export(

@@ -128,7 +128,12 @@ def _feature(column: Column, text_profile: bool, indent: str) -> list[str]:
         for name in keys:
             parts += [f"{inner}- name: {name}", f"{inner}  dtype: string"]
         return [head, *parts]
-    listed = {"messages": "json", "strings": "string", "bools": "bool"}.get(column.type)
+    listed = {
+        "messages": "json",
+        "strings": "string",
+        "bools": "bool",
+        "images": "image",
+    }.get(column.type)
     if listed is not None:
         return [head, f"{inner}list: {listed}"]
     return [head, f"{inner}dtype: {_DTYPES.get(column.type, 'json')}"]

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from convstore.codec import dumps
 from convstore.export.card import card, lengths_of, rules_of, warnings_of
-from convstore.export.entries import Waiting, unpack_waiting
+from convstore.export.entries import PICTURED, Waiting, flags_of, unpack_waiting
 from convstore.export.folder import seal_folder, write_file
 from convstore.export.formats.base import Format
 from convstore.export.gather import Tally, columns_of
@@ -47,8 +47,11 @@ class _Split:
 class DataSet:
     """Writes one data set into a folder that is not published yet."""
 
-    def __init__(self, root: Path, fmt: Format, options: ExportOptions) -> None:
+    def __init__(
+        self, root: Path, fmt: Format, options: ExportOptions, *, pictures: bool
+    ) -> None:
         self.root, self.fmt, self.options = root, fmt, options
+        self.columns = columns_of(fmt, options, pictures=pictures)
         self.stats = Stats()
         self.files: list[FileRecord] = []
         self.tombstones = 0
@@ -100,9 +103,8 @@ class DataSet:
         for name, split in zip(self._names, self._splits, strict=True):
             self._close_shard(split)
             self._name_shards(name, split)
-        columns = columns_of(self.fmt, self.options)
         readme = card(
-            self.fmt, self.options, columns, self.stats, tally, self.warnings()
+            self.fmt, self.options, self.columns, self.stats, tally, self.warnings()
         )
         plots = {"lengths": lengths_of(self.stats), "rules": rules_of(self.stats)}
         self.files.append(write_file(self.root, "README.md", readme))
@@ -148,9 +150,10 @@ class DataSet:
         path = self.root / "data" / stem
         path.parent.mkdir(exist_ok=True)
         if self.options.file_type == "parquet":
-            columns = columns_of(self.fmt, self.options)
             inline = self.fmt.provenance == "column"
-            split.writer = ParquetShard(path, columns, self.options.profile, inline)
+            split.writer = ParquetShard(
+                path, self.columns, self.options.profile, inline
+            )
         else:
             split.writer = JsonlShard(path)
         if self.fmt.provenance == "sidecar":
@@ -267,6 +270,19 @@ class _Lines:
         if self._shard is None:
             return []
         return [self._shard.close().record(name, self.count)]
+
+
+def holds_pictures(
+    rows: Iterable[tuple[bytes, bytes]], former: Iterable[bytes]
+) -> bool:
+    """Whether a row that will be written holds an image."""
+    known = _Walk(former)
+    for row_id, record in rows:
+        for _ in known.before(row_id):
+            pass
+        if not known.has(row_id) and flags_of(record) & PICTURED:
+            return True
+    return False
 
 
 def read_row_ids(path: Path) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from convstore.export.keys import KEY_BYTES
 _ENTRY = struct.Struct(f"<{KEY_BYTES}s{KEY_BYTES}s{KEY_BYTES}s8s8sqIBB")
 _HEAD = struct.Struct(f"<{KEY_BYTES}sBBBII12sII")
 
-LABEL_TRUE, LABEL_FALSE, PAIR, LONGER, LEFT, RIGHT = 1, 2, 4, 8, 16, 32
+LABEL_TRUE, LABEL_FALSE, PAIR, LONGER, LEFT, RIGHT, PICTURED = 1, 2, 4, 8, 16, 32, 64
 
 
 class Entry(NamedTuple):

@@ -17,6 +17,7 @@ from convstore.export.entries import (
     LEFT,
     LONGER,
     PAIR,
+    PICTURED,
     RIGHT,
     Entry,
     Waiting,
@@ -28,6 +29,7 @@ from convstore.export.language import language_detector
 from convstore.export.messages import text_chars
 from convstore.export.near import signer
 from convstore.export.options import ExportOptions, Filters
+from convstore.export.pictures import has_images, pictured
 from convstore.export.redact import redactor
 from convstore.export.rows import Candidate, Dropped, Row
 from convstore.export.rules import RULES, pick_rules
@@ -50,6 +52,7 @@ class Tally:
     rows: int = 0
     losses: Losses = field(default_factory=Losses)
     redactions: Counter[str] = field(default_factory=Counter)
+    pictured: int = 0
 
 
 class Made(NamedTuple):
@@ -79,6 +82,7 @@ class Gatherer:
         self._sign = signer() if options.near_duplicates is not None else None
         self._told_calls = caller(options.tool_calls)
         self._redactions = 0
+        self._pictured = False
 
     def rows(self, document: SessionDocument) -> Iterator[Made]:
         """The packed rows of one session, for each format."""
@@ -87,6 +91,7 @@ class Gatherer:
         if not takers:
             return
         told = self._redacted(document, takers)
+        self._pictured = has_images(document.turns)
         conversation = Conversation(
             document, self.options, told=told, detect=self._detect
         )
@@ -139,6 +144,11 @@ class Gatherer:
         if isinstance(trimmed, Dropped):
             return trimmed
         row = trimmed
+        if self._pictured and pictured(row):
+            problem = _picture_problem(fmt, self.options)
+            if problem is not None:
+                return problem
+            self.tallies[fmt.name].pictured += 1
         body = fmt.encode(row)
         if isinstance(body, Dropped):
             return body
@@ -152,7 +162,7 @@ class Gatherer:
             keys.row_id,
             split,
             rule,
-            _flags(row),
+            _flags(row) | (PICTURED if "images" in body else 0),
             chars,
             self._count_tokens(_texts(row)) if self._count_tokens else 0,
             row.origin.language,
@@ -187,7 +197,7 @@ def pack(
     if fmt.provenance == "column":
         body["convstore"] = told
     if options.file_type == "parquet":
-        columns = columns_of(fmt, options)
+        columns = columns_of(fmt, options, pictures="images" in body)
         packed = pack_columns(body, columns, options.profile)
         if fmt.provenance == "column":
             # The struct goes last, as the schema has it.
@@ -196,15 +206,33 @@ def pack(
     return dumps(body), side
 
 
-def columns_of(fmt: Format, options: ExportOptions) -> tuple[Column, ...]:
-    """The training columns that files of these options have."""
-    if options.profile == "json":
-        return fmt.columns
-    return tuple(c for c in fmt.columns if (c.name, c.type) != ("tools", "messages"))
+def columns_of(
+    fmt: Format, options: ExportOptions, *, pictures: bool
+) -> tuple[Column, ...]:
+    """The training columns that files of these options have.
+
+    A column of images is there only if there are images: TRL takes data that has one
+    for data of images, and refuses models that read text.
+    """
+    gone = {("images", "images")} if not pictures else set()
+    if options.profile == "text":
+        gone.add(("tools", "messages"))
+    return tuple(c for c in fmt.columns if (c.name, c.type) not in gone)
+
+
+def _picture_problem(fmt: Format, options: ExportOptions) -> Dropped | None:
+    """Why rows of this export cannot hold images."""
+    if Column("images", "images") not in fmt.columns:
+        return Dropped("images-are-lost")
+    if options.file_type != "parquet":
+        return Dropped("images-need-parquet", fault=False)
+    return None
 
 
 def _plain(fmt: Format, body: JsonObject) -> bool:
     if body.get("tools") and Column("tools", "messages") in fmt.columns:
+        return False
+    if "images" in body:
         return False
     return all(
         message.keys() == {"role", "content"}

@@ -19,7 +19,13 @@ from convstore.errors import (
     shown,
 )
 from convstore.export.balance import balanced
-from convstore.export.emit import ROW_IDS, DataSet, read_row_ids, without
+from convstore.export.emit import (
+    ROW_IDS,
+    DataSet,
+    holds_pictures,
+    read_row_ids,
+    without,
+)
 from convstore.export.entries import cut_waiting, pack_entry, pack_waiting
 from convstore.export.folder import (
     MANIFEST,
@@ -189,10 +195,19 @@ class _Export:
         gone = settle(index, self.options.caps, tally.losses, folder)
         near = self._near(fmt, folder)
         alone = len(self.formats) == 1
-        data = DataSet(self.root if alone else self.root / fmt.name, fmt, self.options)
-        old = read_row_ids(former / ROW_IDS) if former else ()
+        data = DataSet(
+            self.root if alone else self.root / fmt.name,
+            fmt,
+            self.options,
+            # Seldom: what is drawn first is drawn again for the files.
+            pictures=bool(tally.pictured)
+            and holds_pictures(
+                self._staying(fmt, rows, gone, near, Losses()), _old(former)
+            ),
+        )
         with closing(data):
-            data.write(self._staying(fmt, rows, gone, near), old, step)
+            kept = self._staying(fmt, rows, gone, near, tally.losses)
+            data.write(kept, _old(former), step)
             if not self.options.dry_run:
                 reports = write_reports(self.work.spools[_QUARANTINE], data.root)
                 data.files += [reports] if reports else []
@@ -211,10 +226,10 @@ class _Export:
         )
 
     def _staying(
-        self, fmt: Format, rows: Spool, gone: Spool, near: Spool
+        self, fmt: Format, rows: Spool, gone: Spool, near: Spool, losses: Losses
     ) -> Iterable[tuple[bytes, bytes]]:
-        """The rows that go into the files, in order."""
-        losses, share = self.gatherer.tallies[fmt.name].losses, None
+        """The rows that go into the files, in order; counts what does not."""
+        share = None
         if fmt.kind == "pair":
             share = self.options.max_length_bias
 
@@ -263,6 +278,10 @@ class _Export:
                 path.unlink()
         for path in (self.root / WORK).glob("*.settle"):
             discard(path)
+
+
+def _old(former: Path | None) -> Iterable[bytes]:
+    return read_row_ids(former / ROW_IDS) if former else ()
 
 
 def _ignore(progress: Progress) -> None:

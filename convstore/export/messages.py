@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from convstore.codec import decode_json
 from convstore.errors import CorruptionError
+from convstore.export.pictures import IMAGE_PARTS, IMAGES, image_of
 from convstore.export.rows import Dropped, Message
 from convstore.records import Json, JsonObject, Turn
 
@@ -30,13 +31,15 @@ _TEXT = frozenset({"text", "input_text", "output_text"})
 _CALLS = frozenset({"function", "function_call", "tool_call", "tool_use"})
 _RESULTS = frozenset({"function_call_output", "tool_result"})
 _THOUGHTS = frozenset({"reasoning", "thinking"})
+_REASONING = "reasoning_content"
 
 
 def message_of(turn: Turn, *, resolved_question: bool = False) -> Message | Dropped:
     """The turn as a message.
 
     `resolved_question` puts the resolved question in place of the words of a user.
-    Images, audio and parts of unknown type cannot be told as text: `Dropped`.
+    Images of a user are kept beside the text, under `images`. Audio and parts of
+    unknown type cannot be told: `Dropped`.
     """
     role = ROLES.get(turn.role)
     if role is None:
@@ -85,7 +88,8 @@ def shape_fault(messages: Sequence[Message]) -> tuple[int, str] | None:
             return index, f"two-{role}-turns"
         elif role == "assistant" and previous in ("", "system"):
             return index, "starts-with-assistant"
-        if role != "tool" and not calls and not message["content"].strip():
+        empty = not message["content"].strip() and IMAGES not in message
+        if role != "tool" and not calls and empty:
             return index, "empty-turn"
         if calls:
             saw_call = True
@@ -101,29 +105,43 @@ def has_calls(messages: Sequence[Message]) -> bool:
 
 def _read_parts(message: Message, parts: list[Json]) -> Dropped | None:
     texts: list[str] = []
-    calls: list[JsonObject] = []
-    thoughts: list[str] = []
+    found: dict[str, list[Json]] = {IMAGES: [], "tool_calls": [], _REASONING: []}
     for part in parts:
-        kind = part.get("type") if isinstance(part, dict) else None
-        if kind in _TEXT and isinstance(part.get("text"), str):
-            texts.append(part["text"])
-        elif kind in _CALLS:
-            call = _call(part)
-            if isinstance(call, Dropped):
-                return call
-            calls.append(call)
-        elif kind in _THOUGHTS:
-            thoughts.append(_first_text(part, "text", "thinking", "reasoning") or "")
-        elif kind in _RESULTS and message["role"] == "tool":
-            texts.append(_first_text(part, "output", "content") or "")
-        else:
-            return Dropped("not-text")
+        told = _told_part(part, message["role"])
+        if isinstance(told, Dropped):
+            return told
+        if isinstance(told, str):
+            texts.append(told)
+        elif told[1]:
+            found[told[0]].append(told[1])
     if texts and not message["content"]:
         message["content"] = "".join(texts)
-    if calls:
-        message["tool_calls"] = calls
-    if any(thoughts):
-        message["reasoning_content"] = "\n".join(t for t in thoughts if t)
+    message.update({key: values for key, values in found.items() if values})
+    if _REASONING in message:
+        message[_REASONING] = "\n".join(message[_REASONING])
+    return None
+
+
+def _told_part(part: Json, role: str) -> str | tuple[str, Json] | Dropped:
+    """The text of a part, or the key of the message that it goes to, with its value."""
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind in _THOUGHTS:
+        return _REASONING, _first_text(part, "text", "thinking", "reasoning")
+    if kind in _CALLS or (kind in IMAGE_PARTS and role == "user"):
+        told = _call(part) if kind in _CALLS else image_of(part)
+        key = "tool_calls" if kind in _CALLS else IMAGES
+        return told if isinstance(told, Dropped) else (key, told)
+    text = _text(kind, part, role)
+    return Dropped("not-text") if text is None else text
+
+
+def _text(kind: Json, part: Json, role: str) -> str | None:
+    """What a part says, if it is text, or the result of a tool."""
+    if kind in _TEXT and isinstance(part.get("text"), str):
+        said: str = part["text"]
+        return said
+    if kind in _RESULTS and role == "tool":
+        return _first_text(part, "output", "content") or ""
     return None
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 from convstore.errors import InvalidInputError
 from convstore.export.options import ExportOptions
 from convstore.export.patterns import find_patterns
+from convstore.export.pictures import is_image
 from convstore.records import GraphState, Interaction, Json, SessionDocument, Turn
 
 CACHE_TEXTS = 50_000
@@ -147,6 +148,8 @@ class _Session:
         if isinstance(value, list):
             return [self._json(item) for item in value]
         if isinstance(value, dict):
+            if is_image(value):
+                return value  # Bytes in Base64, in which digits mean nothing.
             return {key: self._json(item) for key, item in value.items()}
         return value
 

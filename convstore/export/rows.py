@@ -14,7 +14,7 @@ from convstore.records import Json, JsonObject, SessionDocument
 
 Message: TypeAlias = JsonObject
 """`role` and `content` (text), and where it has them `tool_calls`, `tool_call_id`,
-`name` and `reasoning_content`; never a key with nothing in it."""
+`name`, `reasoning_content` and `images` (Base64); never a key with nothing in it."""
 
 Kind = Literal[
     "conversation", "demonstration", "pair", "label", "prompt", "steps", "tree", "whole"

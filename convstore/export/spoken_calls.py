@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from convstore.codec import dumps
 from convstore.export.options import ToolCalls
+from convstore.export.pictures import IMAGES
 from convstore.export.rows import Candidate, Dropped, Message, Row
 from convstore.records import Json
 
@@ -75,8 +76,7 @@ def _spoken(messages: Iterable[Message]) -> tuple[Message, ...]:
     for message in messages:
         plain = _plain(message)
         if _joins(told[-1] if told else None, plain):
-            before = told[-1]["content"]
-            told[-1] = {"role": "user", "content": f"{before}\n{plain['content']}"}
+            told[-1] = _joined(told[-1], plain)
         else:
             told.append(plain)
     return tuple(told)
@@ -97,6 +97,12 @@ def _moved(row: Row) -> tuple[int, ...]:
 def _joins(previous: Message | None, message: Message) -> bool:
     """Two user messages in a row are a result and what follows it."""
     return previous is not None and previous["role"] == message["role"] == "user"
+
+
+def _joined(one: Message, other: Message) -> Message:
+    said = {"role": "user", "content": f"{one['content']}\n{other['content']}"}
+    images = [*one.get(IMAGES, ()), *other.get(IMAGES, ())]
+    return {**said, IMAGES: images} if images else said
 
 
 def _plain(message: Message) -> Message:

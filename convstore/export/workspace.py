@@ -162,10 +162,12 @@ def _told(tally: Tally) -> JsonObject:
         "faults": losses.faults,
         "choices": losses.choices,
         "redactions": tally.redactions,
+        "pictured": tally.pictured,
     }
 
 
 def _restore(tally: Tally, told: JsonObject) -> None:
     tally.rows = told["rows"]
+    tally.pictured = told["pictured"]
     tally.redactions = Counter(told["redactions"])
     tally.losses = Losses(Counter(told["faults"]), Counter(told["choices"]))

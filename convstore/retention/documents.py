@@ -8,11 +8,19 @@ from convstore.db import documents, sessions
 from convstore.db.engine import Connection, Runner
 from convstore.db.sessions import Filter
 from convstore.errors import CorruptionError, SessionNotFoundError
-from convstore.records import SessionDocument, SessionState
+from convstore.records import DocumentSource, SessionDocument, SessionState
 from convstore.retention.restorer import Restorer
 
 PAGE = 64
 """Sessions of one snapshot."""
+
+
+SOURCES: dict[DocumentSource, SessionState | None] = {
+    "both": None,
+    "live": "active",
+    "archive": "archived",
+}
+"""Where documents come from, as the state of their sessions."""
 
 
 async def stream_documents(

@@ -10,7 +10,15 @@ from convstore.export.rows import ROW_SCHEMA, Dropped, Kind, Row
 from convstore.records import JsonObject
 
 ColumnType = Literal[
-    "messages", "json", "string", "strings", "bool", "bools", "int64", "float64"
+    "messages",
+    "json",
+    "string",
+    "strings",
+    "bool",
+    "bools",
+    "int64",
+    "float64",
+    "images",
 ]
 Pair = tuple[str, str]
 Carriage = Literal["column", "sidecar", "none"]

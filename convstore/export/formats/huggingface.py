@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from convstore.export.formats.base import Column, Format
+from convstore.export.pictures import pictured, with_placeholders
 from convstore.export.rows import Dropped, Row
 from convstore.records import Json, JsonObject
 
 _TOOLS = Column("tools", "messages")
+_IMAGES = Column("images", "images")
 
 
 def _with_tools(columns: JsonObject, tools: list[Json] | None) -> JsonObject:
@@ -30,8 +32,16 @@ def _until_disliked(row: Row) -> Row | Dropped:
     return replace(row, prompt=said[: end - 1], answer=said[end - 1 : end], silent=())
 
 
+def _with_images(columns: JsonObject, row: Row) -> JsonObject:
+    """The columns of messages, with their images in a column beside them, if any."""
+    if pictured(row):
+        told, images = with_placeholders(*columns.values())
+        columns = {**dict(zip(columns, told, strict=True)), "images": images}
+    return _with_tools(columns, row.tools)
+
+
 def _messages(row: Row) -> JsonObject:
-    return _with_tools({"messages": [*row.prompt, *row.answer]}, row.tools)
+    return _with_images({"messages": [*row.prompt, *row.answer]}, row)
 
 
 def _calls(message: JsonObject) -> bool:
@@ -40,7 +50,7 @@ def _calls(message: JsonObject) -> bool:
 
 def _prompt_completion(row: Row) -> JsonObject:
     columns: JsonObject = {"prompt": list(row.prompt), "completion": list(row.answer)}
-    return _with_tools(columns, row.tools)
+    return _with_images(columns, row)
 
 
 def _preference(row: Row) -> JsonObject:
@@ -49,7 +59,7 @@ def _preference(row: Row) -> JsonObject:
         "chosen": list(row.answer),
         "rejected": list(row.rejected),
     }
-    return _with_tools(columns, row.tools)
+    return _with_images(columns, row)
 
 
 def _reward(row: Row) -> JsonObject:
@@ -87,7 +97,7 @@ MESSAGES = Format(
     "messages",
     "conversation",
     "conversations for supervised fine-tuning (SFTTrainer)",
-    (Column("messages", "messages"), _TOOLS),
+    (Column("messages", "messages"), _TOOLS, _IMAGES),
     _messages,
     trim=_until_disliked,
     tags=("trl", "sft"),
@@ -98,7 +108,7 @@ PROMPT_COMPLETION = Format(
     "prompt-completion",
     "demonstration",
     "approved answers, one a row (SFTTrainer, loss on the answer)",
-    (Column("prompt", "messages"), Column("completion", "messages"), _TOOLS),
+    (Column("prompt", "messages"), Column("completion", "messages"), _TOOLS, _IMAGES),
     _prompt_completion,
     tags=("trl", "sft"),
 )
@@ -111,6 +121,7 @@ PREFERENCE = Format(
         Column("chosen", "messages"),
         Column("rejected", "messages"),
         _TOOLS,
+        _IMAGES,
     ),
     _preference,
     tags=("trl", "dpo", "preference"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from convstore.export.conversation import Conversation
 from convstore.export.graph import Node, path_to, read_graph
+from convstore.export.pictures import IMAGES
 from convstore.export.rows import Candidate, Dropped, Kind, Message, Row
 from convstore.export.rules.base import Rule, finished_pair
 from convstore.export.rules.labels import RATING_ACTIONS
@@ -71,6 +72,8 @@ def _question(
     messages = conversation.messages(path[-1:])
     if isinstance(messages, Dropped):
         return messages
+    if IMAGES in messages[0]:
+        return Dropped("images-are-lost")
     if conversation.reported & {0, *path}:
         return Dropped("reported", fault=False)
     text = str(messages[0]["content"])

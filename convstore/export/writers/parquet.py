@@ -7,6 +7,7 @@ metadata, which older readers and LLaMA-Factory take.
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,12 +66,18 @@ class ParquetShard:
             compression="zstd",
             write_page_index=True,
         )
+        # Rows without images were packed without a place for them.
+        names = [column.name for column in columns if column.type == "images"]
+        self._images = self._schema.get_field_index(names[0]) if names else None
         self._rows: list[list[Json]] = []
         self._waiting = 0
 
     def add(self, data: bytes) -> None:
         """Append one row that `pack_columns` packed."""
-        self._rows.append(decode_json(data))
+        row = decode_json(data)
+        if self._images is not None and len(row) < len(self._schema):
+            row.insert(self._images, [])
+        self._rows.append(row)
         self._waiting += len(data)
         if len(self._rows) >= GROUP_ROWS or self._waiting >= GROUP_BYTES:
             self._flush()
@@ -117,6 +124,8 @@ def _arrow_type(pa: Any, column: Column, profile: Profile) -> Any:
     if keys is not None:
         struct = pa.struct([(key, pa.string()) for key in keys])
         return pa.list_(struct) if column.listed else struct
+    if column.type == "images":
+        return pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
     return {
         "messages": lambda: pa.list_(pa.json_()),
         "json": pa.json_,
@@ -129,6 +138,10 @@ def _arrow_type(pa: Any, column: Column, profile: Profile) -> Any:
     }[column.type]()
 
 
+def _holds_bytes(pa: Any, kind: Any) -> bool:
+    return isinstance(kind, pa.StructType) and kind.get_field_index("bytes") >= 0
+
+
 def _array(pa: Any, values: list[Json], kind: Any) -> Any:
     if isinstance(kind, pa.ListType) and isinstance(kind.value_type, pa.JsonType):
         texts = pa.array(values, pa.list_(pa.string()))
@@ -139,6 +152,11 @@ def _array(pa: Any, values: list[Json], kind: Any) -> Any:
             type=kind,
             mask=texts.is_null() if texts.null_count else None,
         )
+    if isinstance(kind, pa.ListType) and _holds_bytes(pa, kind.value_type):
+        values = [
+            [{"bytes": b64decode(text), "path": None} for text in images]
+            for images in values
+        ]
     if isinstance(kind, pa.JsonType):
         return pa.ExtensionArray.from_storage(kind, pa.array(values, pa.string()))
     return pa.array(values, kind)

@@ -207,6 +207,7 @@ def test_column_order_of_tools_and_arguments_is_kept() -> None:
     ("parts", "reason"),
     [
         ([{"type": "image_url", "image_url": {"url": "x"}}], "not-text"),
+        ([{"type": "input_audio", "data": "x"}], "not-text"),
         (
             [{"type": "function", "function": {"name": "f", "arguments": "{"}}],
             "call-a",
