@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, and_, bindparam, select
 
 from convstore.codec import decode_json, digest, dumps
 from convstore.db import models
@@ -40,10 +40,25 @@ _PAGE = (
 _EXTERNAL = select(I.digest, *INTERACTION_COLUMNS).where(
     *_OF_SESSION, I.external_id == bindparam("external")
 )
+# From the index to the rows by a join: asked for a column that the index lacks, SQLite
+# prefers the key, and reads every interaction of the session for each judgement.
+_T = models.interactions.alias("of_target")
 _OF_TARGET = (
     select(I.seq, I.feedback)
-    .where(*_OF_SESSION, I.target_hash == bindparam("target"))
-    .order_by(I.seq)
+    .select_from(
+        _T.join(
+            models.interactions,
+            and_(
+                *(I[name] == _T.c[name] for name in ("tenant_id", "session_id", "seq"))
+            ),
+        )
+    )
+    .where(
+        _T.c.tenant_id == bindparam("tenant"),
+        _T.c.session_id == bindparam("id"),
+        _T.c.target_hash == bindparam("target"),
+    )
+    .order_by(_T.c.seq)
 )
 _TARGET_OF = select(I.target_hash).where(*_OF_SESSION, I.seq == bindparam("seq"))
 _SUPERSEDED = select(I.supersedes).where(

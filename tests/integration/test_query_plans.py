@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from convstore import Store
 from convstore.codec import dumps
-from convstore.db import sessions, turns, unit
+from convstore.db import graph_states, interactions, sessions, turns, unit
 from convstore.db.dialects.base import BackendOptions
 from convstore.db.engine import open_backend
 from convstore.db.statements import Prepared
@@ -19,7 +19,8 @@ from convstore.limits import Limits
 Explain = Callable[..., Awaitable[str]]
 
 KEY = {"tenant": "default", "id": "s-7"}
-WHOLE = ("SCAN sessions", "SCAN turns", "Seq Scan on sessions", "Seq Scan on turns")
+TABLES = ("sessions", "turns", "interactions", "graph_states")
+WHOLE = tuple(f"{how} {table}" for how in ("SCAN", "Seq Scan on") for table in TABLES)
 SORTS = ("TEMP B-TREE", "Sort")
 
 
@@ -31,6 +32,8 @@ async def explain(database_url: str, store: Store) -> Explain:
         await store.turns.append_many(
             f"s-{number}", [{"role": "user", "external_id": f"m-{i}"} for i in range(9)]
         )
+        await store.interactions.add_feedback(f"s-{number}", turn_seq=1, feedback="up")
+        await store.graph_states.put(f"s-{number}", {"nodes": []})
 
     async def explained(statement: Any, **values: Any) -> str:
         backend = await open_backend(BackendOptions(database_url, 1, "none", Limits()))
@@ -47,7 +50,9 @@ def _plan(connection: Connection, statement: Any, values: dict[str, Any]) -> str
     verb = "EXPLAIN QUERY PLAN"
     if connection.dialect.paramstyle != "qmark":
         verb = "EXPLAIN"
-        connection.exec_driver_sql("ANALYZE sessions, turns")
+        connection.exec_driver_sql(
+            "ANALYZE sessions, turns, interactions, graph_states"
+        )
         # Forty sessions fit a few pages, which are best read whole. What is asked is
         # whether the plan of a large table is there to be had.
         for way in ("seqscan", "bitmapscan", "sort", "hashjoin", "mergejoin"):
@@ -55,11 +60,9 @@ def _plan(connection: Connection, statement: Any, values: dict[str, Any]) -> str
     if isinstance(statement, Prepared):
         sql, given = statement.bound(connection, values)
     else:
-        compiled = statement.compile(
-            dialect=connection.dialect, compile_kwargs={"render_postcompile": True}
-        )
-        given = tuple(compiled.params[name] for name in compiled.positiontup)
-        sql = str(compiled)
+        compiled = statement.compile(dialect=connection.dialect)
+        expanded = compiled.construct_expanded_state()
+        sql, given = expanded.statement, expanded.positional_parameters
     cursor = connection.connection.cursor()
     cursor.execute(f"{verb} {sql}", given)
     rows = cursor.fetchall()
@@ -169,3 +172,56 @@ async def test_sessions_are_found_by_metadata_without_reading_all(
 
     assert_walks(plan, "ix_sessions_listed")
     assert_in_order(plan)
+
+
+@pytest.mark.parametrize("find", [turns._ONE, turns._ONE_EXTERNAL])
+async def test_a_turn_is_found_by_an_index(explain: Explain, find: Any) -> None:
+    plan = await explain(find.params(**KEY, seq=3, external="m-3"))
+
+    assert_walks(plan, "PRIMARY KEY", "pk_turns", "uq_turns_external_id")
+
+
+async def test_a_page_of_interactions_walks_the_key(explain: Explain) -> None:
+    plan = await explain(interactions._PAGE.params(**KEY, after=0, limit=3))
+
+    assert_walks(plan, "PRIMARY KEY", "pk_interactions")
+    assert_in_order(plan)
+
+
+@pytest.mark.parametrize(
+    ("statement", "index", "values"),
+    [
+        ("_OF_TARGET", "ix_interactions_target", {"target": b"x" * 16}),
+        ("_SUPERSEDED", "ix_interactions_supersedes", {"seqs": [1, 2]}),
+        ("_EXTERNAL", "uq_interactions_external_id", {"external": "f-1"}),
+    ],
+)
+async def test_feedback_counts_are_kept_by_indexes(
+    explain: Explain, statement: str, index: str, values: dict[str, Any]
+) -> None:
+    plan = await explain(getattr(interactions, statement).params(**KEY, **values))
+
+    assert_walks(plan, index)
+
+
+async def test_a_feedback_summary_reads_its_session_alone(explain: Explain) -> None:
+    plan = await explain(interactions._SUMMARY.params(**KEY))
+
+    assert_walks(plan, "PRIMARY KEY", "pk_interactions", "ix_interactions_target")
+
+
+@pytest.mark.parametrize("version", ["_HISTORY", "_VERSION", "_LATEST_VERSION"])
+async def test_versions_of_a_graph_walk_the_key(explain: Explain, version: str) -> None:
+    given = {"namespace": "default", "before": 9, "version": 1, "limit": 1}
+    plan = await explain(getattr(graph_states, version).params(**KEY, **given))
+
+    assert_walks(plan, "PRIMARY KEY", "pk_graph_states")
+    assert_in_order(plan)
+
+
+async def test_external_ids_of_graphs_are_found_by_their_index(
+    explain: Explain,
+) -> None:
+    plan = await explain(graph_states._EXTERNAL.params(**KEY, external="g-1"))
+
+    assert_walks(plan, "uq_graph_states_external_id")
