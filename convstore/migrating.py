@@ -14,6 +14,7 @@ def upgrade(url: str, revision: str = "head") -> str:
 
     Raises:
         ConfigError: No such revision, or an URL that cannot be used.
+        SchemaMismatchError: A newer release made the database.
         DatabaseUnavailableError: It cannot be reached.
     """
     return cast(str, _migrate("upgrade")(url, revision))

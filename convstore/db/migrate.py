@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from convstore.db import models, schema
 from convstore.db.dialects import dialect_of_url
 from convstore.db.dialects.base import Backend, BackendOptions, Work
-from convstore.errors import ConfigError
+from convstore.errors import ConfigError, SchemaMismatchError
 from convstore.limits import Limits
 
 T = TypeVar("T")
@@ -60,10 +60,12 @@ def upgrade(url: str, revision: str = "head") -> str:
 
     Raises:
         ConfigError: No such revision.
+        SchemaMismatchError: A newer release made the database.
     """
 
     def work(connection: Connection) -> str:
         _check_revision(revision)
+        _check_known(connection)
         upgrade_on(connection, revision)
         return schema.revision_of(connection) or ""
 
@@ -75,6 +77,7 @@ def downgrade(url: str, revision: str) -> str:
 
     def work(connection: Connection) -> str:
         _check_revision(revision)
+        _check_known(connection)
         with _one_at_a_time:
             command.downgrade(configure(connection), revision)
         return schema.revision_of(connection) or ""
@@ -117,11 +120,22 @@ def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
 
 
 def _check_revision(revision: str) -> None:
-    script = ScriptDirectory.from_config(configure())
-    known = {s.revision for s in script.walk_revisions()} | {"head", "base"}
+    known = _known() | {"head", "base"}
     relative = revision[:1] in ("+", "-") and revision[1:].isdigit()
     if revision not in known and not relative:
         raise ConfigError(f"REVISION: there is no revision {revision!r}")
+
+
+def _check_known(connection: Connection) -> None:
+    found = schema.revision_of(connection)
+    if found is not None and found not in _known():
+        remedy = "upgrade convstore: only a release that knows it can move it"
+        raise SchemaMismatchError(found, schema.REVISION, remedy)
+
+
+def _known() -> set[str]:
+    script = ScriptDirectory.from_config(configure())
+    return {revision.revision for revision in script.walk_revisions()}
 
 
 def _write(url: str, work: Work[T]) -> T:

@@ -41,6 +41,8 @@ def check(connection: Connection) -> None:
         raise SchemaMismatchError(found, REVISION, "run `convstore db upgrade`")
     oldest = connection.execute(select(models.schema_info.c.oldest_code)).scalar_one()
     if oldest > REVISION:
-        raise SchemaMismatchError(
-            found, REVISION, "upgrade convstore, or run `convstore db downgrade`"
+        remedy = (
+            "upgrade convstore, or let the newer release take the database back with "
+            f"`convstore db downgrade {REVISION}`"
         )
+        raise SchemaMismatchError(found, REVISION, remedy)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from sqlalchemy import Table
+from sqlalchemy import Connection, Table
 
 from convstore import ConfigError, SchemaMismatchError, StoreConfig, open_store
 from convstore.db import migrate, models, schema
@@ -157,6 +157,19 @@ def test_a_revision_that_is_not_there_is_refused(database_url: str) -> None:
             call(database_url, "nope")
 
     assert migrate.current(database_url) == schema.REVISION
+
+
+def test_a_database_of_a_newer_release_is_left_to_that(database_url: str) -> None:
+    def age(connection: Connection) -> None:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+
+    migrate.run_on(database_url, age)
+
+    for verb, revision in ((migrate.upgrade, "head"), (migrate.downgrade, "base")):
+        with pytest.raises(SchemaMismatchError, match="upgrade convstore"):
+            verb(database_url, revision)
+
+    assert migrate.current(database_url) == "9999"
 
 
 async def _break(url: str) -> None:

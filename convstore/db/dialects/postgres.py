@@ -114,7 +114,10 @@ class PostgresDialect(Dialect):
         if state.startswith(_AWAY) or isinstance(
             error, ConnectionError | TimeoutError | OSError
         ):
-            return DatabaseUnavailableError("the database cannot be reached")
+            return DatabaseUnavailableError(
+                "the database cannot be reached: see that the server runs, and that "
+                "host and port of the URL are right"
+            )
         text_of = str(error)
         if (
             "connection is closed" in text_of
