@@ -130,17 +130,26 @@ class Ledger:
     async def check_budget(self, session_id: str) -> None:
         """Refuse when the session, its user or the tenant has used up a budget.
 
+        Asks nothing of the database where no budget is set.
+
         Raises:
             LimitExceededError: Names the budget, and both figures.
         """
         policy, tenant = self._policy, self._scope.tenant
         key = self._scope.key(check_id("session_id", session_id))
+        budgets = (
+            policy.session_budget_micros,
+            policy.user_budget_micros,
+            policy.tenant_budget_micros,
+        )
+        if budgets == (None, None, None):
+            return
 
         def budgets(
             connection: Connection, session: Session
         ) -> list[tuple[str, int, int]]:
             spent: list[tuple[str, int, int]] = []
-            # Only what has a limit is read: without budgets, this asks for the session.
+            # Only what has a limit is read: a tenant's total is a sum over its users.
             if (allowed := policy.session_budget_micros) is not None:
                 entry = rows.find(connection, key)
                 cost = 0 if entry is None else entry.cost_micros

@@ -281,10 +281,8 @@ async def test_a_handle_keeps_the_ledger_of_its_own_session(store: Store) -> Non
     assert (turn.seq, strikes, entry.cost_micros) == (1, 0, 7)
     assert await mine.ledger_entry() == await store.ledger.get("s-1")
     assert (await mine.session()).user_id == "u-1"
-    await mine.check_budget()
     for refused in (
         yours.ledger_entry,
-        yours.check_budget,
         yours.is_cache_sticky,
         partial(yours.pin, model="m"),
         partial(yours.add_cost, micros=1),
@@ -293,6 +291,17 @@ async def test_a_handle_keeps_the_ledger_of_its_own_session(store: Store) -> Non
         with pytest.raises(SessionNotFoundError):
             await refused()
     assert (await store.ledger.get("s-1")).cost_micros == 7
+
+
+async def test_the_budget_of_another_users_session_is_not_found(
+    open_another: Open,
+) -> None:
+    store = await open_another(ledger=LedgerPolicy(session_budget_micros=5))
+    await store.sessions.get_or_create("s-1", user_id="u-1")
+
+    await store.conversation("s-1", user_id="u-1").check_budget()
+    with pytest.raises(SessionNotFoundError):
+        await store.conversation("s-1", user_id="u-2").check_budget()
 
 
 async def test_a_handle_of_an_erased_session_makes_none(store: Store) -> None:
