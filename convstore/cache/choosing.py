@@ -25,7 +25,10 @@ def session_cache(policy: CachePolicy) -> SessionCache | None:
     if policy.kind == "memory":
         return MemoryCache(max_sessions=policy.max_sessions, ttl_s=policy.ttl_s)
     return RedisCache(
-        redis_link(policy), ttl_s=policy.ttl_s, bound_s=policy.staleness_s
+        redis_link(policy),
+        ttl_s=policy.ttl_s,
+        bound_s=policy.staleness_s,
+        max_copies=policy.max_sessions,
     )
 
 

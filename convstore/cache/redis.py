@@ -8,11 +8,14 @@ server that lost writes never takes a reader of this process back.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 
 from convstore.cache.base import CacheStats, Entry, Key
+from convstore.cache.copies import Copies, tag_of
+from convstore.cache.frozen import frozen
 from convstore.cache.redis_link import VERSION, RedisLink, hashed
 from convstore.codec import decode_json
 from convstore.documents import document_from_json, encode_document
@@ -20,12 +23,16 @@ from convstore.errors import ConvstoreError
 from convstore.records import SessionDocument
 
 _NOW = "local t = redis.call('TIME')\nlocal now = t[1] * 1000 + math.floor(t[2] / 1000)"
+# Leaves the payload out where the caller's copy is of the same version and content.
 _GET = f"""
 {_NOW}
-local found = redis.call('HMGET', KEYS[1], 'v', 'p', 'd')
+local found = redis.call('HMGET', KEYS[1], 'v', 'p', 't')
 if not found[1] then return {{now}} end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
-return {{now, found[1], found[2], found[3]}}
+if found[1] == ARGV[2] and found[3] == ARGV[3] then
+  return {{now, found[1], found[2]}}
+end
+return {{now, found[1], found[2], redis.call('HGET', KEYS[1], 'd')}}
 """
 # Keeps the later proof when the versions are equal; a tombstone is an empty payload,
 # and does not hide what is not below it.
@@ -36,7 +43,7 @@ if old[1] then
   if was > is or (was == is and ARGV[4] == '' and old[3] ~= '') then return 0 end
   if was == is and tonumber(old[2]) > tonumber(ARGV[3]) then ARGV[3] = old[2] end
 end
-redis.call('HSET', KEYS[1], 'v', ARGV[2], 'p', ARGV[3], 'd', ARGV[4])
+redis.call('HSET', KEYS[1], 'v', ARGV[2], 'p', ARGV[3], 'd', ARGV[4], 't', ARGV[5])
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return 1
 """
@@ -57,6 +64,9 @@ class RedisCache:
 
     Args:
         bound_s: The tier's staleness bound; what this process saw is remembered for it.
+        max_copies: Entries of which a decoded copy is kept. The server is asked all the
+            same, and sends what is new; while it is away, the copies are there for the
+            tier to compare with the database.
     """
 
     def __init__(
@@ -65,6 +75,7 @@ class RedisCache:
         *,
         ttl_s: float,
         bound_s: float,
+        max_copies: int = 1_000,
         tick: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stats = CacheStats()
@@ -72,6 +83,7 @@ class RedisCache:
         self._ttl_ms = str(max(1, int(ttl_s * 1000)))
         self._bound_s = bound_s
         self._tick = tick
+        self._copies = Copies(max_copies)
         self._seen: OrderedDict[Key, tuple[int, float]] = OrderedDict()
         # The server's time in milliseconds, and ours when it arrived: added to a later
         # time of ours, it never gives more than the server's clock shows.
@@ -79,15 +91,18 @@ class RedisCache:
 
     async def get(self, key: Key) -> tuple[Entry, float] | None:
         asked_at = self._tick()
-        answer = await self._link.run(_GET, [_name(key)], [self._ttl_ms])
+        copy = self._copies.get(key)
+        known = [str(copy[0].version), copy[1]] if copy else ["", ""]
+        answer = await self._link.run(_GET, [_name(key)], [self._ttl_ms, *known])
         self.stats.errors = self._link.errors
         if answer is None:
-            return None
+            # Proven at no time that is known: the tier asks the database.
+            if copy is None or copy[0].version < self._floor(key):
+                return None
+            return copy[0], -math.inf
         now_ms = int(answer[0])
         self._sample = now_ms, self._tick()
-        if len(answer) == 1 or not answer[3]:
-            return None
-        entry = _decode(key, answer[3])
+        entry = self._answered(key, copy, answer)
         if entry is None or entry.version < self._floor(key):
             return None
         self._see(key, entry.version)
@@ -95,7 +110,8 @@ class RedisCache:
 
     async def put(self, key: Key, entry: Entry, proven_at: float) -> None:
         self._see(key, entry.version)
-        await self._set(key, entry.version, proven_at, _encode(key, entry))
+        self._copies.keep(key, entry)
+        await self._set(key, entry.version, proven_at, entry)
 
     async def confirm(self, key: Key, version: int, proven_at: float) -> None:
         args = [str(version), self._server_ms(proven_at)]
@@ -103,13 +119,15 @@ class RedisCache:
 
     async def bury(self, key: Key, version: int) -> None:
         self._see(key, version)
-        await self._set(key, version, 0.0, b"")
+        self._copies.drop(key)
+        await self._set(key, version, 0.0, None)
 
     async def forget(self, key: Key) -> None:
+        self._copies.drop(key)
         await self._link.run(_FORGET, [_name(key)], [])
 
     async def size(self) -> int:
-        return 0
+        return len(self._copies)
 
     def available(self) -> bool:
         return self._link.available
@@ -117,11 +135,29 @@ class RedisCache:
     async def close(self) -> None:
         await self._link.close()
 
+    def _answered(
+        self, key: Key, copy: tuple[Entry, str] | None, answer: list[bytes]
+    ) -> Entry | None:
+        """What the server has: our copy, or what it sent."""
+        if len(answer) == 1:
+            return None
+        if len(answer) == 3:
+            return copy[0] if copy else None
+        self._copies.drop(key)
+        entry = _decode(key, answer[3]) if answer[3] else None
+        if entry is not None:
+            self._copies.keep(key, entry)
+        return entry
+
     async def _set(
-        self, key: Key, version: int, proven_at: float, payload: bytes
+        self, key: Key, version: int, proven_at: float, entry: Entry | None
     ) -> None:
-        proven = self._server_ms(proven_at) if payload else "0"
-        args = [self._ttl_ms, str(version), proven, payload]
+        """Write an entry, or its tombstone."""
+        payload, tag, proven = b"", "", "0"
+        if entry is not None:
+            payload, tag = _encode(key, entry), tag_of(entry)
+            proven = self._server_ms(proven_at)
+        args = [self._ttl_ms, str(version), proven, payload, tag]
         await self._link.run(_SET, [_name(key)], args)
         self.stats.errors = self._link.errors
 
@@ -171,4 +207,6 @@ def _decode(key: Key, payload: bytes) -> Entry | None:
         return None  # foreign or damaged bytes: the database knows better
     if (document.session.tenant_id, document.session.id) != key:
         return None
-    return Entry(document.session, document.turns if known else None, known == 2)
+    # Many readers are given the one copy that is kept of it.
+    turns = tuple(frozen(turn) for turn in document.turns) if known else None
+    return Entry(frozen(document.session), turns, known == 2)

@@ -78,6 +78,7 @@ class HotTier:
         self._policy = policy
         self._tick = tick
         self._flights: dict[Key, _Flight] = {}
+        self._landed = 0
         # What is proven before its session's time here is compared before it is used.
         self._doubts: OrderedDict[Key, float] = OrderedDict()
 
@@ -87,7 +88,11 @@ class HotTier:
         Raises:
             UnavailableError: It was not warm, and the database is away.
         """
+        landed = self._landed
         found = await self.cache.get(key)
+        if found is None and landed != self._landed:
+            # Somebody may have filled it while the cache's server was answering.
+            found = await self.cache.get(key)
         if found is not None and found[0].has(limit):
             entry, proven_at = found
             if self._is_fresh(key, proven_at) or await self._compare(
@@ -182,6 +187,7 @@ class HotTier:
             entry = await self._load(runner, key, wanted, flight)
             return entry
         finally:
+            self._landed += 1
             if self._flights.get(key) is flight:
                 del self._flights[key]
             # Who has written meanwhile must not be given what was read before.

@@ -21,6 +21,7 @@ from convstore import (
 from convstore.nouns.hot import HotTier
 from convstore.testing.cache_suite import Ticks
 from tests.integration.conversations import contents, say
+from tests.servers import RedisServer
 
 Open = Callable[..., Awaitable[Store]]
 
@@ -128,6 +129,23 @@ async def test_what_another_process_wrote_is_seen_within_the_bound(
 
     assert (within, after) == (["a"], ["a", "b"])
     assert tier(reader).stats.validations == 1
+
+
+async def test_while_redis_is_away_only_versions_are_asked_for(
+    open_another: Open, own_redis: RedisServer
+) -> None:
+    store = await open_another(cache={"kind": "redis", "url": own_redis.url})
+    other = await open_another()
+    await store.sessions.get_or_create("s-1")
+    await say(store, "s-1", "one", "two")
+    own_redis.kill()
+
+    assert await contents(store, "s-1") == ["one", "two"]
+    assert store.cache_stats()["validations"] == 1
+    misses = store.cache_stats()["misses"]
+    await say(other, "s-1", "three")
+    assert await contents(store, "s-1") == ["one", "two", "three"]
+    assert store.cache_stats()["misses"] == misses + 1
 
 
 async def test_a_bound_of_nothing_compares_every_read(

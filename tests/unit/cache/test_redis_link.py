@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
 import pytest
 
 from convstore.cache.base import Entry
 from convstore.cache.redis import RedisCache
 from convstore.cache.redis_link import RedisLink
+from convstore.clock import EPOCH
 from convstore.errors import ConfigError
-from convstore.testing.cache_suite import KEY, Ticks, entry, session
+from convstore.testing.cache_suite import KEY, OTHER, Ticks, entry, session
 from tests.servers import RedisServer
 
+HOUR = timedelta(hours=1)
 ECHO = "return ARGV[1]"
 
 
@@ -76,8 +83,66 @@ async def test_foreign_bytes_are_a_miss(redis_url: str) -> None:
     async with redis.asyncio.from_url(redis_url) as client:
         (name,) = await client.keys("cs:*")
         for payload in (b"\x80\x04.", b"[]", b'[3,{"a":1}]', b"[1,null]", b"7"):
-            await client.hset(name, "d", payload)
+            await client.hset(name, mapping={"d": payload, "t": "of another"})
             assert await cache.get(KEY) is None
+    await cache.close()
+
+
+def cache_on(url: str, ticks: Ticks | None = None, **settings: Any) -> RedisCache:
+    link = RedisLink(url, timeout_s=5, retry_after_s=1)
+    bounds = {"ttl_s": 60, "bound_s": 10, **settings}
+    return RedisCache(link, tick=ticks or Ticks(), **bounds)
+
+
+async def test_what_is_known_here_is_not_sent_again(redis_url: str) -> None:
+    import redis.asyncio
+
+    caches = [cache_on(redis_url) for _ in range(2)]
+    await caches[0].put(KEY, entry(2), 0)
+    async with redis.asyncio.from_url(redis_url) as client:
+        (name,) = await client.keys("cs:*")
+        await client.hset(name, "d", b"damaged")
+
+        found = await caches[0].get(KEY)
+
+        assert found is not None
+        assert found[0] == entry(2)
+        assert await caches[1].get(KEY) is None
+    for cache in caches:
+        await cache.close()
+
+
+async def test_what_another_process_has_learned_replaces_the_copy(
+    redis_url: str,
+) -> None:
+    mine, other = cache_on(redis_url), cache_on(redis_url)
+    bare = Entry(session(2), None, False)
+    restored = replace(bare, session=replace(session(2), updated_at=EPOCH + HOUR))
+    for known in (bare, entry(2), restored, entry(3)):
+        await mine.get(KEY)
+        await other.put(KEY, known, 0)
+
+        found = await mine.get(KEY)
+
+        assert found is not None
+        assert found[0] == known
+    await mine.close()
+    await other.close()
+
+
+async def test_copies_are_there_unproven_while_the_server_is_away(
+    own_redis: RedisServer,
+) -> None:
+    cache = cache_on(own_redis.url, max_copies=1)
+    await cache.put(OTHER, entry(1, OTHER), 0)
+    await cache.put(KEY, entry(1), 0)
+    own_redis.kill()
+
+    assert await cache.get(KEY) == (entry(1), -math.inf)
+    assert await cache.get(OTHER) is None
+    assert await cache.size() == 1
+    await cache.bury(KEY, 2)
+    assert await cache.get(KEY) is None
     await cache.close()
 
 
@@ -105,15 +170,7 @@ async def test_what_was_seen_is_not_undone_by_a_server_that_lost_it(
 ) -> None:
     """A server that comes back with an older copy takes no reader back."""
     ticks = Ticks()
-    caches = [
-        RedisCache(
-            RedisLink(redis_url, timeout_s=5, retry_after_s=1),
-            ttl_s=60,
-            bound_s=10,
-            tick=ticks,
-        )
-        for _ in range(2)
-    ]
+    caches = [cache_on(redis_url, ticks) for _ in range(2)]
     await caches[0].put(KEY, entry(2), ticks.now)
     await caches[0].forget(KEY)
     await caches[1].put(KEY, entry(1), ticks.now)

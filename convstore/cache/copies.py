@@ -1,0 +1,58 @@
+"""Decoded copies of what a cache server holds, so that a read need not decode again.
+
+A copy says nothing by itself: it is used when the server, or the database, has said
+that it is still the same.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from convstore.cache.base import Entry, Key
+from convstore.clock import to_micros
+
+
+def tag_of(entry: Entry) -> str:
+    """What tells one content of a version from another.
+
+    An entry of one version may come to know more turns; and a database that was
+    restored from a backup gives versions out again.
+    """
+    if entry.session is None or entry.turns is None:
+        count = "-"
+    else:
+        count = f"{len(entry.turns)}{'.' if entry.complete else ''}"
+    at = 0 if entry.session is None else to_micros(entry.session.updated_at)
+    return f"{count}@{at}"
+
+
+class Copies:
+    """The copies of one process; the least recently used go first."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: OrderedDict[Key, tuple[Entry, str]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, key: Key) -> tuple[Entry, str] | None:
+        """The copy and its tag."""
+        kept = self._kept.get(key)
+        if kept is not None:
+            self._kept.move_to_end(key)
+        return kept
+
+    def keep(self, key: Key, entry: Entry) -> None:
+        """Keep the entry, unless one of a higher version is here."""
+        kept = self._kept.get(key)
+        if kept is not None and kept[0].version > entry.version:
+            return
+        self._kept[key] = entry, tag_of(entry)
+        self._kept.move_to_end(key)
+        if len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+
+    def drop(self, key: Key) -> None:
+        """Forget the copy, if there is one."""
+        self._kept.pop(key, None)
