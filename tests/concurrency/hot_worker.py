@@ -47,6 +47,15 @@ class Log:
         self._waiting = later
         return self._counts
 
+    def age(self, session_id, newest, asked_at):
+        """For how long the database had known more than what was read at `asked_at`."""
+        missing = (
+            float(at)
+            for at, name, seq in self._waiting
+            if name == session_id and int(seq) > newest and float(at) <= asked_at
+        )
+        return asked_at - min(missing, default=asked_at)
+
 
 async def main():
     random.seed(INDEX)
@@ -54,7 +63,7 @@ async def main():
     cache = {"kind": KIND, "url": REDIS, "staleness_s": BOUND_S, "timeout_s": 0.1}
     cache["retry_after_s"] = 0.2
     config = StoreConfig(url=URL, archive_dir=ARCHIVE, cache=cache)
-    faults, reads = [], 0
+    faults, reads, writes, oldest = [], 0, 0, 0.0
     own = dict.fromkeys(SESSIONS, 0)
     seen = dict.fromkeys(SESSIONS, 0)
     async with open_store(config) as store:
@@ -66,6 +75,7 @@ async def main():
             # would show it what the others write.
             if random.random() < 0.1 and session_id in SESSIONS[INDEX % 2 :: 2]:
                 turn = await store.turns.append(session_id, role="user", content="x")
+                writes += 1
                 own[session_id] = turn.seq
                 log.add(session_id, turn.seq)
                 continue
@@ -76,6 +86,7 @@ async def main():
             window = await store.turns.window(session_id, limit=5)
             reads += 1
             newest = window[-1].seq if window else 0
+            oldest = max(oldest, log.age(session_id, newest, asked_at))
             seqs = [turn.seq for turn in window]
             if seqs != list(range(newest - len(seqs) + 1, newest + 1)):
                 faults.append(["gap", session_id, seqs])
@@ -84,9 +95,9 @@ async def main():
                     faults.append([kind, session_id, newest, least])
             seen[session_id] = max(seen_due, newest)
             await asyncio.sleep(0)
-        hot = store._scope.hot
-        stats = [hot.stats.hits, hot.stats.misses, hot.stats.validations]
-        report({"faults": faults[:5], "reads": reads, "stats": stats})
+        told = {"reads": reads, "writes": writes, "oldest_s": oldest}
+        told["cache_errors"] = store._scope.hot.cache.stats.errors
+        report({"faults": faults[:5], **told, **store.cache_stats()})
 
 
 asyncio.run(main())
