@@ -262,11 +262,43 @@ def test_a_field_map_without_user_is_refused() -> None:
         to_dspy_messages([], {"user": "x", "assistant": "x"})
 
 
-def test_a_dspy_history_holds_the_messages() -> None:
+def test_without_dspy_the_history_is_a_dict_of_its_shape(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("convstore.gateway.dspy_history.find_spec", lambda name: None)
+
     history = to_dspy_history(ANSWERED)
 
-    messages = history["messages"] if isinstance(history, dict) else history.messages
-    assert messages == to_dspy_messages(ANSWERED)
+    assert history == {"messages": to_dspy_messages(ANSWERED)}
+
+
+@pytest.mark.trainers
+def test_dspy_puts_the_history_before_the_question() -> None:
+    import dspy
+
+    ask = dspy.Signature(
+        {
+            "history": (dspy.History, dspy.InputField()),
+            "query": (str, dspy.InputField()),
+            "reply": (str, dspy.OutputField()),
+        }
+    )
+    fields = {"user": "query", "assistant": "reply"}
+    history = to_dspy_history(ANSWERED, fields)
+
+    assert type(history) is dspy.History
+    asked = dspy.ChatAdapter().format(ask, [], {"history": history, "query": "Why?"})
+    said = [(m["role"], m["content"]) for m in asked[1:]]
+    known = to_dspy_messages(ANSWERED, fields)
+    assert [role for role, _ in said] == ["user", "assistant"] * len(known) + ["user"]
+    for (_, question), (_, answer), exchange in zip(
+        said[0::2], said[1::2], known, strict=False
+    ):
+        assert exchange["query"] in question
+        assert exchange["reply"] in answer
+    assert "Why?" in said[-1][1]
+    # DSPy writes this where a message lacks a field of the signature.
+    assert "Not supplied" not in str(asked)
 
 
 def at(*minutes: float, **fields: Any) -> list[Turn]:
