@@ -1,7 +1,7 @@
 """Several processes on the same sessions through the hot tier: no read is older than
 the stated bound, nor than the reader's own last write, whatever happens to Redis.
 
-CONVSTORE_COHERENCE_SECONDS makes the run longer; scripts/coherence-test does, and shows
+CONVSTORE_TEST_COHERENCE_SECONDS makes the run longer; scripts/coherence-test does, and shows
 what was measured.
 """
 
@@ -22,7 +22,7 @@ from tests.processes import Process
 from tests.servers import RedisServer
 
 WORKER = Path(__file__).with_name("hot_worker.py")
-SECONDS = float(os.environ.get("CONVSTORE_COHERENCE_SECONDS", "3"))
+SECONDS = float(os.environ.get("CONVSTORE_TEST_COHERENCE_SECONDS", "3"))
 Start = Callable[..., Process]
 
 
