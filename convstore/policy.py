@@ -87,7 +87,8 @@ class CachePolicy:
             in the database before it is served: what another process wrote is seen
             no later. What this process wrote is seen at once.
         ttl_s: Seconds without use after which an entry goes.
-        max_sessions: Entries kept in memory; the least recently used go.
+        max_sessions: Entries kept in memory, or decoded copies of those on the server;
+            the least recently used go.
         max_turns: Newest turns kept of one session.
         timeout_s: Seconds that the server may take for one answer.
         retry_after_s: Seconds for which a server that failed is left alone.

@@ -7,8 +7,10 @@ that it is still the same.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 from convstore.cache.base import Entry, Key
+from convstore.cache.sweeping import Sweeper
 from convstore.clock import to_micros
 
 
@@ -27,11 +29,14 @@ def tag_of(entry: Entry) -> str:
 
 
 class Copies:
-    """The copies of one process; the least recently used go first."""
+    """The copies of one process: the least recently used go first, idle ones expire."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, ttl_s: float, tick: Callable[[], float]) -> None:
         self._most = most
-        self._kept: OrderedDict[Key, tuple[Entry, str]] = OrderedDict()
+        self._ttl_s = ttl_s
+        self._tick = tick
+        self._kept: OrderedDict[Key, tuple[Entry, str, float]] = OrderedDict()
+        self._sweeper = Sweeper(ttl_s, self._sweep)
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -39,20 +44,34 @@ class Copies:
     def get(self, key: Key) -> tuple[Entry, str] | None:
         """The copy and its tag."""
         kept = self._kept.get(key)
-        if kept is not None:
-            self._kept.move_to_end(key)
-        return kept
+        if kept is None:
+            return None
+        self._kept[key] = *kept[:2], self._tick()
+        self._kept.move_to_end(key)
+        return kept[:2]
 
     def keep(self, key: Key, entry: Entry) -> None:
         """Keep the entry, unless one of a higher version is here."""
         kept = self._kept.get(key)
         if kept is not None and kept[0].version > entry.version:
             return
-        self._kept[key] = entry, tag_of(entry)
+        self._kept[key] = entry, tag_of(entry), self._tick()
         self._kept.move_to_end(key)
         if len(self._kept) > self._most:
             self._kept.popitem(last=False)
+        self._sweeper.arm()
 
     def drop(self, key: Key) -> None:
         """Forget the copy, if there is one."""
         self._kept.pop(key, None)
+
+    def close(self) -> None:
+        """Forget them all. Idempotent."""
+        self._sweeper.stop()
+        self._kept.clear()
+
+    def _sweep(self) -> bool:
+        due = self._tick() - self._ttl_s
+        while self._kept and next(iter(self._kept.values()))[2] <= due:
+            self._kept.popitem(last=False)
+        return bool(self._kept)

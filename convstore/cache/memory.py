@@ -1,5 +1,7 @@
 """Warm sessions in this process: least recently used goes first, idle ones expire.
 
+What was people's words leaves an idle process at most twice `ttl_s` after its last use.
+
 Our own few lines on an OrderedDict, not cachetools: its TTLCache counts from the last
 write, and ours from the last use, so that the order of use is the order of expiry and
 one step from the front finds everything that is due.
@@ -13,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from convstore.cache.base import CacheStats, Entry, Key
+from convstore.cache.sweeping import Sweeper
 
 
 class _Kept:
@@ -43,6 +46,7 @@ class MemoryCache:
         self._tick = tick
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._lock = threading.Lock()
+        self._sweeper = Sweeper(ttl_s, self._sweep)
 
     async def get(self, key: Key) -> tuple[Entry, float] | None:
         now = self._tick()
@@ -82,6 +86,7 @@ class MemoryCache:
         return True
 
     async def close(self) -> None:
+        self._sweeper.stop()
         with self._lock:
             self._kept.clear()
 
@@ -101,6 +106,12 @@ class MemoryCache:
             self._kept[key] = _Kept(entry, version, proven_at, now)
             self._kept.move_to_end(key)
             self._trim(now)
+            self._sweeper.arm()
+
+    def _sweep(self) -> bool:
+        with self._lock:
+            self._trim(self._tick())
+            return bool(self._kept)
 
     def _trim(self, now: float) -> None:
         """Drop what is due: the order of use is the order of expiry."""

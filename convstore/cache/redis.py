@@ -83,7 +83,7 @@ class RedisCache:
         self._ttl_ms = str(max(1, int(ttl_s * 1000)))
         self._bound_s = bound_s
         self._tick = tick
-        self._copies = Copies(max_copies)
+        self._copies = Copies(max_copies, ttl_s, tick)
         self._seen: OrderedDict[Key, tuple[int, float]] = OrderedDict()
         # The server's time in milliseconds, and ours when it arrived: added to a later
         # time of ours, it never gives more than the server's clock shows.
@@ -133,6 +133,7 @@ class RedisCache:
         return self._link.available
 
     async def close(self) -> None:
+        self._copies.close()
         await self._link.close()
 
     def _answered(

@@ -5,7 +5,12 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
+from convstore.cache.base import SessionCache
 from convstore.cache.memory import MemoryCache
+from convstore.cache.redis import RedisCache
+from convstore.cache.redis_link import RedisLink
 from convstore.testing.cache_suite import Ticks, entry
 
 
@@ -70,3 +75,23 @@ def test_threads_may_share_it() -> None:
         list(pool.map(work, range(4)))
 
     assert asyncio.run(cache.size()) <= 8
+
+
+@pytest.mark.parametrize("kind", ["memory", "redis"])
+async def test_idle_entries_leave_a_process_where_nothing_happens(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    cache: SessionCache = MemoryCache(max_sessions=9, ttl_s=0.01)
+    if kind == "redis":
+        link = RedisLink(
+            request.getfixturevalue("redis_url"), timeout_s=5, retry_after_s=1
+        )
+        cache = RedisCache(link, ttl_s=0.01, bound_s=1)
+    for number in range(3):
+        await cache.put(key(number), entry(1, key(number)), 0)
+
+    async with asyncio.timeout(10):
+        while await cache.size():  # noqa: ASYNC110 - nothing tells of a timer
+            await asyncio.sleep(0)
+
+    await cache.close()
