@@ -21,7 +21,12 @@ import pytest
 from convstore.clock import ManualClock
 from tests.databases import PostgresDatabases, SqliteDatabases
 from tests.processes import Process, run_processes
-from tests.servers import PostgresServer, RedisServer, ServerUnavailableError
+from tests.servers import (
+    PostgresServer,
+    RedisServer,
+    ServerUnavailableError,
+    ValkeyServer,
+)
 from tests.summary import (
     give_up,
     note_missing,
@@ -173,27 +178,48 @@ def new_database(
 
 @pytest.fixture(scope="session")
 def shared_redis(pytestconfig: pytest.Config) -> Iterator[str]:
+    yield from _shared("redis", RedisServer, pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def shared_valkey(pytestconfig: pytest.Config) -> Iterator[str]:
+    yield from _shared("valkey", ValkeyServer, pytestconfig)
+
+
+def _shared(name: str, kind: type[RedisServer], config: pytest.Config) -> Iterator[str]:
     import redis
 
     with ExitStack() as stack:
         try:
-            origin, url = _server("REDIS", RedisServer, stack)
+            origin, url = _server(name.upper(), kind, stack)
             client = stack.enter_context(redis.from_url(url))
-            version = client.info("server")["redis_version"]
+            server = client.info("server")
         except (ServerUnavailableError, redis.RedisError, OSError) as error:
-            give_up(pytestconfig, "redis", str(error))
-        note_tested(pytestconfig, "redis", f"{version}, {origin}")
+            give_up(config, name, str(error))
+        # Valkey gives, as Redis' version, the one that it stands in for.
+        version = server.get("valkey_version") or server["redis_version"]
+        note_tested(config, name, f"{version}, {origin}")
         yield url
 
 
 @pytest.fixture
 def redis_url(shared_redis: str) -> str:
     """An empty Redis database; one that CONVSTORE_TEST_REDIS_URL names is emptied."""
+    return _emptied(shared_redis)
+
+
+@pytest.fixture
+def valkey_url(shared_valkey: str) -> str:
+    """An empty Valkey database; one that CONVSTORE_TEST_VALKEY_URL names is emptied."""
+    return _emptied(shared_valkey)
+
+
+def _emptied(url: str) -> str:
     import redis
 
-    with redis.from_url(shared_redis) as client:
+    with redis.from_url(url) as client:
         client.flushdb()
-    return shared_redis
+    return url
 
 
 @pytest.fixture

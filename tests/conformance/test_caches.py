@@ -17,6 +17,8 @@ from convstore.clock import ManualClock
 from convstore.gateway.prefix_cache import PrefixCache, prefix_bounds
 from convstore.testing.cache_suite import TTL_S, PrefixCacheSuite, SessionCacheSuite
 
+SERVERS = ["redis_url", "valkey_url"]
+
 
 def link(url: str) -> RedisLink:
     return RedisLink(url, timeout_s=5, retry_after_s=1)
@@ -28,9 +30,9 @@ class TestMemoryCache(SessionCacheSuite):
 
 
 class TestRedisCache(SessionCacheSuite):
-    @pytest.fixture(autouse=True)
-    def _server(self, redis_url: str) -> None:
-        self.url = redis_url
+    @pytest.fixture(autouse=True, params=SERVERS)
+    def _server(self, request: pytest.FixtureRequest) -> None:
+        self.url = request.getfixturevalue(request.param)
 
     async def make_cache(self, tick: Callable[[], float]) -> SessionCache:
         return RedisCache(link(self.url), ttl_s=TTL_S, bound_s=60, tick=tick)
@@ -67,9 +69,9 @@ class TestMemoryPrefixes(_OfOneTenant):
 
 
 class TestRedisPrefixes(_OfOneTenant):
-    @pytest.fixture(autouse=True)
-    def _server(self, redis_url: str) -> None:
-        self.url = redis_url
+    @pytest.fixture(autouse=True, params=SERVERS)
+    def _server(self, request: pytest.FixtureRequest) -> None:
+        self.url = request.getfixturevalue(request.param)
 
     def prefixes(self, tenant_id: str, *bounds: Any) -> PrefixStore:
         return RedisPrefixes(link(self.url), prefix_bounds(*bounds), tenant_id)
