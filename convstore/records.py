@@ -190,6 +190,23 @@ class LedgerEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerSummary:
+    """One session of `LedgerStats`."""
+
+    session_id: str
+    model: str | None
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerStats:
+    """How many entries a ledger has that have not expired, and some of them."""
+
+    count: int
+    sessions: tuple[LedgerSummary, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SessionDocument:
     """Everything that belongs to one session: the unit of archive, restore and export.
 

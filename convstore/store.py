@@ -24,9 +24,8 @@ from convstore.db.batch import Outcome, run_batch
 from convstore.db.engine import Backend, BackendOptions, Finding, open_backend
 from convstore.db.unit import Operation
 from convstore.errors import ConfigError
-from convstore.gateway.choosing import PrefixKind, prefix_store
+from convstore.gateway.choosing import PrefixKind, PrefixStores
 from convstore.gateway.prefix_cache import Expiry, PrefixCache, prefix_bounds
-from convstore.gateway.stored_prefixes import prefix_commits
 from convstore.group_commit import CommitStats, GroupCommit
 from convstore.ids import check_id
 from convstore.nouns.archive import Archive, ArchiveParts
@@ -100,7 +99,7 @@ class _Parts:
     config: StoreConfig
     backend: Backend
     commits: GroupCommit
-    prefix_commits: GroupCommit
+    prefixes: PrefixStores
     eraser: Eraser
     archive: ArchiveParts
 
@@ -151,7 +150,7 @@ class Store(Nouns):
             ledger=config.ledger,
             hot=hot,
         )
-        prefixes = prefix_commits(backend, config.limits)
+        prefixes = PrefixStores(backend, config.cache, config.limits)
         parts = _Parts(config, backend, commits, prefixes, eraser, archive)
         return cls(parts, scope)
 
@@ -422,14 +421,7 @@ class Store(Nouns):
         bounds = prefix_bounds(max_entries, ttl_s, expiry)
         parts, tenant = self._parts, self.tenant
         return PrefixCache(
-            prefix_store(
-                kind,
-                bounds,
-                parts.backend,
-                parts.prefix_commits,
-                parts.config.cache,
-                tenant,
-            ),
+            parts.prefixes.of(kind, bounds, tenant),
             max_entries=max_entries,
             ttl_s=ttl_s,
             expiry=expiry,
@@ -500,7 +492,7 @@ class Store(Nouns):
             last_to_first.push_async_callback(self._parts.backend.close)
             if self._scope.hot is not None:
                 last_to_first.push_async_callback(self._scope.hot.close)
-            last_to_first.push_async_callback(self._parts.prefix_commits.close)
+            last_to_first.push_async_callback(self._parts.prefixes.close)
             last_to_first.push_async_callback(self._parts.commits.close)
 
 

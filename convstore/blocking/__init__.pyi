@@ -30,6 +30,7 @@ from convstore.records import (
     Interaction,
     Json,
     LedgerEntry,
+    LedgerStats,
     LegalHold,
     Page,
     Session,
@@ -179,6 +180,7 @@ class _Ledger:
     def list(
         self, *, limit: int = 100, cursor: str | None = None
     ) -> Page[LedgerEntry]: ...
+    def stats(self, *, limit: int = 100) -> LedgerStats: ...
     def clear(self, session_id: str | None = None) -> int: ...
 
 class _PrefixCache:

@@ -206,6 +206,12 @@ def page(
     return [ledger_from_row(row[0], row[1:]) for row in rows]
 
 
+def count(connection: Connection, tenant: str, used_since: int) -> int:
+    """Entries of a tenant used since then."""
+    of_tenant = (L.tenant_id == tenant, L.last_used_at >= used_since)
+    return int(connection.execute(select(func.count()).where(*of_tenant)).scalar_one())
+
+
 def total_cost(connection: Connection, tenant: str, user_id: str | None) -> int:
     """What a user's sessions, or all of a tenant, have cost; archived ones included."""
     if user_id is None:

@@ -9,31 +9,38 @@ from convstore.cache.prefixes import MemoryPrefixes, PrefixBounds, PrefixStore
 from convstore.cache.redis_prefixes import RedisPrefixes
 from convstore.db.engine import Backend
 from convstore.errors import ConfigError
-from convstore.gateway.stored_prefixes import StoredPrefixes
-from convstore.group_commit import GroupCommit
+from convstore.gateway.stored_prefixes import StoredPrefixes, prefix_commits
+from convstore.limits import Limits
 from convstore.policy import CachePolicy
 
 PrefixKind = Literal["memory", "redis", "database"]
 
 
-def prefix_store(
-    kind: PrefixKind,
-    bounds: PrefixBounds,
-    backend: Backend,
-    commits: GroupCommit,
-    policy: CachePolicy,
-    tenant_id: str,
-) -> PrefixStore:
-    """Entries in this process, on the server of `policy`, or in the database, where
-    `commits` (of `prefix_commits`) writes them.
+class PrefixStores:
+    """Makes the prefix stores of one convstore, and commits for those in its database.
 
-    Raises:
-        ConfigError: No such kind, or no server is named.
+    Those in this process, on the server of `policy`, or in the database.
     """
-    if kind == "memory":
-        return MemoryPrefixes(bounds)
-    if kind == "redis":
-        return RedisPrefixes(redis_link(policy), bounds, tenant_id)
-    if kind == "database":
-        return StoredPrefixes(backend, commits, bounds, tenant_id)
-    raise ConfigError("a prefix cache is of kind memory, redis or database")
+
+    def __init__(self, backend: Backend, policy: CachePolicy, limits: Limits) -> None:
+        self._backend = backend
+        self._policy = policy
+        self._commits = prefix_commits(backend, limits)
+
+    def of(self, kind: PrefixKind, bounds: PrefixBounds, tenant_id: str) -> PrefixStore:
+        """One tenant's store.
+
+        Raises:
+            ConfigError: No such kind, or no server is named.
+        """
+        if kind == "memory":
+            return MemoryPrefixes(bounds)
+        if kind == "redis":
+            return RedisPrefixes(redis_link(self._policy), bounds, tenant_id)
+        if kind == "database":
+            return StoredPrefixes(self._backend, self._commits, bounds, tenant_id)
+        raise ConfigError("a prefix cache is of kind memory, redis or database")
+
+    async def close(self) -> None:
+        """Finish what is queued. Idempotent."""
+        await self._commits.close()

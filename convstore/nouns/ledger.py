@@ -19,7 +19,7 @@ from convstore.ids import check_id, check_optional_id
 from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.nouns.scope import Scope
 from convstore.policy import LedgerPolicy
-from convstore.records import LedgerEntry, Page, Session
+from convstore.records import LedgerEntry, LedgerStats, LedgerSummary, Page, Session
 
 Use = Callable[[LedgerEntry], LedgerEntry]
 
@@ -137,12 +137,12 @@ class Ledger:
         """
         policy, tenant = self._policy, self._scope.tenant
         key = self._scope.key(check_id("session_id", session_id))
-        budgets = (
+        limits = (
             policy.session_budget_micros,
             policy.user_budget_micros,
             policy.tenant_budget_micros,
         )
-        if budgets == (None, None, None):
+        if limits == (None, None, None):
             return
 
         def budgets(
@@ -216,6 +216,29 @@ class Ledger:
         return Page(
             tuple(found[:limit]),
             encode_cursor(found[limit - 1].session_id) if more else None,
+        )
+
+    async def stats(self, *, limit: int = 100) -> LedgerStats:
+        """How many entries have not expired, and the first `limit` by session id.
+
+        `age_s` counts seconds from an entry's first use. Counting walks the tenant's
+        entries.
+        """
+        page = await self.list(limit=limit)
+        since, now = to_micros(self._expiry()), self._scope.clock.now()
+        count = len(page.items)
+        if page.next_cursor is not None:
+            count = await self._scope.runner.read(
+                lambda c: rows.count(c, self._scope.tenant, since)
+            )
+        return LedgerStats(
+            count,
+            tuple(
+                LedgerSummary(
+                    e.session_id, e.model, (now - e.created_at).total_seconds()
+                )
+                for e in page.items
+            ),
         )
 
     async def clear(self, session_id: str | None = None) -> int:

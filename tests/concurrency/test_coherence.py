@@ -1,8 +1,8 @@
 """Several processes on the same sessions through the hot tier: no read is older than
 the stated bound, nor than the reader's own last write, whatever happens to Redis.
 
-CONVSTORE_TEST_COHERENCE_SECONDS makes the run longer; scripts/coherence-test does, and shows
-what was measured.
+CONVSTORE_TEST_COHERENCE_SECONDS makes the run longer; scripts/coherence-test does, and
+shows what was measured.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from convstore import (
 from convstore.db.batch import run_batch
 from convstore.db.ledger import ChangeLedger
 from convstore.policy import LedgerPolicy
-from convstore.records import LedgerEntry
+from convstore.records import LedgerEntry, LedgerSummary
 
 Open = Callable[..., Awaitable[Store]]
 
@@ -255,6 +255,41 @@ async def test_the_ledger_is_archived_and_restored_with_the_session(
     await store.restore("s-1")
 
     assert await store.ledger.get("s-1") == entry
+
+
+async def test_stats_count_entries_and_say_how_old_they_are(
+    store: Store, clock: ManualClock
+) -> None:
+    for name in ("s-1", "s-2", "s-3"):
+        await store.sessions.get_or_create(name)
+    await store.ledger.pin("s-1", model="m-1")
+    clock.advance(LedgerPolicy().timeout_s - 60)
+    await store.ledger.touch("s-2")
+    await store.ledger.pin("s-3", model="m-3")
+    both = await store.ledger.stats()
+    clock.advance(90)
+
+    assert both.count == 3
+    stats = await store.ledger.stats(limit=1)
+    assert (stats.count, stats.sessions) == (2, (LedgerSummary("s-2", None, 90.0),))
+
+
+async def test_tiers_and_the_ttl_of_a_provider_are_settings(
+    open_another: Open, clock: ManualClock
+) -> None:
+    policy = LedgerPolicy(tiers=("a", "b"), cache_ttl_s={"local": 10, "default": 20})
+    store = await open_another(ledger=policy)
+    await store.sessions.get_or_create("s-1")
+
+    raised = [(await store.ledger.escalate("s-1")).tier for _ in range(3)]
+    await store.ledger.set_cache_sticky("s-1", "local")
+    clock.advance(11)
+
+    assert raised == ["a", "b", "b"]
+    assert not await store.ledger.is_cache_sticky("s-1")
+    await store.ledger.set_cache_sticky("s-1", "unknown")
+    clock.advance(11)
+    assert await store.ledger.is_cache_sticky("s-1")
 
 
 async def test_tenants_have_ledgers_of_their_own(store: Store) -> None:

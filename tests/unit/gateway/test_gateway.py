@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from convstore import InvalidInputError
@@ -107,3 +110,23 @@ def test_long_conversations_keep_their_warm_prefix() -> None:
 
     assert g.should_cache_sticky(long, threshold_tokens=100)
     assert not g.should_cache_sticky(long, threshold_tokens=101)
+
+
+def test_threads_may_share_a_prefix_cache() -> None:
+    cache = g.PrefixCache(max_entries=8)
+
+    def work(number: int) -> None:
+        async def use() -> None:
+            for step in range(100):
+                said = [{"role": "user", "content": f"{(number + step) % 12}"}]
+                await cache.store("key", said, "up")
+                await cache.look_up("key", [*said, {"role": "user", "content": "?"}])
+
+        asyncio.run(use())
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+
+    stats = asyncio.run(cache.stats())
+    assert stats.hit_total + stats.miss_total == 400
+    assert stats.size == 8
