@@ -1,0 +1,39 @@
+"""Each guarantee of the README names tests, and they are there."""
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+GUARANTEE = re.compile(r"^\|? ?(\d+)\. ", re.MULTILINE)
+NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+
+
+def _table() -> str:
+    page = (ROOT / "docs/reliability.md").read_text("utf-8")
+    return page.partition("and their tests\n")[2].partition("\n## ")[0]
+
+
+def test_every_guarantee_is_in_the_table() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    promised = readme.partition("## What it promises")[2].partition("\n## ")[0]
+
+    numbers = GUARANTEE.findall(_table())
+    assert numbers == GUARANTEE.findall(promised)
+    assert len(numbers) == 13
+
+
+def test_every_test_of_the_table_is_there() -> None:
+    missing = [
+        f"{path}::{name}"
+        for path, name in NAMED.findall(_table())
+        if name not in _functions(ROOT / path)
+    ]
+
+    assert missing == []
+
+
+def _functions(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text("utf-8")) if path.is_file() else ast.Module()
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return {node.name for node in ast.walk(tree) if isinstance(node, kinds)}
