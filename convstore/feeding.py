@@ -17,7 +17,7 @@ from convstore.finishing import finished
 T = TypeVar("T")
 R = TypeVar("R")
 
-AT_ONCE = 16
+AT_ONCE = 64
 """Items of one crossing between the threads; twice as many are held at most."""
 
 

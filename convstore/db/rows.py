@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, make_dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from convstore.clock import from_micros
 from convstore.codec import decode_json, digest
@@ -79,13 +79,15 @@ def _maker(record: type[R]) -> Callable[..., R]:
     def make(*values: Any) -> R:
         it: Any = twin(*values)
         it.__class__ = record
-        return cast(R, it)
+        return it  # type: ignore[no-any-return]
 
     return make
 
 
 _turn = _maker(Turn)
 _session = _maker(Session)
+_interaction = _maker(Interaction)
+_graph_state = _maker(GraphState)
 
 
 def row_digest(row: dict[str, Any], columns: list[str]) -> bytes:
@@ -170,7 +172,7 @@ def interaction_from_row(session_id: str, row: Row) -> Interaction:
         score, reason, content, shown, surface, supersedes, metadata, external_id,
         created_at,
     ) = row  # fmt: skip
-    return Interaction(
+    return _interaction(
         session_id,
         seq,
         action,
@@ -201,7 +203,7 @@ def choice_from_text(text: str) -> Choice:
 def graph_state_from_row(session_id: str, row: Row) -> GraphState:
     """The record of a row of GRAPH_STATE_COLUMNS."""
     namespace, version, state, turn_seq, metadata, external_id, created_at = row
-    return GraphState(
+    return _graph_state(
         session_id,
         namespace,
         version,

@@ -10,7 +10,14 @@ from sqlalchemy import Connection
 
 from convstore import Store
 from convstore.codec import dumps
-from convstore.db import graph_states, interactions, sessions, turns, unit
+from convstore.db import (
+    documents,
+    graph_states,
+    interactions,
+    sessions,
+    turns,
+    unit,
+)
 from convstore.db.dialects.base import BackendOptions
 from convstore.db.engine import open_backend
 from convstore.db.statements import Prepared
@@ -96,6 +103,16 @@ async def test_external_ids_are_found_by_their_index(explain: Explain) -> None:
     plan = await explain(turns._EXTERNAL, asked=asked("default", "s-7", "m-3"))
 
     assert_walks(plan, "uq_turns_external_id")
+
+
+async def test_the_turns_of_documents_are_found_by_key(explain: Explain) -> None:
+    of_turns = documents._PARTS[0].statement
+
+    plan = await explain(of_turns, asked=asked("default", "s-7"))
+
+    assert_walks(plan, "SEARCH turns USING PRIMARY KEY", "pk_turns")
+    # By the whole key of the session, and not only by its tenant.
+    assert "session_id=?" in plan or "(session_id)::text =" in plan, plan
 
 
 @pytest.mark.parametrize("update", [unit._UPDATE_HOT, unit._UPDATE_ALL])
