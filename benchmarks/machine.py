@@ -12,6 +12,7 @@ from pathlib import Path
 PACKAGES = (
     "convstore", "sqlalchemy", "asyncpg", "aiosqlite",
     "openai-agents", "google-adk", "langchain-community",
+    "orjson", "pyarrow", "datasets",
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from benchmarks.bench import Goal
 from benchmarks.goals import (
     appends,
     chat_backend,
+    exports,
     import_time,
     lone_writer,
     long_sessions,
@@ -25,4 +26,5 @@ GOALS: tuple[Goal, ...] = (
     many_processes.GOAL,
     import_time.GOAL,
     chat_backend.GOAL,
+    exports.GOAL,
 )

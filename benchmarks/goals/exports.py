@@ -1,0 +1,284 @@
+"""Exports beside what writes the same rows and nothing more."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice, repeat
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bench import Bench, Figures, Goal, Row, times
+from benchmarks.contestants import Target
+from benchmarks.judged import ROWS_A_SESSION, fill, judged_documents
+
+FORMAT = "preference"
+FEW = 10_000
+FLAT = 1.5
+RIVALS = {"jsonl": ("orjson",), "parquet": ("pyarrow", "from_generator")}
+_GROUP_ROWS = 2_000
+
+
+async def filled(target: list[Any], rows: int) -> Figures:
+    """A database with sessions for so many rows."""
+    started = time.perf_counter()
+    await asyncio.to_thread(fill, Target(*target).url, rows // ROWS_A_SESSION)
+    return {"seconds": round(time.perf_counter() - started)}
+
+
+async def whole(target: list[Any], to: str, file_type: str) -> Figures:
+    """Rows a second from the database to the published folder."""
+    from convstore import open_store
+
+    async with open_store(Target(*target).url) as store:
+        started = time.perf_counter()
+        report = await store.export(FORMAT, to=to, file_type=file_type)
+        return _figures(report.rows, time.perf_counter() - started)
+
+
+async def writing(rows: int, to: str, file_type: str) -> Figures:
+    """Rows a second of `_write`, which says what is measured."""
+    return await asyncio.to_thread(_write, rows, Path(to), file_type)
+
+
+def _write(rows: int, root: Path, file_type: str) -> Figures:
+    """From canonical rows on: told in the format, spooled, settled, sorted, written.
+
+    The documents are made, and the rules run, while the watch is stopped.
+    """
+    from convstore.export.formats import FORMATS
+    from convstore.export.job import Export
+    from convstore.export.options import ExportOptions
+
+    fmt = FORMATS[FORMAT]
+    root.mkdir()
+    options = ExportOptions(file_type=file_type)  # type: ignore[arg-type]
+    export = Export([fmt], root, root, options, None)
+    export.open()
+    taken = 0.0
+    documents = judged_documents(rows // ROWS_A_SESSION)
+    while batch := list(islice(documents, 500)):
+        found = [c for d in batch for c in export.gatherer.candidates(d)]
+        started = time.perf_counter()
+        for candidate in found:
+            for made in export.gatherer.made(*candidate):
+                export.keep(export.gatherer.pack(made))
+        taken += time.perf_counter() - started
+    started = time.perf_counter()
+    report = export.write({fmt.name: None})
+    return _figures(report.rows, taken + time.perf_counter() - started)
+
+
+async def rival(name: str, sample: str, to: str, rows: int) -> Figures:
+    """Rows a second of another writer.
+
+    It is given rows that an export wrote: as many as there are, again and again.
+    """
+    return await asyncio.to_thread(_rival, name, Path(sample), Path(to), rows)
+
+
+def _rival(name: str, sample: Path, to: Path, rows: int) -> Figures:
+    import orjson
+
+    lines = chain.from_iterable(
+        path.read_bytes().splitlines() for path in sorted(sample.glob("*.jsonl"))
+    )
+    known = [orjson.loads(line) for line in lines]
+    given = islice(chain.from_iterable(repeat(known)), rows)
+    started = time.perf_counter()
+    _WRITERS[name](given, to)
+    return _figures(rows, time.perf_counter() - started)
+
+
+def _with_orjson(rows: Iterator[Any], to: Path) -> None:
+    import orjson
+
+    with to.open("wb") as file:
+        for row in rows:
+            file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+        _make_durable(file)
+
+
+def _with_pyarrow(rows: Iterator[Any], to: Path) -> None:
+    """`ParquetWriter` over `arrow.json` messages, the faster of its ways."""
+    import orjson
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = _schema(pa)
+    columns = ("prompt", "chosen", "rejected")
+    with to.open("wb") as file:
+        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+            while batch := list(islice(rows, _GROUP_ROWS)):
+                arrays = [
+                    _messages(pa, [[orjson.dumps(m) for m in r[c]] for r in batch])
+                    for c in columns
+                ]
+                tools = _messages(pa, [None for _ in batch])
+                told = pa.array([r["convstore"] for r in batch], schema.field(4).type)
+                table = pa.record_batch([*arrays, tools, told], schema=schema)
+                writer.write_batch(table, row_group_size=_GROUP_ROWS)
+        _make_durable(file)
+
+
+def _messages(pa: Any, rows: list[Any]) -> Any:
+    texts = pa.array(rows, pa.list_(pa.string()))
+    items = pa.ExtensionArray.from_storage(pa.json_(), texts.values)
+    mask = texts.is_null() if texts.null_count else None
+    kind = pa.list_(pa.json_())
+    return pa.ListArray.from_arrays(texts.offsets, items, type=kind, mask=mask)
+
+
+def _schema(pa: Any) -> Any:
+    from convstore.export.formats.base import PROVENANCE_COLUMNS
+
+    kinds = {
+        "string": pa.string(),
+        "strings": pa.list_(pa.string()),
+        "int64": pa.int64(),
+        "float64": pa.float64(),
+    }
+    told = pa.struct([(c.name, kinds[c.type]) for c in PROVENANCE_COLUMNS])
+    names = ("prompt", "chosen", "rejected", "tools")
+    return pa.schema([*((n, pa.list_(pa.json_())) for n in names), ("convstore", told)])
+
+
+def _with_from_generator(rows: Iterator[Any], to: Path) -> None:
+    """As its users write it: a generator, and what `datasets` makes of it."""
+    from datasets import Dataset, disable_progress_bars
+
+    disable_progress_bars()
+    cache = to.with_suffix(".cache")
+    data = Dataset.from_generator(_Rows(rows), cache_dir=str(cache), split="train")
+    data.to_parquet(str(to))
+
+
+class _Rows:
+    """A generator function that gives its name for the rows it holds.
+
+    A closure over them would be pickled, to name the cache by its content.
+    """
+
+    def __init__(self, rows: Iterator[Any]) -> None:
+        self._rows = rows
+
+    def __call__(self) -> Iterator[Any]:
+        return self._rows
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, ("rows",)
+
+
+def _make_durable(file: Any) -> None:
+    """As the export does with each of its files."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+_WRITERS = {
+    "orjson": _with_orjson,
+    "pyarrow": _with_pyarrow,
+    "from_generator": _with_from_generator,
+}
+
+
+def _figures(rows: int, seconds: float) -> Figures:
+    own, others = (
+        resource.getrusage(who).ru_maxrss // 1024
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    figures = {"rows": rows, "per_s": round(rows / seconds), "peak_mb": own}
+    return figures | ({"workers_peak_mb": others} if others else {})
+
+
+def measure(bench: Bench) -> Iterable[Row]:
+    """Both file types at both sizes; then what memory each size took."""
+    few = bench.scaled(FEW, 2_000)
+    sizes = [few] if bench.quick else [few, 1_000_000]
+    peaks: dict[str, list[int]] = {}
+    sample = bench.folder / "sample"
+    for rows in sizes:
+        target = [str(bench.folder / f"exports-{rows}.db"), None]
+        bench.run(f"{__name__}:filled", target=target, rows=rows)
+        if rows == few:
+            _whole(bench, target, sample, "jsonl")
+        for file_type in RIVALS:
+            figures = _measured(bench, target, rows, file_type, sample / "data")
+            peaks.setdefault(file_type, []).append(figures["whole"]["peak_mb"])
+            yield from _compared(figures, rows, file_type)
+        Path(target[0]).unlink()
+    for file_type, (first, *later) in peaks.items():
+        for last in later:
+            yield _flat(file_type, first, last, sizes[-1])
+
+
+def _measured(
+    bench: Bench, target: list[Any], rows: int, file_type: str, sample: Path
+) -> dict[str, Figures]:
+    """The best of a few rounds of each; of one where a round takes minutes."""
+    best: dict[str, Figures] = {}
+    for turn in range(bench.scaled(3, 1) if rows <= FEW else 1):
+        for name in ("whole", "writing", *RIVALS[file_type]):
+            to = bench.folder / f"{file_type}-{rows}-{name}-{turn}"
+            if name == "whole":
+                figures = _whole(bench, target, to, file_type)
+            elif name == "writing":
+                figures = bench.run(
+                    f"{__name__}:writing", rows=rows, to=str(to), file_type=file_type
+                )
+            else:
+                figures = bench.run(
+                    f"{__name__}:rival",
+                    name=name, sample=str(sample), to=str(to), rows=rows,
+                )  # fmt: skip
+            _remove(bench.folder, to.name)
+            if figures.get("per_s", 0) > best.get(name, {"per_s": 0})["per_s"]:
+                best[name] = figures
+    return best
+
+
+def _whole(bench: Bench, target: list[Any], to: Path, file_type: str) -> Figures:
+    work = f"{__name__}:whole"
+    return bench.run(work, target=target, to=str(to), file_type=file_type)
+
+
+def _remove(folder: Path, name: str) -> None:
+    for path in folder.glob(f"{name}*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _compared(figures: dict[str, Figures], rows: int, file_type: str) -> Iterable[Row]:
+    for rival_name in RIVALS[file_type]:
+        least = 1.0 if rival_name == "from_generator" else 0.5
+        for what, words in (("whole", "the whole path"), ("writing", "writing alone")):
+            ours, theirs = figures[what], figures.get(rival_name, {"per_s": 0})
+            ratio = times(ours["per_s"], theirs["per_s"])
+            peak = f"; peak {ours['peak_mb']:,} MB against {theirs.get('peak_mb', 0):,}"
+            yield Row(
+                f"export of {rows:,} rows to {file_type}, {words}, beside {rival_name}",
+                "SQLite",
+                f"{least:g} x",
+                f"{ratio} x ({ours['per_s']:,} against {theirs['per_s']:,} rows/s"
+                f"{peak})",
+                ratio >= least,
+                {what: ours, rival_name: theirs},
+            )
+
+
+def _flat(file_type: str, first: int, last: int, rows: int) -> Row:
+    ratio = times(last, first)
+    return Row(
+        f"peak memory of an export of {rows:,} rows to {file_type}, beside {FEW:,}",
+        "SQLite",
+        f"under {FLAT} x",
+        f"{ratio} x ({last:,} MB against {first:,} MB)",
+        ratio < FLAT,
+        {"few_mb": first, "many_mb": last},
+    )
+
+
+GOAL = Goal("exports", measure)
