@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 
 from convstore.export.conversation import Conversation
-from convstore.export.messages import text_chars
+from convstore.export.messages import has_calls, text_chars
 from convstore.export.rows import Dropped, Message, Row
 from convstore.records import Interaction
 
@@ -32,6 +32,7 @@ _UNFINISHED = ("▌", "▋", "█")
 _NAMES = (
     "chatgpt|gpt|claude|gemini|bard|llama|mistral|qwen|vicuna|alpaca|language model"
 ).split("|")
+_NAMING = ("i am ", "i'm ", "as ")
 _IDENTITY = re.compile(
     r"\b(i am|i'm|as)( a| an)? (chatgpt|gpt-?\d|claude|gemini|bard|llama|mistral|qwen"
     r"|vicuna|alpaca|(large )?language model (trained|created|developed) by)"
@@ -57,7 +58,11 @@ def answer_problem(
         return Dropped("filter-model", fault=False)
     if filters.languages and conversation.language(seq) not in filters.languages:
         return Dropped("filter-language", fault=False)
-    return text_problem(answer["content"], turn.model, options.judging.drop_identity)
+    known = conversation.text_problems
+    if seq not in known:
+        drop_identity = options.judging.drop_identity
+        known[seq] = text_problem(answer["content"], turn.model, drop_identity)
+    return known[seq]
 
 
 def text_problem(text: str, model: str | None, drop_identity: bool) -> Dropped | None:
@@ -84,7 +89,10 @@ def _holds(text: str, words: Sequence[str]) -> bool:
 def _names_itself(low: str, model: str) -> bool:
     if len(model) >= _SHORT_NAME and model in low:
         return True
-    # The pattern is slow on long texts, and few texts hold a name at all.
+    # The pattern is slow on long texts, and few texts hold what it begins with and a
+    # name besides.
+    if not _holds(low, _NAMING):
+        return False
     return _holds(low, _NAMES) and bool(_IDENTITY.search(low))
 
 
@@ -109,8 +117,7 @@ def length_problem(conversation: Conversation, row: Row) -> Dropped | None:
     """Which bound on characters the row breaks."""
     filters = conversation.options.filters
     for side in (row.answer, row.rejected):
-        calls = any("tool_calls" in message for message in side)
-        if side and not calls and text_chars(side) < filters.min_chars:
+        if text_chars(side) < filters.min_chars and side and not has_calls(side):
             return Dropped("filter-min-chars", fault=False)
     if filters.max_chars is not None and row_chars(row) > filters.max_chars:
         return Dropped("filter-max-chars", fault=False)
@@ -120,4 +127,5 @@ def length_problem(conversation: Conversation, row: Row) -> Dropped | None:
 def row_chars(row: Row) -> int:
     """Characters of everything a trainer would read of the row."""
     said = text_chars(row.prompt) + text_chars(row.answer) + text_chars(row.rejected)
-    return said + sum(len(step) for step in row.steps) + len(row.reference)
+    steps = sum(map(len, row.steps)) if row.steps else 0
+    return said + steps + len(row.reference)

@@ -8,11 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import reduce
 
 from convstore.clock import to_micros
 from convstore.codec import dumps
 from convstore.export.feedback import effective
-from convstore.export.messages import ROLES, has_calls, message_of, shape_fault
+from convstore.export.messages import (
+    NO_MESSAGES,
+    ROLES,
+    Shape,
+    followed,
+    has_calls,
+    message_of,
+)
 from convstore.export.options import ExportOptions
 from convstore.export.rows import Dropped, Message, Origin, Side
 from convstore.export.tools import infer_definitions, tool_definitions
@@ -47,6 +55,7 @@ class Conversation:
         self._told = self.turns
         if told is not None:
             self._told = {turn.seq: turn for turn in told.turns}
+        self._roles = {t.seq: ROLES.get(t.role, t.role) for t in document.turns}
         self.children: dict[int | None, list[int]] = {}
         for turn in document.turns:
             self.children.setdefault(turn.parent_seq, []).append(turn.seq)
@@ -59,9 +68,15 @@ class Conversation:
         self.reported = reported(self.feedback) if watched else frozenset()
         root = self.session.metadata.get("root_session_id")
         self.group_id = root if isinstance(root, str) and root else self.session.id
+        self.text_problems: dict[int, Dropped | None] = {}
+        """What `checks.answer_problem` found in the text of a turn, by turn."""
+        # Paths share their beginnings: what is told of one is kept, turn by turn.
         self._paths: dict[int | None, tuple[int, ...]] = {}
-        self._messages: dict[int, Message | Dropped] = {}
+        self._messages: dict[int, Message] = {}
+        self._untold: dict[int, Dropped] = {}
+        self._shapes: dict[int, Shape] = {}
         self._prefixes: dict[int | None, bytes] = {None: _ROOT}
+        self._contexts: dict[int, str] = {}
         self._tools: dict[str, list[Json] | None] = {}
 
     def path(self, seq: int | None) -> tuple[int, ...]:
@@ -73,12 +88,13 @@ class Conversation:
         if known is None:
             path: list[int] = []
             here = seq
-            while here is not None and here in self.turns:
+            while here is not None and here in self.turns and here not in self._paths:
                 if len(path) > len(self.turns):
                     break  # A circle: no store makes one.
                 path.append(here)
                 here = self.turns[here].parent_seq
-            known = self._paths[seq] = tuple(reversed(path))
+            path.reverse()
+            known = self._paths[seq] = (*self._paths.get(here, ()), *path)
         return known
 
     def leaves(self) -> list[int]:
@@ -104,25 +120,35 @@ class Conversation:
 
     def context(self, seq: int) -> str:
         """Hex SHA-256 of all the model saw before turn `seq`."""
-        turn = self.turns[seq]
-        seen = hashlib.sha256(self._prefix(turn.parent_seq))
-        seen.update((turn.tools_hash or "").encode())
-        return seen.hexdigest()
+        known = self._contexts.get(seq)
+        if known is None:
+            turn = self.turns[seq]
+            seen = self._prefix(turn.parent_seq) + (turn.tools_hash or "").encode()
+            known = self._contexts[seq] = hashlib.sha256(seen).hexdigest()
+        return known
 
     def messages(self, path: Sequence[int]) -> tuple[Message, ...] | Dropped:
         """The turns of a path as messages, or why one of them cannot be told."""
-        found: list[Message] = []
+        known = self._messages
         for seq in path:
-            message = self._messages.get(seq)
-            if message is None:
-                message = self._messages[seq] = message_of(
-                    self._told[seq],
-                    resolved_question=self.options.resolved_questions,
-                )
+            if seq in known:
+                continue
+            message = self._untold.get(seq) or message_of(
+                self._told[seq],
+                resolved_question=self.options.resolved_questions,
+            )
             if isinstance(message, Dropped):
+                self._untold[seq] = message
                 return message
-            found.append(message)
-        return tuple(found)
+            known[seq] = message
+        return tuple([known[seq] for seq in path])
+
+    def fault(self, path: tuple[int, ...]) -> tuple[int, str] | None:
+        """Where and why chat templates would not take a path, if at all.
+
+        Only of a path from the first turn, whose messages could be told.
+        """
+        return self._shape(path).fault
 
     def tools(
         self, seq: int, messages: Sequence[Message]
@@ -147,13 +173,18 @@ class Conversation:
         return Dropped("calls-without-definitions")
 
     def problem(
-        self, path: Sequence[int], messages: Sequence[Message]
+        self, path: tuple[int, ...], *, then: Message | None = None
     ) -> Dropped | None:
-        """What makes rows over this path unsound, whatever the format."""
-        if self.reported & {0, *path}:
+        """What makes rows over this path unsound, whatever the format.
+
+        Of paths as for `fault`; `then` is a message after them that is no turn.
+        """
+        if self.reported and self.reported & {0, *path}:
             return Dropped("reported", fault=False)
-        fault = shape_fault(messages)
-        return None if fault is None else Dropped(fault[1])
+        shape = self._shape(path)
+        if then is not None:
+            shape = followed(shape, then)
+        return None if shape.fault is None else Dropped(shape.fault[1])
 
     def origin(
         self,
@@ -168,9 +199,8 @@ class Conversation:
         side: Side = "",
     ) -> Origin:
         """Where a row comes from; `chosen` and `rejected` name turns."""
-        times = [act.created_at for act in acts] or [
-            self.turns[seq].created_at for seq in turns
-        ]
+        times = [act.created_at for act in acts]
+        times = times or [self.turns[seq].created_at for seq in turns]
         at = max(times, default=self.session.created_at)
         return Origin(
             rule=rule,
@@ -179,14 +209,14 @@ class Conversation:
             group_id=self.group_id,
             user_id=self.session.user_id or "",
             turn_ids=tuple(turns),
-            feedback_ids=tuple(act.seq for act in acts),
+            feedback_ids=tuple([act.seq for act in acts]),
             context_sha256=context,
             model_chosen=self._model(chosen),
             model_rejected=self._model(rejected),
             language=self.language(turns[0] if turns else None),
             weight=weight,
             side=side,
-            votes=max(len({(a.actor_id, a.actor_kind) for a in acts}), 1),
+            votes=_voters(acts) if len(acts) > 1 else 1,
             at_ms=to_micros(at) // 1000,
         )
 
@@ -200,11 +230,25 @@ class Conversation:
 
     def role(self, seq: int) -> str:
         """`system`, `user`, `assistant`, `tool`, or the stored word if none of them."""
-        stored = self.turns[seq].role
-        return ROLES.get(stored, stored)
+        return self._roles[seq]
 
     def _model(self, seq: int | None) -> str:
         return (self.turns[seq].model if seq is not None else None) or ""
+
+    def _shape(self, path: tuple[int, ...]) -> Shape:
+        if not path:
+            return NO_MESSAGES
+        if path != self.path(path[-1]):
+            # Of two branches that were said alike.
+            messages = (self._messages[seq] for seq in path)
+            return reduce(followed, messages, NO_MESSAGES)
+        known = len(path)
+        while known and path[known - 1] not in self._shapes:
+            known -= 1
+        shape = self._shapes[path[known - 1]] if known else NO_MESSAGES
+        for seq in path[known:]:
+            shape = self._shapes[seq] = followed(shape, self._messages[seq])
+        return shape
 
     def _prefix(self, seq: int | None) -> bytes:
         wanted, missing = seq, list[int]()
@@ -221,6 +265,10 @@ class Conversation:
             before = self._prefixes[turn.parent_seq]
             self._prefixes[later] = hashlib.sha256(before + dumps(said)).digest()
         return self._prefixes[wanted]
+
+
+def _voters(acts: Sequence[Interaction]) -> int:
+    return len({(act.actor_id, act.actor_kind) for act in acts})
 
 
 REPORT_ACTIONS = frozenset({"report", "flag", "safety"})

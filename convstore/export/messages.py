@@ -6,7 +6,9 @@ out, tool arguments as objects, both `tool_call_id` and `name` on tool results.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from typing import NamedTuple
 
 from convstore.codec import decode_json
 from convstore.errors import CorruptionError
@@ -62,45 +64,78 @@ def message_of(turn: Turn, *, resolved_question: bool = False) -> Message | Drop
 
 def text_chars(messages: Sequence[Message]) -> int:
     """Characters of text in the messages; tool calls are not counted."""
-    return sum(len(message["content"]) for message in messages)
+    chars = 0
+    for message in messages:  # a third of the time of sum() over a generator
+        chars += len(message["content"])
+    return chars
 
 
-def shape_fault(messages: Sequence[Message]) -> tuple[int, str] | None:
+class Shape(NamedTuple):
+    """What messages must be followed by, as far as they have come.
+
+    Attributes:
+        fault: Where and why chat templates would refuse or distort them, if at all.
+        length: How many messages; of those with a fault, how many were looked at.
+        role: The role of the last one.
+        called: The ids of the calls so far; None if nothing was called.
+    """
+
+    fault: tuple[int, str] | None = None
+    length: int = 0
+    role: str = ""
+    called: frozenset[str] | None = None
+
+
+NO_MESSAGES = Shape()
+
+
+def followed(shape: Shape, message: Message) -> Shape:
+    """The shape of the messages with one more."""
+    if shape.fault is not None:
+        return shape
+    role, calls, called = message["role"], message.get("tool_calls"), shape.called
+    problem = _misplaced(shape, role, message)
+    if problem is None and role != "tool" and not calls:
+        said = message["content"].strip() or IMAGES in message
+        problem = None if said else "empty-turn"
+    if problem is not None:
+        return shape._replace(fault=(shape.length, problem))
+    if calls:
+        ids = (call["id"] for call in calls if "id" in call)
+        called = (called or frozenset()).union(ids)
+    return Shape(None, shape.length + 1, role, called)
+
+
+def _misplaced(shape: Shape, role: str, message: Message) -> str | None:
+    if role == "system":
+        return "system-in-the-middle" if shape.length else None
+    if role == "tool":
+        call_id = message.get("tool_call_id")
+        called = shape.called
+        known = called is not None and (call_id is None or call_id in called)
+        return None if known else "result-without-call"
+    if role == shape.role:
+        return f"two-{role}-turns"
+    if role == "assistant" and shape.role in ("", "system"):
+        return "starts-with-assistant"
+    return None
+
+
+def shape_fault(messages: Iterable[Message]) -> tuple[int, str] | None:
     """Where and why chat templates would refuse or distort these messages, if at all.
 
     The strict profile: system only first, users and assistants in turn, each tool
     result after a call that has its id, no message without content.
     """
-    previous = ""
-    called: set[str] = set()
-    saw_call = False
-    for index, message in enumerate(messages):
-        role = message["role"]
-        calls = message.get("tool_calls")
-        if role == "system":
-            if index:
-                return index, "system-in-the-middle"
-        elif role == "tool":
-            call_id = message.get("tool_call_id")
-            if not saw_call or (call_id is not None and call_id not in called):
-                return index, "result-without-call"
-        elif role == previous:
-            return index, f"two-{role}-turns"
-        elif role == "assistant" and previous in ("", "system"):
-            return index, "starts-with-assistant"
-        empty = not message["content"].strip() and IMAGES not in message
-        if role != "tool" and not calls and empty:
-            return index, "empty-turn"
-        if calls:
-            saw_call = True
-            called.update(call["id"] for call in calls if "id" in call)
-        previous = role
-    return None
+    return reduce(followed, messages, NO_MESSAGES).fault
 
 
 def has_calls(messages: Sequence[Message]) -> bool:
     """Whether any message calls a tool."""
-    return any("tool_calls" in message for message in messages)
+    for message in messages:  # noqa: SIM110 - a third of the time of any()
+        if "tool_calls" in message:
+            return True
+    return False
 
 
 def _read_parts(message: Message, parts: list[Json]) -> Dropped | None:

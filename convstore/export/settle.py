@@ -84,8 +84,11 @@ def kept_of(
     """The entries that stay of all entries with some prompts, held in memory."""
     rows = sorted(entries, key=attrgetter("prompt"))
     for _, group in groupby(rows, key=attrgetter("prompt")):
-        unique = list(_distinct(list(group), drop))
-        yield from _of_one_prompt(unique, cap, drop)
+        found = list(group)
+        if len(found) == 1:
+            yield found[0]  # Nothing to compare it with, and no cap is under one.
+        else:
+            yield from _of_one_prompt(list(_distinct(found, drop)), cap, drop)
 
 
 def _of_one_prompt(

@@ -29,6 +29,7 @@ class Spool:
 
     def __init__(self, folder: Path, *, depth: int = 0) -> None:
         self.folder, self._depth = folder, depth
+        self._shift = 32 - _BITS * (depth + 1)
         self.lengths = [0] * PARTS
         self.checksums = [0] * PARTS
         self._buffers: list[list[bytes]] = [[] for _ in range(PARTS)]
@@ -37,7 +38,9 @@ class Spool:
 
     def add(self, key: bytes, record: bytes) -> None:
         """Append a record to the part that its key names."""
-        self._buffers[_part(key, self._depth)].append(record)
+        # The next bits of the key after those that all keys of this spool share.
+        part = int.from_bytes(key[:4], "big") >> self._shift & (PARTS - 1)
+        self._buffers[part].append(record)
         self._waiting += len(record)
         if self._waiting > BUFFER_BYTES:
             self.flush()
@@ -114,11 +117,6 @@ class Spool:
 
     def _path(self, part: int) -> Path:
         return self.folder / f"{part:02}"
-
-
-def _part(key: bytes, depth: int) -> int:
-    bits = int.from_bytes(key[:4], "big") >> (32 - _BITS * (depth + 1))
-    return bits & (PARTS - 1)
 
 
 def _crc(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -72,11 +73,11 @@ class Stats:
         self.sizes[split] += len(row.data)
         self.rules[row.rule] += 1
         self.languages[row.language] += 1
-        self.lengths[sum(row.chars > edge for edge in LENGTH_EDGES)] += 1
+        self.lengths[bisect_left(LENGTH_EDGES, row.chars)] += 1
         self.chars += row.chars
         self.longest = max(self.longest, row.chars)
         if row.tokens:
-            self.tokens[sum(row.tokens > edge for edge in TOKEN_EDGES)] += 1
+            self.tokens[bisect_left(TOKEN_EDGES, row.tokens)] += 1
         flags = row.flags
         if not flags:
             return

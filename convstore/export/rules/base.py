@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from convstore.export.checks import answer_problem, length_problem
 from convstore.export.conversation import Conversation
-from convstore.export.messages import text_chars
+from convstore.export.messages import has_calls, text_chars
 from convstore.export.rows import Candidate, Dropped, Kind, Message, Origin, Row, Side
 from convstore.records import Interaction
 
@@ -49,7 +49,7 @@ def judged_row(
     tools = conversation.tools(seq, messages)
     problem = (
         answer_problem(conversation, seq, messages[-1], good=label)
-        or conversation.problem(path, messages)
+        or conversation.problem(path)
         or (tools if isinstance(tools, Dropped) else None)
     )
     if problem or isinstance(tools, Dropped):
@@ -98,8 +98,8 @@ def pair_row(
     problem = (
         answer_problem(conversation, chosen, answer[-1], good=True)
         or answer_problem(conversation, rejected, other[-1], good=False)
-        or conversation.problem(before + good[shared:], prompt + answer)
-        or conversation.problem(before + bad[shared:], prompt + other)
+        or conversation.problem(before + good[shared:])
+        or conversation.problem(before + bad[shared:])
     )
     if problem:
         return problem
@@ -146,9 +146,10 @@ def _shared(conversation: Conversation, good: Sequence[int], bad: Sequence[int])
 
 
 def _same_text(one: tuple[Message, ...], other: tuple[Message, ...]) -> bool:
-    plain = len(one) == len(other) == 1 and not any(
-        "tool_calls" in m for m in one + other
-    )
-    return plain and (
-        one[0]["content"].split() == other[0]["content"].split() and text_chars(one) > 0
-    )
+    if not (len(one) == len(other) == 1) or has_calls(one) or has_calls(other):
+        return False
+    first, second = one[0]["content"], other[0]["content"]
+    # Most texts differ in their first words, and need not be taken apart as a whole.
+    if first.split(None, 3)[:3] != second.split(None, 3)[:3]:
+        return False
+    return first.split() == second.split() and text_chars(one) > 0

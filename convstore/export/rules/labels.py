@@ -90,9 +90,7 @@ def _partial(conversation: Conversation, rule: str) -> Iterator[Candidate]:
         path = conversation.path(seq)[:-1]
         messages = conversation.messages(path)
         problem = (
-            messages
-            if isinstance(messages, Dropped)
-            else conversation.problem(path, messages)
+            messages if isinstance(messages, Dropped) else conversation.problem(path)
         )
         if problem or isinstance(messages, Dropped) or not messages:
             yield problem or Dropped("no-prompt")

@@ -64,7 +64,7 @@ def _edited_text(
     edited: Message = {"role": "assistant", "content": text}
     problem = (
         answer_problem(conversation, seq, original, good=False)
-        or conversation.problem(path, messages)
+        or conversation.problem(path)
         or text_problem(text, None, conversation.options.judging.drop_identity)
         or _edit_problem(prompt, original["content"], text)
     )

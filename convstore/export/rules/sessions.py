@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from convstore.export.checks import answer_problem, length_problem, stale
 from convstore.export.conversation import Conversation
-from convstore.export.messages import shape_fault
 from convstore.export.rows import Candidate, Dropped, Message, Row
 from convstore.export.rules.base import Rule
 from convstore.export.rules.labels import RATING_ACTIONS, stars
@@ -58,7 +57,7 @@ def _conversation(
     messages = conversation.messages(path)
     if isinstance(messages, Dropped):
         return messages
-    fault = shape_fault(messages)
+    fault = conversation.fault(path)
     reason = Dropped(fault[1]) if fault else Dropped("no-answer", fault=False)
     if fault is not None:
         # What was said before the fault is sound by itself.
@@ -154,7 +153,7 @@ def _prompts(conversation: Conversation, rule: str) -> Iterator[Candidate]:
             yield messages
             continue
         tools = conversation.tools(seq, messages)
-        problem = conversation.problem(path, messages)
+        problem = conversation.problem(path)
         if problem or isinstance(tools, Dropped):
             yield problem or Dropped("calls-without-definitions")
             continue
@@ -254,7 +253,7 @@ def _session_ratings(conversation: Conversation, rule: str) -> Iterator[Candidat
             origin = conversation.origin(
                 rule, [first], [act], context=conversation.context(first), weight=weight
             )
-            problem = conversation.problem(conversation.path(first), messages)
+            problem = conversation.problem(conversation.path(first))
             yield problem or Row("prompt", replace(origin), messages)
 
 

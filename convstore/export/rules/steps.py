@@ -212,7 +212,7 @@ def _step_pair(
         "content": "\n".join([*before, act.content or ""]),
     }
     bad: Message = {"role": "assistant", "content": "\n".join([*before, path[-1].text])}
-    problem = conversation.problem(turns, (*messages, bad))
+    problem = conversation.problem(turns, then=bad)
     if problem:
         yield problem
         return
