@@ -27,6 +27,7 @@
     │   ├── DatabaseBusyError
     │   ├── DatabaseUnavailableError
     │   ├── StorageFullError
+    │   ├── WorkerLostError
     │   └── StoreClosedError
     ├── DatabaseFaultError             the database refused one of our statements
     ├── SchemaMismatchError            the database is at another revision
@@ -297,6 +298,16 @@ class StorageFullError(UnavailableError):
     """The disk, quota or database is full; nothing was acknowledged."""
 
     code = "storage_full"
+
+
+class WorkerLostError(UnavailableError):
+    """A process that helped with an export ended before its work was done.
+
+    Nothing was published. The same export goes on where it stopped; if its workers are
+    lost again, let it run without them (`workers=0`).
+    """
+
+    code = "worker_lost"
 
 
 class StoreClosedError(UnavailableError):

@@ -1,15 +1,23 @@
-"""The two records that wait on disk for a row: an index entry and the row's bytes."""
+"""The two records that wait on disk for a row: an index entry and the row's bytes.
+
+The same bytes travel between the processes of an export: lengths and content, so that
+taking them apart is slicing, and nothing in them can be run.
+"""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from convstore.export.keys import KEY_BYTES
 
 _ENTRY = struct.Struct(f"<{KEY_BYTES}s{KEY_BYTES}s{KEY_BYTES}s8s8sqIBB")
 _HEAD = struct.Struct(f"<{KEY_BYTES}sBBBII12sII")
+
+_PACKED = struct.Struct("<BHI")
+_ROW_ID = slice(2 * KEY_BYTES, 3 * KEY_BYTES)
+_AT_MS = struct.Struct(f"<{3 * KEY_BYTES + 16}xq")
 
 LABEL_TRUE, LABEL_FALSE, PAIR, LONGER, LEFT, RIGHT, PICTURED = 1, 2, 4, 8, 16, 32, 64
 
@@ -40,6 +48,60 @@ class Waiting(NamedTuple):
     language: str
     data: bytes
     side: bytes
+
+
+class Packed(NamedTuple):
+    """A row as it goes into the spools of its format.
+
+    Attributes:
+        place: That of the format among those of the export.
+        entry: As `pack_entry` made it.
+        record: As `pack_waiting` made it.
+        signature: For near duplicates; empty unless these are looked for.
+    """
+
+    place: int
+    entry: bytes
+    record: bytes
+    signature: bytes
+
+    @property
+    def prompt(self) -> bytes:
+        """The key of the entry."""
+        return self.entry[:KEY_BYTES]
+
+    @property
+    def row_id(self) -> bytes:
+        """The key of the record."""
+        return self.entry[_ROW_ID]
+
+    @property
+    def at_ms(self) -> int:
+        """When the row was judged."""
+        return int(_AT_MS.unpack_from(self.entry)[0])
+
+
+def join_packed(rows: Iterable[Packed]) -> bytes:
+    """All rows as one run of bytes."""
+    pieces: list[bytes] = []
+    for place, entry, record, signature in rows:
+        head = _PACKED.pack(place, len(signature), len(record))
+        pieces += (head, entry, signature, record)
+    return b"".join(pieces)
+
+
+def cut_packed(data: bytes) -> Iterator[Packed]:
+    """The rows that `join_packed` joined."""
+    at = 0
+    while at < len(data):
+        place, signature_size, record_size = _PACKED.unpack_from(data, at)
+        entry = at + _PACKED.size
+        signature = entry + _ENTRY.size
+        record = signature + signature_size
+        at = record + record_size
+        yield Packed(
+            place, data[entry:signature], data[record:at], data[signature:record]
+        )
 
 
 def pack_entry(entry: Entry) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -20,7 +21,10 @@ from convstore.export.entries import (
     PICTURED,
     RIGHT,
     Entry,
+    Packed,
     Waiting,
+    pack_entry,
+    pack_waiting,
 )
 from convstore.export.filters import consent_problem, session_problem
 from convstore.export.formats.base import Column, Format, provenance
@@ -39,7 +43,7 @@ from convstore.export.stats import Losses
 from convstore.export.tokens import token_counter
 from convstore.export.version import EXPORTER
 from convstore.export.writers.parquet import pack_columns
-from convstore.records import Json, JsonObject, SessionDocument
+from convstore.records import JsonObject, SessionDocument
 
 RULE_NAMES = tuple(RULES)
 _RULE_NUMBERS = {name: number for number, name in enumerate(RULE_NAMES)}
@@ -53,6 +57,31 @@ class Tally:
     losses: Losses = field(default_factory=Losses)
     redactions: Counter[str] = field(default_factory=Counter)
     pictured: int = 0
+
+    def told(self) -> JsonObject:
+        """The counts as JSON."""
+        losses = self.losses
+        return {
+            "rows": self.rows,
+            "faults": losses.faults,
+            "choices": losses.choices,
+            "redactions": self.redactions,
+            "pictured": self.pictured,
+        }
+
+    def take(self, told: JsonObject) -> None:
+        """Add counts that were told as JSON."""
+        self.rows += told["rows"]
+        self.losses.faults.update(told["faults"])
+        self.losses.choices.update(told["choices"])
+        self.redactions.update(told["redactions"])
+        self.pictured += told["pictured"]
+
+    def clear(self) -> None:
+        """Count from nothing again; who holds the losses keeps them."""
+        self.rows = self.pictured = 0
+        for counts in (self.losses.faults, self.losses.choices, self.redactions):
+            counts.clear()
 
 
 class Made(NamedTuple):
@@ -71,6 +100,7 @@ class Gatherer:
         self.formats, self.options = formats, options
         self.tallies = {fmt.name: Tally() for fmt in formats}
         self.documents = 0
+        self._places = {fmt.name: place for place, fmt in enumerate(formats)}
         kinds = {fmt.kind for fmt in formats}
         self._rules = [rule for rule in pick_rules(options.rules) if rule.kinds & kinds]
         self._filtering = options.filters != Filters()
@@ -86,6 +116,13 @@ class Gatherer:
 
     def rows(self, document: SessionDocument) -> Iterator[Made]:
         """The packed rows of one session, for each format."""
+        for candidate, users, rule in self.candidates(document):
+            yield from self.made(candidate, users, rule)
+
+    def candidates(
+        self, document: SessionDocument
+    ) -> Iterator[tuple[Candidate, list[Format], int]]:
+        """What the rules make of one session, for whom, and the rule's number."""
         self.documents += 1
         takers = self._takers(document)
         if not takers:
@@ -101,7 +138,20 @@ class Gatherer:
                 continue
             number = _RULE_NUMBERS[rule.name]
             for candidate in rule.run(conversation, rule.id):
-                yield from self._told(candidate, users, number)
+                yield candidate, users, number
+
+    def packed(self, document: SessionDocument) -> Iterator[Packed]:
+        """The rows of one session as they go into the spools."""
+        for made in self.rows(document):
+            yield self.pack(made)
+
+    def pack(self, made: Made) -> Packed:
+        """One row as it goes into the spools; a dry run counts it without its bytes."""
+        row = made.row
+        if self.options.dry_run:
+            row = row._replace(data=b"", side=b"")
+        place = self._places[made.format.name]
+        return Packed(place, pack_entry(made.entry), pack_waiting(row), made.signature)
 
     def _takers(self, document: SessionDocument) -> list[Format]:
         session, filters = document.session, self.options.filters
@@ -117,9 +167,10 @@ class Gatherer:
                 self.tallies[fmt.name].losses.add(reason)
         return takers
 
-    def _told(
+    def made(
         self, candidate: Candidate, users: Sequence[Format], rule: int
     ) -> Iterator[Made]:
+        """A candidate packed for each format that takes it; losses are counted."""
         if isinstance(candidate, Dropped):
             for fmt in users:
                 self.tallies[fmt.name].losses.add(candidate)
@@ -127,7 +178,7 @@ class Gatherer:
         users = [fmt for fmt in users if fmt.kind == candidate.kind]
         told = self._told_calls(candidate) if self._told_calls else candidate
         if isinstance(told, Dropped):
-            yield from self._told(told, users, rule)
+            yield from self.made(told, users, rule)
             return
         candidate = told
         for fmt in users:
@@ -153,7 +204,7 @@ class Gatherer:
         if isinstance(body, Dropped):
             return body
         keys, chars = keys_of(row, body), _chars(row)
-        split = self._split(group_key(row))
+        split = self._split(group_key(row.origin.tenant_id, row.origin.group_id))
         told = provenance(row, keys.row_id.hex(), chars, self._redactions, EXPORTER)
         data, side = pack(fmt, body, told, self.options)
         if not data:
@@ -194,15 +245,13 @@ def pack(
     if options.profile == "text" and not _plain(fmt, body):
         return b"", b""
     side = dumps(told) if fmt.provenance == "sidecar" else b""
-    if fmt.provenance == "column":
-        body["convstore"] = told
     if options.file_type == "parquet":
         columns = columns_of(fmt, options, pictures="images" in body)
-        packed = pack_columns(body, columns, options.profile)
-        if fmt.provenance == "column":
-            # The struct goes last, as the schema has it.
-            packed = b"".join((packed[:-1], b",", dumps(told), b"]"))
+        inline = told if fmt.provenance == "column" else None
+        packed = pack_columns(body, columns, options.profile, inline)
         return packed, side
+    if fmt.provenance == "column":
+        body["convstore"] = told
     return dumps(body), side
 
 
@@ -257,7 +306,8 @@ def _entry(row: Row, keys: Keys, split: int) -> Entry:
     )
 
 
-def short_key(*names: Json) -> bytes:
+@lru_cache(maxsize=512)
+def short_key(*names: str) -> bytes:
     """Eight bytes that stand for names; for counting, not for secrecy."""
     return blake2b(dumps(names), digest_size=8).digest()
 

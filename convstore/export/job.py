@@ -10,6 +10,7 @@ import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
 from convstore.codec import decode_json, dumps
@@ -19,6 +20,7 @@ from convstore.errors import (
     shown,
 )
 from convstore.export.balance import balanced
+from convstore.export.crew import gathered
 from convstore.export.emit import (
     ROW_IDS,
     DataSet,
@@ -26,7 +28,7 @@ from convstore.export.emit import (
     read_row_ids,
     without,
 )
-from convstore.export.entries import cut_waiting, pack_entry, pack_waiting
+from convstore.export.entries import Packed, cut_waiting
 from convstore.export.folder import (
     MANIFEST,
     WORK,
@@ -37,7 +39,7 @@ from convstore.export.folder import (
 )
 from convstore.export.formats import pick_formats
 from convstore.export.formats.base import Format
-from convstore.export.gather import Gatherer, Made
+from convstore.export.gather import Gatherer
 from convstore.export.near import add_bands, bands_for, near_duplicates
 from convstore.export.options import ExportOptions
 from convstore.export.quarantine import add_reports, write_reports
@@ -92,7 +94,7 @@ def run_export(
     refuse_existing(target)
     former = {fmt.name: _former(fmt, options) for fmt in picked}
     with building(target, options.dry_run) as root:
-        export = _Export(picked, target, root, options, on_progress)
+        export = Export(picked, target, root, options, on_progress)
         export.gather(documents)
         report = export.write(former)
         if not options.dry_run:
@@ -101,7 +103,7 @@ def run_export(
         return report
 
 
-class _Export:
+class Export:
     """One run: holds the counters and the work folder."""
 
     def __init__(
@@ -121,50 +123,48 @@ class _Export:
         self.plan = hashlib.sha256(dumps(plan)).hexdigest()
         self.work = Workspace(root / WORK, self.plan)
 
+    def open(self) -> None:
+        """Make the work folder, or take up the one of an interrupted run."""
+        named = [[f"{fmt.name}.{what}" for what in _SPOOLS] for fmt in self.formats]
+        self.work.open([*chain.from_iterable(named), _QUARANTINE])
+        self._spools = [[self.work.spools[name] for name in names] for names in named]
+
     def gather(self, documents: Iterable[SessionDocument]) -> None:
         """Make the rows of all documents; they wait on disk."""
         gatherer, work = self.gatherer, self.work
-        names = [f"{fmt.name}.{what}" for fmt in self.formats for what in _SPOOLS]
-        work.open([*names, _QUARANTINE])
-        made = since_documents = since_bytes = 0
-        for document in work.unread(documents, gatherer.tallies):
-            work.note(document)
-            if self.options.quarantine:
-                add_reports(work.spools[_QUARANTINE], document)
-            for row in gatherer.rows(document):
-                since_bytes += self._keep(row)
-                made += 1
-            since_documents += 1
-            if work.documents % _TELL_EVERY == 0:
-                self.tell(Progress("gather", work.documents, made, None))
-            if since_bytes >= _MARK_BYTES or since_documents >= _MARK_DOCUMENTS:
-                work.mark(gatherer.tallies)
-                since_documents = since_bytes = 0
+        self.open()
+        made = since_documents = since_bytes = since_told = 0
+        unread = work.unread(documents, gatherer.tallies)
+        with closing(gathered(gatherer, unread)) as batches:
+            for batch in batches:
+                for document in batch.documents:
+                    work.note(document)
+                    if self.options.quarantine:
+                        add_reports(work.spools[_QUARANTINE], document)
+                for row in batch.rows:
+                    since_bytes += self.keep(row)
+                    made += 1
+                since_documents += len(batch.documents)
+                since_told += len(batch.documents)
+                if since_told >= _TELL_EVERY:
+                    self.tell(Progress("gather", work.documents, made, None))
+                    since_told = 0
+                if since_bytes >= _MARK_BYTES or since_documents >= _MARK_DOCUMENTS:
+                    work.mark(gatherer.tallies)
+                    since_documents = since_bytes = 0
         work.mark(gatherer.tallies)
         self.tell(Progress("gather", work.documents, made, made))
 
-    def _keep(self, made: Made) -> int:
+    def keep(self, row: Packed) -> int:
         """Put a row on disk; returns its bytes."""
-        spools, name, entry, row = (
-            self.work.spools,
-            made.format.name,
-            made.entry,
-            made.row,
-        )
-        if self.options.dry_run:
-            row = row._replace(data=b"", side=b"")
-        record = pack_waiting(row)
-        spools[f"{name}.index"].add(entry.prompt, pack_entry(entry))
-        spools[f"{name}.rows"].add(entry.row_id, record)
-        if made.signature and self.options.near_duplicates is not None:
-            add_bands(
-                spools[f"{name}.near"],
-                made.signature,
-                self.options.near_duplicates,
-                entry.at_ms,
-                entry.row_id,
-            )
-        return len(record)
+        index, rows, near = self._spools[row.place]
+        row_id = row.row_id
+        index.add(row.prompt, row.entry)
+        rows.add(row_id, row.record)
+        least = self.options.near_duplicates
+        if row.signature and least is not None:
+            add_bands(near, row.signature, least, row.at_ms, row_id)
+        return len(row.record)
 
     def write(self, former: dict[str, Path | None]) -> ExportReport:
         """Settle which rows stay and write each data set."""

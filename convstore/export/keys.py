@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 from convstore.codec import dumps
 from convstore.export.rows import Row
@@ -74,9 +75,10 @@ def keys_of(row: Row, body: JsonObject) -> Keys:
     return Keys(_hash(dumps(identity)), prompt, subject, polarity)
 
 
-def group_key(row: Row) -> bytes:
-    """Eight bytes that name the root session, for splits."""
-    return _hash(dumps([row.origin.tenant_id, row.origin.group_id]))
+@lru_cache(maxsize=512)
+def group_key(tenant_id: str, group_id: str) -> bytes:
+    """Bytes that name the root session, for splits; its rows come one by one."""
+    return _sha([tenant_id, group_id])
 
 
 def _prompt_keys(row: Row) -> tuple[bytes, bytes]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from convstore.errors import InvalidInputError
-from convstore.records import DocumentSource, Json
+from convstore.records import DocumentSource, Json, JsonObject
 
 FileType = Literal["jsonl", "parquet"]
 Profile = Literal["json", "text"]
@@ -25,6 +25,9 @@ DEFAULT_RULES = (
 MIB = 1024 * 1024
 _READING = {"extra": "forbid", "revalidate_instances": "always"}
 """How pydantic makes these from what callers give; see `convstore.exporting`."""
+MOST_WORKERS = 32
+"""More would wait for the one process that feeds them."""
+_NOT_IN_THE_BYTES = frozenset({"dry_run", "since", "max_drop_rate", "workers"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +155,9 @@ class ExportOptions:
             be the longer one; what is over goes. None only reports the share.
         detect_language: Detect the language where none is stored.
         tokenizer: A `tokenizer.json` to count tokens with; None estimates.
+        workers: Processes that run the rules beside this one, which reads and
+            writes. They start after the first hundreds of sessions; 0 does all of it
+            in this process. The bytes are the same.
         license: Licence id for the card.
         title: Heading of the card.
     """
@@ -180,6 +186,7 @@ class ExportOptions:
     max_length_bias: float | None = None
     detect_language: bool = False
     tokenizer: Path | None = None
+    workers: int = 0
     license: str = "other"
     title: str = "Conversations judged by people"
 
@@ -208,6 +215,11 @@ class ExportOptions:
             moment = getattr(self.filters, end)
             if moment is not None and moment.tzinfo is None:
                 raise InvalidInputError(f"filters.{end}", "must have a time zone")
+        if not 0 <= self.workers <= MOST_WORKERS:
+            raise InvalidInputError("workers", f"must be from 0 to {MOST_WORKERS}")
+        self._check_caps()
+
+    def _check_caps(self) -> None:
         for cap in fields(Caps):
             value = getattr(self.caps, cap.name)
             if value is not None and value < 1:
@@ -224,13 +236,39 @@ class ExportOptions:
         if len(self.splits) > 255:
             raise InvalidInputError("splits", "at most 255")
 
+    def told(self) -> JsonObject:
+        """All options as JSON, for `of`."""
+        return {f.name: _told(getattr(self, f.name)) for f in fields(self)}
+
+    @classmethod
+    def of(cls, told: JsonObject) -> ExportOptions:
+        """The options that were `told`."""
+        parts = {"filters": Filters, "caps": Caps, "judging": Judging}
+        whole = {name: kind(**_read(told[name])) for name, kind in parts.items()}
+        return cls(**{**_read(told), **whole})
+
     def fingerprint(self) -> dict[str, Json]:
         """The options that decide the content, as JSON with stable order."""
         return {
             f.name: _plain(getattr(self, f.name))
             for f in fields(self)
-            if f.name not in ("dry_run", "since", "max_drop_rate")
+            if f.name not in _NOT_IN_THE_BYTES
         }
+
+
+def _told(value: object) -> Json:
+    if isinstance(value, Filters | Caps | Judging):
+        return {f.name: _told(getattr(value, f.name)) for f in fields(value)}
+    return str(value) if isinstance(value, Path) else value
+
+
+def _read(told: JsonObject) -> JsonObject:
+    """The fields as their class has them: tuples for lists, times for their text."""
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}
+    for name in ("since", "until"):
+        if "metadata" in told and told[name] is not None:
+            values[name] = datetime.fromisoformat(told[name])
+    return values
 
 
 def _plain(value: object) -> Json:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +19,11 @@ from convstore.errors import CorruptionError
 from convstore.export.folder import discard
 from convstore.export.gather import Tally
 from convstore.export.spool import Spool
-from convstore.export.stats import Losses
 from convstore.records import Json, JsonObject, SessionDocument
 
 STATE = "state.json"
+LAYOUT = 2
+"""How rows wait on disk. What an older release left there is made anew."""
 _START = hashlib.sha256(b"convstore export").digest()
 
 
@@ -116,11 +116,11 @@ class Workspace:
                 self.documents,
                 self._chain.hex(),
                 {n: [s.lengths[:], s.checksums[:]] for n, s in self.spools.items()},
-                {name: _told(tally) for name, tally in tallies.items()},
+                {name: tally.told() for name, tally in tallies.items()},
             )
         )
         new = self.folder / (STATE + ".new")
-        new.write_bytes(dumps({"plan": self.plan, "marks": self._marks}))
+        new.write_bytes(dumps({"plan": [LAYOUT, self.plan], "marks": self._marks}))
         os.replace(new, self.folder / STATE)
 
     def _read_marks(self) -> list[Mark]:
@@ -128,7 +128,7 @@ class Workspace:
             state: Json = decode_json((self.folder / STATE).read_bytes())
         except (FileNotFoundError, CorruptionError):
             return []
-        if not isinstance(state, dict) or state.get("plan") != self.plan:
+        if not isinstance(state, dict) or state.get("plan") != [LAYOUT, self.plan]:
             return []
         return [Mark(**mark) for mark in state["marks"]]
 
@@ -144,7 +144,8 @@ class Workspace:
             mark = self._marks[-1]
             self.documents, self._chain = mark.documents, bytes.fromhex(mark.chain)
             for name, tally in tallies.items():
-                _restore(tally, mark.tallies[name])
+                tally.clear()
+                tally.take(mark.tallies[name])
             return
         self._forget()
 
@@ -153,21 +154,3 @@ class Workspace:
         self.documents, self._chain = 0, _START
         for spool in self.spools.values():
             spool.clear()
-
-
-def _told(tally: Tally) -> JsonObject:
-    losses = tally.losses
-    return {
-        "rows": tally.rows,
-        "faults": losses.faults,
-        "choices": losses.choices,
-        "redactions": tally.redactions,
-        "pictured": tally.pictured,
-    }
-
-
-def _restore(tally: Tally, told: JsonObject) -> None:
-    tally.rows = told["rows"]
-    tally.pictured = told["pictured"]
-    tally.redactions = Counter(told["redactions"])
-    tally.losses = Losses(Counter(told["faults"]), Counter(told["choices"]))

@@ -135,6 +135,26 @@ def test_more_faults_than_allowed_are_refused_and_leave_nothing(cli: Cli) -> Non
     assert cli.ok("export", "messages", "--to", "out").code == 0
 
 
+def test_workers_write_the_same_bytes(cli: Cli) -> None:
+    talks: list[dict[str, Any]] = [
+        {
+            "messages": [
+                {"role": "user", "content": f"What is {n}?"},
+                {"role": "assistant", "content": f"It is {n}."},
+            ]
+        }
+        for n in range(700)
+    ]
+    cli.ok("import", "messages", cli.write("in.jsonl", *talks))
+
+    cli.ok("export", "messages", "--to", "alone", "--workers", "0")
+    cli.ok("export", "messages", "--to", "helped", "--workers", "2")
+
+    alone, helped = (cli.folder / name / "SHA256SUMS" for name in ("alone", "helped"))
+    assert helped.read_bytes() == alone.read_bytes()
+    assert cli.run("export", "messages", "--to", "x", "--workers", "99").code == 2
+
+
 def test_only_what_is_new_is_exported_since_a_former_export(cli: Cli) -> None:
     cli.ok("import", "messages", cli.talks("s-1"))
     cli.ok("export", "prompt", "--to", "one")

@@ -7,15 +7,22 @@ metadata, which older readers and LLaMA-Factory take.
 
 from __future__ import annotations
 
-from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from struct import Struct
 from typing import Any
 
 from convstore.codec import decode_json, dumps
 from convstore.errors import MissingExtraError
 from convstore.export.formats.base import PROVENANCE_COLUMNS, Column
 from convstore.export.options import Profile
+from convstore.export.writers.arrays import (
+    Cells,
+    ImageCells,
+    JsonCells,
+    PlainCells,
+    StructCells,
+)
 from convstore.export.writers.base import HashedFile
 from convstore.records import Json, JsonObject
 
@@ -24,19 +31,47 @@ GROUP_BYTES = 32 * 1024 * 1024
 """Readers hold a row group in memory; datasets wants them under 100 MB."""
 
 
+_HEAD = Struct("<I")
+
+
 def pack_columns(
-    body: JsonObject, columns: Sequence[Column], profile: Profile
+    body: JsonObject,
+    columns: Sequence[Column],
+    profile: Profile,
+    told: JsonObject | None,
 ) -> bytes:
-    """A row as a JSON list of its columns, messages in the shape the file will hold."""
-    return dumps([_packed(body.get(c.name), c, profile) for c in columns])
+    """A row as its cells and, behind them, the text of its JSON values.
+
+    The cell of a JSON value is the length of its text: the text is encoded here, once,
+    and copied from then on. `told` is the provenance, where it is a column.
+    """
+    cells: list[Json] = []
+    texts: list[bytes] = []
+    for column in columns:
+        value = body.get(column.name)
+        if value is not None and _is_json(column, profile):
+            listed = column.type == "messages"
+            found = [dumps(item) for item in value] if listed else [dumps(value)]
+            texts += found
+            value = [len(text) for text in found] if listed else len(found[0])
+        cells.append(value)
+    if told is not None:
+        cells.append([told[column.name] for column in PROVENANCE_COLUMNS])
+    head = dumps(cells)
+    return b"".join((_HEAD.pack(len(head)), head, *texts))
 
 
-def _packed(value: Json, column: Column, profile: Profile) -> Json:
-    if value is None or column.keys or column.type not in ("messages", "json"):
-        return value
-    if column.type == "json":
-        return dumps(value).decode()
-    return value if profile == "text" else [dumps(item).decode() for item in value]
+def _is_json(column: Column, profile: Profile) -> bool:
+    """Whether the column holds `arrow.json` values, or lists of them."""
+    if column.keys is not None:
+        return False
+    return column.type == "json" or (column.type, profile) == ("messages", "json")
+
+
+def _cells(column: Column, profile: Profile) -> Callable[[Any], Cells]:
+    if _is_json(column, profile):
+        return JsonCells
+    return ImageCells if column.type == "images" else PlainCells
 
 
 class ParquetShard:
@@ -66,20 +101,29 @@ class ParquetShard:
             compression="zstd",
             write_page_index=True,
         )
+        self._columns: list[Cells] = [
+            _cells(column, profile)(field.type)
+            for column, field in zip(columns, self._schema, strict=False)
+        ]
+        if provenance:
+            self._columns.append(StructCells(types[-1][1]))
         # Rows without images were packed without a place for them.
-        names = [column.name for column in columns if column.type == "images"]
-        self._images = self._schema.get_field_index(names[0]) if names else None
-        self._rows: list[list[Json]] = []
-        self._waiting = 0
+        images = [c.type for c in columns]
+        self._images = images.index("images") if "images" in images else None
+        self._rows = self._waiting = 0
 
     def add(self, data: bytes) -> None:
         """Append one row that `pack_columns` packed."""
-        row = decode_json(data)
-        if self._images is not None and len(row) < len(self._schema):
-            row.insert(self._images, [])
-        self._rows.append(row)
+        (size,) = _HEAD.unpack_from(data)
+        at = _HEAD.size + size
+        cells = decode_json(data[_HEAD.size : at])
+        if self._images is not None and len(cells) < len(self._columns):
+            cells.insert(self._images, [])
+        for column, cell in zip(self._columns, cells, strict=True):
+            at = column.add(cell, data, at)
+        self._rows += 1
         self._waiting += len(data)
-        if len(self._rows) >= GROUP_ROWS or self._waiting >= GROUP_BYTES:
+        if self._rows >= GROUP_ROWS or self._waiting >= GROUP_BYTES:
             self._flush()
 
     def close(self) -> HashedFile:
@@ -92,15 +136,10 @@ class ParquetShard:
     def _flush(self) -> None:
         if not self._rows:
             return
-        columns = zip(*self._rows, strict=True)
-        arrays = [
-            _array(self._pa, list(values), field.type)
-            for values, field in zip(columns, self._schema, strict=True)
-        ]
+        arrays = [column.array(self._pa) for column in self._columns]
         batch = self._pa.record_batch(arrays, schema=self._schema)
-        self._writer.write_batch(batch, row_group_size=len(self._rows))
-        self._rows.clear()
-        self._waiting = 0
+        self._writer.write_batch(batch, row_group_size=self._rows)
+        self._rows = self._waiting = 0
 
 
 def load_pyarrow() -> tuple[Any, Any]:
@@ -136,27 +175,3 @@ def _arrow_type(pa: Any, column: Column, profile: Profile) -> Any:
         "int64": pa.int64,
         "float64": pa.float64,
     }[column.type]()
-
-
-def _holds_bytes(pa: Any, kind: Any) -> bool:
-    return isinstance(kind, pa.StructType) and kind.get_field_index("bytes") >= 0
-
-
-def _array(pa: Any, values: list[Json], kind: Any) -> Any:
-    if isinstance(kind, pa.ListType) and isinstance(kind.value_type, pa.JsonType):
-        texts = pa.array(values, pa.list_(pa.string()))
-        items = pa.ExtensionArray.from_storage(pa.json_(), texts.values)
-        return pa.ListArray.from_arrays(
-            texts.offsets,
-            items,
-            type=kind,
-            mask=texts.is_null() if texts.null_count else None,
-        )
-    if isinstance(kind, pa.ListType) and _holds_bytes(pa, kind.value_type):
-        values = [
-            [{"bytes": b64decode(text), "path": None} for text in images]
-            for images in values
-        ]
-    if isinstance(kind, pa.JsonType):
-        return pa.ExtensionArray.from_storage(kind, pa.array(values, pa.string()))
-    return pa.array(values, kind)

@@ -12,6 +12,7 @@ from convstore.errors import InvalidInputError
 from convstore.export.formats import FORMATS
 from convstore.export.job import run_export
 from convstore.export.options import ExportOptions
+from convstore.export.writers.arrays import JsonCells, values
 from tests.unit.export.samples import (
     WEATHER_TOOLS,
     Chat,
@@ -108,3 +109,40 @@ def test_row_groups_are_bounded(
     metadata = pq.read_metadata(file)
     sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
     assert sizes == [7, 7, 6]
+
+
+def test_json_cells_may_be_null_between_others() -> None:
+    pa = pytest.importorskip("pyarrow")
+    one, many = JsonCells(pa.json_()), JsonCells(pa.list_(pa.json_()))
+    at = 0
+    for text in (b'{"a":1}', None, b"[2]"):
+        at = one.add(text and len(text), b'{"a":1}[2]', at)
+    at = 0
+    for cell in (None, [1, 3], [], None, [4]):
+        at = many.add(cell, b'1"b"null', at)
+
+    assert one.array(pa).to_pylist() == ['{"a":1}', None, "[2]"]
+    assert many.array(pa).to_pylist() == [None, ["1", '"b"'], [], None, ["null"]]
+    assert one.array(pa).to_pylist() == []
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (["a", "", "é\u2028🎉"], "string"),
+        ([1, -(2**63), 2**63 - 1], "int64"),
+        ([0.5, 1.0, -0.0], "float64"),
+        ([True, False, True], "bool_"),
+        ([None, "a"], "string"),
+        ([], "string"),
+    ],
+)
+def test_arrays_made_of_buffers_equal_those_that_pyarrow_makes(
+    cells: list[Any], kind: str
+) -> None:
+    pa = pytest.importorskip("pyarrow")
+
+    made = values(pa, cells, getattr(pa, kind)())
+
+    made.validate(full=True)
+    assert made.equals(pa.array(cells, getattr(pa, kind)()))

@@ -1,0 +1,167 @@
+"""Arrow arrays from the cells of rows, by way of buffers where there is no null.
+
+`pyarrow.array` looks at every value, and imports pandas where that is installed. Most
+columns are text, numbers or JSON that is encoded already: their buffers are a join of
+bytes and a run of offsets, which takes a third of the time and gives equal arrays.
+"""
+
+from __future__ import annotations
+
+from array import array
+from base64 import b64decode
+from collections.abc import Sequence
+from itertools import accumulate, chain
+from typing import Any, Protocol
+
+from convstore.records import Json
+
+_CODES = {"int64": "q", "double": "d", "bool": "b"}
+
+
+class Cells(Protocol):
+    """The cells of one column, until they are an array."""
+
+    def add(self, cell: Json, data: bytes, at: int) -> int:
+        """Take a cell, whose text, if it has one, begins at `at`; returns its end."""
+        ...
+
+    def array(self, pa: Any) -> Any:
+        """The cells so far as an array; there are none afterwards."""
+        ...
+
+
+class JsonCells:
+    """A column of `arrow.json` values, or of lists of them, as encoded text.
+
+    A cell is the length of its text; of a list, the lengths; None is null.
+    """
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+        self._listed = hasattr(kind, "value_type")
+        self._cells: list[Any] = []
+        self._texts: list[bytes] = []
+
+    def add(self, cell: Json, data: bytes, at: int) -> int:
+        """Take a cell, whose text begins at `at`; returns where it ends."""
+        self._cells.append(cell)
+        if cell is None:
+            return at
+        end = at + (sum(cell) if self._listed else cell)
+        self._texts.append(data[at:end])
+        return end
+
+    def array(self, pa: Any) -> Any:
+        """The cells so far as an array; there are none afterwards."""
+        cells, texts = self._cells, self._texts
+        self._cells, self._texts = [], []
+        some = [cell for cell in cells if cell is not None]
+        if not some:
+            return pa.nulls(len(cells), self._kind)
+        lengths = list(chain.from_iterable(some)) if self._listed else some
+        storage = _texts(pa, lengths, texts)
+        items = pa.ExtensionArray.from_storage(pa.json_(), storage)
+        nulls = None
+        if len(some) < len(cells):
+            nulls = pa.array([cell is None for cell in cells], pa.bool_())
+        if self._listed:
+            counts = [0 if cell is None else len(cell) for cell in cells]
+            return _lists(pa, counts, items, self._kind, nulls)
+        if nulls is None:
+            return items
+        places = accumulate(cell is not None for cell in cells)
+        return items.take(pa.array([
+            None if cell is None else place - 1
+            for cell, place in zip(cells, places, strict=True)
+        ], pa.int64()))  # fmt: skip
+
+
+class PlainCells:
+    """A column of values that JSON holds as they are."""
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+        self._cells: list[Json] = []
+
+    def add(self, cell: Json, data: bytes, at: int) -> int:
+        """Take a cell; nothing of it is in the text."""
+        self._cells.append(cell)
+        return at
+
+    def array(self, pa: Any) -> Any:
+        """The cells so far as an array; there are none afterwards."""
+        cells, self._cells = self._cells, []
+        return values(pa, cells, self._kind)
+
+
+class ImageCells(PlainCells):
+    """A column of lists of images, whose cells are lists of Base64."""
+
+    def array(self, pa: Any) -> Any:
+        """The cells so far as an array; there are none afterwards."""
+        cells, self._cells = self._cells, []
+        images = [
+            [{"bytes": b64decode(text), "path": None} for text in cell]
+            for cell in cells
+        ]
+        return pa.array(images, self._kind)
+
+
+class StructCells:
+    """A column of structs, whose cells are lists of their values in order."""
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+        self._cells: list[list[Json]] = []
+
+    def add(self, cell: list[Json], data: bytes, at: int) -> int:
+        """Take a cell; nothing of it is in the text."""
+        self._cells.append(cell)
+        return at
+
+    def array(self, pa: Any) -> Any:
+        """The cells so far as an array; there are none afterwards."""
+        fields = list(self._kind)
+        columns = zip(*self._cells, strict=True)
+        arrays = [
+            values(pa, column, field.type)
+            for column, field in zip(columns, fields, strict=True)
+        ]
+        self._cells = []
+        return pa.StructArray.from_arrays(arrays, fields=fields)
+
+
+def values(pa: Any, cells: Sequence[Json], kind: Any) -> Any:
+    """An array of this kind."""
+    if None in cells:
+        return pa.array(cells, kind)
+    if kind == pa.string():
+        texts = [cell.encode() for cell in cells]
+        return _texts(pa, list(map(len, texts)), texts)
+    if kind == pa.list_(pa.string()):
+        counts = list(map(len, cells))
+        items = values(pa, list(chain.from_iterable(cells)), pa.string())
+        return _lists(pa, counts, items, kind)
+    code = _CODES.get(str(kind))
+    if code is None:
+        return pa.array(cells, kind)
+    whole = pa.int8() if code == "b" else kind
+    return _numbers(pa, array(code, cells), whole).cast(kind)
+
+
+def _numbers(pa: Any, numbers: array[Any], kind: Any) -> Any:
+    return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])
+
+
+def _texts(pa: Any, lengths: Sequence[int], texts: Sequence[bytes]) -> Any:
+    """Text of these lengths, out of as many or fewer pieces."""
+    ends = pa.py_buffer(array("i", accumulate(lengths, initial=0)))
+    data = pa.py_buffer(b"".join(texts))
+    return pa.Array.from_buffers(pa.string(), len(lengths), [None, ends, data])
+
+
+def _lists(
+    pa: Any, counts: Sequence[int], items: Any, kind: Any, nulls: Any = None
+) -> Any:
+    ends = _numbers(pa, array("i", accumulate(counts, initial=0)), pa.int32())
+    return pa.ListArray.from_arrays(ends, items, type=kind, mask=nulls)
