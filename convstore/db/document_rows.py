@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Table
@@ -11,10 +13,9 @@ from convstore.codec import dumps
 from convstore.db import models
 from convstore.db.interactions import target_hash
 from convstore.db.rows import (
-    GRAPH_STATE_DIGEST,
-    INTERACTION_DIGEST,
-    TURN_DIGEST,
-    row_digest,
+    graph_state_digest,
+    interaction_digest,
+    turn_digest,
 )
 from convstore.db.unit import Row
 from convstore.records import NEW_CHAT, Session, SessionDocument
@@ -30,15 +31,15 @@ def document_rows(document: SessionDocument) -> list[tuple[Table, list[Row]]]:
     tenant, session_id = document.session.tenant_id, document.session.id
     turns = [_row(models.turns, tenant, turn) for turn in document.turns]
     for row in turns:
-        row["digest"] = row_digest(row, TURN_DIGEST)
+        row["digest"] = turn_digest(row)
     acts = [_row(models.interactions, tenant, act) for act in document.interactions]
     for row in acts:
         row["target_hash"] = target_hash(row)
-        row["digest"] = row_digest(row, INTERACTION_DIGEST)
+        row["digest"] = interaction_digest(row)
     graphs = [_row(models.graph_states, tenant, g) for g in document.graph_states]
     for row, graph in zip(graphs, document.graph_states, strict=True):
         row["state"] = _text(graph.state)
-        row["digest"] = row_digest(row, GRAPH_STATE_DIGEST)
+        row["digest"] = graph_state_digest(row)
     tools = [
         {
             "tenant_id": tenant,
@@ -77,17 +78,33 @@ def session_row(session: Session) -> Row:
 
 
 def _row(table: Table, tenant: str, record: object) -> Row:
-    row: Row = {}
-    for column in table.c:
-        value = getattr(record, column.name, None)
+    empty, filled = _plan(table.name, type(record))
+    row = dict(empty)
+    for name, stored in filled:
+        value = getattr(record, name)
         if value is not None:
-            if column.name in _JSON:
-                value = _text(value)
-            elif column.name.endswith("_at") or column.name == "cache_sticky_until":
-                value = to_micros(value)
-        row[column.name] = value
+            row[name] = value if stored is None else stored(value)
     row["tenant_id"] = tenant
     return row
+
+
+@cache
+def _plan(
+    table_name: str, kind: type
+) -> tuple[Row, list[tuple[str, Callable[[Any], Any] | None]]]:
+    """A row of nulls, and the fields of the record with what makes columns of them."""
+    table = models.metadata.tables[table_name]
+    filled: list[tuple[str, Callable[[Any], Any] | None]] = []
+    for column in table.c:
+        if not hasattr(kind, column.name):
+            continue
+        stored: Callable[[Any], Any] | None = None
+        if column.name in _JSON:
+            stored = _text
+        elif column.name.endswith("_at") or column.name == "cache_sticky_until":
+            stored = to_micros
+        filled.append((column.name, stored))
+    return dict.fromkeys(table.c.keys()), filled
 
 
 def _text(value: Any) -> str:

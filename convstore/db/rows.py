@@ -6,8 +6,9 @@ selected in the order that the `*_from_row` functions unpack.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, make_dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from convstore.clock import from_micros
@@ -90,9 +91,19 @@ _interaction = _maker(Interaction)
 _graph_state = _maker(GraphState)
 
 
-def row_digest(row: dict[str, Any], columns: list[str]) -> bytes:
-    """The checksum of a row's content columns as they are stored."""
-    return digest(*[row[name] for name in columns])
+def _digester(columns: list[str]) -> Callable[[Mapping[str, Any]], bytes]:
+    pick = itemgetter(*columns)
+
+    def of_row(row: Mapping[str, Any]) -> bytes:
+        """The checksum of a row's content columns as they are stored."""
+        return digest(*pick(row))
+
+    return of_row
+
+
+turn_digest = _digester(TURN_DIGEST)
+interaction_digest = _digester(INTERACTION_DIGEST)
+graph_state_digest = _digester(GRAPH_STATE_DIGEST)
 
 
 def session_from_row(row: Row) -> Session:

@@ -28,11 +28,10 @@ _ID_KEYS = ("session_id", "conversation_id")
 
 def keep(left_over: Mapping[str, Json], notes: Mapping[str, Json]) -> JsonObject:
     """Metadata that holds both; `kept` takes them apart again."""
-    metadata = {key: value for key, value in left_over.items() if key != NOTES}
-    noted = dict(notes)
-    if NOTES in left_over:
+    metadata, noted = dict(left_over), dict(notes)
+    if NOTES in metadata:
         # The source has a field of this name: it moves under ours.
-        noted[_SHADOWED] = left_over[NOTES]
+        noted[_SHADOWED] = metadata.pop(NOTES)
     if noted:
         metadata[NOTES] = noted
     return metadata

@@ -10,7 +10,7 @@ from typing import Any
 
 from convstore.clock import EPOCH, to_micros
 from convstore.codec import check_int, check_text, dumps, encode_json
-from convstore.db.rows import TURN_DIGEST, row_digest
+from convstore.db.rows import turn_digest
 from convstore.db.unit import Row
 from convstore.errors import InvalidInputError
 from convstore.ids import check_id, check_optional_id
@@ -81,13 +81,17 @@ def encode_turn(limits: Limits, turn: TurnInput, now: int) -> tuple[Row, str | N
         total = sum(len(v.encode()) for v in row.values() if type(v) is str)
     if total > size:
         raise InvalidInputError("turn", f"has {total} bytes; at most {size} fit")
-    row["digest"] = row_digest(row, TURN_DIGEST)
+    row["digest"] = turn_digest(row)
     return row, tools
 
 
 def row_size(row: Row) -> int:
     """Characters of a row's text: what a batch is bounded by."""
-    return sum(len(value) for value in row.values() if type(value) is str)
+    size = 0
+    for value in row.values():  # half the time of sum() over a generator
+        if type(value) is str:
+            size += len(value)
+    return size
 
 
 def encode_object(limits: Limits, field: str, value: Mapping[str, Json] | None) -> str:

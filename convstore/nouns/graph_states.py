@@ -7,7 +7,7 @@ from datetime import datetime
 
 from convstore.codec import INT64_MAX, check_int, encode_json
 from convstore.db import graph_states as rows
-from convstore.db.rows import GRAPH_STATE_DIGEST, row_digest
+from convstore.db.rows import graph_state_digest
 from convstore.db.unit import Row
 from convstore.errors import GraphStateNotFoundError
 from convstore.ids import check_id, check_optional_id
@@ -62,7 +62,7 @@ class GraphStates:
             if created_at is None
             else encode_time("created_at", created_at),
         }
-        row["digest"] = row_digest(row, GRAPH_STATE_DIGEST)
+        row["digest"] = graph_state_digest(row)
         key = self._scope.key(check_id("session_id", session_id))
         return await self._scope.write(
             rows.PutGraphState(

@@ -9,7 +9,7 @@ from typing import get_args
 
 from convstore.codec import check_int, check_text, dumps, encode_json
 from convstore.db import interactions as rows
-from convstore.db.rows import INTERACTION_DIGEST, row_digest
+from convstore.db.rows import interaction_digest
 from convstore.db.unit import Row
 from convstore.errors import InvalidInputError
 from convstore.ids import check_id, check_optional_id
@@ -109,7 +109,7 @@ class Interactions:
         }
         if actor_kind not in get_args(ActorKind):
             raise InvalidInputError("actor_kind", "must be human, model or code")
-        row["digest"] = row_digest(row, INTERACTION_DIGEST)
+        row["digest"] = interaction_digest(row)
         key = self._scope.key(check_id("session_id", session_id))
         return await self._scope.write(
             rows.RecordInteraction(key, row, row_size(row), now, self._scope.user_id)
