@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from random import Random
+from typing import Any
 
 from convstore.records import (
     Choice,
@@ -42,9 +44,9 @@ def _document(session_id: str, number: int, random: Random) -> SessionDocument:
     acts: list[Interaction] = []
     head: int | None = None
     for _ in range(ROWS_A_SESSION):
-        asked = _turn(turns, session_id, head, "user", _text(random, 20))
+        asked = _turn(turns, session_id, head, "user", _text(random, 115))
         one, other = (
-            _turn(turns, session_id, asked, "assistant", _text(random, 45))
+            _turn(turns, session_id, asked, "assistant", _text(random, 260))
             for _ in range(2)
         )
         head = one if random.random() < 0.5 else other
@@ -80,8 +82,12 @@ def _chosen(session_id: str, seq: int, one: int, other: int, best: int) -> Inter
     )  # fmt: skip
 
 
-def _text(random: Random, words: int) -> str:
-    return " ".join(random.choices(_WORDS, k=words)) + f" {random.getrandbits(40):x}"
+_PROSE = " ".join(Random(11).choices(_WORDS, k=40_000))
+
+
+def _text(random: Random, chars: int) -> str:
+    begin = random.randrange(len(_PROSE) - chars)
+    return f"{_PROSE[begin : begin + chars]} {random.getrandbits(40):x}"
 
 
 def fill(url: str, sessions: int) -> None:
@@ -90,16 +96,21 @@ def fill(url: str, sessions: int) -> None:
     The rows are those that an import of the same documents writes; a million of them
     through group commit would take longer than what is measured.
     """
-    from sqlalchemy import create_engine, insert
+    from sqlalchemy import create_engine
 
     from convstore.db import models
     from convstore.db.document_rows import document_rows, session_row
     from convstore.db.migrate import upgrade
+    from convstore.db.statements import Prepared
 
     upgrade(url)
     engine = create_engine(url)
+    into = {
+        table: Prepared(partial(_insert, table))
+        for table in (models.sessions, models.turns, models.interactions)
+    }
     for batch in _batches(judged_documents(sessions)):
-        tables: dict[object, list[dict[str, object]]] = {models.sessions: []}
+        tables: dict[Any, list[dict[str, Any]]] = {models.sessions: []}
         for document in batch:
             row = session_row(document.session)
             tables[models.sessions].append({"problem": None, **row})
@@ -108,8 +119,14 @@ def fill(url: str, sessions: int) -> None:
         with engine.begin() as connection:
             for table, rows in tables.items():
                 if rows:
-                    connection.execute(insert(table), rows)
+                    into[table].many(connection, rows)
     engine.dispose()
+
+
+def _insert(table: Any, _: object) -> Any:
+    from sqlalchemy import insert
+
+    return insert(table)
 
 
 def _batches(

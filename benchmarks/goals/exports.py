@@ -20,6 +20,13 @@ FORMAT = "preference"
 FEW = 10_000
 FLAT = 1.5
 RIVALS = {"jsonl": ("orjson",), "parquet": ("pyarrow", "from_generator")}
+WORKERS = 1
+"""As many as a machine of two cores has to spare."""
+_WAYS = {
+    "whole": "the whole path in one process",
+    "helped": f"the whole path with {WORKERS} worker",
+    "writing": "writing alone",
+}
 _GROUP_ROWS = 2_000
 
 
@@ -30,13 +37,15 @@ async def filled(target: list[Any], rows: int) -> Figures:
     return {"seconds": round(time.perf_counter() - started)}
 
 
-async def whole(target: list[Any], to: str, file_type: str) -> Figures:
+async def whole(
+    target: list[Any], to: str, file_type: str, workers: int = 0
+) -> Figures:
     """Rows a second from the database to the published folder."""
     from convstore import open_store
 
     async with open_store(Target(*target).url) as store:
         started = time.perf_counter()
-        report = await store.export(FORMAT, to=to, file_type=file_type)
+        report = await store.export(FORMAT, to=to, file_type=file_type, workers=workers)
         return _figures(report.rows, time.perf_counter() - started)
 
 
@@ -222,10 +231,11 @@ def _measured(
     """The best of a few rounds of each; of one where a round takes minutes."""
     best: dict[str, Figures] = {}
     for turn in range(bench.scaled(3, 1) if rows <= FEW else 1):
-        for name in ("whole", "writing", *RIVALS[file_type]):
+        for name in (*_WAYS, *RIVALS[file_type]):
             to = bench.folder / f"{file_type}-{rows}-{name}-{turn}"
-            if name == "whole":
-                figures = _whole(bench, target, to, file_type)
+            if name in ("whole", "helped"):
+                helpers = WORKERS if name == "helped" else 0
+                figures = _whole(bench, target, to, file_type, helpers)
             elif name == "writing":
                 figures = bench.run(
                     f"{__name__}:writing", rows=rows, to=str(to), file_type=file_type
@@ -241,9 +251,13 @@ def _measured(
     return best
 
 
-def _whole(bench: Bench, target: list[Any], to: Path, file_type: str) -> Figures:
-    work = f"{__name__}:whole"
-    return bench.run(work, target=target, to=str(to), file_type=file_type)
+def _whole(
+    bench: Bench, target: list[Any], to: Path, file_type: str, workers: int = 0
+) -> Figures:
+    return bench.run(
+        f"{__name__}:whole",
+        target=target, to=str(to), file_type=file_type, workers=workers,
+    )  # fmt: skip
 
 
 def _remove(folder: Path, name: str) -> None:
@@ -254,7 +268,7 @@ def _remove(folder: Path, name: str) -> None:
 def _compared(figures: dict[str, Figures], rows: int, file_type: str) -> Iterable[Row]:
     for rival_name in RIVALS[file_type]:
         least = 1.0 if rival_name == "from_generator" else 0.5
-        for what, words in (("whole", "the whole path"), ("writing", "writing alone")):
+        for what, words in _WAYS.items():
             ours, theirs = figures[what], figures.get(rival_name, {"per_s": 0})
             ratio = times(ours["per_s"], theirs["per_s"])
             peak = f"; peak {ours['peak_mb']:,} MB against {theirs.get('peak_mb', 0):,}"
