@@ -77,7 +77,7 @@ def session_row(session: Session) -> Row:
     return row
 
 
-def _row(table: Table, tenant: str, record: object) -> Row:
+def _row(table: Table, tenant: str, record: Any) -> Row:
     empty, filled = _plan(table.name, type(record))
     row = dict(empty)
     for name, stored in filled:
@@ -90,7 +90,7 @@ def _row(table: Table, tenant: str, record: object) -> Row:
 
 @cache
 def _plan(
-    table_name: str, kind: type
+    table_name: str, kind: type[Any]
 ) -> tuple[Row, list[tuple[str, Callable[[Any], Any] | None]]]:
     """A row of nulls, and the fields of the record with what makes columns of them."""
     table = models.metadata.tables[table_name]
