@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 from sqlalchemy import Table
@@ -18,7 +17,18 @@ from convstore.db.rows import (
     turn_digest,
 )
 from convstore.db.unit import Row
-from convstore.records import NEW_CHAT, Session, SessionDocument
+from convstore.records import (
+    NEW_CHAT,
+    GraphState,
+    Interaction,
+    LedgerEntry,
+    LegalHold,
+    Session,
+    SessionDocument,
+    Turn,
+)
+
+Stored = Callable[[Any], Any]
 
 _JSON = frozenset(
     "tags metadata feedback_counts current_slots parts slots results choice shown "
@@ -77,8 +87,8 @@ def session_row(session: Session) -> Row:
     return row
 
 
-def _row(table: Table, tenant: str, record: Any) -> Row:
-    empty, filled = _plan(table.name, type(record))
+def _row(table: Table, tenant: str, record: object) -> Row:
+    empty, filled = _PLANS[table.name]
     row = dict(empty)
     for name, stored in filled:
         value = getattr(record, name)
@@ -88,17 +98,17 @@ def _row(table: Table, tenant: str, record: Any) -> Row:
     return row
 
 
-@cache
-def _plan(
-    table_name: str, kind: type[Any]
-) -> tuple[Row, list[tuple[str, Callable[[Any], Any] | None]]]:
+def _text(value: Any) -> str:
+    return dumps(value).decode()
+
+
+def _plan(table: Table, kind: type) -> tuple[Row, list[tuple[str, Stored | None]]]:
     """A row of nulls, and the fields of the record with what makes columns of them."""
-    table = models.metadata.tables[table_name]
-    filled: list[tuple[str, Callable[[Any], Any] | None]] = []
+    filled: list[tuple[str, Stored | None]] = []
     for column in table.c:
         if not hasattr(kind, column.name):
             continue
-        stored: Callable[[Any], Any] | None = None
+        stored: Stored | None = None
         if column.name in _JSON:
             stored = _text
         elif column.name.endswith("_at") or column.name == "cache_sticky_until":
@@ -107,5 +117,14 @@ def _plan(
     return dict.fromkeys(table.c.keys()), filled
 
 
-def _text(value: Any) -> str:
-    return dumps(value).decode()
+_PLANS = {
+    table.name: _plan(table, kind)
+    for table, kind in (
+        (models.sessions, Session),
+        (models.turns, Turn),
+        (models.interactions, Interaction),
+        (models.graph_states, GraphState),
+        (models.session_ledger, LedgerEntry),
+        (models.legal_holds, LegalHold),
+    )
+}
