@@ -41,6 +41,7 @@ PURPOSES = {
                 "peft>=0.18,<1",
                 "omegaconf>=2.3,<3",
                 "antlr4-python3-runtime==4.9.3",
+                "pillow>=11,<13",
             ],
         ],
     ),
