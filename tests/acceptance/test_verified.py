@@ -211,7 +211,7 @@ BROKEN: dict[str, tuple[str, Callable[[list[Any]], list[Any]], str]] = {
         "write rows in hash order",
     ),
     "arguments as text": (
-        "messages",
+        "kto",
         each(lambda row: json.loads(_CITY.sub(_quoted, json.dumps(row)))),
         "need an object",
     ),
