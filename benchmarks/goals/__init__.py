@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.bench import Goal
 from benchmarks.goals import (
     appends,
+    archive,
     chat_backend,
     exports,
     import_time,
@@ -24,6 +25,8 @@ GOALS: tuple[Goal, ...] = (
     session_pages.GOAL,
     long_sessions.GOAL,
     many_processes.GOAL,
+    archive.GOAL,
+    archive.GOAL_MANY,
     import_time.GOAL,
     chat_backend.GOAL,
     exports.GOAL,

@@ -1,0 +1,1 @@
+"""The archive under load: the conversations, convstore's stages, and its peers."""
