@@ -33,6 +33,7 @@ from convstore.records import (
     Session,
     SessionDocument,
     Turn,
+    maker,
 )
 
 FORMAT = "convstore.session"
@@ -49,23 +50,34 @@ _SECTIONS = tuple(f.name for f in fields(SessionDocument))
 
 
 class _Plan(NamedTuple):
-    """How one record is filled from JSON: its slots with the types that fit each, and
-    the fields that JSON holds as something else."""
+    """How one record is made from JSON: its fields in order with the types that fit
+    each, and those that JSON holds as something else."""
 
-    slots: tuple[tuple[str, Callable[[object, object], None], frozenset[type]], ...]
-    times: tuple[str, ...]
-    tuples: tuple[str, ...]
+    names: tuple[str, ...]
+    types: tuple[frozenset[type], ...]
+    converted: tuple[tuple[int, Callable[[Any], object]], ...]
+    make: Callable[..., Any]
+    # Rows of types that were found to fit before: mostly the same few.
+    fitting: set[tuple[type, ...]]
+
+
+_MOST_FITTING = 1_000
 
 
 def _plan(cls: type[Any]) -> _Plan:
     hints = get_type_hints(cls)
+    types = tuple(_types(hint) for hint in hints.values())
     return _Plan(
-        slots=tuple(
-            (name, getattr(cls, name).__set__, _types(hint))
-            for name, hint in hints.items()
+        names=tuple(hints),
+        types=types,
+        converted=tuple(
+            (place, convert)
+            for kind, convert in _CONVERTED.items()
+            for place, fit in enumerate(types)
+            if kind in fit
         ),
-        times=tuple(n for n, hint in hints.items() if datetime in _types(hint)),
-        tuples=tuple(n for n, hint in hints.items() if tuple in _types(hint)),
+        make=maker(cls),
+        fitting=set(),
     )
 
 
@@ -81,18 +93,19 @@ def _types(hint: Any) -> frozenset[type]:
     return frozenset({float, int} if hint is float else {origin or hint})
 
 
-_PLANS: dict[type[Any], _Plan] = {
-    cls: _plan(cls)
-    for cls in (Session, Turn, Interaction, GraphState, LegalHold, LedgerEntry)
-}
-
-
 def encode_document(document: SessionDocument, *, indent: bool = False) -> bytes:
     """The document as one line of JSON without its newline, or indented to be read."""
     head: dict[str, object] = {"format": FORMAT, "format_version": FORMAT_VERSION}
     for name in _SECTIONS:
         head[name] = getattr(document, name)
     return dumps(head, indent=indent)
+
+
+def beginning_of(tenant_id: str, session_id: str) -> bytes:
+    """How the line of every document of this session begins."""
+    names = {"tenant_id": tenant_id, "id": session_id}
+    head = {"format": FORMAT, "format_version": FORMAT_VERSION, "session": names}
+    return dumps(head).removesuffix(b"}}")
 
 
 def decode_document(line: bytes | str) -> SessionDocument:
@@ -122,7 +135,7 @@ def document_from_json(data: Json) -> SessionDocument:
             turns=tuple(_record(Turn, item) for item in _tuple(data["turns"])),
             tool_sets=_lists(data["tool_sets"]),
             interactions=tuple(
-                _interaction(item) for item in _tuple(data["interactions"])
+                _record(Interaction, item) for item in _tuple(data["interactions"])
             ),
             graph_states=tuple(
                 _record(GraphState, item) for item in _tuple(data["graph_states"])
@@ -137,23 +150,27 @@ def document_from_json(data: Json) -> SessionDocument:
 
 def _record(cls: type[R], data: dict[str, Any]) -> R:
     plan = _PLANS[cls]
-    if len(data) != len(plan.slots):
-        raise KeyError("a field is missing or unknown")
-    values = dict(data)
-    for name in plan.times:
-        if values[name] is not None:
-            values[name] = time_of(values[name])
-    for name in plan.tuples:
-        values[name] = _tuple(values[name])
-    # The generated __init__ of a frozen class takes three times as long, and reading
-    # an archive is mostly this. The records have nothing to do in __post_init__.
-    record = object.__new__(cls)
-    for name, assign, types in plan.slots:
-        value = values[name]
-        if types and type(value) not in types:
+    if tuple(data) != plan.names:
+        if data.keys() != set(plan.names):
+            raise KeyError("a field is missing or unknown")
+        data = {name: data[name] for name in plan.names}
+    values = list(data.values())
+    for place, convert in plan.converted:
+        if values[place] is not None:
+            values[place] = convert(values[place])
+    kinds = tuple(map(type, values))
+    if kinds not in plan.fitting:
+        _check_kinds(plan, kinds)
+    made: R = plan.make(*values)
+    return made
+
+
+def _check_kinds(plan: _Plan, kinds: tuple[type, ...]) -> None:
+    for kind, fit in zip(kinds, plan.types, strict=True):
+        if fit and kind not in fit:
             raise TypeError("a field has a value of the wrong type")
-        assign(record, value)
-    return record
+    if len(plan.fitting) < _MOST_FITTING:
+        plan.fitting.add(kinds)
 
 
 def _optional(cls: type[R], data: dict[str, Any] | None) -> R | None:
@@ -184,13 +201,6 @@ def time_of(text: str) -> datetime:
     if at.year in (1, 9999) and not _FIRST <= at <= _LAST:
         raise ValueError("a time has no date in UTC")
     return at
-
-
-def _interaction(data: dict[str, Any]) -> Interaction:
-    choice = data["choice"]
-    if choice is not None:
-        choice = Choice(choice["chosen"], _tuple(choice["rejected"]))
-    return _record(Interaction, {**data, "choice": choice})
 
 
 def check_agreement(document: SessionDocument) -> None:
@@ -242,3 +252,22 @@ def check_agreement(document: SessionDocument) -> None:
 def _counted(numbers: Iterable[int]) -> bool:
     """Whether they count from 1 without a gap."""
     return all(number == place for place, number in enumerate(numbers, 1))
+
+
+def _choice(data: dict[str, Any]) -> Choice:
+    if len(data) != len(fields(Choice)):
+        raise KeyError("a field is missing or unknown")
+    return Choice(data["chosen"], _tuple(data["rejected"]))
+
+
+# What JSON holds otherwise, by the type of the field.
+_CONVERTED: dict[type, Callable[[Any], object]] = {
+    datetime: time_of,
+    tuple: _tuple,
+    Choice: _choice,
+}
+
+_PLANS: dict[type[Any], _Plan] = {
+    cls: _plan(cls)
+    for cls in (Session, Turn, Interaction, GraphState, LegalHold, LedgerEntry)
+}

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal, TypeAlias
+from collections.abc import Callable
+from typing import TypeAlias
 
 from convstore.archive.manifest import Entry
-from convstore.codec import decode_json, dumps
 from convstore.documents import decode_document, encode_document
 from convstore.errors import CorruptionError, InvalidInputError
-from convstore.records import SessionDocument
+from convstore.records import SessionDocument, maker
 
-Proof: TypeAlias = Literal["records", "json"]
-"""How a line is proven lossless.
+Same: TypeAlias = Callable[[SessionDocument, SessionDocument], bool]
+"""Whether a document that was read back from its line is the one that was given."""
 
-`records`: decoded into records, which must encode to the same bytes. `json`: parsed as
-JSON, which must print to the same bytes; the records are not tried.
-"""
+_entry = maker(Entry)
 
 
 def encode_line(document: SessionDocument) -> bytes:
@@ -31,42 +29,53 @@ def encode_line(document: SessionDocument) -> bytes:
         raise InvalidInputError("document", "cannot be written as JSON") from None
 
 
-def prove_line(line: bytes, proof: Proof) -> None:
+def prove_line(line: bytes, document: SessionDocument, same: Same) -> None:
+    """Check that what a reader makes of `line` is the document.
+
+    Raises:
+        CorruptionError: It is not.
+    """
+    if not same(document, decode_document(line)):
+        raise CorruptionError("document does not read back as it was written")
+
+
+def prove_stable(line: bytes) -> None:
     """Check that reading `line` and writing it again gives the same bytes.
 
     Raises:
         CorruptionError: It does not.
     """
-    if proof == "records":
-        again = encode_line(decode_document(line))
-    else:
-        again = dumps(decode_json(line))
-    if again != line:
+    if encode_line(decode_document(line)) != line:
         raise CorruptionError("document does not read back as it was written")
 
 
-def entry_of(document: SessionDocument, line: bytes) -> Entry:
-    """The entry of a document whose place in a segment is not known yet."""
+def entry_of(
+    document: SessionDocument, line: bytes, sha256: str | None = None
+) -> Entry:
+    """The entry of a document whose place in a segment is not known yet.
+
+    `sha256` is that of the line, where it is known already.
+    """
     session = document.session
-    return Entry(
-        ordinal=0,
-        tenant_id=session.tenant_id,
-        session_id=session.id,
-        session_version=session.version,
-        offset=0,
-        length=0,
-        raw_length=len(line),
-        sha256=hashlib.sha256(line).hexdigest(),
-        turn_count=len(document.turns),
-        interaction_count=len(document.interactions),
-        graph_state_count=len(document.graph_states),
+    return _entry(
+        0,
+        session.tenant_id,
+        session.id,
+        session.version,
+        0,
+        0,
+        len(line),
+        sha256 or hashlib.sha256(line).hexdigest(),
+        len(document.turns),
+        len(document.interactions),
+        len(document.graph_states),
     )
 
 
 def placed(entry: Entry, *, ordinal: int, offset: int, length: int) -> Entry:
     """The entry at its place in a segment."""
     # Spelled out: `dataclasses.replace` takes as long as hashing the document.
-    return Entry(
+    return _entry(
         ordinal,
         entry.tenant_id,
         entry.session_id,
@@ -94,11 +103,13 @@ def check_line(line: bytes, sha256: str) -> None:
 def check_document(entry: Entry, document: SessionDocument, line: bytes) -> None:
     """Check that `entry` tells the truth about the document, tenant and id included.
 
+    That the line has the entry's checksum was checked before.
+
     Raises:
         CorruptionError: It speaks of something else.
     """
     told = placed(
-        entry_of(document, line),
+        entry_of(document, line, entry.sha256),
         ordinal=entry.ordinal,
         offset=entry.offset,
         length=entry.length,

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from convstore.archive.entries import entry_of, placed, prove_line
+from convstore.archive.entries import entry_of, placed, prove_stable
 from convstore.archive.frames import Unpacker
 from convstore.archive.manifest import Entry, Manifest, check_entry
 from convstore.archive.reader import (
@@ -136,7 +136,7 @@ def _verify_entries(
             line = next_line(stream, entry, unpacker)
             agreed(entry, line)
             if deep:
-                prove_line(line, "records")
+                prove_stable(line)
         except CorruptionError as error:
             on_fault(entry_fault(segment_id, entry, error))
     if stream.size_bytes != manifest.size_bytes:

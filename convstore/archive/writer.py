@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
+from operator import eq
 from types import TracebackType
 
 from convstore.archive.entries import (
-    Proof,
+    Same,
     check_line,
     encode_line,
     entry_of,
@@ -49,8 +50,6 @@ class SegmentWriter:
         created_at: Its year and month, in UTC, name the folder.
         segment_id: A fresh `ids.new_id()` unless the caller has reserved one. Never
             one that was tried before.
-        proof: How each line is proven lossless before it is written; see `Proof`.
-            With either, what reached the storage is then compared with the line.
         level: Of zstd, 1 to 19.
         on_step: Hears the steps of `segment.STEPS`, each just after it happened.
     """
@@ -62,12 +61,11 @@ class SegmentWriter:
         writer: str,
         created_at: datetime,
         segment_id: str | None = None,
-        proof: Proof = "records",
         level: int = DEFAULT_LEVEL,
         limits: ArchiveLimits | None = None,
         on_step: StepHook = silent,
     ) -> None:
-        self._blobs, self._proof, self._on_step = blobs, proof, on_step
+        self._blobs, self._on_step = blobs, on_step
         self._limits = limits or ArchiveLimits()
         self._packer, self._unpacker = Packer(level), Unpacker(self._limits)
         self._segment_id = segment_id or new_id()
@@ -76,6 +74,8 @@ class SegmentWriter:
         self._created_at = created_at.astimezone(UTC)
         self._entries: list[Entry] = []
         self._names: set[tuple[str, str]] = set()
+        # Checksums of frames that do not hold what their entries say, by ordinal.
+        self._damaged: dict[int, str] = {}
         self._hash = hashlib.sha256()
         self._size = 0
         self._waiting = bytearray()
@@ -102,8 +102,12 @@ class SegmentWriter:
         """Bytes of the segment so far; a caller closes it at a size of its choice."""
         return self._size
 
-    def add(self, document: SessionDocument) -> Entry:
+    def add(self, document: SessionDocument, same: Same = eq) -> Entry:
         """Append one session; its place in the segment.
+
+        Its line is read back into records before it is written, and `same` must find
+        these to be the document: field for field, unless the caller knows a stricter
+        comparison. What reached the storage is compared with the line in `finish`.
 
         Raises:
             InvalidInputError: The document cannot be written as JSON, or its ids cannot
@@ -119,7 +123,7 @@ class SegmentWriter:
         line = encode_line(document)
         entry = check_entry(entry_of(document, line))
         self._check_room(entry)
-        prove_line(line, self._proof)
+        prove_line(line, document, same)
         return self._append(entry, self._packer.pack(line))
 
     def add_frame(self, entry: Entry, frame: bytes | memoryview) -> Entry:
@@ -135,6 +139,18 @@ class SegmentWriter:
         check_line(self._unpacker.unpack(frame), entry.sha256)
         self._check_room(entry)
         return self._append(entry, bytes(frame))
+
+    def add_damaged(self, entry: Entry, kept: bytes) -> Entry:
+        """Append what `Remains.kept` made of a damaged frame of another segment.
+
+        Its session is listed like any other, and found damaged by whoever reads it.
+        Raises as `add`.
+        """
+        self._check_open()
+        self._check_room(entry)
+        here = self._append(entry, kept)
+        self._damaged[here.ordinal] = hashlib.sha256(kept).hexdigest()
+        return here
 
     def finish(self) -> Manifest:
         """Sync, read back, verify and publish the segment and its manifest.
@@ -156,7 +172,9 @@ class SegmentWriter:
             self._write_waiting()
             self._staged[0].sync()
             manifest = self._manifest()
-            verify_staged(self._staged[0], manifest, self._unpacker, self._on_step)
+            verify_staged(
+                self._staged[0], manifest, self._unpacker, self._damaged, self._on_step
+            )
             self._staged.append(
                 stage_manifest(self._blobs, manifest, self._limits, self._on_step)
             )

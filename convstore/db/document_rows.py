@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Table
 
 from convstore.clock import to_micros
-from convstore.codec import dumps
+from convstore.codec import digest, dumps
 from convstore.db import models
 from convstore.db.interactions import target_hash
-from convstore.db.rows import (
-    graph_state_digest,
-    interaction_digest,
-    turn_digest,
-)
+from convstore.db.rows import graph_state_digest, interaction_digest, turn_digest
 from convstore.db.unit import Row
 from convstore.records import (
     NEW_CHAT,
@@ -28,40 +25,91 @@ from convstore.records import (
     Turn,
 )
 
-Stored = Callable[[Any], Any]
-
 _JSON = frozenset(
     "tags metadata feedback_counts current_slots parts slots results choice shown "
     "recent_hashes".split()
 )
 
 
+class _Shape:
+    """How records of one kind become rows of their table.
+
+    `payload` is a column whose JSON may be null itself.
+    """
+
+    def __init__(
+        self, table: Table, record: type[Any], payload: str | None = None
+    ) -> None:
+        known = {field.name for field in fields(record)}
+        self._names = [c.name for c in table.c if c.name in known]
+        self._values = attrgetter(*self._names)
+        # Whatever the record does not say: the tenant, checksums.
+        self._others = {c.name: None for c in table.c if c.name not in known}
+        self._texts = [n for n, name in enumerate(self._names) if name in _JSON]
+        self._payloads = [n for n, name in enumerate(self._names) if name == payload]
+        self._times = [
+            place
+            for place, name in enumerate(self._names)
+            if name.endswith("_at") or name == "cache_sticky_until"
+        ]
+
+    def row(self, tenant: str, record: object) -> Row:
+        """The row that holds the record, but for checksums."""
+        row: Row = dict(self._others)
+        row["tenant_id"] = tenant
+        row.update(zip(self._names, self._stored(record), strict=True))
+        return row
+
+    def selected(self, record: object) -> list[Any]:
+        """What a query gives of that row: its columns behind the session's id."""
+        return self._stored(record)[1:]
+
+    def _stored(self, record: object) -> list[Any]:
+        values = list(self._values(record))
+        for place in self._texts:
+            if values[place] is not None:
+                values[place] = _text(values[place])
+        for place in self._payloads:
+            values[place] = _text(values[place])
+        for place in self._times:
+            if values[place] is not None:
+                values[place] = to_micros(values[place])
+        return values
+
+
+_SESSION = _Shape(models.sessions, Session)
+_TURN = _Shape(models.turns, Turn)
+_INTERACTION = _Shape(models.interactions, Interaction)
+_GRAPH_STATE = _Shape(models.graph_states, GraphState, payload="state")
+_LEDGER = _Shape(models.session_ledger, LedgerEntry)
+_HOLD = _Shape(models.legal_holds, LegalHold)
+
+
 def document_rows(document: SessionDocument) -> list[tuple[Table, list[Row]]]:
     """The rows of everything but the session itself and its holds, by table."""
     tenant, session_id = document.session.tenant_id, document.session.id
-    turns = [_row(models.turns, tenant, turn) for turn in document.turns]
+    turns = [_TURN.row(tenant, turn) for turn in document.turns]
     for row in turns:
         row["digest"] = turn_digest(row)
-    acts = [_row(models.interactions, tenant, act) for act in document.interactions]
+    acts = [_INTERACTION.row(tenant, act) for act in document.interactions]
     for row in acts:
         row["target_hash"] = target_hash(row)
         row["digest"] = interaction_digest(row)
-    graphs = [_row(models.graph_states, tenant, g) for g in document.graph_states]
-    for row, graph in zip(graphs, document.graph_states, strict=True):
-        row["state"] = _text(graph.state)
+    graphs = [_GRAPH_STATE.row(tenant, graph) for graph in document.graph_states]
+    for row in graphs:
         row["digest"] = graph_state_digest(row)
     tools = [
         {
             "tenant_id": tenant,
             "session_id": session_id,
             "tools_hash": tools_hash,
-            "tools": _text(tools),
+            "tools": text,
         }
-        for tools_hash, tools in document.tool_sets.items()
+        for tools_hash, text in _tool_sets(document)
     ]
     ledger = []
     if document.ledger is not None:
-        row = _row(models.session_ledger, tenant, document.ledger)
+        row = _LEDGER.row(tenant, document.ledger)
         ledger.append(row | {"user_id": document.session.user_id})
     return [
         (models.turns, turns),
@@ -75,56 +123,35 @@ def document_rows(document: SessionDocument) -> list[tuple[Table, list[Row]]]:
 def hold_rows(document: SessionDocument) -> list[Row]:
     """The rows of the legal holds that the session was ever under."""
     tenant = document.session.tenant_id
-    return [_row(models.legal_holds, tenant, hold) for hold in document.holds]
+    return [_HOLD.row(tenant, hold) for hold in document.holds]
 
 
 def session_row(session: Session) -> Row:
     """The session's row as it was when the record was read."""
-    row = _row(models.sessions, session.tenant_id, session)
+    row = _SESSION.row(session.tenant_id, session)
     row["session_id"] = session.id
     if session.title == NEW_CHAT:
         row["title"] = None
     return row
 
 
-def _row(table: Table, tenant: str, record: object) -> Row:
-    empty, filled = _PLANS[table.name]
-    row = dict(empty)
-    for name, stored in filled:
-        value = getattr(record, name)
-        if value is not None:
-            row[name] = value if stored is None else stored(value)
-    row["tenant_id"] = tenant
-    return row
+def fingerprint_of(document: SessionDocument) -> bytes:
+    """A checksum of what the rows above would hold, column by column, and of the
+    session itself: that of equal `SessionRows`, and of no others."""
+    return digest(
+        document.session,
+        [_TURN.selected(turn) for turn in document.turns],
+        _tool_sets(document),
+        [_INTERACTION.selected(act) for act in document.interactions],
+        [_GRAPH_STATE.selected(graph) for graph in document.graph_states],
+        document.ledger,
+        document.holds,
+    )
+
+
+def _tool_sets(document: SessionDocument) -> list[tuple[str, str]]:
+    return [(name, _text(tools)) for name, tools in document.tool_sets.items()]
 
 
 def _text(value: Any) -> str:
     return dumps(value).decode()
-
-
-def _plan(table: Table, kind: type) -> tuple[Row, list[tuple[str, Stored | None]]]:
-    """A row of nulls, and the fields of the record with what makes columns of them."""
-    filled: list[tuple[str, Stored | None]] = []
-    for column in table.c:
-        if not hasattr(kind, column.name):
-            continue
-        stored: Stored | None = None
-        if column.name in _JSON:
-            stored = _text
-        elif column.name.endswith("_at") or column.name == "cache_sticky_until":
-            stored = to_micros
-        filled.append((column.name, stored))
-    return dict.fromkeys(table.c.keys()), filled
-
-
-_PLANS = {
-    table.name: _plan(table, kind)
-    for table, kind in (
-        (models.sessions, Session),
-        (models.turns, Turn),
-        (models.interactions, Interaction),
-        (models.graph_states, GraphState),
-        (models.session_ledger, LedgerEntry),
-        (models.legal_holds, LegalHold),
-    )
-}

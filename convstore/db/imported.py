@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, String, Table, insert, select
 
 from convstore.codec import INT64_MAX, INT64_MIN
-from convstore.db import documents, models, segments
+from convstore.db import archive_entries, documents, models
 from convstore.db.document_rows import document_rows, hold_rows, session_row
 from convstore.db.graph_states import PutGraphState
 from convstore.db.interactions import RecordInteraction
@@ -241,7 +241,9 @@ class ImportDocument:
     def _is_there(self, unit: Unit, head: Head) -> bool:
         tenant, session_id = self.key
         if head.row["state"] == "archived":
-            entry = segments.entry(unit.connection, self.key, head.row["segment_id"])
+            entry = archive_entries.find(
+                unit.connection, self.key, head.row["segment_id"]
+            )
             text = encode_document(self.document)
             return (
                 entry is not None and entry.sha256 == hashlib.sha256(text).hexdigest()

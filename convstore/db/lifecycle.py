@@ -2,12 +2,11 @@
 
 Rows go only through `take`, which gives back exactly what it deleted; whoever calls it
 compares that with the archived copy in the same transaction, and rolls back if the two
-differ in any byte.
+differ in any column.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,25 +17,28 @@ from sqlalchemy import (
     bindparam,
     delete,
     insert,
+    null,
     select,
     update,
 )
 
-from convstore.db import models
+from convstore.db import archive_entries, models
+from convstore.db.asked import about, about_keys, by_session, of_sessions
 from convstore.db.dialects import dialect_of
 from convstore.db.document_rows import document_rows, hold_rows, session_row
-from convstore.db.documents import assemble
+from convstore.db.documents import HOLDS, TOOL_SET_COLUMNS, selected
+from convstore.db.kinds import Row
 from convstore.db.rows import (
     GRAPH_STATE_COLUMNS,
-    HOLD_COLUMNS,
     INTERACTION_COLUMNS,
     LEDGER_COLUMNS,
     TURN_COLUMNS,
 )
+from convstore.db.session_rows import SessionRows
 from convstore.db.sessions import new_row, searchable, write_searchable
+from convstore.db.statements import Prepared
 from convstore.db.unit import Head, Key, Unit
 from convstore.errors import (
-    CorruptionError,
     SessionDeletedError,
     SessionErasedError,
     SessionNotFoundError,
@@ -53,7 +55,7 @@ _GONE_WITH_SESSION = (
 )
 _TAKEN = {
     models.turns: TURN_COLUMNS,
-    models.tool_sets: [models.tool_sets.c.tools_hash, models.tool_sets.c.tools],
+    models.tool_sets: TOOL_SET_COLUMNS,
     models.interactions: INTERACTION_COLUMNS,
     models.graph_states: GRAPH_STATE_COLUMNS,
     models.session_ledger: LEDGER_COLUMNS,
@@ -68,28 +70,20 @@ _ORDER = {
 }
 
 
-def take(
-    unit: Unit, tenant: str, heads: Sequence[Head]
-) -> dict[str, SessionDocument | CorruptionError]:
-    """Delete the rows of sessions and give them back as documents, by session id.
+def take(unit: Unit, tenant: str, heads: Sequence[Head]) -> list[SessionRows]:
+    """Delete the rows of sessions and give them back, in the order of the heads.
 
-    The heads are locked and stay as they are. A session whose rows are damaged gives
-    its error; its rows are deleted all the same, so the caller must roll back.
+    The heads are locked and stay as they are.
     """
-    given = {"tenant": tenant, "ids": [head.row["session_id"] for head in heads]}
-    groups = [_delete_returning(unit.connection, table, given) for table in _TAKEN]
-    holds: dict[str, list[Any]] = defaultdict(list)
-    for row in unit.connection.execute(_HOLDS, given):
-        holds[row[0]].append(row)
-    documents: dict[str, SessionDocument | CorruptionError] = {}
-    for head in heads:
-        session_id = head.row["session_id"]
-        parts = [group.get(session_id, []) for group in (*groups, holds)]
-        try:
-            documents[session_id] = assemble(head.record, *parts)
-        except CorruptionError as error:
-            documents[session_id] = error
-    return documents
+    given = about(tenant, [head.row["session_id"] for head in heads])
+    groups = [_taken(unit.connection, table, given) for table in _TAKEN]
+    groups.append(by_session(HOLDS.all(unit.connection, given)))
+    return [
+        SessionRows(
+            head.record, *(group.get(head.row["session_id"], []) for group in groups)
+        )
+        for head in heads
+    ]
 
 
 def destroy(connection: Connection, keys: Sequence[Key]) -> dict[str, int]:
@@ -162,16 +156,10 @@ class RestoreSession:
             return head.record
         for table, rows in document_rows(self.document):
             if rows:
-                unit.connection.execute(insert(table), rows)
-        unit.connection.execute(
-            update(models.archive_entries)
-            .where(
-                models.archive_entries.c.tenant_id == self.key[0],
-                models.archive_entries.c.session_id == self.key[1],
-                models.archive_entries.c.segment_id == self.segment_id,
-            )
-            .values(state="restored")
-        )
+                _PUT_BACK[table].many(unit.connection, rows)
+        # What a batch looked up of this session before, it looks up again.
+        unit.forget_external(self.key)
+        archive_entries.note_restored(unit.connection, self.key, self.segment_id)
         head.row.update(state="active", segment_id=None, archived_at=None)
         head.cold = True
         head.touch(self.now)
@@ -206,7 +194,7 @@ def adopt(
             else:
                 connection.execute(delete(table).where(*of_session))
     else:
-        connection.execute(insert(models.sessions), row)
+        _STUB.many(connection, [row])
     write_searchable(connection, key, searchable(session.metadata, list(session.tags)))
     holds = hold_rows(document)
     if holds:
@@ -269,48 +257,44 @@ def note_problem(connection: Connection, keys: Iterable[Key], problem: str) -> N
 
 def forget_problems(connection: Connection, keys: Sequence[Key]) -> None:
     """Sessions that were archived after all have no problem any more."""
-    for tenant in sorted({key[0] for key in keys}):
-        ids = [session_id for owner, session_id in keys if owner == tenant]
-        connection.execute(
-            update(models.sessions)
-            .where(
-                S.tenant_id == bindparam("b_tenant"),
-                S.session_id.in_(bindparam("b_ids", expanding=True)),
-                S.problem.is_not(None),
-            )
-            .values(problem=None),
-            {"b_tenant": tenant, "b_ids": ids},
-        )
+    if keys:
+        _FORGET_PROBLEMS.run(connection, about_keys(keys))
 
 
-def _delete_returning(
-    connection: Connection, table: Table, given: dict[str, Any]
-) -> dict[str, list[Any]]:
-    columns = [table.c.session_id, *_TAKEN[table]]
-    if "digest" in table.c:
-        columns.append(table.c.digest)
-    statement = (
-        delete(table)
-        .where(
-            table.c.tenant_id == bindparam("tenant"),
-            table.c.session_id.in_(bindparam("ids", expanding=True)),
-        )
-        .returning(*columns)
-    )
-    groups: dict[str, list[Any]] = defaultdict(list)
-    for row in connection.execute(statement, given):
-        groups[row[0]].append(row)
+def _taken(
+    connection: Connection, table: Table, given: dict[str, str]
+) -> dict[str, list[Row]]:
+    groups = by_session(_TAKE[table].all(connection, given))
     width = _ORDER[table]
-    for rows in groups.values():
-        rows.sort(key=lambda row: tuple(row[1 : 1 + width]))
+    if width:
+        for rows in groups.values():
+            rows.sort(key=lambda row: tuple(row[1 : 1 + width]))
     return groups
 
 
-_HOLDS = (
-    select(models.legal_holds.c.session_id, *HOLD_COLUMNS)
-    .where(
-        models.legal_holds.c.tenant_id == bindparam("tenant"),
-        models.legal_holds.c.session_id.in_(bindparam("ids", expanding=True)),
+def _insert(table: Table) -> Prepared:
+    return Prepared(lambda _: insert(table))
+
+
+_STUB = _insert(models.sessions)
+_PUT_BACK = {table: _insert(table) for table in _GONE_WITH_SESSION}
+_FORGET_PROBLEMS = Prepared(
+    lambda dialect: (
+        update(models.sessions)
+        .where(of_sessions(dialect, models.sessions), S.problem.is_not(None))
+        .values(problem=null())
     )
-    .order_by(models.legal_holds.c.session_id, models.legal_holds.c.number)
 )
+
+
+def _take(table: Table, columns: Sequence[Any]) -> Prepared:
+    return Prepared(
+        lambda dialect: (
+            delete(table)
+            .where(of_sessions(dialect, table))
+            .returning(*selected(table, columns))
+        )
+    )
+
+
+_TAKE = {table: _take(table, columns) for table, columns in _TAKEN.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import (
@@ -13,58 +14,22 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal_column,
     select,
     update,
 )
 
-from convstore.db import models
+from convstore.db import archive_entries, models
+from convstore.db.archive_entries import ENTRY_COLUMNS, StoredEntry
 from convstore.db.dialects import dialect_of
+from convstore.db.rows import SESSION_COLUMNS, session_from_row
+from convstore.db.statements import Prepared
 from convstore.db.unit import Key
+from convstore.records import Session
 
 E = models.archive_entries.c
 G = models.archive_segments.c
 S = models.sessions.c
-
-_ENTRY = (
-    E.tenant_id,
-    E.session_id,
-    E.segment_id,
-    E.ordinal,
-    E.offset,
-    E.length,
-    E.raw_length,
-    E.sha256,
-    E.session_version,
-    E.turn_count,
-    E.state,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEntry:
-    """Where one session at one version lies; `state` says what it is worth.
-
-    `sealed`: written, not yet purged. `committed`: the only copy. `restored`, `stale`:
-    superseded by rows. `newer`: of a version that this database never had, found in
-    the archive; kept for a person to decide.
-    """
-
-    tenant_id: str
-    session_id: str
-    segment_id: str
-    ordinal: int
-    offset: int
-    length: int
-    raw_length: int
-    sha256: str
-    session_version: int
-    turn_count: int
-    state: str
-
-    @property
-    def key(self) -> Key:
-        """Tenant and session."""
-        return self.tenant_id, self.session_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +51,27 @@ class StoredSegment:
 
 
 SEGMENT_COLUMNS = [models.archive_segments.c[n] for n in StoredSegment.__slots__]
+
+_PLACE = Prepared(
+    lambda _: (
+        select(*SESSION_COLUMNS, *ENTRY_COLUMNS, *SEGMENT_COLUMNS)
+        .select_from(
+            models.sessions.outerjoin(
+                models.archive_entries,
+                and_(
+                    E.tenant_id == S.tenant_id,
+                    E.session_id == S.session_id,
+                    E.segment_id == S.segment_id,
+                ),
+            ).outerjoin(models.archive_segments, G.segment_id == S.segment_id)
+        )
+        .where(
+            S.tenant_id == bindparam("tenant"),
+            S.session_id == bindparam("id"),
+            S.state.in_([literal_column("'archived'"), literal_column("'deleted'")]),
+        )
+    )
+)
 
 
 def begin(
@@ -130,7 +116,7 @@ def seal(
     )
     if done.rowcount != 1:
         return False
-    add_entries(connection, entries, segment.sealed_at or 0)
+    archive_entries.add(connection, entries, segment.sealed_at or 0)
     return True
 
 
@@ -140,22 +126,7 @@ def add_sealed(
     """Take up a segment whose file is there already; for rebuilding and rewriting."""
     row = {name: getattr(segment, name) for name in StoredSegment.__slots__}
     connection.execute(insert(models.archive_segments), row)
-    add_entries(connection, entries, segment.created_at)
-
-
-def add_entries(
-    connection: Connection, entries: Sequence[StoredEntry], now: int
-) -> None:
-    """Insert entries as they are."""
-    if entries:
-        connection.execute(
-            insert(models.archive_entries),
-            [
-                {name: getattr(entry, name) for name in StoredEntry.__slots__}
-                | {"created_at": now}
-                for entry in entries
-            ],
-        )
+    archive_entries.add(connection, entries, segment.created_at)
 
 
 def find(connection: Connection, segment_id: str) -> StoredSegment | None:
@@ -235,8 +206,10 @@ def quarantine(
         verified_at=verified_at,
     )
     if found:
-        pending = entries_of(connection, segment_id, "sealed")
-        settle_entries(connection, segment_id, [e.key for e in pending], "stale")
+        pending = archive_entries.of_segment(connection, segment_id, "sealed")
+        archive_entries.settle(
+            connection, segment_id, [e.key for e in pending], "stale"
+        )
     return found
 
 
@@ -254,53 +227,6 @@ def cancel_writing(connection: Connection) -> None:
         .where(G.state == "writing")
         .values(state="deleting")
     )
-
-
-def entries_of(
-    connection: Connection, segment_id: str, *states: str
-) -> list[StoredEntry]:
-    """The entries of a segment in file order, all or those in the states."""
-    statement = select(*_ENTRY).where(E.segment_id == segment_id).order_by(E.ordinal)
-    if states:
-        statement = statement.where(E.state.in_(states))
-    return [StoredEntry(*row) for row in connection.execute(statement)]
-
-
-def entry(connection: Connection, key: Key, segment_id: str) -> StoredEntry | None:
-    """The entry of a session in a segment."""
-    row = connection.execute(
-        select(*_ENTRY).where(
-            E.tenant_id == key[0], E.session_id == key[1], E.segment_id == segment_id
-        )
-    ).one_or_none()
-    return None if row is None else StoredEntry(*row)
-
-
-def settle_entries(
-    connection: Connection,
-    segment_id: str,
-    keys: Sequence[Key],
-    state: str,
-    *,
-    was: str = "sealed",
-) -> None:
-    """Note what has become of entries of one segment that were in the state `was`.
-
-    Those in another state are left alone: a worker that comes late must not call the
-    only copy of a session stale.
-    """
-    if keys:
-        connection.execute(
-            update(models.archive_entries)
-            .where(
-                E.segment_id == segment_id,
-                E.tenant_id == bindparam("b_tenant"),
-                E.session_id == bindparam("b_session"),
-                E.state == was,
-            )
-            .values(state=state),
-            [{"b_tenant": tenant, "b_session": session} for tenant, session in keys],
-        )
 
 
 def replace_segment(
@@ -322,7 +248,7 @@ def replace_segment(
         if begun is None or begun.state != "writing":
             return False
     # Locked: a restore that is under way settles its entry first, or sees the new one.
-    statement = select(*_ENTRY).where(E.segment_id == old_id)
+    statement = select(*ENTRY_COLUMNS).where(E.segment_id == old_id)
     rows = connection.execute(
         dialect_of(connection).locked(statement, models.archive_entries)
     )
@@ -335,6 +261,8 @@ def replace_segment(
     connection.execute(delete(models.archive_entries).where(E.segment_id == old_id))
     if new is not None:
         seal(connection, new, kept)
+        if new.state == "quarantined":
+            quarantine(connection, new.segment_id, new.problem or "")
         connection.execute(
             update(models.sessions)
             .where(S.segment_id == old_id)
@@ -355,6 +283,30 @@ def drop(connection: Connection, segment_id: str) -> None:
     """Remove the row of a segment, so that it can be taken up anew."""
     connection.execute(
         delete(models.archive_segments).where(G.segment_id == segment_id)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A session that is archived, and where its copy lies as far as the ledger says."""
+
+    session: Session
+    entry: StoredEntry | None
+    segment: StoredSegment | None
+
+
+def place(connection: Connection, key: Key) -> Place | None:
+    """Where an archived session lies; None when it is not archived, nor deleted."""
+    rows = _PLACE.all(connection, {"tenant": key[0], "id": key[1]})
+    if not rows:
+        return None
+    sizes = (len(SESSION_COLUMNS), len(ENTRY_COLUMNS), len(SEGMENT_COLUMNS))
+    feed = iter(rows[0])
+    session, entry, segment = (tuple(islice(feed, size)) for size in sizes)
+    return Place(
+        session_from_row(session),
+        None if entry[0] is None else StoredEntry(*entry),
+        None if segment[0] is None else StoredSegment(*segment),
     )
 
 

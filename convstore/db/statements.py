@@ -50,6 +50,14 @@ class Prepared:
         finally:
             cursor.close()
 
+    def run(self, connection: Connection, values: Values) -> None:
+        """Run it for what it does; it gives no rows."""
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(*self.bound(connection, values))
+        finally:
+            cursor.close()
+
     def many(self, connection: Connection, rows: Sequence[Values]) -> None:
         """Run it for each of `rows`, with one call of the driver."""
         sql, arrange = self._for(connection)

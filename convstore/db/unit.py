@@ -157,6 +157,11 @@ class Unit:
         """Read the head again next time: somebody else may have made it."""
         self._heads.pop(key, None)
 
+    def forget_external(self, key: Key) -> None:
+        """Look a session's external ids up again: its turns have come back."""
+        for place in [place for place in self.external if place[:2] == key]:
+            del self.external[place]
+
     def add_head(self, key: Key, row: Row) -> Head:
         """Take up a session row that this transaction has just inserted."""
         head = self._heads[key] = Head(row)

@@ -16,8 +16,11 @@ from convstore.archive.segment import segment_key
 from convstore.archive.writer import SegmentWriter
 from convstore.clock import from_micros
 from convstore.db import documents, segments
+from convstore.db.archive_entries import StoredEntry
+from convstore.db.document_rows import fingerprint_of
 from convstore.db.engine import Connection
-from convstore.db.segments import StoredEntry, StoredSegment
+from convstore.db.segments import StoredSegment
+from convstore.db.session_rows import SessionRows
 from convstore.db.unit import Key
 from convstore.errors import (
     AlreadyExistsError,
@@ -28,7 +31,6 @@ from convstore.errors import (
     SegmentNotFoundError,
 )
 from convstore.ids import new_id
-from convstore.records import SessionDocument
 from convstore.retention.context import WRITER, Context
 from convstore.retention.shards import delete_shards, write_shards
 
@@ -51,6 +53,8 @@ class Archived:
     entries: list[StoredEntry] = field(default_factory=list)
     changed: list[Key] = field(default_factory=list)
     unreadable: dict[Key, str] = field(default_factory=dict)
+    # Of the rows that each line of the segment was proven to hold; see `purge`.
+    fingerprints: dict[Key, bytes] = field(default_factory=dict)
     segment: StoredSegment | None = None
 
 
@@ -124,38 +128,42 @@ async def _read(
     tenant: str,
     wanted: Sequence[tuple[str, int]],
     result: Archived,
-) -> list[SessionDocument]:
+) -> list[SessionRows]:
     ids = [session_id for session_id, _ in wanted]
 
-    def work(connection: Connection) -> dict[str, SessionDocument | CorruptionError]:
+    def work(connection: Connection) -> list[SessionRows]:
         context.on_step("read.snapshot_open")
-        return documents.read(connection, tenant, ids)
+        return documents.read_rows(connection, tenant, ids)
 
-    found = await context.read(work, snapshot=True)
+    read = await context.read(work, snapshot=True)
     context.on_step("read.end")
+    found = {rows.session.id: rows for rows in read}
     usable = []
     for session_id, version in wanted:
-        document = found.get(session_id)
-        if isinstance(document, CorruptionError):
-            result.unreadable[(tenant, session_id)] = document.code
-        elif document is None or (
-            (document.session.state, document.session.version) != ("active", version)
+        rows = found.get(session_id)
+        if rows is None or (
+            (rows.session.state, rows.session.version) != ("active", version)
         ):
             result.changed.append((tenant, session_id))
         else:
-            usable.append(document)
+            usable.append(rows)
     return usable
 
 
-def _add(
-    writer: SegmentWriter, found: Iterable[SessionDocument], result: Archived
-) -> None:
-    for document in found:
+def _add(writer: SegmentWriter, found: Iterable[SessionRows], result: Archived) -> None:
+    for rows in found:
+        key = (rows.session.tenant_id, rows.session.id)
         try:
-            writer.add(document)
+            fingerprint = rows.fingerprint()
+            # The line is proven by what restoring it would make of it: these rows.
+            writer.add(
+                rows.document(),
+                lambda _, back, f=fingerprint: fingerprint_of(back) == f,  # type: ignore[misc]
+            )
         except _OF_ONE_SESSION as error:
-            session = document.session
-            result.unreadable[(session.tenant_id, session.id)] = error.code
+            result.unreadable[key] = error.code
+        else:
+            result.fingerprints[key] = fingerprint
 
 
 async def _export(context: Context, manifest: Manifest) -> None:

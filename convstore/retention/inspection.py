@@ -9,9 +9,10 @@ from convstore.archive.reader import Fault, read_manifest, segment_keys
 from convstore.archive.segment import segment_id_of
 from convstore.archive.verify import verify_segment
 from convstore.blobs.base import BlobStore
-from convstore.db import segments
+from convstore.db import archive_entries, segments
+from convstore.db.archive_entries import StoredEntry
 from convstore.db.engine import Connection
-from convstore.db.segments import StoredEntry, StoredSegment
+from convstore.db.segments import StoredSegment
 from convstore.errors import (
     ConfigError,
     SegmentCorruptError,
@@ -161,7 +162,7 @@ class Inspector:
                 connection, segment_id, faults[0].problem, verified_at=now
             ):
                 return None
-            return segments.entries_of(connection, segment_id, "committed")
+            return archive_entries.of_segment(connection, segment_id, "committed")
 
         return await self._context.write(work)
 

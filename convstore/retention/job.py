@@ -29,7 +29,8 @@ from convstore.ids import new_id
 from convstore.observing import Watch
 from convstore.reports import RetentionReport, SessionProblem
 from convstore.retention import breakers
-from convstore.retention.archiver import archive
+from convstore.retention.archiver import Archived, archive
+from convstore.retention.aside import Aside
 from convstore.retention.context import LEASE_TTL_S, Context
 from convstore.retention.eraser import Eraser
 from convstore.retention.plan import Decision, archive_cutoff
@@ -170,40 +171,48 @@ class RetentionJob:
         tally.recovered = recovered.purges_finished
         if options.older_than_s is None:
             await self._check(options)
-        batches = 0
-        async for tenant, decisions in self._planner.batches(
-            options.older_than_s, options.tenant, options.batch, tally.reasons
-        ):
-            over_time = (
-                options.time_budget_s is not None
-                and time.monotonic() - started > options.time_budget_s
-            )
-            if over_time or batches == options.max_batches:
-                tally.finished = False
-                return
-            if not await self._lease(run_id):
-                tally.finished = False
-                return
-            await self._batch(tenant, decisions, tally)
-            batches += 1
-            on_progress(tally)
+        async with Aside() as purging:
+            batches = 0
+            async for tenant, decisions in self._planner.batches(
+                options.older_than_s, options.tenant, options.batch, tally.reasons
+            ):
+                over_time = (
+                    options.time_budget_s is not None
+                    and time.monotonic() - started > options.time_budget_s
+                )
+                if over_time or batches == options.max_batches:
+                    tally.finished = False
+                    return
+                if not await self._lease(run_id):
+                    tally.finished = False
+                    return
+                done = await self._archive(tenant, decisions, tally)
+                await purging.begin(self._purge(done, tally, on_progress))
+                batches += 1
         await self._expire(tally, options)
 
-    async def _batch(
+    async def _archive(
         self, tenant: str, decisions: list[Decision], tally: Tally
-    ) -> None:
+    ) -> Archived:
         wanted = [(d.session.session_id, d.session.version) for d in decisions]
         with self.watch.work("retention.archive", sessions=len(wanted)):
             done = await archive(self._context, tenant, wanted)
         tally.changed += len(done.changed)
         await self._set_aside(done.unreadable, tally)
+        if done.segment is not None:
+            tally.archived += len(done.entries)
+            tally.archived_bytes += done.segment.size_bytes
+            tally.segments.append(done.segment.segment_id)
+        return done
+
+    async def _purge(
+        self, done: Archived, tally: Tally, on_progress: OnProgress
+    ) -> None:
         if done.segment is None:
+            on_progress(tally)
             return
-        tally.archived += len(done.entries)
-        tally.archived_bytes += done.segment.size_bytes
-        tally.segments.append(done.segment.segment_id)
         with self.watch.work("retention.purge", sessions=len(done.entries)):
-            purged = await purge(self._context, done.entries)
+            purged = await purge(self._context, done.entries, done.fingerprints)
         tally.purged += len(purged.purged)
         tally.changed += len(purged.changed)
         for key in purged.mismatched:
@@ -218,6 +227,7 @@ class RetentionJob:
             len(purged.purged),
             extra={"event": "segment_sealed", "segment_id": done.segment.segment_id},
         )
+        on_progress(tally)
 
     async def _set_aside(self, unreadable: dict[Key, str], tally: Tally) -> None:
         for key, code in unreadable.items():

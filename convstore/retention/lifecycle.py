@@ -68,7 +68,9 @@ class SessionLifecycle:
         done = await archive(self._context, key[0], [(key[1], session.version)])
         if key in done.unreadable:
             raise RowCorruptError(key[1], f"a row ({done.unreadable[key]})")
-        purged = await purge(self._context, done.entries, final_state="deleted")
+        purged = await purge(
+            self._context, done.entries, done.fingerprints, final_state="deleted"
+        )
         if purged.mismatched:
             raise CorruptionError("the session's rows differ from what was archived")
         return bool(purged.purged)

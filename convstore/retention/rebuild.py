@@ -20,7 +20,7 @@ from convstore.archive.reader import (
 from convstore.archive.segment import segment_id_of
 from convstore.archive.verify import rebuild_manifest
 from convstore.clock import to_micros
-from convstore.db import lifecycle, segments
+from convstore.db import archive_entries, lifecycle, segments
 from convstore.db.engine import Connection
 from convstore.db.imported import check_rows
 from convstore.db.unit import Head, Key, Unit
@@ -172,7 +172,7 @@ def _adopt(
         elif _is_better(connection, head, entry, tally):
             old = head.row["segment_id"]
             lifecycle.adopt(unit, document, manifest.segment_id, at, again=True)
-            segments.settle_entries(connection, old, [key], "stale", was="committed")
+            archive_entries.settle(connection, old, [key], "stale", was="committed")
             states[key] = "committed"
             tally.superseded += 1
         else:
@@ -212,7 +212,7 @@ def _is_better(connection: Connection, head: Head, entry: Entry, tally: _Tally) 
     if named.segment_id not in tally.lost:
         return False
     place = (entry.tenant_id, entry.session_id)
-    old = segments.entry(connection, place, named.segment_id)
+    old = archive_entries.find(connection, place, named.segment_id)
     return old is None or entry.session_version >= old.session_version
 
 

@@ -8,16 +8,20 @@ later one.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from convstore.archive.manifest import Manifest
-from convstore.archive.reader import read_manifest, segment_keys
+from convstore.archive.reader import read_document, read_manifest, segment_keys
 from convstore.archive.segment import segment_id_of
 from convstore.archive.verify import rebuild_manifest
-from convstore.db import leftovers, segments, sessions
+from convstore.db import archive_entries, leftovers, segments, sessions
+from convstore.db.archive_entries import StoredEntry
+from convstore.db.document_rows import fingerprint_of
 from convstore.db.engine import Connection
 from convstore.db.segments import StoredSegment
+from convstore.db.unit import Key
 from convstore.errors import (
     ConfigError,
     SegmentCorruptError,
@@ -128,7 +132,9 @@ class Recovery:
         pending = await context.read(leftovers.with_pending_entries)
         for segment in pending:
             entries = await context.read(
-                lambda c, s=segment: segments.entries_of(c, s.segment_id, "sealed")  # type: ignore[misc]
+                lambda c, s=segment: archive_entries.of_segment(
+                    c, s.segment_id, "sealed"
+                )  # type: ignore[misc]
             )
             faults = await context.files(
                 lambda s=segment: verify_sealed(context.blobs, s)  # type: ignore[misc]
@@ -140,7 +146,10 @@ class Recovery:
                 )
                 continue
             context.on_step("recover.purge")
-            done = await purge(context, entries)
+            prints = await context.files(
+                lambda s=segment, e=entries: _fingerprints(context, s, e)  # type: ignore[misc]
+            )
+            done = await purge(context, entries, prints)
             report = replace(
                 report,
                 purges_finished=report.purges_finished + len(done.purged),
@@ -204,6 +213,25 @@ def _manifest(context: Context, key: str) -> Manifest:
         if manifest.covers(context.blobs.size(key)):
             return manifest
     return rebuild_manifest(context.blobs, key, writer=WRITER)
+
+
+def _fingerprints(
+    context: Context, segment: StoredSegment, entries: Sequence[StoredEntry]
+) -> dict[Key, bytes]:
+    """Of the rows that restoring sessions of a segment would make."""
+    return {
+        entry.key: fingerprint_of(
+            read_document(
+                context.blobs,
+                segment.key,
+                offset=entry.offset,
+                length=entry.length,
+                sha256=entry.sha256,
+                session_id=entry.session_id,
+            )
+        )
+        for entry in entries
+    }
 
 
 def _other_copies(connection: Connection, manifest: Manifest) -> set[str] | None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 
 from convstore.archive.reader import read_document
 from convstore.db import segments, sessions
-from convstore.db.engine import Connection, Runner
+from convstore.db.archive_entries import StoredEntry
+from convstore.db.engine import Runner
 from convstore.db.lifecycle import RestoreSession
-from convstore.db.segments import StoredEntry, StoredSegment
+from convstore.db.segments import StoredSegment
 from convstore.errors import (
     CorruptionError,
     SegmentCorruptError,
@@ -29,13 +29,6 @@ log = logging.getLogger(__name__)
 
 # An erasure may move a session to a rewritten segment between the stub and the file.
 _ATTEMPTS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    session: Session
-    entry: StoredEntry | None
-    segment: StoredSegment | None
 
 
 class Restorer:
@@ -100,7 +93,7 @@ class Restorer:
     ) -> tuple[SessionDocument, str] | None:
         """The document and its segment's id; None when the session is not archived."""
         for attempt in range(_ATTEMPTS):
-            place = await runner.read(lambda c: _place(c, tenant, session_id))
+            place = await runner.read(lambda c: segments.place(c, (tenant, session_id)))
             if place is None or place.session.segment_id is None:
                 return None
             entry, segment = place.entry, place.segment
@@ -171,16 +164,3 @@ class Restorer:
             lambda c: segments.quarantine(c, segment.segment_id, error.problem)
         )
         return error
-
-
-def _place(connection: Connection, tenant: str, session_id: str) -> _Place | None:
-    session = sessions.find(connection, (tenant, session_id))
-    if session is None or session.state not in ("archived", "deleted"):
-        return None
-    if session.segment_id is None:
-        return _Place(session, None, None)
-    return _Place(
-        session,
-        segments.entry(connection, (tenant, session_id), session.segment_id),
-        segments.find(connection, session.segment_id),
-    )

@@ -19,8 +19,9 @@ from convstore.archive.reader import read_manifest
 from convstore.archive.rewrite import copy_segment
 from convstore.archive.segment import segment_key
 from convstore.archive.verify import rebuild_manifest
-from convstore.db import leftovers, segments
-from convstore.db.segments import StoredEntry, StoredSegment
+from convstore.db import archive_entries, leftovers, segments
+from convstore.db.archive_entries import StoredEntry
+from convstore.db.segments import StoredSegment
 from convstore.db.unit import Key
 from convstore.errors import (
     ConvstoreError,
@@ -118,7 +119,7 @@ class Sweeper:
         staying = [
             entry
             for entry in await context.read(
-                lambda c: segments.entries_of(c, segment_id)
+                lambda c: archive_entries.of_segment(c, segment_id)
             )
             if entry.key not in leaving
         ]

@@ -289,8 +289,8 @@ async def test_purging_twice_is_purging_once(
     version = (await store.sessions.get("s-1")).version
     written = await archive(context, "default", [("s-1", version)])
 
-    first = await purge(context, written.entries)
-    second = await purge(context, written.entries)
+    first = await purge(context, written.entries, written.fingerprints)
+    second = await purge(context, written.entries, written.fingerprints)
 
     assert first.purged == [("default", "s-1")]
     assert (second.purged, second.changed) == ([], [])
@@ -308,7 +308,7 @@ async def test_a_segment_that_was_replaced_meanwhile_is_not_purged_into(
     written = await archive(context, "default", wanted)
     await store.erase(session_id="s-1")
 
-    done = await purge(context, written.entries)
+    done = await purge(context, written.entries, written.fingerprints)
 
     assert done.purged == []
     sound(database_url, archive_dir, settled=False)
@@ -389,7 +389,7 @@ async def test_without_the_check_of_the_segment_a_stub_names_a_lost_file(
     wanted = [(s, (await store.sessions.get(s)).version) for s in ("s-1", "s-2")]
     written = await archive(context, "default", wanted)
     await store.erase(session_id="s-1")
-    await purge(context, written.entries)
+    await purge(context, written.entries, written.fingerprints)
 
     with pytest.raises(AssertionError, match="I6 entries"):
         sound(database_url, archive_dir)
@@ -399,7 +399,7 @@ def _unguarded(unit: Any, entry: Any) -> Head | None:
     return unit.find(entry.key)  # type: ignore[no-any-return]
 
 
-def _only_take(context: Any, unit: Any, going: Any) -> None:
+def _only_take(context: Any, unit: Any, going: Any, fingerprints: Any) -> None:
     from convstore.db import lifecycle
 
     lifecycle.take(unit, going[0][0].tenant_id, [head for _, head in going])

@@ -9,12 +9,17 @@ import pytest
 
 from convstore import Store
 from convstore.clock import ManualClock
+from convstore.db.batch import run_batch
 from convstore.db.lifecycle import RestoreSession
+from convstore.db.turns import AppendTurns
 from convstore.errors import (
     ConvstoreError,
     SegmentCorruptError,
     SessionNotFoundError,
 )
+from convstore.limits import Limits
+from convstore.nouns.encoding import TurnInput, encode_turn
+from convstore.retention.restorer import Restorer
 from tests.integration.archives import (
     OpenAnother,
     Steps,
@@ -50,6 +55,35 @@ async def test_a_restored_session_equals_the_archived_one_field_for_field(
     # What a restore changes: two versions more, and the user was here.
     assert session.version == live.session.version + 2
     assert session.last_activity_at == clock.now()
+    sound(database_url, archive_dir)
+
+
+async def test_an_append_in_the_batch_of_a_restore_finds_the_turns_that_came_back(
+    store: Store, database_url: str, archive_dir: Path
+) -> None:
+    """Its external id is looked up for the whole batch, before they are there."""
+    await store.sessions.get_or_create("s-1")
+    said = TurnInput(role="user", content="Hallo?", external_id="m-1")
+    await store.turns.append("s-1", role="user", content="Hallo?", external_id="m-1")
+    await store.run_retention(older_than_s=0)
+    context, key = store._parts.archive.context, ("default", "s-1")
+    found = await Restorer(context)._load(store._scope.runner, *key)
+    assert found is not None
+    row, _ = encode_turn(Limits(), said, context.now())
+
+    outcomes = await context.write(
+        lambda c: run_batch(
+            c,
+            [
+                RestoreSession(key, *found, context.now()),
+                AppendTurns(key, [row], {}, 10, context.now()),
+            ],
+        )
+    )
+
+    (turn,) = outcomes[1].value
+    assert turn.seq == 1
+    assert await contents(store, "s-1") == ["Hallo?"]
     sound(database_url, archive_dir)
 
 

@@ -50,10 +50,9 @@ def blobs(tmp_path: Path) -> LocalBlobs:
     return LocalBlobs(tmp_path / "archive")
 
 
-@pytest.mark.parametrize("proof", ["records", "json"])
-def test_the_whole_file_unpacks_to_json_lines(blobs: LocalBlobs, proof: str) -> None:
+def test_the_whole_file_unpacks_to_json_lines(blobs: LocalBlobs) -> None:
     documents = odd()
-    manifest = write(blobs, documents, proof=proof)
+    manifest = write(blobs, documents)
     data = blobs.read(manifest.key)
     unpacked = zstandard.ZstdDecompressor().decompressobj(read_across_frames=True)
     lines = unpacked.decompress(data).split(b"\n")

@@ -1,0 +1,81 @@
+"""The kinds of rows that a session has many of: their columns, checksums, records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Table
+
+from convstore.codec import digest
+from convstore.db import models
+from convstore.db.rows import (
+    GRAPH_STATE_COLUMNS,
+    GRAPH_STATE_DIGEST,
+    INTERACTION_COLUMNS,
+    INTERACTION_DIGEST,
+    TURN_COLUMNS,
+    TURN_DIGEST,
+    graph_state_from_row,
+    interaction_from_row,
+    turn_from_row,
+)
+from convstore.errors import CorruptionError, RowCorruptError
+from convstore.records import GraphState, Interaction, Turn
+
+T = TypeVar("T")
+Row = Sequence[Any]
+
+
+class Kind(Generic[T]):
+    """One kind of row with a checksum.
+
+    A row of it is selected as the session's id, `columns`, and the checksum.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        table: Table,
+        columns: Sequence[Any],
+        covered: Sequence[str],
+        build: Callable[[str, Row], T],
+    ) -> None:
+        names = [column.name for column in columns]
+        self.table, self.columns = table, columns
+        self._what, self._build = what, build
+        self._covered = itemgetter(*(names.index(name) + 1 for name in covered))
+
+    def records(self, session_id: str, rows: Sequence[Row]) -> tuple[T, ...]:
+        """The records of the rows of one session.
+
+        Raises:
+            RowCorruptError: A row's checksum does not match, or it is no such row.
+        """
+        records = []
+        for row in rows:
+            try:
+                if digest(*self._covered(row)) != bytes(row[-1]):
+                    raise RowCorruptError(session_id, f"{self._what} {row[1]}")
+                records.append(self._build(session_id, row[1:-1]))
+            except (CorruptionError, ValueError, TypeError):
+                raise RowCorruptError(session_id, self._what) from None
+        return tuple(records)
+
+
+TURNS: Kind[Turn] = Kind("turn", models.turns, TURN_COLUMNS, TURN_DIGEST, turn_from_row)
+INTERACTIONS: Kind[Interaction] = Kind(
+    "interaction",
+    models.interactions,
+    INTERACTION_COLUMNS,
+    INTERACTION_DIGEST,
+    interaction_from_row,
+)
+GRAPH_STATES: Kind[GraphState] = Kind(
+    "graph state",
+    models.graph_states,
+    GRAPH_STATE_COLUMNS,
+    GRAPH_STATE_DIGEST,
+    graph_state_from_row,
+)
