@@ -132,6 +132,8 @@ class ErasureReceipt:
     rows_deleted: dict[str, int]
     segments_rewritten: tuple[str, ...]
     shards_rewritten: int
+    # New names of those in which another session's frame was damaged, and still is.
+    segments_damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,21 @@ some kilobytes cannot ask for gigabytes. Format: RFC 8878.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import zstandard
 
 from convstore.archive.segment import ArchiveLimits
 from convstore.errors import ConfigError, CorruptionError
 
 MAGIC = b"\x28\xb5\x2f\xfd"
+# Of a frame that decoders pass over: length, and that many bytes of anything.
+SKIPPABLE_MAGIC = b"\x50\x2a\x4d\x18"
 DEFAULT_LEVEL = 3
 MAX_LEVEL = 19
 
 _CHECKSUM_BYTES = 4
+_BEGINNING_BYTES = 4096
 _BLOCK_HEADER_BYTES = 3
 _RLE_BLOCK, _RESERVED_BLOCK = 1, 3
 # A block is at least a header and a byte, and gives at most 128 KiB.
@@ -69,6 +74,18 @@ class Unpacker:
             raise CorruptionError("frame does not hold exactly one line")
         return content[:-1]
 
+    def beginning(self, data: bytes) -> bytes:
+        """Up to 4 KiB of what the frame at the start of `data` holds, as far as it can
+        be unpacked; empty when there is none."""
+        found = b""
+        with (
+            suppress(zstandard.ZstdError),
+            self._decompressor.stream_reader(data, read_size=1024) as reader,
+        ):
+            while len(found) < _BEGINNING_BYTES and (some := reader.read(64)):
+                found += some
+        return found
+
     def _check_header(self, frame: bytes | memoryview) -> None:
         if bytes(frame[:4]) != MAGIC:
             raise CorruptionError("no frame begins here")
@@ -87,6 +104,18 @@ class Unpacker:
             raise CorruptionError("frame claims more content than it can hold")
         if header.window_size > self._limits.max_window_bytes:
             raise CorruptionError("frame asks for a larger window than the limit")
+
+
+def skippable(data: bytes) -> bytes:
+    """A frame that holds `data` as it is; to be passed over (RFC 8878, 3.1.2)."""
+    return SKIPPABLE_MAGIC + len(data).to_bytes(4, "little") + data
+
+
+def skippable_length(data: bytes | memoryview) -> int | None:
+    """Bytes of the skippable frame that begins `data`; None when none does."""
+    if bytes(data[:4]) != SKIPPABLE_MAGIC or len(data) < 8:
+        return None
+    return 8 + int.from_bytes(data[4:8], "little")
 
 
 def frame_length(data: bytes | memoryview, start: int = 0) -> int | None:

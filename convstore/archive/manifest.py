@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
@@ -245,6 +245,28 @@ def _check_layout(manifest: Manifest) -> None:
         raise CorruptionError("an entry points outside the file")
     if len(session_names(manifest.entries)) != len(manifest.entries):
         raise CorruptionError("a session is listed twice")
+
+
+def with_entries(manifest: Manifest, missing: Sequence[Entry]) -> Manifest:
+    """The manifest with entries that it lacks, each put where it lies in the file.
+
+    Raises:
+        SegmentCorruptError: Two of them overlap, or are of one session.
+    """
+    if not missing:
+        return manifest
+    entries = sorted([*manifest.entries, *missing], key=attrgetter("offset"))
+    whole = replace(
+        manifest,
+        # A file that was cut off may end before an entry does.
+        size_bytes=max(manifest.size_bytes, *(entry.end for entry in entries)),
+        entries=tuple(replace(e, ordinal=n) for n, e in enumerate(entries)),
+    )
+    try:
+        _check_layout(whole)
+    except CorruptionError as error:
+        raise SegmentCorruptError(manifest.segment_id, str(error)) from None
+    return whole
 
 
 def session_names(entries: Sequence[Entry]) -> set[tuple[str, str]]:

@@ -6,13 +6,19 @@ Copies only: the segment is the archive. Names hold nothing that a caller chose.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 from convstore.archive.manifest import Entry, Manifest
-from convstore.archive.reader import iterate_documents
+from convstore.archive.reader import Fault, iterate_documents
 from convstore.archive.segment import ArchiveLimits, readable_prefix
 from convstore.blobs.base import BlobStore
-from convstore.documents import encode_document
-from convstore.errors import AlreadyExistsError
+from convstore.documents import decode_document, encode_document
+from convstore.errors import (
+    AlreadyExistsError,
+    ConfigError,
+    CorruptionError,
+    SegmentNotFoundError,
+)
 
 
 def readable_key(manifest: Manifest, entry: Entry) -> str:
@@ -26,18 +32,21 @@ def readable_key(manifest: Manifest, entry: Entry) -> str:
 
 
 def write_readable(
-    blobs: BlobStore, manifest: Manifest, limits: ArchiveLimits | None = None
+    blobs: BlobStore,
+    manifest: Manifest,
+    limits: ArchiveLimits | None = None,
+    on_fault: Callable[[Fault], None] | None = None,
 ) -> int:
     """Write the readable copies of a sealed segment; how many are new.
 
     Idempotent: copies that exist are left alone, and a run that was cut short is
-    finished by the next.
+    finished by the next. With `on_fault`, a damaged session is passed over.
 
     Raises:
         SegmentNotFoundError, SegmentCorruptError: As `iterate_documents`.
     """
     written = 0
-    for entry, document in iterate_documents(blobs, manifest, limits):
+    for entry, document in iterate_documents(blobs, manifest, limits, on_fault):
         key = readable_key(manifest, entry)
         if blobs.exists(key):
             continue
@@ -53,6 +62,17 @@ def write_readable(
         finally:
             staged.abort()
     return written
+
+
+def readable_line(blobs: BlobStore, manifest: Manifest, entry: Entry) -> bytes | None:
+    """The session's line made again from its readable copy; None without one, and when
+    it is not, by its checksum, the line that was archived."""
+    try:
+        copy = blobs.read(readable_key(manifest, entry))
+        line = encode_document(decode_document(copy))
+    except (SegmentNotFoundError, CorruptionError, ConfigError):
+        return None
+    return line if hashlib.sha256(line).hexdigest() == entry.sha256 else None
 
 
 def delete_readable(blobs: BlobStore, key: str) -> int:

@@ -190,15 +190,22 @@ def open_stream(blobs: BlobStore, key: str) -> Stream:
     return Stream(lambda offset, length: blobs.read(key, offset, length), size)
 
 
+def frame_at(stream: Stream, entry: Entry) -> memoryview:
+    """What there is at the place of the next entry, fewer bytes at the end of the file;
+    passes it."""
+    stream.skip(entry.offset - stream.offset)
+    frame = stream.peek(entry.length)
+    stream.skip(len(frame))
+    return frame
+
+
 def next_frame(stream: Stream, entry: Entry) -> memoryview:
     """The bytes of the next entry; passes them.
 
     Raises:
         CorruptionError: The file ends before the frame does.
     """
-    stream.skip(entry.offset - stream.offset)
-    frame = stream.peek(entry.length)
-    stream.skip(len(frame))
+    frame = frame_at(stream, entry)
     if len(frame) != entry.length:
         raise CorruptionError("the file ends inside the frame")
     return frame

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from convstore.archive.frames import Packer
 from convstore.archive.manifest import Entry, Manifest
-from convstore.archive.readable import delete_readable
-from convstore.archive.reader import blamed, next_frame, open_stream
+from convstore.archive.readable import delete_readable, readable_line
+from convstore.archive.reader import Fault, blamed, entry_fault, frame_at, open_stream
+from convstore.archive.remains import Remains
 from convstore.archive.segment import ArchiveLimits, manifest_key
 from convstore.archive.writer import SegmentWriter
 from convstore.blobs.base import BlobStore, StepHook, silent
+from convstore.errors import CorruptionError
 
 
 def copy_segment(
@@ -22,23 +25,27 @@ def copy_segment(
     created_at: datetime,
     segment_id: str | None = None,
     limits: ArchiveLimits | None = None,
+    on_fault: Callable[[Fault], None] | None = None,
     on_step: StepHook = silent,
 ) -> Manifest | None:
     """A new segment with the entries that `keep` wants; None when it wants none.
 
-    Frames are copied as they are, each verified before and again after. The old
-    segment is left alone; `delete_segment` destroys it. Other arguments as of
-    `SegmentWriter`.
+    Frames are copied as they are, each verified before and again after. A session to be
+    kept that is damaged is told to `on_fault`, and what is left of its frame is kept
+    (see `remains`), unless its readable copy mends it. The old segment is left alone;
+    `delete_segment` destroys it. Other arguments as of `SegmentWriter`.
 
     Raises:
         SegmentNotFoundError: The old segment is not there.
-        SegmentCorruptError: A session to be kept is damaged; nothing was published. It
-            names the session, so that a person can decide to leave it out.
+        SegmentCorruptError: A session to be kept is damaged, and there is no `on_fault`
+            or it cannot be told what is left of it; names the session. Nothing was
+            published.
     """
     kept = [entry for entry in manifest.entries if keep(entry)]
     if not kept:
         return None
     stream = open_stream(blobs, manifest.key)
+    remains = Remains(blobs, manifest, limits or ArchiveLimits())
     with SegmentWriter(
         blobs,
         writer=writer,
@@ -49,8 +56,30 @@ def copy_segment(
     ) as target:
         for entry in kept:
             with blamed(manifest.segment_id, entry.session_id):
-                target.add_frame(entry, next_frame(stream, entry))
+                frame = bytes(frame_at(stream, entry))
+                try:
+                    if len(frame) != entry.length:
+                        raise CorruptionError("the file ends inside the frame")
+                    target.add_frame(entry, frame)
+                except CorruptionError as error:
+                    if on_fault is None:
+                        raise
+                    if _mend(blobs, manifest, entry, target):
+                        continue
+                    target.add_damaged(entry, remains.kept(entry, frame))
+                    on_fault(entry_fault(manifest.segment_id, entry, error))
         return target.finish()
+
+
+def _mend(
+    blobs: BlobStore, manifest: Manifest, entry: Entry, target: SegmentWriter
+) -> bool:
+    """Write the session from its readable copy, if that is there and the very same."""
+    line = readable_line(blobs, manifest, entry)
+    if line is None:
+        return False
+    target.add_frame(entry, Packer().pack(line))
+    return True
 
 
 def delete_segment(blobs: BlobStore, key: str) -> bool:

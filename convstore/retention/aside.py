@@ -38,9 +38,9 @@ class Aside:
         if error is None:
             await self._finish()
         elif self._task is not None:
-            if isinstance(error, asyncio.CancelledError):
-                self._task.cancel()
-            # Gathered, so that its own error does not hide the one that led here.
+            # What was begun is finished, even when its owner was cancelled: a second
+            # cancellation ends it too. Gathered, so that its own error does not hide
+            # the one that led here.
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _finish(self) -> None:

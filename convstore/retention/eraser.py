@@ -92,8 +92,8 @@ class Eraser:
 
         Raises:
             LegalHoldError: A hold was placed after it was begun; it stays begun.
-            SegmentCorruptError: A segment with a copy cannot be rewritten, because
-                another session in it is damaged; it stays begun.
+            SegmentCorruptError: A segment with a copy is damaged so that it cannot be
+                told where other sessions lie in it; it stays begun.
             DatabaseBusyError: A reader keeps the write-ahead log, with what was erased
                 in it, from being cleared; it stays begun.
         """
@@ -123,6 +123,7 @@ class Eraser:
             rows_deleted=dict(counts),
             segments_rewritten=tuple(swept.rewritten),
             shards_rewritten=swept.shards,
+            segments_damaged=tuple(swept.damaged),
         )
         await context.write(
             lambda c: erasures.finish(

@@ -187,8 +187,10 @@ class RetentionJob:
                     tally.finished = False
                     return
                 done = await self._archive(tenant, decisions, tally)
-                await purging.begin(self._purge(done, tally, on_progress))
+                await purging.begin(self._purge(done, tally))
+                on_progress(tally)
                 batches += 1
+        on_progress(tally)
         await self._expire(tally, options)
 
     async def _archive(
@@ -205,11 +207,8 @@ class RetentionJob:
             tally.segments.append(done.segment.segment_id)
         return done
 
-    async def _purge(
-        self, done: Archived, tally: Tally, on_progress: OnProgress
-    ) -> None:
+    async def _purge(self, done: Archived, tally: Tally) -> None:
         if done.segment is None:
-            on_progress(tally)
             return
         with self.watch.work("retention.purge", sessions=len(done.entries)):
             purged = await purge(self._context, done.entries, done.fingerprints)
@@ -227,7 +226,6 @@ class RetentionJob:
             len(purged.purged),
             extra={"event": "segment_sealed", "segment_id": done.segment.segment_id},
         )
-        on_progress(tally)
 
     async def _set_aside(self, unreadable: dict[Key, str], tally: Tally) -> None:
         for key, code in unreadable.items():

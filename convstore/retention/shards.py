@@ -7,9 +7,10 @@ rewritten, and destroyed with it.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 
 from convstore.archive.manifest import Manifest
-from convstore.archive.reader import iterate_documents
+from convstore.archive.reader import Fault, iterate_documents
 from convstore.archive.segment import segment_id_of
 from convstore.blobs.base import BlobStore
 from convstore.errors import AlreadyExistsError
@@ -27,8 +28,16 @@ def check_formats(formats: tuple[str, ...]) -> None:
         pick_formats(formats)
 
 
-def write_shards(blobs: BlobStore, manifest: Manifest, formats: tuple[str, ...]) -> int:
-    """Write the shards of a sealed segment; how many are new. Idempotent."""
+def write_shards(
+    blobs: BlobStore,
+    manifest: Manifest,
+    formats: tuple[str, ...],
+    on_fault: Callable[[Fault], None] | None = None,
+) -> int:
+    """Write the shards of a sealed segment; how many are new. Idempotent.
+
+    With `on_fault`, a damaged session has no rows; without, it is an error.
+    """
     if not formats:
         return 0
     from convstore.export.shard import write_shard
@@ -36,7 +45,8 @@ def write_shards(blobs: BlobStore, manifest: Manifest, formats: tuple[str, ...])
     written = 0
     for name in formats:
         rows, provenance = io.BytesIO(), io.BytesIO()
-        documents = (document for _, document in iterate_documents(blobs, manifest))
+        found = iterate_documents(blobs, manifest, on_fault=on_fault)
+        documents = (document for _, document in found)
         write_shard(documents, name, rows, provenance=provenance)
         folder = _folder(manifest.key)
         written += _publish(blobs, f"{folder}{name}.jsonl", rows.getvalue())

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from convstore.archive.manifest import Entry, Manifest
+from convstore.archive.manifest import Entry, Manifest, with_entries
 from convstore.archive.readable import write_readable
-from convstore.archive.reader import read_manifest
+from convstore.archive.reader import Fault, read_manifest
 from convstore.archive.rewrite import copy_segment
 from convstore.archive.segment import segment_key
 from convstore.archive.verify import rebuild_manifest
@@ -46,9 +46,14 @@ _ROUNDS = 5
 
 @dataclass(slots=True)
 class Swept:
-    """What a sweep destroyed; `failed` are damaged segments that it had to leave."""
+    """What a sweep destroyed; `failed` are damaged segments that it had to leave.
+
+    `damaged` are the new names of segments in which the frame of another session was
+    damaged before, and still is.
+    """
 
     rewritten: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
     shards: int = 0
     failed: list[SegmentCorruptError] = field(default_factory=list)
 
@@ -62,9 +67,11 @@ class Sweeper:
     async def sweep(self, keys: Sequence[Key] | None = None) -> Swept:
         """Rewrite every segment that holds a copy of what is erased or deleted.
 
-        With `keys`, only their copies; without, all that the ledger knows of. A segment
-        that is damaged is left as it is and told in the result. So is one whose file
-        is missing: should it come back, the next sweep finds it.
+        With `keys`, only their copies; without, all that the ledger knows of. What is
+        left of another session's damaged frame goes into the new segment, which is in
+        quarantine from then on. Where it cannot be told whose the damaged bytes are,
+        the segment is left as it is and told in the result. One whose file is missing
+        is left too: should it come back, the next sweep finds it.
         """
         swept = Swept()
         done: set[str] = set()
@@ -86,7 +93,7 @@ class Sweeper:
     ) -> bool:
         """Whether there is nothing left to try; False: somebody else was quicker."""
         try:
-            shards = await self._rewrite(segment_id, leaving)
+            shards = await self._rewrite(segment_id, leaving, swept)
         except SegmentNotFoundError:
             segment = await self._context.read(lambda c: segments.find(c, segment_id))
             if segment is None or segment.state not in ("sealed", "quarantined"):
@@ -106,7 +113,9 @@ class Sweeper:
         swept.rewritten.append(segment_id)
         return True
 
-    async def _rewrite(self, segment_id: str, leaving: set[Key]) -> int | None:
+    async def _rewrite(
+        self, segment_id: str, leaving: set[Key], swept: Swept
+    ) -> int | None:
         """Replace a segment by one without `leaving`; how many shards it had.
 
         None when it is not there any more to be replaced: look again where the copies
@@ -135,17 +144,22 @@ class Sweeper:
             )
         )
         try:
-            copy = await context.files(lambda: self._copy(old, copy_id, leaving))
+            copy, faults = await context.files(
+                lambda: self._copy(old, copy_id, leaving)
+            )
         except ConvstoreError:
             await give_up(context, copy_id, copy_key)
             raise
         context.on_step("erase.rewrite.published")
-        now = context.now()
-        shards = await self._swap(
-            segment, stored_segment(copy, now), stored_entries(copy, "")
-        )
+        new = stored_segment(copy, context.now())
+        if faults:
+            new = replace(new, state="quarantined", problem=faults[0].problem)
+        shards = await self._swap(segment, new, stored_entries(copy, ""))
         if shards is None:
             await give_up(context, copy_id, copy_key)
+        elif faults:
+            _tell_damaged(copy_id, faults)
+            swept.damaged.append(copy_id)
         return shards
 
     async def _swap(
@@ -166,8 +180,12 @@ class Sweeper:
         context.on_step("erase.rewrite.done")
         return shards
 
-    def _copy(self, old: Manifest, copy_id: str, leaving: set[Key]) -> Manifest:
+    def _copy(
+        self, old: Manifest, copy_id: str, leaving: set[Key]
+    ) -> tuple[Manifest, list[Fault]]:
+        """The new segment, and what was damaged in the old one and still is."""
         context = self._context
+        faults: list[Fault] = []
         new = copy_segment(
             context.blobs,
             old,
@@ -176,13 +194,28 @@ class Sweeper:
             # The time of the old one: how long an archive is kept counts from there.
             created_at=old.created_at,
             segment_id=copy_id,
+            on_fault=faults.append,
             on_step=context.on_step,
         )
         assert new is not None  # somebody stays
-        write_shards(context.blobs, new, context.policy.exports)
+        told: Callable[[Fault], None] | None = _pass_over if faults else None
+        write_shards(context.blobs, new, context.policy.exports, told)
         if context.policy.readable_json:
-            write_readable(context.blobs, new)
-        return new
+            write_readable(context.blobs, new, on_fault=told)
+        return new, faults
+
+
+def _pass_over(_: Fault) -> None:
+    """Told already, when it was copied."""
+
+
+def _tell_damaged(segment_id: str, faults: Sequence[Fault]) -> None:
+    log.error(
+        "segment %s was rewritten with %d damaged sessions in it",
+        segment_id,
+        len(faults),
+        extra={"event": "segment_corrupt", "segment_id": segment_id},
+    )
 
 
 def _key(entry: Entry) -> Key:
@@ -202,15 +235,35 @@ def _manifest(
         manifest = read_manifest(blobs, key)
         if not _missing(manifest, staying):
             return manifest
-    manifest = rebuild_manifest(blobs, key, writer=WRITER)
+    manifest = rebuild_manifest(blobs, key, writer=WRITER, on_fault=_pass_over)
     missing = _missing(manifest, staying)
-    if missing:
+    try:
+        return with_entries(manifest, [_entry(entry) for entry in missing])
+    except SegmentCorruptError:
         raise SegmentCorruptError(
-            segment.segment_id, "does not hold what was sealed", missing
-        )
-    return manifest
+            segment.segment_id,
+            "does not hold what was sealed",
+            tuple(entry.session_id for entry in missing),
+        ) from None
 
 
-def _missing(manifest: Manifest, staying: Sequence[StoredEntry]) -> tuple[str, ...]:
+def _missing(manifest: Manifest, staying: Sequence[StoredEntry]) -> list[StoredEntry]:
     told = {_key(entry): entry.sha256 for entry in manifest.entries}
-    return tuple(e.session_id for e in staying if told.get(e.key) != e.sha256)
+    return [entry for entry in staying if told.get(entry.key) != entry.sha256]
+
+
+def _entry(stored: StoredEntry) -> Entry:
+    """What the ledger remembers of a damaged session's entry."""
+    return Entry(
+        stored.ordinal,
+        stored.tenant_id,
+        stored.session_id,
+        stored.session_version,
+        stored.offset,
+        stored.length,
+        stored.raw_length,
+        stored.sha256,
+        stored.turn_count,
+        0,
+        0,
+    )

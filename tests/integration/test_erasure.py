@@ -28,7 +28,6 @@ from tests.integration.archives import (
     OpenAnother,
     Steps,
     archived,
-    damage,
     die_at,
     document,
     everything_under,
@@ -216,25 +215,6 @@ async def test_recovery_by_another_worker_leaves_a_rewrite_alone(
     assert await document(store, "s-2") == kept
     assert b"in secret-1?" not in everything_under(archive_dir)
     sound(database_url, archive_dir)
-
-
-async def test_a_damaged_neighbour_stops_neither_retention_nor_other_erasures(
-    store: Store, archive_dir: Path, database_url: str
-) -> None:
-    await archived(store, "secret-1", "s-2")
-    (path,) = segment_files(archive_dir)
-    damage(path, at=0.25)
-    await fill(store, "s-3")
-
-    with pytest.raises(SegmentCorruptError):
-        await store.erase(session_id="secret-1")
-
-    report = await store.run_retention(older_than_s=0)
-    assert report.purged == 1
-    await store.erase(session_id="s-3")
-    assert (await states(store))["secret-1"] == "erased"
-    begun = raw(database_url, "SELECT count(*) FROM erasures WHERE state = 'begun'")
-    assert begun == [(1,)]
 
 
 async def test_a_missing_segment_does_not_stop_an_erasure(
