@@ -6,15 +6,20 @@ other does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any
 
 
 class Aside:
-    """Runs one coroutine at a time beside its owner; left only when that has ended."""
+    """Runs one coroutine at a time beside its owner; left only when that has ended.
 
-    def __init__(self) -> None:
+    Args:
+        on_done: Called in the owner's task when one has ended well.
+    """
+
+    def __init__(self, on_done: Callable[[], None]) -> None:
+        self._on_done = on_done
         self._task: asyncio.Task[None] | None = None
 
     async def begin(self, work: Coroutine[Any, Any, None]) -> None:
@@ -51,3 +56,4 @@ class Aside:
             await task  # cancelled with us
         finally:
             await asyncio.gather(task, return_exceptions=True)
+        self._on_done()

@@ -48,7 +48,8 @@ def check_clock(
         raise RetentionHaltedError(
             f"the last run was {span(now - last_run_at)} ago, more than two intervals "
             f"of {span(interval)}: the clock may have jumped "
-            "forward; look at it, then run retention by hand"
+            "forward; look at it, then run with --older-than (older_than_s), which "
+            "leaves this check out"
         )
 
 
@@ -70,7 +71,8 @@ def check_fraction(
         raise RetentionHaltedError(
             f"{going} of {total} {what} would go, more than max_fraction "
             f"{policy.max_fraction:g} allows: the clock may have jumped, or the policy "
-            "changed; look at the plan, then run retention by hand"
+            "changed; look at `convstore archive plan`, then raise max_fraction, or "
+            "run with --older-than (older_than_s), which leaves this check out"
         )
 
 

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 
 from convstore.archive.segment import ArchiveLimits
@@ -171,7 +172,7 @@ class RetentionJob:
         tally.recovered = recovered.purges_finished
         if options.older_than_s is None:
             await self._check(options)
-        async with Aside() as purging:
+        async with Aside(partial(on_progress, tally)) as purging:
             batches = 0
             async for tenant, decisions in self._planner.batches(
                 options.older_than_s, options.tenant, options.batch, tally.reasons
@@ -188,9 +189,7 @@ class RetentionJob:
                     return
                 done = await self._archive(tenant, decisions, tally)
                 await purging.begin(self._purge(done, tally))
-                on_progress(tally)
                 batches += 1
-        on_progress(tally)
         await self._expire(tally, options)
 
     async def _archive(

@@ -1,0 +1,174 @@
+"""Kills a worker once at every announced step, on purpose and not by chance.
+
+One database and one archive for all of it: each step has sessions of its own, a worker
+that is killed there, and one that comes after, puts things in order and compares every
+session with what was acknowledged. Prints a line of JSON for each step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from convstore import SessionDocument, Store, StoreConfig, open_store
+from convstore.clock import ManualClock
+from convstore.documents import encode_document
+from convstore.policy import RetentionPolicy
+from convstore.retention.steps import STEPS
+from tests.crash.campaign import _fork
+from tests.crash.invariants import check
+from tests.integration.archives import (
+    DAY_S,
+    Steps,
+    documents,
+    everything_under,
+    fill,
+    timeless,
+)
+
+_START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Interrupted(BaseException):
+    """Ends a job as a kill would, in a process that lives on."""
+
+
+def config_of(url: str, archive: Path) -> StoreConfig:
+    policy = RetentionPolicy(exports=("messages",), readable_json=True)
+    return StoreConfig(url=url, archive_dir=archive, retention=policy)
+
+
+class Fate:
+    """What happens before a step is reached, and at it."""
+
+    def __init__(self, url: str, archive: Path, number: int) -> None:
+        self.step = STEPS[number]
+        # Two sessions: one that an erasure takes, and its neighbour in the segment.
+        self.names = (f"secret-{number:02}", f"s-{number:02}")
+        self._archive, self._hook = archive, Steps()
+        # Steps lie days apart: leases have ended, and what is superseded is due.
+        self._clock = ManualClock(_START + timedelta(days=5 * number))
+        self._config = config_of(url, archive)
+        self.said = archive.parent / f"said-{number:02}.json"
+
+    def live(self) -> None:
+        """The worker that is killed."""
+        asyncio.run(self._live())
+
+    def come_after(self) -> None:
+        """The worker that comes after; its findings are printed."""
+        asyncio.run(self._come_after())
+
+    async def _live(self) -> None:
+        async with open_store(
+            self._config, clock=self._clock, on_step=self._hook
+        ) as store:
+            async with store.transaction() as tx:
+                for name in self.names:
+                    await fill(tx, name)
+            said = {name: _text(d) for name, d in (await documents(store)).items()}
+            self.said.write_text(json.dumps(said))
+            await self._towards(store)
+        raise AssertionError(f"{self.step} was never reached")
+
+    async def _towards(self, store: Store) -> None:
+        kind = self.step.partition(".")[0]
+        if self.step == "recover.remove":
+            await self._cut_short("seal.begin", store.run_retention(older_than_s=0))
+            self._clock.advance(DAY_S)
+        elif self.step == "recover.purge":
+            done = "seal.after_commit"
+            await self._cut_short(done, store.run_retention(older_than_s=0))
+        elif kind in ("restore", "erase", "gc"):
+            await store.run_retention(older_than_s=0)
+        if kind == "gc":
+            for name in self.names:
+                await store.restore(name)
+            self._clock.advance(3 * DAY_S)
+        self._hook.at(self.step, lambda: os.kill(os.getpid(), signal.SIGKILL))
+        if kind in ("recover", "gc"):
+            await store.archive.recover(alone=True)
+        elif kind == "restore":
+            await store.restore(self.names[0])
+        elif kind == "erase":
+            await store.erase(session_id=self.names[0])
+        else:
+            await store.run_retention(older_than_s=0)
+
+    async def _cut_short(self, step: str, call: Awaitable[object]) -> None:
+        def interrupt() -> None:
+            raise Interrupted
+
+        self._hook.at(step, interrupt)
+        try:
+            await call
+        except Interrupted:
+            return
+        raise AssertionError(f"{step} was never reached")
+
+    async def _come_after(self) -> None:
+        self._clock.advance(4 * DAY_S)
+        wrong = []
+        async with open_store(self._config, clock=self._clock) as store:
+            await store.archive.recover(alone=True)
+            again = await store.archive.recover(alone=True)
+            if again != type(again)():
+                wrong.append(f"recovery found more to do: {again}")
+            found = await documents(store)
+            for name, said in json.loads(self.said.read_text()).items():
+                if name in found:
+                    if _text(found[name]) != said:
+                        wrong.append(f"{name} is not what was acknowledged")
+                elif not (self.step.startswith("erase") and name == self.names[0]):
+                    wrong.append(f"{name} is lost")
+                elif f"in {name}?".encode() in everything_under(self._archive):
+                    wrong.append(f"{name} was erased and is in the archive")
+            await store.run_retention(older_than_s=0)
+            if not (await store.archive.verify(deep=True)).ok:
+                wrong.append("a segment does not verify")
+        answer = self.said.with_suffix(".wrong")
+        answer.write_text(json.dumps(wrong))
+
+    def wrong(self) -> list[str]:
+        """What the worker that came after found."""
+        found: list[str] = json.loads(self.said.with_suffix(".wrong").read_text())
+        return found
+
+
+def _text(document: SessionDocument) -> str:
+    return encode_document(timeless(document)).decode()
+
+
+def main() -> None:
+    """Every step in turn."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", required=True, help="of a fresh migrated database")
+    parser.add_argument("--archive", type=Path, required=True)
+    asked = parser.parse_args()
+    for number, step in enumerate(STEPS):
+        fate = Fate(asked.url, asked.archive, number)
+        status = _ended(fate.live)
+        killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+        wrong = [] if killed else ["its worker was not killed there"]
+        if _ended(fate.come_after):
+            wrong.append("the worker that came after failed")
+        else:
+            wrong += fate.wrong()
+        wrong += check(asked.url, asked.archive, settled=True)
+        print(json.dumps({"step": step, "wrong": wrong}), flush=True)
+
+
+def _ended(work: Callable[..., None], *args: object) -> int:
+    """Run in a process of its own; how it ended."""
+    _, status = os.waitpid(_fork(work, *args), 0)
+    return status
+
+
+if __name__ == "__main__":
+    main()
