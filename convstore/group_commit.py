@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar, cast
 
 from convstore.errors import (
+    ConfigError,
     ConvstoreError,
     DatabaseBusyError,
     DatabaseUnavailableError,
@@ -141,6 +142,14 @@ class _Lane:
 
     async def submit(self, write: Write[Any]) -> Any:
         loop = asyncio.get_running_loop()
+        if (
+            self._task is not None
+            and not self._task.done()
+            and self._task.get_loop() is not loop
+        ):
+            raise ConfigError(
+                "the store was opened in another event loop: open one in each"
+            )
         deadline = time.monotonic() + self._limits.busy_timeout_s
         if self.count >= self._limits.queue_size or self._space:
             await self._wait_for_space()
@@ -165,7 +174,12 @@ class _Lane:
 
     async def close(self) -> None:
         self._closing = True
-        if self._task is not None and self._wake is not None:
+        if (
+            self._task is not None
+            and self._wake is not None
+            # In a child process the task is its parent's, on a loop that never runs.
+            and self._task.get_loop() is asyncio.get_running_loop()
+        ):
             self._wake.set()
             await self._task
             self._task = None

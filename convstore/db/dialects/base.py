@@ -6,7 +6,9 @@ A backend runs synchronous units of work and owns every connection.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -15,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, FromClause, Insert, Select, Table
 
-from convstore.errors import ConvstoreError
+from convstore.errors import ConfigError, ConvstoreError
 from convstore.limits import Limits
 
 T = TypeVar("T")
@@ -97,6 +99,46 @@ class Backend(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Close every connection. Idempotent."""
+
+
+class Home:
+    """The process and the event loop that connections belong to: those of first use."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is a child process: the connections are its parent's."""
+        return os.getpid() != self._pid
+
+    def check_process(self) -> None:
+        """Refuse what would wait for ever for threads that are not here.
+
+        Raises:
+            ConfigError: This is another process.
+        """
+        if self.is_forked:
+            raise ConfigError(
+                "the store was opened before this process was forked: open one in each "
+                "process"
+            )
+
+    def check(self) -> None:
+        """Refuse to use connections that are bound to an event loop in another one.
+
+        Raises:
+            ConfigError: This is another process, or another event loop.
+        """
+        self.check_process()
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        if self._loop is not loop:
+            raise ConfigError(
+                "the store was opened in another event loop: open one in each"
+            )
 
 
 class Dialect(ABC):

@@ -37,6 +37,7 @@ from convstore.db.dialects.base import (
     BackendOptions,
     Dialect,
     Finding,
+    Home,
     OpenTransaction,
     Work,
     silent_logging_name,
@@ -144,6 +145,7 @@ class PostgresBackend(Backend):
         self._engine = _engine(dialect.sync_url(options.url), options)
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._closed = False
+        self._home = Home()
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
         self._check_open()
@@ -261,11 +263,12 @@ class PostgresBackend(Backend):
         return pool.checkedout() if isinstance(pool, QueuePool) else 0
 
     async def close(self) -> None:
-        if not self._closed:
+        if not (self._closed or self._home.is_forked):
             self._closed = True
             await self._engine.dispose()
 
     def _check_open(self) -> None:
+        self._home.check()
         if self._closed:
             raise StoreClosedError("the store is closed")
 

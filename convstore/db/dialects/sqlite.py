@@ -39,6 +39,7 @@ from convstore.db.dialects.base import (
     BackendOptions,
     Dialect,
     Finding,
+    Home,
     OpenTransaction,
     Work,
 )
@@ -158,6 +159,7 @@ class SqliteBackend(Backend):
         # Orders transactions and group commits of this process.
         self._one_writes = asyncio.Lock()
         self._closed = False
+        self._home = Home()
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
         return await self._hop(self._reading, lambda: self._read(work, snapshot))
@@ -282,7 +284,7 @@ class SqliteBackend(Backend):
         return pool.checkedout() - len(self._resting) - self._writer.connected
 
     async def close(self) -> None:
-        if self._closed:
+        if self._closed or self._home.is_forked:
             return
         self._closed = True
         async with self._one_writes:
@@ -300,6 +302,7 @@ class SqliteBackend(Backend):
             shutil.rmtree(self._scratch)
 
     async def _hop(self, threads: ThreadPoolExecutor, unit: Callable[[], T]) -> T:
+        self._home.check_process()
         if self._closed:
             raise StoreClosedError("the store is closed")
         return await asyncio.get_running_loop().run_in_executor(threads, unit)
