@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
@@ -14,9 +13,6 @@ import typer
 from convstore.cli.context import AsJson, with_store
 from convstore.cli.output import fact, print_json, print_table, progress, say, size
 from convstore.cli.values import moment, setting, share
-
-_ENOUGH = 4
-"""More workers would wait for the one process that reads and writes."""
 
 
 class Profile(StrEnum):
@@ -182,9 +178,8 @@ def export(
         Path | None, _option(what="tokenizer.json to count tokens with.")
     ] = None,
     workers: Annotated[
-        int | None,
-        _option(what="Processes that help; as many as there are cores to spare."),
-    ] = None,
+        int, _option(what="Processes that run the rules beside this one.")
+    ] = 0,
     license_: Annotated[
         str, _option("--license", what="Licence id for the card.")
     ] = "other",
@@ -214,7 +209,7 @@ def export(
         "quarantine": quarantine,
         "detect_language": detect_language,
         "tokenizer": tokenizer,
-        "workers": _spare_cores() if workers is None else workers,
+        "workers": workers,
         "license": license_,
         "judging": {"min_gap": min_gap, "all_pairs": all_pairs},
     }
@@ -252,15 +247,6 @@ def _filters(given: Mapping[str, Any]) -> dict[str, Any]:
         "min_chars": given["min_chars"],
         "max_chars": given["max_chars"],
     }
-
-
-def _spare_cores() -> int:
-    """Of those that this process may use; one is its own."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:  # macOS does not tell
-        cores = os.cpu_count() or 1
-    return min(cores - 1, _ENOUGH)
 
 
 def _export(
