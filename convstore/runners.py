@@ -4,10 +4,10 @@ whoever writes at the same time, or inside a transaction that the caller holds."
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from convstore.db.batch import REFUSALS
 from convstore.db.dialects.base import OpenTransaction
@@ -46,17 +46,20 @@ class Autocommit:
         with self._watch.work("read", operation=name):
             return await self._backend.read(work, snapshot=snapshot)
 
-    async def write(self, operation: Operation[T]) -> T:
+    def write(self, operation: Operation[T]) -> Coroutine[Any, Any, T]:
         self._refuse_holder()
-        if not self._watch.observers:
-            return await self._write(operation)
+        if self._watch.observers:
+            return self._watched(operation)
+        return self._write(operation)
+
+    async def _watched(self, operation: Operation[T]) -> T:
         with self._watch.work("write", operation=type(operation).__name__):
             return await self._write(operation)
 
-    async def _write(self, operation: Operation[T]) -> T:
+    def _write(self, operation: Operation[T]) -> Coroutine[Any, Any, T]:
         if self._hot is not None:
-            return await self._hot.write(self._commits, operation)
-        return await self._commits.submit(operation)
+            return self._hot.write(self._commits, operation)
+        return self._commits.submit(operation)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[InTransaction]:
@@ -90,7 +93,7 @@ class Autocommit:
             runner.check()
 
     def _refuse_holder(self) -> None:
-        if _caller() in self._holders:
+        if self._holders and _caller() in self._holders:
             raise ConfigError(
                 "a write outside the open transaction would wait for it for ever: "
                 "use the nouns of the transaction (tx.turns, tx.sessions, …)"

@@ -20,9 +20,8 @@ from convstore.cache.choosing import session_cache
 from convstore.clock import Clock
 from convstore.config import StoreConfig
 from convstore.counting import count
-from convstore.db.batch import Outcome, run_batch
+from convstore.db.batch import Batches
 from convstore.db.engine import Backend, BackendOptions, Finding, open_backend
-from convstore.db.unit import Operation
 from convstore.errors import ConfigError
 from convstore.gateway.choosing import PrefixKind, PrefixStores
 from convstore.gateway.prefix_cache import Expiry, PrefixCache, prefix_bounds
@@ -124,11 +123,8 @@ class Store(Nouns):
             )
         )
 
-        async def flush(operations: Sequence[Operation[object]]) -> list[Outcome]:
-            return await backend.write(lambda c: run_batch(c, operations))
-
         lanes = config.lanes or backend.lanes
-        commits = GroupCommit(flush, lanes, config.limits)
+        commits = GroupCommit(Batches(backend).run, lanes, config.limits)
         hot = None
         if (cache := session_cache(config.cache)) is not None:
             hot = HotTier(cache, backend, config.cache)

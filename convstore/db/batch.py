@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import time
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
-from convstore.db.ledger import ChangeLedger, share_book
+from convstore.db.dialects.base import Backend, ServerEndedError
+from convstore.db.remembered import (
+    RememberedHeads,
+    have_moved,
+    is_connected,
+    suppose_new,
+    write_at_once,
+)
 from convstore.db.tracked import bare
 from convstore.db.turns import AppendTurns, look_up_external
-from convstore.db.unit import Operation, Unit
+from convstore.db.unit import Key, Operation, Row, Unit
 from convstore.errors import (
     ConflictError,
     ConvstoreError,
+    DatabaseBusyError,
     InvalidInputError,
     NotFoundError,
     RefusedError,
@@ -23,9 +33,11 @@ from convstore.errors import (
 # What an operation may raise before it changes anything. Everything else is a fault
 # of the transaction, and rolls it back for all.
 REFUSALS = (InvalidInputError, NotFoundError, ConflictError, RefusedError)
+Operations = Sequence[Operation[Any]]
+_QUIET_S = 0.01
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """What became of one operation of a batch: a value or an error."""
 
@@ -33,19 +45,93 @@ class Outcome:
     error: ConvstoreError | None = None
 
 
-def run_batch(
-    connection: Connection, operations: Sequence[Operation[Any]]
-) -> list[Outcome]:
-    """Run `operations` in the open transaction, in order; one outcome for each.
+class Batches:
+    """Runs the batches of one store's commit lanes."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._heads = RememberedHeads() if backend.dialect.has_far_server else None
+        self._wrote_at = 0.0
+
+    def run(self, operations: Operations) -> Awaitable[list[Outcome]]:
+        """Carry out operations, in order for each key; durable when it returns."""
+        if self._heads is None:
+            return self._backend.write(lambda c: run_batch(c, operations))
+        return self._run(self._heads, operations)
+
+    async def _run(
+        self, heads: RememberedHeads, operations: Operations
+    ) -> list[Outcome]:
+        done: dict[int, Outcome] = {}
+        if known := heads.recall(_plain_keys(operations)):
+            done = await self._at_once(heads, operations, known)
+        rest = [o for place, o in enumerate(operations) if place not in done]
+        others = iter(await self._in_transaction(heads, rest) if rest else ())
+        return [done.get(place) or next(others) for place in range(len(operations))]
+
+    async def _at_once(
+        self, heads: RememberedHeads, operations: Operations, known: dict[Key, Row]
+    ) -> dict[int, Outcome]:
+        """Append on remembered heads; outcomes, by place, of what went down."""
+        heads.forget(known)  # until it is known how it ended
+        await self._let_the_driver_look()
+        ours = {place: o for place, o in enumerate(operations) if o.key in known}
+
+        def work(connection: Connection) -> dict[int, Outcome]:
+            if not is_connected(connection):
+                return {}
+            unit = Unit(connection, known)
+            suppose_new(unit, _appends(ours.values()))
+            tried = {place: Outcome(o.apply(unit)) for place, o in ours.items()}
+            written = write_at_once(connection, unit, known)
+            heads.remember((k, h) for k, h in unit.heads() if k in written)
+            return {p: o for p, o in tried.items() if operations[p].key in written}
+
+        try:
+            return await self._backend.write_at_once(work)
+        except (*REFUSALS, DatabaseBusyError):
+            return {}  # nothing was written; what is true is asked of the database
+        except ServerEndedError:
+            if await self._backend.read(lambda c: have_moved(c, known)):
+                raise  # perhaps by this very write
+            return {}
+        finally:
+            self._wrote_at = time.monotonic()
+
+    async def _let_the_driver_look(self) -> None:
+        """Have it notice a server that went away while nobody wrote: what is sent to
+        one that is gone has an unknown outcome, where the long way's BEGIN has none."""
+        if time.monotonic() - self._wrote_at > _QUIET_S:
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+    async def _in_transaction(
+        self, heads: RememberedHeads, operations: Operations
+    ) -> list[Outcome]:
+        heads.forget({operation.key for operation in operations})
+
+        def work(connection: Connection) -> tuple[list[Outcome], Unit]:
+            unit = Unit(connection)
+            return run_in(unit, operations), unit
+
+        outcomes, unit = await self._backend.write(work)
+        heads.remember(unit.heads())
+        return outcomes
+
+
+def run_batch(connection: Connection, operations: Operations) -> list[Outcome]:
+    """Run `operations` in the open transaction, in order; one outcome for each."""
+    return run_in(Unit(connection), operations)
+
+
+def run_in(unit: Unit, operations: Operations) -> list[Outcome]:
+    """Run `operations` in the unit's transaction, in order; one outcome for each.
 
     An operation that refuses has changed nothing, so the others go on. An error of the
     database itself passes out of here: the caller rolls back and nothing has happened.
     """
-    unit = Unit(connection)
     unit.load({operation.key for operation in operations})
-    inner = [bare(operation) for operation in operations]
-    look_up_external(unit, [o for o in inner if isinstance(o, AppendTurns)])
-    book = share_book(unit, [o for o in inner if isinstance(o, ChangeLedger)])
+    look_up_external(unit, _appends(operations))
     outcomes = []
     for operation in operations:
         try:
@@ -53,5 +139,18 @@ def run_batch(
         except REFUSALS as error:
             outcomes.append(Outcome(error=error))
     unit.flush()
-    book.flush()
     return outcomes
+
+
+def _appends(operations: Iterable[Operation[Any]]) -> list[AppendTurns]:
+    return [o for o in map(bare, operations) if isinstance(o, AppendTurns)]
+
+
+def _plain_keys(operations: Operations) -> set[Key]:
+    """The sessions of which nothing is asked but plain appends."""
+    keys: set[Key] = set()
+    others: set[Key] = set()
+    for operation in map(bare, operations):
+        plain = isinstance(operation, AppendTurns) and operation.is_plain
+        (keys if plain else others).add(operation.key)
+    return keys - others

@@ -56,6 +56,13 @@ class AppendTurns:
     now: int
     user_id: str | None = None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether its session's head is all that has to be known to place it."""
+        return not self.tool_sets and all(
+            row["parent_seq"] is None for row in self.rows
+        )
+
     def apply(self, unit: Unit) -> list[Turn]:
         head = unit.active(self.key, self.user_id)
         look_up_external(unit, [self])

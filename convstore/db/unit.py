@@ -8,7 +8,7 @@ statement, and all heads in another.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import (
@@ -41,7 +41,7 @@ Key = tuple[str, str]
 Row = dict[str, Any]
 
 # What an append changes; the rest of the row is left out so that its indexes are too.
-_HOT = (
+HOT = (
     "version head_seq branched turn_count interaction_count graph_state_count "
     "feedback_counts current_slots current_template_id language title updated_at "
     "last_activity_at"
@@ -76,8 +76,8 @@ def _insert_into(table: Table) -> Prepared:
 
 
 _HEADS = Prepared(_heads)
-_UPDATE_HOT = _update_of(_HOT)
-_UPDATE_ALL = _update_of([*_HOT, *_COLD])
+_UPDATE_HOT = _update_of(HOT)
+_UPDATE_ALL = _update_of([*HOT, *_COLD])
 _INSERTS = {
     table.name: _insert_into(table)
     for table in (models.turns, models.interactions, models.graph_states)
@@ -103,9 +103,10 @@ class Head:
         """Raise the version; time never goes back, whatever the clock does."""
         row = self.row
         row["version"] += 1
-        row["updated_at"] = max(row["updated_at"], now)
-        if activity:
-            row["last_activity_at"] = max(row["last_activity_at"], now)
+        if now > row["updated_at"]:
+            row["updated_at"] = now
+        if activity and now > row["last_activity_at"]:
+            row["last_activity_at"] = now
         self.dirty = True
 
 
@@ -130,10 +131,15 @@ class Operation(Protocol[R_co]):
 class Unit:
     """The work of one transaction."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(
+        self, connection: Connection, heads: Mapping[Key, Row] | None = None
+    ) -> None:
         self.connection = connection
         self.dialect = dialect_of(connection)
-        self._heads: dict[Key, Head | None] = {}
+        # Copies: what is given stays as it was before.
+        self._heads: dict[Key, Head | None] = {
+            key: Head(row.copy()) for key, row in (heads or {}).items()
+        }
         self._rows: dict[str, list[Row]] = {}
         # External ids of turns: what a batch looked up, and what it added since.
         self.external: dict[tuple[str, str, str], Row | None] = {}
@@ -183,6 +189,19 @@ class Unit:
     def add(self, table: Table, row: Row) -> None:
         """Gather a row for the flush."""
         self._rows.setdefault(table.name, []).append(row)
+
+    def heads(self) -> Iterable[tuple[Key, Head | None]]:
+        """The heads as they are now, changes included."""
+        return self._heads.items()
+
+    def keep(self, keys: Collection[Key]) -> None:
+        """Know the heads of `keys` only."""
+        self._heads = {key: self._heads[key] for key in keys}
+
+    def taken(self) -> tuple[list[Row], list[Row]]:
+        """The gathered turns and the rows of the changed heads, in place of a flush."""
+        heads = [h.row for h in self._heads.values() if h is not None and h.dirty]
+        return self._rows.pop(models.turns.name, []), heads
 
     def flush(self) -> None:
         """Write what was gathered; heads stay valid for the next round."""

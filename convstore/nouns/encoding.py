@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 from convstore.clock import EPOCH, to_micros
@@ -13,7 +14,7 @@ from convstore.codec import check_int, check_text, dumps, encode_json
 from convstore.db.rows import turn_digest
 from convstore.db.unit import Row
 from convstore.errors import InvalidInputError
-from convstore.ids import check_id, check_optional_id
+from convstore.ids import check_id
 from convstore.limits import Limits
 from convstore.records import Json, TurnInput
 
@@ -38,51 +39,41 @@ def turn_input(where: str, given: TurnInput | Mapping[str, Any]) -> TurnInput:
     return TurnInput(**given)
 
 
-def encode_turn(limits: Limits, turn: TurnInput, now: int) -> tuple[Row, str | None]:
-    """The row of a turn without its place, and the text of its tool definitions.
+def encode_turn(
+    limits: Limits, turn: TurnInput, now: int
+) -> tuple[Row, str | None, int]:
+    """The row of a turn without its place, the text of its tool definitions, and the
+    characters of both, which a batch is bounded by.
 
     Raises:
         InvalidInputError: Names the field.
     """
-    size = limits.max_turn_bytes
-    tools = _json(limits, "tools", turn.tools, list, size)
-    row: Row = {
-        "parent_seq": turn.parent_seq
-        if turn.parent_seq is None
-        else check_int("parent_seq", turn.parent_seq),
-        "role": check_id("role", turn.role),
-        "content": None
-        if turn.content is None
-        else check_text("content", turn.content, size),
-        "parts": _json(limits, "parts", turn.parts, list, size),
-        "name": check_optional_id("name", turn.name),
-        "tool_call_id": check_optional_id("tool_call_id", turn.tool_call_id),
-        "model": check_optional_id("model", turn.model),
-        "finish_reason": check_optional_id("finish_reason", turn.finish_reason),
-        "tokens_in": _count("tokens_in", turn.tokens_in),
-        "tokens_out": _count("tokens_out", turn.tokens_out),
-        "cost_micros": _count("cost_micros", turn.cost_micros),
-        "language": check_optional_id("language", turn.language),
-        "resolved_question": None
-        if turn.resolved_question is None
-        else check_text("resolved_question", turn.resolved_question, size),
-        "template_id": check_optional_id("template_id", turn.template_id),
-        "slots": encode_slots(limits, turn.slots),
-        "results": _json(limits, "results", turn.results, list, size),
-        "tools_hash": tools and hashlib.sha256(tools.encode()).hexdigest(),
-        "metadata": encode_object(limits, "metadata", turn.metadata),
-        "external_id": check_optional_id("external_id", turn.external_id),
-        "created_at": now
-        if turn.created_at is None
-        else encode_time("created_at", turn.created_at),
-    }
-    total = row_size(row)
-    if 4 * total > size:  # a character has at most four bytes: most need no look
-        total = sum(len(v.encode()) for v in row.values() if type(v) is str)
-    if total > size:
-        raise InvalidInputError("turn", f"has {total} bytes; at most {size} fit")
+    row, size = _ABSENT.copy(), 0
+    # A loop over what was given, not twenty calls: most turns leave most fields out.
+    for (field, encode), value in zip(_TURN_FIELDS.items(), _given(turn), strict=True):
+        if value is not None:
+            row[field] = encoded = encode(limits, field, value)
+            if type(encoded) is str:
+                size += len(encoded)
+    if row["role"] is None:
+        check_id("role", turn.role)  # refuses
+    tools = row.pop("tools")
+    if tools is not None:
+        row["tools_hash"] = hashlib.sha256(tools.encode()).hexdigest()
+    if row["created_at"] is None:
+        row["created_at"] = now
+    if 4 * size > limits.max_turn_bytes:  # a character has at most four bytes
+        _check_size(limits, row)
     row["digest"] = turn_digest(row)
-    return row, tools
+    return row, tools, size
+
+
+def _check_size(limits: Limits, row: Row) -> None:
+    size = sum(len(value.encode()) for value in row.values() if type(value) is str)
+    if size > limits.max_turn_bytes:
+        raise InvalidInputError(
+            "turn", f"has {size} bytes; at most {limits.max_turn_bytes} fit"
+        )
 
 
 def row_size(row: Row) -> int:
@@ -96,7 +87,7 @@ def row_size(row: Row) -> int:
 
 def encode_object(limits: Limits, field: str, value: Mapping[str, Json] | None) -> str:
     """A JSON object within the limit of metadata; None is an empty one."""
-    if value is None:
+    if not value and (value is None or type(value) is dict):
         return "{}"
     if not isinstance(value, dict):
         raise InvalidInputError(field, f"must be a dict, not {type(value).__name__}")
@@ -141,15 +132,53 @@ def encode_time(field: str, at: datetime) -> int:
     return micros
 
 
-def _json(
-    limits: Limits, field: str, value: Json, kind: type, max_bytes: int
-) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, kind):
-        raise InvalidInputError(field, f"must be a {kind.__name__}")
-    return encode_json(field, value, max_bytes, limits.max_json_depth)
+def _id(_: Limits, field: str, value: object) -> str:
+    return check_id(field, value)
 
 
-def _count(field: str, value: int | None) -> int | None:
-    return None if value is None else check_int(field, value)
+def _int(_: Limits, field: str, value: object) -> int:
+    return check_int(field, value)
+
+
+def _time(_: Limits, field: str, value: datetime) -> int:
+    return encode_time(field, value)
+
+
+def _text(limits: Limits, field: str, value: object) -> str:
+    return check_text(field, value, limits.max_turn_bytes)
+
+
+def _list(limits: Limits, field: str, value: Json) -> str:
+    if not isinstance(value, list):
+        raise InvalidInputError(field, "must be a list")
+    return encode_json(field, value, limits.max_turn_bytes, limits.max_json_depth)
+
+
+def _slots(limits: Limits, _: str, value: Mapping[str, str]) -> str | None:
+    return encode_slots(limits, value)
+
+
+_TURN_FIELDS: dict[str, Callable[[Limits, str, Any], str | int | None]] = {
+    "role": _id,
+    "content": _text,
+    "parts": _list,
+    "name": _id,
+    "tool_call_id": _id,
+    "model": _id,
+    "finish_reason": _id,
+    "tokens_in": _int,
+    "tokens_out": _int,
+    "cost_micros": _int,
+    "language": _id,
+    "resolved_question": _text,
+    "template_id": _id,
+    "slots": _slots,
+    "results": _list,
+    "tools": _list,
+    "metadata": encode_object,
+    "external_id": _id,
+    "parent_seq": _int,
+    "created_at": _time,
+}
+_ABSENT: Row = dict.fromkeys([*_TURN_FIELDS, "tools_hash"]) | {"metadata": "{}"}
+_given = attrgetter(*_TURN_FIELDS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -13,7 +13,7 @@ from convstore.db.unit import Row
 from convstore.errors import InvalidInputError, TurnNotFoundError
 from convstore.ids import check_id
 from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
-from convstore.nouns.encoding import encode_turn, row_size, turn_input
+from convstore.nouns.encoding import encode_turn, turn_input
 from convstore.nouns.scope import Scope
 from convstore.records import (
     Branch,
@@ -22,6 +22,7 @@ from convstore.records import (
     Page,
     Turn,
     TurnInput,
+    maker,
 )
 
 # Named here because inside the class `list` is the verb.
@@ -31,6 +32,7 @@ JsonList: TypeAlias = list[Json]
 ObjectList: TypeAlias = list[JsonObject]
 RowList: TypeAlias = list[Row]
 
+_turn_input_of = maker(TurnInput)
 # A window by size is read in pieces that grow: most fit the first.
 _FIRST_PIECE = 64
 
@@ -91,7 +93,7 @@ class Turns:
             ConflictError: The external id is taken by another content.
             DatabaseBusyError: No place or lock within `busy_timeout_s`.
         """
-        turn = TurnInput(
+        turn = _turn_input_of(
             role,
             content,
             parts,
@@ -114,9 +116,9 @@ class Turns:
             created_at,
         )
         now = self._scope.now()
-        row, tools_text = encode_turn(self._scope.limits, turn, now)
+        row, tools_text, size = encode_turn(self._scope.limits, turn, now)
         kept = {} if tools_text is None else {row["tools_hash"]: tools_text}
-        return (await self._append(session_id, [row], kept, now))[0]
+        return (await self._append(session_id, [row], kept, size, now))[0]
 
     async def append_many(
         self, session_id: str, turns: Iterable[TurnInput | Mapping[str, Any]]
@@ -134,6 +136,7 @@ class Turns:
         limits, now = self._scope.limits, self._scope.now()
         encoded: RowList = []
         kept: dict[str, str] = {}
+        total = 0
         for number, given in enumerate(turns):
             if number >= limits.max_turns_per_call:
                 raise InvalidInputError(
@@ -142,7 +145,7 @@ class Turns:
             where = f"turns[{number}]"
             turn = turn_input(where, given)
             try:
-                row, tools_text = encode_turn(limits, turn, now)
+                row, tools_text, size = encode_turn(limits, turn, now)
             except InvalidInputError as error:
                 raise InvalidInputError(
                     f"{where}.{error.field}", error.problem
@@ -150,9 +153,10 @@ class Turns:
             if tools_text is not None:
                 kept[row["tools_hash"]] = tools_text
             encoded.append(row)
+            total += size
         if not encoded:
             return []
-        return await self._append(session_id, encoded, kept, now)
+        return await self._append(session_id, encoded, kept, total, now)
 
     async def add_exchange(
         self,
@@ -354,12 +358,16 @@ class Turns:
             raise InvalidInputError("tools_hash", "is not of a turn of this session")
         return found
 
-    async def _append(
-        self, session_id: str, encoded: RowList, kept: dict[str, str], now: int
-    ) -> TurnList:
+    def _append(
+        self,
+        session_id: str,
+        encoded: RowList,
+        kept: dict[str, str],
+        size: int,
+        now: int,
+    ) -> Coroutine[Any, Any, TurnList]:
         scope = self._scope
-        size = sum(row_size(row) for row in encoded) + sum(map(len, kept.values()))
-        return await scope.write(
+        return scope.write(
             rows.AppendTurns(
                 (scope.tenant, check_id("session_id", session_id)),
                 encoded,

@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from convstore import Store
+from tests.integration.archives import OpenAnother
 
 
 async def test_an_application_at_info_gets_no_statement_in_its_log(
@@ -20,10 +21,11 @@ async def test_an_application_at_info_gets_no_statement_in_its_log(
 
 
 async def test_statements_are_logged_when_they_are_asked_for(
-    store: Store, caplog: pytest.LogCaptureFixture
+    open_another: OpenAnother, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger="sqlalchemy.engine")
+    store = await open_another()
 
-    await store.conversation("s-1").append(role="user", content="x")
+    await store.sessions.list()
 
-    assert "INSERT INTO sessions" in caplog.text
+    assert "FROM sessions" in caplog.text

@@ -10,14 +10,14 @@ import asyncio
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, FromClause, Insert, Select, Table
 
-from convstore.errors import ConfigError, ConvstoreError
+from convstore.errors import ConfigError, ConvstoreError, DatabaseUnavailableError
 from convstore.limits import Limits
 
 T = TypeVar("T")
@@ -49,6 +49,11 @@ class Finding:
     remedy: str = ""
 
 
+class ServerEndedError(DatabaseUnavailableError):
+    """The server ended the connection itself, and said so: whatever it was doing there
+    has ended too, one way or the other."""
+
+
 class OpenTransaction(Protocol):
     """A transaction that a caller holds open; `run` keeps to its connection."""
 
@@ -73,8 +78,15 @@ class Backend(ABC):
         """Run reading `work`; with `snapshot`, all its statements see one moment."""
 
     @abstractmethod
-    async def write(self, work: Work[T]) -> T:
+    def write(self, work: Work[T]) -> Awaitable[T]:
         """Run `work` in one transaction; when this returns, it is durable."""
+
+    async def write_at_once(self, work: Work[T]) -> T:
+        """Run `work`, which is one statement, as a transaction of its own.
+
+        Only where `dialect.has_far_server`. Unlike `write`, never tries again.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def transaction(self) -> AbstractAsyncContextManager[OpenTransaction]:
@@ -145,6 +157,8 @@ class Dialect(ABC):
     """The wording and the errors of one database."""
 
     name: str
+    # Whether a statement is a trip to a server, so that one is better than five.
+    has_far_server = False
 
     @abstractmethod
     def open(self, options: BackendOptions) -> Backend:

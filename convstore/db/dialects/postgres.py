@@ -39,6 +39,7 @@ from convstore.db.dialects.base import (
     Finding,
     Home,
     OpenTransaction,
+    ServerEndedError,
     Work,
     silent_logging_name,
 )
@@ -60,7 +61,11 @@ T = TypeVar("T")
 _BUSY = frozenset({"40001", "40P01", "55P03", "57014"})
 _FULL = frozenset({"53100", "53200"})
 # 25006 is a standby, after a failover; 25P03 a transaction that the server ended.
-_AWAY = ("08", "57P", "53", "25006", "25P03")
+_AWAY = ("08", "53", "25006", "25P03")
+_UNREACHABLE = (
+    "the database cannot be reached: see that the server runs, and that host and port "
+    "of the URL are right"
+)
 # A deadlock or a lost connection before COMMIT left nothing behind: run it again.
 _ATTEMPTS = 4
 
@@ -69,6 +74,7 @@ class PostgresDialect(Dialect):
     """Words and errors of PostgreSQL."""
 
     name = "postgresql"
+    has_far_server = True
 
     def open(self, options: BackendOptions) -> Backend:
         try:
@@ -112,22 +118,22 @@ class PostgresDialect(Dialect):
             return ConfigError(
                 "URL: the server refuses this user, password or database"
             )
+        if state.startswith("57P"):
+            return ServerEndedError(_UNREACHABLE)
+        if type(error).__name__ == "InvalidCachedStatementError":
+            # A migration has changed what a prepared statement gives back: all of them
+            # are prepared again when this call is repeated.
+            return ServerEndedError("a prepared statement was outdated")
         if state.startswith(_AWAY) or isinstance(
             error, ConnectionError | TimeoutError | OSError
         ):
-            return DatabaseUnavailableError(
-                "the database cannot be reached: see that the server runs, and that "
-                "host and port of the URL are right"
-            )
+            return DatabaseUnavailableError(_UNREACHABLE)
         text_of = str(error)
         if (
             "connection is closed" in text_of
             or "connection was closed" in text_of
             # asyncpg, when the server's last words came while nobody was asking.
             or type(error).__name__ == "InternalClientError"
-            # A migration has changed what a prepared statement gives back: all of them
-            # are prepared again when this call is repeated.
-            or type(error).__name__ == "InvalidCachedStatementError"
         ):
             return DatabaseUnavailableError("the connection to the database was lost")
         return None
@@ -186,6 +192,12 @@ class PostgresBackend(Backend):
                     raise
                 await asyncio.sleep(0.002 * attempt if not lost else 0.05 * attempt)
         raise AssertionError("unreachable")
+
+    async def write_at_once(self, work: Work[T]) -> T:
+        self._check_open()
+        with translated(self.dialect):
+            async with self._connected(self._reader) as connection:
+                return await connection.run_sync(work)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[OpenTransaction]:

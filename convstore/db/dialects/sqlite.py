@@ -13,7 +13,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -43,8 +43,10 @@ from convstore.db.dialects.base import (
     OpenTransaction,
     Work,
 )
+from convstore.db.dialects.driver_thread import DriverThread
 from convstore.db.dialects.sqlite_file import create_file, engine_of, size_on_disk
 from convstore.db.dialects.sqlite_writer import SqliteWriter
+from convstore.db.dialects.turnstile import Turnstile
 from convstore.db.errors import translated
 from convstore.errors import (
     ConfigError,
@@ -152,17 +154,20 @@ class SqliteBackend(Backend):
         self._busy_timeout_s = timeout_s = options.limits.busy_timeout_s
         self._engine = engine_of(self.path, options.pool_size + 1, timeout_s)
         self._writer = SqliteWriter(self._engine, self.path, timeout_s)
-        self._writing = ThreadPoolExecutor(1, "convstore-write")
+        self._writing = DriverThread("convstore-write")
         self._reading = ThreadPoolExecutor(options.pool_size, "convstore-read")
         # Connections for reading that nobody uses now: a pool without the pool's price.
         self._resting: deque[Connection] = deque()
         # Orders transactions and group commits of this process.
-        self._one_writes = asyncio.Lock()
+        self._one_writes = Turnstile()
         self._closed = False
         self._home = Home()
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
-        return await self._hop(self._reading, lambda: self._read(work, snapshot))
+        self._check_open()
+        return await asyncio.get_running_loop().run_in_executor(
+            self._reading, lambda: self._read(work, snapshot)
+        )
 
     def _read(self, work: Work[T], snapshot: bool) -> T:
         with translated(self.dialect):
@@ -178,16 +183,24 @@ class SqliteBackend(Backend):
                 connection.rollback()
                 self._resting.append(connection)
 
-    async def write(self, work: Work[T]) -> T:
+    def write(self, work: Work[T]) -> Awaitable[T]:
+        self._check_open()
+        if not self._one_writes.try_enter():
+            return self._write_in_turn(work)
+        written = self._writing.call(lambda: self._write(work))
+        written.add_done_callback(lambda _: self._one_writes.leave())
+        return written
+
+    async def _write_in_turn(self, work: Work[T]) -> T:
         async with self._turn_to_write():
-            return await self._hop(self._writing, lambda: self._write(work))
+            return await self._call(lambda: self._write(work))
 
     @asynccontextmanager
     async def _turn_to_write(self) -> AsyncIterator[None]:
         """Wait for this process's other writers, no longer than for other processes."""
+        self._check_open()
         try:
-            async with asyncio.timeout(self._busy_timeout_s):
-                await self._one_writes.acquire()
+            await self._one_writes.enter(self._busy_timeout_s)
         except TimeoutError:
             raise DatabaseBusyError(
                 "a transaction of this process is open for too long"
@@ -195,7 +208,7 @@ class SqliteBackend(Backend):
         try:
             yield
         finally:
-            self._one_writes.release()
+            self._one_writes.leave()
 
     def _write(self, work: Work[T]) -> T:
         with translated(self.dialect):
@@ -276,7 +289,7 @@ class SqliteBackend(Backend):
                 }
 
         async with self._turn_to_write():
-            return await self._hop(self._writing, unit)
+            return await self._call(unit)
 
     def checked_out(self) -> int:
         pool = self._engine.pool
@@ -287,12 +300,16 @@ class SqliteBackend(Backend):
         if self._closed or self._home.is_forked:
             return
         self._closed = True
-        async with self._one_writes:
+        # However long the open transaction takes: it has the connection.
+        await self._one_writes.enter(None)
+        try:
             await asyncio.to_thread(self._shut_down)
+        finally:
+            self._one_writes.leave()  # whoever waits finds it closed
 
     def _shut_down(self) -> None:
         self._reading.shutdown(wait=True)
-        self._writing.shutdown(wait=True)
+        self._writing.close()
         self._writer.close()
         for connection in self._resting:
             connection.close()
@@ -301,11 +318,15 @@ class SqliteBackend(Backend):
         if self._scratch is not None:
             shutil.rmtree(self._scratch)
 
-    async def _hop(self, threads: ThreadPoolExecutor, unit: Callable[[], T]) -> T:
+    def _call(self, unit: Callable[[], T]) -> asyncio.Future[T]:
+        """Have the writer's thread do it."""
+        self._check_open()
+        return self._writing.call(unit)
+
+    def _check_open(self) -> None:
         self._home.check_process()
         if self._closed:
             raise StoreClosedError("the store is closed")
-        return await asyncio.get_running_loop().run_in_executor(threads, unit)
 
 
 class _SqliteTransaction:
@@ -340,4 +361,4 @@ class _SqliteTransaction:
             with translated(backend.dialect):
                 return unit()
 
-        return await finished(backend._hop(backend._writing, work))
+        return await finished(backend._call(work))

@@ -14,9 +14,6 @@ from convstore.errors import ConfigError, DatabaseUnavailableError
 
 Identity = tuple[int, int]
 
-# An execution option: BEGIN IMMEDIATE in place of BEGIN.
-WRITING = "convstore_write"
-
 # Read back after setting: a pragma that is not understood fails in silence.
 _PRAGMAS = {
     "foreign_keys": 1,
@@ -82,8 +79,9 @@ def engine_of(path: Path, connections: int, busy_timeout_s: float) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        write = connection.get_execution_options().get(WRITING)
-        driver_of(connection).execute("BEGIN IMMEDIATE" if write else "BEGIN")
+        raw = driver_of(connection)
+        if not raw.in_transaction:  # the writer has begun already, with IMMEDIATE
+            raw.execute("BEGIN")
 
     return engine
 

@@ -1,0 +1,253 @@
+"""One lane of writes, with one commit in flight: sends batches down, and tells each
+caller what became of its own write. Knows futures, and no SQL."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from convstore.errors import (
+    ConfigError,
+    ConvstoreError,
+    DatabaseUnavailableError,
+    UnavailableError,
+)
+from convstore.limits import Limits
+from convstore.observing import Watch
+from convstore.write_queue import Waiting, Write, WriteQueue
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+_UNKNOWN = "the store was closed during the commit: its outcome is unknown"
+
+
+class Result(Protocol):
+    """What the flush says of one write."""
+
+    @property
+    def value(self) -> Any: ...
+
+    @property
+    def error(self) -> ConvstoreError | None: ...
+
+
+Flush = Callable[[Sequence[Write[Any]]], Awaitable[Sequence[Result]]]
+Flight: TypeAlias = "asyncio.Future[T]"
+
+
+@dataclass(slots=True)
+class CommitStats:
+    """Counts since the store was opened; `queued` and `queue_size` are of now."""
+
+    commits: int = 0
+    writes: int = 0
+    largest_batch: int = 0
+    commit_seconds: float = 0.0
+    failures: int = 0
+    queued: int = 0
+    queue_size: int = 0
+
+
+class Lane:
+    """One commit in flight at a time; steps are callbacks, because a task that wakes
+    for each would cost a lone writer more than its statements do (ADR 0003)."""
+
+    def __init__(
+        self, flush: Flush, limits: Limits, stats: CommitStats, watch: Watch
+    ) -> None:
+        self._flush = flush
+        self._timeout_s = limits.busy_timeout_s
+        self._stats = stats
+        self._watch = watch
+        self._queue = WriteQueue(limits)
+        self._in_flight: list[Waiting] = []
+        self._start_is_due = False
+        # As many as last time are likely to come: when they are here, nobody is
+        # waited for any more.
+        self._usual = 1
+        self._idle: asyncio.Future[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def count(self) -> int:
+        """Writes that wait for a commit now."""
+        return self._queue.count
+
+    def submit(self, write: Write[Any]) -> Awaitable[Any]:
+        """Queue a write; the result comes when its commit is durable."""
+        if self._queue.is_full:
+            return self._submit_when_there_is_space(write)
+        return self._enqueue(write, time.monotonic() + self._timeout_s)
+
+    async def close(self) -> None:
+        """Take no more, and finish what is queued."""
+        self._queue.close()
+        # In a child process what is in flight is its parent's, on a loop that never
+        # runs.
+        ours = self._loop is asyncio.get_running_loop()
+        while ours and (self._in_flight or self.count):
+            if self._idle is None:
+                self._idle = asyncio.get_running_loop().create_future()
+            try:
+                await asyncio.shield(self._idle)
+            except asyncio.CancelledError:
+                # Leave nobody waiting for what nobody is there to see through.
+                for waiting in self._in_flight:
+                    waiting.fail(DatabaseUnavailableError(_UNKNOWN))
+                self._queue.turn_away()
+                raise
+
+    async def _submit_when_there_is_space(self, write: Write[Any]) -> Any:
+        deadline = time.monotonic() + self._timeout_s
+        await self._queue.wait_for_space()
+        return await self._enqueue(write, deadline)
+
+    def _enqueue(self, write: Write[Any], deadline: float) -> asyncio.Future[Any]:
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._loop is not None and not self._loop.is_closed():
+                raise ConfigError(
+                    "the store was opened in another event loop: open one in each"
+                )
+            self._loop = loop
+        done = self._queue.add(write, deadline)
+        if not self._in_flight:
+            self._start_soon()
+        return done
+
+    def _start_soon(self) -> None:
+        """Start at once if as many as last time are here; else in the loop's next
+        round, when all who have just been told could write again."""
+        if self.count >= self._usual:
+            self._start()
+        elif not self._start_is_due:
+            self._start_is_due = True
+            asyncio.get_running_loop().call_soon(self._start_if_due)
+
+    def _start_if_due(self) -> None:
+        if self._start_is_due and not self._in_flight:
+            self._start()
+
+    def _start(self) -> None:
+        """Send the next batch down, if anybody waits."""
+        self._start_is_due = False
+        self._in_flight = batch = self._queue.take()
+        if not batch:  # all who waited have given up
+            self._go_on()
+            return
+        self._usual = len(batch)
+        landed = partial(self._landed, batch, time.monotonic())
+        self._send(batch).add_done_callback(landed)
+
+    def _go_on(self) -> None:
+        self._in_flight = []
+        if self.count:
+            self._start_soon()
+        elif self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    def _send(self, batch: list[Waiting]) -> Flight[Sequence[Result]]:
+        writes = [waiting.write for waiting in batch]
+        if self._watch.observers:
+            return _flight(self._watched(writes))
+        try:
+            return _flight(self._flush(writes))
+        except ConvstoreError as error:  # such as a database that is closed
+            refused: Flight[Sequence[Result]]
+            refused = asyncio.get_running_loop().create_future()
+            refused.set_exception(error)
+            return refused
+
+    async def _watched(self, writes: list[Write[Any]]) -> Sequence[Result]:
+        with self._watch.work("commit", writes=len(writes)):
+            return await self._flush(writes)
+
+    def _landed(
+        self, batch: list[Waiting], started: float, flight: Flight[Sequence[Result]]
+    ) -> None:
+        """Tell each caller what became of its write, and go on with the next batch."""
+        if _refused_by_database(flight) and len(batch) > 1:
+            # One write that the database itself refuses must not take others along:
+            # nothing was committed, so each goes down again on its own.
+            self._stats.failures += 1
+            log.warning(
+                "a commit of %d writes failed; they go down one by one",
+                len(batch),
+                extra={
+                    "event": "batch_failed",
+                    "error": type(flight.exception()).__name__,
+                },
+            )
+            self._alone(deque(batch))
+            return
+        self._tell(batch, started, flight)
+        self._go_on()
+
+    def _alone(self, rest: deque[Waiting]) -> None:
+        """Send down one write of a batch that failed; the others follow."""
+
+        def landed(flight: Flight[Sequence[Result]]) -> None:
+            self._tell([waiting], started, flight)
+            self._alone(rest)
+
+        if not rest:
+            self._go_on()
+            return
+        waiting, started = rest.popleft(), time.monotonic()
+        self._send([waiting]).add_done_callback(landed)
+
+    def _tell(
+        self, batch: list[Waiting], started: float, flight: Flight[Sequence[Result]]
+    ) -> None:
+        error = (
+            DatabaseUnavailableError(_UNKNOWN)
+            if flight.cancelled()
+            else flight.exception()
+        )
+        if error is not None:
+            self._stats.failures += 1
+            for waiting in batch:
+                waiting.fail(error)
+            return
+        self._count(len(batch), time.monotonic() - started)
+        for waiting, result in zip(batch, flight.result(), strict=True):
+            if result.error is not None:
+                waiting.fail(result.error)
+            elif not waiting.done.done():
+                waiting.done.set_result(result.value)
+
+    def _count(self, size: int, seconds: float) -> None:
+        stats = self._stats
+        stats.commits += 1
+        stats.writes += size
+        stats.largest_batch = max(stats.largest_batch, size)
+        stats.commit_seconds += seconds
+
+
+def _flight(commit: Awaitable[T]) -> Flight[T]:
+    if isinstance(commit, asyncio.Future):
+        return commit
+    # In a context of its own: a commit serves many callers, and must not look like
+    # the work of the one who came first.
+    return asyncio.get_running_loop().create_task(
+        _of(commit), name="convstore-group-commit", context=Context()
+    )
+
+
+async def _of(commit: Awaitable[T]) -> T:
+    return await commit
+
+
+def _refused_by_database(flight: Flight[Any]) -> bool:
+    """Whether it failed for what was in it, and not because the database is away."""
+    if flight.cancelled():
+        return False
+    error = flight.exception()
+    return isinstance(error, Exception) and not isinstance(error, UnavailableError)

@@ -1,0 +1,229 @@
+"""Heads that this process remembers, and appends on the strength of them.
+
+Where every statement is a trip to a server, most of an append is trips: begin, lock
+and read the heads, insert, update, commit. A process that wrote to a session last
+knows its head already. So plain appends are worked out on remembered heads, by the
+same operations as ever, and go down as one statement that compares the version of each
+session and touches nothing of one that has moved on. Those that it left out take the
+long way. Nothing depends on what is remembered being true.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Sequence
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    Connection,
+    Exists,
+    FromClause,
+    Select,
+    and_,
+    bindparam,
+    cast,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
+
+from convstore.codec import dumps
+from convstore.db import models
+from convstore.db.dialects.base import Dialect
+from convstore.db.statements import Prepared
+from convstore.db.turns import AppendTurns
+from convstore.db.unit import HOT, Head, Key, Row, Unit
+
+# Sessions, and characters of one head's texts: together some ten megabytes at most.
+_MOST = 4_096
+_LARGEST = 2_048
+_TURN_COLUMNS = list(models.turns.c)
+_KEY = ("tenant_id", "session_id")
+_HEAD_NAMES = (*_KEY, *HOT)
+
+
+class RememberedHeads:
+    """The heads of the sessions that were written to last."""
+
+    def __init__(self) -> None:
+        self._rows: OrderedDict[Key, Row] = OrderedDict()
+
+    def recall(self, keys: Collection[Key]) -> dict[Key, Row]:
+        """The heads that are remembered of `keys`."""
+        return {key: self._rows[key] for key in keys if key in self._rows}
+
+    def remember(self, heads: Iterable[tuple[Key, Head | None]]) -> None:
+        """Keep heads as they are now in the database."""
+        for key, head in heads:
+            self._rows.pop(key, None)
+            if head is not None and _is_worth_it(head.row):
+                self._rows[key] = head.row.copy()
+        while len(self._rows) > _MOST:
+            self._rows.popitem(last=False)
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Keep these no more."""
+        for key in keys:
+            self._rows.pop(key, None)
+
+
+def is_connected(connection: Connection) -> bool:
+    """Whether the driver has not noticed yet that its server is gone.
+
+    One that was lost while it lay in the pool has not carried anything out.
+    """
+    driver: Any = connection.connection.driver_connection
+    return not driver.is_closed()
+
+
+def have_moved(connection: Connection, before: dict[Key, Row]) -> bool:
+    """Whether any of the sessions is at another version than `before`."""
+    asked = {"asked": dumps(list(before)).decode()}
+    now = {(row[0], row[1]): row[2] for row in _VERSIONS.all(connection, asked)}
+    return now != {key: row["version"] for key, row in before.items()}
+
+
+def suppose_new(unit: Unit, appends: Sequence[AppendTurns]) -> None:
+    """Take external ids for not stored yet: the statement that writes makes sure."""
+    for append in appends:
+        for row in append.rows:
+            if row["external_id"] is not None:
+                unit.external[(*append.key, row["external_id"])] = None
+
+
+def write_at_once(
+    connection: Connection, unit: Unit, before: dict[Key, Row]
+) -> set[Key]:
+    """Write the turns and heads of `unit` for the sessions that are as `before`, and
+    that have none of the turns' external ids yet.
+
+    One statement, which is a transaction of its own.
+
+    Returns:
+        The sessions that were written; nothing of the others was.
+    """
+    turns, heads = unit.taken()
+    versions = [before[row["tenant_id"], row["session_id"]]["version"] for row in heads]
+    named = any(row["external_id"] is not None for row in turns)
+    if one := len(turns) == len(heads) == 1:
+        columns = [*_turn_of(turns[0]), *_head_of(heads[0]), *versions]
+    else:
+        columns = [
+            *zip(*map(_turn_of, turns), strict=True),
+            *zip(*map(_head_of, heads), strict=True),
+            versions,
+        ]
+    values = dict(zip(_VALUES, columns, strict=True))
+    found = _AT_ONCE[one, named].all(connection, values)
+    return {(tenant_id, session_id) for tenant_id, session_id in found}
+
+
+def _is_worth_it(row: Row) -> bool:
+    # Its other texts are ids, at most 255 characters each, and counts by label.
+    size = len(row["metadata"]) + len(row["current_slots"]) + len(row["tags"])
+    return size <= _LARGEST and row["state"] == "active"
+
+
+def _given(prefix: str, columns: Sequence[Column[Any]], *, one: bool) -> FromClause:
+    """Rows that are bound as an array for each column, or one row as its values.
+
+    The server keeps no plan for arrays of one: it takes any it could keep for one of
+    ten, and thinks each time anew, for longer than the statement takes.
+    """
+    if one:
+        values = (
+            cast(bindparam(f"{prefix}{column.name}"), column.type).label(column.name)
+            for column in columns
+        )
+        return select(*values).subquery(f"{prefix}in")
+    arrays = (
+        bindparam(f"{prefix}{column.name}", type_=ARRAY(column.type))
+        for column in columns
+    )
+    names = [column.name for column in columns]
+    return func.unnest(*arrays).table_valued(*names).render_derived(name=f"{prefix}in")
+
+
+def _same_key(one: Any, other: Any) -> Any:
+    return and_(*(one[name] == other[name] for name in _KEY))
+
+
+def _repeated(rows: FromClause, heads: FromClause) -> Exists:
+    """Whether an external id of a head's rows is stored already."""
+    turns = models.turns
+    found = select(rows.c.seq).join_from(rows, turns, _same_key(rows.c, turns.c))
+    found = found.where(
+        turns.c.external_id == rows.c.external_id, _same_key(rows.c, heads.c)
+    )
+    return found.correlate(heads).exists()
+
+
+def _at_once(*, one: bool, named: bool) -> Select[Any]:
+    sessions, turns = models.sessions, models.turns
+    columns = [sessions.c[name] for name in _HEAD_NAMES]
+    heads = _given("h_", [*columns, Column("before", BigInteger)], one=one)
+    rows = _given("t_", _TURN_COLUMNS, one=one)
+    # Whoever holds a lock now is about to raise the version. To pass over those
+    # sessions, and not to wait, is also what keeps two statements that share
+    # sessions from waiting for each other.
+    # One look at the key for each head, in a lateral subquery, by the version alone:
+    # a planner that knows nothing yet of a young table would rather walk all of it, or
+    # the index of active sessions.
+    unmoved = (
+        select(sessions.c.version)
+        .where(_same_key(sessions.c, heads.c), sessions.c.version == heads.c.before)
+        .with_for_update(skip_locked=True)
+        .lateral("unmoved")
+    )
+    found = select(*(heads.c[column.name] for column in columns))
+    found = found.join_from(heads, unmoved, true())
+    ours = (found.where(~_repeated(rows, heads)) if named else found).cte("ours")
+    changed = (
+        update(sessions)
+        .where(_same_key(sessions.c, ours.c))
+        .values({name: ours.c[name] for name in HOT})
+        .returning(sessions.c.tenant_id, sessions.c.session_id)
+        .cte("changed")
+    )
+    added = (
+        insert(turns)
+        .from_select(
+            [column.name for column in _TURN_COLUMNS],
+            select(*rows.c).join_from(rows, changed, _same_key(rows.c, changed.c)),
+        )
+        .cte("added")
+    )
+    return select(changed.c.tenant_id, changed.c.session_id).add_cte(added)
+
+
+def _versions(dialect: Dialect) -> Select[Any]:
+    asked, sessions = dialect.asked(*_KEY), models.sessions.c
+    return select(sessions.tenant_id, sessions.session_id, sessions.version).join_from(
+        asked, models.sessions, _same_key(sessions, asked.c)
+    )
+
+
+_VERSIONS = Prepared(_versions)
+
+
+def _prepared(*, one: bool, named: bool) -> Prepared:
+    return Prepared(lambda _: _at_once(one=one, named=named))
+
+
+_AT_ONCE = {
+    (one, named): _prepared(one=one, named=named)
+    for one in (False, True)
+    for named in (False, True)
+}
+_turn_of = itemgetter(*(column.name for column in _TURN_COLUMNS))
+_head_of = itemgetter(*_HEAD_NAMES)
+_VALUES = [
+    *(f"t_{column.name}" for column in _TURN_COLUMNS),
+    *(f"h_{name}" for name in (*_HEAD_NAMES, "before")),
+]

@@ -1,0 +1,143 @@
+"""Appends on heads that a process remembers: what another store did meanwhile counts.
+
+Every test writes once before, so that the head is remembered where that is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from convstore import ConflictError, SessionDeletedError, Store
+from tests.integration.archives import OpenAnother
+from tests.integration.conversations import contents, say
+
+
+@pytest.fixture
+async def other(open_another: OpenAnother) -> Store:
+    """Another store on the same database, as another process would have it."""
+    return await open_another()
+
+
+@pytest.fixture
+async def store(store: Store) -> Store:
+    """A store that has just written to session s-1."""
+    await store.sessions.get_or_create("s-1")
+    await say(store, "s-1", "one")
+    return store
+
+
+async def test_appends_of_two_stores_take_turns_without_a_gap(
+    store: Store, other: Store
+) -> None:
+    for number in range(5):
+        await say(store, "s-1", f"a{number}")
+        await say(other, "s-1", f"b{number}")
+
+    window = await store.turns.window("s-1", limit=20)
+    assert [turn.seq for turn in window] == list(range(1, 12))
+    assert [turn.content for turn in window[1:5]] == ["a0", "b0", "a1", "b1"]
+
+
+async def test_racing_appends_of_two_stores_are_all_there(
+    store: Store, other: Store
+) -> None:
+    await asyncio.gather(
+        *(say(one, "s-1", f"{n}") for n in range(25) for one in (store, other))
+    )
+
+    turns = await store.turns.window("s-1", limit=100)
+    assert [turn.seq for turn in turns] == list(range(1, 52))
+    assert [turn.parent_seq for turn in turns] == [None, *range(1, 51)]
+
+
+async def test_slots_of_another_store_are_inherited(store: Store, other: Store) -> None:
+    await other.turns.append("s-1", role="user", content="?", slots={"a": "1"})
+
+    await store.turns.append("s-1", role="user", content="?", slots={"b": "2"})
+
+    session = await other.sessions.get("s-1")
+    assert session.current_slots == {"a": "1", "b": "2"}
+
+
+async def test_an_external_id_of_another_store_is_seen(
+    store: Store, other: Store
+) -> None:
+    await other.turns.append("s-1", role="user", content="x", external_id="m-1")
+    await say(store, "s-1", "y")
+
+    again = await store.turns.append("s-1", role="user", content="x", external_id="m-1")
+    with pytest.raises(ConflictError):
+        await store.turns.append("s-1", role="user", content="z", external_id="m-1")
+
+    assert again.seq == 2
+    assert await contents(store, "s-1") == ["one", "x", "y"]
+
+
+async def test_an_external_id_of_its_own_is_seen(store: Store) -> None:
+    first = await store.turns.append("s-1", role="user", content="x", external_id="m-1")
+
+    again = await store.turns.append("s-1", role="user", content="x", external_id="m-1")
+
+    assert again == first
+    assert await contents(store, "s-1") == ["one", "x"]
+
+
+async def test_one_batch_of_repeats_has_one_effect(store: Store) -> None:
+    turns = await asyncio.gather(
+        *(
+            store.turns.append("s-1", role="user", content="x", external_id="m-1")
+            for _ in range(20)
+        )
+    )
+
+    assert {turn.seq for turn in turns} == {2}
+    assert await contents(store, "s-1") == ["one", "x"]
+
+
+async def test_a_session_deleted_by_another_store_stays_deleted(
+    store: Store, other: Store
+) -> None:
+    await other.sessions.delete("s-1", archive=False)
+
+    with pytest.raises(SessionDeletedError):
+        await say(store, "s-1", "late")
+
+
+async def test_a_session_purged_by_another_store_is_restored_first(
+    store: Store, other: Store
+) -> None:
+    report = await other.run_retention(older_than_s=0)
+    assert report.purged == 1
+
+    await say(store, "s-1", "late")
+
+    assert await contents(store, "s-1") == ["one", "late"]
+
+
+async def test_a_branch_begun_by_another_store_is_continued(
+    store: Store, other: Store
+) -> None:
+    await say(store, "s-1", "two")
+    await other.turns.append("s-1", role="user", content="2b", parent_seq=1)
+
+    turn = (await say(store, "s-1", "three"))[0]
+
+    assert (turn.seq, turn.parent_seq) == (4, 3)
+    assert await contents(store, "s-1") == ["one", "2b", "three"]
+
+
+async def test_a_batch_on_many_sessions_leaves_out_only_those_that_moved(
+    store: Store, other: Store
+) -> None:
+    for number in range(6):
+        await store.sessions.get_or_create(f"t-{number}")
+        await say(store, f"t-{number}", "mine")
+    await say(other, "t-3", "theirs")
+
+    await asyncio.gather(*(say(store, f"t-{n}", "next") for n in range(6)))
+
+    for number in range(6):
+        wanted = ["mine", *(["theirs"] if number == 3 else []), "next"]
+        assert await contents(store, f"t-{number}") == wanted
