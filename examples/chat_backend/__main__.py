@@ -20,6 +20,8 @@ def main() -> None:
     # Workers are processes of their own: they read the store's settings from here.
     os.environ["CONVSTORE_URL"] = given.url
     os.environ["CONVSTORE_HOME"] = given.home
+    address = f"http://{given.host}:{given.port}"
+    print(f"{address} (Ctrl-C stops it)", flush=True)  # noqa: T201 - a program
     uvicorn.run(
         "examples.chat_backend.app:make_app",
         factory=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import pytest
 pytest.importorskip("prometheus_client")
 
 ROOT = Path(__file__).resolve().parents[2]
+DASHBOARD = ROOT / "docs" / "grafana-dashboard.json"
 ANN = {"X-Session-ID": "s-1", "X-User-ID": "ann"}
 BOB = {"X-Session-ID": "s-1", "X-User-ID": "bob"}
 
@@ -114,6 +116,12 @@ def test_a_conversation_goes_through_the_whole_backend(server: str) -> None:
         assert 'convstore_turns{tenant="default"}' in metrics
         assert "convstore_prefix_cache_hit_total" in metrics
         assert "archieven" not in metrics
+        # Those of the database may be as old as the server; the example has no tier.
+        later = {"convstore_feedback", "convstore_records_total"}
+        tier = {"convstore_cache_hits_total", "convstore_cache_misses_total"}
+        asked = set(re.findall(r"convstore_\w+", DASHBOARD.read_text("utf-8")))
+        there = set(re.findall(r"^convstore_\w+", metrics, re.MULTILINE))
+        assert asked - later - tier <= there
 
 
 def test_another_user_finds_nothing(server: str) -> None:
