@@ -39,6 +39,7 @@ from convstore.errors import (
     TurnNotFoundError,
     UnavailableError,
     VersionConflictError,
+    WorkerLostError,
 )
 from convstore.limits import Limits
 from convstore.opening import open_store
@@ -122,6 +123,7 @@ __all__ = [
     "TurnNotFoundError",
     "UnavailableError",
     "VersionConflictError",
+    "WorkerLostError",
     "__version__",
     "open_store",
 ]

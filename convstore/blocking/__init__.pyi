@@ -8,13 +8,13 @@ from typing import Any
 
 from convstore.cache.prefixes import PrefixEntry
 from convstore.clock import Clock
+from convstore.commit_lane import CommitStats
 from convstore.config import StoreConfig
 from convstore.db.dialects.base import Finding
 from convstore.db.sessions import Filter
 from convstore.export.report import ExportReport, Progress
 from convstore.gateway.choosing import PrefixKind
 from convstore.gateway.prefix_cache import Expiry, Messages, PrefixCacheStats
-from convstore.group_commit import CommitStats
 from convstore.imports.model import ImportReport
 from convstore.nouns.buffer import Buffer
 from convstore.nouns.holds import HoldList

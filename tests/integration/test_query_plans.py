@@ -106,7 +106,7 @@ async def test_external_ids_are_found_by_their_index(explain: Explain) -> None:
 
 
 async def test_the_turns_of_documents_are_found_by_key(explain: Explain) -> None:
-    of_turns = documents._PARTS[0].statement
+    of_turns = documents._ROWS[0]
 
     plan = await explain(of_turns, asked=asked("default", "s-7"))
 

@@ -69,7 +69,7 @@ async def test_an_append_in_the_batch_of_a_restore_finds_the_turns_that_came_bac
     context, key = store._parts.archive.context, ("default", "s-1")
     found = await Restorer(context)._load(store._scope.runner, *key)
     assert found is not None
-    row, _ = encode_turn(Limits(), said, context.now())
+    row, _, _ = encode_turn(Limits(), said, context.now())
 
     outcomes = await context.write(
         lambda c: run_batch(

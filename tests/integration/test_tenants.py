@@ -48,6 +48,7 @@ READS: dict[str, Call] = {
     "ledger.get": lambda s: s.ledger.find("s-1"),
     "ledger.find": lambda s: s.ledger.find("s-1"),
     "ledger.list": lambda s: s.ledger.list(),
+    "ledger.stats": lambda s: _in_ledger(s),
     "ledger.cost": lambda s: s.ledger.cost(),
     "ledger.check_budget": lambda s: s.ledger.check_budget("s-1"),
     "ledger.is_cache_sticky": lambda s: s.ledger.is_cache_sticky("s-1"),
@@ -73,6 +74,10 @@ TOOLS_HASH = "918efb218d11a906df5a29daaff50aaad3ff29d8342d4ccdd9357d725e69d041"
 
 async def _all(stream: AsyncIterator[Any]) -> list[Any]:
     return [item async for item in stream]
+
+
+async def _in_ledger(store: Store) -> Any:
+    return (await store.ledger.stats()).sessions
 
 
 async def _fill(store: Store, said: str) -> None:
