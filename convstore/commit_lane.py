@@ -124,8 +124,9 @@ class Lane:
 
     def _start_soon(self) -> None:
         """Start at once if as many as last time are here; else in the loop's next
-        round, when all who have just been told could write again."""
-        if self.count >= self._usual:
+        round, when all who have just been told could write again, and what one caller
+        sends together is together. A lone writer waits that round too."""
+        if self.count >= self._usual > 1:
             self._start()
         elif not self._start_is_due:
             self._start_is_due = True

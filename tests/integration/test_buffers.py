@@ -111,3 +111,15 @@ async def test_a_buffer_speaks_to_three_kinds_of_clients(store: Store) -> None:
     history = buffer.to_dspy_history({"user": "q", "assistant": "a"})
     messages = history["messages"] if isinstance(history, dict) else history.messages
     assert messages == [{"q": "In Enschede?", "a": "Three."}]
+
+
+async def test_a_new_conversation_is_made_in_the_commit_of_its_first_turn(
+    store: Store,
+) -> None:
+    await store.conversation("warm", user_id="u-1").append(role="user", content="x")
+    before = (await store.stats()).commits
+
+    await store.conversation("s-new", user_id="u-1").append(role="user", content="x")
+
+    # One that found no session, and one that made it and its turn.
+    assert (await store.stats()).commits - before == 2
