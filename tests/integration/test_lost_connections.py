@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from threading import Thread
 
 import asyncpg
 import pytest
 
 from convstore import Store, UnavailableError
+from convstore.db import batch
 
 READERS = 5
 
@@ -52,6 +54,27 @@ async def test_a_write_after_the_cut_succeeds(
     turn = await store.turns.append("s-1", role="user", content="two")
 
     assert turn.seq == 2
+
+
+async def test_a_write_that_meets_the_last_words_of_its_server_succeeds(
+    store: Store,
+    cut: Callable[[], Awaitable[None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They arrive when the write is on its way: no look beforehand can see them."""
+    monkeypatch.setattr(batch, "_QUIET_S", float("inf"))
+
+    def cut_unseen() -> None:
+        asyncio.run(cut())
+
+    # The loop stands still meanwhile, so that its transports see nothing of the cut.
+    thread = Thread(target=cut_unseen)
+    thread.start()
+    thread.join()
+    turn = await store.turns.append("s-1", role="user", content="two")
+
+    assert turn.seq == 2
+    assert [t.content for t in await store.turns.window("s-1")] == ["one", "two"]
 
 
 async def test_a_read_after_the_cut_succeeds(

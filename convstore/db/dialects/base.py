@@ -50,8 +50,8 @@ class Finding:
 
 
 class ServerEndedError(DatabaseUnavailableError):
-    """The server ended the connection itself, and said so: whatever it was doing there
-    has ended too, one way or the other."""
+    """A connection was lost, and whatever the server was doing on it has ended too, one
+    way or the other: whoever looks now sees how."""
 
 
 class OpenTransaction(Protocol):

@@ -118,7 +118,7 @@ class PostgresDialect(Dialect):
             return ConfigError(
                 "URL: the server refuses this user, password or database"
             )
-        if state.startswith("57P"):
+        if state.startswith("57P") or _was_told_of_the_end(error):
             return ServerEndedError(_UNREACHABLE)
         if type(error).__name__ == "InvalidCachedStatementError":
             # A migration has changed what a prepared statement gives back: all of them
@@ -128,13 +128,12 @@ class PostgresDialect(Dialect):
             error, ConnectionError | TimeoutError | OSError
         ):
             return DatabaseUnavailableError(_UNREACHABLE)
+        if type(error).__name__ == "InternalClientError":
+            # asyncpg sends nothing more: the server's last words came while nobody was
+            # asking.
+            return ServerEndedError(_UNREACHABLE)
         text_of = str(error)
-        if (
-            "connection is closed" in text_of
-            or "connection was closed" in text_of
-            # asyncpg, when the server's last words came while nobody was asking.
-            or type(error).__name__ == "InternalClientError"
-        ):
+        if "connection is closed" in text_of or "connection was closed" in text_of:
             return DatabaseUnavailableError("the connection to the database was lost")
         return None
 
@@ -310,6 +309,20 @@ class _PostgresTransaction:
     async def run(self, work: Work[T]) -> T:
         with translated(self._dialect):
             return await self._connection.run_sync(work)
+
+
+def _was_told_of_the_end(error: BaseException) -> bool:
+    """Whether a connection was lost in a way that settles what was sent: with a last
+    word of the server, or because the system did not take all of it."""
+    told = error.__cause__
+    while told is not None:
+        state = getattr(told, "sqlstate", None) or ""
+        # What commits is the last message of a statement, so a pipe that broke while
+        # it was written has kept that from the server.
+        if state.startswith("57P") or isinstance(told, BrokenPipeError):
+            return True
+        told = told.__cause__
+    return False
 
 
 async def _let_go_of_the_lost(connection: AsyncConnection) -> None:
