@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from convstore.db.dialects.base import Backend, ServerEndedError
+from convstore.db.ledger import ChangeLedger, share_book
 from convstore.db.remembered import (
     RememberedHeads,
     have_moved,
@@ -132,6 +133,7 @@ def run_in(unit: Unit, operations: Operations) -> list[Outcome]:
     """
     unit.load({operation.key for operation in operations})
     look_up_external(unit, _appends(operations))
+    book = share_book(unit, _ledger_changes(operations))
     outcomes = []
     for operation in operations:
         try:
@@ -139,11 +141,16 @@ def run_in(unit: Unit, operations: Operations) -> list[Outcome]:
         except REFUSALS as error:
             outcomes.append(Outcome(error=error))
     unit.flush()
+    book.flush()
     return outcomes
 
 
 def _appends(operations: Iterable[Operation[Any]]) -> list[AppendTurns]:
     return [o for o in map(bare, operations) if isinstance(o, AppendTurns)]
+
+
+def _ledger_changes(operations: Operations) -> list[ChangeLedger]:
+    return [o for o in map(bare, operations) if isinstance(o, ChangeLedger)]
 
 
 def _plain_keys(operations: Operations) -> set[Key]:
