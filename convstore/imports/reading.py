@@ -92,7 +92,11 @@ def _record(line: Line, limits: SourceLimits) -> Record | Rejected:
         reason = f"has {line.size_bytes} bytes; at most {limits.max_line_bytes} fit"
         return Rejected(line.number, "too_long", f"record: {reason}", None)
     try:
-        value = parse_json(line.data, limits.max_depth)
+        value = parse_json(
+            line.data, limits.max_depth, max_pieces=limits.max_pieces
+        )
+    except LimitExceededError as error:
+        return Rejected(line.number, "too_long", f"record: {error}", line.data)
     except InvalidInputError as error:
         if line.complete:
             return Rejected(line.number, "bad_json", str(error), line.data)
@@ -116,18 +120,24 @@ def _document(
     for line in lines:
         taken.append(line)
         size += line.size_bytes + 1
-        if size > limits.max_line_bytes:
+        if size > limits.max_line_bytes or len(taken) > limits.max_pieces:
             if (first.data or b"").lstrip()[:1] == b"[":
-                raise LimitExceededError("max_line_bytes", limits.max_line_bytes, size)
+                raise _over_the_limit(limits, size, len(taken))
             return iter(()), chain(taken, lines)
     data = b"\n".join(line.data or b"" for line in taken)
     try:
-        value = parse_json(data, limits.max_depth + 1)
+        value = parse_json(data, limits.max_depth + 1, max_pieces=limits.max_pieces)
     except InvalidInputError:
         return iter(()), iter(taken)
     if isinstance(value, list):
         return _items(value), iter(())
     return iter([Record(1, value, data)]), iter(())
+
+
+def _over_the_limit(limits: SourceLimits, size: int, lines: int) -> Exception:
+    if size > limits.max_line_bytes:
+        return LimitExceededError("max_line_bytes", limits.max_line_bytes, size)
+    return LimitExceededError("max_pieces", limits.max_pieces, lines)
 
 
 def _items(values: list[Json]) -> Iterator[Record]:

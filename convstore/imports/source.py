@@ -26,7 +26,16 @@ _CHUNK = 256 * 1024
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
-_ARCHIVES = {b"PK\x03\x04": "zip", b"7z\xbc\xaf": "7z", b"Rar!": "rar"}
+_FOREIGN = {
+    b"PK\x03\x04": "is a zip archive",
+    b"PK\x05\x06": "is a zip archive",
+    b"7z\xbc\xaf": "is a 7z archive",
+    b"Rar!": "is a rar archive",
+    b"BZh": "is compressed with bzip2",
+    b"\xfd7zX": "is compressed with xz",
+}
+_TAR = slice(257, 262)
+_TAR_MARK = b"ustar"
 _SKIPPABLE = b"\x2a\x4d\x18"
 _MAX_WINDOW_BYTES = 128 * 1024 * 1024
 _ZSTD_PIECE = 1024
@@ -48,6 +57,8 @@ class SourceLimits:
         max_depth: Levels of nesting in a record. More than the store allows in one
             value, since formats take records apart.
         max_group: Records that may form one session, in formats that group them.
+        max_pieces: Strings, commas and opening brackets of a record, and lines of a
+            document of many: each of three bytes can take a hundred in memory.
     """
 
     max_line_bytes: int = 64 * 1024 * 1024
@@ -56,6 +67,7 @@ class SourceLimits:
     ratio_from_bytes: int = 64 * 1024 * 1024
     max_depth: int = 200
     max_group: int = 10_000
+    max_pieces: int = 4_000_000
 
 
 DEFAULT_LIMITS = SourceLimits()
@@ -136,10 +148,38 @@ def _open(source: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 def _decompressed(file: _Counted, limits: SourceLimits) -> Iterator[bytes]:
     total = 0
-    for chunk in _reader(file):
+    for chunk in _whole_head(_reader(file)):
         _check_bomb(total + len(chunk), file.size_bytes, limits)
-        yield chunk.removeprefix(_BOM) if total == 0 else chunk
+        if total == 0:
+            chunk = _checked_head(chunk)
         total += len(chunk)
+        # A few line ends at a time: a piece of zstd may hold millions of them.
+        for at in range(0, len(chunk), _CHUNK):
+            yield chunk[at : at + _CHUNK]
+
+
+def _whole_head(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The chunks, of which the first is long enough to tell what it begins."""
+    head = b""
+    try:
+        for chunk in chunks:
+            head += chunk
+            if len(head) >= _TAR.stop:
+                break
+    except CorruptionError:
+        if head:
+            yield head
+        raise
+    if head:
+        yield head
+    yield from chunks
+
+
+def _checked_head(head: bytes) -> bytes:
+    """The beginning without its byte-order mark, unless it is that of an archive."""
+    if head[_TAR] == _TAR_MARK:
+        raise InvalidInputError("source", "is a tar archive: unpack it first")
+    return head.removeprefix(_BOM)
 
 
 def _reader(file: _Counted) -> Iterator[bytes]:
@@ -147,9 +187,9 @@ def _reader(file: _Counted) -> Iterator[bytes]:
         return _gunzip(file)
     if file.first == _ZSTD or file.first[1:] == _SKIPPABLE:
         return _unzstd(file)
-    if file.first in _ARCHIVES:
-        kind = _ARCHIVES[file.first]
-        raise InvalidInputError("source", f"is a {kind} archive: unpack it first")
+    for mark, problem in _FOREIGN.items():
+        if file.first.startswith(mark):
+            raise InvalidInputError("source", f"{problem}: unpack it first")
     return iter(lambda: file.read(_CHUNK), b"")
 
 

@@ -8,28 +8,44 @@ this: it keeps the last of two equal keys and reads large integers as floats.
 from __future__ import annotations
 
 import json
+import re
 from math import isinf
 from typing import NoReturn
 
 from convstore.codec import INT64_MAX, INT64_MIN
-from convstore.errors import InvalidInputError
+from convstore.errors import InvalidInputError, LimitExceededError
 from convstore.records import Json
 
 _INT64_DIGITS = 20
+_MARKS = (b",", b"[", b"{")
+# Ends with the text where the closing quote is missing, and never looks back: else a
+# text of escaped quotes takes quadratic time.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 
 
-def parse_json(data: bytes, max_depth: int, *, field: str = "record") -> Json:
+def parse_json(
+    data: bytes,
+    max_depth: int,
+    *,
+    max_pieces: int | None = None,
+    field: str = "record",
+) -> Json:
     """The value of one JSON text in UTF-8.
 
     Args:
         data: The bytes; whitespace around the value may be there, anything else not.
         max_depth: Levels of lists and objects allowed.
+        max_pieces: Strings, commas and opening brackets allowed, those inside strings
+            not counted; told before any value is made.
         field: The name in errors.
 
     Raises:
         InvalidInputError: Not UTF-8, not JSON, or outside the profile above. The
             problem names the place by byte or character number, never by content.
+        LimitExceededError: More pieces than allowed.
     """
+    if max_pieces is not None:
+        _check_pieces(data, max_pieces)
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
@@ -50,6 +66,23 @@ def parse_json(data: bytes, max_depth: int, *, field: str = "record") -> Json:
         # Counting brackets is cheap and clears nearly every record.
         _check_depth(value, max_depth, field)
     return value
+
+
+def _check_pieces(data: bytes, allowed: int) -> None:
+    # With what is inside strings first: that is quick, and clears nearly every record.
+    if sum(map(data.count, (*_MARKS, b'"'))) <= allowed:
+        return
+    pieces = at = 0
+    for string in _STRING.finditer(data):
+        between = at, string.start()
+        pieces += 1 + sum(data.count(mark, *between) for mark in _MARKS)
+        at = string.end()
+        if pieces > allowed:
+            break
+    else:
+        pieces += sum(data.count(mark, at) for mark in _MARKS)
+    if pieces > allowed:
+        raise LimitExceededError("max_pieces", allowed, pieces)
 
 
 class _OutsideProfileError(ValueError):

@@ -186,6 +186,42 @@ async def test_bad_records_are_laid_aside_with_line_and_reason(
         assert path.stat().st_mode & 0o077 == 0
 
 
+async def test_hostile_records_are_laid_aside_and_hostile_names_are_only_names(
+    store: Store, tmp_path: Path
+) -> None:
+    ids = ["../../escaped", "/etc/passwd", "a/../../b", "C:\\\\x", "s'; DROP TABLE turns"]
+    said = b'{"session_id": "bad", "messages": [{"role": "user", "content": %s}]}'
+    hostile = [
+        said % b'"a", "content": "b"',
+        said % b"[" * 100_000,
+        said % (b'{"a":' * 300 + b"1" + b"}" * 300),
+        said % (b"9" * 100_000),
+        said % b"1e999",
+        said % b"NaN",
+        said % rb'"\u0000"',
+        said % rb'"\ud800"',
+        said % b'"\xff\xfe"',
+        said % b'"\xc0\xaf"',
+        said % b'"\x00"',
+    ]
+    folder = tmp_path / "in"
+    folder.mkdir()
+    source = written(folder, *hostile, *(talk(name, name) for name in ids))
+
+    report = await store.import_("messages", source, report_to=folder / "report")
+
+    assert report.rejected_total == len(hostile)
+    assert sorted(d.session.id for d in await documents(store)) == sorted(ids)
+    for name in ids:
+        assert [t.content for t in await store.turns.window(name)] == [name]
+    assert sorted(p.name for p in folder.rglob("*")) == [
+        "in.jsonl",
+        "rejected.jsonl",
+        "report",
+        "report.json",
+    ]
+
+
 async def test_a_record_is_stored_whole_or_not_at_all(
     store: Store, tmp_path: Path
 ) -> None:

@@ -143,6 +143,32 @@ def test_a_json_list_over_the_limit_is_refused_as_a_whole(tmp_path: Path) -> Non
         outcome(tmp_path, data, limits=SourceLimits(max_line_bytes=200))
 
 
+def test_a_record_of_too_many_values_is_set_aside(tmp_path: Path) -> None:
+    many = b'{"messages": [' + b"{}," * 100 + b"{}]}\n"
+    good = json.dumps(talk("a")).encode() + b"\n"
+
+    found = outcome(tmp_path, good + many + good, limits=SourceLimits(max_pieces=100))
+
+    assert found == [(1, "a"), (2, "too_long"), (3, "a")]
+
+
+def test_a_json_list_of_too_many_lines_is_refused_before_it_fills_memory(
+    tmp_path: Path,
+) -> None:
+    tracemalloc.start()
+
+    with pytest.raises(LimitExceededError, match="max_pieces: 100002 is over"):
+        outcome(
+            tmp_path,
+            b"[\n" + b"1,\n" * 1_000_000 + b"1]",
+            limits=SourceLimits(max_pieces=100_001),
+        )
+
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 30_000_000
+
+
 def test_a_long_file_with_a_bad_first_line_is_read_as_lines(tmp_path: Path) -> None:
     limits = SourceLimits(max_line_bytes=200)
     data = b'{"bad\n' + (json.dumps(talk("a")).encode() + b"\n") * 10

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import sys
+import tarfile
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -73,7 +76,11 @@ def test_standard_input_is_read_and_told_by_its_first_bytes(
     assert len(lines) == 4
 
 
-@pytest.mark.parametrize("data", [b"", gzip.compress(b""), zstandard.compress(b"")])
+@pytest.mark.parametrize(
+    "data",
+    [b"", gzip.compress(b""), zstandard.compress(b"")],
+    ids=["plain", "gzip", "zstd"],
+)
 def test_an_empty_source_has_no_lines(tmp_path: Path, data: bytes) -> None:
     assert list(read_lines(written(tmp_path, data))) == []
 
@@ -170,13 +177,69 @@ def test_damaged_compression_is_told_after_what_came_before(
     assert first.data == b"one"
 
 
-def test_an_archive_of_files_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "in.jsonl"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("../../evil", "{}")
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+def test_a_bomb_of_line_ends_is_given_a_few_at_a_time(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    """One piece of zstd holds millions of them."""
+    path = written(tmp_path, pack(b"\n" * 1_000_000))
+    tracemalloc.start()
 
-    with pytest.raises(InvalidInputError, match="is a zip archive"):
+    count = sum(1 for _ in read_lines(path))
+
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 1_000_000
+    assert peak < 10_000_000
+
+
+NAMES = ["../../evil", "/tmp/evil", "data.jsonl", "C:\\evil"]
+
+
+def zip_of(name: str) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(name, "{}\n{}\n")
+    return packed.getvalue()
+
+
+def tar_of(name: str, kind: bytes = tarfile.REGTYPE) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        member = tarfile.TarInfo(name)
+        member.type = kind
+        lines = b"{}\n{}\n"
+        if kind == tarfile.SYMTYPE:
+            member.linkname = "/etc/passwd"
+        else:
+            member.size = len(lines)
+        archive.addfile(member, io.BytesIO(lines))
+    return packed.getvalue()
+
+
+ARCHIVES = {
+    **{f"a zip with {name}": (zip_of(name), "is a zip archive") for name in NAMES},
+    **{f"a tar with {name}": (tar_of(name), "is a tar archive") for name in NAMES},
+    "a tar with a link": (tar_of("a", tarfile.SYMTYPE), "is a tar archive"),
+    "a tar in gzip": (gzip.compress(tar_of("a")), "is a tar archive"),
+    "a tar in zstd": (zstandard.compress(tar_of("a")), "is a tar archive"),
+    "an empty zip": (b"PK\x05\x06" + bytes(18), "is a zip archive"),
+    "bzip2": (bz2.compress(b"{}\n"), "is compressed with bzip2"),
+    "xz": (lzma.compress(b"{}\n"), "is compressed with xz"),
+}
+
+
+@pytest.mark.parametrize("what", ARCHIVES)
+def test_what_would_have_to_be_unpacked_is_refused_and_writes_nothing(
+    tmp_path: Path, what: str
+) -> None:
+    data, problem = ARCHIVES[what]
+    path = written(tmp_path, data)
+
+    with pytest.raises(InvalidInputError, match=problem):
         list(read_lines(path))
+
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:

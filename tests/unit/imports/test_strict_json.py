@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convstore.errors import InvalidInputError
+from convstore.errors import InvalidInputError, LimitExceededError
 from convstore.imports.strict_json import parse_json
 
 JSON = st.recursive(
@@ -80,6 +81,45 @@ def test_many_brackets_side_by_side_are_not_deep() -> None:
     data = b"[" + b",".join([b"{}"] * 1_000) + b"]"
 
     assert parse_json(data, 2) == [{}] * 1_000
+
+
+MANY: dict[str, bytes] = {
+    "lists": b"[" + b"[]," * 300_000 + b"[]]",
+    "keys": b"{" + b'"k":0,' * 200_000 + b'"k":0}',
+    "strings": b"[" + b'"",' * 200_000 + b'""]',
+    "strings and nothing else": b'"' * 400_000,
+}
+
+
+@pytest.mark.parametrize("what", MANY)
+def test_values_are_counted_before_they_are_made(what: str) -> None:
+    tracemalloc.start()
+
+    with pytest.raises(LimitExceededError, match="max_pieces: .* is over"):
+        parse_json(MANY[what], 64, max_pieces=100_000)
+
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'["' + b"[{,," * 300_000 + b'"]',
+        b'["' + rb"\"[" * 300_000 + b'"]',
+        b'["' + rb"\\\"," * 1_000_000 + b'", "' + rb"\\" * 1_000 + b'"]',
+    ],
+)
+def test_what_is_inside_strings_is_no_value(text: bytes) -> None:
+    assert parse_json(text, 64, max_pieces=5) == json.loads(text)
+
+
+def test_a_string_without_an_end_takes_no_longer_than_one_with(
+) -> None:
+    """Quadratic time would be hours."""
+    with pytest.raises(InvalidInputError, match="is not JSON"):
+        parse_json(b'["' + rb"\"" * 1_000_000, 64, max_pieces=5)
 
 
 def test_an_error_never_quotes_the_record() -> None:
