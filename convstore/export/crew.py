@@ -3,8 +3,8 @@
 The rules are pure functions of one session, and most of an export's time is spent in
 them. Workers are processes of their own that get sessions as the lines of JSON that an
 archive holds, and answer with packed rows and counts. They know no database and no
-file. Batches are answered in the order in which they were asked, so that nothing
-depends on how many workers there are.
+file. While they have enough to do, this process makes rows too. Batches are given in
+the order in which they came, so that nothing depends on who made them.
 
 They are started as programs and not through `multiprocessing`: that would run the
 caller's main module again, and pickle what it sends.
@@ -29,9 +29,9 @@ from convstore.documents import encode_document
 from convstore.errors import ConfigError, WorkerLostError
 from convstore.export.entries import Packed, cut_packed
 from convstore.export.gather import Gatherer
-from convstore.records import Json, SessionDocument
+from convstore.records import JsonObject, SessionDocument
 
-ALONE = 512
+ALONE = 128
 """Sessions that are done before a process is worth its start."""
 
 BATCH_DOCUMENTS = 64
@@ -40,6 +40,9 @@ BATCH_BYTES = 1024 * 1024
 
 _AHEAD = 2
 """Batches that wait for each worker, so that none of them waits for us."""
+
+_MOST = 16
+"""Batches that wait for one before them: what is done while a worker starts."""
 
 _SIZE = struct.Struct("<Q")
 DONE, FAILED = b"\0", b"\1"
@@ -73,18 +76,22 @@ def gathered(
             yield from crew.gathered(chain([more], source))
 
 
+Answer = tuple[dict[str, JsonObject], Iterable[Packed]]
+"""What was counted for a batch, by format, and its rows."""
+
+
 class Crew:
     """The workers of one export; a context that ends them all."""
 
     def __init__(self, gatherer: Gatherer) -> None:
         names = [fmt.name for fmt in gatherer.formats]
         plan = dumps({"formats": names, "options": gatherer.options.told()})
-        self._tallies = gatherer.tallies
+        self._gatherer = gatherer
         self._workers: list[_Worker] = []
         self._idle: SimpleQueue[_Worker] = SimpleQueue()
         count = gatherer.options.workers
         self._threads = ThreadPoolExecutor(count, "convstore-export")
-        self._waiting_for_most = _AHEAD * count
+        self._most_asked = _AHEAD * count
         try:
             for _ in range(count):
                 self._workers.append(_Worker(plan))
@@ -107,28 +114,34 @@ class Crew:
 
     def gathered(self, documents: Iterable[SessionDocument]) -> Iterator[Batch]:
         """The rows of these sessions, in order."""
-        asked: deque[tuple[list[SessionDocument], Future[bytes]]] = deque()
+        waiting: deque[tuple[list[SessionDocument], Future[Answer]]] = deque()
         for batch, lines in _batches(documents):
-            asked.append((batch, self._threads.submit(self._ask, lines)))
-            if len(asked) > self._waiting_for_most:
-                yield self._answered(*asked.popleft())
-        while asked:
-            yield self._answered(*asked.popleft())
+            asked = sum(not future.done() for _, future in waiting)
+            if asked < self._most_asked:
+                answer = self._threads.submit(self._ask, lines)
+            else:
+                answer = Future()
+                answer.set_result(self._gatherer.counted(batch))
+            waiting.append((batch, answer))
+            while waiting and (waiting[0][1].done() or len(waiting) > _MOST):
+                yield self._answered(*waiting.popleft())
+        while waiting:
+            yield self._answered(*waiting.popleft())
 
-    def _ask(self, lines: bytes) -> bytes:
+    def _ask(self, lines: bytes) -> Answer:
         worker = self._idle.get()
         try:
-            return worker.ask(lines)
+            return split_answer(worker.ask(lines))
         finally:
             self._idle.put(worker)
 
     def _answered(
-        self, documents: list[SessionDocument], future: Future[bytes]
+        self, documents: list[SessionDocument], answer: Future[Answer]
     ) -> Batch:
-        counts, rows = split_answer(future.result())
+        counts, rows = answer.result()
         for name, told in counts.items():
-            self._tallies[name].take(told)
-        return Batch(documents, cut_packed(rows))
+            self._gatherer.tallies[name].take(told)
+        return Batch(documents, rows)
 
 
 def _batches(
@@ -211,14 +224,14 @@ def read_frame(pipe: IO[bytes]) -> bytes | None:
     return data if len(data) == size else None
 
 
-def join_answer(counts: Json, rows: bytes) -> bytes:
+def join_answer(counts: JsonObject, rows: bytes) -> bytes:
     """What a worker answers: counts by format, and the rows."""
     told = dumps(counts)
     return b"".join((DONE, _SIZE.pack(len(told)), told, rows))
 
 
-def split_answer(answer: bytes) -> tuple[Json, bytes]:
+def split_answer(answer: bytes) -> Answer:
     """The counts and rows of an answer."""
     (size,) = _SIZE.unpack_from(answer)
     end = _SIZE.size + size
-    return decode_json(answer[_SIZE.size : end]), answer[end:]
+    return decode_json(answer[_SIZE.size : end]), cut_packed(answer[end:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
@@ -144,6 +144,20 @@ class Gatherer:
         """The rows of one session as they go into the spools."""
         for made in self.rows(document):
             yield self.pack(made)
+
+    def counted(
+        self, documents: Iterable[SessionDocument]
+    ) -> tuple[dict[str, JsonObject], list[Packed]]:
+        """The rows of some sessions, and what was counted for these alone.
+
+        The counts are not in `tallies`: rows may be made before it is their turn.
+        """
+        kept, self.tallies = self.tallies, {name: Tally() for name in self.tallies}
+        try:
+            rows = [row for document in documents for row in self.packed(document)]
+            return {name: tally.told() for name, tally in self.tallies.items()}, rows
+        finally:
+            self.tallies = kept
 
     def pack(self, made: Made) -> Packed:
         """One row as it goes into the spools; a dry run counts it without its bytes."""

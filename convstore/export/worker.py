@@ -44,12 +44,8 @@ def main() -> None:
 
 def _answer(gatherer: Gatherer, lines: bytes) -> bytes:
     try:
-        for tally in gatherer.tallies.values():
-            tally.clear()
-        documents = map(decode_document, lines.split(b"\n"))
-        rows = join_packed(row for one in documents for row in gatherer.packed(one))
-        counts = {name: tally.told() for name, tally in gatherer.tallies.items()}
-        return join_answer(counts, rows)
+        counts, rows = gatherer.counted(map(decode_document, lines.split(b"\n")))
+        return join_answer(counts, join_packed(rows))
     except Exception as error:  # noqa: BLE001 - told to the export, which raises it
         # By its kind alone: its words may be what people said.
         return FAILED + type(error).__name__.encode()
