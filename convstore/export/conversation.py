@@ -27,6 +27,8 @@ from convstore.export.tools import infer_definitions, tool_definitions
 from convstore.records import GraphState, Interaction, Json, SessionDocument, Turn
 
 _ROOT = b"\0" * 32
+_MODEL = ("assistant", "tool")
+"""Who speaks between two turns of a user."""
 
 
 class Conversation:
@@ -76,7 +78,7 @@ class Conversation:
         self._untold: dict[int, Dropped] = {}
         self._shapes: dict[int, Shape] = {}
         self._prefixes: dict[int | None, bytes] = {None: _ROOT}
-        self._contexts: dict[int, str] = {}
+        self._contexts: dict[tuple[int | None, str | None], str] = {}
         self._tools: dict[str, list[Json] | None] = {}
 
     def path(self, seq: int | None) -> tuple[int, ...]:
@@ -112,19 +114,24 @@ class Conversation:
         Calls, results and the answer belong together: siblings are compared as whole
         segments, whose context ends with what a user said.
         """
+        parent = self.turns[seq].parent_seq
+        if parent is None or self._roles.get(parent) not in _MODEL:
+            return (seq,)  # Most answers: no path has to be made for them.
         path = self.path(seq)
         start = len(path) - 1
-        while start > 0 and self.role(path[start - 1]) in ("assistant", "tool"):
+        while start > 0 and self.role(path[start - 1]) in _MODEL:
             start -= 1
         return path[start:]
 
     def context(self, seq: int) -> str:
         """Hex SHA-256 of all the model saw before turn `seq`."""
-        known = self._contexts.get(seq)
+        turn = self.turns[seq]
+        # Answers to one question share it.
+        key = turn.parent_seq, turn.tools_hash
+        known = self._contexts.get(key)
         if known is None:
-            turn = self.turns[seq]
             seen = self._prefix(turn.parent_seq) + (turn.tools_hash or "").encode()
-            known = self._contexts[seq] = hashlib.sha256(seen).hexdigest()
+            known = self._contexts[key] = hashlib.sha256(seen).hexdigest()
         return known
 
     def messages(self, path: Sequence[int]) -> tuple[Message, ...] | Dropped:

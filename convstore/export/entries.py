@@ -114,14 +114,14 @@ def unpack_entries(data: bytes) -> Iterator[Entry]:
     return map(Entry._make, _ENTRY.iter_unpack(data))
 
 
-def cut_entries(name: str) -> Callable[[bytes], Iterator[tuple[bytes, bytes]]]:
-    """A way to cut a part into (key, record), by the field that is the key."""
+def cut_entries(name: str) -> Callable[[bytes], Iterator[tuple[bytes, int, int]]]:
+    """A way to find the entries of a part, by the field that is the key."""
     place = Entry._fields.index(name)
 
-    def cut(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-        for at in range(0, len(data), _ENTRY.size):
-            record = data[at : at + _ENTRY.size]
-            yield _ENTRY.unpack(record)[place], record
+    def cut(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+        for end in range(_ENTRY.size, len(data) + 1, _ENTRY.size):
+            start = end - _ENTRY.size
+            yield _ENTRY.unpack_from(data, start)[place], start, end
 
     return cut
 
@@ -138,13 +138,15 @@ def flags_of(record: bytes) -> int:
     return record[KEY_BYTES + 2]
 
 
-def cut_waiting(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(row id, record) of each row of a part."""
-    at = 0
-    while at < len(data):
+def cut_waiting(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Row id, beginning and end of each whole row of a part."""
+    at, last = 0, len(data) - _HEAD.size
+    while at <= last:
         row_id, *_, data_size, side_size = _HEAD.unpack_from(data, at)
         end = at + _HEAD.size + data_size + side_size
-        yield row_id, data[at:end]
+        if end > len(data):
+            return
+        yield row_id, at, end
         at = end
 
 

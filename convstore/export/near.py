@@ -89,10 +89,10 @@ def near_duplicates(spool: Spool, threshold: float) -> Iterator[bytes]:
             yield from _near(list(group), threshold)
 
 
-def _cut(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    for at in range(0, len(data), _ENTRY.size):
-        record = data[at : at + _ENTRY.size]
-        yield record[:KEY_BYTES], record
+def _cut(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    for end in range(_ENTRY.size, len(data) + 1, _ENTRY.size):
+        start = end - _ENTRY.size
+        yield data[start : start + KEY_BYTES], start, end
 
 
 def _near(entries: Sequence[tuple[Any, ...]], threshold: float) -> Iterator[bytes]:

@@ -155,9 +155,9 @@ class ExportOptions:
             be the longer one; what is over goes. None only reports the share.
         detect_language: Detect the language where none is stored.
         tokenizer: A `tokenizer.json` to count tokens with; None estimates.
-        workers: Processes that run the rules beside this one, which reads and
-            writes. They start after the first hundreds of sessions; 0 does all of it
-            in this process. The bytes are the same.
+        workers: Processes that run the rules beside this one, which reads, writes and
+            helps. They start after the first 128 sessions; 0 does all of it in this
+            process. The bytes are the same.
         license: Licence id for the card.
         title: Heading of the card.
     """

@@ -40,6 +40,8 @@ def write_reports(spool: Spool, root: Path) -> FileRecord | None:
     return write_file(root, QUARANTINE, b"".join(lines)) if lines else None
 
 
-def _cut(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    for line in data.splitlines(keepends=True):
-        yield hashlib.sha256(line[:-1]).digest(), line
+def _cut(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    start = 0
+    while end := data.find(b"\n", start) + 1:
+        yield hashlib.sha256(data[start : end - 1]).digest(), start, end
+        start = end

@@ -66,9 +66,9 @@ def either(gone: Spool, near: Spool, losses: Losses) -> Iterator[bytes]:
         yield row_id
 
 
-def _cut_ids(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    for at in range(0, len(data), KEY_BYTES):
-        yield data[at : at + KEY_BYTES], b""
+def _cut_ids(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    for end in range(KEY_BYTES, len(data) + 1, KEY_BYTES):
+        yield data[end - KEY_BYTES : end], end - KEY_BYTES, end
 
 
 def _kept(

@@ -9,19 +9,26 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
+
+from convstore.errors import CorruptionError
 
 _BITS = 6
 PARTS = 1 << _BITS
 BUFFER_BYTES = 4 * 1024 * 1024
-PART_BYTES = 64 * 1024 * 1024
-"""A part up to this size is sorted in memory."""
+PART_BYTES = 32 * 1024 * 1024
+"""A part up to this size is sorted in memory, which takes little more."""
 SMALL_PART_BYTES = 8 * 1024 * 1024
 """A part of small records that are unpacked, which takes ten times the room."""
 _MOST_DEPTH = 3
 
-Cut = Callable[[bytes], Iterator[tuple[bytes, bytes]]]
-"""Cuts the bytes of a part into (key, record)."""
+_PIECE_BYTES = 8 * 1024 * 1024
+"""What is read at once of a part that is parted again."""
+
+Cut = Callable[[bytes], Iterator[tuple[bytes, int, int]]]
+"""Finds the whole records in the bytes of a part: key, beginning, end."""
 
 
 class Spool:
@@ -89,9 +96,10 @@ class Spool:
         yield from self._read(cut, SMALL_PART_BYTES)
 
     def sorted(self, cut: Cut) -> Iterator[tuple[bytes, bytes]]:
-        """All (key, record) in order of key, then record; cut into by `cut`."""
+        """All (key, record) in order of key, then record; found by `cut`."""
         for part in self._read(cut, PART_BYTES):
-            yield from sorted(cut(part))
+            yield from _in_order(part, cut)
+            del part  # Else it stays until the next one has been read.
 
     def _read(self, cut: Cut, limit: int) -> Iterator[bytes]:
         self.flush()
@@ -111,12 +119,31 @@ class Spool:
 
     def _parted_again(self, part: int, cut: Cut) -> Spool:
         inner = Spool(self.folder / f"{part:02}.parts", depth=self._depth + 1)
-        for key, record in cut(self._path(part).read_bytes()):
-            inner.add(key, record)
+        data = b""
+        with self._path(part).open("rb") as file:
+            while piece := file.read(_PIECE_BYTES):
+                data += piece
+                end = 0
+                for key, start, end in cut(data):
+                    inner.add(key, data[start:end])
+                data = data[end:]
+        if data:
+            raise CorruptionError("a waiting row of the export is cut off")
         return inner
 
     def _path(self, part: int) -> Path:
         return self.folder / f"{part:02}"
+
+
+def _in_order(part: bytes, cut: Cut) -> Iterator[tuple[bytes, bytes]]:
+    # Places are sorted and not records, of which there would be two of each.
+    places = sorted(cut(part))
+    if sum(end - start for _, start, end in places) != len(part):
+        raise CorruptionError("a waiting row of the export is cut off")
+    for key, same in groupby(places, key=itemgetter(0)):
+        records = [part[start:end] for _, start, end in same]
+        for record in sorted(records) if len(records) > 1 else records:
+            yield key, record
 
 
 def _crc(path: Path) -> int:

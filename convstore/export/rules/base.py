@@ -137,6 +137,8 @@ def finished_pair(
 def _shared(conversation: Conversation, good: Sequence[int], bad: Sequence[int]) -> int:
     """How many first turns both segments share, up to the last tool result."""
     shared = 0
+    if len(good) == 1 or len(bad) == 1:
+        return shared
     for index, (one, other) in enumerate(zip(good[:-1], bad[:-1], strict=False)):
         if one != other:
             break

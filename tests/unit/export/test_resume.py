@@ -188,6 +188,7 @@ def test_parts_that_have_grown_are_parted_again_without_a_change(
     options = ExportOptions(caps=Caps(per_user=20, per_prompt=3), near_duplicates=0.9)
     run_export(documents(200), ["kto"], tmp_path / "whole", options)
     monkeypatch.setattr("convstore.export.spool.PART_BYTES", 500)
+    monkeypatch.setattr("convstore.export.spool._PIECE_BYTES", 100)
     monkeypatch.setattr("convstore.export.spool.SMALL_PART_BYTES", 100)
 
     run_export(documents(200), ["kto"], tmp_path / "parted", options)
