@@ -92,9 +92,7 @@ def _record(line: Line, limits: SourceLimits) -> Record | Rejected:
         reason = f"has {line.size_bytes} bytes; at most {limits.max_line_bytes} fit"
         return Rejected(line.number, "too_long", f"record: {reason}", None)
     try:
-        value = parse_json(
-            line.data, limits.max_depth, max_pieces=limits.max_pieces
-        )
+        value = parse_json(line.data, limits.max_depth, max_pieces=limits.max_pieces)
     except LimitExceededError as error:
         return Rejected(line.number, "too_long", f"record: {error}", line.data)
     except InvalidInputError as error:

@@ -189,7 +189,13 @@ async def test_bad_records_are_laid_aside_with_line_and_reason(
 async def test_hostile_records_are_laid_aside_and_hostile_names_are_only_names(
     store: Store, tmp_path: Path
 ) -> None:
-    ids = ["../../escaped", "/etc/passwd", "a/../../b", "C:\\\\x", "s'; DROP TABLE turns"]
+    ids = [
+        "../../escaped",
+        "/etc/passwd",
+        "a/../../b",
+        "C:\\\\x",
+        "s'; DROP TABLE turns",
+    ]
     said = b'{"session_id": "bad", "messages": [{"role": "user", "content": %s}]}'
     hostile = [
         said % b'"a", "content": "b"',

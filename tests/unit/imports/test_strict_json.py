@@ -95,7 +95,7 @@ MANY: dict[str, bytes] = {
 def test_values_are_counted_before_they_are_made(what: str) -> None:
     tracemalloc.start()
 
-    with pytest.raises(LimitExceededError, match="max_pieces: .* is over"):
+    with pytest.raises(LimitExceededError, match=r"max_pieces: .* is over"):
         parse_json(MANY[what], 64, max_pieces=100_000)
 
     peak = tracemalloc.get_traced_memory()[1]
@@ -115,8 +115,7 @@ def test_what_is_inside_strings_is_no_value(text: bytes) -> None:
     assert parse_json(text, 64, max_pieces=5) == json.loads(text)
 
 
-def test_a_string_without_an_end_takes_no_longer_than_one_with(
-) -> None:
+def test_a_string_without_an_end_takes_no_longer_than_one_with() -> None:
     """Quadratic time would be hours."""
     with pytest.raises(InvalidInputError, match="is not JSON"):
         parse_json(b'["' + rb"\"" * 1_000_000, 64, max_pieces=5)
