@@ -37,6 +37,11 @@ class Result(Protocol):
     @property
     def error(self) -> ConvstoreError | None: ...
 
+    @property
+    def held(self) -> bool:
+        """Nothing was done: somebody else holds what it writes to."""
+        ...
+
 
 Flush = Callable[[Sequence[Write[Any]]], Awaitable[Sequence[Result]]]
 Flight: TypeAlias = "asyncio.Future[T]"
@@ -73,6 +78,7 @@ class Lane:
         # waited for any more.
         self._usual = 1
         self._idle: asyncio.Future[None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -126,11 +132,28 @@ class Lane:
         """Start at once if as many as last time are here; else in the loop's next
         round, when all who have just been told could write again, and what one caller
         sends together is together. A lone writer waits that round too."""
-        if self.count >= self._usual > 1:
+        if self._queue.ready >= self._usual > 1:
             self._start()
         elif not self._start_is_due:
             self._start_is_due = True
             asyncio.get_running_loop().call_soon(self._start_if_due)
+
+    def _start_at(self, at: float) -> None:
+        """Start when a session that was held is to be tried again; of its own accord,
+        or with the writes of others that come before."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        delay = at - time.monotonic()
+        if delay <= 0:
+            self._start_soon()
+        else:
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_later(delay, self._start_if_idle)
+
+    def _start_if_idle(self) -> None:
+        if not self._in_flight:
+            self._start()
 
     def _start_if_due(self) -> None:
         if self._start_is_due and not self._in_flight:
@@ -149,8 +172,9 @@ class Lane:
 
     def _go_on(self) -> None:
         self._in_flight = []
-        if self.count:
-            self._start_soon()
+        next_at = self._queue.next_at()
+        if next_at is not None:
+            self._start_at(next_at)
         elif self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
@@ -186,19 +210,23 @@ class Lane:
                     "error": type(flight.exception()).__name__,
                 },
             )
-            self._alone(deque(batch))
+            self._alone(deque(batch), [])
             return
-        self._tell(batch, started, flight)
+        self._queue.put_back(self._tell(batch, started, flight))
         self._go_on()
 
-    def _alone(self, rest: deque[Waiting]) -> None:
+    def _alone(self, rest: deque[Waiting], held: list[Waiting]) -> None:
         """Send down one write of a batch that failed; the others follow."""
 
         def landed(flight: Flight[Sequence[Result]]) -> None:
-            self._tell([waiting], started, flight)
-            self._alone(rest)
+            held.extend(self._tell([waiting], started, flight))
+            self._alone(rest, held)
 
+        keys = {waiting.write.key for waiting in held}
+        while rest and rest[0].write.key in keys:
+            held.append(rest.popleft())  # it must not overtake
         if not rest:
+            self._queue.put_back(held)
             self._go_on()
             return
         waiting, started = rest.popleft(), time.monotonic()
@@ -206,7 +234,8 @@ class Lane:
 
     def _tell(
         self, batch: list[Waiting], started: float, flight: Flight[Sequence[Result]]
-    ) -> None:
+    ) -> list[Waiting]:
+        """Tell each caller what became of its write; gives those that were held."""
         error = (
             DatabaseUnavailableError(_UNKNOWN)
             if flight.cancelled()
@@ -216,13 +245,18 @@ class Lane:
             self._stats.failures += 1
             for waiting in batch:
                 waiting.fail(error)
-            return
-        self._count(len(batch), time.monotonic() - started)
+            return []
+        held = []
         for waiting, result in zip(batch, flight.result(), strict=True):
-            if result.error is not None:
+            if result.held:
+                held.append(waiting)
+            elif result.error is not None:
                 waiting.fail(result.error)
             elif not waiting.done.done():
                 waiting.done.set_result(result.value)
+        if done := len(batch) - len(held):
+            self._count(done, time.monotonic() - started)
+        return held
 
     def _count(self, size: int, seconds: float) -> None:
         stats = self._stats

@@ -7,8 +7,10 @@ its own. Belongs to one event loop.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -17,6 +19,13 @@ from convstore.limits import Limits
 
 R_co = TypeVar("R_co", covariant=True)
 Key = tuple[str, str]
+
+# A session is mostly held for the commit of another process; but one may be held for
+# long, and asking costs a trip to the server.
+_FIRST_S = 0.001
+_LONGEST_S = 0.025
+_LATE = "no commit took the write up in time"
+_HELD = "another transaction has held the session all the time; nothing was written"
 
 
 class Write(Protocol[R_co]):
@@ -44,6 +53,8 @@ class Waiting:
     write: Write[Any]
     done: asyncio.Future[Any]
     deadline: float
+    # How long it rests when its session is found held; 0 until it is.
+    pause_s: float = 0.0
 
     def fail(self, error: BaseException) -> None:
         """Tell the caller, if it is still there."""
@@ -52,12 +63,19 @@ class Waiting:
 
 
 class WriteQueue:
-    """One queue a session, in the order in which the sessions' turns come."""
+    """One queue a session, in the order in which the sessions' turns come.
+
+    A session that is held elsewhere rests: its writes keep their places, and the others
+    pass by. Nobody tells when it is free, so it is tried again.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self.count = 0
         self._limits = limits
         self._queues: OrderedDict[Key, deque[Waiting]] = OrderedDict()
+        # Until when, of the monotonic clock, and what waits.
+        self._resting: dict[Key, tuple[float, deque[Waiting]]] = {}
+        self._asleep = 0
         self._space: deque[asyncio.Future[None]] = deque()
         self._closing = False
 
@@ -65,6 +83,11 @@ class WriteQueue:
     def is_full(self) -> bool:
         """Whether a new write has to wait for a place, or behind those who do."""
         return self.count >= self._limits.queue_size or bool(self._space)
+
+    @property
+    def ready(self) -> int:
+        """Writes that can be taken now."""
+        return self.count - self._asleep
 
     def add(self, write: Write[Any], deadline: float) -> asyncio.Future[Any]:
         """Queue a write that is given up at `deadline`, of the monotonic clock.
@@ -77,15 +100,47 @@ class WriteQueue:
         waiting = Waiting(write, asyncio.get_running_loop().create_future(), deadline)
         queue = self._queues.get(write.key)
         if queue is None:
-            queue = self._queues[write.key] = deque()
+            if write.key in self._resting:
+                _, queue = self._resting[write.key]
+                self._asleep += 1
+            else:
+                queue = self._queues[write.key] = deque()
         queue.append(waiting)
         self.count += 1
         return waiting.done
+
+    def put_back(self, held: Iterable[Waiting]) -> None:
+        """Give writes their places again, before all that came after them, and let
+        their sessions rest."""
+        now = time.monotonic()
+        for waiting in reversed([each for each in held if not each.done.done()]):
+            key = waiting.write.key
+            queue = self._queues.pop(key, None)
+            if queue is not None:
+                self._asleep += len(queue)
+            else:
+                _, queue = self._resting.get(key, (0.0, deque()))
+            queue.appendleft(waiting)
+            self.count += 1
+            self._asleep += 1
+            waiting.pause_s = min(max(2 * waiting.pause_s, _FIRST_S), _LONGEST_S)
+            # Not all at the same moment: several processes may wait for one session.
+            until = now + waiting.pause_s * random.uniform(0.5, 1.5)
+            self._resting[key] = until, queue
+
+    def next_at(self) -> float | None:
+        """When there is something to take, of the monotonic clock; None when nothing
+        waits."""
+        if self._queues:
+            return 0.0
+        return min((until for until, _ in self._resting.values()), default=None)
 
     def take(self) -> list[Waiting]:
         """The next batch: one write of each session in turn, within the bounds."""
         batch: list[Waiting] = []
         room, now = self._limits.batch_bytes, time.monotonic()
+        if self._resting:
+            self._rouse(now)
         while self._queues and len(batch) < self._limits.batch_size:
             key, queue = next(iter(self._queues.items()))
             waiting = queue[0]
@@ -93,9 +148,7 @@ class WriteQueue:
                 if batch and waiting.write.size > room:
                     break
                 if waiting.deadline < now:
-                    waiting.done.set_exception(
-                        DatabaseBusyError("no commit took the write up in time")
-                    )
+                    waiting.fail(DatabaseBusyError(_HELD if waiting.pause_s else _LATE))
                 else:
                     batch.append(waiting)
                     room -= waiting.write.size
@@ -115,11 +168,13 @@ class WriteQueue:
 
     def turn_away(self) -> None:
         """Tell all who wait that nobody will come for them."""
-        for queue in self._queues.values():
+        resting = [queue for _, queue in self._resting.values()]
+        for queue in [*self._queues.values(), *resting]:
             for waiting in queue:
                 waiting.fail(StoreClosedError("the store is closed"))
         self._queues.clear()
-        self.count = 0
+        self._resting.clear()
+        self.count = self._asleep = 0
 
     async def wait_for_space(self) -> None:
         """Wait for a place, after all who came before.
@@ -147,6 +202,13 @@ class WriteQueue:
         finally:
             if place in self._space:
                 self._space.remove(place)
+
+    def _rouse(self, now: float) -> None:
+        for key, (until, queue) in list(self._resting.items()):
+            if until <= now:
+                del self._resting[key]
+                self._asleep -= len(queue)
+                self._queues[key] = queue
 
     def _give_space(self) -> None:
         room = (

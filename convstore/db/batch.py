@@ -40,10 +40,17 @@ _QUIET_S = 0.01
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of one operation of a batch: a value or an error."""
+    """What became of one operation of a batch: a value or an error.
+
+    Or `held`: nothing, because another transaction holds its session.
+    """
 
     value: Any = None
     error: ConvstoreError | None = None
+    held: bool = False
+
+
+_HELD = Outcome(held=True)
 
 
 class Batches:
@@ -128,10 +135,15 @@ def run_batch(connection: Connection, operations: Operations) -> list[Outcome]:
 def run_in(unit: Unit, operations: Operations) -> list[Outcome]:
     """Run `operations` in the unit's transaction, in order; one outcome for each.
 
-    An operation that refuses has changed nothing, so the others go on. An error of the
-    database itself passes out of here: the caller rolls back and nothing has happened.
+    An operation that refuses has changed nothing, so the others go on, and those on a
+    session that is held elsewhere are left out. An error of the database itself passes
+    out of here: the caller rolls back and nothing has happened.
     """
-    unit.load({operation.key for operation in operations})
+    held = unit.load_free({operation.key for operation in operations})
+    if held:
+        free = [o for o in operations if o.key not in held]
+        done = iter(run_in(unit, free) if free else ())
+        return [_HELD if o.key in held else next(done) for o in operations]
     look_up_external(unit, _appends(operations))
     book = share_book(unit, _ledger_changes(operations))
     outcomes = []

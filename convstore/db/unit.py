@@ -9,24 +9,13 @@ statement, and all heads in another.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-from sqlalchemy import (
-    Connection,
-    Select,
-    Table,
-    and_,
-    bindparam,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Table, bindparam, insert, update
 
-from convstore.codec import dumps
-from convstore.db import models
+from convstore.db import models, session_locks
 from convstore.db.dialects import dialect_of
-from convstore.db.dialects.base import Dialect
-from convstore.db.rows import SESSION_COLUMNS, session_from_row
+from convstore.db.rows import session_from_row
 from convstore.db.statements import BOUND, Prepared
 from convstore.errors import (
     SessionArchivedError,
@@ -37,8 +26,8 @@ from convstore.errors import (
 from convstore.records import Session
 
 R_co = TypeVar("R_co", covariant=True)
-Key = tuple[str, str]
-Row = dict[str, Any]
+Key = session_locks.Key
+Row = session_locks.Row
 
 # What an append changes; the rest of the row is left out so that its indexes are too.
 HOT = (
@@ -50,15 +39,10 @@ _COLD = (
     "state user_id tags metadata expires_at hold_count archived_at segment_id"
 ).split()
 
-_NAMES = [column.name for column in SESSION_COLUMNS]
 _KEY = ("tenant_id", "session_id")
-
-
-def _heads(dialect: Dialect) -> Select[Any]:
-    asked, sessions = dialect.asked(*_KEY), models.sessions
-    same = and_(*(sessions.c[name] == asked.c[name] for name in _KEY))
-    statement = select(*SESSION_COLUMNS).select_from(asked.join(sessions, same))
-    return dialect.locked(statement, sessions)
+# Sessions that one transaction makes, and that another in a lane need not wait for. A
+# server has room for some thousand such locks, in all transactions together.
+_MOST_CLAIMS = 1_000
 
 
 def _update_of(columns: Iterable[str]) -> Prepared:
@@ -75,7 +59,6 @@ def _insert_into(table: Table) -> Prepared:
     return Prepared(lambda _: insert(table))
 
 
-_HEADS = Prepared(_heads)
 _UPDATE_HOT = _update_of(HOT)
 _UPDATE_ALL = _update_of([*HOT, *_COLD])
 _INSERTS = {
@@ -97,7 +80,7 @@ class Head:
     @property
     def record(self) -> Session:
         """The session as a record, changes included."""
-        return session_from_row([self.row[name] for name in _NAMES])
+        return session_from_row([self.row[name] for name in session_locks.NAMES])
 
     def touch(self, now: int, *, activity: bool = True) -> None:
         """Raise the version; time never goes back, whatever the clock does."""
@@ -140,18 +123,39 @@ class Unit:
         self._heads: dict[Key, Head | None] = {
             key: Head(row.copy()) for key, row in (heads or {}).items()
         }
+        self._missing = 0
         self._rows: dict[str, list[Row]] = {}
         # External ids of turns: what a batch looked up, and what it added since.
         self.external: dict[tuple[str, str, str], Row | None] = {}
 
     def load(self, keys: Collection[Key]) -> None:
         """Lock and read the heads of many sessions with one statement."""
-        wanted = [key for key in keys if key not in self._heads]
+        wanted = self._unknown(keys)
+        if wanted:
+            claims = self._missing < _MOST_CLAIMS
+            rows = session_locks.locked(self.connection, wanted, claims=claims)
+            self._take_up(wanted, rows)
+
+    def load_free(self, keys: Collection[Key]) -> set[Key]:
+        """As `load`, of those that no other transaction holds.
+
+        Returns:
+            The others, without having waited for them; they are not loaded.
+        """
+        wanted = self._unknown(keys)
         if not wanted:
-            return
-        self._heads |= dict.fromkeys(wanted)
-        for row in _HEADS.all(self.connection, {"asked": dumps(wanted).decode()}):
-            self._heads[row[0], row[1]] = Head(dict(zip(_NAMES, row, strict=True)))
+            return set()
+        rows, held = session_locks.free(self.connection, wanted)
+        self._take_up(wanted - held, rows)
+        return held
+
+    def _unknown(self, keys: Collection[Key]) -> set[Key]:
+        return {key for key in keys if key not in self._heads}
+
+    def _take_up(self, keys: Collection[Key], rows: Mapping[Key, Row]) -> None:
+        self._heads |= dict.fromkeys(keys)
+        self._heads |= {key: Head(row) for key, row in rows.items()}
+        self._missing += len(keys) - len(rows)
 
     def find(self, key: Key) -> Head | None:
         """The head of a session in any state, locked; None when there is none."""

@@ -14,6 +14,7 @@ from convstore.db import (
     documents,
     graph_states,
     interactions,
+    session_locks,
     sessions,
     turns,
     unit,
@@ -93,8 +94,10 @@ def assert_in_order(plan: str) -> None:
     assert not any(words in plan for words in SORTS), plan
 
 
-async def test_heads_are_found_by_key(explain: Explain) -> None:
-    plan = await explain(unit._HEADS, asked=asked("default", "s-7"))
+@pytest.mark.parametrize("way", ["_WAITING", "_PASSING"])
+async def test_heads_are_found_by_key(explain: Explain, way: str) -> None:
+    statement = getattr(session_locks, way)
+    plan = await explain(statement, asked=asked("default", "s-7"), claims=True)
 
     assert_walks(plan, "PRIMARY KEY", "pk_sessions")
 

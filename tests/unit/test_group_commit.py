@@ -38,6 +38,7 @@ class _Write:
 class _Result:
     value: Any = None
     error: ConvstoreError | None = None
+    held: bool = False
 
 
 @dataclass
@@ -48,6 +49,7 @@ class _Database:
     open: bool = True
     gates: deque[asyncio.Event] = field(default_factory=deque)
     failures: list[Exception] = field(default_factory=list)
+    held: set[str] = field(default_factory=set)
 
     async def flush(self, writes: Sequence[_Write]) -> list[_Result]:
         self.batches.append([write.name for write in writes])
@@ -62,6 +64,8 @@ class _Database:
         return [
             _Result(error=InvalidInputError("x", "is refused"))
             if write.name == "refused"
+            else _Result(held=True)
+            if write.session in self.held
             else _Result(write.name)
             for write in writes
         ]
@@ -406,4 +410,123 @@ async def test_closing_that_is_cancelled_leaves_no_caller_waiting() -> None:
 
     assert isinstance(in_flight, DatabaseUnavailableError), "its outcome is unknown"
     assert isinstance(queued, StoreClosedError)
+    await asyncio.wait([closing])
+
+
+async def test_writes_of_a_session_that_is_held_wait_and_the_others_do_not() -> None:
+    database = _Database(held={"held"})
+    group = _group(database)
+    waiting = [
+        asyncio.create_task(group.submit(_Write(name, "held"))) for name in ("1", "2")
+    ]
+
+    for number in range(10):
+        assert await group.submit(_Write(f"free-{number}", "free"))
+    assert not any(task.done() for task in waiting)
+    assert (group.stats.writes, group.queued()) == (10, 2)
+
+    database.held.clear()
+    assert await asyncio.gather(*waiting) == ["1", "2"]
+    await group.close()
+
+
+async def test_what_comes_behind_a_held_write_does_not_overtake_it() -> None:
+    database = _Database(held={"held"})
+    group = _group(database, batch_size=2)
+    told: list[str] = []
+
+    async def write(name: str) -> None:
+        told.append(await group.submit(_Write(name, "held")))
+
+    tasks = []
+    for number in range(8):
+        tasks.append(asyncio.create_task(write(str(number))))
+        await group.submit(_Write("x", "free"))
+    database.held.clear()
+    tasks.append(asyncio.create_task(write("8")))
+    await asyncio.gather(*tasks)
+
+    assert told == [str(number) for number in range(9)]
+    await group.close()
+
+
+async def test_a_held_write_is_given_up_when_its_time_is_over() -> None:
+    database = _Database(held={"held"})
+    group = _group(database, busy_timeout_s=0.05)
+    waiting = asyncio.create_task(group.submit(_Write("late", "held")))
+    async with asyncio.timeout(5):
+        with pytest.raises(DatabaseBusyError, match="another transaction"):
+            await waiting
+
+    assert group.queued() == 0
+    assert await group.submit(_Write("x", "free")) == "x"
+    await group.close()
+
+
+async def test_a_caller_that_gives_up_on_a_held_write_takes_no_place() -> None:
+    database = _Database(held={"held"})
+    group = _group(database)
+    first, second = (
+        asyncio.create_task(group.submit(_Write(name, "held"))) for name in "ab"
+    )
+    await group.submit(_Write("x", "free"))
+    first.cancel()
+    database.held.clear()
+
+    assert await second == "b"
+    assert (first.cancelled(), group.queued()) == (True, 0)
+    await group.close()
+
+
+async def test_after_a_failed_commit_a_held_write_is_not_overtaken_either() -> None:
+    database = _Database(open=False, held={"held"})
+    group = _group(database)
+    names = [("a", "held"), ("bad", "other"), ("b", "held")]
+    first = asyncio.create_task(group.submit(_Write("first")))
+    await _settle()
+    told: list[str] = []
+
+    async def write(name: str, session: str) -> None:
+        told.append(await group.submit(_Write(name, session, poisons=name == "bad")))
+
+    tasks = [asyncio.create_task(write(*each)) for each in names]
+    await database.let_through()
+    await database.let_through()  # the batch of three, which fails
+    await database.let_through()  # "a" alone, which is held
+    database.held.clear()
+    database.open = True
+    await database.let_through()
+    await asyncio.wait([first, *tasks])
+
+    assert told == ["a", "b"]
+    assert isinstance(tasks[1].exception(), ValueError)
+    await group.close()
+
+
+async def test_closing_waits_for_what_is_held() -> None:
+    database = _Database(held={"held"})
+    group = _group(database)
+    waiting = asyncio.create_task(group.submit(_Write("a", "held")))
+    await group.submit(_Write("x", "free"))
+    closing = asyncio.create_task(group.close())
+    await _settle()
+    assert not closing.done()
+
+    database.held.clear()
+    await closing
+
+    assert waiting.result() == "a"
+
+
+async def test_closing_that_is_cancelled_turns_held_writes_away() -> None:
+    database = _Database(held={"held"})
+    group = _group(database)
+    waiting = asyncio.create_task(group.submit(_Write("a", "held")))
+    await group.submit(_Write("x", "free"))
+    closing = asyncio.create_task(group.close())
+    await _settle()
+
+    closing.cancel()
+    with pytest.raises(StoreClosedError):
+        await waiting
     await asyncio.wait([closing])

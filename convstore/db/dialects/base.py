@@ -15,7 +15,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, FromClause, Insert, Select, Table
+from sqlalchemy import ColumnElement, Connection, FromClause, Insert, Select, Table
 
 from convstore.errors import ConfigError, ConvstoreError, DatabaseUnavailableError
 from convstore.limits import Limits
@@ -159,6 +159,8 @@ class Dialect(ABC):
     name: str
     # Whether a statement is a trip to a server, so that one is better than five.
     has_far_server = False
+    # Whether another transaction can hold a row while this one writes.
+    has_row_locks = False
 
     @abstractmethod
     def open(self, options: BackendOptions) -> Backend:
@@ -188,6 +190,15 @@ class Dialect(ABC):
     @abstractmethod
     def skip_locked(self, statement: Select[Any]) -> Select[Any]:
         """The SELECT that locks rows and passes over those locked by others."""
+
+    def claimed(self, *key: ColumnElement[str]) -> ColumnElement[bool]:
+        """Whether this transaction could take the right to make the row of `key`, which
+        it keeps until it ends. Only where `has_row_locks`, as is the next."""
+        raise NotImplementedError
+
+    def claim(self, *key: ColumnElement[str]) -> ColumnElement[Any]:
+        """Take that right, waiting for whoever has it."""
+        raise NotImplementedError
 
     @abstractmethod
     def translate(self, error: BaseException) -> ConvstoreError | None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 from sqlalchemy import (
+    Boolean,
+    ColumnElement,
     Connection,
     FromClause,
     Insert,
@@ -66,6 +68,8 @@ _UNREACHABLE = (
     "the database cannot be reached: see that the server runs, and that host and port "
     "of the URL are right"
 )
+# Sets the numbers of our advisory locks apart from those of an application.
+_ADVISORY = 0x636F6E76
 # A deadlock or a lost connection before COMMIT left nothing behind: run it again.
 _ATTEMPTS = 4
 
@@ -75,6 +79,7 @@ class PostgresDialect(Dialect):
 
     name = "postgresql"
     has_far_server = True
+    has_row_locks = True
 
     def open(self, options: BackendOptions) -> Backend:
         try:
@@ -108,6 +113,12 @@ class PostgresDialect(Dialect):
     def skip_locked(self, statement: Select[Any]) -> Select[Any]:
         return statement.with_for_update(skip_locked=True)
 
+    def claimed(self, *key: ColumnElement[str]) -> ColumnElement[bool]:
+        return func.pg_try_advisory_xact_lock(_number_of(key), type_=Boolean)
+
+    def claim(self, *key: ColumnElement[str]) -> ColumnElement[Any]:
+        return func.pg_advisory_xact_lock(_number_of(key))
+
     def translate(self, error: BaseException) -> ConvstoreError | None:
         state = getattr(error, "sqlstate", None) or ""
         if state in _BUSY:
@@ -136,6 +147,13 @@ class PostgresDialect(Dialect):
         if "connection is closed" in text_of or "connection was closed" in text_of:
             return DatabaseUnavailableError("the connection to the database was lost")
         return None
+
+
+def _number_of(key: Sequence[ColumnElement[str]]) -> ColumnElement[int]:
+    """A number for an advisory lock. Keys that share one are claimed together, which
+    costs a wait and no more."""
+    text_of = func.concat_ws("\x1f", *key)
+    return func.hashtextextended(text_of, _ADVISORY)
 
 
 class PostgresBackend(Backend):
