@@ -42,7 +42,11 @@ people said: ids, numbers and field names only.
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
+
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Of the system: the disk or quota is full, or the process's own limit is reached."""
 
 
 def shown(value: str) -> str:

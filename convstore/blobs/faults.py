@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from convstore.errors import (
+    NO_SPACE,
     AlreadyExistsError,
     ConfigError,
     ConvstoreError,
@@ -14,9 +15,6 @@ from convstore.errors import (
     StorageFullError,
     UnavailableError,
 )
-
-# EFBIG is what a process meets at its own file size limit: no room, all the same.
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 # Waiting does not cure these: somebody has to change permissions, mounts or paths.
 _SETUP = frozenset(
@@ -56,7 +54,7 @@ def blob_error(error: OSError, action: str, key: str) -> ConvstoreError:
         return AlreadyExistsError(f"blob {key!r}")
     name = errno.errorcode.get(code, "unknown error")
     problem = f"cannot {action} blob {key!r}: {name}"
-    if code in _FULL:
+    if code in NO_SPACE:
         return StorageFullError(problem)
     if code in _SETUP:
         return ConfigError(

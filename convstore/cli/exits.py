@@ -35,9 +35,9 @@ _BY_CLASS: tuple[tuple[type[ConvstoreError], int], ...] = (
 
 TABLE = f"""Exit codes: {OK} done; {FOUND} done, but something needs a look (see the
 output); {USAGE} wrong usage or input; 3 not found; 4 conflict with what is stored;
-5 refused (legal hold, erased, limit, halted); 6 away for now, try again; 7 the database
-is at another schema; 8 damaged data; {INTERNAL} a fault in convstore;
-{INTERRUPTED} interrupted."""
+5 refused (legal hold, erased, limit, halted); 6 database or disk away, busy or full,
+try again; 7 the database is at another schema; 8 damaged data; {INTERNAL} a fault in
+convstore; {INTERRUPTED} interrupted."""
 
 
 def code_of(error: ConvstoreError) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from convstore.codec import dumps
 from convstore.errors import (
+    NO_SPACE,
     AlreadyExistsError,
     ExportRefusedError,
     StorageFullError,
@@ -24,7 +24,6 @@ from convstore.records import Json
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 WORK = ".work"
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 def refuse_existing(target: Path) -> None:
@@ -55,26 +54,34 @@ def building(target: Path, dry_run: bool) -> Iterator[Path]:
             yield Path(folder)
         return
     partial = target.with_name(target.name + ".partial")
-    partial.mkdir(parents=True, exist_ok=True)
+    with _room_for(partial):
+        partial.mkdir(parents=True, exist_ok=True)
     if any(partial.iterdir()) and not (partial / WORK).is_dir():
         # Not ours: an unfinished export always has its work folder.
         raise AlreadyExistsError(f"folder {shown(str(partial))}")
     lock = os.open(partial, os.O_RDONLY)
     try:
         _hold(lock, partial, target)
-        (partial / WORK).mkdir(exist_ok=True)
-        yield partial
+        with _room_for(partial):
+            (partial / WORK).mkdir(exist_ok=True)
+            yield partial
     except ExportRefusedError:
         discard(partial)
         raise
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def _room_for(partial: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        if error.errno not in _NO_SPACE:
+        if error.errno not in NO_SPACE:
             raise
         discard(partial)
         told = "no space left for the export; nothing was published"
         raise StorageFullError(told) from error
-    finally:
-        os.close(lock)
 
 
 def _hold(lock: int, partial: Path, target: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -244,3 +245,49 @@ def test_every_error_has_an_exit_code_that_help_tells_of(
 
     assert code != exits.OK
     assert str(code) in exits.TABLE.split()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("as_json", [False, True])
+def test_an_output_that_is_full_is_told_as_such(migrated: Cli, as_json: bool) -> None:
+    migrated.ok("import", "messages", migrated.talks("s-1"))
+    arguments = ["sessions", "list", *(["--json"] if as_json else [])]
+
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            migrated.argv(*arguments),
+            cwd=migrated.folder,
+            env=migrated.environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    assert done.returncode == 6
+    (line,) = done.stderr.splitlines()
+    assert "no space left for the output" in line
+    if as_json:
+        told = json.loads(line)
+        assert (told["error"], told["exit_code"]) == ("storage_full", 6)
+
+
+def test_an_export_that_finds_no_room_is_told_as_such(migrated: Cli) -> None:
+    """The limit of a process for its files is the full disk that a test can have."""
+    said = [{"role": role, "content": "x" * 500_000} for role in ("user", "assistant")]
+    one = {"session_id": "s-long", "messages": said}
+    migrated.ok("import", "messages", migrated.write("long.jsonl", one))
+
+    line = 'ulimit -f 512; exec "$@"'  # 256 KiB
+    done = subprocess.run(
+        ["sh", "-c", line, "sh", *migrated.argv("export", "messages", "--to", "out")],
+        cwd=migrated.folder,
+        env=migrated.environment(),
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 6, done.stderr
+    assert done.stderr == (
+        "convstore: no space left for the export; nothing was published\n"
+    )
+    assert not list(migrated.folder.glob("out*"))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from convstore.cli.app import app
+from convstore.cli.root import app
 from convstore.version import __version__
 from tests.cli.conftest import Cli
 
@@ -95,7 +95,7 @@ def test_the_top_says_the_exit_codes_and_the_version(cli: Cli) -> None:
 def test_help_imports_nothing_heavy() -> None:
     """The time it takes is measured by the benchmarks; this is its cause."""
     program = (
-        "import sys, json; from convstore.cli.app import run; run(['--help']);"
+        "import sys, json; from convstore.cli.root import run; run(['--help']);"
         "print('\\n' + json.dumps(sorted(sys.modules)))"
     )
 

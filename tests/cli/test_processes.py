@@ -193,3 +193,25 @@ def test_a_terminal_without_the_characters_is_no_error(cli: Cli) -> None:
     done = cli.ok("sessions", "show", "s-1", PYTHONIOENCODING="ascii")
 
     assert "\\U0001f389" in done.out
+
+
+@pytest.mark.parametrize("at", ["typer.main", "convstore.cli.context", "sqlalchemy"])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_an_interrupt_while_the_command_is_imported_is_told_in_one_line(
+    cli: Cli, at: str, as_json: bool
+) -> None:
+    """Python names each module that it has imported, and is interrupted behind one."""
+    cli.ok("db", "upgrade")
+    arguments = ("sessions", "list", *(["--json"] if as_json else []))
+
+    with running(cli, *arguments, PYTHONPROFILEIMPORTTIME="1") as command:
+        wait_for(command, f" {at}\n")
+        command.send_signal(signal.SIGINT)
+        out, rest = command.communicate(timeout=60)
+
+    told = [line for line in rest.splitlines() if not line.startswith("import time:")]
+    assert command.returncode == 130
+    assert out == ""
+    assert len(told) == 1
+    assert "interrupted" in told[0]
+    assert not as_json or json.loads(told[0])["exit_code"] == 130

@@ -191,7 +191,7 @@ def _settings() -> str:
 def _cli() -> str:
     from typer.main import get_command
 
-    from convstore.cli.app import app
+    from convstore.cli.root import app
 
     def lines() -> Iterator[str]:
         yield from _command(get_command(app), "convstore")
