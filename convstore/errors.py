@@ -2,6 +2,7 @@
 
     ConvstoreError
     ├── ConfigError                    the settings or the call's set-up are wrong
+    │   ├── DatabaseAccessError        this user or role lacks rights on the database
     │   └── MissingExtraError          an optional dependency is not installed
     ├── InvalidInputError              a field cannot be stored; nothing was changed
     ├── NotFoundError                  what was asked for is not there (or not yours)
@@ -65,6 +66,15 @@ class ConfigError(ConvstoreError):
     """A setting, URL or argument of the set-up cannot be used."""
 
     code = "config"
+
+
+class DatabaseAccessError(ConfigError):
+    """This user or role lacks rights on the database; the message says which to give.
+
+    Waiting does not help, so it is not transient; nothing was changed.
+    """
+
+    code = "database_access"
 
 
 class MissingExtraError(ConfigError):

@@ -13,21 +13,52 @@ import typer
 
 from convstore.cli.context import AsJson, config_of, database_file, with_store
 from convstore.cli.exits import FOUND
-from convstore.cli.output import print_facts, print_json, say, size
+from convstore.cli.output import fact, print_facts, print_json, say, size
 from convstore.errors import (
     ConfigError,
     ConvstoreError,
     CorruptionError,
+    DatabaseAccessError,
     MissingExtraError,
     SchemaMismatchError,
 )
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from convstore.config import StoreConfig
     from convstore.store import Store
 
 MIN_FREE_BYTES = 256 * 1024 * 1024
 """Room for a few segments and a write-ahead log; less is a disk about to be full."""
+
+_AGAIN = "then run `convstore archive run`"
+# By the code that a run leaves behind.
+_PROBLEMS = {
+    "retention_halted": (
+        "it stopped itself, because the clock or its plan looked wrong",
+        "see the clock, and what `convstore archive plan --older-than` AGE says",
+    ),
+    "storage_full": ("a disk was full", f"make room, {_AGAIN}"),
+    "config": (
+        "the archive folder or a setting could not be used",
+        f"let the archive be a folder that this user may write to, {_AGAIN}",
+    ),
+    "database_access": (
+        "it lacked rights on the database",
+        f"give the rights that `convstore archive run` names, {_AGAIN}",
+    ),
+    "database_busy": ("the database was busy", "run `convstore archive run`"),
+    "database_unavailable": (
+        "the database was away",
+        f"see that the server runs, {_AGAIN}",
+    ),
+    "unavailable": ("the archive was away", f"see that its disk is there, {_AGAIN}"),
+    "segment_corrupt": (
+        "what it had written to the archive read back differently",
+        f"see the disk of the archive, {_AGAIN}",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +130,8 @@ def _remedy(error: ConvstoreError, config: StoreConfig) -> str:
     """What to do about a database that cannot be opened."""
     if isinstance(error, MissingExtraError):
         return f"pip install 'convstore[{error.extra}]'"
+    if isinstance(error, DatabaseAccessError):
+        return "give the rights that it names"
     if isinstance(error, ConfigError):
         return "correct the setting that it names"
     if isinstance(error, CorruptionError):
@@ -132,14 +165,19 @@ async def _of_store(store: Store) -> list[Finding]:
             str(numbers.unreadable),
             "their rows are damaged: restore a backup of the database",
         ),
-        Finding(
-            "last run of retention",
-            numbers.last_run_problem is None,
-            numbers.last_run_problem or str(numbers.last_run_at or "none yet"),
-            "run `convstore archive plan`, then `convstore archive run`",
-        ),
+        _last_run(numbers.last_run_at, numbers.last_run_problem),
     ]
     return findings
+
+
+def _last_run(at: datetime | None, problem: str | None) -> Finding:
+    check, when = "last run of retention", fact(at) if at else "none yet"
+    if problem is None:
+        return Finding(check, True, when)
+    told, remedy = _PROBLEMS.get(
+        problem, (f"it failed ({problem})", "run `convstore archive run`: it says why")
+    )
+    return Finding(check, False, f"{told}; it began {when}", remedy)
 
 
 async def _probe(store: Store) -> Finding:

@@ -107,10 +107,7 @@ def run(arguments: Sequence[str]) -> int:
         _drop_output()
         return exits.OK
     except OSError as error:
-        if error.errno in NO_SPACE:
-            return _tell_full(as_json, error)
-        name = error.filename or "the system"
-        return _tell(as_json, "os", f"{name}: {error.strerror}", exits.USAGE)
+        return _tell_os(as_json, error)
     except Exception as error:  # noqa: BLE001
         # The edge of the process: no traceback reaches a user. The message may quote
         # what people said: only what kind it is, and where.
@@ -123,7 +120,10 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _tell_full(as_json: bool, error: OSError) -> int:
+def _tell_os(as_json: bool, error: OSError) -> int:
+    if error.errno not in NO_SPACE:
+        name = error.filename or "the system"
+        return _tell(as_json, "os", f"{name}: {error.strerror}", exits.USAGE)
     # What has no name is a stream. What it holds back would be written at exit.
     where = error.filename or "the output"
     try:

@@ -5,16 +5,29 @@ from __future__ import annotations
 from sqlalchemy import Connection, inspect, select, text
 
 from convstore.db import models
-from convstore.errors import SchemaMismatchError
+from convstore.errors import DatabaseAccessError, SchemaMismatchError
 
 # The newest revision in migrations/, kept here so that opening a store needs no
 # alembic; a test compares the two.
 REVISION = "0001"
 
 
+NO_RIGHTS = (
+    "the role lacks rights: GRANT USAGE ON SCHEMA to it, and SELECT, INSERT, UPDATE, "
+    "DELETE ON ALL TABLES IN SCHEMA; `convstore db upgrade` also needs CREATE ON SCHEMA"
+)
+
+
 def revision_of(connection: Connection) -> str | None:
-    """The database's revision; None when convstore never migrated it."""
-    if not inspect(connection).has_table("alembic_version"):
+    """The database's revision; None when convstore never migrated it.
+
+    Raises:
+        DatabaseAccessError: The role may use no schema, and would find every one empty.
+    """
+    inspector = inspect(connection)
+    if inspector.default_schema_name is None:
+        raise DatabaseAccessError(NO_RIGHTS)
+    if not inspector.has_table("alembic_version"):
         return None
     found = connection.execute(text("SELECT version_num FROM alembic_version"))
     return found.scalar_one_or_none()

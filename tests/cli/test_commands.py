@@ -243,3 +243,20 @@ def test_an_export_is_not_written_over(filled: Cli) -> None:
         "messages",
         "prompt",
     }
+
+
+def test_the_doctor_says_in_words_why_retention_failed(cli: Cli) -> None:
+    cli.ok("import", "messages", cli.talks("s-1"))
+    archive = cli.home / "convstore-archive"
+    archive.write_text("in the way")
+    assert cli.run("archive", "run", "--older-than", "0s").code == 2
+    archive.unlink()
+
+    done = cli.run("doctor")
+
+    assert done.code == 1
+    (bad,) = [line for line in done.out.splitlines() if line.startswith("BAD")]
+    assert "the archive folder or a setting could not be used" in bad
+    assert "then run `convstore archive run`" in done.out
+    cli.ok("archive", "run", "--older-than", "0s")
+    assert "all is well" in cli.ok("doctor").out

@@ -3,17 +3,21 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
 from convstore import (
     ConfigError,
     ConvstoreError,
     CorruptionError,
+    DatabaseAccessError,
     DatabaseBusyError,
     DatabaseUnavailableError,
     SchemaMismatchError,
@@ -290,13 +294,76 @@ async def _bound_pages(store: Store, more: int) -> None:
     await store._parts.backend.write(bound)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to read-only files")
-async def test_a_read_only_file_is_refused_typed(sqlite_url: str) -> None:
-    _path(sqlite_url).chmod(0o400)
+@contextmanager
+def without_rights() -> Iterator[None]:
+    """As a user to whom nothing belongs, where the tests run as root."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
-    error = await _opening(sqlite_url)
 
-    assert isinstance(error, DatabaseUnavailableError | ConfigError)
+@pytest.fixture(params=["file", "folder", "way"])
+def refusing(sqlite_url: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A file that is read-only; in a folder that is; or that cannot be reached."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, path = Path(name), Path(name, "chat.db")
+        path.write_bytes(_path(sqlite_url).read_bytes())
+        path.chmod(0o444 if request.param == "file" else 0o666)
+        folder.chmod({"file": 0o755, "folder": 0o555, "way": 0o600}[request.param])
+        yield f"sqlite:///{path}"
+        folder.chmod(0o700)
+
+
+async def test_a_file_without_rights_is_refused_for_good(
+    sqlite_url: str, refusing: str
+) -> None:
+    async with open_store(sqlite_url):
+        pass  # what is imported late is there when rights are gone
+
+    with without_rights():
+        error = await _opening_to_write(refusing)
+
+    assert isinstance(error, ConfigError)
+    assert not error.transient
+    assert "rights" in str(error) or "Permission denied" in str(error)
+
+
+async def _opening_to_write(url: str) -> ConvstoreError:
+    with pytest.raises(ConvstoreError) as caught:
+        async with open_store(url) as store:
+            await store.sessions.get_or_create("s-1")
+    return caught.value
+
+
+async def test_a_role_without_rights_is_refused_for_good_until_it_has_them(
+    own_postgres: PostgresServer,
+) -> None:
+    migrate(own_postgres.url)
+    connection = await asyncpg.connect(own_postgres.url)
+    await connection.execute("CREATE ROLE app LOGIN")
+    await connection.execute("REVOKE ALL ON SCHEMA public FROM public")
+    url = own_postgres.url.replace("postgres@", "app@")
+    grants = (
+        "USAGE ON SCHEMA public",
+        "SELECT ON ALL TABLES IN SCHEMA public",
+        "INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public",
+    )
+
+    for grant in grants:
+        error = await _opening_to_write(url)
+        assert isinstance(error, DatabaseAccessError)
+        assert not error.transient
+        assert all(word in str(error) for word in ("USAGE", "SELECT", "INSERT"))
+        await connection.execute(f"GRANT {grant} TO app")
+
+    async with open_store(url) as store:
+        await say(store, "s-1", "one")
+    await connection.close()
 
 
 async def test_a_lock_held_by_a_stranger_gives_busy_after_the_time_set(

@@ -47,9 +47,11 @@ from convstore.db.dialects.base import (
 )
 from convstore.db.errors import ours, translated
 from convstore.db.models import JsonText
+from convstore.db.schema import NO_RIGHTS
 from convstore.errors import (
     ConfigError,
     ConvstoreError,
+    DatabaseAccessError,
     DatabaseBusyError,
     DatabaseUnavailableError,
     MissingExtraError,
@@ -129,6 +131,8 @@ class PostgresDialect(Dialect):
             return ConfigError(
                 "URL: the server refuses this user, password or database"
             )
+        if state == "42501":
+            return DatabaseAccessError(NO_RIGHTS)
         if state.startswith("57P") or _was_told_of_the_end(error):
             return ServerEndedError(_UNREACHABLE)
         if type(error).__name__ == "InvalidCachedStatementError":

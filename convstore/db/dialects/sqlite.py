@@ -52,6 +52,7 @@ from convstore.errors import (
     ConfigError,
     ConvstoreError,
     CorruptionError,
+    DatabaseAccessError,
     DatabaseBusyError,
     DatabaseUnavailableError,
     StorageFullError,
@@ -104,16 +105,17 @@ class SqliteDialect(Dialect):
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return CorruptionError("the database file is damaged or not SQLite")
         name = getattr(error, "sqlite_errorname", "SQLITE_ERROR")
-        if code in (
+        if name != "SQLITE_READONLY_DBMOVED" and code in (
             sqlite3.SQLITE_CANTOPEN,
             sqlite3.SQLITE_READONLY,
             sqlite3.SQLITE_PERM,
         ):
-            return DatabaseUnavailableError(
-                f"the database file cannot be used ({name}): "
-                "see that this user may read and write it and its folder"
+            return DatabaseAccessError(
+                f"the database file cannot be used ({name}): give this user rights to "
+                "read and write it, the files beside it that begin with its name, and "
+                "their folder"
             )
-        if code == sqlite3.SQLITE_IOERR:
+        if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY):
             return DatabaseUnavailableError(f"the database file cannot be used: {name}")
         if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
             return StoreClosedError("the store is closed")

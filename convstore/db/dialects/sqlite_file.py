@@ -10,7 +10,11 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
 from convstore.db.dialects.base import silent_logging_name
-from convstore.errors import ConfigError, DatabaseUnavailableError
+from convstore.errors import (
+    ConfigError,
+    DatabaseAccessError,
+    DatabaseUnavailableError,
+)
 
 Identity = tuple[int, int]
 
@@ -99,6 +103,7 @@ def check_same(path: Path, identity: Identity) -> None:
     goes on as if nothing had happened (sqlite.org/howtocorrupt.html, section 2.4).
 
     Raises:
+        DatabaseAccessError: Its folder cannot be entered.
         DatabaseUnavailableError: It was moved, removed or exchanged.
     """
     try:
@@ -106,6 +111,11 @@ def check_same(path: Path, identity: Identity) -> None:
             return
     except FileNotFoundError:
         pass
+    except PermissionError as error:
+        raise DatabaseAccessError(
+            "the database file cannot be looked at: give this user rights to enter "
+            "its folder"
+        ) from error
     except OSError as error:
         raise DatabaseUnavailableError(
             f"the database file cannot be looked at: {os.strerror(error.errno or 0)}"

@@ -22,7 +22,11 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from convstore.db.dialects.sqlite_file import check_same, driver_of, identity_of
-from convstore.errors import DatabaseBusyError, DatabaseUnavailableError
+from convstore.errors import (
+    DatabaseAccessError,
+    DatabaseBusyError,
+    DatabaseUnavailableError,
+)
 
 _BUSY = "another process holds the database's write lock"
 
@@ -153,6 +157,7 @@ class Gate:
         """Wait for the gate; False when it did not open in time.
 
         Raises:
+            DatabaseAccessError: This user may not write to it.
             DatabaseUnavailableError: It cannot be made, opened or locked.
         """
         try:
@@ -167,6 +172,11 @@ class Gate:
                 return True
             self._file = None  # the one who arrives too late closes it
             return False
+        except PermissionError as error:
+            raise DatabaseAccessError(
+                "the gate beside the database cannot be used: give this user rights "
+                f"to read and write {self._path.name} and its folder"
+            ) from error
         except OSError as error:
             why = os.strerror(error.errno or 0)
             raise DatabaseUnavailableError(
