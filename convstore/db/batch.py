@@ -162,7 +162,9 @@ def _appends(operations: Iterable[Operation[Any]]) -> list[AppendTurns]:
 
 
 def _ledger_changes(operations: Operations) -> list[ChangeLedger]:
-    return [o for o in map(bare, operations) if isinstance(o, ChangeLedger)]
+    charges = [append.charge for append in _appends(operations)]
+    changes = [o for o in map(bare, operations) if isinstance(o, ChangeLedger)]
+    return changes + [charge for charge in charges if charge is not None]
 
 
 def _plain_keys(operations: Operations) -> set[Key]:

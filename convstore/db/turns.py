@@ -27,6 +27,7 @@ from sqlalchemy import (
 from convstore.codec import decode_json, dumps
 from convstore.db import models
 from convstore.db.dialects.base import Dialect
+from convstore.db.ledger import ChangeLedger
 from convstore.db.rows import TURN_COLUMNS, turn_from_row
 from convstore.db.statements import Prepared
 from convstore.db.unit import Head, Key, Row, Unit, check_usable
@@ -47,6 +48,7 @@ class AppendTurns:
     `rows` hold the content columns as stored, and `parent_seq` as the caller gave it:
     None goes on from the active branch's tip, 0 begins anew, else after that turn. A
     row whose external id is stored already gives that turn back.
+    `charge` is what the turns cost: carried out if any of them is new.
     """
 
     key: Key
@@ -55,13 +57,13 @@ class AppendTurns:
     size: int
     now: int
     user_id: str | None = None
+    charge: ChangeLedger | None = None
 
     @property
     def is_plain(self) -> bool:
         """Whether its session's head is all that has to be known to place it."""
-        return not self.tool_sets and all(
-            row["parent_seq"] is None for row in self.rows
-        )
+        more = self.tool_sets or self.charge is not None
+        return not more and all(row["parent_seq"] is None for row in self.rows)
 
     def apply(self, unit: Unit) -> list[Turn]:
         head = unit.active(self.key, self.user_id)
@@ -77,6 +79,8 @@ class AppendTurns:
         if None in known:
             self._keep_tools(unit)
             head.touch(self.now)
+            if self.charge is not None:
+                self.charge.apply(unit)
         return turns
 
     def _check(self, unit: Unit, head: Head) -> list[Row | None]:

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from convstore.clock import to_micros
-from convstore.codec import check_int
 from convstore.db import ledger as rows
 from convstore.db.engine import Connection
-from convstore.errors import (
-    InvalidInputError,
-    LedgerEntryNotFoundError,
-    LimitExceededError,
-)
+from convstore.errors import LedgerEntryNotFoundError, LimitExceededError
 from convstore.ids import check_id, check_optional_id
 from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
+from convstore.nouns.ledger_changes import Use, adding, changing, expiry, is_expired
 from convstore.nouns.scope import Scope
 from convstore.policy import LedgerPolicy
 from convstore.records import LedgerEntry, LedgerStats, LedgerSummary, Page, Session
-
-Use = Callable[[LedgerEntry], LedgerEntry]
-
-_MAX_COST_MICROS = 10**15
 
 
 class Ledger:
@@ -46,7 +37,7 @@ class Ledger:
     async def find(self, session_id: str) -> LedgerEntry | None:
         """As `get`, with None where there is none. An expired entry is none."""
         entry = await self._stored(session_id)
-        return None if entry is None or self._expired(entry) else entry
+        return None if entry is None or is_expired(self._scope, entry) else entry
 
     async def pin(
         self,
@@ -118,14 +109,11 @@ class Ledger:
             InvalidInputError: More than a thousand million dollars at once: what no
                 model costs must not bring a sum beyond 64 bits.
         """
-        check_int("micros", micros)
-        if micros > _MAX_COST_MICROS:
-            raise InvalidInputError("micros", f"at most {_MAX_COST_MICROS} at once")
-        return await self._use(
-            session_id,
-            lambda e: replace(e, cost_micros=e.cost_micros + micros),
-            cost_micros=micros,
+        changed = await self._scope.write(
+            adding(self._scope, session_id, "micros", micros)
         )
+        assert changed is not None
+        return changed
 
     async def check_budget(self, session_id: str) -> None:
         """Refuse when the session, its user or the tenant has used up a budget.
@@ -206,7 +194,7 @@ class Ledger:
         """Entries that have not expired, by session id, a page at a time."""
         check_limit(self._scope.limits, limit)
         after = "" if cursor is None else decode_cursor(cursor, str)[0]
-        since = to_micros(self._expiry())
+        since = to_micros(expiry(self._scope))
         found = await self._scope.runner.read(
             lambda c: rows.page(
                 c, self._scope.tenant, after=after, used_since=since, limit=limit + 1
@@ -225,7 +213,7 @@ class Ledger:
         entries.
         """
         page = await self.list(limit=limit)
-        since, now = to_micros(self._expiry()), self._scope.clock.now()
+        since, now = to_micros(expiry(self._scope)), self._scope.clock.now()
         count = len(page.items)
         if page.next_cursor is not None:
             count = await self._scope.runner.read(
@@ -273,29 +261,8 @@ class Ledger:
         )
         return True
 
-    async def _use(
-        self, session_id: str, use: Use, *, cost_micros: int = 0
-    ) -> LedgerEntry:
-        """Change an entry, made new when there is none, and extend its timeout."""
-        now = self._scope.clock.now()
-
-        def change(stored: LedgerEntry | None) -> LedgerEntry:
-            entry = _fresh(session_id, now)
-            if stored is not None:
-                entry = stored
-                if self._expired(stored):
-                    entry = _renewed(stored, now)
-            return replace(use(entry), last_used_at=max(entry.last_used_at, now))
-
-        changed = await self._scope.write(
-            rows.ChangeLedger(
-                self._scope.key(check_id("session_id", session_id)),
-                change,
-                self._scope.now(),
-                cost_micros,
-                user_id=self._scope.user_id,
-            )
-        )
+    async def _use(self, session_id: str, use: Use) -> LedgerEntry:
+        changed = await self._scope.write(changing(self._scope, session_id, use))
         assert changed is not None
         return changed
 
@@ -314,37 +281,6 @@ class Ledger:
             entry, tier=tiers[min(tiers.index(entry.tier) + 1, len(tiers) - 1)]
         )
 
-    def _expired(self, entry: LedgerEntry) -> bool:
-        return entry.last_used_at < self._expiry()
-
-    def _expiry(self) -> datetime:
-        return self._scope.clock.now() - timedelta(seconds=self._policy.timeout_s)
-
     @property
     def _policy(self) -> LedgerPolicy:
         return self._scope.ledger
-
-
-def _renewed(expired: LedgerEntry, now: datetime) -> LedgerEntry:
-    """A fresh entry with what does not expire: the money, and the user's choice."""
-    entry = replace(_fresh(expired.session_id, now), cost_micros=expired.cost_micros)
-    if not expired.user_explicit:
-        return entry
-    return replace(entry, model=expired.model, tier=expired.tier, user_explicit=True)
-
-
-def _fresh(session_id: str, now: datetime) -> LedgerEntry:
-    return LedgerEntry(
-        session_id=session_id,
-        model=None,
-        tier=None,
-        user_explicit=False,
-        request_count=0,
-        strikes=0,
-        recent_hashes=(),
-        cost_micros=0,
-        cache_provider=None,
-        cache_sticky_until=None,
-        created_at=now,
-        last_used_at=now,
-    )

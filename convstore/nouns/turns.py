@@ -9,11 +9,13 @@ from typing import Any, TypeAlias
 from convstore import windows
 from convstore.codec import check_int
 from convstore.db import turns as rows
+from convstore.db.ledger import ChangeLedger
 from convstore.db.unit import Row
 from convstore.errors import InvalidInputError, TurnNotFoundError
 from convstore.ids import check_id
 from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.nouns.encoding import encode_turn, turn_input
+from convstore.nouns.ledger_changes import adding
 from convstore.nouns.scope import Scope
 from convstore.records import (
     Branch,
@@ -67,6 +69,7 @@ class Turns:
         external_id: str | None = None,
         parent_seq: int | None = None,
         created_at: datetime | None = None,
+        charge: bool = False,
     ) -> Turn:
         """Add one turn; when this returns, it is on the disk.
 
@@ -85,6 +88,8 @@ class Turns:
             parent_seq: None continues the active branch, 0 begins a new first turn,
                 another number branches off after that turn and makes it active.
             created_at: When it was said, if not now; does not affect the order.
+            charge: Also add `cost_micros` to the session's ledger and to the totals,
+                in the same commit; a repeat with the same external id adds nothing.
 
         Raises:
             InvalidInputError: A field cannot be stored; nothing was changed.
@@ -118,7 +123,12 @@ class Turns:
         now = self._scope.now()
         row, tools_text, size = encode_turn(self._scope.limits, turn, now)
         kept = {} if tools_text is None else {row["tools_hash"]: tools_text}
-        return (await self._append(session_id, [row], kept, size, now))[0]
+        cost = None
+        if charge:
+            if cost_micros is None:
+                raise InvalidInputError("charge", "needs cost_micros")
+            cost = adding(self._scope, session_id, "cost_micros", cost_micros)
+        return (await self._append(session_id, [row], kept, size, now, cost))[0]
 
     async def append_many(
         self, session_id: str, turns: Iterable[TurnInput | Mapping[str, Any]]
@@ -365,6 +375,7 @@ class Turns:
         kept: dict[str, str],
         size: int,
         now: int,
+        charge: ChangeLedger | None = None,
     ) -> Coroutine[Any, Any, TurnList]:
         scope = self._scope
         return scope.write(
@@ -375,6 +386,7 @@ class Turns:
                 size,
                 now,
                 scope.user_id,
+                charge,
             )
         )
 

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from convstore import (
     SessionErasedError,
     SessionNotFoundError,
     Store,
+    Turn,
 )
 from convstore.db.batch import run_batch
 from convstore.db.ledger import ChangeLedger
@@ -156,6 +158,108 @@ async def test_racing_costs_end_with_the_exact_sum(store: Store) -> None:
     assert (await store.ledger.get("s-1")).cost_micros == 350
     assert await store.ledger.cost(user_id="u-1") == 700
     assert await store.ledger.cost() == 1050
+
+
+async def test_a_turn_is_charged_in_its_own_commit_and_once(
+    open_another: Open,
+) -> None:
+    store, other = await open_another(lanes=1), await open_another()
+    chats = [s.conversation("s-1", user_id="u-1") for s in (store, other)]
+    await chats[0].append(role="user", content="q", external_id="q")
+    commits = store.commit_stats().commits
+    said: dict[str, Any] = {"role": "assistant", "content": "a", "external_id": "a"}
+
+    first = await chats[0].append(**said, cost_micros=7, charge=True)
+
+    assert store.commit_stats().commits == commits + 1
+    assert (await store.ledger.get("s-1")).cost_micros == 7
+    repeats = await asyncio.gather(
+        *(c.append(**said, cost_micros=7, charge=True) for c in chats * 5)
+    )
+    assert repeats == [first] * 10
+    assert (await store.ledger.get("s-1")).cost_micros == 7
+    assert await store.ledger.cost(user_id="u-1") == await store.ledger.cost() == 7
+
+
+async def test_what_races_for_one_external_id_is_charged_once(
+    open_another: Open,
+) -> None:
+    stores = [await open_another() for _ in range(3)]
+    await stores[0].sessions.get_or_create("s-1")
+
+    def append(store: Store, number: int) -> Awaitable[Turn]:
+        return store.turns.append(
+            "s-1",
+            role="assistant",
+            external_id=f"m-{number % 5}",
+            cost_micros=3,
+            charge=True,
+        )
+
+    turns = await asyncio.gather(*(append(stores[n % 3], n) for n in range(60)))
+
+    assert {turn.seq for turn in turns} == {1, 2, 3, 4, 5}
+    assert (await stores[0].ledger.get("s-1")).cost_micros == 15
+    assert await stores[0].ledger.cost() == 15
+
+
+async def test_turns_and_their_charges_of_one_commit_add_up(store: Store) -> None:
+    for number in range(3):
+        await store.sessions.get_or_create(f"s-{number}", user_id="u-1")
+
+    await asyncio.gather(
+        *(
+            store.turns.append(
+                f"s-{n % 3}", role="assistant", cost_micros=n, charge=True
+            )
+            for n in range(30)
+        ),
+        *(store.ledger.add_cost(f"s-{n % 3}", micros=1) for n in range(30)),
+    )
+
+    assert await store.ledger.cost(user_id="u-1") == sum(range(30)) + 30
+    for number in range(3):
+        turns = await store.turns.window(f"s-{number}", limit=20)
+        spent = sum(turn.cost_micros or 0 for turn in turns)
+        assert (await store.ledger.get(f"s-{number}")).cost_micros == spent + 10
+
+
+async def test_a_charge_that_is_refused_adds_no_turn(store: Store) -> None:
+    await store.sessions.get_or_create("s-1")
+    refused: list[tuple[str, dict[str, Any]]] = [
+        ("charge", {}),
+        ("cost_micros", {"cost_micros": 10**15 + 1}),
+        ("cost_micros", {"cost_micros": -1}),
+    ]
+
+    for field, given in refused:
+        with pytest.raises(InvalidInputError) as error:
+            await store.turns.append("s-1", role="assistant", charge=True, **given)
+        assert error.value.field == field
+
+    assert await store.turns.window("s-1") == []
+    assert await store.ledger.find("s-1") is None
+
+
+async def test_a_transaction_charges_a_turn_or_neither(store: Store) -> None:
+    async def answer(*, fails: bool) -> None:
+        async with store.transaction() as tx:
+            chat = tx.conversation("s-1", user_id="u-1")
+            await chat.append(role="assistant", cost_micros=7, charge=True)
+            await chat.append(role="assistant", cost_micros=2)
+            await chat.add_cost(micros=2)
+            if fails:
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await answer(fails=True)
+    assert await store.sessions.find("s-1") is None
+    assert await store.ledger.cost() == 0
+    await answer(fails=False)
+
+    assert len(await store.turns.window("s-1")) == 2
+    assert (await store.ledger.get("s-1")).cost_micros == 9
+    assert await store.ledger.cost(user_id="u-1") == 9
 
 
 async def test_changes_of_one_commit_follow_one_another(store: Store) -> None:
