@@ -14,6 +14,7 @@ PACKAGES = (
     "openai-agents", "google-adk", "langchain-community",
     "orjson", "pyarrow", "datasets",
 )  # fmt: skip
+ABSENT = "not installed"
 
 
 def describe(postgres: str | None) -> dict[str, str]:
@@ -31,7 +32,7 @@ def describe(postgres: str | None) -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             if package != "convstore":
-                found[package] = "not installed"
+                found[package] = ABSENT
     found["load before the run"] = f"{os.getloadavg()[0]:.1f}"
     return found
 
