@@ -74,10 +74,21 @@ _SIZE = "return redis.call('ZCOUNT', KEYS[3], '(' .. ARGV[1], '+inf')"
 
 
 class RedisPrefixes:
-    """Prefixes of one tenant on a server; while it is away, nothing is found."""
+    """Prefixes of one tenant on a server; while it is away, nothing is found.
 
-    def __init__(self, link: RedisLink, bounds: PrefixBounds, tenant_id: str) -> None:
+    With `shared`, the link is others' as well, and closed by whoever made it.
+    """
+
+    def __init__(
+        self,
+        link: RedisLink,
+        bounds: PrefixBounds,
+        tenant_id: str,
+        *,
+        shared: bool = False,
+    ) -> None:
         self._link = link
+        self._shared = shared
         self._bounds = bounds
         base = f"cs:{VERSION}:{{{hashed(tenant_id)}}}:prefixes:"
         self._keys = [base + name for name in ("entries", "used", "expiry", "count")]
@@ -124,4 +135,5 @@ class RedisPrefixes:
         return int(await self._link.run(_SIZE, self._keys, [now]) or 0)
 
     async def close(self) -> None:
-        await self._link.close()
+        if not self._shared:
+            await self._link.close()

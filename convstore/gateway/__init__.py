@@ -7,7 +7,11 @@ from convstore.gateway.anthropic_messages import (
 )
 from convstore.gateway.buffers import since_idle
 from convstore.gateway.dspy_history import to_dspy_history, to_dspy_messages
-from convstore.gateway.identity import derive_session_id, session_id_from_headers
+from convstore.gateway.identity import (
+    derive_session_id,
+    new_session_id,
+    session_id_from_headers,
+)
 from convstore.gateway.prefix_cache import PrefixCache, PrefixCacheStats
 from convstore.gateway.prefixes import prefix_key
 from convstore.gateway.providers import cache_ttl_for_provider, provider_from_model
@@ -26,6 +30,7 @@ __all__ = [
     "derive_session_id",
     "estimate_tokens",
     "hash_request",
+    "new_session_id",
     "prefix_key",
     "provider_from_model",
     "session_id_from_headers",

@@ -6,6 +6,7 @@ from typing import Literal
 
 from convstore.cache.choosing import redis_link
 from convstore.cache.prefixes import MemoryPrefixes, PrefixBounds, PrefixStore
+from convstore.cache.redis_link import RedisLink
 from convstore.cache.redis_prefixes import RedisPrefixes
 from convstore.db.engine import Backend
 from convstore.errors import ConfigError
@@ -26,6 +27,8 @@ class PrefixStores:
         self._backend = backend
         self._policy = policy
         self._commits = prefix_commits(backend, limits)
+        # One for all handles, however many a backend makes.
+        self._link: RedisLink | None = None
 
     def of(self, kind: PrefixKind, bounds: PrefixBounds, tenant_id: str) -> PrefixStore:
         """One tenant's store.
@@ -36,11 +39,15 @@ class PrefixStores:
         if kind == "memory":
             return MemoryPrefixes(bounds)
         if kind == "redis":
-            return RedisPrefixes(redis_link(self._policy), bounds, tenant_id)
+            if self._link is None:
+                self._link = redis_link(self._policy)
+            return RedisPrefixes(self._link, bounds, tenant_id, shared=True)
         if kind == "database":
             return StoredPrefixes(self._backend, self._commits, bounds, tenant_id)
         raise ConfigError("a prefix cache is of kind memory, redis or database")
 
     async def close(self) -> None:
-        """Finish what is queued. Idempotent."""
+        """Finish what is queued and let go of the server. Idempotent."""
         await self._commits.close()
+        if self._link is not None:
+            await self._link.close()

@@ -1,4 +1,5 @@
-"""Session ids for requests: from a header, or derived for clients that send none."""
+"""Session ids for requests: from a header, fresh, or derived for clients that send
+none."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import hashlib
 from collections.abc import Mapping
 
 from convstore.codec import canonical
-from convstore.ids import check_id
+from convstore.ids import check_id, new_id
 from convstore.records import DEFAULT_TENANT
 
 
@@ -27,6 +28,12 @@ def session_id_from_headers(
             value = value.strip()
             return check_id(name, value) if value else None
     return None
+
+
+def new_session_id() -> str:
+    """A fresh id, in order of time and not to be guessed: what `get_or_create(None)`
+    makes, for who needs it before the first write. Touches no database."""
+    return new_id()
 
 
 def derive_session_id(

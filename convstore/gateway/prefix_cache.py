@@ -165,7 +165,8 @@ class PrefixCache:
         )
 
     async def close(self) -> None:
-        """Let go of the entries of this process and of connections. Idempotent."""
+        """Let go of the entries of this process, and of connections that are not the
+        store's own. Idempotent."""
         await self._store.close()
 
     def _key(self, scope: str, messages: Messages, branch: str | None) -> str:

@@ -8,6 +8,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import convstore
+from convstore import gateway, metrics, reports, tracing, windows
 from convstore.codec import dumps
 from convstore.config import StoreConfig
 from convstore.db import models
@@ -17,6 +18,12 @@ from convstore.limits import Limits
 from convstore.policy import CachePolicy, LedgerPolicy, RetentionPolicy
 
 _MADE = "<!-- Made by scripts/reference from the code; do not edit. -->\n"
+_PUBLIC = {
+    "convstore.metrics": ["collector", "register", "StoreCollector"],
+    "convstore.tracing": ["instrument"],
+    "convstore.windows": ["to_messages"],
+}
+"""What users call of modules that say no `__all__`."""
 _NOUNS = {
     "sessions": ("convstore.nouns.sessions", "Sessions"),
     "turns": ("convstore.nouns.turns", "Turns"),
@@ -34,6 +41,7 @@ def pages() -> dict[str, str]:
         "api.md": _api(),
         "cli.md": _cli(),
         "errors.md": _errors(),
+        "gateway.md": _beside_the_store(),
         "schema.md": _schema(),
         "settings.md": _settings(),
         **{f"schemas/{name}.schema.json": _row_schema(name) for name in FORMATS},
@@ -77,12 +85,41 @@ def _api() -> str:
             thing = getattr(convstore, name)
             if is_dataclass(thing) and isinstance(thing, type):
                 yield f"### {name}\n"
-                yield _fenced(_doc(thing)) + "\n"
-                for field in fields(thing):
-                    yield f"* `{field.name}: {field.type}`"
-                yield ""
+                yield from _record(thing)
+        yield "## Reports\n"
+        yield "What jobs and counts give back.\n"
+        for name, thing in inspect.getmembers(reports, is_dataclass):
+            if thing.__module__ == reports.__name__:
+                yield f"### {name}\n"
+                yield from _record(thing)
 
     return _page("Python", lines())
+
+
+def _beside_the_store() -> str:
+    def lines() -> Iterator[str]:
+        for module in (gateway, metrics, tracing, windows):
+            yield f"## {module.__name__}\n"
+            yield _fenced(_doc(module)) + "\n"
+            for name in _PUBLIC.get(module.__name__) or module.__all__:
+                yield f"### {name}\n"
+                thing = getattr(module, name)
+                if not isinstance(thing, type):
+                    yield from _callable(name, thing)
+                elif is_dataclass(thing):
+                    yield from _record(thing)
+                else:
+                    yield _fenced(_doc(thing)) + "\n"
+                    yield from _methods(name, thing)
+
+    return _page("Gateway, metrics, traces, messages", lines())
+
+
+def _record(thing: Any) -> Iterator[str]:
+    yield _fenced(_doc(thing)) + "\n"
+    for field in fields(thing):
+        yield f"* `{field.name}: {field.type}`"
+    yield ""
 
 
 def _conversation() -> Iterator[str]:

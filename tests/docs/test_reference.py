@@ -15,7 +15,7 @@ REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
 @pytest.mark.parametrize(
     "name",
     [
-        *("api.md", "cli.md", "errors.md", "schema.md", "settings.md"),
+        *("api.md", "cli.md", "errors.md", "gateway.md", "schema.md", "settings.md"),
         *(f"schemas/{name}.schema.json" for name in FORMATS),
     ],
 )

@@ -13,7 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from convstore import InvalidInputError, Store, StoreConfig, open_store
+from convstore import (
+    InvalidInputError,
+    SessionNotFoundError,
+    Store,
+    StoreConfig,
+    open_store,
+)
 from tests.integration.conversations import everything, say
 
 MIB = 1024 * 1024
@@ -250,6 +256,34 @@ async def test_an_id_is_stored_exactly_or_refused(store: Store, name: str) -> No
         assert (await store.for_tenant(value).sessions.list()).items == ()
 
 
+@pytest.mark.parametrize("name", IDS)
+async def test_a_user_or_tenant_id_is_stored_exactly_or_refused(
+    store: Store, name: str
+) -> None:
+    value, fits = IDS[name]
+    if not fits:
+        with pytest.raises(InvalidInputError) as refused:
+            await store.sessions.get_or_create("s-1", user_id=value)
+        assert refused.value.field == "user_id"
+        with pytest.raises(InvalidInputError):
+            store.for_tenant(value)
+        with pytest.raises(InvalidInputError):
+            store.conversation("s-1", user_id=value)
+        assert await store.sessions.find("s-1") is None
+        return
+    tenant = store.for_tenant(value)
+    chat = tenant.conversation("s-1", user_id=value)
+
+    await chat.append(role="user", content="here", cost_micros=3, charge=True)
+
+    assert (await tenant.sessions.get("s-1")).user_id == value
+    assert [s.id for s in (await tenant.sessions.list(user_id=value)).items] == ["s-1"]
+    assert await tenant.ledger.cost(user_id=value) == 3
+    assert await store.sessions.find("s-1") is None
+    with pytest.raises(SessionNotFoundError):
+        await tenant.conversation("s-1", user_id=f"{value[:200]}.").window()
+
+
 @pytest.mark.parametrize("name", [n for n, (_, fits) in IDS.items() if not fits])
 async def test_no_verb_takes_an_id_that_is_none(store: Store, name: str) -> None:
     value = IDS[name][0]
@@ -277,6 +311,18 @@ async def test_no_verb_takes_an_id_that_is_none(store: Store, name: str) -> None
         store.holds.place(value, reason="x"),
         store.holds.release(value),
         store.holds.list(value),
+        store.ledger.get(value),
+        store.ledger.find(value),
+        store.ledger.pin(value, model="m"),
+        store.ledger.touch(value),
+        store.ledger.escalate(value),
+        store.ledger.record_request(value, "h"),
+        store.ledger.add_cost(value, micros=1),
+        store.ledger.check_budget(value),
+        store.ledger.set_cache_sticky(value, "p"),
+        store.ledger.is_cache_sticky(value),
+        store.ledger.clear(value),
+        store.conversation(value).buffer(),
     ):
         with pytest.raises(InvalidInputError) as caught:
             await call

@@ -98,6 +98,30 @@ async def test_nothing_said_and_no_scope_is_in_the_database(
     assert "private" not in repr(rows)
 
 
+@pytest.mark.parametrize("server", ["redis_url", "valkey_url"])
+async def test_nothing_said_and_no_scope_is_on_the_server(
+    open_another: Callable[..., Awaitable[Store]],
+    server: str,
+    request: pytest.FixtureRequest,
+) -> None:
+    import redis.asyncio
+
+    url = request.getfixturevalue(server)
+    cache = (await open_another(cache={"url": url})).prefix_cache("redis")
+    await cache.store("sk-secret-key", talk("private words"), "up-1", "pool-a")
+
+    held: list[bytes] = []
+    async with redis.asyncio.from_url(url) as client:
+        for name in await client.keys("*"):
+            held += [name, await client.dump(name)]
+    await cache.close()
+
+    text = b"".join(held)
+    assert b"up-1" in text
+    assert b"secret" not in text
+    assert b"private" not in text
+
+
 async def test_settings_that_cannot_be_meant_are_refused(store: Store) -> None:
     kinds: list[dict[str, Any]] = [
         {"kind": "disk"},

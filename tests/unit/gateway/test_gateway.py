@@ -85,12 +85,57 @@ def test_a_header_that_cannot_be_an_id_is_refused() -> None:
         g.session_id_from_headers({"x-session-id": "x" * 10_000})
 
 
+def test_fresh_ids_are_in_order_of_time_and_never_the_same() -> None:
+    made = [g.new_session_id() for _ in range(5_000)]
+
+    times = [each[:13] for each in made]
+    assert times == sorted(times)
+    assert len({each[-12:] for each in made}) == 5_000
+
+
 def test_a_derived_id_is_stable_and_scoped() -> None:
     first = g.derive_session_id("hello")
 
     assert first == g.derive_session_id("hello")
     assert first != g.derive_session_id("hello", tenant_id="acme")
     assert first != g.derive_session_id("hello", user_id="u-1")
+
+
+def test_what_is_stored_under_a_hash_is_found_by_later_releases() -> None:
+    """The values are those of version 0.1: to change one is to lose what is stored."""
+    said = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Welke archieven? 🗂"},
+    ]
+
+    assert g.prefix_key("key-1", said, tenant_id="acme", branch="b") == (
+        "d21684f2a3f77bb3fafcfba2b4b190d0f3edebf31d45d5f50aa9edbde2353943"
+    )
+    assert (
+        g.derive_session_id("Hallo", tenant_id="acme", user_id="u-1")
+        == "derived-5e8e48bee43c0fe3ed1681b659179780"
+    )
+    assert g.hash_request("Hallo  daar", ["b", "a"]) == "a6ff3db7c27b4c85"
+
+
+@pytest.mark.parametrize("role", ["system", "developer", "user"])
+def test_every_kind_of_input_tells_conversations_apart(role: str) -> None:
+    with_it = [{"role": role, "content": "x"}, *MESSAGES]
+
+    assert g.prefix_key("k", with_it) != g.prefix_key("k", MESSAGES)
+
+
+@pytest.mark.parametrize("role", ["assistant", "tool"])
+def test_what_clients_reformat_tells_nothing(role: str) -> None:
+    with_it = [*MESSAGES, {"role": role, "content": "x"}]
+
+    assert g.prefix_key("k", with_it) == g.prefix_key("k", MESSAGES)
+
+
+def test_the_bounds_of_a_prefix_cache_unless_told_otherwise() -> None:
+    stats = asyncio.run(g.PrefixCache().stats())
+
+    assert (stats.enabled, stats.max, stats.ttl_s) == (True, 256, 1_800)
 
 
 def test_a_request_hash_ignores_whitespace_and_the_order_of_tools() -> None:
