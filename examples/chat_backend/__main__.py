@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 
 import uvicorn
+
+from convstore import ConvstoreError, open_store
 
 
 def main() -> None:
@@ -20,6 +23,10 @@ def main() -> None:
     # Workers are processes of their own: they read the store's settings from here.
     os.environ["CONVSTORE_URL"] = given.url
     os.environ["CONVSTORE_HOME"] = given.home
+    try:
+        asyncio.run(_open_once())
+    except ConvstoreError as error:
+        parser.exit(1, f"{error}\n")
     address = f"http://{given.host}:{given.port}"
     print(f"{address} (Ctrl-C stops it)", flush=True)  # noqa: T201 - a program
     uvicorn.run(
@@ -30,6 +37,12 @@ def main() -> None:
         workers=given.workers,
         log_level="warning",
     )
+
+
+async def _open_once() -> None:
+    """Say what is wrong with the store in one line, before any worker starts."""
+    async with open_store():
+        pass
 
 
 if __name__ == "__main__":

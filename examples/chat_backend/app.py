@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from convstore import (
     ConflictError,
@@ -29,6 +29,7 @@ from convstore import (
 from convstore.gateway import (
     PrefixCache,
     hash_request,
+    new_session_id,
     session_id_from_headers,
     should_cache_sticky,
 )
@@ -71,14 +72,24 @@ class Chat:
 
 
 async def chat_of(request: Request) -> Chat:
-    """The conversation that the headers name; a fresh one where they name none."""
-    backend: Backend = request.app.state.backend
-    user_id = request.headers.get("X-User-ID") or "anonymous"
+    """The conversation that the headers name."""
     session_id = session_id_from_headers(request.headers)
     if session_id is None:
-        session, _ = await backend.store.sessions.get_or_create(None, user_id=user_id)
-        session_id = session.id
-    return Chat(backend, session_id, user_id)
+        raise InvalidInputError("X-Session-ID", "is missing: name the conversation")
+    return _chat(request, session_id)
+
+
+async def chat_or_new(request: Request) -> Chat:
+    """As `chat_of`; a fresh conversation, made by its first turn, where they name none.
+
+    The answer's headers tell its id.
+    """
+    return _chat(request, session_id_from_headers(request.headers) or new_session_id())
+
+
+def _chat(request: Request, session_id: str) -> Chat:
+    user_id = request.headers.get("X-User-ID") or "anonymous"
+    return Chat(request.app.state.backend, session_id, user_id)
 
 
 OfHeaders = Annotated[Chat, Depends(chat_of)]
@@ -87,8 +98,9 @@ OfHeaders = Annotated[Chat, Depends(chat_of)]
 class Message(BaseModel):
     """What the user says; the same `message_id` again is the same message."""
 
-    text: str
-    message_id: str
+    # Checked here, because the question and its count are two writes: neither is made.
+    text: Annotated[str, Field(max_length=100_000, pattern=r"^[^\x00]*$")]
+    message_id: Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Feedback(BaseModel):
@@ -106,7 +118,9 @@ class Graph(BaseModel):
     expected_version: int | None = None
 
 
-async def ask(message: Message, chat: OfHeaders) -> StreamingResponse:
+async def ask(
+    message: Message, chat: Annotated[Chat, Depends(chat_or_new)]
+) -> StreamingResponse:
     """Store the question, then stream the answer; both are durable when it is done."""
     # Writes that go out together share a commit.
     question, _ = await asyncio.gather(
@@ -172,11 +186,11 @@ async def _keep(
         tokens_in=read,
         tokens_out=written,
         cost_micros=cost,
+        charge=True,  # with the answer or not at all, and once
         external_id=_answer_id(question),
     )
-    beside = [
-        chat.handle.add_cost(micros=cost),
-        chat.backend.prefixes.store(chat.user_id, messages, upstream),
+    beside: list[Awaitable[Any]] = [
+        chat.backend.prefixes.store(chat.user_id, messages, upstream)
     ]
     if should_cache_sticky(messages):
         beside.append(chat.handle.set_cache_sticky("local"))
@@ -244,7 +258,8 @@ async def refuse(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ConvstoreError)
     status = next(status for kind, status in STATUS if isinstance(error, kind))
     return JSONResponse(
-        {"code": error.code, "transient": error.transient}, status_code=status
+        {"code": error.code, "message": str(error), "transient": error.transient},
+        status_code=status,
     )
 
 

@@ -154,6 +154,34 @@ def test_who_names_no_session_gets_a_fresh_one(server: str) -> None:
             assert len(history.json()) == 2
 
 
+def test_wrong_input_is_refused_by_its_field_and_makes_no_session(server: str) -> None:
+    fine = {"text": "Hi", "message_id": "m-1"}
+    wrong: list[tuple[str, str, dict[str, str], dict[str, Any] | None]] = [
+        ("GET", "/history", {}, None),
+        ("GET", "/history?limit=0", ANN, None),
+        ("GET", "/graph", {"X-Session-ID": "x" * 256}, None),
+        ("POST", "/chat", {"X-Session-ID": "x" * 256}, fine),
+        ("POST", "/chat", {"X-User-ID": "x" * 256}, fine),
+        ("POST", "/chat", ANN, {**fine, "text": "a\0b"}),
+        ("POST", "/chat", ANN, {**fine, "message_id": ""}),
+        ("POST", "/chat", ANN, {**fine, "message_id": "x" * 250}),
+        ("POST", "/chat", ANN, {"text": "Hi"}),
+        ("POST", "/feedback", {}, {"turn": 1, "label": "up"}),
+    ]
+    with httpx.Client(base_url=server, timeout=60) as client:
+        for method, path, headers, body in wrong:
+            answer = client.request(method, path, headers=headers, json=body)
+            assert answer.status_code == 422, (path, body, answer.text)
+        said = client.get("/history?limit=0", headers=ANN).json()
+        assert said["code"] == "invalid_input"
+        assert "limit" in said["message"]
+        absent = client.get("/history", headers=ANN)
+        assert absent.status_code == 404
+        judged = {"turn": 9, "label": "up"}
+        say(client, "Hi", "m-1")
+        assert client.post("/feedback", json=judged, headers=ANN).status_code == 404
+
+
 async def test_no_turn_is_lost_when_many_talk_at_once(server: str) -> None:
     """The load test in small; the large one is among the benchmarks."""
     limits = httpx.Limits(max_connections=20)
