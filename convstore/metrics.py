@@ -37,7 +37,7 @@ except ImportError:  # pragma: no cover - one environment has it, another has no
 
 if TYPE_CHECKING:
     from convstore.gateway.prefix_cache import PrefixCache, PrefixCacheStats
-    from convstore.reports import StoreStats
+    from convstore.reports import StoreStats, TierStats
     from convstore.store import Store
 
 log = logging.getLogger(__name__)
@@ -154,8 +154,7 @@ class StoreCollector(Collector):
         yield from self._own.collect()
         yield from self._of_commits()
         if (hot := self._store.cache_stats()) is not None:
-            for name, count in hot.items():
-                yield _counter(f"cache_{name}", "Reads of the hot tier.", count)
+            yield from _of_tier(hot)
         if self._stats is not None:
             yield from _of_store(self._stats)
             yield from _of_archive(self._stats)
@@ -282,6 +281,14 @@ def _of_store(stats: StoreStats) -> Iterator[Metric]:
 
 
 _PER_LABEL = ("tenant", "label")
+
+
+def _of_tier(stats: TierStats) -> Iterator[Metric]:
+    yield _gauge("cache_active", "Warm entries of this process.", stats.active)
+    yield _gauge("cache_available", "1 unless its server is away.", stats.available)
+    for name in ("hits", "misses", "validations", "expired", "evicted", "errors"):
+        count = getattr(stats, name)
+        yield _counter(f"cache_{name}", "Reads and entries of the hot tier.", count)
 
 
 def _of_archive(stats: StoreStats) -> Iterator[Metric]:

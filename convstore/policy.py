@@ -87,6 +87,8 @@ class CachePolicy:
             in the database before it is served: what another process wrote is seen
             no later. What this process wrote is seen at once.
         ttl_s: Seconds without use after which an entry goes.
+        cleanup_interval_s: Seconds between two looks for entries to let go of, in a
+            process where nothing else happens.
         max_sessions: Entries kept in memory, or decoded copies of those on the server;
             the least recently used go.
         max_turns: Newest turns kept of one session.
@@ -98,6 +100,7 @@ class CachePolicy:
     url: str = field(default="", repr=False)  # it may hold a password
     staleness_s: float = 1.0
     ttl_s: float = 1_800.0
+    cleanup_interval_s: float = 300.0
     max_sessions: int = 10_000
     max_turns: int = 200
     timeout_s: float = 0.25

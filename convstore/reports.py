@@ -137,11 +137,40 @@ class ErasureReceipt:
 
 
 @dataclass(frozen=True, slots=True)
+class TierStats:
+    """Numbers of the hot tier in one process, since the store was opened.
+
+    Attributes:
+        active: Entries that are warm in this process now: sessions, and ids that are
+            known to have none; with a server, those of which it keeps a decoded copy.
+        available: Whether the cache's server answered when it was last asked; always,
+            where there is none.
+        hits: Reads that were answered from the tier.
+        misses: Reads that went to the database.
+        validations: Entries compared with the session's version in the database; those
+            that were still good are hits, the others misses.
+        expired: Entries that went because nobody used them.
+        evicted: Entries that made way for others.
+        errors: Times that the server was away or too slow.
+    """
+
+    active: int
+    available: bool
+    hits: int
+    misses: int
+    validations: int
+    expired: int
+    evicted: int
+    errors: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoreStats:
     """Numbers of a store: its tenant's sessions, and the whole archive and database.
 
     Attributes:
-        sessions: Sessions of the tenant by state.
+        sessions: Sessions of the tenant by state; together, all that were ever
+            created.
         feedback: Effective feedback of live sessions of the tenant by label.
         oldest_stale_at: Last activity of the least recently active live session that
             the policy would archive now; None when there is none.

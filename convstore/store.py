@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from os import PathLike
@@ -39,7 +39,7 @@ from convstore.nouns.sessions import Sessions
 from convstore.nouns.turns import Turns
 from convstore.observing import Watch
 from convstore.records import DocumentSource, Json, Session, SessionDocument
-from convstore.reports import ErasureReceipt, RetentionReport, StoreStats
+from convstore.reports import ErasureReceipt, RetentionReport, StoreStats, TierStats
 from convstore.retention.context import Context
 from convstore.retention.documents import SOURCES, stream_documents
 from convstore.retention.eraser import Eraser
@@ -477,10 +477,10 @@ class Store(Nouns):
         """What group commit has done in this process, and what waits for it now."""
         return self._parts.commits.snapshot()
 
-    def cache_stats(self) -> dict[str, int] | None:
-        """Reads of the hot tier in this process; None without one."""
+    def cache_stats(self) -> TierStats | None:
+        """What the hot tier did in this process; None without one."""
         hot = self._scope.hot
-        return None if hot is None else asdict(hot.stats)
+        return None if hot is None else hot.report()
 
     async def close(self) -> None:
         """Finish the writes that are queued and let go of everything. Idempotent."""

@@ -46,6 +46,7 @@ from convstore.reports import (
     RecoveryReport,
     RetentionReport,
     StoreStats,
+    TierStats,
     VerifyReport,
 )
 from convstore.retention.inspection import Agreement, OnVerified
@@ -308,6 +309,7 @@ class _Turns:
         external_id: str | None = None,
         parent_seq: int | None = None,
         created_at: datetime | None = None,
+        charge: bool = False,
     ) -> Turn: ...
     def append_many(
         self, session_id: str, turns: Iterable[TurnInput | Mapping[str, Any]]
@@ -377,6 +379,7 @@ class Conversation:
         external_id: str | None = None,
         parent_seq: int | None = None,
         created_at: datetime | None = None,
+        charge: bool = False,
     ) -> Turn: ...
     def append_many(
         self, turns: Iterable[TurnInput | Mapping[str, Any]]
@@ -564,7 +567,7 @@ class Store:
     @property
     def watch(self) -> Watch: ...
     def commit_stats(self) -> CommitStats: ...
-    def cache_stats(self) -> dict[str, int] | None: ...
+    def cache_stats(self) -> TierStats | None: ...
     def close(self) -> None: ...
 
 class Transaction:

@@ -74,8 +74,8 @@ class SessionCache(Protocol):
         """Drop whatever is here."""
         ...
 
-    async def size(self) -> int:
-        """Entries kept by this process; 0 where a server keeps them."""
+    def size(self) -> int:
+        """Entries kept by this process; with a server, copies of what it keeps."""
         ...
 
     def available(self) -> bool:

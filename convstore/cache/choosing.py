@@ -9,6 +9,11 @@ from convstore.cache.redis_link import RedisLink
 from convstore.errors import ConfigError
 from convstore.policy import CachePolicy
 
+_POSITIVE = (
+    "staleness_s", "ttl_s", "cleanup_interval_s", "max_sessions", "max_turns",
+    "timeout_s",
+)  # fmt: skip
+
 
 def session_cache(policy: CachePolicy) -> SessionCache | None:
     """The hot tier's cache, or None when it is switched off.
@@ -19,16 +24,21 @@ def session_cache(policy: CachePolicy) -> SessionCache | None:
     """
     if policy.kind == "none":
         return None
-    for name in ("staleness_s", "ttl_s", "max_sessions", "max_turns", "timeout_s"):
+    for name in _POSITIVE:
         if not getattr(policy, name) > 0:
             raise ConfigError(f"cache.{name} must be more than 0")
     if policy.kind == "memory":
-        return MemoryCache(max_sessions=policy.max_sessions, ttl_s=policy.ttl_s)
+        return MemoryCache(
+            max_sessions=policy.max_sessions,
+            ttl_s=policy.ttl_s,
+            cleanup_interval_s=policy.cleanup_interval_s,
+        )
     return RedisCache(
         redis_link(policy),
         ttl_s=policy.ttl_s,
         bound_s=policy.staleness_s,
         max_copies=policy.max_sessions,
+        cleanup_interval_s=policy.cleanup_interval_s,
     )
 
 

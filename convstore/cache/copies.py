@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
-from convstore.cache.base import Entry, Key
+from convstore.cache.base import CacheStats, Entry, Key
 from convstore.cache.sweeping import Sweeper
 from convstore.clock import to_micros
 
@@ -31,12 +31,20 @@ def tag_of(entry: Entry) -> str:
 class Copies:
     """The copies of one process: the least recently used go first, idle ones expire."""
 
-    def __init__(self, most: int, ttl_s: float, tick: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        most: int,
+        ttl_s: float,
+        cleanup_interval_s: float,
+        stats: CacheStats,
+        tick: Callable[[], float],
+    ) -> None:
+        self._stats = stats
         self._most = most
         self._ttl_s = ttl_s
         self._tick = tick
         self._kept: OrderedDict[Key, tuple[Entry, str, float]] = OrderedDict()
-        self._sweeper = Sweeper(ttl_s, self._sweep)
+        self._sweeper = Sweeper(cleanup_interval_s, self._sweep)
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -59,6 +67,7 @@ class Copies:
         self._kept.move_to_end(key)
         if len(self._kept) > self._most:
             self._kept.popitem(last=False)
+            self._stats.evicted += 1
         self._sweeper.arm()
 
     def drop(self, key: Key) -> None:
@@ -74,4 +83,5 @@ class Copies:
         due = self._tick() - self._ttl_s
         while self._kept and next(iter(self._kept.values()))[2] <= due:
             self._kept.popitem(last=False)
+            self._stats.expired += 1
         return bool(self._kept)

@@ -1,6 +1,7 @@
 """Warm sessions in this process: least recently used goes first, idle ones expire.
 
-What was people's words leaves an idle process at most twice `ttl_s` after its last use.
+What was people's words leaves an idle process at most `ttl_s` and `cleanup_interval_s`
+after its last use.
 
 Our own few lines on an OrderedDict, not cachetools: its TTLCache counts from the last
 write, and ours from the last use, so that the order of use is the order of expiry and
@@ -38,6 +39,7 @@ class MemoryCache:
         *,
         max_sessions: int,
         ttl_s: float,
+        cleanup_interval_s: float = 300.0,
         tick: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stats = CacheStats()
@@ -46,7 +48,7 @@ class MemoryCache:
         self._tick = tick
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._lock = threading.Lock()
-        self._sweeper = Sweeper(ttl_s, self._sweep)
+        self._sweeper = Sweeper(cleanup_interval_s, self._sweep)
 
     async def get(self, key: Key) -> tuple[Entry, float] | None:
         now = self._tick()
@@ -78,7 +80,7 @@ class MemoryCache:
         with self._lock:
             self._kept.pop(key, None)
 
-    async def size(self) -> int:
+    def size(self) -> int:
         with self._lock:
             return sum(kept.entry is not None for kept in self._kept.values())
 

@@ -76,6 +76,7 @@ class RedisCache:
         ttl_s: float,
         bound_s: float,
         max_copies: int = 1_000,
+        cleanup_interval_s: float = 300.0,
         tick: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stats = CacheStats()
@@ -83,7 +84,7 @@ class RedisCache:
         self._ttl_ms = str(max(1, int(ttl_s * 1000)))
         self._bound_s = bound_s
         self._tick = tick
-        self._copies = Copies(max_copies, ttl_s, tick)
+        self._copies = Copies(max_copies, ttl_s, cleanup_interval_s, self.stats, tick)
         self._seen: OrderedDict[Key, tuple[int, float]] = OrderedDict()
         # The server's time in milliseconds, and ours when it arrived: added to a later
         # time of ours, it never gives more than the server's clock shows.
@@ -126,7 +127,7 @@ class RedisCache:
         self._copies.drop(key)
         await self._link.run(_FORGET, [_name(key)], [])
 
-    async def size(self) -> int:
+    def size(self) -> int:
         return len(self._copies)
 
     def available(self) -> bool:

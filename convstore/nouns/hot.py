@@ -13,7 +13,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Protocol, TypeVar
 
 from convstore.cache.base import Entry, Key, SessionCache
@@ -26,6 +26,7 @@ from convstore.db.unit import Operation, check_usable
 from convstore.errors import SessionNotFoundError, UnavailableError
 from convstore.policy import CachePolicy
 from convstore.records import Turn
+from convstore.reports import TierStats
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -153,6 +154,15 @@ class HotTier:
             return
         for key, version in now.items():
             await self.cache.bury(key, version)
+
+    def report(self) -> TierStats:
+        """The counts of the tier and of its cache, as they are now."""
+        return TierStats(
+            active=self.cache.size(),
+            available=self.cache.available(),
+            **asdict(self.stats),
+            **asdict(self.cache.stats),
+        )
 
     async def close(self) -> None:
         """Let go of the cache. Idempotent."""

@@ -12,6 +12,7 @@ import os
 import random
 import sys
 import time
+from dataclasses import asdict
 
 from convstore import StoreConfig, open_store
 
@@ -96,8 +97,7 @@ async def main():
             seen[session_id] = max(seen_due, newest)
             await asyncio.sleep(0)
         told = {"reads": reads, "writes": writes, "oldest_s": oldest}
-        told["cache_errors"] = store._scope.hot.cache.stats.errors
-        report({"faults": faults[:5], **told, **store.cache_stats()})
+        report({"faults": faults[:5], **told, **asdict(store.cache_stats())})
 
 
 asyncio.run(main())

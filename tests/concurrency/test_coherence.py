@@ -75,7 +75,7 @@ def tell(title: str, results: list[dict[str, Any]]) -> None:
         f"{total['reads']:,} reads and {total['writes']:,} writes without an error; "
         f"the oldest read was {oldest * 1000:.0f} ms behind; {total['hits']:,} hits "
         f"({total['validations']:,} compared), {total['misses']:,} misses, "
-        f"{total['cache_errors']} times the server was found away"
+        f"{total['errors']} times the server was found away"
     )
 
 
@@ -100,14 +100,20 @@ async def test_processes_with_a_memory_each_keep_the_bound(
     await check(database_url, results, (tmp_path / "log").read_text())
 
 
-async def test_processes_that_share_redis_keep_the_bound(
-    postgres_url: str, redis_url: str, run: Any, tmp_path: Path
+@pytest.mark.parametrize("server", ["redis", "valkey"])
+async def test_processes_that_share_a_server_keep_the_bound(
+    postgres_url: str,
+    server: str,
+    run: Any,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
+    server_url = request.getfixturevalue(f"{server}_url")
     await make_sessions(postgres_url)
 
-    results = run(postgres_url, "redis", redis_url, 4, nothing)
+    results = run(postgres_url, "redis", server_url, 4, nothing)
 
-    tell("Redis, postgresql", results)
+    tell(f"one {server}, postgresql", results)
     await check(postgres_url, results, (tmp_path / "log").read_text())
 
 

@@ -18,7 +18,9 @@ from convstore import (
     VersionConflictError,
     open_store,
 )
+from convstore.cache.base import Entry, Key
 from convstore.nouns.hot import HotTier
+from convstore.reports import TierStats
 from convstore.testing.cache_suite import Ticks
 from tests.integration.conversations import contents, say
 from tests.servers import RedisServer
@@ -42,6 +44,12 @@ def tiered(request: pytest.FixtureRequest, open_another: Open) -> Open:
 def tier(store: Store) -> HotTier:
     assert store._scope.hot is not None
     return store._scope.hot
+
+
+def _stats(store: Store) -> TierStats:
+    stats = store.cache_stats()
+    assert stats is not None
+    return stats
 
 
 async def same_as_cold(warm: Store, cold: Store, session_id: str) -> None:
@@ -141,11 +149,62 @@ async def test_while_redis_is_away_only_versions_are_asked_for(
     own_redis.kill()
 
     assert await contents(store, "s-1") == ["one", "two"]
-    assert store.cache_stats()["validations"] == 1
-    misses = store.cache_stats()["misses"]
+    assert _stats(store).validations == 1
+    misses = _stats(store).misses
     await say(other, "s-1", "three")
     assert await contents(store, "s-1") == ["one", "two", "three"]
-    assert store.cache_stats()["misses"] == misses + 1
+    assert _stats(store).misses == misses + 1
+
+
+async def test_what_the_tier_did_is_told(tiered: Open) -> None:
+    store = await tiered(staleness_s=600, max_sessions=2)
+    for number in range(3):
+        await store.sessions.get_or_create(f"s-{number}")
+    for number in (2, 2, 0):
+        await store.turns.window(f"s-{number}")
+
+    stats = _stats(store)
+
+    assert (stats.active, stats.evicted, stats.expired) == (2, 2, 0)
+    assert (stats.validations, stats.available, stats.errors) == (0, True, 0)
+    assert stats.hits + stats.misses == 3
+    assert stats.hits >= 2
+    assert sum((await store.stats()).sessions.values()) == 3
+
+
+async def test_a_server_that_is_away_is_told(
+    open_another: Open, own_redis: RedisServer
+) -> None:
+    store = await open_another(cache={"kind": "redis", "url": own_redis.url})
+    await say(store, "s-1", "a")
+    before = _stats(store)
+    own_redis.kill()
+
+    await contents(store, "s-1")
+
+    after = _stats(store)
+    assert (before.available, before.errors) == (True, 0)
+    assert (after.available, after.errors) == (False, 1)
+
+
+async def test_nothing_is_warm_before_it_is_in_the_database(
+    tiered: Open, open_another: Open
+) -> None:
+    store, cold = await tiered(staleness_s=600), await open_another()
+    put, kept = tier(store).cache.put, []
+
+    async def looking(key: Key, entry: Entry, proven_at: float) -> None:
+        stored = await cold.sessions.get(key[1])
+        kept.append((entry.version, stored.version))
+        await put(key, entry, proven_at)
+
+    tier(store).cache.put = looking  # type: ignore[method-assign]
+    await say(store, "s-1", "a", "b")
+    await store.sessions.update("s-1", title="x")
+    await store.turns.window("s-1")
+
+    assert len(kept) >= 3
+    assert all(warm == stored for warm, stored in kept)
 
 
 async def test_a_bound_of_nothing_compares_every_read(

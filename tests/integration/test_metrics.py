@@ -144,25 +144,43 @@ async def test_prefix_caches_are_counted(store: Store) -> None:
 
     found = samples(await collector.scrape())
 
-    assert found["convstore_prefix_cache_miss_total"] == 1
-    assert found["convstore_prefix_cache_hit_total"] == 0
-    assert found["convstore_prefix_cache_max"] == (await cache.stats()).max
+    shown = {n: v for n, v in found.items() if n.startswith("convstore_prefix_cache")}
+    assert shown == {
+        "convstore_prefix_cache_enabled": 1,
+        "convstore_prefix_cache_size": 0,
+        "convstore_prefix_cache_max": 256,
+        "convstore_prefix_cache_ttl_seconds": 1_800,
+        "convstore_prefix_cache_hit_total": 0,
+        "convstore_prefix_cache_miss_total": 1,
+        "convstore_prefix_cache_evict_total": 0,
+        "convstore_prefix_cache_expire_total": 0,
+        "convstore_prefix_cache_invalidate_total": 0,
+    }
 
 
 async def test_the_hot_tier_is_counted(
     open_another: Callable[..., Awaitable[Store]],
 ) -> None:
-    store = await open_another()
+    store = await open_another(cache={"kind": "memory", "staleness_s": 600})
     collector = metrics.collector(store)
-    if store.cache_stats() is None:
-        assert b"convstore_cache" not in await collector.scrape()
-        return
     await talk(store)
-    await store.turns.window("s-1")
+    for _ in range(3):
+        await store.turns.window("s-1")
+    await store.sessions.find("absent")
 
-    found = samples(await collector.scrape())
+    found, stats = samples(await collector.scrape()), store.cache_stats()
 
-    assert found["convstore_cache_hits_total"] == (store.cache_stats() or {})["hits"]
+    assert stats is not None
+    assert found["convstore_cache_hits_total"] == stats.hits >= 2
+    assert found["convstore_cache_misses_total"] == stats.misses > 0
+    assert found["convstore_cache_active"] == stats.active == 3
+    assert found["convstore_cache_available"] == 1
+    for name in ("validations", "expired", "evicted", "errors"):
+        assert found[f"convstore_cache_{name}_total"] == 0
+
+
+async def test_without_a_hot_tier_nothing_is_said_of_one(store: Store) -> None:
+    assert b"convstore_cache" not in await metrics.collector(store).scrape()
 
 
 async def test_counts_of_the_database_are_kept_for_a_while(store: Store) -> None:
@@ -226,7 +244,7 @@ async def test_a_closed_collector_counts_no_more(
 async def test_the_dashboard_asks_for_metrics_that_there_are(
     open_another: Callable[..., Awaitable[Store]],
 ) -> None:
-    store = await open_another()
+    store = await open_another(cache={"kind": "memory"})
     collector = metrics.collector(store, prefix_caches=[PrefixCache()])
     page = Path(__file__).parents[2] / "docs" / "grafana-dashboard.json"
     asked = set(re.findall(r"convstore_\w+", page.read_text("utf-8")))
@@ -234,5 +252,4 @@ async def test_the_dashboard_asks_for_metrics_that_there_are(
     there = {name.partition(",")[0] for name in samples(await collector.scrape())}
 
     labelled = {"convstore_operation_seconds_bucket", "convstore_records_total"}
-    hot = {"convstore_cache_hits_total", "convstore_cache_misses_total"}
-    assert asked - labelled - hot <= there | {"convstore_operations_total"}
+    assert asked - labelled <= there | {"convstore_operations_total"}
