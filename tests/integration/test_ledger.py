@@ -105,14 +105,48 @@ async def test_what_the_user_chose_outlives_the_timeout(
     assert (await store.ledger.escalate("s-1")).tier == "large"
 
 
-@pytest.mark.parametrize("micros", [2**63 - 1, 10**15 + 1, -1])
-async def test_a_cost_that_no_model_has_is_refused(store: Store, micros: int) -> None:
+@pytest.mark.parametrize("micros", [2**63 - 1, 10**15 + 1, -1, 1.5, True, "7"])
+async def test_a_cost_that_no_model_has_is_refused(store: Store, micros: Any) -> None:
     await store.sessions.get_or_create("s-1")
 
     with pytest.raises(InvalidInputError):
         await store.ledger.add_cost("s-1", micros=micros)
 
     assert await store.ledger.cost() == 0
+
+
+async def test_dollars_are_derived_from_micros(store: Store) -> None:
+    await store.sessions.get_or_create("s-1")
+    for micros in (1, 1_234_566):
+        entry = await store.ledger.add_cost("s-1", micros=micros)
+
+    assert (entry.cost_micros, entry.cost_usd) == (1_234_567, 1.234567)
+
+
+async def test_how_many_strikes_and_hashes_count_are_settings(
+    open_another: Open,
+) -> None:
+    policy = LedgerPolicy(tiers=("a", "b", "c"), max_strikes=2, window=3)
+    store = await open_another(ledger=policy)
+    await store.sessions.get_or_create("s-1")
+
+    strikes = [await store.ledger.record_request("s-1", h) for h in "xyxxxx"]
+
+    assert strikes == [0, 0, 0, 1, 2, 1]
+    entry = await store.ledger.get("s-1")
+    assert (entry.tier, entry.recent_hashes) == ("a", ("x", "x", "x"))
+
+
+async def test_clearing_a_tenant_leaves_the_others_alone(store: Store) -> None:
+    other = store.for_tenant("other")
+    for each in (store, other):
+        await each.sessions.get_or_create("s-1")
+        await each.ledger.pin("s-1", model="m")
+
+    assert await other.ledger.clear() == 1
+
+    assert await other.ledger.find("s-1") is None
+    assert (await store.ledger.get("s-1")).model == "m"
 
 
 async def test_use_extends_the_timeout(store: Store, clock: ManualClock) -> None:
