@@ -132,6 +132,7 @@ class Chat:
         """The finished document."""
         fields = {**_SESSION, **self._session, "turn_count": len(self._turns)}
         fields["interaction_count"] = len(self._acts)
+        fields["graph_state_count"] = len(self._states)
         return SessionDocument(
             session=Session(**fields),
             turns=tuple(self._turns),
