@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -81,8 +82,9 @@ SIGNALS = {
 
 
 @pytest.fixture(scope="session")
-def verifier(pytestconfig: pytest.Config) -> Verifier:
-    return find_verifier(pytestconfig)
+def verifier(pytestconfig: pytest.Config) -> Iterator[Verifier]:
+    with closing(find_verifier(pytestconfig)) as found:
+        yield found
 
 
 def formats_of(kind: str) -> list[str]:
@@ -102,6 +104,7 @@ async def test_every_format_of_a_real_data_set_is_accepted(
     verifier: Verifier, real_data: Path, tmp_path: Path, name: str
 ) -> None:
     sets: list[tuple[Path, str]] = []
+    trained = list(KINDS)[list(SETS).index(name) % len(KINDS)]
     async with open_store(f"sqlite:///{tmp_path}/chat.db") as store:
         for format_, file in SETS[name]:
             mapping = MAPS / f"{format_}.toml"
@@ -124,7 +127,14 @@ async def test_every_format_of_a_real_data_set_is_accepted(
             assert told == SIGNALS[name] & set(formats_of(kind))
             sets += [(fmt.path, fmt.format) for fmt in report.formats if fmt.rows]
 
-    assert refused(verifier.judge(sets)) == {}
+    # Every set is loaded and compared value for value in each kind. As all three hold
+    # the same rows, a trainer takes its step on one of them, on another with each set.
+    train = {
+        folder
+        for folder, format_ in sets
+        if folder.parent.name == trained or not FORMATS[format_].parquet
+    }
+    assert refused(verifier.judge(sets, train=train)) == {}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,9 +6,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,31 +53,62 @@ class Verdict:
     why: tuple[str, ...]
 
 
-@dataclass(frozen=True)
 class Verifier:
-    """The program that judges, one process for many data sets."""
+    """The program that judges: one process for all data sets, started by the first."""
 
-    program: Path
+    def __init__(self, program: Path) -> None:
+        self._program = program
+        self._process: subprocess.Popen[str] | None = None
+        self._told = tempfile.TemporaryFile("w+")  # noqa: SIM115 - see `close`
 
-    def judge(self, sets: Sequence[tuple[Path, str]]) -> list[Verdict]:
-        """A verdict for each folder and format, in order."""
-        asked = [[str(folder), NAMES[name]] for folder, name in sets]
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", str(JUDGE), str(self.program)],
-            input=json.dumps(asked),
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            timeout=900,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-2_000:]
-        told = json.loads(done.stdout)
+    def judge(
+        self, sets: Sequence[tuple[Path, str]], *, train: Container[Path] | None = None
+    ) -> list[Verdict]:
+        """A verdict for each folder and format, in order.
+
+        Trainers take a step on each of them, or on those in `train` only.
+        """
+        asked = [
+            [str(folder), NAMES[name], train is None or folder in train]
+            for folder, name in sets
+        ]
+        told = self._answer(json.dumps(asked))
         assert not [v for v in told if v["code"] == 3], "a client library is missing"
         return [
             Verdict(folder, name, verdict["accepted"], tuple(verdict["why"]))
             for (folder, name), verdict in zip(sets, told, strict=True)
         ]
+
+    def close(self) -> None:
+        """End the process. Idempotent."""
+        if self._process is not None:
+            with self._process as process:
+                process.kill()
+            self._process = None
+        self._told.close()
+
+    def _answer(self, line: str) -> list[dict[str, Any]]:
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-W", "ignore", str(JUDGE), str(self._program)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._told,
+                text=True,
+                cwd=ROOT,
+            )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            self._process.wait()
+            self._process = None
+            self._told.seek(0)
+            raise AssertionError(self._told.read()[-2_000:])
+        told: list[dict[str, Any]] = json.loads(answer)
+        return told
 
 
 def find_verifier(config: pytest.Config) -> Verifier:
