@@ -6,13 +6,25 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from convstore.cli.context import AsJson, with_store
-from convstore.cli.output import fact, print_json, print_table, progress, say, size
+from convstore.cli.output import (
+    Bar,
+    count,
+    fact,
+    print_json,
+    print_table,
+    progress,
+    say,
+    size,
+)
 from convstore.cli.values import moment, setting, share
+
+if TYPE_CHECKING:
+    from convstore import Store
 
 
 class Profile(StrEnum):
@@ -249,6 +261,35 @@ def _filters(given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+_STATES = {
+    "both": ("active", "archived"),
+    "live": ("active",),
+    "archive": ("archived",),
+}
+
+
+async def _run(
+    store: Store, formats: list[str], to: Path, options: dict[str, Any], bar: Bar
+) -> Any:
+    sessions = None
+    if bar.shown:
+        # Only for people: it walks the sessions. New ones are not in it.
+        states = (await store.stats()).sessions
+        wanted = _STATES[options["filters"]["source"]]
+        sessions = sum(states.get(state, 0) for state in wanted)
+
+    def tell(told: Any) -> None:
+        rows = count(told.rows, "row")
+        counted = (told.rows, "rows")
+        if told.phase == "gather":
+            text = f"reading: {count(told.documents, 'session')}, {rows}"
+            bar.at(told.documents, sessions, text, counted=counted)
+        else:
+            bar.at(told.rows, told.total, f"writing: {rows}", counted=counted)
+
+    return await store.export(formats, to=to, on_progress=tell, **options)
+
+
 def _export(
     context: typer.Context,
     formats: list[str],
@@ -258,15 +299,7 @@ def _export(
 ) -> None:
     with progress("reading") as bar:
         report = with_store(
-            context,
-            lambda store: store.export(
-                formats,
-                to=to,
-                on_progress=lambda p: bar.at(
-                    p.rows, p.total, f"{p.phase}: {p.documents} sessions, {p.rows} rows"
-                ),
-                **options,
-            ),
+            context, lambda store: _run(store, formats, to, options, bar)
         )
     if as_json:
         told = asdict(report) | {"to": str(report.to)}

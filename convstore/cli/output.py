@@ -130,12 +130,39 @@ class Bar:
     def __init__(self, progress: Progress | None, task: TaskID | None) -> None:
         self._progress, self._task = progress, task
 
-    def at(self, done: float, total: float | None, text: str) -> None:
-        """Show how far it is; a total of None moves without an end."""
-        if self._progress is not None and self._task is not None:
-            self._progress.update(
-                self._task, completed=done, total=total, description=clean(text)
-            )
+    @property
+    def shown(self) -> bool:
+        """Whether anybody watches."""
+        return self._progress is not None
+
+    def at(
+        self,
+        done: float,
+        total: float | None,
+        text: str,
+        *,
+        counted: tuple[int, str] | None = None,
+    ) -> None:
+        """Show how far it is; a total of None moves without an end.
+
+        `counted` is what the speed is told of, if that is not `done`: how many since
+        the beginning, and what they are called. Less than before begins anew.
+        """
+        if self._progress is None or self._task is None:
+            return
+        number, unit = counted or (done, "")
+        task = self._progress.tasks[0]
+        if number < task.fields.get("number", 0):
+            self._progress.reset(self._task)
+        self._progress.update(
+            self._task,
+            completed=done,
+            total=total,
+            description=clean(text),
+            number=number,
+            unit=unit,
+            per_s=f"{number / task.elapsed:,.0f} {unit}/s" if task.elapsed else "",
+        )
 
 
 @contextmanager
@@ -145,15 +172,20 @@ def progress(text: str) -> Iterator[Bar]:
         yield Bar(None, None)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TextColumn
+    from rich.progress import TimeElapsedColumn as Elapsed
+    from rich.progress import TimeRemainingColumn as Left
 
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TimeElapsedColumn(),
+        TextColumn("{task.fields[per_s]}", markup=False),
+        Elapsed(),
+        TextColumn("left"),
+        Left(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        yield Bar(shown, shown.add_task(text, total=None))
+        yield Bar(shown, shown.add_task(text, total=None, per_s=""))
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
+from rich.progress import Progress
 
+from convstore.cli.output import Bar
 from tests.cli.conftest import Cli
 
 
@@ -129,6 +132,55 @@ def test_destruction_asks_a_person_first(cli: Cli) -> None:
     assert (refused, agreed) == (1, 0)
     assert len(kept) == 1
     assert cli.run("sessions", "show", "s-1").code == 5
+
+
+def seen(cli: Cli, *arguments: object) -> str:
+    """What a command shows on a terminal beside its output."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        cli.argv(*arguments),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        cwd=cli.folder,
+        env=cli.environment(TERM="xterm", COLUMNS="160", NO_COLOR="1"),
+    )
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # how a terminal ends
+        while data := os.read(ours, 4096):
+            shown += data
+    os.close(ours)
+    assert process.wait(60) == 0
+    return shown.decode()
+
+
+def test_an_export_shows_how_far_and_how_fast_it_is(cli: Cli) -> None:
+    cli.ok("import", "messages", cli.talks("s-1", "s-2", "s-3"))
+
+    shown = seen(cli, "export", "prompt", "--to", "out")
+
+    assert "reading: 3 sessions, 3 rows" in shown
+    assert "writing: 1 row " in shown  # they are equal
+    assert re.search(r"\d rows/s 0:00:\d\d left -?\d?:", shown)
+
+
+def test_a_bar_tells_the_speed_of_a_phase_and_the_time_left() -> None:
+    now = 100.0
+    shown = Progress(get_time=lambda: now, disable=True)
+    bar = Bar(shown, shown.add_task("reading", total=None))
+    (task,) = shown.tasks
+    for done in (1, 2, 3):
+        now += 10
+        bar.at(done * 100, 1_000, "reading", counted=(done * 400, "rows"))
+    assert (task.fields["per_s"], task.time_remaining) == ("40 rows/s", 70)
+
+    bar.at(0, 1_200, "writing", counted=(0, "rows"))
+    for done in (1, 2):
+        now += 1
+        bar.at(done * 300, 1_200, "writing", counted=(done * 300, "rows"))
+
+    assert (task.fields["per_s"], task.time_remaining) == ("300 rows/s", 2)
 
 
 def test_yes_asks_nobody(cli: Cli) -> None:
