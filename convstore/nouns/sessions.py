@@ -330,7 +330,7 @@ class Sessions:
         own = self._scope.user_id
         if own is not None and user_id not in (None, own):
             raise InvalidInputError("user_id", "is not the user of this handle")
-        return check_optional_id("user_id", user_id or own)
+        return check_optional_id("user_id", own if user_id is None else user_id)
 
     def _values(self, **given: Any) -> Row:
         """The columns of the fields given."""

@@ -322,11 +322,12 @@ async def test_no_verb_takes_an_id_that_is_none(store: Store, name: str) -> None
         store.ledger.set_cache_sticky(value, "p"),
         store.ledger.is_cache_sticky(value),
         store.ledger.clear(value),
-        store.conversation(value).buffer(),
     ):
         with pytest.raises(InvalidInputError) as caught:
             await call
         assert caught.value.field == "session_id"
+    with pytest.raises(InvalidInputError):
+        store.conversation(value)
 
 
 # Sizes
