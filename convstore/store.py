@@ -489,6 +489,7 @@ class Store(Nouns):
             if self._scope.hot is not None:
                 last_to_first.push_async_callback(self._scope.hot.close)
             last_to_first.push_async_callback(self._parts.prefixes.close)
+            last_to_first.push_async_callback(self._parts.archive.restorer.close)
             last_to_first.push_async_callback(self._parts.commits.close)
 
 

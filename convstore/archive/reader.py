@@ -69,10 +69,12 @@ def read_line(
     sha256: str,
     session_id: str,
     limits: ArchiveLimits | None = None,
+    unpacker: Unpacker | None = None,
 ) -> bytes:
     """One session's line, proven by its hash; one ranged read. Arguments as in `Entry`.
 
-    `session_id` only names the session in an error.
+    `session_id` only names the session in an error. Whoever reads many gives an
+    `unpacker` of the same limits.
 
     Raises:
         SegmentNotFoundError: The segment is not there.
@@ -86,7 +88,7 @@ def read_line(
         frame = blobs.read(key, offset, length)
         if len(frame) != length:
             raise CorruptionError("the file ends inside the frame")
-        line = Unpacker(bounds).unpack(frame)
+        line = (unpacker or Unpacker(bounds)).unpack(frame)
         check_line(line, sha256)
         return line
 
@@ -100,8 +102,9 @@ def read_document(
     sha256: str,
     session_id: str,
     limits: ArchiveLimits | None = None,
+    unpacker: Unpacker | None = None,
 ) -> SessionDocument:
-    """One session, found by what a ledger remembers of its entry.
+    """One session, found by what a ledger remembers of its entry; as `read_line`.
 
     The hash proves the content, and the document must be of `session_id`. That the
     tenant is the right one is for the caller to check.
@@ -118,6 +121,7 @@ def read_document(
         sha256=sha256,
         session_id=session_id,
         limits=limits,
+        unpacker=unpacker,
     )
     with blamed(segment_id_of(key), session_id):
         document = decode_document(line)

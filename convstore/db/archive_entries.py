@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, insert, literal_column, select, up
 from convstore.db import models
 from convstore.db.asked import about_keys, of_sessions
 from convstore.db.statements import BOUND, Prepared
-from convstore.db.unit import Key
+from convstore.db.unit import Key, Unit
 
 E = models.archive_entries.c
 
@@ -147,7 +147,6 @@ def settle(
         _SETTLE.run(connection, {**about_keys(keys), **values})
 
 
-def note_restored(connection: Connection, key: Key, segment_id: str) -> None:
+def note_restored(unit: Unit, key: Key, segment_id: str) -> None:
     """A session's copy in a segment is not the only one any more."""
-    given = {"tenant": key[0], "id": key[1], "segment": segment_id}
-    _RESTORED.run(connection, given)
+    unit.change(_RESTORED, {"tenant": key[0], "id": key[1], "segment": segment_id})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Table
 
@@ -24,6 +24,9 @@ from convstore.records import (
     SessionDocument,
     Turn,
 )
+
+DocumentRows: TypeAlias = list[tuple[Table, list[Row]]]
+"""The rows of everything but the session itself and its holds, by table."""
 
 _JSON = frozenset(
     "tags metadata feedback_counts current_slots parts slots results choice shown "
@@ -85,8 +88,8 @@ _LEDGER = _Shape(models.session_ledger, LedgerEntry)
 _HOLD = _Shape(models.legal_holds, LegalHold)
 
 
-def document_rows(document: SessionDocument) -> list[tuple[Table, list[Row]]]:
-    """The rows of everything but the session itself and its holds, by table."""
+def document_rows(document: SessionDocument) -> DocumentRows:
+    """What a restore puts back."""
     tenant, session_id = document.session.tenant_id, document.session.id
     turns = [_TURN.row(tenant, turn) for turn in document.turns]
     for row in turns:

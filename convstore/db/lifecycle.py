@@ -25,7 +25,7 @@ from sqlalchemy import (
 from convstore.db import archive_entries, models
 from convstore.db.asked import about, about_keys, by_session, of_sessions
 from convstore.db.dialects import dialect_of
-from convstore.db.document_rows import document_rows, hold_rows, session_row
+from convstore.db.document_rows import DocumentRows, hold_rows, session_row
 from convstore.db.documents import HOLDS, TOOL_SET_COLUMNS, selected
 from convstore.db.kinds import Row
 from convstore.db.rows import (
@@ -137,7 +137,7 @@ class RestoreSession:
     """
 
     key: Key
-    document: SessionDocument
+    rows: DocumentRows
     segment_id: str
     now: int
     deleted_too: bool = False
@@ -154,12 +154,8 @@ class RestoreSession:
             raise SessionDeletedError(self.key[1])
         if state == "active" or head.row["segment_id"] != self.segment_id:
             return head.record
-        for table, rows in document_rows(self.document):
-            if rows:
-                _PUT_BACK[table].many(unit.connection, rows)
-        # What a batch looked up of this session before, it looks up again.
-        unit.forget_external(self.key)
-        archive_entries.note_restored(unit.connection, self.key, self.segment_id)
+        unit.put_back(self.key, self.rows)
+        archive_entries.note_restored(unit, self.key, self.segment_id)
         head.row.update(state="active", segment_id=None, archived_at=None)
         head.cold = True
         head.touch(self.now)
@@ -277,7 +273,6 @@ def _insert(table: Table) -> Prepared:
 
 
 _STUB = _insert(models.sessions)
-_PUT_BACK = {table: _insert(table) for table in _GONE_WITH_SESSION}
 _FORGET_PROBLEMS = Prepared(
     lambda dialect: (
         update(models.sessions)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
 from sqlalchemy import (
     Connection,
+    Select,
     and_,
-    bindparam,
     delete,
     func,
     insert,
@@ -21,11 +20,11 @@ from sqlalchemy import (
 
 from convstore.db import archive_entries, models
 from convstore.db.archive_entries import ENTRY_COLUMNS, StoredEntry
+from convstore.db.asked import about_keys
 from convstore.db.dialects import dialect_of
-from convstore.db.rows import SESSION_COLUMNS, session_from_row
+from convstore.db.dialects.base import Dialect
 from convstore.db.statements import Prepared
 from convstore.db.unit import Key
-from convstore.records import Session
 
 E = models.archive_entries.c
 G = models.archive_segments.c
@@ -52,26 +51,33 @@ class StoredSegment:
 
 SEGMENT_COLUMNS = [models.archive_segments.c[n] for n in StoredSegment.__slots__]
 
-_PLACE = Prepared(
-    lambda _: (
-        select(*SESSION_COLUMNS, *ENTRY_COLUMNS, *SEGMENT_COLUMNS)
+
+def _places(dialect: Dialect) -> Select[Any]:
+    asked = dialect.asked("tenant_id", "session_id")
+    same = and_(
+        *(models.sessions.c[name] == asked.c[name] for name in asked.c.keys())  # noqa: SIM118
+    )
+    return (
+        select(
+            S.tenant_id, S.session_id, S.segment_id, *ENTRY_COLUMNS, *SEGMENT_COLUMNS
+        )
         .select_from(
-            models.sessions.outerjoin(
+            asked.join(models.sessions, same)
+            .outerjoin(
                 models.archive_entries,
                 and_(
                     E.tenant_id == S.tenant_id,
                     E.session_id == S.session_id,
                     E.segment_id == S.segment_id,
                 ),
-            ).outerjoin(models.archive_segments, G.segment_id == S.segment_id)
+            )
+            .outerjoin(models.archive_segments, G.segment_id == S.segment_id)
         )
-        .where(
-            S.tenant_id == bindparam("tenant"),
-            S.session_id == bindparam("id"),
-            S.state.in_([literal_column("'archived'"), literal_column("'deleted'")]),
-        )
+        .where(S.state.in_([literal_column("'archived'"), literal_column("'deleted'")]))
     )
-)
+
+
+_PLACES = Prepared(_places)
 
 
 def begin(
@@ -288,26 +294,32 @@ def drop(connection: Connection, segment_id: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A session that is archived, and where its copy lies as far as the ledger says."""
+    """Where the copy of a session lies, as far as the ledger says.
 
-    session: Session
+    Without `segment_id` there is none: it was deleted without one.
+    """
+
+    key: Key
+    segment_id: str | None
     entry: StoredEntry | None
     segment: StoredSegment | None
 
 
-def place(connection: Connection, key: Key) -> Place | None:
-    """Where an archived session lies; None when it is not archived, nor deleted."""
-    rows = _PLACE.all(connection, {"tenant": key[0], "id": key[1]})
-    if not rows:
-        return None
-    sizes = (len(SESSION_COLUMNS), len(ENTRY_COLUMNS), len(SEGMENT_COLUMNS))
-    feed = iter(rows[0])
-    session, entry, segment = (tuple(islice(feed, size)) for size in sizes)
-    return Place(
-        session_from_row(session),
-        None if entry[0] is None else StoredEntry(*entry),
-        None if segment[0] is None else StoredSegment(*segment),
-    )
+def places(connection: Connection, keys: Sequence[Key]) -> list[Place]:
+    """Where sessions lie that are archived, or deleted; the others are left out."""
+    width = 3 + len(ENTRY_COLUMNS)
+    found = []
+    for row in _PLACES.all(connection, about_keys(keys)):
+        entry, segment = tuple(row[3:width]), tuple(row[width:])
+        found.append(
+            Place(
+                (row[0], row[1]),
+                row[2],
+                None if entry[0] is None else StoredEntry(*entry),
+                None if segment[0] is None else StoredSegment(*segment),
+            )
+        )
+    return found
 
 
 def archived_sessions(

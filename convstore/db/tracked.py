@@ -29,10 +29,10 @@ class Tracked(Generic[R]):
         return self.inner.size
 
     def apply(self, unit: Unit) -> R:
-        head = unit.find(self.key)
+        head = unit.known(self.key)
         self.before = 0 if head is None else head.row["version"]
         result = self.inner.apply(unit)
-        head = unit.find(self.key)
+        head = unit.known(self.key)
         self.session = None if head is None else head.record
         return result
 

@@ -63,7 +63,13 @@ _UPDATE_HOT = _update_of(HOT)
 _UPDATE_ALL = _update_of([*HOT, *_COLD])
 _INSERTS = {
     table.name: _insert_into(table)
-    for table in (models.turns, models.interactions, models.graph_states)
+    for table in (
+        models.turns,
+        models.tool_sets,
+        models.interactions,
+        models.graph_states,
+        models.session_ledger,
+    )
 }
 
 
@@ -125,6 +131,9 @@ class Unit:
         }
         self._missing = 0
         self._rows: dict[str, list[Row]] = {}
+        self._changes: dict[Prepared, list[Row]] = {}
+        # Sessions whose whole rows are gathered: see `put_back`.
+        self._back: set[Key] = set()
         # External ids of turns: what a batch looked up, and what it added since.
         self.external: dict[tuple[str, str, str], Row | None] = {}
 
@@ -161,16 +170,17 @@ class Unit:
         """The head of a session in any state, locked; None when there is none."""
         if key not in self._heads:
             self.load([key])
+        elif key in self._back:
+            self._write_rows()  # it may be about to look for what has come back
         return self._heads[key]
+
+    def known(self, key: Key) -> Head | None:
+        """As `find`, for whoever looks at nothing but the head."""
+        return self._heads[key] if key in self._heads else self.find(key)
 
     def forget(self, key: Key) -> None:
         """Read the head again next time: somebody else may have made it."""
         self._heads.pop(key, None)
-
-    def forget_external(self, key: Key) -> None:
-        """Look a session's external ids up again: its turns have come back."""
-        for place in [place for place in self.external if place[:2] == key]:
-            del self.external[place]
 
     def add_head(self, key: Key, row: Row) -> Head:
         """Take up a session row that this transaction has just inserted."""
@@ -194,6 +204,20 @@ class Unit:
         """Gather a row for the flush."""
         self._rows.setdefault(table.name, []).append(row)
 
+    def put_back(self, key: Key, rows: Iterable[tuple[Table, list[Row]]]) -> None:
+        """Gather all rows of a session. Of many sessions they are written together,
+        unless a later operation of this transaction turns to the same session."""
+        for table, of_table in rows:
+            self._rows.setdefault(table.name, []).extend(of_table)
+        self._back.add(key)
+        # What was looked up of this session before is looked up again.
+        for place in [place for place in self.external if place[:2] == key]:
+            del self.external[place]
+
+    def change(self, statement: Prepared, values: Row) -> None:
+        """Gather a change of a row for the flush."""
+        self._changes.setdefault(statement, []).append(values)
+
     def heads(self) -> Iterable[tuple[Key, Head | None]]:
         """The heads as they are now, changes included."""
         return self._heads.items()
@@ -215,13 +239,21 @@ class Unit:
             if head is not None and head.dirty:
                 (full if head.cold else hot).append(head.row)
                 head.dirty = head.cold = False
-        for name, rows in self._rows.items():
-            _INSERTS[name].many(self.connection, rows)
-        self._rows.clear()
+        self._write_rows()
+        for statement, values in self._changes.items():
+            statement.many(self.connection, values)
+        self._changes.clear()
         if hot:
             _UPDATE_HOT.many(self.connection, hot)
         if full:
             _UPDATE_ALL.many(self.connection, full)
+
+    def _write_rows(self) -> None:
+        for name, rows in self._rows.items():
+            if rows:
+                _INSERTS[name].many(self.connection, rows)
+        self._rows.clear()
+        self._back.clear()
 
 
 def check_usable(

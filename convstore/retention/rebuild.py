@@ -124,9 +124,7 @@ async def _take_up(context: Context, key: str, tally: _Tally) -> None:
         )
         return
     states: dict[Key, str] = {}
-    feed = iterate_documents(
-        context.blobs, manifest, on_fault=lambda f: tally.faults.append(_told(f))
-    )
+    feed = _sound(context, manifest, tally)
     while some := await context.files(lambda: _next(feed)):
         await context.write(
             lambda c, s=some: _adopt(c, manifest, s, tally, states)  # type: ignore[misc]
@@ -153,7 +151,6 @@ def _adopt(
     states: dict[Key, str],
 ) -> None:
     unit = Unit(connection)
-    some = [found for found in some if _is_sound(manifest, *found, tally)]
     unit.load([(entry.tenant_id, entry.session_id) for entry, _ in some])
     at = to_micros(manifest.created_at)
     for entry, document in some:
@@ -179,22 +176,25 @@ def _adopt(
             states[key] = _state_beside(head, entry, tally)
 
 
-def _is_sound(
-    manifest: Manifest, entry: Entry, document: SessionDocument, tally: _Tally
-) -> bool:
-    """Whether a document is one that this library can have written, and the database
-    can hold: a file in the folder may have been made by hand."""
-    try:
-        check_agreement(document)
-        check_rows(document)
-    except InvalidInputError as error:
-        tally.faults.append(
-            ArchiveFault(
-                manifest.segment_id, entry.tenant_id, entry.session_id, str(error)
+def _sound(
+    context: Context, manifest: Manifest, tally: _Tally
+) -> Iterator[tuple[Entry, SessionDocument]]:
+    """The documents that this library can have written, and the database can hold: a
+    file in the folder may have been made by hand."""
+    for entry, document in iterate_documents(
+        context.blobs, manifest, on_fault=lambda f: tally.faults.append(_told(f))
+    ):
+        try:
+            check_agreement(document)
+            check_rows(document)
+        except InvalidInputError as error:
+            tally.faults.append(
+                ArchiveFault(
+                    manifest.segment_id, entry.tenant_id, entry.session_id, str(error)
+                )
             )
-        )
-        return False
-    return True
+        else:
+            yield entry, document
 
 
 def _is_better(connection: Connection, head: Head, entry: Entry, tally: _Tally) -> bool:

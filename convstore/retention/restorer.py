@@ -1,31 +1,38 @@
 """Brings archived sessions back as rows, and reads them without bringing them back.
 
 The file is read and verified outside any transaction; the rows are inserted under a
-guard on the stub, so of any number of callers one restores. A frame that is missing or
-damaged is an error: never an empty session in its place.
+guard on the stub, so of any number of callers one restores. Callers who wait together
+are looked up, read and committed together. A frame that is missing or damaged is an
+error: never an empty session in its place.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
-from convstore.archive.reader import read_document
 from convstore.db import segments, sessions
-from convstore.db.archive_entries import StoredEntry
+from convstore.db.document_rows import DocumentRows, document_rows
 from convstore.db.engine import Runner
 from convstore.db.lifecycle import RestoreSession
-from convstore.db.segments import StoredSegment
+from convstore.db.unit import Key
 from convstore.errors import (
-    CorruptionError,
+    ConvstoreError,
     SegmentCorruptError,
-    SegmentNotFoundError,
     SessionNotFoundError,
 )
+from convstore.gathering import Gathering
 from convstore.records import Session, SessionDocument
 from convstore.retention.context import Context
+from convstore.retention.copies import Copy, Found, Unreadable, find_copies
 
 log = logging.getLogger(__name__)
+C = TypeVar("C")
+
+AT_ONCE = 32
+"""Copies of one visit to the disk: the next are read while these are committed."""
 
 # An erasure may move a session to a rewritten segment between the stub and the file.
 _ATTEMPTS = 5
@@ -36,6 +43,7 @@ class Restorer:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._gathering = Gathering(self._find, at_once=AT_ONCE)
 
     async def read(
         self, runner: Runner, tenant: str, session_id: str
@@ -46,10 +54,15 @@ class Restorer:
             SessionNotFoundError: There is no archived session with this id.
             SegmentCorruptError: Its file is damaged or missing.
         """
-        found = await self._load(runner, tenant, session_id)
+        key = (tenant, session_id)
+
+        async def find() -> Found[SessionDocument]:
+            return (await find_copies(self._context, runner.read, [key], _itself))[key]
+
+        found = await self._settled(runner, find)
         if found is None:
             raise SessionNotFoundError(session_id, "in the archive")
-        return found[0]
+        return found.content
 
     async def restore(
         self, runner: Runner, tenant: str, session_id: str, *, deleted_too: bool = False
@@ -58,101 +71,71 @@ class Restorer:
 
         With `deleted_too`, a deleted session that was archived comes back as well.
         """
-        step = self._context.on_step
+        step, key = self._context.on_step, (tenant, session_id)
         while True:
-            found = await self._load(runner, tenant, session_id)
+            found = await self.copy(runner, key)
             if found is None:
-                return await self._as_it_is(runner, tenant, session_id, deleted_too)
-            document, segment_id = found
+                return await self._as_it_is(runner, key, deleted_too)
             step("restore.read_entry")
             session = await runner.write(
                 RestoreSession(
-                    (tenant, session_id),
-                    document,
-                    segment_id,
+                    key,
+                    found.content,
+                    found.segment_id,
                     self._context.now(),
                     deleted_too,
+                    found.size_bytes,
                 )
             )
             step("restore.after_commit")
             if session.state == "active":
                 return session
 
-    async def _as_it_is(
-        self, runner: Runner, tenant: str, session_id: str, deleted_too: bool
-    ) -> Session:
-        """The live session, or the error of what became of it."""
-        key = (tenant, session_id)
-        session = await runner.read(lambda c: sessions.find(c, key))
-        if session is None or (session.state == "deleted" and deleted_too):
-            raise SessionNotFoundError(session_id)
-        return await runner.read(lambda c: sessions.get_usable(c, key, None))
+    async def copy(self, runner: Runner, key: Key) -> Copy[DocumentRows] | None:
+        """The copy of a session as rows; None when it is not archived."""
+        if not runner.in_transaction:
+            return await self._settled(runner, lambda: self._gathering.of(key))
 
-    async def _load(
-        self, runner: Runner, tenant: str, session_id: str
-    ) -> tuple[SessionDocument, str] | None:
-        """The document and its segment's id; None when the session is not archived."""
+        async def find() -> Found[DocumentRows]:
+            # On the connection of the transaction, which sees its own writes.
+            found = await find_copies(self._context, runner.read, [key], document_rows)
+            return found[key]
+
+        return await self._settled(runner, find)
+
+    async def close(self) -> None:
+        """See those through who wait for a copy. Idempotent."""
+        await self._gathering.close()
+
+    async def _find(self, keys: Sequence[Key]) -> dict[Key, Found[DocumentRows]]:
+        context = self._context
+        return await find_copies(context, context.read, keys, document_rows)
+
+    async def _settled(
+        self, runner: Runner, find: Callable[[], Awaitable[Found[C]]]
+    ) -> Copy[C] | None:
+        """What `find` gives, once no erasure is moving it."""
         for attempt in range(_ATTEMPTS):
-            place = await runner.read(lambda c: segments.place(c, (tenant, session_id)))
-            if place is None or place.session.segment_id is None:
-                return None
-            entry, segment = place.entry, place.segment
-            if entry is None or segment is None:
-                if attempt == _ATTEMPTS - 1:
-                    raise SegmentCorruptError(
-                        place.session.segment_id, "is not in the ledger", (session_id,)
-                    )
-                await asyncio.sleep(0.01 * attempt)
-                continue
-            try:
-                return await self._read(entry, segment), segment.segment_id
-            except SegmentNotFoundError as missing:
-                if attempt == _ATTEMPTS - 1:
-                    raise await self._quarantined(
-                        runner,
-                        segment,
-                        SegmentCorruptError(
-                            segment.segment_id, "the file is missing", (session_id,)
-                        ),
-                    ) from missing
-                await asyncio.sleep(0.01 * attempt)
-            except SegmentCorruptError as error:
-                raise await self._quarantined(runner, segment, error) from None
+            found = await find()
+            if not isinstance(found, Unreadable):
+                return found
+            if not found.moving or attempt == _ATTEMPTS - 1:
+                raise await self._quarantined(runner, found)
+            await asyncio.sleep(0.01 * attempt)
         raise AssertionError("unreachable")
 
-    async def _read(
-        self, entry: StoredEntry, segment: StoredSegment
-    ) -> SessionDocument:
-        def work() -> SessionDocument:
-            return read_document(
-                self._context.blobs,
-                segment.key,
-                offset=entry.offset,
-                length=entry.length,
-                sha256=entry.sha256,
-                session_id=entry.session_id,
-            )
+    async def _as_it_is(self, runner: Runner, key: Key, deleted_too: bool) -> Session:
+        """The live session, or the error of what became of it."""
+        session = await runner.read(lambda c: sessions.find(c, key))
+        if session is None or (session.state == "deleted" and deleted_too):
+            raise SessionNotFoundError(key[1])
+        return await runner.read(lambda c: sessions.get_usable(c, key, None))
 
-        try:
-            document = await self._context.files(work)
-        except CorruptionError as error:
-            if isinstance(error, SegmentCorruptError):
-                raise
-            raise SegmentCorruptError(
-                segment.segment_id, "cannot be read", (entry.session_id,)
-            ) from error
-        if document.session.tenant_id != entry.tenant_id:
-            raise SegmentCorruptError(
-                segment.segment_id,
-                "holds another tenant's session",
-                (entry.session_id,),
-            )
-        return document
-
-    async def _quarantined(
-        self, runner: Runner, segment: StoredSegment, error: SegmentCorruptError
-    ) -> SegmentCorruptError:
+    async def _quarantined(self, runner: Runner, found: Unreadable) -> ConvstoreError:
         """Let verification and `doctor` see it; the file stays for a person to look."""
+        segment, error = found.segment, found.error
+        if segment is None or not isinstance(error, SegmentCorruptError):
+            return error
         log.error(
             "segment %s cannot be read",
             segment.segment_id,
@@ -160,7 +143,12 @@ class Restorer:
         )
         if runner.in_transaction:
             return error  # its caller's transaction may hold the only write lock
+        problem = error.problem
         await self._context.write(
-            lambda c: segments.quarantine(c, segment.segment_id, error.problem)
+            lambda c: segments.quarantine(c, segment.segment_id, problem)
         )
         return error
+
+
+def _itself(document: SessionDocument) -> SessionDocument:
+    return document

@@ -67,7 +67,7 @@ async def test_an_append_in_the_batch_of_a_restore_finds_the_turns_that_came_bac
     await store.turns.append("s-1", role="user", content="Hallo?", external_id="m-1")
     await store.run_retention(older_than_s=0)
     context, key = store._parts.archive.context, ("default", "s-1")
-    found = await Restorer(context)._load(store._scope.runner, *key)
+    found = await Restorer(context).copy(store._scope.runner, key)
     assert found is not None
     row, _, _ = encode_turn(Limits(), said, context.now())
 
@@ -75,7 +75,7 @@ async def test_an_append_in_the_batch_of_a_restore_finds_the_turns_that_came_bac
         lambda c: run_batch(
             c,
             [
-                RestoreSession(key, *found, context.now()),
+                RestoreSession(key, found.content, found.segment_id, context.now()),
                 AppendTurns(key, [row], {}, 10, context.now()),
             ],
         )
@@ -136,6 +136,50 @@ async def test_fifty_restores_at_once_give_one(
     )
 
     assert len({session.version for session in restored}) == 1
+    sound(database_url, archive_dir)
+
+
+async def test_restores_that_wait_together_share_their_commits(
+    store: Store, database_url: str, archive_dir: Path
+) -> None:
+    names = [f"s-{number}" for number in range(12)]
+    await archived(store, *names)
+    live = [await document(store, name) for name in names]
+    before = store.commit_stats()
+
+    restored = await asyncio.gather(*(store.restore(name) for name in names * 2))
+
+    made = store.commit_stats().commits - before.commits
+    assert [session.id for session in restored] == names * 2
+    assert made < len(names)
+    for name, was in zip(names, live, strict=True):
+        assert timeless(await document(store, name)) == timeless(was)
+    sound(database_url, archive_dir)
+
+
+async def test_writes_that_wait_with_a_restore_find_all_that_came_back(
+    store: Store, database_url: str, archive_dir: Path
+) -> None:
+    """All of them are in one transaction, where the rows are gathered at first."""
+    names = [f"s-{number}" for number in range(6)]
+    said = {"role": "user", "content": "Hallo?", "external_id": "m-9"}
+    for name in names:
+        await fill(store, name)
+        await store.turns.append(name, **said)
+    await store.run_retention(older_than_s=0)
+
+    async def return_and_go_on(name: str) -> tuple[int, int, int]:
+        _, turn, act, graph = await asyncio.gather(
+            store.restore(name),
+            store.turns.append(name, **said),
+            store.interactions.record(name, action="copy", turn_seq=3),
+            store.graph_states.put(name, [2], namespace="plan", expected_version=1),
+        )
+        return turn.seq, act.seq, graph.version
+
+    told = await asyncio.gather(*(return_and_go_on(name) for name in names))
+
+    assert set(told) == {(4, 4, 2)}
     sound(database_url, archive_dir)
 
 
@@ -243,11 +287,18 @@ async def test_the_good_sessions_of_a_damaged_segment_still_come_back(
     (path,) = segment_files(archive_dir)
     damage(path, at=0.5)
 
-    with pytest.raises(SegmentCorruptError):
-        await store.restore("s-2")
+    told = await asyncio.gather(
+        *(store.restore(name) for name in ("s-1", "s-2", "s-3")),
+        return_exceptions=True,
+    )
 
-    assert (await store.restore("s-1")).state == "active"
-    assert (await store.restore("s-3")).state == "active"
+    assert [getattr(session, "state", None) for session in told] == [
+        "active",
+        None,
+        "active",
+    ]
+    assert isinstance(told[1], SegmentCorruptError)
+    assert told[1].session_ids == ("s-2",)
 
 
 async def test_a_purge_between_reading_the_file_and_the_rows_does_no_harm(
@@ -286,12 +337,12 @@ async def test_without_the_guard_of_restore_two_restores_collide(
         return apply(self, unit)  # type: ignore[arg-type]
 
     await archived(store, "s-1")
-    place = await store._parts.archive.restorer._load(
-        store._scope.runner, "default", "s-1"
+    found = await store._parts.archive.restorer.copy(
+        store._scope.runner, ("default", "s-1")
     )
-    assert place is not None
+    assert found is not None
     await store.restore("s-1")
-    again = RestoreSession(("default", "s-1"), place[0], place[1], 0)
+    again = RestoreSession(("default", "s-1"), found.content, found.segment_id, 0)
     guarded = await store._scope.write(again)
     monkeypatch.setattr(RestoreSession, "apply", unguarded)
 

@@ -1,0 +1,86 @@
+"""Questions that wait together are asked together.
+
+While one answer is on its way others come, and go down next as one question. A lone
+caller waits one round of the event loop for company.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from contextvars import Context
+from itertools import islice
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Gathering(Generic[K, V]):
+    """Callers ask for one key each; `ask` is given up to `at_once` of them.
+
+    Belongs to the event loop of its first caller; one of another loop, or of a process
+    that was forked, asks alone.
+    """
+
+    def __init__(
+        self, ask: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], *, at_once: int
+    ) -> None:
+        self._ask = ask
+        self._at_once = at_once
+        self._waiting: dict[K, asyncio.Future[V]] = {}
+        self._asking: asyncio.Task[None] | None = None
+
+    async def of(self, key: K) -> V:
+        """The answer to `key`, asked for no earlier than this call.
+
+        Callers with the same key share one answer. Cancelling one leaves the others
+        theirs.
+        """
+        loop = asyncio.get_running_loop()
+        if self._asking is not None and self._asking.get_loop() is not loop:
+            return (await self._ask([key]))[key]
+        answer = self._waiting.get(key)
+        if answer is None:
+            answer = self._waiting[key] = loop.create_future()
+        if self._asking is None:
+            # In a context of its own: it serves many callers, and must not look like
+            # the work of the one who came first.
+            self._asking = loop.create_task(
+                self._ask_for_all(), name="convstore-gathering", context=Context()
+            )
+        return await asyncio.shield(answer)
+
+    async def close(self) -> None:
+        """Answer all who wait, and leave no task behind. Idempotent."""
+        asking = self._asking
+        if asking is not None and asking.get_loop() is asyncio.get_running_loop():
+            await asyncio.wait([asking])
+
+    async def _ask_for_all(self) -> None:
+        try:
+            while self._waiting:
+                batch = dict(islice(self._waiting.items(), self._at_once))
+                for key in batch:
+                    del self._waiting[key]
+                await self._answer(batch)
+        finally:
+            self._asking = None
+            for answer in self._waiting.values():  # nobody will ask for them any more
+                answer.cancel()
+            self._waiting.clear()
+
+    async def _answer(self, batch: dict[K, asyncio.Future[V]]) -> None:
+        try:
+            answers = await self._ask(list(batch))
+        except Exception as error:  # noqa: BLE001 - told to every caller
+            for answer in batch.values():
+                answer.set_exception(error)
+                answer.exception()  # looked at: its callers may all be gone
+        except BaseException:
+            for answer in batch.values():
+                answer.cancel()
+            raise
+        else:
+            for key, answer in batch.items():
+                answer.set_result(answers[key])

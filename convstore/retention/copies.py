@@ -1,0 +1,120 @@
+"""Archived copies: where the ledger says they lie, and what is in the files.
+
+Many are found with one statement and one visit to the disk. What is wrong with one of
+them is told of that one, and keeps nobody from the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeAlias, TypeVar
+
+from convstore.archive.frames import Unpacker
+from convstore.archive.reader import read_document
+from convstore.archive.segment import ArchiveLimits
+from convstore.db import segments
+from convstore.db.engine import Connection
+from convstore.db.segments import Place, StoredSegment
+from convstore.db.unit import Key
+from convstore.errors import (
+    ConvstoreError,
+    CorruptionError,
+    SegmentCorruptError,
+    SegmentNotFoundError,
+)
+from convstore.records import SessionDocument
+from convstore.retention.context import Context
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, slots=True)
+class Copy(Generic[C]):
+    """A copy that was read and verified: what was made of it, and where it lies."""
+
+    content: C
+    segment_id: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A copy that cannot be had, and why.
+
+    `moving`: an erasure may have moved it to a rewritten segment between the ledger
+    and the file, so look again. `segment` is the one to be looked at by a person.
+    """
+
+    error: ConvstoreError
+    segment: StoredSegment | None = None
+    moving: bool = False
+
+
+Found: TypeAlias = Copy[C] | Unreadable | None
+Read = Callable[[Callable[[Connection], list[Place]]], Awaitable[list[Place]]]
+
+
+async def find_copies(
+    context: Context,
+    read: Read,
+    keys: Sequence[Key],
+    made_of: Callable[[SessionDocument], C],
+) -> dict[Key, Found[C]]:
+    """The copies of sessions; None for one that is neither archived nor deleted.
+
+    `made_of` turns each document, in the thread that read it, into what is wanted.
+    """
+    places = await read(lambda c: segments.places(c, keys))
+
+    def work() -> dict[Key, Found[C]]:
+        found: dict[Key, Found[C]] = dict.fromkeys(keys)
+        unpacker = Unpacker(ArchiveLimits())
+        for place in places:
+            found[place.key] = _found(context, place, unpacker, made_of)
+        return found
+
+    return await context.files(work)
+
+
+def _found(
+    context: Context,
+    place: Place,
+    unpacker: Unpacker,
+    made_of: Callable[[SessionDocument], C],
+) -> Found[C]:
+    entry, segment, session_id = place.entry, place.segment, place.key[1]
+    if place.segment_id is None:
+        return None
+    if entry is None or segment is None:
+        return Unreadable(
+            SegmentCorruptError(
+                place.segment_id, "is not in the ledger", (session_id,)
+            ),
+            moving=True,
+        )
+    try:
+        document = read_document(
+            context.blobs,
+            segment.key,
+            offset=entry.offset,
+            length=entry.length,
+            sha256=entry.sha256,
+            session_id=session_id,
+            unpacker=unpacker,
+        )
+        if document.session.tenant_id != entry.tenant_id:
+            raise CorruptionError("holds another tenant's session")
+    except SegmentNotFoundError:
+        missing = SegmentCorruptError(
+            segment.segment_id, "the file is missing", (session_id,)
+        )
+        return Unreadable(missing, segment, moving=True)
+    except SegmentCorruptError as error:
+        return Unreadable(error, segment)
+    except CorruptionError as error:
+        damaged = SegmentCorruptError(segment.segment_id, str(error), (session_id,))
+        return Unreadable(damaged, segment)
+    except ConvstoreError as error:  # such as a storage that is away
+        return Unreadable(error)
+    return Copy(made_of(document), segment.segment_id, entry.raw_length)
