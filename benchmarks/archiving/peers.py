@@ -83,13 +83,16 @@ async def driver(target: list[Any], sessions: int) -> Figures:
 
 
 _TABLES = ("turns", "interactions")
+_File = tuple[Path, list[tuple[int, int]], list[list[int]]]
+"""Its frames, by offset and length; of each table, which columns hold bytes."""
 
 
 def _on_sqlite(path: str, sessions: int) -> Figures:
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
-    began, files = time.perf_counter(), []
+    began = time.perf_counter()
+    files: list[_File] = []
     for names in _batches(sessions):
         marks = ", ".join("?" * len(names))
         groups = [
@@ -129,7 +132,8 @@ async def _on_postgres(url: str, path: str, sessions: int) -> Figures:
     import asyncpg
 
     server = await asyncpg.connect(url)
-    began, files = time.perf_counter(), []
+    began = time.perf_counter()
+    files: list[_File] = []
     for names in _batches(sessions):
         groups = [
             await server.fetch(
@@ -176,7 +180,7 @@ def _batches(sessions: int) -> Iterator[list[str]]:
         yield [f"s-{n:07}" for n in range(first, min(first + BATCH, sessions))]
 
 
-def _write(path: str, number: int, groups: list[Any]) -> tuple[Path, list[Any]]:
+def _write(path: str, number: int, groups: list[Any]) -> _File:
     import orjson
     import zstandard
 
@@ -194,24 +198,28 @@ def _write(path: str, number: int, groups: list[Any]) -> tuple[Path, list[Any]]:
             file.write(frame)
         file.flush()
         os.fsync(file.fileno())
-    return target, places
+    hashes = [
+        [place for place, value in enumerate(rows[0]) if type(value) is bytes]
+        for rows in groups
+    ]
+    return target, places, hashes
 
 
-def _read(files: list[tuple[Path, list[Any]]]) -> Iterator[list[list[Any]]]:
+def _read(files: list[_File]) -> Iterator[list[list[Any]]]:
     import orjson
     import zstandard
 
     unpack = zstandard.ZstdDecompressor().decompress
-    for path, places in files:
+    for path, places, hashes in files:
         with path.open("rb") as file:
             for at, length in places:
                 file.seek(at)
                 groups = orjson.loads(unpack(file.read(length)))
-                # A digest is the only column of bytes, and the last.
-                yield [
-                    [(*row[:-1], bytes.fromhex(row[-1])) for row in rows]
-                    for rows in groups
-                ]
+                for rows, columns in zip(groups, hashes, strict=True):
+                    for row in rows:
+                        for column in columns:
+                            row[column] = bytes.fromhex(row[column])
+                yield groups
 
 
 def _rates(sessions: int, began: float, out: float) -> Figures:
