@@ -100,6 +100,10 @@ class Book:
             self._stored[key] = find(self._connection, key)
         return self._stored[key]
 
+    def forget(self, key: Key) -> None:
+        """Read the entry again next time: it has come back with its session."""
+        self._stored.pop(key, None)
+
     def put(self, key: Key, entry: LedgerEntry | None, owner: str | None) -> None:
         """Replace the entry, of a session of this user; None takes it away."""
         self._entries[key] = entry, owner
@@ -166,6 +170,7 @@ class ChangeLedger:
 def share_book(unit: Unit, changes: Collection[ChangeLedger]) -> Book:
     """The book of a batch, in the hands of each of `changes`; flush it at the end."""
     book = Book(unit.connection)
+    unit.on_back.append(book.forget)
     # Of a session that is not locked yet, somebody else may still make the entry.
     locked = {each.key for each in changes if unit.find(each.key) is not None}
     if locked:

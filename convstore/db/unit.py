@@ -8,7 +8,7 @@ statement, and all heads in another.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, Table, bindparam, insert, update
@@ -136,6 +136,9 @@ class Unit:
         self._back: set[Key] = set()
         # External ids of turns: what a batch looked up, and what it added since.
         self.external: dict[tuple[str, str, str], Row | None] = {}
+        # Told of a session whose rows have come back: what was read of it is not so
+        # any more.
+        self.on_back: list[Callable[[Key], None]] = []
 
     def load(self, keys: Collection[Key]) -> None:
         """Lock and read the heads of many sessions with one statement."""
@@ -213,6 +216,8 @@ class Unit:
         # What was looked up of this session before is looked up again.
         for place in [place for place in self.external if place[:2] == key]:
             del self.external[place]
+        for tell in self.on_back:
+            tell(key)
 
     def change(self, statement: Prepared, values: Row) -> None:
         """Gather a change of a row for the flush."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from convstore import Store
 from convstore.clock import ManualClock
 from convstore.db.batch import run_batch
+from convstore.db.ledger import ChangeLedger
 from convstore.db.lifecycle import RestoreSession
 from convstore.db.turns import AppendTurns
 from convstore.errors import (
@@ -114,6 +116,36 @@ async def test_the_ledger_comes_back(store: Store) -> None:
 
     assert live.ledger is not None
     assert (await document(store, "s-1")).ledger == live.ledger
+
+
+async def test_a_change_of_the_ledger_in_the_batch_of_a_restore_finds_the_entry(
+    store: Store,
+) -> None:
+    """The entries of a batch are read together, before this one is back."""
+    await store.sessions.get_or_create("s-1")
+    await store.ledger.pin("s-1", model="m-large")
+    await store.run_retention(older_than_s=0)
+    context, key = store._parts.archive.context, ("default", "s-1")
+    found = await Restorer(context).copy(store._scope.runner, key)
+    assert found is not None
+
+    _, changed = await context.write(
+        lambda c: run_batch(
+            c,
+            [
+                RestoreSession(key, found.content, found.segment_id, context.now()),
+                ChangeLedger(
+                    key,
+                    lambda entry: entry and replace(entry, strikes=entry.strikes + 1),
+                    context.now(),
+                ),
+            ],
+        )
+    )
+
+    assert changed.error is None
+    assert (changed.value.model, changed.value.strikes) == ("m-large", 1)
+    assert await store.ledger.get("s-1") == changed.value
 
 
 async def test_restoring_a_live_session_gives_it_as_it_is(store: Store) -> None:
