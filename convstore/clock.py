@@ -20,7 +20,8 @@ def to_micros(at: datetime) -> int:
 
 def from_micros(micros: int) -> datetime:
     """The aware UTC time of so many microseconds since 1970."""
-    return EPOCH + timedelta(microseconds=micros)
+    # A product costs a third of what making a timedelta by keyword does.
+    return EPOCH + micros * _MICROSECOND
 
 
 class Clock(Protocol):

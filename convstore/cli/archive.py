@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,6 +41,9 @@ OlderThan = Annotated[
     str | None,
     typer.Option(help="Idle for so long, such as 24h; the policy's time if left out."),
 ]
+
+_RESTORED_AT_ONCE = 64
+"""Sessions that are brought back together."""
 
 
 def commands() -> dict[str, object]:
@@ -326,10 +330,25 @@ def restore(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Bring archived sessions back as rows. A live one is left as it is."""
+    """Bring archived sessions back as rows. A live one is left as it is.
+
+    One that cannot be restored is an error, told when those around it are back.
+    """
 
     async def work(store: Store) -> list[Session]:
-        return [await store.restore(session_id) for session_id in session_ids]
+        restored: list[Session] = []
+        for first in range(0, len(session_ids), _RESTORED_AT_ONCE):
+            # Together: they share their commits.
+            some = session_ids[first : first + _RESTORED_AT_ONCE]
+            done = await asyncio.gather(
+                *(store.restore(session_id) for session_id in some),
+                return_exceptions=True,
+            )
+            for session in done:
+                if isinstance(session, BaseException):
+                    raise session
+                restored.append(session)
+        return restored
 
     restored = with_store(context, work)
     if as_json:

@@ -46,7 +46,10 @@ async def stream_documents(
             lambda c, a=after: _page(c, tenant, wanted, a, session_ids),  # type: ignore[misc]
             snapshot=True,
         )
-        for session_id, _, document in page:
+        archived = [session_id for session_id, _, live in page if live is None]
+        read = await restorer.read_many(runner, tenant, archived) if archived else {}
+        for session_id, _, live in page:
+            document = live or read.pop(session_id, None)
             if isinstance(document, CorruptionError):
                 raise document
             if document is not None:

@@ -32,7 +32,9 @@ log = logging.getLogger(__name__)
 C = TypeVar("C")
 
 AT_ONCE = 32
-"""Copies of one visit to the disk: the next are read while these are committed."""
+"""Copies of one visit to the disk: the next are read while these are committed. Fifty
+callers at once get a third more restores than with twice as many, where nothing is left
+to be read meanwhile."""
 
 # An erasure may move a session to a rewritten segment between the stub and the file.
 _ATTEMPTS = 5
@@ -63,6 +65,21 @@ class Restorer:
         if found is None:
             raise SessionNotFoundError(session_id, "in the archive")
         return found.content
+
+    async def read_many(
+        self, runner: Runner, tenant: str, session_ids: Sequence[str]
+    ) -> dict[str, SessionDocument]:
+        """As `read`, of many with one visit to the disk; by id.
+
+        Those that could not be had are left out: `read` says why.
+        """
+        keys = [(tenant, session_id) for session_id in session_ids]
+        found = await find_copies(self._context, runner.read, keys, _itself)
+        return {
+            session_id: copy.content
+            for (_, session_id), copy in found.items()
+            if isinstance(copy, Copy)
+        }
 
     async def restore(
         self, runner: Runner, tenant: str, session_id: str, *, deleted_too: bool = False

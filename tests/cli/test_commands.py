@@ -182,6 +182,20 @@ def test_an_archive_alone_makes_a_new_database(
     assert "2 turns" in fresh.ok("archive", "restore", "s-1").out
 
 
+def test_what_cannot_be_restored_keeps_no_other_session_away(filled: Cli) -> None:
+    filled.ok("archive", "run", "--older-than", "0s", "--once")
+
+    told = filled.run("archive", "restore", "s-1", "absent", "s-2")
+    again = filled.ok("archive", "restore", "s-2", "s-1", "--json").json["items"]
+
+    assert told.code == 3
+    assert "absent" in told.err
+    assert [(item["id"], item["state"]) for item in again] == [
+        ("s-2", "active"),
+        ("s-1", "active"),
+    ]
+
+
 def test_erasures_are_repeated_on_a_restored_backup(filled: Cli) -> None:
     backup = (filled.home / "convstore.db").read_bytes()
     filled.ok("erase", "--session", "s-2")

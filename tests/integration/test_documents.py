@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from convstore import Store
 from convstore.clock import ManualClock
-from tests.integration.archives import archived, documents, fill, ids, states, timeless
+from convstore.errors import SegmentCorruptError
+from tests.integration.archives import (
+    archived,
+    damage,
+    documents,
+    fill,
+    ids,
+    segment_files,
+    states,
+    timeless,
+)
 from tests.integration.conversations import say
 
 
@@ -81,3 +95,19 @@ async def test_deleted_and_erased_sessions_are_none(store: Store) -> None:
     await store.erase(session_id="s-2")
 
     assert [d.session.id async for d in store.documents()] == ["s-3"]
+
+
+async def test_a_damaged_one_is_told_by_name_after_those_before_it(
+    store: Store, archive_dir: Path
+) -> None:
+    await archived(store, "s-1", "s-2", "s-3")
+    (path,) = segment_files(archive_dir)
+    damage(path, at=0.5)
+    met = []
+
+    with pytest.raises(SegmentCorruptError) as told:  # noqa: PT012
+        async for each in store.documents():
+            met.append(each.session.id)
+
+    assert met == ["s-1"]
+    assert told.value.session_ids == ("s-2",)
