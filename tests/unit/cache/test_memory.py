@@ -81,16 +81,19 @@ def test_threads_may_share_it() -> None:
 async def test_idle_entries_leave_a_process_where_nothing_happens(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
-    settings = {"ttl_s": 0.01, "cleanup_interval_s": 0.01}
-    cache: SessionCache = MemoryCache(max_sessions=9, **settings)
+    # Only the sweep goes by the machine's clock, and long before `ttl_s` has passed.
+    ticks = Ticks()
+    settings = {"ttl_s": 600.0, "cleanup_interval_s": 0.01}
+    cache: SessionCache = MemoryCache(max_sessions=9, tick=ticks, **settings)
     if kind == "redis":
         link = RedisLink(
             request.getfixturevalue("redis_url"), timeout_s=5, retry_after_s=1
         )
-        cache = RedisCache(link, bound_s=1, **settings)
+        cache = RedisCache(link, bound_s=1, tick=ticks, **settings)
     for number in range(3):
         await cache.put(key(number), entry(1, key(number)), 0)
 
+    ticks.now += 601
     async with asyncio.timeout(10):
         while cache.size():  # noqa: ASYNC110 - nothing tells of a timer
             await asyncio.sleep(0)
