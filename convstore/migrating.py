@@ -1,4 +1,7 @@
-"""The schema of a database by its URL: what `convstore db` does. Loads alembic late."""
+"""The schema of a database by its URL: what `convstore db` does. Loads alembic late.
+
+`pooler` is as in the settings: `transaction` behind one that pools by transaction.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from importlib import import_module
 from typing import Any, cast
 
 
-def upgrade(url: str, revision: str = "head") -> str:
+def upgrade(url: str, revision: str = "head", *, pooler: str = "none") -> str:
     """Bring a database to `revision`; a SQLite file is made. The revision in force.
 
     All steps in one transaction: after a crash it is at the old revision or the new.
@@ -17,20 +20,21 @@ def upgrade(url: str, revision: str = "head") -> str:
         SchemaMismatchError: A newer release made the database.
         DatabaseUnavailableError: It cannot be reached.
     """
-    return cast(str, _migrate("upgrade")(url, revision))
+    return cast(str, _migrate("upgrade")(url, revision, pooler=pooler))
 
 
-def downgrade(url: str, revision: str) -> str | None:
+def downgrade(url: str, revision: str, *, pooler: str = "none") -> str | None:
     """Take a database back to `revision`; `base` removes every table and all data.
 
     The revision in force, None for `base`; errors as `upgrade`.
     """
-    return cast(str, _migrate("downgrade")(url, revision)) or None
+    found = _migrate("downgrade")(url, revision, pooler=pooler)
+    return cast(str, found) or None
 
 
-def current(url: str) -> str | None:
+def current(url: str, *, pooler: str = "none") -> str | None:
     """The revision that a database is at; None when it was never migrated."""
-    return cast("str | None", _migrate("current")(url))
+    return cast("str | None", _migrate("current")(url, pooler=pooler))
 
 
 def head() -> str:
@@ -38,13 +42,13 @@ def head() -> str:
     return cast(str, _migrate("head")())
 
 
-def differences(url: str) -> list[str]:
+def differences(url: str, *, pooler: str = "none") -> list[str]:
     """How the tables differ from those that the code declares; empty when they agree.
 
     Raises:
         SchemaMismatchError: The database is at another revision.
     """
-    return cast("list[str]", _migrate("differences")(url))
+    return cast("list[str]", _migrate("differences")(url, pooler=pooler))
 
 
 def _migrate(verb: str) -> Callable[..., Any]:

@@ -41,4 +41,5 @@ else:
         run(given)
     else:
         url = context.get_x_argument(as_dictionary=True).get("url")
-        migrate.run_on(url or load_config().database_url, run)
+        config = load_config()
+        migrate.run_on(url or config.database_url, run, pooler=config.pooler)

@@ -39,7 +39,9 @@ def upgrade(
     Makes the SQLite file if there is none. All steps in one transaction: after a crash
     it is at the old revision or the new.
     """
-    _tell(migrating.upgrade(config_of(context).database_url, revision), as_json)
+    config = config_of(context)
+    url, pooler = config.database_url, config.pooler
+    _tell(migrating.upgrade(url, revision, pooler=pooler), as_json)
 
 
 def downgrade(
@@ -49,36 +51,39 @@ def downgrade(
     as_json: AsJson = False,
 ) -> None:
     """Take the database back to a revision. What it cannot hold is lost."""
-    url = _existing(context)
+    url, pooler = _existing(context)
     confirm(f"Take the database back to {revision}, and lose what it cannot hold?", yes)
-    _tell(migrating.downgrade(url, revision), as_json)
+    _tell(migrating.downgrade(url, revision, pooler=pooler), as_json)
 
 
 def current(context: typer.Context, as_json: AsJson = False) -> None:
     """Print the revision that the database is at."""
-    _tell(migrating.current(_existing(context)), as_json)
+    url, pooler = _existing(context)
+    _tell(migrating.current(url, pooler=pooler), as_json)
 
 
 def check(context: typer.Context, as_json: AsJson = False) -> int:
     """Compare the tables with what the code declares. Exit code 1 if they differ."""
-    url = _existing(context)
-    found = migrating.differences(url)
+    url, pooler = _existing(context)
+    found = migrating.differences(url, pooler=pooler)
+    revision = migrating.current(url, pooler=pooler)
     if as_json:
-        print_json({"revision": migrating.current(url), "differences": found})
+        print_json({"revision": revision, "differences": found})
     elif found:
         for difference in found:
             say(difference)
     else:
-        say(f"the schema is at {migrating.current(url)}, as it should be")
+        say(f"the schema is at {revision}, as it should be")
     return FOUND if found else 0
 
 
-def _existing(context: typer.Context) -> str:
+def _existing(context: typer.Context) -> tuple[str, str]:
+    """URL and pooler of a database that is there."""
     config = config_of(context)
     path = database_file(config)
     if path is not None and not path.exists():
         raise no_database(path)
-    return config.database_url
+    return config.database_url, config.pooler
 
 
 def _tell(revision: str | None, as_json: bool) -> None:

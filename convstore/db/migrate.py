@@ -50,7 +50,7 @@ def upgrade_on(connection: Connection, revision: str = "head") -> None:
         command.upgrade(configure(connection), revision)
 
 
-def upgrade(url: str, revision: str = "head") -> str:
+def upgrade(url: str, revision: str = "head", *, pooler: str = "none") -> str:
     """Bring a database to `revision`, making a SQLite file if there is none.
 
     One transaction: after a crash the database is at the old or the new revision.
@@ -69,10 +69,10 @@ def upgrade(url: str, revision: str = "head") -> str:
         upgrade_on(connection, revision)
         return schema.revision_of(connection) or ""
 
-    return _write(url, work)
+    return _write(url, work, pooler)
 
 
-def downgrade(url: str, revision: str) -> str:
+def downgrade(url: str, revision: str, *, pooler: str = "none") -> str:
     """Take a database back to `revision` (`base` removes every table)."""
 
     def work(connection: Connection) -> str:
@@ -82,15 +82,15 @@ def downgrade(url: str, revision: str) -> str:
             command.downgrade(configure(connection), revision)
         return schema.revision_of(connection) or ""
 
-    return _write(url, work)
+    return _write(url, work, pooler)
 
 
-def current(url: str) -> str | None:
+def current(url: str, *, pooler: str = "none") -> str | None:
     """The database's revision, or None."""
-    return _read(url, schema.revision_of)
+    return _read(url, schema.revision_of, pooler)
 
 
-def differences(url: str) -> list[str]:
+def differences(url: str, *, pooler: str = "none") -> list[str]:
     """How the database's tables differ from those that the code declares."""
 
     def work(connection: Connection) -> list[str]:
@@ -101,7 +101,7 @@ def differences(url: str) -> list[str]:
         found = compare_metadata(context, models.metadata)
         return [str(difference) for difference in found]
 
-    return _read(url, work)
+    return _read(url, work, pooler)
 
 
 def head() -> str:
@@ -109,9 +109,9 @@ def head() -> str:
     return ScriptDirectory.from_config(configure()).get_current_head() or ""
 
 
-def run_on(url: str, work: Work[None]) -> None:
+def run_on(url: str, work: Work[None], *, pooler: str = "none") -> None:
     """Run `work` in one transaction on the database; for alembic's own command line."""
-    _write(url, work)
+    _write(url, work, pooler)
 
 
 def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
@@ -138,26 +138,28 @@ def _known() -> set[str]:
     return {revision.revision for revision in script.walk_revisions()}
 
 
-def _write(url: str, work: Work[T]) -> T:
+def _write(url: str, work: Work[T], pooler: str) -> T:
     async def run(backend: Backend) -> T:
         return await backend.write(work)
 
     try:
-        return asyncio.run(_with_backend(url, run))
+        return asyncio.run(_with_backend(url, run, pooler))
     except CommandError:
         # Such as -9 from the second revision.
         raise ConfigError("REVISION: the migrations do not reach that far") from None
 
 
-def _read(url: str, work: Work[T]) -> T:
+def _read(url: str, work: Work[T], pooler: str) -> T:
     async def run(backend: Backend) -> T:
         return await backend.read(work)
 
-    return asyncio.run(_with_backend(url, run))
+    return asyncio.run(_with_backend(url, run, pooler))
 
 
-async def _with_backend(url: str, run: Callable[[Backend], Awaitable[T]]) -> T:
-    options = BackendOptions(url, 1, "none", Limits(), reflects=True)
+async def _with_backend(
+    url: str, run: Callable[[Backend], Awaitable[T]], pooler: str
+) -> T:
+    options = BackendOptions(url, 1, pooler, Limits(), reflects=True)
     backend = dialect_of_url(url).open(options)
     try:
         return await run(backend)

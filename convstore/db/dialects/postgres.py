@@ -12,7 +12,6 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Generic, TypeVar
-from uuid import uuid4
 
 from sqlalchemy import (
     Boolean,
@@ -23,6 +22,7 @@ from sqlalchemy import (
     Select,
     Table,
     bindparam,
+    event,
     func,
     literal_column,
     select,
@@ -32,7 +32,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool, QueuePool
+from sqlalchemy.pool import QueuePool
 
 from convstore.db.dialects.base import (
     Backend,
@@ -139,6 +139,11 @@ class PostgresDialect(Dialect):
             # A migration has changed what a prepared statement gives back: all of them
             # are prepared again when this call is repeated.
             return ServerEndedError("a prepared statement was outdated")
+        if state == "08P01" and "startup parameter" in str(error):
+            return ConfigError(
+                "URL: a connection pooler refuses our settings: behind one that pools "
+                "by transaction, such as PgBouncer, set CONVSTORE_POOLER=transaction"
+            )
         if state.startswith(_AWAY) or isinstance(
             error, ConnectionError | TimeoutError | OSError
         ):
@@ -171,6 +176,7 @@ class PostgresBackend(Backend):
         self._limits = options.limits
         self._engine = _engine(dialect.sync_url(options.url), options)
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._pooled = options.pooler == "transaction"
         self._closed = False
         self._home = Home()
 
@@ -185,14 +191,15 @@ class PostgresBackend(Backend):
 
     async def _read(self, work: Work[T], snapshot: bool) -> T:
         with translated(self.dialect):
-            if not snapshot:
+            if not (snapshot or self._pooled):
                 async with self._connected(self._reader) as connection:
                     return await connection.run_sync(work)
             async with self._connected(self._engine) as connection:
                 await connection.execution_options(
-                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                    isolation_level="REPEATABLE READ" if snapshot else "READ COMMITTED",
+                    postgresql_readonly=True,
                 )
-                return await connection.run_sync(work)
+                return await connection.run_sync(_Unit(work).look)
 
     async def write(self, work: Work[T]) -> T:
         self._check_open()
@@ -217,6 +224,9 @@ class PostgresBackend(Backend):
     async def write_at_once(self, work: Work[T]) -> T:
         self._check_open()
         with translated(self.dialect):
+            if self._pooled:
+                async with self._connected(self._engine) as connection:
+                    return await connection.run_sync(_Unit(work).run)
             async with self._connected(self._reader) as connection:
                 return await connection.run_sync(work)
 
@@ -293,7 +303,8 @@ class PostgresBackend(Backend):
 
     def checked_out(self) -> int:
         pool = self._engine.pool
-        return pool.checkedout() if isinstance(pool, QueuePool) else 0
+        assert isinstance(pool, QueuePool)
+        return pool.checkedout()
 
     async def close(self) -> None:
         if not (self._closed or self._home.is_forked):
@@ -312,6 +323,11 @@ class _Unit(Generic[T]):
     def __init__(self, work: Work[T]) -> None:
         self._work = work
         self.committing = False
+
+    def look(self, connection: Connection) -> T:
+        """Do it in a transaction that needs no commit."""
+        connection.begin()
+        return self._work(connection)
 
     def run(self, connection: Connection) -> T:
         connection.begin()
@@ -363,29 +379,23 @@ async def _let_go_of_the_lost(connection: AsyncConnection) -> None:
 
 
 def _engine(url: str, options: BackendOptions) -> AsyncEngine:
-    settings: dict[str, Any] = {
-        "timeout": options.limits.busy_timeout_s,
-        "server_settings": {
-            "application_name": "convstore",
-            "lock_timeout": f"{int(options.limits.busy_timeout_s * 1000)}",
-        },
-    }
-    if options.pooler == "transaction":
-        # Prepared statements and start-up settings belong to server connections that
-        # a transaction pooler hands from client to client.
-        del settings["server_settings"]
+    pooled = options.pooler == "transaction"
+    lock_timeout = f"{int(options.limits.busy_timeout_s * 1000)}"
+    settings: dict[str, Any] = {"timeout": options.limits.busy_timeout_s}
+    if pooled:
+        # A transaction pooler takes the server away behind each transaction, and hands
+        # it to another client. So nothing is kept there: each statement is prepared
+        # without a name, in the transaction that runs it, lone ones in one too: to
+        # prepare and to run are two messages, which might go to two servers.
         settings["statement_cache_size"] = 0
         settings["prepared_statement_cache_size"] = 0
-        settings["prepared_statement_name_func"] = lambda: f"__convstore_{uuid4()}__"
-        return create_async_engine(
-            url,
-            connect_args=settings,
-            poolclass=NullPool,
-            json_deserializer=_verbatim,
-            hide_parameters=True,
-            logging_name=silent_logging_name(),
-        )
-    return create_async_engine(
+        settings["prepared_statement_name_func"] = str
+    else:
+        settings["server_settings"] = {
+            "application_name": "convstore",
+            "lock_timeout": lock_timeout,
+        }
+    engine = create_async_engine(
         url,
         connect_args=settings,
         json_deserializer=None if options.reflects else _verbatim,
@@ -395,6 +405,13 @@ def _engine(url: str, options: BackendOptions) -> AsyncEngine:
         hide_parameters=True,
         logging_name=silent_logging_name(),
     )
+    if pooled:
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def begin(connection: Connection) -> None:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {lock_timeout}")
+
+    return engine
 
 
 def _verbatim(text: str) -> str:
