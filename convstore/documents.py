@@ -39,6 +39,9 @@ from convstore.records import (
 FORMAT = "convstore.session"
 FORMAT_VERSION = 1
 
+DOCUMENT_BEGINS = f'{{"format":"{FORMAT}",'.encode()
+"""How the line of every document begins."""
+
 # Where versions end: each change raises one, and the sum must fit 64 bits.
 _MAX_VERSION = 2**62
 

@@ -20,6 +20,8 @@ DEFAULT_LEVEL = 3
 MAX_LEVEL = 19
 
 _CHECKSUM_BYTES = 4
+# A look at the beginning costs as much as unpacking some hundred kilobytes.
+_WORTH_A_LOOK_BYTES = 1024 * 1024
 _BEGINNING_BYTES = 4096
 _BLOCK_HEADER_BYTES = 3
 _RLE_BLOCK, _RESERVED_BLOCK = 1, 3
@@ -56,14 +58,30 @@ class Unpacker:
             max_window_size=limits.max_window_bytes
         )
 
-    def unpack(self, frame: bytes | memoryview) -> bytes:
+    def unpack(
+        self,
+        frame: bytes | memoryview,
+        raw_length: int | None = None,
+        *,
+        begins: bytes = b"",
+    ) -> bytes:
         """The line in `frame`, without its newline.
+
+        Args:
+            frame: All of it.
+            raw_length: Bytes that the line has, where they are known: a frame that
+                claims another length is refused before any memory is asked for.
+            begins: What the line must begin with; where it is long, the rest is
+                unpacked only if it does.
 
         Raises:
             CorruptionError: Not exactly one frame with size and checksum, larger than
                 the limits allow, damaged, or not one line.
         """
-        self._check_header(frame)
+        size = self._check_header(frame, raw_length)
+        look = begins and size > _WORTH_A_LOOK_BYTES
+        if look and not self.beginning(frame).startswith(begins):
+            raise CorruptionError("frame does not hold a document")
         try:
             content = self._decompressor.decompress(frame, allow_extra_data=False)
         except zstandard.ZstdError:
@@ -86,7 +104,7 @@ class Unpacker:
                 found += some
         return found
 
-    def _check_header(self, frame: bytes | memoryview) -> None:
+    def _check_header(self, frame: bytes | memoryview, raw_length: int | None) -> int:
         if bytes(frame[:4]) != MAGIC:
             raise CorruptionError("no frame begins here")
         try:
@@ -98,12 +116,15 @@ class Unpacker:
         # The newline is not part of the document.
         if header.content_size > self._limits.max_document_bytes + 1:
             raise CorruptionError("frame unpacks to more than the limit")
+        if raw_length is not None and header.content_size != raw_length + 1:
+            raise CorruptionError("frame holds more or less than the document")
         # Checked before that many bytes of memory are asked for.
         blocks = len(frame) // _MIN_BLOCK_BYTES + 1
         if header.content_size > blocks * _MAX_BLOCK_CONTENT_BYTES:
             raise CorruptionError("frame claims more content than it can hold")
         if header.window_size > self._limits.max_window_bytes:
             raise CorruptionError("frame asks for a larger window than the limit")
+        return int(header.content_size)
 
 
 def skippable(data: bytes) -> bytes:

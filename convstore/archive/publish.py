@@ -36,7 +36,8 @@ def verify_staged(
             if entry.ordinal in damaged:
                 check_line(bytes(frame), damaged[entry.ordinal])
             else:
-                check_line(unpacker.unpack(frame), entry.sha256)
+                line = unpacker.unpack(frame, entry.raw_length)
+                check_line(line, entry.sha256)
         except CorruptionError as error:
             raise SegmentCorruptError(
                 manifest.segment_id, f"read back: {error}", (entry.session_id,)

@@ -21,7 +21,7 @@ from convstore.archive.segment import (
 )
 from convstore.archive.stream import Stream
 from convstore.blobs.base import BlobStore
-from convstore.documents import decode_document
+from convstore.documents import DOCUMENT_BEGINS, decode_document
 from convstore.errors import CorruptionError, SegmentCorruptError, SegmentNotFoundError
 from convstore.records import SessionDocument
 
@@ -66,6 +66,7 @@ def read_line(
     *,
     offset: int,
     length: int,
+    raw_length: int,
     sha256: str,
     session_id: str,
     limits: ArchiveLimits | None = None,
@@ -88,7 +89,9 @@ def read_line(
         frame = blobs.read(key, offset, length)
         if len(frame) != length:
             raise CorruptionError("the file ends inside the frame")
-        line = (unpacker or Unpacker(bounds)).unpack(frame)
+        line = (unpacker or Unpacker(bounds)).unpack(
+            frame, raw_length, begins=DOCUMENT_BEGINS
+        )
         check_line(line, sha256)
         return line
 
@@ -99,6 +102,7 @@ def read_document(
     *,
     offset: int,
     length: int,
+    raw_length: int,
     sha256: str,
     session_id: str,
     limits: ArchiveLimits | None = None,
@@ -118,6 +122,7 @@ def read_document(
         key,
         offset=offset,
         length=length,
+        raw_length=raw_length,
         sha256=sha256,
         session_id=session_id,
         limits=limits,
@@ -145,6 +150,7 @@ def read_entry(
         manifest.key,
         offset=entry.offset,
         length=entry.length,
+        raw_length=entry.raw_length,
         sha256=entry.sha256,
         session_id=entry.session_id,
         limits=limits,
@@ -221,7 +227,8 @@ def next_line(stream: Stream, entry: Entry, unpacker: Unpacker) -> bytes:
     Raises:
         CorruptionError: The frame does not hold that line.
     """
-    line = unpacker.unpack(next_frame(stream, entry))
+    frame = next_frame(stream, entry)
+    line = unpacker.unpack(frame, entry.raw_length, begins=DOCUMENT_BEGINS)
     check_line(line, entry.sha256)
     return line
 

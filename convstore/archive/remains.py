@@ -22,7 +22,7 @@ from convstore.archive.manifest import Entry, Manifest
 from convstore.archive.reader import frame_at, open_stream
 from convstore.archive.segment import ArchiveLimits
 from convstore.blobs.base import BlobStore
-from convstore.documents import beginning_of
+from convstore.documents import DOCUMENT_BEGINS, beginning_of
 from convstore.errors import CorruptionError
 
 
@@ -93,7 +93,10 @@ class Remains:
             self._size, unpacker = stream.size_bytes, Unpacker(self._limits)
             for entry in self._manifest.entries:
                 try:
-                    line = unpacker.unpack(frame_at(stream, entry))
+                    frame = frame_at(stream, entry)
+                    line = unpacker.unpack(
+                        frame, entry.raw_length, begins=DOCUMENT_BEGINS
+                    )
                     check_line(line, entry.sha256)
                 except CorruptionError:
                     self._intact.append(False)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from convstore.archive.frames import MAGIC, Unpacker, frame_length
 from convstore.archive.segment import ArchiveLimits
 from convstore.archive.stream import CHUNK_BYTES, Stream
+from convstore.documents import DOCUMENT_BEGINS
 from convstore.errors import CorruptionError
 
 # A hostile file can be nothing but beginnings of frames; each costs a look.
@@ -40,7 +41,7 @@ def scan_frames(stream: Stream, limits: ArchiveLimits) -> Iterator[Found]:
         offset = stream.offset
         try:
             length = _whole_frame(stream, limits)
-            line = unpacker.unpack(stream.peek(length))
+            line = _line(unpacker, stream.peek(length))
         except CorruptionError as error:
             _skip_damage(stream, limits)
             yield Found(offset, stream.offset - offset, None, str(error))
@@ -62,6 +63,12 @@ def _whole_frame(stream: Stream, limits: ArchiveLimits) -> int:
         if wanted > limits.max_frame_bytes:
             raise CorruptionError("the frame is larger than the limit")
         wanted *= 2
+
+
+def _line(unpacker: Unpacker, frame: memoryview) -> bytes:
+    # How long the line is nobody knows here but the frame itself, which may lie. What
+    # does not begin like a document is not worth the memory that it asks for.
+    return unpacker.unpack(frame, begins=DOCUMENT_BEGINS)
 
 
 def _skip_damage(stream: Stream, limits: ArchiveLimits) -> None:
@@ -91,7 +98,7 @@ def _skip_as_told(stream: Stream, limits: ArchiveLimits) -> bool:
 def _begins_frame(stream: Stream, limits: ArchiveLimits) -> bool:
     try:
         length = _whole_frame(stream, limits)
-        Unpacker(limits).unpack(stream.peek(length))
+        _line(Unpacker(limits), stream.peek(length))
     except CorruptionError:
         return False
     return True

@@ -25,6 +25,7 @@ from convstore.archive.manifest import Entry, Manifest, check_entry
 from convstore.archive.publish import stage_manifest, verify_staged
 from convstore.archive.segment import ArchiveLimits, segment_key
 from convstore.blobs.base import BlobStore, StepHook, silent
+from convstore.documents import DOCUMENT_BEGINS
 from convstore.errors import (
     AlreadyExistsError,
     ConfigError,
@@ -136,7 +137,8 @@ class SegmentWriter:
                 stays as it was. Others as `add`.
         """
         self._check_open()
-        check_line(self._unpacker.unpack(frame), entry.sha256)
+        line = self._unpacker.unpack(frame, entry.raw_length, begins=DOCUMENT_BEGINS)
+        check_line(line, entry.sha256)
         self._check_room(entry)
         return self._append(entry, bytes(frame))
 

@@ -117,7 +117,7 @@ def _without_file(connection: Connection, keys: set[str]) -> frozenset[str]:
 
 
 async def _take_up(context: Context, key: str, tally: _Tally) -> None:
-    manifest = await context.files(lambda: _manifest(context, key))
+    manifest = await context.files(lambda: _manifest(context, key, tally))
     if manifest is None:
         tally.faults.append(
             ArchiveFault(segment_id_of(key), None, None, "cannot be read at all")
@@ -236,13 +236,17 @@ def _next(
     return list(islice(feed, AT_ONCE))
 
 
-def _manifest(context: Context, key: str) -> Manifest | None:
+def _manifest(context: Context, key: str, tally: _Tally) -> Manifest | None:
+    """What a segment holds; without a manifest what can be found, and told what not."""
     try:
         return read_manifest(context.blobs, key)
     except (SegmentNotFoundError, SegmentCorruptError):
         try:
             return rebuild_manifest(
-                context.blobs, key, writer=WRITER, on_fault=lambda _: None
+                context.blobs,
+                key,
+                writer=WRITER,
+                on_fault=lambda fault: tally.faults.append(_told(fault)),
             )
         except (SegmentNotFoundError, SegmentCorruptError):
             return None

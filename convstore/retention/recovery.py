@@ -231,6 +231,7 @@ def _fingerprints(
             )
         )
         for entry in entries
+                raw_length=entry.raw_length,
     }
 
 
