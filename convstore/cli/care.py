@@ -197,7 +197,10 @@ async def _agreement(store: Store) -> Finding:
         "of another size": found.wrong_sizes,
     }
     told = [f"{len(ids)} segments {what}" for what, ids in parts.items() if ids]
-    if found.unknown_files and not (found.missing_files or found.wrong_sizes):
+    if found.is_foreign:
+        told.insert(0, "the folder belongs to another database")
+        remedy = "give this database a folder of its own: CONVSTORE_ARCHIVE_DIR"
+    elif found.unknown_files and not (found.missing_files or found.wrong_sizes):
         remedy = "run `convstore archive recover`, or `convstore archive rebuild`"
     else:
         remedy = "restore the files from a backup, then `convstore archive verify`"

@@ -566,6 +566,14 @@ prefix_entries = _table(
     comment="Which upstream session knows a conversation; may be emptied at any time.",
 )
 
+archive_folder = _table(
+    "archive_folder",
+    Column("id", Integer, nullable=False, autoincrement=False, comment="always 1"),
+    Column("folder_id", String(64), nullable=False, comment="as in the folder's mark"),
+    key=("id",),
+    comment="Which archive folder is this database's, once it has one.",
+)
+
 schema_info = _table(
     "schema_info",
     Column("id", Integer, nullable=False, autoincrement=False, comment="always 1"),

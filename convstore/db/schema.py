@@ -9,7 +9,7 @@ from convstore.errors import DatabaseAccessError, SchemaMismatchError
 
 # The newest revision in migrations/, kept here so that opening a store needs no
 # alembic; a test compares the two.
-REVISION = "0001"
+REVISION = "0002"
 
 
 NO_RIGHTS = (

@@ -31,6 +31,7 @@ from convstore.errors import (
     SegmentNotFoundError,
 )
 from convstore.ids import new_id
+from convstore.retention.belonging import claim
 from convstore.retention.context import WRITER, Context
 from convstore.retention.shards import delete_shards, write_shards
 
@@ -66,6 +67,7 @@ async def archive(
     A session at another version by now is left out, and so is one that cannot be read
     or written: both are said. Without any session left there is no segment.
     """
+    await claim(context)
     segment_id, now = new_id(), context.now()
     key = segment_key(segment_id, from_micros(now))
     context.on_step("claim.begin")

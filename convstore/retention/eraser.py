@@ -28,6 +28,7 @@ from convstore.errors import (
 from convstore.ids import new_id
 from convstore.reports import ErasureReceipt
 from convstore.retention.archiver import destroy_marked
+from convstore.retention.belonging import claim
 from convstore.retention.context import DEAD_AFTER_S, Context
 from convstore.retention.sweeper import Sweeper, Swept
 from convstore.retention.tombstones import write_tombstone
@@ -94,6 +95,7 @@ class Eraser:
             LegalHoldError: A hold was placed after it was begun; it stays begun.
             SegmentCorruptError: A segment with a copy is damaged so that it cannot be
                 told where other sessions lie in it; it stays begun.
+            ConfigError: The archive folder is another database's; it stays begun.
             DatabaseBusyError: A reader keeps the write-ahead log, with what was erased
                 in it, from being cleared; it stays begun.
         """
@@ -103,6 +105,7 @@ class Eraser:
         for some in _chunks(keys):
             for table, count in (await self._blank(some, "erased")).items():
                 counts[table] += count
+        await claim(context)
         # After the rows: a session that a hold has saved must not have one.
         await context.files(lambda: write_tombstone(context.blobs, erasure))
         context.on_step("erase.tombstone_file")

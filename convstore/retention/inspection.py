@@ -19,6 +19,7 @@ from convstore.errors import (
     SegmentNotFoundError,
 )
 from convstore.reports import ArchiveFault, SessionProblem, VerifyReport
+from convstore.retention.belonging import is_foreign, refuse_foreign
 from convstore.retention.context import Context
 
 OnVerified = Callable[[int, int], None]
@@ -27,17 +28,22 @@ OnVerified = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Where the archive folder and the ledger differ; empty lists when they agree."""
+    """Where the archive folder and the ledger differ; empty lists when they agree.
+
+    `is_foreign`: the folder is another database's, so that they cannot.
+    """
 
     missing_files: tuple[str, ...]
     unknown_files: tuple[str, ...]
     wrong_sizes: tuple[str, ...]
     unfinished: int
+    is_foreign: bool = False
 
     @property
     def ok(self) -> bool:
         """Whether nothing differs."""
-        return not (self.missing_files or self.unknown_files or self.wrong_sizes)
+        differ = self.missing_files or self.unknown_files or self.wrong_sizes
+        return not (differ or self.is_foreign)
 
 
 class Inspector:
@@ -63,7 +69,9 @@ class Inspector:
 
         Raises:
             SegmentNotFoundError: The ledger has no segment with this id.
+            ConfigError: The archive folder is another database's.
         """
+        await refuse_foreign(self._context)
         chosen = await self._chosen(segment_id, most)
         faults: list[ArchiveFault] = []
         at_risk: list[SessionProblem] = []
@@ -114,6 +122,7 @@ class Inspector:
             ),
             wrong_sizes=tuple(wrong),
             unfinished=len(known) - len(final),
+            is_foreign=await is_foreign(self._context),
         )
 
     async def _chosen(

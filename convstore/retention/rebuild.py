@@ -33,6 +33,7 @@ from convstore.errors import (
 from convstore.records import SessionDocument
 from convstore.reports import ArchiveFault, RebuildReport, SessionProblem
 from convstore.retention.archiver import stored_entries, stored_segment
+from convstore.retention.belonging import claim
 from convstore.retention.context import WRITER, Context
 from convstore.retention.eraser import Eraser
 from convstore.retention.replay import complete, finish_erasures
@@ -66,8 +67,13 @@ async def rebuild(
 
     Idempotent, and resumable: a segment is taken up in one go at its end, and its
     sessions before it, each only if it is not there. The erasures that are noted in the
-    folder are begun before, and carried out at the end.
+    folder are begun before, and carried out at the end. A database that has archived
+    nothing yet makes the folder its own by this.
+
+    Raises:
+        ConfigError: The folder is another database's, and this one has its own.
     """
+    await claim(context, take_over=True)
     keys = await context.files(lambda: segment_keys(context.blobs))
     tally = _Tally(
         erased_keys=await _begin_erasures(context),

@@ -29,6 +29,7 @@ from convstore.errors import (
 )
 from convstore.reports import RecoveryReport
 from convstore.retention.archiver import destroy_files, destroy_marked
+from convstore.retention.belonging import claim
 from convstore.retention.context import DEAD_AFTER_S, WRITER, Context
 from convstore.retention.eraser import Eraser
 from convstore.retention.inspection import verify_sealed
@@ -56,7 +57,11 @@ class Recovery:
         Args:
             alone: No other worker is running: what is being written is dead whatever
                 its age. The operator's word, for `convstore archive recover`.
+
+        Raises:
+            ConfigError: The archive folder is another database's.
         """
+        await claim(self._context)
         report = RecoveryReport()
         report = await self._remove_dead(report, alone)
         report = await self._look_at_orphans(report)
@@ -226,12 +231,12 @@ def _fingerprints(
                 segment.key,
                 offset=entry.offset,
                 length=entry.length,
+                raw_length=entry.raw_length,
                 sha256=entry.sha256,
                 session_id=entry.session_id,
             )
         )
         for entry in entries
-                raw_length=entry.raw_length,
     }
 
 

@@ -14,6 +14,7 @@ from convstore.errors import (
     SegmentCorruptError,
 )
 from convstore.reports import ErasureReceipt
+from convstore.retention.belonging import claim
 from convstore.retention.context import Context
 from convstore.retention.eraser import Eraser
 from convstore.retention.tombstones import read_tombstones
@@ -28,6 +29,7 @@ async def replay_erasures(context: Context, eraser: Eraser) -> list[ErasureRecei
     for those begun after it: the user may have come back. Idempotent: what is erased
     already is left alone, and only what was there still is counted in the receipts.
     """
+    await claim(context)
     known = await context.read(lambda c: erasures.all_of(c, "begun", "done"))
     told = await context.files(lambda: read_tombstones(context.blobs))
     by_id = {e.erasure_id: e for e in (*told, *known)}

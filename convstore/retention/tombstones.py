@@ -7,7 +7,10 @@ ever, and for a user a salted hash of the id.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from convstore.blobs.base import BlobStore
+from convstore.blobs.whole import publish_whole
 from convstore.codec import check_int, decode_json, dumps
 from convstore.db.erasures import StoredErasure
 from convstore.errors import (
@@ -41,15 +44,9 @@ def write_tombstone(blobs: BlobStore, erasure: StoredErasure) -> None:
     body = {"format": _FORMAT, "format_version": 1}
     body |= {name: getattr(erasure, name) for name in _MEMBERS}
     body |= {"session_ids": list(erasure.session_ids)}
-    staged = blobs.create(key)
-    try:
-        staged.write(dumps(body) + b"\n")
-        staged.sync()
-        staged.publish()
-    except AlreadyExistsError:
-        return  # another worker carries out the same erasure
-    finally:
-        staged.abort()
+    # If it is there by now, another worker carries out the same erasure.
+    with suppress(AlreadyExistsError):
+        publish_whole(blobs, key, dumps(body) + b"\n")
 
 
 def read_tombstones(blobs: BlobStore) -> list[StoredErasure]:

@@ -36,6 +36,7 @@ _TABLES = {
     "archive_entries": 'tenant_id, session_id, segment_id, "offset", length, sha256, '
     "session_version, state",
     "erasures": "tenant_id, session_ids, state",
+    "archive_folder": "folder_id",
 }
 _CONTENT = ("turns", "interactions", "graph_states", "tool_sets", "session_ledger")
 
@@ -359,6 +360,11 @@ def _check_settled(seen: _Seen) -> None:
     for path in _files(seen.archive):
         name = str(path.relative_to(seen.archive))
         if name.startswith(("tmp/", "erasures/")):
+            continue
+        if name == "archive.json":
+            mark = json.loads(path.read_bytes())["folder_id"]
+            bound = [row["folder_id"] for row in seen.rows["archive_folder"]]
+            seen.expect(bound == [mark], "I14 mark of another database", bound, mark)
             continue
         known = any(segment_id in name for segment_id in alive)
         seen.expect(known, "I14 file of no segment", name)

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # erasures and totals must outlive the sessions that they are about, and a prefix is
 # looked up by those who do not know the session yet.
 OPERATIONAL = {
+    "archive_folder",
     "archive_segments",
     "cost_totals",
     "erasures",
