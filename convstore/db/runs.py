@@ -69,3 +69,10 @@ def last(connection: Connection) -> StoredRun | None:
         select(*columns).order_by(R.run_id.desc()).limit(1)
     ).one_or_none()
     return None if row is None else StoredRun(*row)
+
+
+def last_sound(connection: Connection) -> int | None:
+    """When the newest run began that ended without a problem; None if none did."""
+    ended_well = R.finished_at.is_not(None) & R.problem.is_(None)
+    newest = select(R.started_at).where(ended_well).order_by(R.run_id.desc()).limit(1)
+    return connection.execute(newest).scalar_one_or_none()

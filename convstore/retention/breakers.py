@@ -17,39 +17,57 @@ SMALL_RUN = 100
 CLOCK_SLACK_S = 60.0
 """How far the clocks of several writers may differ without halting retention."""
 
+SILENCE_S = 2 * 86_400.0
+"""Workers that were away for so long, or that run daily, are no clock that jumped."""
+
 
 def check_clock(
     now: datetime,
     newest_activity_at: datetime | None,
-    last_run_at: datetime | None,
-    interval_s: float,
     *,
     slack_s: float = CLOCK_SLACK_S,
 ) -> None:
-    """Refuse to run by a clock that seems to have jumped.
+    """Refuse to run by a clock that seems to have jumped back.
 
     Args:
         now: The time by the clock that the run would use.
         newest_activity_at: The newest `last_activity_at` of all sessions; None if none.
-        last_run_at: When the last scheduled run began; None skips that check, as for a
-            first run, or a manual one.
-        interval_s: Seconds between two scheduled runs.
         slack_s: Seconds that the clocks of several writers may lie apart.
 
     Raises:
-        RetentionHaltedError: `now` is before the newest activity or the last run, or
-            more than two intervals after the last run.
+        RetentionHaltedError: `now` is before the newest activity.
     """
     slack = timedelta(seconds=slack_s)
-    _check_not_before(now, newest_activity_at, slack, "newest activity")
-    _check_not_before(now, last_run_at, slack, "last run")
-    interval = timedelta(seconds=interval_s)
-    if last_run_at is not None and now - last_run_at > 2 * interval:
+    if newest_activity_at is not None and newest_activity_at - now > slack:
         raise RetentionHaltedError(
-            f"the last run was {span(now - last_run_at)} ago, more than two intervals "
-            f"of {span(interval)}: the clock may have jumped "
-            "forward; look at it, then run with --older-than (older_than_s), which "
-            "leaves this check out"
+            f"the clock is {span(newest_activity_at - now)} behind the newest "
+            "activity: it may have jumped back; set it right, then run retention again"
+        )
+
+
+def check_silence(
+    now: datetime, last_run_at: datetime | None, interval_s: float
+) -> None:
+    """Refuse to destroy archives by a clock that may have jumped forward.
+
+    A jump looks like a long silence of the workers, and only a person can tell. To
+    archive too early does no harm, for a session comes back; this is for what does not.
+
+    Args:
+        now: The time by the clock that the run uses.
+        last_run_at: When the last run began that ended well; None if none did.
+        interval_s: Seconds between two scheduled runs.
+
+    Raises:
+        RetentionHaltedError: That is more than two intervals ago, and more than
+            `SILENCE_S`.
+    """
+    allowed = timedelta(seconds=max(2 * interval_s, SILENCE_S))
+    if last_run_at is not None and now - last_run_at > allowed:
+        raise RetentionHaltedError(
+            f"archives are due, and the last run was {span(now - last_run_at)} ago: "
+            "the clock may have jumped forward, so none was destroyed; look at it, "
+            "then run with --older-than (older_than_s), which leaves this check out"
         )
 
 
@@ -85,13 +103,3 @@ def span(time: timedelta) -> str:
             parts.append(f"{left // size} {unit}")
             left %= size
     return " ".join(parts[:2]) or "0 s"
-
-
-def _check_not_before(
-    now: datetime, event_at: datetime | None, slack: timedelta, what: str
-) -> None:
-    if event_at is not None and event_at - now > slack:
-        raise RetentionHaltedError(
-            f"the clock is {span(event_at - now)} behind the {what}: it may have "
-            "jumped back; set it right, then run retention again"
-        )

@@ -240,8 +240,6 @@ class RetentionJob:
         breakers.check_clock(
             context.clock.now(),
             None if newest is None else from_micros(newest),
-            None,
-            context.policy.interval_s,
         )
         counts = await context.read(staleness.live_counts)
         if options.tenant is not None:
@@ -262,7 +260,14 @@ class RetentionJob:
             async for keys in due(to_micros(cutoff), tenant):
                 going += len(keys)
             total = await context.read(lambda c: staleness.archived_count(c, tenant))
-            # Archiving too early is harmless. This is not: it has a check of its own.
+            # Archiving too early is harmless. This is not: it has checks of its own.
+            if going:
+                last = await context.read(runs.last_sound)
+                breakers.check_silence(
+                    context.clock.now(),
+                    None if last is None else from_micros(last),
+                    context.policy.interval_s,
+                )
             breakers.check_fraction(context.policy, going, total, what="archives")
         async for keys in due(to_micros(cutoff), tenant, tally.reasons):
             with self.watch.work("retention.expire", sessions=len(keys)):

@@ -131,7 +131,8 @@ async def test_a_dry_run_says_what_a_run_then_does_and_changes_nothing(
         )
     )
     await archived(store, "archived-1")
-    clock.advance(11 * DAY_S)
+    clock.advance(9 * DAY_S)
+    await store.run_retention()
     for session_id in ids("idle", 3):
         await say(store, session_id, "one")
     await store.sessions.get_or_create("kept", tags=["keep"])
@@ -323,14 +324,52 @@ async def test_destroying_archives_has_a_check_of_its_own(
     await asyncio.gather(*(say(store, s, "one") for s in ids("s", 105)))
     clock.advance(2 * DAY_S)
     await store.run_retention(older_than_s=0)
-    clock.advance(365 * DAY_S)
+    clock.advance(29 * DAY_S)
+    await store.run_retention()
+    clock.advance(DAY_S)
 
     halted = await store.run_retention()
 
-    assert "archives" in str(halted.halted)
+    assert "105 of 105 archives" in str(halted.halted)
     assert set((await states(store)).values()) == {"archived"}
     by_hand = await store.run_retention(older_than_s=DAY_S)
     assert by_hand.archives_expired == 105
+
+
+async def test_a_clock_that_jumped_ahead_destroys_no_archive(
+    open_another: OpenAnother, clock: ManualClock
+) -> None:
+    """Too few of them for the check of the share."""
+    store = await open_another(retention=policy(keep_archive_for_s=30 * DAY_S))
+    await say(store, "s-1", "one")
+    await store.run_retention(older_than_s=0)
+    await say(store, "s-2", "one")
+    clock.advance(365 * DAY_S)
+
+    jumped = [await store.run_retention() for _ in range(2)]
+    clock.advance(-365 * DAY_S)
+    corrected = await store.run_retention()
+
+    assert [run.archived for run in jumped] == [1, 0]
+    assert ["jumped forward" in str(run.halted) for run in jumped] == [True, True]
+    assert corrected.halted is None
+    assert await states(store) == {"s-1": "archived", "s-2": "archived"}
+
+
+async def test_archives_that_are_due_after_a_silence_wait_for_a_person(
+    open_another: OpenAnother, clock: ManualClock
+) -> None:
+    store = await open_another(retention=policy(keep_archive_for_s=30 * DAY_S))
+    await say(store, "s-1", "one")
+    await store.run_retention(older_than_s=0)
+    clock.advance(60 * DAY_S)
+    assert (await store.run_retention()).halted is not None
+
+    by_hand = await store.run_retention(older_than_s=DAY_S)
+    await say(store, "s-2", "one")
+
+    assert by_hand.archives_expired == 1
+    assert (await store.run_retention()).halted is None
 
 
 # What cannot be archived

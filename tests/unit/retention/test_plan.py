@@ -15,7 +15,11 @@ from hypothesis import strategies as st
 
 from convstore.errors import RetentionHaltedError
 from convstore.policy import RetentionOverride, RetentionPolicy
-from convstore.retention.breakers import check_clock, check_fraction
+from convstore.retention.breakers import (
+    check_clock,
+    check_fraction,
+    check_silence,
+)
 from convstore.retention.plan import (
     SessionSummary,
     archive_cutoff,
@@ -400,36 +404,36 @@ def test_a_plan_of_many_sessions_holds_one_at_a_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("newest_ago", "last_run_ago"),
-    [
-        (None, None),
-        (timedelta(0), timedelta(minutes=5)),
-        (-timedelta(seconds=60), -timedelta(seconds=60)),
-        (DAY, timedelta(minutes=10)),
-    ],
+    "newest_ago", [None, timedelta(0), timedelta(-60 / 86_400), DAY]
 )
-def test_a_clock_that_moves_as_expected_passes(
-    newest_ago: timedelta | None, last_run_ago: timedelta | None
-) -> None:
-    newest_at = None if newest_ago is None else NOW - newest_ago
-    last_run_at = None if last_run_ago is None else NOW - last_run_ago
+def test_a_clock_that_moves_as_expected_passes(newest_ago: timedelta | None) -> None:
+    check_clock(NOW, None if newest_ago is None else NOW - newest_ago)
 
-    check_clock(NOW, newest_at, last_run_at, 300)
+
+def test_a_clock_that_jumped_back_halts_retention() -> None:
+    with pytest.raises(RetentionHaltedError, match="1 d behind the newest activity"):
+        check_clock(NOW, NOW + DAY)
 
 
 @pytest.mark.parametrize(
-    ("newest_ago", "last_run_ago", "message"),
-    [
-        (-DAY, HOUR, "the clock is 1 d behind the newest activity"),
-        (DAY, -DAY, "the clock is 1 d behind the last run"),
-        (DAY, timedelta(minutes=10, seconds=1), "the last run was 10 min 1 s ago"),
-    ],
+    ("last_run_ago", "interval_s"),
+    [(None, 300), (timedelta(minutes=5), 300), (2 * DAY, 300), (14 * DAY, 7 * 86_400)],
 )
-def test_a_clock_that_jumped_halts_retention(
-    newest_ago: timedelta, last_run_ago: timedelta, message: str
+def test_a_silence_that_a_worker_may_have_passes(
+    last_run_ago: timedelta | None, interval_s: float
 ) -> None:
-    with pytest.raises(RetentionHaltedError, match=message):
-        check_clock(NOW, NOW - newest_ago, NOW - last_run_ago, 300)
+    check_silence(NOW, last_run_ago and NOW - last_run_ago, interval_s)
+
+
+@pytest.mark.parametrize(
+    ("last_run_ago", "interval_s"), [(2 * DAY, 300), (14 * DAY, 7 * 86_400)]
+)
+def test_a_longer_silence_keeps_archives_from_being_destroyed(
+    last_run_ago: timedelta, interval_s: float
+) -> None:
+    ago = last_run_ago + timedelta(seconds=1)
+    with pytest.raises(RetentionHaltedError, match="may have jumped forward"):
+        check_silence(NOW, NOW - ago, interval_s)
 
 
 @pytest.mark.parametrize(
