@@ -235,7 +235,8 @@ def read_live(
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which sessions of a tenant to list. `metadata` maps a key to JSON scalar text."""
+    """Which sessions of a tenant to list. `metadata` maps a key to JSON scalar text;
+    that and `tag` are as in `session_metadata`, with their prefixes."""
 
     user_id: str | None = None
     language: str | None = None
@@ -361,7 +362,7 @@ def _has_tag(tag: str) -> ColumnElement[bool]:
         .where(
             meta.tenant_id == S.tenant_id,
             meta.session_id == S.session_id,
-            meta.key == TAG_PREFIX + tag,
+            meta.key == tag,
         )
         .exists()
     )

@@ -16,7 +16,7 @@ from convstore.errors import (
     SessionArchivedError,
     SessionNotFoundError,
 )
-from convstore.ids import check_id, check_optional_id, new_id
+from convstore.ids import MAX_ID_CHARS, check_id, check_optional_id, new_id
 from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.nouns.encoding import (
     encode_object,
@@ -208,7 +208,8 @@ class Sessions:
             updated_since: Active at or after this time.
             title: Text that the title contains, ASCII case ignored.
             tag: A tag that the session has.
-            metadata: Top-level keys and the scalar values that they must equal.
+            metadata: Top-level keys and the scalar values that they must equal, as
+                JSON: 1, 1.0, "1" and True are four values.
             limit: Sessions of one page.
             cursor: `next_cursor` of the page before.
         """
@@ -381,12 +382,27 @@ class Sessions:
             if updated_since is None
             else encode_time("updated_since", updated_since),
             title=title and check_text("title", title, _MAX_TITLE_BYTES),
-            tag=check_optional_id("tag", tag),
+            tag=None
+            if tag is None
+            else _sought("tag", rows.TAG_PREFIX, check_id("tag", tag)),
             metadata=tuple(
                 (
-                    rows.METADATA_PREFIX + check_id("metadata", key),
-                    self._scalar(value),
+                    _sought(
+                        "metadata", rows.METADATA_PREFIX, check_id("metadata", key)
+                    ),
+                    _sought("metadata", "", self._scalar(value)),
                 )
                 for key, value in (metadata or {}).items()
             ),
         )
+
+
+def _sought(field: str, prefix: str, text: str) -> str:
+    """What a filter looks up; refused if it is too long to be found where it is kept:
+    to say that there is no such session would be a lie."""
+    if len(prefix + text) > MAX_ID_CHARS:
+        most = MAX_ID_CHARS - len(prefix)
+        raise InvalidInputError(
+            field, f"cannot be filtered by more than {most} characters of JSON"
+        )
+    return prefix + text

@@ -393,6 +393,60 @@ async def test_a_title_is_found_whatever_the_case_of_its_ascii_letters(
         assert await store.sessions.count(title=text) == 0, text
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["", "null", "true", '"', "\\", "%", "é\u2028", "x" * 253, 1, 1.0, -0.0, 0.0, 1e300,
+     2**63 - 1, -(2**63), True, False, None],
+)  # fmt: skip
+async def test_a_filter_tells_every_value_from_every_other(
+    store: Store, value: Any
+) -> None:
+    others = [
+        "1",
+        "x" * 252,
+        1,
+        1.0,
+        True,
+        False,
+        None,
+        "None",
+        0,
+        0.0,
+        -0.0,
+        2**63 - 2,
+    ]
+    for number, other in enumerate(others):
+        if (type(other), str(other)) != (type(value), str(value)):
+            await store.sessions.get_or_create(f"o-{number}", metadata={"k": other})
+    await store.sessions.get_or_create("s-1", metadata={"k": value, "other": 1})
+
+    found = await store.sessions.list(metadata={"k": value})
+
+    assert [s.id for s in found.items] == ["s-1"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"metadata": {"k": "x" * 254}},
+        {"metadata": {"k": '"' * 128}},
+        {"metadata": {"k" * 255: 1}},
+        {"metadata": {"k": [1]}},
+        {"metadata": {"k": float("nan")}},
+        {"metadata": {"k": 2**63}},
+        {"metadata": {1: 1}},
+        {"tag": "t" * 255},
+        {"tag": ""},
+    ],
+)
+async def test_what_cannot_be_found_by_is_refused_and_not_just_not_found(
+    store: Store, given: dict[str, Any]
+) -> None:
+    for verb in (store.sessions.list, store.sessions.count):
+        with pytest.raises(InvalidInputError, match=r"^(metadata|tag):"):
+            await verb(**given)
+
+
 async def test_a_filter_sees_the_latest_tags_and_metadata(store: Store) -> None:
     await store.sessions.get_or_create("s-1", tags=["old"], metadata={"k": "old"})
     await store.sessions.update("s-1", tags=["new"], metadata={"k": "new"})
