@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, func, or_, select
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, or_, select
 
 from convstore.db import models
 from convstore.db.unit import Key, Row
@@ -35,6 +37,14 @@ def candidates(
     Without a cutoff every live session is one. One walk along the index of live
     sessions; sessions with an expiry of their own come by `expired`.
     """
+    statement = candidates_statement(cutoff, after, tenant).limit(limit)
+    return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def candidates_statement(
+    cutoff: int | None, after: tuple[int, str, str], tenant: str | None = None
+) -> Select[Any]:
+    """The statement of `candidates`, without its limit."""
     at, owner, session_id = after
     statement = (
         select(*_SUMMARY)
@@ -48,13 +58,14 @@ def candidates(
             ),
         )
         .order_by(S.last_activity_at, S.tenant_id, S.session_id)
-        .limit(limit)
     )
     if cutoff is not None:
         statement = statement.where(S.last_activity_at <= cutoff)
     if tenant is not None:
-        statement = statement.where(S.tenant_id == tenant)
-    return [dict(row) for row in connection.execute(statement).mappings()]
+        # What the state says already: it lets the planner walk the index of the list.
+        # By the key it would read and sort all of the tenant's sessions for each page.
+        statement = statement.where(S.tenant_id == tenant, models.LISTED)
+    return statement
 
 
 def expired(

@@ -16,6 +16,7 @@ from convstore.db import (
     interactions,
     session_locks,
     sessions,
+    staleness,
     turns,
     unit,
 )
@@ -245,3 +246,26 @@ async def test_external_ids_of_graphs_are_found_by_their_index(
     plan = await explain(graph_states._EXTERNAL.params(**KEY, external="g-1"))
 
     assert_walks(plan, "uq_graph_states_external_id")
+
+
+@pytest.mark.parametrize("cutoff", [None, 2**60], ids=["cap", "age"])
+async def test_sessions_that_may_be_stale_are_read_from_the_oldest_on(
+    explain: Explain, cutoff: int | None
+) -> None:
+    after = (-1, "", "")
+    plan = await explain(staleness.candidates_statement(cutoff, after).limit(5))
+
+    assert_walks(plan, "ix_sessions_active")
+    assert_in_order(plan)
+
+
+@pytest.mark.parametrize("cutoff", [None, 2**60], ids=["cap", "age"])
+async def test_those_of_one_tenant_are_neither_read_whole_nor_sorted(
+    explain: Explain, cutoff: int | None
+) -> None:
+    after = (1, "default", "s-3")
+    found = staleness.candidates_statement(cutoff, after, "default")
+    plan = await explain(found.limit(5))
+
+    assert_walks(plan, "ix_sessions_listed", "ix_sessions_active")
+    assert_in_order(plan)
