@@ -21,10 +21,17 @@ from convstore.cli.output import (
     safe_json,
     say,
     size,
+    warn,
 )
 from convstore.cli.signals import stopping
 from convstore.cli.values import duration_s
-from convstore.errors import RetentionHaltedError
+from convstore.errors import (
+    ConvstoreError,
+    CorruptionError,
+    NotFoundError,
+    RefusedError,
+    RetentionHaltedError,
+)
 
 if TYPE_CHECKING:
     from convstore.records import Page, Session
@@ -42,6 +49,8 @@ OlderThan = Annotated[
     typer.Option(help="Idle for so long, such as 24h; the policy's time if left out."),
 ]
 
+# Faults of one session, which stop no other.
+_OF_ONE_SESSION = (NotFoundError, RefusedError, CorruptionError)
 _RESTORED_AT_ONCE = 64
 """Sessions that are brought back together."""
 
@@ -329,14 +338,28 @@ def restore(
         list[str], typer.Argument(metavar="ID...", help="Sessions.")
     ],
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Bring archived sessions back as rows. A live one is left as it is.
 
-    One that cannot be restored is an error, told when those around it are back.
+    Of several, those that cannot be restored stop nothing: exit code 1.
     """
+    restored: list[Session] = []
+    failed: list[ConvstoreError] = []
 
-    async def work(store: Store) -> list[Session]:
-        restored: list[Session] = []
+    def tell(result: Session | BaseException) -> None:
+        of_several = len(session_ids) > 1
+        if isinstance(result, _OF_ONE_SESSION) and of_several:
+            failed.append(result)
+            warn(f"convstore: {result}")
+        elif isinstance(result, BaseException):
+            raise result
+        else:
+            restored.append(result)
+            if not as_json:
+                turns = count(result.turn_count, "turn")
+                say(f"{result.id} is {result.state} with {turns}")
+
+    async def work(store: Store) -> None:
         for first in range(0, len(session_ids), _RESTORED_AT_ONCE):
             # Together: they share their commits.
             some = session_ids[first : first + _RESTORED_AT_ONCE]
@@ -344,15 +367,11 @@ def restore(
                 *(store.restore(session_id) for session_id in some),
                 return_exceptions=True,
             )
-            for session in done:
-                if isinstance(session, BaseException):
-                    raise session
-                restored.append(session)
-        return restored
+            for result in done:
+                tell(result)
 
-    restored = with_store(context, work)
+    with_store(context, work)
     if as_json:
-        print_json({"items": restored})
-    else:
-        for session in restored:
-            say(f"{session.id} is {session.state} with {session.turn_count} turns")
+        told = [{"error": error.code, "message": str(error)} for error in failed]
+        print_json({"items": restored, "failed": told})
+    return FOUND if failed else 0

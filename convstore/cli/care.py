@@ -190,7 +190,11 @@ async def _probe(store: Store) -> Finding:
 
 
 async def _agreement(store: Store) -> Finding:
-    found = await store.archive.agreement()
+    try:
+        found = await store.archive.agreement()
+    except ConvstoreError as error:
+        remedy = "let this user read the archive folder and all that is in it"
+        return Finding("archive and database", False, str(error), remedy)
     parts = {
         "missing": found.missing_files,
         "not in the database": found.unknown_files,
@@ -226,6 +230,9 @@ def _archive_folder(config: StoreConfig) -> list[Finding]:
     folder = config.archive_path
     if not folder.exists():
         return []
+    if not folder.is_dir():
+        remedy = "name a folder: CONVSTORE_ARCHIVE_DIR"
+        return [Finding("archive folder", False, f"{folder} is a file", remedy)]
     mode = folder.stat().st_mode & 0o777
     return [
         Finding(

@@ -96,7 +96,10 @@ def with_store(context: typer.Context, work: Work[T], *, create: bool = False) -
 
 def no_database(path: Path) -> ConfigError:
     """The error of a SQLite file that is not there."""
-    return ConfigError(f"there is no database {path}: run `convstore db upgrade`")
+    return ConfigError(
+        f"there is no database {path}: name another with --home or --url, or make it "
+        "with `convstore db upgrade`"
+    )
 
 
 def database_file(config: StoreConfig) -> Path | None:

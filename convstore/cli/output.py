@@ -55,15 +55,6 @@ def safe_json(data: bytes) -> str:
     return _UNSAFE_IN_JSON.sub(_escaped, data.decode())
 
 
-def print_json_list(values: Iterable[object]) -> None:
-    """Print a list of any length, an item at a time."""
-    mark = "["
-    for value in values:
-        print(f"{mark}\n{json_text(value)}", end="")
-        mark = ","
-    print("[]" if mark == "[" else "\n]", flush=True)
-
-
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows under headings, each on one line.
 

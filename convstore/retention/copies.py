@@ -99,6 +99,7 @@ def _found(
             segment.key,
             offset=entry.offset,
             length=entry.length,
+            raw_length=entry.raw_length,
             sha256=entry.sha256,
             session_id=session_id,
             unpacker=unpacker,

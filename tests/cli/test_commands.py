@@ -182,20 +182,6 @@ def test_an_archive_alone_makes_a_new_database(
     assert "2 turns" in fresh.ok("archive", "restore", "s-1").out
 
 
-def test_what_cannot_be_restored_keeps_no_other_session_away(filled: Cli) -> None:
-    filled.ok("archive", "run", "--older-than", "0s", "--once")
-
-    told = filled.run("archive", "restore", "s-1", "absent", "s-2")
-    again = filled.ok("archive", "restore", "s-2", "s-1", "--json").json["items"]
-
-    assert told.code == 3
-    assert "absent" in told.err
-    assert [(item["id"], item["state"]) for item in again] == [
-        ("s-2", "active"),
-        ("s-1", "active"),
-    ]
-
-
 def test_erasures_are_repeated_on_a_restored_backup(filled: Cli) -> None:
     backup = (filled.home / "convstore.db").read_bytes()
     filled.ok("erase", "--session", "s-2")
@@ -274,3 +260,48 @@ def test_the_doctor_says_in_words_why_retention_failed(cli: Cli) -> None:
     assert "then run `convstore archive run`" in done.out
     cli.ok("archive", "run", "--older-than", "0s")
     assert "all is well" in cli.ok("doctor").out
+
+
+def test_of_several_sessions_those_that_can_be_restored_are(cli: Cli) -> None:
+    cli.ok("import", "messages", cli.talks("s-1", "s-2"))
+    cli.ok("archive", "run", "--older-than", "0s")
+
+    done = cli.run("archive", "restore", "s-1", "absent", "s-2")
+    again = cli.run("archive", "restore", "s-1", "absent", "s-2", "--json")
+
+    assert (done.code, again.code) == (1, 1)
+    assert [line.split()[0] for line in done.out.splitlines()] == ["s-1", "s-2"]
+    assert "'absent' not found" in done.err
+    assert [(item["id"], item["state"]) for item in again.json["items"]] == [
+        ("s-1", "active"),
+        ("s-2", "active"),
+    ]
+    assert [fault["error"] for fault in again.json["failed"]] == ["session_not_found"]
+
+
+def test_the_doctor_knows_a_file_in_place_of_the_archive(cli: Cli) -> None:
+    cli.ok("db", "upgrade")
+    (cli.home / "convstore-archive").touch()
+
+    done = cli.run("doctor")
+
+    assert done.code == 1
+    assert "BAD  archive folder:" in done.out
+    assert "BAD  archive and database:" in done.out
+    assert "ok   database: opens" in done.out
+
+
+def test_a_folder_of_another_database_is_refused_and_told(cli: Cli) -> None:
+    cli.ok("import", "messages", cli.talks("s-1"))
+    cli.ok("archive", "run", "--older-than", "0s")
+    second = Cli(cli.folder, f"sqlite:///{cli.home / 'second.db'}")
+    second.ok("import", "messages", cli.talks("s-1"))
+
+    refused = second.run("archive", "run", "--older-than", "0s", "--json")
+    told = second.run("doctor")
+
+    assert refused.code == 2
+    assert "belongs to another database" in json.loads(refused.err)["message"]
+    assert told.code == 1
+    assert "the folder belongs to another database" in told.out
+    assert cli.ok("archive", "verify", "--json").json["faults"] == []

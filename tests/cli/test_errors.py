@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from convstore import errors
 from convstore.cli import exits
+from convstore.cli.app import run
 from tests.cli.conftest import Cli
 
 WRONG = [
@@ -291,3 +294,65 @@ def test_an_export_that_finds_no_room_is_told_as_such(migrated: Cli) -> None:
         "convstore: no space left for the export; nothing was published\n"
     )
     assert not list(migrated.folder.glob("out*"))
+
+
+NEED_A_DATABASE = [
+    "sessions list",
+    "sessions show s-1",
+    "sessions delete s-1 --yes",
+    "import messages {file}",
+    "export messages --to {out}",
+    "archive plan",
+    "archive run --once --older-than 0s",
+    "archive verify",
+    "archive recover",
+    "archive rebuild",
+    "archive list",
+    "archive cat s-1",
+    "archive restore s-1",
+    "hold place s-1 --reason x",
+    "hold release s-1",
+    "hold list",
+    "erase --session s-1 --yes",
+    "erase --replay",
+    "worker",
+    "stats",
+    "db check",
+]
+
+
+@pytest.mark.parametrize("schema", ["behind", "ahead", "empty"])
+def test_every_command_refuses_another_schema_and_changes_nothing(
+    cli: Cli, capsys: pytest.CaptureFixture[str], schema: str
+) -> None:
+    """In this process: 63 of their own would take a minute."""
+    cli.ok("import", "messages", cli.talks("s-1"))
+    if schema == "ahead":
+        with closing(sqlite3.connect(cli.home / "convstore.db")) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = '9999'")
+            connection.execute("UPDATE schema_info SET oldest_code = '9999'")
+            connection.commit()
+    else:
+        revision = "0001" if schema == "behind" else "base"
+        cli.ok("db", "downgrade", revision, "--yes")
+    before = _rows(cli)
+
+    for words in NEED_A_DATABASE:
+        filled = words.format(file=cli.talks("s-2"), out=cli.folder / "out")
+        code = run([*cli.options, *filled.split()])
+
+        told = capsys.readouterr()
+        assert (code, told.out) == (7, ""), words
+        remedy = "upgrade convstore" if schema == "ahead" else "convstore db upgrade"
+        assert remedy in told.err, words
+
+    assert run([*cli.options, "doctor"]) == 1
+    assert "BAD  schema" in capsys.readouterr().out
+    assert _rows(cli) == before
+    assert not (cli.folder / "out").exists()
+
+
+def _rows(cli: Cli) -> list[str]:
+    """The database as SQL."""
+    with closing(sqlite3.connect(cli.home / "convstore.db")) as connection:
+        return list(connection.iterdump())
