@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from convstore.db.dialects.base import Dialect
 from convstore.errors import ConvstoreError, DatabaseBusyError, DatabaseFaultError
+
+if TYPE_CHECKING:  # the dialects themselves translate here
+    from convstore.db.dialects.base import Dialect
 
 _DRIVERS = ("sqlite3", "asyncpg")
 
