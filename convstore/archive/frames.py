@@ -92,7 +92,7 @@ class Unpacker:
             raise CorruptionError("frame does not hold exactly one line")
         return content[:-1]
 
-    def beginning(self, data: bytes) -> bytes:
+    def beginning(self, data: bytes | memoryview) -> bytes:
         """Up to 4 KiB of what the frame at the start of `data` holds, as far as it can
         be unpacked; empty when there is none."""
         found = b""
