@@ -29,6 +29,7 @@ from convstore.errors import (
     InvalidInputError,
     LimitExceededError,
     SegmentNotFoundError,
+    StorageFullError,
 )
 from convstore.ids import new_id
 from convstore.retention.belonging import claim
@@ -37,6 +38,10 @@ from convstore.retention.shards import delete_shards, write_shards
 
 READ_AT_ONCE = 32
 """Sessions of one snapshot: a long one would keep the WAL from being reset."""
+
+RESERVE_BYTES = 64 * 1024 * 1024
+"""Kept free on the archive's disk: the database may be on it too, and must be able to
+take what users say. Erasures may use it."""
 
 # Faults of one document; the segment goes on without it.
 _OF_ONE_SESSION = (
@@ -66,8 +71,12 @@ async def archive(
 
     A session at another version by now is left out, and so is one that cannot be read
     or written: both are said. Without any session left there is no segment.
+
+    Raises:
+        StorageFullError: The archive's disk has less than `RESERVE_BYTES` left.
     """
     await claim(context)
+    await _check_room(context)
     segment_id, now = new_id(), context.now()
     key = segment_key(segment_id, from_micros(now))
     context.on_step("claim.begin")
@@ -94,6 +103,15 @@ async def archive(
     # Not given up when this fails: whether the commit was made may be unknown.
     await _seal(context, manifest, now, result)
     return result
+
+
+async def _check_room(context: Context) -> None:
+    free = await context.files(context.blobs.free_bytes)
+    if free is not None and free < RESERVE_BYTES:
+        raise StorageFullError(
+            f"the archive's disk has {free // 2**20} MiB left, and "
+            f"{RESERVE_BYTES // 2**20} are kept free: make room"
+        )
 
 
 async def _write(

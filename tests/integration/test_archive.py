@@ -336,3 +336,21 @@ async def test_disk_use_comes_back_to_where_it_was_after_many_cycles(
     if database_url.startswith("sqlite"):
         assert sizes[-1][2] <= sizes[0][2] + 64 * 1024
     sound(database_url, archive_dir)
+
+
+async def test_archiving_leaves_room_for_a_database_on_the_same_disk(
+    store: Store, archive_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await say(store, "s-1", "one")
+    await say(store, "s-2", "one")
+    await store.sessions.delete("s-2")
+    monkeypatch.setattr("convstore.retention.archiver.RESERVE_BYTES", 2**62)
+
+    for call in (store.run_retention(older_than_s=0), store.sessions.delete("s-1")):
+        with pytest.raises(StorageFullError, match="kept free"):
+            await call
+
+    assert len(segment_files(archive_dir)) == 1
+    await store.turns.append("s-1", role="user", content="two")
+    assert (await store.erase(session_id="s-2")).segments_rewritten
+    assert (await store.stats()).last_run_problem == "storage_full"
