@@ -52,14 +52,22 @@ async def claim(context: Context, *, take_over: bool = False) -> None:
         raise ConfigError(_refusal(bound))
 
 
-async def refuse_foreign(context: Context) -> None:
+async def refuse_foreign(context: Context, *, unless_unbound: bool = False) -> None:
     """Refuse a folder that has another database's mark; marks nothing.
+
+    Args:
+        context: Of the database and the folder.
+        unless_unbound: Not for a database that has no folder yet, such as one restored
+            from a backup of before its first.
 
     Raises:
         ConfigError, CorruptionError: As `claim`.
     """
-    if await is_foreign(context):
-        raise ConfigError(_refusal(await context.read(archive_folder.bound)))
+    if not await is_foreign(context):
+        return
+    bound = await context.read(archive_folder.bound)
+    if bound is not None or not unless_unbound:
+        raise ConfigError(_refusal(bound))
 
 
 async def is_foreign(context: Context) -> bool:

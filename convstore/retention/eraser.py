@@ -88,8 +88,12 @@ class Eraser:
         context.on_step("erase.begin")
         return await self.carry_out(await context.write(work))
 
-    async def carry_out(self, erasure: StoredErasure) -> ErasureReceipt:
+    async def carry_out(
+        self, erasure: StoredErasure, *, told: bool = False
+    ) -> ErasureReceipt:
         """Do what a begun erasure says. Idempotent: also after a crash, or again.
+
+        With `told`, it is one that the archive folder tells of, whosever that is.
 
         Raises:
             LegalHoldError: A hold was placed after it was begun; it stays begun.
@@ -105,7 +109,8 @@ class Eraser:
         for some in _chunks(keys):
             for table, count in (await self._blank(some, "erased")).items():
                 counts[table] += count
-        await claim(context)
+        if not told:
+            await claim(context)
         # After the rows: a session that a hold has saved must not have one.
         await context.files(lambda: write_tombstone(context.blobs, erasure))
         context.on_step("erase.tombstone_file")

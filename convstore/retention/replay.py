@@ -14,7 +14,7 @@ from convstore.errors import (
     SegmentCorruptError,
 )
 from convstore.reports import ErasureReceipt
-from convstore.retention.belonging import claim
+from convstore.retention.belonging import refuse_foreign
 from convstore.retention.context import Context
 from convstore.retention.eraser import Eraser
 from convstore.retention.tombstones import read_tombstones
@@ -29,14 +29,16 @@ async def replay_erasures(context: Context, eraser: Eraser) -> list[ErasureRecei
     for those begun after it: the user may have come back. Idempotent: what is erased
     already is left alone, and only what was there still is counted in the receipts.
     """
-    await claim(context)
+    await refuse_foreign(context, unless_unbound=True)
     known = await context.read(lambda c: erasures.all_of(c, "begun", "done"))
     told = await context.files(lambda: read_tombstones(context.blobs))
+    there = {erasure.erasure_id for erasure in told}
     by_id = {e.erasure_id: e for e in (*told, *known)}
     receipts = []
     for erasure in by_id.values():
         whole = await context.write(lambda c, e=erasure: complete(c, e))  # type: ignore[misc]
-        receipts.append(await eraser.carry_out(whole))
+        in_folder = erasure.erasure_id in there
+        receipts.append(await eraser.carry_out(whole, told=in_folder))
     return receipts
 
 

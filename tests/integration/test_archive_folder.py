@@ -49,7 +49,6 @@ async def test_a_second_database_destroys_nothing_in_the_folder(
         second.archive.recover(alone=True),
         second.run_retention(older_than_s=0),
         second.sessions.delete("mine"),
-        second.replay_erasures(),
         second.archive.verify(),
     ):
         with pytest.raises(ConfigError, match="belongs to another database"):
@@ -108,8 +107,9 @@ async def test_a_database_with_a_folder_takes_over_no_other(
     )
     await archived(own, "s-2")
 
-    with pytest.raises(ConfigError, match="belongs to another database"):
-        await second.archive.rebuild()
+    for call in (second.archive.rebuild(), second.replay_erasures()):
+        with pytest.raises(ConfigError, match="belongs to another database"):
+            await call
 
     assert await states(second) == {"s-2": "archived"}
 
