@@ -127,10 +127,8 @@ class PostgresDialect(Dialect):
             return DatabaseBusyError("the database gave up on a lock; try again")
         if state in _FULL:
             return StorageFullError("the database is out of disk or memory")
-        if state in ("28P01", "28000", "3D000"):
-            return ConfigError(
-                "URL: the server refuses this user, password or database"
-            )
+        if (refused := _refused_settings(state, error)) is not None:
+            return ConfigError(refused)
         if state == "42501":
             return DatabaseAccessError(NO_RIGHTS)
         if state.startswith("57P") or _was_told_of_the_end(error):
@@ -139,11 +137,6 @@ class PostgresDialect(Dialect):
             # A migration has changed what a prepared statement gives back: all of them
             # are prepared again when this call is repeated.
             return ServerEndedError("a prepared statement was outdated")
-        if state == "08P01" and "startup parameter" in str(error):
-            return ConfigError(
-                "URL: a connection pooler refuses our settings: behind one that pools "
-                "by transaction, such as PgBouncer, set CONVSTORE_POOLER=transaction"
-            )
         if state.startswith(_AWAY) or isinstance(
             error, ConnectionError | TimeoutError | OSError
         ):
@@ -156,6 +149,18 @@ class PostgresDialect(Dialect):
         if "connection is closed" in text_of or "connection was closed" in text_of:
             return DatabaseUnavailableError("the connection to the database was lost")
         return None
+
+
+def _refused_settings(state: str, error: BaseException) -> str | None:
+    """What is wrong with the settings, if that is why nobody is let in."""
+    if state in ("28P01", "28000", "3D000"):
+        return "URL: the server refuses this user, password or database"
+    if state == "08P01" and "startup parameter" in str(error):
+        return (
+            "URL: a connection pooler refuses our settings: behind one that pools by "
+            "transaction, such as PgBouncer, set CONVSTORE_POOLER=transaction"
+        )
+    return None
 
 
 def _number_of(key: Sequence[ColumnElement[str]]) -> ColumnElement[int]:
