@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ import typer
 from convstore.cli.context import AsJson, config_of, database_file, with_store
 from convstore.cli.exits import FOUND
 from convstore.cli.output import fact, print_facts, print_json, say, size
+from convstore.cli.signals import complete
 from convstore.errors import (
     ConfigError,
     ConvstoreError,
@@ -91,7 +91,7 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> int:
     Database, schema, disk, permissions and archive. Exit code 1: something is not as it
     should be.
     """
-    findings = asyncio.run(_examine(config_of(context)))
+    findings = complete(lambda: _examine(config_of(context)))
     well = all(finding.ok for finding in findings)
     if as_json:
         print_json({"ok": well, "findings": findings})

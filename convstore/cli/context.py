@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from convstore.cli.output import warn
+from convstore.cli.signals import complete
 from convstore.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def with_store(context: typer.Context, work: Work[T], *, create: bool = False) -
         async with open_store(config) as store:
             return await work(store)
 
-    return asyncio.run(run())
+    return complete(run)
 
 
 def no_database(path: Path) -> ConfigError:

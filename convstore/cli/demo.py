@@ -5,7 +5,6 @@ Uses the public face alone, under a clock that it sets forward itself.
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import ExitStack
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -15,6 +14,7 @@ import typer
 
 from convstore.cli.context import Globals, globals_of
 from convstore.cli.output import count, fact, progress, say, size
+from convstore.cli.signals import complete
 from convstore.errors import ConfigError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def demo(
     """
     with ExitStack() as stack:
         sources = _files(file) if file else _samples(stack)
-        asyncio.run(_tell(_config(globals_of(context)), sources))
+        complete(lambda: _tell(_config(globals_of(context)), sources))
 
 
 def _files(given: Path) -> list[Path]:

@@ -1,11 +1,32 @@
-"""Waiting until somebody stops the process: SIGTERM or Ctrl-C."""
+"""SIGTERM and Ctrl-C: waiting for them, and work that they interrupt."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def complete(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run `work` in an event loop of its own.
+
+    An interrupt waits until the loop can take it, and then cancels `work`: one that
+    came while the loop was being made would leave parts behind that complain.
+    """
+
+    async def interruptible() -> T:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return await work()
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return asyncio.run(interruptible())
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Stop:
