@@ -30,4 +30,5 @@ GOALS: tuple[Goal, ...] = (
     import_time.GOAL,
     chat_backend.GOAL,
     exports.GOAL,
+    *exports.GOALS_MANY,
 )

@@ -8,6 +8,7 @@ import resource
 import shutil
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from benchmarks.judged import ROWS_A_SESSION, fill, judged_documents
 
 FORMAT = "preference"
 FEW = 10_000
+MANY = 1_000_000
 FLAT = 1.5
 RIVALS = {"jsonl": ("orjson",), "parquet": ("pyarrow", "from_generator")}
 WORKERS = 1
@@ -205,24 +207,32 @@ def _figures(rows: int, seconds: float) -> Figures:
 
 
 def measure(bench: Bench) -> Iterable[Row]:
-    """Both file types at both sizes; then what memory each size took."""
+    """Both file types, at a size that takes seconds."""
     few = bench.scaled(FEW, 2_000)
-    sizes = [few] if bench.quick else [few, 1_000_000]
-    peaks: dict[str, list[int]] = {}
-    sample = bench.folder / "sample"
-    for rows in sizes:
-        target = [str(bench.folder / f"exports-{rows}.db"), None]
-        bench.run(f"{__name__}:filled", target=target, rows=rows)
-        if rows == few:
-            _whole(bench, target, sample, "jsonl")
-        for file_type in RIVALS:
-            figures = _measured(bench, target, rows, file_type, sample / "data")
-            peaks.setdefault(file_type, []).append(figures["whole"]["peak_mb"])
-            yield from _compared(figures, rows, file_type)
-        Path(target[0]).unlink()
-    for file_type, (first, *later) in peaks.items():
-        for last in later:
-            yield _flat(file_type, first, last, sizes[-1])
+    target, sample = _database(bench, few), bench.folder / "sample"
+    _whole(bench, target, sample, "jsonl")
+    for file_type in RIVALS:
+        figures = _measured(bench, target, few, file_type, sample / "data")
+        yield from _compared(figures, few, file_type)
+
+
+def measure_many(bench: Bench, file_type: str) -> Iterable[Row]:
+    """One file type at a size that takes minutes; and what memory both sizes took."""
+    few, many = bench.scaled(FEW, 2_000), bench.scaled(MANY, 4_000)
+    target, sample = _database(bench, few), bench.folder / "sample"
+    _whole(bench, target, sample, "jsonl")
+    first = _whole(bench, target, bench.folder / "few", file_type)["peak_mb"]
+    target = _database(bench, many)
+    figures = _measured(bench, target, many, file_type, sample / "data")
+    Path(target[0]).unlink()
+    yield from _compared(figures, many, file_type)
+    yield _flat(file_type, first, figures["whole"]["peak_mb"], many)
+
+
+def _database(bench: Bench, rows: int) -> list[Any]:
+    target = [str(bench.folder / f"exports-{rows}.db"), None]
+    bench.run(f"{__name__}:filled", target=target, rows=rows)
+    return target
 
 
 def _measured(
@@ -296,3 +306,7 @@ def _flat(file_type: str, first: int, last: int, rows: int) -> Row:
 
 
 GOAL = Goal("exports", measure)
+GOALS_MANY = tuple(
+    Goal(f"exports_million_{file_type}", partial(measure_many, file_type=file_type))
+    for file_type in RIVALS
+)

@@ -18,13 +18,13 @@ from convstore.errors import CorruptionError
 _BITS = 6
 PARTS = 1 << _BITS
 BUFFER_BYTES = 4 * 1024 * 1024
-PART_BYTES = 32 * 1024 * 1024
+PART_BYTES = 16 * 1024 * 1024
 """A part up to this size is sorted in memory, which takes little more."""
 SMALL_PART_BYTES = 8 * 1024 * 1024
 """A part of small records that are unpacked, which takes ten times the room."""
 _MOST_DEPTH = 3
 
-_PIECE_BYTES = 8 * 1024 * 1024
+_PIECE_BYTES = 4 * 1024 * 1024
 """What is read at once of a part that is parted again."""
 
 Cut = Callable[[bytes], Iterator[tuple[bytes, int, int]]]
