@@ -10,17 +10,19 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
 from convstore.codec import dumps
 from convstore.errors import (
+    NO_SPACE,
     ConflictError,
     InvalidInputError,
     NotFoundError,
     RefusedError,
+    StorageFullError,
 )
 from convstore.finishing import finished
 from convstore.imports.model import ImportedSession, ImportReport, Rejected
@@ -90,6 +92,7 @@ async def run_import(
     Raises:
         InvalidInputError: The source cannot be read; or, when strict, a bad record.
         LimitExceededError, CorruptionError: See `read_sessions`.
+        StorageFullError: There is no room for the report.
         UnavailableError: The database is away.
     """
     report = ImportReport()
@@ -191,22 +194,33 @@ class _Desk:
                 if rejected.data is None
                 else rejected.data.decode("utf-8", "backslashreplace"),
             }
-            self._file.write(dumps(line) + b"\n")
+            with _writing(self._folder / REJECTED):
+                self._file.write(dumps(line) + b"\n")
 
     def close(self, report: ImportReport) -> None:
+        if self._folder is None:
+            return
         if self._file is not None:
-            self._file.close()
-        if self._folder is not None:
-            with _create(self._folder, REPORT) as file:
-                file.write(dumps(report, indent=True) + b"\n")
+            with _writing(self._folder / REJECTED):
+                self._file.close()
+        with _writing(self._folder / REPORT), _create(self._folder, REPORT) as file:
+            file.write(dumps(report, indent=True) + b"\n")
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            raise StorageFullError(f"no space left for {path}") from None
+        problem = f"{path} cannot be written: {error.strerror}"
+        raise InvalidInputError("report_to", problem) from None
 
 
 def _create(folder: Path, name: str) -> BinaryIO:
     """A file for its owner's eyes: rejected records are what people said."""
-    try:
+    with _writing(folder / name):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         return os.fdopen(os.open(folder / name, flags, 0o600), "wb")
-    except OSError as error:
-        problem = f"{folder / name} cannot be written: {error.strerror}"
-        raise InvalidInputError("report_to", problem) from None

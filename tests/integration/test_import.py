@@ -16,6 +16,7 @@ from convstore import (
     ConfigError,
     InvalidInputError,
     ManualClock,
+    StorageFullError,
     Store,
     StoreClosedError,
 )
@@ -226,6 +227,20 @@ async def test_hostile_records_are_laid_aside_and_hostile_names_are_only_names(
         "report",
         "report.json",
     ]
+
+
+@pytest.mark.parametrize("name", ["rejected.jsonl", "report.json"])
+async def test_a_full_disk_under_the_report_is_named_and_what_came_in_stays(
+    store: Store, tmp_path: Path, name: str
+) -> None:
+    source = written(tmp_path, talk("s-1", "a"), b"no json")
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / name).symlink_to("/dev/full")
+
+    with pytest.raises(StorageFullError, match=name):
+        await store.import_("messages", source, report_to=tmp_path / "report")
+
+    assert [d.session.id for d in await documents(store)] == ["s-1"]
 
 
 async def test_a_record_is_stored_whole_or_not_at_all(
