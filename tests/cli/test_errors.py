@@ -12,7 +12,7 @@ import pytest
 
 from convstore import errors
 from convstore.cli import exits
-from convstore.cli.app import run
+from convstore.cli.root import run
 from tests.cli.conftest import Cli
 
 WRONG = [
