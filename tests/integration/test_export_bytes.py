@@ -74,16 +74,11 @@ async def test_live_and_archived_sessions_of_any_database_give_the_same_bytes(
     assert tree(tmp_path / "archived") == whole
 
 
-@pytest.mark.parametrize(
-    ("seed", "zone"), [("1", "Asia/Kolkata"), ("2", "America/St_Johns")]
-)
 async def test_another_process_in_another_zone_gives_the_same_bytes(
     filled: Store,
     database_url: str,
     archive_dir: Path,
     tmp_path: Path,
-    seed: str,
-    zone: str,
 ) -> None:
     await filled.close()
     for kind, flags in FLAGS.items():
@@ -96,7 +91,7 @@ async def test_another_process_in_another_zone_gives_the_same_bytes(
                 *("--to", str(tmp_path / kind), "--split=train=0.8"),
                 *("--split=validation=0.2", *flags),
             ],
-            env={**os.environ, "PYTHONHASHSEED": seed, "TZ": zone},
+            env={**os.environ, "PYTHONHASHSEED": "2", "TZ": "America/St_Johns"},
             check=True,
             capture_output=True,
         )
