@@ -19,12 +19,14 @@ def measure(bench: Bench) -> Iterable[Row]:
         )
         ours = figures["convstore"]["per_s"]
         peer, rate = best_of(figures, PEERS)
+        bare = 1e6 / figures["bare"]["per_s"]
         ratio = times(ours, rate)
         yield Row(
             "window of 20, cold",
             database,
             "3 x",
-            f"{ratio} x ({1e6 / ours:.0f} us against {1e6 / rate:.0f} us of {peer})"
+            f"{ratio} x ({1e6 / ours:.0f} us against {1e6 / rate:.0f} us of {peer}; "
+            f"the bare driver {bare:.0f} us)"
             if rate
             else f"{1e6 / ours:.0f} us; no peer is installed",
             ratio >= 3,
