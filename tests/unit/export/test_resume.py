@@ -14,7 +14,7 @@ import pytest
 
 from convstore.errors import AlreadyExistsError, StorageFullError
 from convstore.export.job import run_export
-from convstore.export.options import Caps, ExportOptions, Filters
+from convstore.export.options import Caps, ExportOptions, FileType, Filters
 from convstore.export.report import Progress
 from convstore.records import SessionDocument
 from tests.unit.export.samples import documents, tree
@@ -25,11 +25,13 @@ _EXPORT = """
 import sys
 from pathlib import Path
 from convstore.export import job
+from convstore.export.options import ExportOptions
 from tests.unit.export.samples import documents
 
 job._MARK_DOCUMENTS, job._TELL_EVERY = 100, 10
 job.run_export(
-    documents(2_000), ["kto", "messages"], Path(sys.argv[1]), None,
+    documents(2_000), ["kto", "messages"], Path(sys.argv[1]),
+    ExportOptions(file_type=sys.argv[2]),
     lambda progress: print(progress.phase, progress.documents, flush=True),
 )
 """
@@ -113,13 +115,15 @@ def test_two_exports_to_one_target_do_not_mix(tmp_path: Path) -> None:
 
 @pytest.mark.crash
 @pytest.mark.parametrize("told", [1, 57, 150, 199, 204])
+@pytest.mark.parametrize("file_type", ["jsonl", "parquet"])
 def test_an_export_killed_with_minus_nine_goes_on_to_the_same_bytes(
-    tmp_path: Path, told: int
+    tmp_path: Path, told: int, file_type: FileType
 ) -> None:
     """The process dies after so many lines of progress: while reading, or writing."""
-    run_export(documents(2_000), ["kto", "messages"], tmp_path / "whole")
+    options = ExportOptions(file_type=file_type)
+    run_export(documents(2_000), ["kto", "messages"], tmp_path / "whole", options)
     child = subprocess.Popen(
-        [sys.executable, "-c", _EXPORT, str(tmp_path / "out")],
+        [sys.executable, "-c", _EXPORT, str(tmp_path / "out"), file_type],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -130,7 +134,7 @@ def test_an_export_killed_with_minus_nine_goes_on_to_the_same_bytes(
         child.send_signal(signal.SIGKILL)
     assert not (tmp_path / "out").exists()
 
-    run_export(documents(2_000), ["kto", "messages"], tmp_path / "out")
+    run_export(documents(2_000), ["kto", "messages"], tmp_path / "out", options)
 
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
 
@@ -145,7 +149,7 @@ def test_another_process_in_another_place_writes_the_same_bytes(
     run_export(documents(2_000), ["kto", "messages"], tmp_path / "here")
 
     subprocess.run(
-        [sys.executable, "-c", _EXPORT, str(tmp_path / "there")],
+        [sys.executable, "-c", _EXPORT, str(tmp_path / "there"), "jsonl"],
         env={**os.environ, "PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": locale},
         stdout=subprocess.DEVNULL,
         check=True,
