@@ -21,7 +21,7 @@ from convstore.cli.output import (
     say,
     size,
 )
-from convstore.cli.values import moment, setting, share
+from convstore.cli.values import bad_option, moment, setting, share
 
 if TYPE_CHECKING:
     from convstore import Store
@@ -297,6 +297,8 @@ def _export(
     options: dict[str, Any],
     as_json: bool,
 ) -> None:
+    if str(to) == "-":
+        raise bad_option("--to", "an export is a folder: it cannot go to the output")
     with progress("reading") as bar:
         report = with_store(
             context, lambda store: _run(store, formats, to, options, bar)

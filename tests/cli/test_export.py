@@ -135,6 +135,14 @@ def test_more_faults_than_allowed_are_refused_and_leave_nothing(cli: Cli) -> Non
     assert cli.ok("export", "messages", "--to", "out").code == 0
 
 
+def test_the_standard_output_is_no_folder(cli: Cli) -> None:
+    refused = cli.run("export", "messages", "--to", "-")
+
+    assert refused.code == 2
+    assert "'--to': an export is a folder" in refused.err
+    assert not (cli.folder / "-").exists()
+
+
 def test_workers_write_the_same_bytes(cli: Cli) -> None:
     talks: list[dict[str, Any]] = [
         {
