@@ -105,8 +105,6 @@ async def test_many_cycles_change_nothing(
 
 async def test_the_ledger_comes_back(store: Store) -> None:
     await fill(store, "s-1")
-    if not hasattr(store, "ledger"):
-        pytest.skip("this store has no ledger")
     await store.ledger.pin("s-1", model="m-large", tier="gold")
     await store.ledger.add_cost("s-1", micros=42)
     live = await document(store, "s-1")
