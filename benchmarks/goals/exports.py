@@ -152,6 +152,7 @@ def _schema(pa: Any) -> Any:
         "strings": pa.list_(pa.string()),
         "int64": pa.int64(),
         "float64": pa.float64(),
+        "counts": pa.list_(pa.struct([("kind", pa.string()), ("count", pa.int64())])),
     }
     told = pa.struct([(c.name, kinds[c.type]) for c in PROVENANCE_COLUMNS])
     names = ("prompt", "chosen", "rejected", "tools")

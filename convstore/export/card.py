@@ -128,6 +128,9 @@ def _feature(column: Column, text_profile: bool, indent: str) -> list[str]:
         for name in keys:
             parts += [f"{inner}- name: {name}", f"{inner}  dtype: string"]
         return [head, *parts]
+    if column.type == "counts":
+        parts = [f"{inner}list:", f"{inner}- name: kind", f"{inner}  dtype: string"]
+        return [head, *parts, f"{inner}- name: count", f"{inner}  dtype: int64"]
     listed = {
         "messages": "json",
         "strings": "string",

@@ -43,7 +43,7 @@ from convstore.export.stats import Losses
 from convstore.export.tokens import token_counter
 from convstore.export.version import EXPORTER
 from convstore.export.writers.parquet import pack_columns
-from convstore.records import JsonObject, SessionDocument
+from convstore.records import Json, JsonObject, SessionDocument
 
 RULE_NAMES = tuple(RULES)
 _RULE_NUMBERS = {name: number for number, name in enumerate(RULE_NAMES)}
@@ -111,7 +111,7 @@ class Gatherer:
         self._count_tokens = token_counter(tokenizer) if tokenizer else None
         self._sign = signer() if options.near_duplicates is not None else None
         self._told_calls = caller(options.tool_calls)
-        self._redactions = 0
+        self._redactions: list[Json] = []
         self._pictured = False
 
     def rows(self, document: SessionDocument) -> Iterator[Made]:
@@ -243,7 +243,7 @@ class Gatherer:
         if self._redact is None:
             return None
         told, counts = self._redact(document)
-        self._redactions = counts.total()
+        self._redactions = [{"kind": k, "count": n} for k, n in sorted(counts.items())]
         for fmt in takers:
             self.tallies[fmt.name].redactions += counts
         return told

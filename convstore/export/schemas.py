@@ -19,6 +19,7 @@ _STRING: JsonObject = {"type": "string"}
 _NULLABLE: JsonObject = {"type": ["string", "null"]}
 _TEXT: JsonObject = {"type": "string", "pattern": r"\S"}
 _OBJECT: JsonObject = {"type": "object"}
+_COUNT: JsonObject = {"type": "integer", "minimum": 1}
 _TIME: JsonObject = {"type": "string", "format": "date-time"}
 _TYPES: dict[str, JsonObject] = {
     "string": _STRING,
@@ -74,6 +75,8 @@ def _provenance() -> JsonObject:
     def told(column: Column) -> JsonObject:
         if column.name == "row_id":
             return {"type": "string", "pattern": "^[0-9a-f]{32}$"}
+        if column.type == "counts":
+            return _list(_record({"kind": _TEXT, "count": _COUNT}), 0)
         return _TYPES[column.type]
 
     record = _record({column.name: told(column) for column in PROVENANCE_COLUMNS})

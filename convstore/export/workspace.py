@@ -22,7 +22,7 @@ from convstore.export.spool import Spool
 from convstore.records import Json, JsonObject, SessionDocument
 
 STATE = "state.json"
-LAYOUT = 2
+LAYOUT = 3
 """How rows wait on disk. What an older release left there is made anew."""
 _START = hashlib.sha256(b"convstore export").digest()
 

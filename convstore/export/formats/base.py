@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from convstore.export.rows import ROW_SCHEMA, Dropped, Kind, Row
-from convstore.records import JsonObject
+from convstore.records import Json, JsonObject
 
 ColumnType = Literal[
     "messages",
@@ -19,6 +19,7 @@ ColumnType = Literal[
     "int64",
     "float64",
     "images",
+    "counts",
 ]
 Pair = tuple[str, str]
 Carriage = Literal["column", "sidecar", "none"]
@@ -30,7 +31,8 @@ class Column:
 
     Attributes:
         name: Its key in a row.
-        type: `messages` are lists of objects that may differ in keys.
+        type: `messages` are lists of objects that may differ in keys; `counts` are
+            lists of a `kind` and how often it was met.
         keys: The two text keys of every object in the column, where there are no
             others; such a column needs no JSON type in any profile.
         listed: Whether an object column with `keys` holds lists of them.
@@ -91,19 +93,19 @@ PROVENANCE_COLUMNS = (
     Column("side", "string"),
     Column("at_ms", "int64"),
     Column("n_chars", "int64"),
-    Column("redactions", "int64"),
+    Column("redactions", "counts"),
     Column("exporter", "string"),
     Column("schema", "int64"),
 )
 
 
 def provenance(
-    row: Row, row_id: str, n_chars: int, redactions: int, exporter: str
+    row: Row, row_id: str, n_chars: int, redactions: list[Json], exporter: str
 ) -> JsonObject:
     """Where a row came from; every field present and none null.
 
-    `redactions` counts what was redacted in the whole session. Nothing says whether the
-    session was live or archived: both give the same bytes.
+    `redactions` are the `counts` of what was redacted in the whole session. Nothing
+    says whether the session was live or archived: both give the same bytes.
     """
     origin = row.origin
     return {

@@ -138,10 +138,13 @@ def values(pa: Any, cells: Sequence[Json], kind: Any) -> Any:
     if kind == pa.string():
         texts = [cell.encode() for cell in cells]
         return _texts(pa, list(map(len, texts)), texts)
-    if kind == pa.list_(pa.string()):
+    if pa.types.is_list(kind):
         counts = list(map(len, cells))
-        items = values(pa, list(chain.from_iterable(cells)), pa.string())
+        items = values(pa, list(chain.from_iterable(cells)), kind.value_type)
         return _lists(pa, counts, items, kind)
+    if pa.types.is_struct(kind):
+        arrays = [values(pa, [c[f.name] for c in cells], f.type) for f in kind]
+        return pa.StructArray.from_arrays(arrays, fields=list(kind))
     code = _CODES.get(str(kind))
     if code is None:
         return pa.array(cells, kind)

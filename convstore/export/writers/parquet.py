@@ -174,4 +174,7 @@ def _arrow_type(pa: Any, column: Column, profile: Profile) -> Any:
         "bools": lambda: pa.list_(pa.bool_()),
         "int64": pa.int64,
         "float64": pa.float64,
+        "counts": lambda: pa.list_(
+            pa.struct([("kind", pa.string()), ("count", pa.int64())])
+        ),
     }[column.type]()

@@ -68,7 +68,7 @@ def test_rows_hold_stand_ins_and_count_them() -> None:
 
     text = json.dumps(rows)
     assert "example.org" not in text
-    assert rows[0]["convstore"]["redactions"] == 5
+    assert rows[0]["convstore"]["redactions"] == [{"kind": "EMAIL", "count": 5}]
 
 
 def test_feedback_on_the_stored_text_is_not_stale_after_redaction() -> None:

@@ -146,3 +146,24 @@ def test_arrays_made_of_buffers_equal_those_that_pyarrow_makes(
 
     made.validate(full=True)
     assert made.equals(pa.array(cells, getattr(pa, kind)()))
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [[], [{"kind": "EMAIL", "count": 2}, {"kind": "IP", "count": 1}], []],
+        [[], []],
+        [],
+        [[{"kind": "EMAIL", "count": None}], None],
+    ],
+)
+def test_lists_of_structs_made_of_buffers_equal_those_that_pyarrow_makes(
+    cells: list[Any],
+) -> None:
+    pa = pytest.importorskip("pyarrow")
+    kind = pa.list_(pa.struct([("kind", pa.string()), ("count", pa.int64())]))
+
+    made = values(pa, cells, kind)
+
+    made.validate(full=True)
+    assert made.equals(pa.array(cells, kind))
