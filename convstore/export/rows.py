@@ -49,6 +49,7 @@ class Origin:
         side: Where the chosen answer stood on the screen.
         votes: Actors who said so; decides contradictions.
         at_ms: Milliseconds since 1970 of the latest judgement or turn.
+        edit_distance: Characters taken out and put in by an edit; 0 where none was.
     """
 
     rule: str
@@ -66,6 +67,7 @@ class Origin:
     side: Side = ""
     votes: int = 1
     at_ms: int = 0
+    edit_distance: int = 0
 
 
 @dataclass(frozen=True, slots=True)

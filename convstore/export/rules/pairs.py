@@ -8,7 +8,8 @@ from itertools import combinations
 
 from convstore.export.checks import answer_problem, stale, text_problem
 from convstore.export.conversation import Conversation
-from convstore.export.rows import Candidate, Dropped, Kind, Message, Row, Side
+from convstore.export.distance import edit_distance
+from convstore.export.rows import Candidate, Dropped, Kind, Message, Side
 from convstore.export.rules.base import (
     Rule,
     finished_pair,
@@ -46,10 +47,7 @@ def _edited_turn(
     if edited not in conversation.turns:
         yield Dropped("unknown-turn")
         return
-    row = pair_row(conversation, rule, edited, seq, [act])
-    yield row
-    if isinstance(row, Row) and len(row.answer) == 1:
-        yield replace(row, kind="demonstration", rejected=())
+    yield from _with_distance(pair_row(conversation, rule, edited, seq, [act]))
 
 
 def _edited_text(
@@ -75,10 +73,19 @@ def _edited_text(
         rule, [seq], [act], context=conversation.context(seq), rejected=seq
     )
     sides = (prompt, (edited,), (original,))
-    row = finished_pair(conversation, origin, sides, seq, 0.0)
-    yield row
-    if isinstance(row, Row):
-        yield replace(row, kind="demonstration", rejected=())
+    yield from _with_distance(finished_pair(conversation, origin, sides, seq, 0.0))
+
+
+def _with_distance(pair: Candidate) -> Iterator[Candidate]:
+    """The pair with how far the edit went, and what was written as a demonstration."""
+    if isinstance(pair, Dropped):
+        yield pair
+        return
+    before, after = pair.rejected[-1]["content"], pair.answer[-1]["content"]
+    origin = replace(pair.origin, edit_distance=edit_distance(before, after))
+    yield replace(pair, origin=origin)
+    if len(pair.answer) == 1:
+        yield replace(pair, origin=origin, kind="demonstration", rejected=())
 
 
 def _edit_problem(
