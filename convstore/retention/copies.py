@@ -14,6 +14,7 @@ from convstore.archive.frames import Unpacker
 from convstore.archive.reader import read_document
 from convstore.archive.segment import ArchiveLimits
 from convstore.db import segments
+from convstore.db.archive_entries import StoredEntry
 from convstore.db.engine import Connection
 from convstore.db.segments import Place, StoredSegment
 from convstore.db.unit import Key
@@ -77,6 +78,25 @@ async def find_copies(
     return await context.files(work)
 
 
+def stored_document(
+    context: Context,
+    segment: StoredSegment,
+    entry: StoredEntry,
+    unpacker: Unpacker | None = None,
+) -> SessionDocument:
+    """The session that an entry of the ledger names; errors as `read_document`."""
+    return read_document(
+        context.blobs,
+        segment.key,
+        offset=entry.offset,
+        length=entry.length,
+        raw_length=entry.raw_length,
+        sha256=entry.sha256,
+        session_id=entry.session_id,
+        unpacker=unpacker,
+    )
+
+
 def _found(
     context: Context,
     place: Place,
@@ -94,16 +114,7 @@ def _found(
             moving=True,
         )
     try:
-        document = read_document(
-            context.blobs,
-            segment.key,
-            offset=entry.offset,
-            length=entry.length,
-            raw_length=entry.raw_length,
-            sha256=entry.sha256,
-            session_id=session_id,
-            unpacker=unpacker,
-        )
+        document = stored_document(context, segment, entry, unpacker)
         if document.session.tenant_id != entry.tenant_id:
             raise CorruptionError("holds another tenant's session")
     except SegmentNotFoundError:

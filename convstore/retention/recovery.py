@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from convstore.archive.manifest import Manifest
-from convstore.archive.reader import read_document, read_manifest, segment_keys
+from convstore.archive.reader import read_manifest, segment_keys
 from convstore.archive.segment import segment_id_of
 from convstore.archive.verify import rebuild_manifest
 from convstore.db import archive_entries, leftovers, segments, sessions
@@ -31,6 +31,7 @@ from convstore.reports import RecoveryReport
 from convstore.retention.archiver import destroy_files, destroy_marked
 from convstore.retention.belonging import claim
 from convstore.retention.context import DEAD_AFTER_S, WRITER, Context
+from convstore.retention.copies import stored_document
 from convstore.retention.eraser import Eraser
 from convstore.retention.inspection import verify_sealed
 from convstore.retention.purger import purge
@@ -225,17 +226,7 @@ def _fingerprints(
 ) -> dict[Key, bytes]:
     """Of the rows that restoring sessions of a segment would make."""
     return {
-        entry.key: fingerprint_of(
-            read_document(
-                context.blobs,
-                segment.key,
-                offset=entry.offset,
-                length=entry.length,
-                raw_length=entry.raw_length,
-                sha256=entry.sha256,
-                session_id=entry.session_id,
-            )
-        )
+        entry.key: fingerprint_of(stored_document(context, segment, entry))
         for entry in entries
     }
 
