@@ -58,6 +58,10 @@ _SPOOLS = ("index", "rows", "near")
 _MARK_DOCUMENTS = 16_384
 _MARK_BYTES = 32 * 1024 * 1024
 _TELL_EVERY = 500
+_FREE_TO_CHANGE = frozenset(
+    {"file_type", "shard_bytes", "quarantine", "tokenizer", "license", "title"}
+)
+"""Options of which no row and no split depends."""
 
 
 def run_export(
@@ -314,7 +318,26 @@ def _former(fmt: Format, options: ExportOptions) -> Path | None:
         if manifest.is_file() and ids.is_file():
             told = decode_json(manifest.read_bytes())
             if isinstance(told, dict) and told.get("format") == fmt.name:
+                _refuse_other_options(told.get("options"), options)
                 return folder
     raise InvalidInputError(
         "since", f"{shown(str(options.since))} is no {fmt.name} export"
     )
+
+
+def _refuse_other_options(former: Json, options: ExportOptions) -> None:
+    """Rows that other options leave out would be told as gone, or change their split.
+
+    Raises:
+        InvalidInputError: Names the options that differ.
+    """
+    given: Json = decode_json(dumps(options.fingerprint()))
+    known = former if isinstance(former, dict) else {}
+    other = [
+        name
+        for name, value in given.items()
+        if name not in _FREE_TO_CHANGE and known.get(name) != value
+    ]
+    if other:
+        told = f"was exported with other options: {', '.join(other)}"
+        raise InvalidInputError("since", told)

@@ -387,3 +387,39 @@ def test_what_was_reported_can_be_listed_by_id(tmp_path: Path) -> None:
     }
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_bytes())
     assert "rejected_rows/quarantine.jsonl" in {f["path"] for f in manifest["files"]}
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        (replace(SPLIT, split_salt="x"), "split_salt"),
+        (replace(SPLIT, filters=Filters(users=("u-1",))), "filters"),
+        (replace(SPLIT, rules=("R1",)), "rules"),
+        (replace(SPLIT, redact="regex"), "redact"),
+    ],
+)
+def test_what_is_new_is_told_by_the_same_options_only(
+    tmp_path: Path, other: ExportOptions, named: str
+) -> None:
+    run_export(documents(), ["kto"], tmp_path / "old", SPLIT)
+
+    with pytest.raises(InvalidInputError, match=f"other options: {named}"):
+        run_export(
+            documents(),
+            ["kto"],
+            tmp_path / "new",
+            replace(other, since=tmp_path / "old"),
+        )
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old"]
+
+
+def test_the_title_and_the_size_of_shards_may_change_between_exports(
+    tmp_path: Path,
+) -> None:
+    run_export(documents(20), ["kto"], tmp_path / "old", SPLIT)
+    other = replace(SPLIT, title="More", shard_bytes=1, since=tmp_path / "old")
+
+    report = run_export(documents(30), ["kto"], tmp_path / "new", other)
+
+    assert (report.rows, report.formats[0].tombstones) == (10, 0)
