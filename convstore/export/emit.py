@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 from typing import Protocol
@@ -203,6 +204,12 @@ class DataSet:
             used["pyarrow"] = load_pyarrow()[0].__version__
         if self.options.detect_language:
             used["detector"] = detector_version()
+        if self.options.near_duplicates is not None:
+            used["rensa"] = version("rensa")
+        if self.options.redact == "presidio":
+            used["presidio"] = version("presidio-analyzer")
+        if self.options.tokenizer is not None:
+            used["tokenizers"] = version("tokenizers")
         return used
 
     def _dataset_info(self) -> dict[str, Json]:
@@ -211,12 +218,14 @@ class DataSet:
         entry: dict[str, Json] = {"formatting": "sharegpt", "columns": columns}
         if self.fmt.name == "sharegpt-dpo":
             entry["ranking"] = True
-        return {
-            f"{self.fmt.name}_{name}": {"file_name": record.path, **entry}
-            for name in self._names
-            for record in self.files
-            if record.path.startswith(f"data/{name}-00000-of-00001.")
-        }
+        info: dict[str, Json] = {}
+        for name in self._names:
+            shards = [f.path for f in self.files if f.path.startswith(f"data/{name}-")]
+            for number, path in enumerate(shards):
+                # Its loader takes one file for an entry.
+                shard = f"_{number:05}" if len(shards) > 1 else ""
+                info[f"{self.fmt.name}_{name}{shard}"] = {"file_name": path, **entry}
+        return info
 
 
 class _Closable(Protocol):

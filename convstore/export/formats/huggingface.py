@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from convstore.export.formats.base import Column, Format
 from convstore.export.pictures import pictured, with_placeholders
-from convstore.export.rows import Dropped, Row
+from convstore.export.rows import Dropped, Message, Row
 from convstore.records import Json, JsonObject
 
 _TOOLS = Column("tools", "messages")
@@ -32,6 +33,40 @@ def _until_disliked(row: Row) -> Row | Dropped:
     return replace(row, prompt=said[: end - 1], answer=said[end - 1 : end], silent=())
 
 
+def _wanted(row: Row) -> Row | Dropped:
+    """What one person approved of is not imitated if another did not."""
+    return Dropped("disliked-answer") if row.silent else row
+
+
+def _named(messages: Sequence[Message], before: Sequence[Message] = ()) -> list[Json]:
+    """The messages, each result with the name of the tool that was called for it.
+
+    Some chat templates print the name and some the id. `before` holds earlier calls.
+    """
+    names: dict[Json, str] = {}
+    told: list[Json] = []
+    for message in (*before, *messages):
+        for call in message.get("tool_calls", ()):
+            names[call.get("id")] = call["function"]["name"]
+        name = names.get(message.get("tool_call_id"))
+        if message["role"] == "tool" and "name" not in message and name is not None:
+            message = {**message, "name": name}
+        told.append(message)
+    return told[len(before) :]
+
+
+def _sides(row: Row, **sides: Sequence[Message]) -> JsonObject:
+    """Columns of messages, of which the first is what was said before the others."""
+    if row.tools is None:
+        return {name: list(messages) for name, messages in sides.items()}
+    before: Sequence[Message] = ()
+    columns: JsonObject = {}
+    for name, messages in sides.items():
+        columns[name] = _named(messages, before)
+        before = before or messages
+    return columns
+
+
 def _with_images(columns: JsonObject, row: Row) -> JsonObject:
     """The columns of messages, with their images in a column beside them, if any."""
     if pictured(row):
@@ -41,7 +76,7 @@ def _with_images(columns: JsonObject, row: Row) -> JsonObject:
 
 
 def _messages(row: Row) -> JsonObject:
-    return _with_images({"messages": [*row.prompt, *row.answer]}, row)
+    return _with_images(_sides(row, messages=row.prompt + row.answer), row)
 
 
 def _calls(message: JsonObject) -> bool:
@@ -49,39 +84,31 @@ def _calls(message: JsonObject) -> bool:
 
 
 def _prompt_completion(row: Row) -> JsonObject:
-    columns: JsonObject = {"prompt": list(row.prompt), "completion": list(row.answer)}
+    columns = _sides(row, prompt=row.prompt, completion=row.answer)
     return _with_images(columns, row)
 
 
 def _preference(row: Row) -> JsonObject:
-    columns: JsonObject = {
-        "prompt": list(row.prompt),
-        "chosen": list(row.answer),
-        "rejected": list(row.rejected),
-    }
+    columns = _sides(row, prompt=row.prompt, chosen=row.answer, rejected=row.rejected)
     return _with_images(columns, row)
 
 
 def _reward(row: Row) -> JsonObject:
-    columns: JsonObject = {
-        "chosen": [*row.prompt, *row.answer],
-        "rejected": [*row.prompt, *row.rejected],
-        "margin": float(row.margin),
-    }
+    sides = (row.prompt + row.answer, row.prompt + row.rejected)
+    chosen, rejected = (_sides(row, messages=side)["messages"] for side in sides)
+    columns = {"chosen": chosen, "rejected": rejected, "margin": float(row.margin)}
     return _with_tools(columns, row.tools)
 
 
 def _kto(row: Row) -> JsonObject:
-    columns: JsonObject = {
-        "prompt": list(row.prompt),
-        "completion": list(row.answer),
-        "label": bool(row.label),
-    }
+    columns = _sides(row, prompt=row.prompt, completion=row.answer)
+    columns["label"] = bool(row.label)
     return _with_tools(columns, row.tools)
 
 
 def _prompt(row: Row) -> JsonObject:
-    columns: JsonObject = {"prompt": list(row.prompt), "reference": row.reference}
+    columns = _sides(row, prompt=row.prompt)
+    columns["reference"] = row.reference
     return _with_tools(columns, row.tools)
 
 
@@ -110,6 +137,7 @@ PROMPT_COMPLETION = Format(
     "approved answers, one a row (SFTTrainer, loss on the answer)",
     (Column("prompt", "messages"), Column("completion", "messages"), _TOOLS, _IMAGES),
     _prompt_completion,
+    trim=_wanted,
     tags=("trl", "sft"),
 )
 PREFERENCE = Format(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from convstore.documents import decode_document
 from convstore.export.formats import FORMATS
+from convstore.export.job import run_export
 from convstore.export.options import ExportOptions
+from tests.unit.export.histories import histories
 from tests.unit.export.samples import (
     WEATHER_TOOLS,
     Chat,
@@ -293,3 +296,62 @@ def test_text_is_exported_exactly() -> None:
     chat.up(chat.assistant(text))
 
     assert one(chat, "kto")["completion"][0]["content"] == text
+
+
+@pytest.mark.parametrize(
+    ("name", "beside"),
+    [
+        ("sharegpt", set()),
+        ("sharegpt-dpo", {"chosen", "rejected"}),
+        ("sharegpt-kto", {"kto_tag"}),
+    ],
+)
+@pytest.mark.parametrize("shard_bytes", [1, 1_000_000])
+def test_llama_factory_is_told_of_every_file(
+    tmp_path: Path, name: str, beside: set[str], shard_bytes: int
+) -> None:
+    splits = {"train": 0.5, "validation": 0.5}
+    options = ExportOptions(splits=splits, shard_bytes=shard_bytes)
+    run_export(histories(48), [name], tmp_path / "out", options)
+
+    info = json.loads((tmp_path / "out" / "dataset_info.json").read_bytes())
+
+    files = {path.name for path in (tmp_path / "out" / "data").iterdir()}
+    assert {entry["file_name"] for entry in info.values()} == {
+        f"data/{name}" for name in files
+    }
+    assert len(info) == len(files)
+    if shard_bytes > 1:
+        assert info.keys() == {f"{name}_train", f"{name}_validation"}
+    for entry in info.values():
+        assert entry["formatting"] == "sharegpt"
+        assert entry.get("ranking", False) == (name == "sharegpt-dpo")
+        columns = {"messages", "system", "tools", *beside}
+        assert entry["columns"].keys() == columns
+        assert entry["columns"]["messages"] == "conversations"
+
+
+@pytest.mark.parametrize("name", ["messages", "prompt-completion", "kto", "preference"])
+def test_a_result_is_told_with_the_name_of_its_tool_for_hugging_face(name: str) -> None:
+    chat = Chat()
+    question = chat.user("Weather in Paris?", tools=WEATHER_TOOLS)
+    for said, call_id in (("Sunny.", "c1"), ("Rain.", "c2")):
+        at = {"parent_seq": question} if call_id == "c2" else {}
+        chat.call(
+            "get_weather", '{"city": "Paris"}', call_id, tools=WEATHER_TOOLS, **at
+        )
+        chat.turn("tool", "sunny", tool_call_id=call_id)
+        answer = chat.assistant(said, tools=WEATHER_TOOLS)
+        (chat.up if said == "Rain." else chat.down)(answer)
+
+    found = exported([chat.document()], name)
+
+    said_by_tools = [
+        message
+        for row in found
+        for column in ("messages", "prompt", "completion", "chosen", "rejected")
+        for message in row.get(column, ())
+        if message["role"] == "tool"
+    ]
+    assert said_by_tools
+    assert {message.get("name") for message in said_by_tools} == {"get_weather"}
