@@ -29,6 +29,15 @@ _ERROR_TEXTS = (
 )
 _ERROR_STARTS = ("internal server error", "upstream connect error", "error code: ")
 _UNFINISHED = ("▌", "▋", "█")
+_FEEDBACK_TEXTS = (
+    "thanks, that's right",
+    "thank you, that's right",
+    "is this response better or worse",
+    "was this response better or worse",
+    "was this response helpful",
+    "regenerate response",
+)
+"""What people say of an answer, and what is printed around it, to be judged."""
 _NAMES = (
     "chatgpt|gpt|claude|gemini|bard|llama|mistral|qwen|vicuna|alpaca|language model"
 ).split("|")
@@ -56,13 +65,21 @@ def answer_problem(
         return Dropped("filter-finish-reason", fault=False)
     if filters.models and turn.model not in filters.models:
         return Dropped("filter-model", fault=False)
-    if filters.languages and conversation.language(seq) not in filters.languages:
-        return Dropped("filter-language", fault=False)
+    if problem := language_problem(conversation, seq):
+        return problem
     known = conversation.text_problems
     if seq not in known:
         drop_identity = options.judging.drop_identity
         known[seq] = text_problem(answer["content"], turn.model, drop_identity)
     return known[seq]
+
+
+def language_problem(conversation: Conversation, seq: int | None) -> Dropped | None:
+    """Whether a row about turn `seq`, or about no turn, is in another language."""
+    languages = conversation.options.filters.languages
+    if not languages or conversation.language(seq) in languages:
+        return None
+    return Dropped("filter-language", fault=False)
 
 
 def text_problem(text: str, model: str | None, drop_identity: bool) -> Dropped | None:
@@ -72,6 +89,8 @@ def text_problem(text: str, model: str | None, drop_identity: bool) -> Dropped |
         return Dropped("error-text")
     if low.lstrip().startswith(_ERROR_STARTS):
         return Dropped("error-text")
+    if _holds(low.replace("\u2019", "'"), _FEEDBACK_TEXTS):
+        return Dropped("feedback-text")
     if low.rstrip().endswith(_UNFINISHED):
         return Dropped("unfinished-stream")
     if drop_identity and low and _names_itself(low, (model or "").lower()):

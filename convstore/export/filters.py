@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from convstore.export.options import Filters
 from convstore.export.rows import Dropped
+from convstore.imports.paths import find, locate
 from convstore.records import Json, Session
 
 _NO = frozenset({"no", "none", "denied", "refused", "withdrawn", "opt-out", "opt_out"})
@@ -54,7 +57,13 @@ def _granted(consent: Json, purpose: str) -> bool:
 
 
 def _metadata_fits(metadata: dict[str, Json], filters: Filters) -> bool:
+    # As JSON: 1, 1.0, "1" and true are four values.
     return all(
-        key in metadata and metadata[key] == value
-        for key, value in filters.metadata.items()
+        locate(metadata, path) is not None
+        and _told(find(metadata, path)) == _told(value)
+        for path, value in filters.metadata.items()
     )
+
+
+def _told(value: Json) -> str:
+    return json.dumps(value, sort_keys=True)

@@ -6,8 +6,7 @@ out, tool arguments as objects, both `tool_call_id` and `name` on tool results.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import reduce
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from convstore.codec import decode_json
@@ -62,6 +61,12 @@ def message_of(turn: Turn, *, resolved_question: bool = False) -> Message | Drop
     return message
 
 
+def only_text(turn: Turn) -> bool:
+    """Whether the parts of a turn hold nothing but text, and thoughts before it."""
+    kinds = (part.get("type") for part in turn.parts or () if isinstance(part, dict))
+    return all(kind in _TEXT or kind in _THOUGHTS for kind in kinds)
+
+
 def text_chars(messages: Sequence[Message]) -> int:
     """Characters of text in the messages; tool calls are not counted."""
     chars = 0
@@ -90,7 +95,11 @@ NO_MESSAGES = Shape()
 
 
 def followed(shape: Shape, message: Message) -> Shape:
-    """The shape of the messages with one more."""
+    """The shape of the messages with one more.
+
+    The strict profile: system only first, users and assistants in turn, each tool
+    result after a call that has its id, no message without content.
+    """
     if shape.fault is not None:
         return shape
     role, calls, called = message["role"], message.get("tool_calls"), shape.called
@@ -119,15 +128,6 @@ def _misplaced(shape: Shape, role: str, message: Message) -> str | None:
     if role == "assistant" and shape.role in ("", "system"):
         return "starts-with-assistant"
     return None
-
-
-def shape_fault(messages: Iterable[Message]) -> tuple[int, str] | None:
-    """Where and why chat templates would refuse or distort these messages, if at all.
-
-    The strict profile: system only first, users and assistants in turn, each tool
-    result after a call that has its id, no message without content.
-    """
-    return reduce(followed, messages, NO_MESSAGES).fault
 
 
 def has_calls(messages: Sequence[Message]) -> bool:

@@ -43,7 +43,8 @@ class Filters:
         until: Sessions whose last activity is before this time.
         languages: Language codes of the session or the judged turn, as stored.
         tags: Sessions that carry all of these.
-        metadata: Session metadata that must be equal, by key.
+        metadata: Session metadata that must be equal, by key; dots go down into
+            objects, as `customer.plan`. 1, 1.0, "1" and true are four values.
         consent: Purpose that `metadata["consent"]` must grant: `true`, the word itself,
             a list that holds it, or an object in which it is true. Whatever is set
             here, a session whose consent is `false` or says no never goes in.

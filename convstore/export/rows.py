@@ -76,7 +76,8 @@ class Row:
 
     `answer` is the completion, the chosen side of a pair, or the last answer of a
     conversation; `prompt` is what came before. `silent` are positions, in prompt and
-    answer together, of assistant messages that must not be trained on.
+    answer together, of assistant messages that must not be trained on; of a whole
+    session, the turns that were reported, 0 for the session itself.
     """
 
     kind: Kind

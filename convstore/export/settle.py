@@ -112,7 +112,7 @@ def _distinct(rows: list[Entry], drop: Callable[[Entry, str], None]) -> Iterator
     rows.sort(key=_BY_SUBJECT)
     for _, same in groupby(rows, key=attrgetter("subject")):
         sides = [list(side) for _, side in groupby(same, key=attrgetter("polarity"))]
-        votes = [sum(row.votes for row in side) for side in sides]
+        votes = [_votes(side) for side in sides]
         best = max(votes)
         for side, count in zip(sides, votes, strict=True):
             if count < best or votes.count(best) > 1:
@@ -122,6 +122,14 @@ def _distinct(rows: list[Entry], drop: Callable[[Entry, str], None]) -> Iterator
             yield side[0]
             for row in side[1:]:
                 drop(row, "duplicate")
+
+
+def _votes(rows: Iterable[Entry]) -> int:
+    """How many people said so; who says it in many sessions is one of them."""
+    by_user: dict[bytes, int] = {}
+    for row in rows:
+        by_user[row.user] = max(by_user.get(row.user, 0), row.votes)
+    return sum(by_user.values())
 
 
 def _capped(

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from convstore.documents import FORMAT, FORMAT_VERSION
 from convstore.export.feedback import effective
 from convstore.export.formats.base import Column, Format
-from convstore.export.rows import Row
+from convstore.export.rows import Dropped, Row
 from convstore.records import Interaction, Json, JsonObject, SessionDocument, Turn
 
 _ABSENT = (
@@ -112,6 +112,11 @@ def _rank(replies: list[JsonObject], won: dict[int, int]) -> None:
         node["rank"] = rank
 
 
+def _unreported(row: Row) -> Row | Dropped:
+    """What was reported goes nowhere, and a session is told whole or not at all."""
+    return Dropped("reported", fault=False) if row.silent else row
+
+
 def _rlhf_json(row: Row) -> JsonObject:
     document = _document(row)
     session = document.session
@@ -212,6 +217,7 @@ RLHF_JSON = Format(
         Column("metadata", "json"),
     ),
     _rlhf_json,
+    trim=_unreported,
     provenance="none",
     parquet=False,
     tags=("rlhf",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 from convstore.export.checks import answer_problem, length_problem
@@ -66,11 +66,12 @@ def judged_row(
     return length_problem(conversation, row) or row
 
 
-def demonstration(candidate: Candidate) -> Candidate:
-    """The approved answer of a positive label, as something to imitate."""
-    if isinstance(candidate, Dropped):
-        return candidate
-    return replace(candidate, kind="demonstration", label=None)
+def demonstration(row: Row, unwanted: Set[int]) -> Row:
+    """The approved answer of a row as something to imitate, unless it is unwanted."""
+    silent = (len(row.prompt),) if row.origin.turn_ids[0] in unwanted else ()
+    return replace(
+        row, kind="demonstration", rejected=(), label=None, margin=0.0, silent=silent
+    )
 
 
 def pair_row(

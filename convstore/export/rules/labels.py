@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from convstore.export.checks import stale
+from convstore.export.checks import language_problem, stale
 from convstore.export.conversation import Conversation
 from convstore.export.rows import Candidate, Dropped, Kind, Row
 from convstore.export.rules.base import Rule, demonstration, judged_row
+from convstore.export.rules.verdict import (
+    RATING_ACTIONS,
+    scored,
+    stars,
+    verdict_of,
+)
 from convstore.records import Interaction
 
-RATING_ACTIONS = ("feedback", "rate", "rating")
 WEAK = 0.3
 _COPIED = ("copy", "insert", "share")
 _SATISFIED = {"satisfied": True, "dissatisfied": False}
@@ -36,17 +41,6 @@ def judged_turns(
     yield from sorted(found.items())
 
 
-def stars(act: Interaction) -> float | None:
-    """The score, brought from the scale in `metadata["scale"] = [low, high]` to 1–5."""
-    scale = act.metadata.get("scale")
-    if act.score is None or not (isinstance(scale, list) and len(scale) == 2):
-        return act.score
-    if not all(type(end) in (int, float) for end in scale) or scale[0] == scale[1]:
-        return act.score
-    low, high = float(scale[0]), float(scale[1])
-    return 1 + 4 * (act.score - low) / (high - low)
-
-
 def in_bounds(conversation: Conversation, score: float) -> bool:
     """Whether the score passes the filters on scores."""
     filters = conversation.options.filters
@@ -61,6 +55,7 @@ def _filtered(conversation: Conversation, act: Interaction) -> bool:
 
 def _thumbs_up(conversation: Conversation, rule: str) -> Iterator[Candidate]:
     words = conversation.options.judging.positive
+    unwanted = verdict_of(conversation).unwanted
     for found in judged_turns(conversation, lambda act: act.feedback in words):
         if isinstance(found, Dropped):
             yield found
@@ -68,7 +63,7 @@ def _thumbs_up(conversation: Conversation, rule: str) -> Iterator[Candidate]:
         row = judged_row(conversation, rule, *found, label=True)
         yield row
         if isinstance(row, Row):
-            yield demonstration(row)
+            yield demonstration(row, unwanted)
 
 
 def _thumbs_down(conversation: Conversation, rule: str) -> Iterator[Candidate]:
@@ -90,7 +85,9 @@ def _partial(conversation: Conversation, rule: str) -> Iterator[Candidate]:
         path = conversation.path(seq)[:-1]
         messages = conversation.messages(path)
         problem = (
-            messages if isinstance(messages, Dropped) else conversation.problem(path)
+            messages
+            if isinstance(messages, Dropped)
+            else conversation.problem(path) or language_problem(conversation, seq)
         )
         if problem or isinstance(messages, Dropped) or not messages:
             yield problem or Dropped("no-prompt")
@@ -102,12 +99,7 @@ def _partial(conversation: Conversation, rule: str) -> Iterator[Candidate]:
 
 def _scores(conversation: Conversation, rule: str) -> Iterator[Candidate]:
     judging = conversation.options.judging
-    said = {*judging.positive, *judging.negative}
-
-    def scored(act: Interaction) -> bool:
-        return act.score is not None and act.feedback not in said
-
-    for found in judged_turns(conversation, scored):
+    for found in judged_turns(conversation, lambda act: scored(act, judging)):
         if isinstance(found, Dropped):
             yield found
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import replace
 from itertools import combinations
 
@@ -12,29 +12,36 @@ from convstore.export.distance import edit_distance
 from convstore.export.rows import Candidate, Dropped, Kind, Message, Side
 from convstore.export.rules.base import (
     Rule,
+    demonstration,
     finished_pair,
     judged_row,
     pair_row,
 )
-from convstore.export.rules.labels import RATING_ACTIONS, WEAK, in_bounds, stars
+from convstore.export.rules.labels import WEAK, in_bounds
+from convstore.export.rules.verdict import (
+    EDIT_ACTIONS,
+    RATING_ACTIONS,
+    both_bad,
+    stars,
+    verdict_of,
+)
 from convstore.records import Interaction
 
-EDIT_ACTIONS = ("edit", "correction", "correct")
 _CHOOSE_ACTIONS = ("choose", "choice", "rank")
-_BOTH_BAD = frozenset({"both_bad", "bothbad"})
 
 
 def _edits(conversation: Conversation, rule: str) -> Iterator[Candidate]:
-    for act in _all(conversation, EDIT_ACTIONS):
+    edits = _all(conversation, EDIT_ACTIONS)
+    unwanted = verdict_of(conversation).unwanted if edits else frozenset()
+    for act in edits:
         turn = conversation.turns.get(act.turn_seq or 0)
         if turn is None or conversation.role(turn.seq) != "assistant":
             continue  # People also edit their own words: that makes a branch, no pair.
         if stale(conversation, act):
             yield Dropped("stale-feedback")
         elif act.choice is not None and act.choice.chosen is not None:
-            yield from _edited_turn(
-                conversation, rule, turn.seq, act.choice.chosen, act
-            )
+            chosen = act.choice.chosen
+            yield from _edited_turn(conversation, rule, turn.seq, chosen, act, unwanted)
         elif act.content:
             yield from _edited_text(conversation, rule, turn.seq, act, act.content)
         else:
@@ -42,12 +49,18 @@ def _edits(conversation: Conversation, rule: str) -> Iterator[Candidate]:
 
 
 def _edited_turn(
-    conversation: Conversation, rule: str, seq: int, edited: int, act: Interaction
+    conversation: Conversation,
+    rule: str,
+    seq: int,
+    edited: int,
+    act: Interaction,
+    unwanted: Set[int],
 ) -> Iterator[Candidate]:
     if edited not in conversation.turns:
         yield Dropped("unknown-turn")
         return
-    yield from _with_distance(pair_row(conversation, rule, edited, seq, [act]))
+    pair = pair_row(conversation, rule, edited, seq, [act])
+    yield from _with_distance(pair, unwanted)
 
 
 def _edited_text(
@@ -76,16 +89,19 @@ def _edited_text(
     yield from _with_distance(finished_pair(conversation, origin, sides, seq, 0.0))
 
 
-def _with_distance(pair: Candidate) -> Iterator[Candidate]:
+def _with_distance(
+    pair: Candidate, unwanted: Set[int] = frozenset()
+) -> Iterator[Candidate]:
     """The pair with how far the edit went, and what was written as a demonstration."""
     if isinstance(pair, Dropped):
         yield pair
         return
     before, after = pair.rejected[-1]["content"], pair.answer[-1]["content"]
     origin = replace(pair.origin, edit_distance=edit_distance(before, after))
-    yield replace(pair, origin=origin)
+    pair = replace(pair, origin=origin)
+    yield pair
     if len(pair.answer) == 1:
-        yield replace(pair, origin=origin, kind="demonstration", rejected=())
+        yield demonstration(pair, unwanted)
 
 
 def _edit_problem(
@@ -115,8 +131,7 @@ def _choices(conversation: Conversation, rule: str) -> Iterator[Candidate]:
         elif stale(conversation, act):
             yield Dropped("stale-feedback")
         elif choice.chosen is None:
-            words = {*_BOTH_BAD, *conversation.options.judging.negative}
-            if act.feedback not in words:
+            if not both_bad(act, conversation.options.judging):
                 yield Dropped("tie", fault=False)
                 continue
             for seq in choice.rejected:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from convstore.export.checks import answer_problem, length_problem, stale
+from convstore.export.checks import (
+    answer_problem,
+    language_problem,
+    length_problem,
+    stale,
+)
 from convstore.export.conversation import Conversation
+from convstore.export.messages import only_text
 from convstore.export.rows import Candidate, Dropped, Message, Row
 from convstore.export.rules.base import Rule
-from convstore.export.rules.labels import RATING_ACTIONS, stars
-from convstore.export.rules.pairs import EDIT_ACTIONS
+from convstore.export.rules.verdict import (
+    EDIT_ACTIONS,
+    RATING_ACTIONS,
+    Verdict,
+    stars,
+    verdict_of,
+)
 
 
 def _conversations(conversation: Conversation, rule: str) -> Iterator[Candidate]:
-    verdict = _verdict(conversation)
+    verdict = verdict_of(conversation)
     head = conversation.head()
     if conversation.options.branches == "all":
         paths = [conversation.path(leaf) for leaf in conversation.leaves()]
@@ -26,7 +36,7 @@ def _conversations(conversation: Conversation, rule: str) -> Iterator[Candidate]
 
 
 def _preferred(
-    conversation: Conversation, head: int, verdict: _Verdict
+    conversation: Conversation, head: int, verdict: Verdict
 ) -> tuple[int, ...]:
     """The active branch; where its answer was beaten, the branch that beat it."""
     path = conversation.path(head)
@@ -52,7 +62,7 @@ def _newest_below(conversation: Conversation, seq: int) -> tuple[int, ...]:
 
 
 def _conversation(
-    conversation: Conversation, rule: str, path: tuple[int, ...], verdict: _Verdict
+    conversation: Conversation, rule: str, path: tuple[int, ...], verdict: Verdict
 ) -> Candidate:
     messages = conversation.messages(path)
     if isinstance(messages, Dropped):
@@ -72,6 +82,8 @@ def _conversation(
     if isinstance(tools, Dropped):
         return tools
     silent = _silent(conversation, path, messages, verdict)
+    if isinstance(silent, Dropped):
+        return silent
     origin = conversation.origin(
         rule,
         path,
@@ -97,49 +109,22 @@ def _silent(
     conversation: Conversation,
     path: tuple[int, ...],
     messages: tuple[Message, ...],
-    verdict: _Verdict,
-) -> tuple[int, ...]:
-    """Positions of answers that are not to be imitated: disliked, beaten or failed."""
+    verdict: Verdict,
+) -> tuple[int, ...] | Dropped:
+    """Positions of answers that are not to be imitated: disliked, beaten or failed.
+
+    Or the filter that one of the answers does not pass: all of them are trained on.
+    """
     silent = []
     for index, (seq, message) in enumerate(zip(path, messages, strict=True)):
         if message["role"] != "assistant":
             continue
         problem = answer_problem(conversation, seq, message, good=True)
+        if problem is not None and not problem.fault and "tool_calls" not in message:
+            return problem
         if seq in verdict.unwanted or (problem is not None and problem.fault):
             silent.append(index)
     return tuple(silent)
-
-
-@dataclass(frozen=True, slots=True)
-class _Verdict:
-    """What people made of the answers of a session.
-
-    Attributes:
-        won: How often an answer was preferred to others.
-        unwanted: Answers that were disliked, corrected, or beaten and never preferred.
-    """
-
-    won: Counter[int]
-    unwanted: frozenset[int]
-
-
-def _verdict(conversation: Conversation) -> _Verdict:
-    negative = conversation.options.judging.negative
-    bad: set[int] = set()
-    lost: set[int] = set()
-    won: Counter[int] = Counter()
-    for act in conversation.feedback:
-        if stale(conversation, act):
-            continue
-        if act.choice is not None and act.choice.chosen is not None:
-            won[act.choice.chosen] += len(act.choice.rejected)
-            lost.update(act.choice.rejected)
-        elif act.turn_seq is not None and (
-            (act.action in RATING_ACTIONS and act.feedback in negative)
-            or (act.action in EDIT_ACTIONS and act.content)
-        ):
-            bad.add(act.turn_seq)
-    return _Verdict(won, frozenset(bad | (lost - won.keys())))
 
 
 def _prompts(conversation: Conversation, rule: str) -> Iterator[Candidate]:
@@ -153,7 +138,7 @@ def _prompts(conversation: Conversation, rule: str) -> Iterator[Candidate]:
             yield messages
             continue
         tools = conversation.tools(seq, messages)
-        problem = conversation.problem(path)
+        problem = conversation.problem(path) or language_problem(conversation, seq)
         if problem or isinstance(tools, Dropped):
             yield problem or Dropped("calls-without-definitions")
             continue
@@ -166,6 +151,8 @@ def _prompts(conversation: Conversation, rule: str) -> Iterator[Candidate]:
 def _approved(conversation: Conversation) -> dict[int, str]:
     """Text that people approved or wrote as an answer, by the turn that asked."""
     texts: dict[int, str] = {}
+    positive = conversation.options.judging.positive
+    unwanted = verdict_of(conversation).unwanted
     for act in conversation.feedback:
         turn = conversation.turns.get(act.turn_seq or 0)
         if turn is None or stale(conversation, act):
@@ -175,7 +162,7 @@ def _approved(conversation: Conversation) -> dict[int, str]:
             continue
         if act.action in EDIT_ACTIONS and act.content:
             texts[asked] = act.content
-        elif act.feedback in conversation.options.judging.positive and turn.content:
+        elif act.feedback in positive and turn.content and turn.seq not in unwanted:
             texts.setdefault(asked, turn.content)
     return texts
 
@@ -190,6 +177,9 @@ def _trees(conversation: Conversation, rule: str) -> Iterator[Candidate]:
     for root in roots:
         if root in conversation.reported:
             yield Dropped("reported", fault=False)
+            continue
+        if problem := language_problem(conversation, root):
+            yield problem
             continue
         if not (conversation.turns[root].content or "").strip():
             yield Dropped("empty-turn")
@@ -220,7 +210,7 @@ def _alternating(conversation: Conversation, root: int) -> tuple[list[int], int]
         for child in conversation.children.get(seq, ()):
             turn = conversation.turns[child]
             plain = conversation.role(child) == due and (turn.content or "").strip()
-            if not plain or turn.parts or child in conversation.reported:
+            if not plain or not only_text(turn) or child in conversation.reported:
                 pruned += 1
                 continue
             kept.append(child)
@@ -230,7 +220,9 @@ def _alternating(conversation: Conversation, root: int) -> tuple[list[int], int]
 
 def _documents(conversation: Conversation, rule: str) -> Iterator[Candidate]:
     origin = conversation.origin(rule, list(conversation.turns))
-    yield Row("whole", origin, document=conversation.document)
+    reported = tuple(sorted(conversation.reported))
+    whole = Row("whole", origin, document=conversation.document, silent=reported)
+    yield language_problem(conversation, None) or whole
 
 
 def _session_ratings(conversation: Conversation, rule: str) -> Iterator[Candidate]:
@@ -254,6 +246,7 @@ def _session_ratings(conversation: Conversation, rule: str) -> Iterator[Candidat
                 rule, [first], [act], context=conversation.context(first), weight=weight
             )
             problem = conversation.problem(conversation.path(first))
+            problem = problem or language_problem(conversation, first)
             yield problem or Row("prompt", replace(origin), messages)
 
 

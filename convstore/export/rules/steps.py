@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from convstore.export.checks import language_problem
 from convstore.export.conversation import Conversation
 from convstore.export.graph import Node, path_to, read_graph
 from convstore.export.pictures import IMAGES
 from convstore.export.rows import Candidate, Dropped, Kind, Message, Row
 from convstore.export.rules.base import Rule, finished_pair
-from convstore.export.rules.labels import RATING_ACTIONS
+from convstore.export.rules.verdict import RATING_ACTIONS
 from convstore.records import Interaction
 
 _WRONG = frozenset({"wrong", "incorrect", "false", "error"})
@@ -76,6 +77,8 @@ def _question(
         return Dropped("images-are-lost")
     if conversation.reported & {0, *path}:
         return Dropped("reported", fault=False)
+    if problem := language_problem(conversation, path[-1]):
+        return problem
     text = str(messages[0]["content"])
     return (path, text) if text.strip() else Dropped("graph-without-question")
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from convstore.export.card import warnings_of
 from convstore.export.formats import FORMATS
+from convstore.export.job import run_export
 from convstore.export.options import Caps, ExportOptions, Judging
 from convstore.export.rows import Row
 from convstore.export.stats import Stats
@@ -111,6 +114,8 @@ def test_5_a_one_sided_length_is_told_in_the_report() -> None:
         "$MODERATION$ YOUR INPUT VIOLATES OUR CONTENT MODERATION GUIDELINES.",
         "Internal Server Error",
         "The answer is 4▌",
+        "It is 4. Thanks, that’s right!",
+        "It is 4.\n\nRegenerate response",
         "As a large language model trained by somebody, I cannot.",
         "I am ChatGPT and happy to help.",
     ],
@@ -300,6 +305,19 @@ def test_reported_turns_go_nowhere_with_all_that_follows_them() -> None:
     assert "reported" in reasons(chat, "R1")
 
 
+@pytest.mark.parametrize("on", [{"turn_seq": 2}, {}])
+def test_a_session_with_a_report_is_told_whole_only_in_a_copy(
+    on: dict[str, int],
+) -> None:
+    chat = Chat()
+    chat.user("Hi?")
+    chat.assistant("Harmful.")
+    chat.act("report", **on)
+
+    assert exported([chat.document()], "rlhf-json") == []
+    assert len(exported([chat.document()], "convstore")) == 1
+
+
 def test_3_the_branch_that_was_preferred_is_imitated_not_the_one_it_beat() -> None:
     chat = Chat()
     question = chat.user("Capital of the Netherlands?")
@@ -319,3 +337,72 @@ def test_3_an_answer_that_was_corrected_is_not_imitated() -> None:
 
     assert exported([chat.document()], "messages") == []
     assert len(exported([chat.document()], "prompt-completion")) == 1
+
+
+def imitated(rows: list[dict[str, Any]]) -> list[str]:
+    """What the assistant says in the rows and is under the loss."""
+    keys = ("completion", "messages", "conversations")
+    said = [m for row in rows for key in keys for m in row.get(key, ())]
+    return [m.get("content", m.get("value")) for m in said if m.get("weight", 1)]
+
+
+@pytest.mark.parametrize(
+    ("name", "act"),
+    [
+        ("down", {"feedback": "thumbs_down"}),
+        ("rated", {"score": 1.0}),
+        ("rated of ten", {"score": 3.0, "metadata": {"scale": [1, 10]}}),
+        ("both bad", {"rejected": (2, 3), "feedback": "both_bad"}),
+        ("beaten", {"chosen": 3, "rejected": (2,)}),
+    ],
+)
+def test_3_an_answer_that_somebody_disapproved_of_is_imitated_nowhere(
+    name: str, act: dict[str, Any]
+) -> None:
+    chat = Chat()
+    question = chat.user("Capital of the Netherlands?")
+    answer = chat.assistant("The Hague.")
+    chat.assistant("Amsterdam.", parent_seq=question)
+    chat.up(answer, actor_id="fan")
+    action = "choose" if "rejected" in act else "feedback"
+    on = {} if "rejected" in act else {"turn_seq": answer}
+    chat.act(action, **on, **act, actor_id="critic")
+
+    for format_name in ("messages", "prompt-completion", "openai-sft", "sharegpt"):
+        found = exported([chat.document()], format_name)
+        assert "The Hague." not in imitated(found), (name, format_name)
+    (prompt,) = exported([chat.document()], "prompt")
+    assert prompt["reference"] == ""
+
+
+def test_3_what_nobody_imitates_is_counted_where_it_would_have_been(
+    tmp_path: Path,
+) -> None:
+    chat = Chat()
+    chat.user("Capital of the Netherlands?")
+    answer = chat.assistant("The Hague.")
+    chat.up(answer, actor_id="fan")
+    chat.down(answer, actor_id="critic")
+
+    names = ["kto", "prompt-completion"]
+    report = run_export([chat.document()], names, tmp_path / "out")
+
+    kto, single = (told.dropped for told in report.formats)
+    assert kto == {"contradiction": 2}
+    assert single == {"disliked-answer": 1}
+
+
+def test_9_one_person_in_many_sessions_is_one_voice() -> None:
+    chats = []
+    for number, (user, good) in enumerate(
+        [("busy", False), ("busy", False), ("busy", False), ("a", True), ("b", True)]
+    ):
+        chat = Chat(f"s-{number}", user_id=user)
+        chat.user("Hi?")
+        judge = chat.up if good else chat.down
+        judge(chat.assistant("Hello."), actor_id=user)
+        chats.append(chat.document())
+
+    (row,) = exported(chats, "kto")
+
+    assert row["label"] is True

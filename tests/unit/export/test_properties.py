@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from convstore.export.conversation import Conversation
 from convstore.export.feedback import effective
-from convstore.export.messages import shape_fault
+from convstore.export.messages import NO_MESSAGES, followed
 from convstore.export.options import ExportOptions, Judging
 from convstore.export.rows import Row
 from convstore.export.rules import RULES
@@ -87,7 +88,8 @@ def test_no_history_makes_an_unsound_row(
         if row.kind in ("label", "demonstration", "pair"):
             assert row.prompt[-1]["role"] in ("user", "tool"), name
             for side in (row.answer, row.rejected or row.answer):
-                assert shape_fault(row.prompt + side) is None, name
+                said = reduce(followed, row.prompt + side, NO_MESSAGES)
+                assert said.fault is None, name
                 assert {m["role"] for m in side} <= {"assistant", "tool"}, name
                 assert (side[0]["role"], side[-1]["role"]) == ("assistant",) * 2
         if row.kind == "pair":
