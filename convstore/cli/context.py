@@ -22,6 +22,7 @@ T = TypeVar("T")
 Work = Callable[["Store"], Coroutine[Any, Any, T]]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 

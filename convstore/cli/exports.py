@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convstore.cli.context import AsJson, with_store
+from convstore.cli.context import AsJson, Quiet, with_store
 from convstore.cli.output import (
     Bar,
     count,
@@ -115,7 +115,7 @@ def export(
     tag: Annotated[list[str] | None, _option(what="With this tag.")] = None,
     where: Annotated[
         list[str] | None,
-        _option(what="KEY=VALUE that the session's metadata must hold."),
+        _option(what="KEY=VALUE that the session's metadata holds; dots go down."),
     ] = None,
     consent: Annotated[
         str | None, _option(what="Purpose that consent must be given for.")
@@ -196,6 +196,7 @@ def export(
         str, _option("--license", what="Licence id for the card.")
     ] = "other",
     title: Annotated[str | None, _option(what="Heading of the card.")] = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Write data sets from live and archived sessions. Changes nothing in the store.
@@ -236,7 +237,12 @@ def export(
         options["splits"] = dict(share("--split", text) for text in split)
     if rules is not None:
         options["rules"] = rules.split(",")
-    _export(context, [n for f in formats for n in f.split(",")], to, options, as_json)
+    names = [name for given in formats for name in given.split(",")]
+    if str(to) == "-":
+        raise bad_option("--to", "an export is a folder: it cannot go to the output")
+    with progress("reading", quiet=quiet) as bar:
+        report = with_store(context, lambda store: _run(store, names, to, options, bar))
+    _tell(report, as_json)
 
 
 def _filters(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -290,19 +296,7 @@ async def _run(
     return await store.export(formats, to=to, on_progress=tell, **options)
 
 
-def _export(
-    context: typer.Context,
-    formats: list[str],
-    to: Path,
-    options: dict[str, Any],
-    as_json: bool,
-) -> None:
-    if str(to) == "-":
-        raise bad_option("--to", "an export is a folder: it cannot go to the output")
-    with progress("reading") as bar:
-        report = with_store(
-            context, lambda store: _run(store, formats, to, options, bar)
-        )
+def _tell(report: Any, as_json: bool) -> None:
     if as_json:
         told = asdict(report) | {"to": str(report.to)}
         print_json(

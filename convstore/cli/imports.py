@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convstore.cli.context import AsJson, config_of, with_store
+from convstore.cli.context import AsJson, Quiet, config_of, with_store
 from convstore.cli.exits import FOUND
-from convstore.cli.output import print_facts, print_json, progress, say
+from convstore.cli.output import Bar, count, print_facts, print_json, progress, say
 
 if TYPE_CHECKING:
     from convstore.store import Store
@@ -49,6 +49,7 @@ def import_(
         Path | None,
         typer.Option(help="Folder for report.json and rejected.jsonl of each file."),
     ] = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> int:
     """Take in conversations. Run again, it adds nothing twice.
@@ -57,17 +58,22 @@ def import_(
     report is kept in HOME/convstore-imports when there was one. Exit code 1: some were.
     """
     how = (format_, strict, mapping)
-    reports = with_store(
-        context,
-        lambda store: _import(store, context, how, files, report),
-        create=True,
-    )
+    with progress("importing", quiet=quiet) as bar:
+        reports = with_store(
+            context,
+            lambda store: _import(store, context, how, files, report, bar),
+            create=True,
+        )
     total = _sum(reports)
     if as_json:
         print_json(total | {"files": reports})
     else:
         print_facts((name.replace("_", " "), value) for name, value in total.items())
         for told in reports:
+            for reason in told["reasons"]:
+                say(f"{told['file']}: {reason}")
+            for path in told["absent"]:
+                say(f"{told['file']}: no record has `{path}`, which the mapping names")
             if told["rejected"]:
                 say(f"see {told['report']}")
     return FOUND if total["rejected"] else 0
@@ -79,32 +85,35 @@ async def _import(
     how: tuple[str, bool, Path | None],
     files: list[Path],
     report: Path | None,
+    bar: Bar,
 ) -> list[dict[str, Any]]:
     from convstore.ids import new_id
 
     format_, strict, mapping = how
     told = []
-    with progress("importing") as bar:
-        for place, file in enumerate(files, 1):
-            folder = report or config_of(context).home / REPORTS / new_id()
-            if report is not None and len(files) > 1:
-                folder = report / str(place)
-            try:
-                done = await store.import_(
-                    format_,
-                    str(file) if str(file) == "-" else file,
-                    strict=strict,
-                    mapping=mapping,
-                    report_to=folder,
-                    on_progress=lambda r, f=file: bar.at(  # type: ignore[misc]
-                        r.records, None, f"{f.name}: {r.records} records"
-                    ),
-                )
-            finally:
-                kept = report is not None or _has_something(folder)
-            where = str(folder) if kept else None
-            counts = {f.name: getattr(done, f.name) for f in fields(done)}
-            told.append({"file": str(file), **counts, "report": where})
+    for place, file in enumerate(files, 1):
+        folder = report or config_of(context).home / REPORTS / new_id()
+        if report is not None and len(files) > 1:
+            folder = report / str(place)
+
+        def tell(done: Any, name: str = file.name) -> None:
+            text = f"{name}: {count(done.records, 'record')}"
+            bar.at(done.records, None, text, counted=(done.records, "records"))
+
+        try:
+            done = await store.import_(
+                format_,
+                str(file) if str(file) == "-" else file,
+                strict=strict,
+                mapping=mapping,
+                report_to=folder,
+                on_progress=tell,
+            )
+        finally:
+            kept = report is not None or _has_something(folder)
+        where = str(folder) if kept else None
+        counts = {f.name: getattr(done, f.name) for f in fields(done)}
+        told.append({"file": str(file), **counts, "report": where})
     return told
 
 

@@ -157,9 +157,9 @@ class Bar:
 
 
 @contextmanager
-def progress(text: str) -> Iterator[Bar]:
+def progress(text: str, *, quiet: bool = False) -> Iterator[Bar]:
     """A bar on the error stream while the block lasts, if that is a terminal."""
-    if not sys.stderr.isatty():
+    if quiet or not sys.stderr.isatty():
         yield Bar(None, None)
         return
     from rich.console import Console

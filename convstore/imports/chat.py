@@ -39,6 +39,7 @@ ROLES = {
 """What the words of other tools are in ours; any other role stays as it is."""
 
 _TIMES = ("created_at", "timestamp")
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 
 
 def role_of(field: str, given: Json) -> tuple[str, JsonObject]:
@@ -56,7 +57,8 @@ def turns_of(
     """One turn per message, each following the one before.
 
     Content parts and tool calls are kept as they are in `parts`, the content's first;
-    `content` then holds the text of the parts, if they have any.
+    `content` then holds the text of the parts, if they have any. What an assistant
+    thought before it spoke is the last part.
 
     Raises:
         InvalidInputError: A message has no role, or content of a kind that no chat
@@ -78,6 +80,9 @@ def message_of(turn: TurnInput) -> JsonObject:
     message, notes = kept(turn.metadata)
     message["role"] = notes.get("role", turn.role)
     parts = turn.parts or []
+    if "thoughts" in notes:
+        *parts, thought = parts
+        message[notes["thoughts"]] = thought["text"]
     count = notes.get("content_parts")
     if count is not None:
         message["content"] = parts[:count]
@@ -100,6 +105,8 @@ def _turn(message: JsonObject, field: str, seq: int) -> TurnInput:
     role, notes = role_of(f"{field}.role", left_over.pop("role", None))
     content, parts = _take_content(left_over, notes, field)
     parts += _take_calls(left_over, notes, field)
+    if role == "assistant":
+        parts += _take_thoughts(left_over, notes)
     given: dict[str, Any] = {
         name: left_over.pop(name)
         for name in ("tool_call_id", "name")
@@ -153,4 +160,12 @@ def _take_calls(message: JsonObject, notes: JsonObject, field: str) -> list[Json
         # The API's first form: one call, no id, answered by a `function` message.
         notes["function_call"] = True
         return [{"type": "function", "function": message.pop("function_call")}]
+    return []
+
+
+def _take_thoughts(message: JsonObject, notes: JsonObject) -> list[Json]:
+    for key in _THOUGHTS:
+        if isinstance(message.get(key), str) and message[key]:
+            notes["thoughts"] = key
+            return [{"type": "reasoning", "text": message.pop(key)}]
     return []

@@ -41,6 +41,10 @@ BATCH_BYTES = 8 * 1024 * 1024
 REJECTED = "rejected.jsonl"
 REPORT = "report.json"
 
+MOST_REJECTED_BYTES = 1024**3
+"""Bytes of `rejected.jsonl`. A line there is longer than the record that it tells of:
+a source of nothing but noise would fill the disk many times over."""
+
 OnProgress = Callable[[ImportReport], None]
 
 
@@ -70,11 +74,13 @@ class ImportOptions:
         report_to: Folder for `report.json` and, if there are any, `rejected.jsonl`
             with the bad records as they were read. Made if need be, for its owner only.
         limits: Bounds on the source.
+        most_rejected_bytes: Of `rejected.jsonl`; later records are only counted.
     """
 
     strict: bool = False
     report_to: Path | None = None
     limits: SourceLimits = DEFAULT_LIMITS
+    most_rejected_bytes: int = MOST_REJECTED_BYTES
 
 
 async def run_import(
@@ -96,7 +102,7 @@ async def run_import(
         UnavailableError: The database is away.
     """
     report = ImportReport()
-    desk = _Desk(options.report_to)
+    desk = _Desk(options.report_to, options.most_rejected_bytes)
     items = read_sessions(format_, source, options.limits)
     reading = asyncio.ensure_future(asyncio.to_thread(_next_batch, items))
     try:
@@ -110,6 +116,8 @@ async def run_import(
             if bad and options.strict:
                 first = min(bad, key=lambda rejected: rejected.number)
                 raise InvalidInputError(f"record {first.number}", first.reason)
+        if format_.absent is not None and report.records:
+            report.absent = format_.absent()
     finally:
         # A thread cannot be cancelled: the source is let go when it has come back.
         try:
@@ -176,9 +184,10 @@ def _count(report: ImportReport, stored: Stored) -> None:
 class _Desk:
     """Where the report and the rejected records are laid down."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, most_bytes: int) -> None:
         self._folder = folder
         self._file: BinaryIO | None = None
+        self._room = most_bytes
 
     def add(self, bad: list[Rejected]) -> None:
         if self._folder is None or not bad:
@@ -194,15 +203,22 @@ class _Desk:
                 if rejected.data is None
                 else rejected.data.decode("utf-8", "backslashreplace"),
             }
+            data = dumps(line) + b"\n"
+            self._room -= len(data)
+            if self._room < 0:
+                return  # The first ones are there, and the report counts all.
             with _writing(self._folder / REJECTED):
-                self._file.write(dumps(line) + b"\n")
+                self._file.write(data)
 
     def close(self, report: ImportReport) -> None:
         if self._folder is None:
             return
-        if self._file is not None:
-            with _writing(self._folder / REJECTED):
+        with _writing(self._folder / REJECTED):
+            if self._file is not None:
                 self._file.close()
+            else:
+                # One of an earlier import to this folder would be taken for ours.
+                (self._folder / REJECTED).unlink(missing_ok=True)
         with _writing(self._folder / REPORT), _create(self._folder, REPORT) as file:
             file.write(dumps(report, indent=True) + b"\n")
 

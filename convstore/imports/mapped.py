@@ -25,7 +25,7 @@ from convstore.imports.mapped_acts import chain, judgements
 from convstore.imports.mapped_turns import TurnReader, record_again
 from convstore.imports.mapping import Mapping
 from convstore.imports.model import GraphStateInput, ImportedSession
-from convstore.imports.paths import find
+from convstore.imports.paths import find, locate
 from convstore.imports.registry import Format
 from convstore.records import DEFAULT_NAMESPACE, Json, JsonObject
 
@@ -34,7 +34,15 @@ NAME = "map"
 
 def mapped_format(mapping: Mapping) -> Format:
     """The format that reads records by this mapping."""
-    return Format(NAME, partial(parse, mapping), partial(record_again, mapping))
+    waiting = mapping.paths()
+
+    def parsed(record: Json) -> ImportedSession:
+        if waiting:
+            waiting[:] = [path for path in waiting if locate(record, path) is None]
+        return parse(mapping, record)
+
+    again = partial(record_again, mapping)
+    return Format(NAME, parsed, again, absent=lambda: list(waiting))
 
 
 def parse(mapping: Mapping, record: Json) -> ImportedSession:

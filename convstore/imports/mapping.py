@@ -164,6 +164,22 @@ class Mapping(_Table):
             raise ValueError("judges answers: needs [answers]")
         return self
 
+    def paths(self) -> list[str]:
+        """Every path from the record on, in the order of the tables."""
+        session = self.session
+        named = [session.id, session.user_id, session.language, session.title]
+        named += [session.tags, session.created_at]
+        for turn in self.turn:
+            named += [turn.text, turn.name]
+        named += [part.path for part in (self.turns, self.steps) if part is not None]
+        named += [self.steps.first_wrong if self.steps else None]
+        named += [self.answers.text if self.answers else None]
+        named += [judged.field for judged in (*self.votes, *self.edits)]
+        named += [judged.field for judged in self.feedback if judged.on != "turns"]
+        named += [graph.path for graph in self.graphs]
+        lists = [[one] if isinstance(one, str) else one or [] for one in named]
+        return list(dict.fromkeys(path for paths in lists for path in paths))
+
 
 def load_mapping(path: str | os.PathLike[str]) -> Mapping:
     """The mapping of a TOML file.

@@ -84,9 +84,16 @@ class Rejected:
     data: bytes | None
 
 
+MOST_REASONS = 5
+
+
 @dataclass(slots=True)
 class ImportReport:
-    """Running totals of one import."""
+    """Running totals of one import.
+
+    `reasons` are those of the first bad records. `absent` are the fields that a mapping
+    names and no record had, known at the end.
+    """
 
     records: int = 0
     sessions: int = 0
@@ -95,10 +102,14 @@ class ImportReport:
     graph_states: int = 0
     already_present: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    reasons: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
 
     def reject(self, record: Rejected) -> None:
         """Count a rejected record under its code."""
         self.rejected[record.code] += 1
+        if len(self.reasons) < MOST_REASONS:
+            self.reasons.append(f"record {record.number}: {record.reason}")
 
     @property
     def rejected_total(self) -> int:

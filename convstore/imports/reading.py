@@ -76,8 +76,13 @@ def _records(
         return
     record = _record(first, limits)
     if isinstance(record, Record) and isinstance(record.value, list):
-        yield from _items(record.value)
-        lines = iter(())
+        second = next(lines, None)
+        if second is None:
+            yield from _items(record.value)
+            return
+        # Several lists, a line each, are no document of records.
+        yield record
+        lines = chain([second], lines)
     elif isinstance(record, Rejected) and _may_begin_document(first):
         document, lines = _document(first, lines, limits)
         yield from document

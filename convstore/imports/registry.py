@@ -24,12 +24,14 @@ class Format:
         to_record: The record again, equal to what `parse` took.
         group_key: For rows that form a session together and stand next to each other:
             what they share; None for a record that stands alone.
+        absent: Fields that a mapping names and no record had so far.
     """
 
     name: str
     parse: Callable[[Json], ImportedSession]
     to_record: Callable[[ImportedSession], Json]
     group_key: Callable[[Json], str | None] | None = None
+    absent: Callable[[], list[str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,12 +27,14 @@ _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _FOREIGN = {
-    b"PK\x03\x04": "is a zip archive",
-    b"PK\x05\x06": "is a zip archive",
-    b"7z\xbc\xaf": "is a 7z archive",
-    b"Rar!": "is a rar archive",
-    b"BZh": "is compressed with bzip2",
-    b"\xfd7zX": "is compressed with xz",
+    b"PK\x03\x04": "is a zip archive: unpack it first",
+    b"PK\x05\x06": "is a zip archive: unpack it first",
+    b"7z\xbc\xaf": "is a 7z archive: unpack it first",
+    b"Rar!": "is a rar archive: unpack it first",
+    b"BZh": "is compressed with bzip2: unpack it first",
+    b"\xfd7zX": "is compressed with xz: unpack it first",
+    b"PAR1": "is a Parquet file: write it as JSON Lines first",
+    b"SQLi": "is a SQLite database: write its records as JSON Lines first",
 }
 _TAR = slice(257, 262)
 _TAR_MARK = b"ustar"
@@ -189,7 +191,7 @@ def _reader(file: _Counted) -> Iterator[bytes]:
         return _unzstd(file)
     for mark, problem in _FOREIGN.items():
         if file.first.startswith(mark):
-            raise InvalidInputError("source", f"{problem}: unpack it first")
+            raise InvalidInputError("source", problem)
     return iter(lambda: file.read(_CHUNK), b"")
 
 

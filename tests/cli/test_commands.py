@@ -136,6 +136,16 @@ def test_rejected_records_are_kept_and_told_by_the_exit_code(cli: Cli) -> None:
     assert json.loads(kept.read_text())["number"] == 2
 
 
+def test_the_first_reasons_of_an_import_are_told(cli: Cli) -> None:
+    path = cli.write("in.jsonl", {"messages": []}, {"chat": []})
+
+    done = cli.run("import", "messages", path, "--quiet")
+
+    assert done.code == 1
+    assert f"{path}: record 1: messages: is empty" in done.out
+    assert f"{path}: record 2: record: has none of messages" in done.out
+
+
 def test_a_clean_import_leaves_no_report_behind(cli: Cli) -> None:
     cli.ok("import", "messages", cli.talks("s-1"))
 

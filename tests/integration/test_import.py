@@ -21,6 +21,9 @@ from convstore import (
     StoreClosedError,
 )
 from convstore.documents import encode_document
+from convstore.imports.importer import ImportOptions, Stored, run_import
+from convstore.imports.model import ImportedSession
+from convstore.imports.registry import load_format
 from convstore.records import SessionDocument
 
 OpenAnother = Callable[..., Awaitable[Store]]
@@ -185,6 +188,60 @@ async def test_bad_records_are_laid_aside_with_line_and_reason(
     assert told["sessions"] == 2
     for path in (tmp_path / "report").iterdir():
         assert path.stat().st_mode & 0o077 == 0
+
+
+async def test_a_report_holds_nothing_of_the_one_before_it(
+    store: Store, tmp_path: Path
+) -> None:
+    told = tmp_path / "report"
+    await store.import_("messages", written(tmp_path, b"no json"), report_to=told)
+    assert (told / "rejected.jsonl").exists()
+
+    mended = written(tmp_path, talk("s-1", "a"))
+    await store.import_("messages", mended, report_to=told)
+
+    assert [path.name for path in told.iterdir()] == ["report.json"]
+
+
+async def test_a_source_of_noise_fills_no_disk_with_what_was_set_aside(
+    tmp_path: Path,
+) -> None:
+    noise = written(tmp_path, *[b"1"] * 1_000)
+    options = ImportOptions(report_to=tmp_path / "out", most_rejected_bytes=1_000)
+
+    async def write(_: ImportedSession) -> Stored:
+        raise AssertionError("nothing is to be written")
+
+    report = await run_import(load_format("messages"), noise, write, options)
+
+    kept = (tmp_path / "out" / "rejected.jsonl").read_bytes()
+    assert report.rejected_total == 1_000
+    assert 800 < len(kept) <= 1_000
+    assert [json.loads(line)["number"] for line in kept.splitlines()][:2] == [1, 2]
+
+
+async def test_fields_of_a_mapping_that_no_record_has_are_in_the_report(
+    store: Store, tmp_path: Path
+) -> None:
+    mapping = tmp_path / "map.toml"
+    told = '[[turn]]\nrole = "user"\ntext = "ask"\n[[feedback]]\nfield = "grad"\n'
+    mapping.write_text(told)
+    source = written(tmp_path, {"ask": "Q", "grade": 5})
+
+    report = await store.import_("map", source, mapping=mapping)
+
+    assert (report.sessions, report.absent) == (1, ["grad"])
+
+
+async def test_the_first_reasons_are_in_the_report(
+    store: Store, tmp_path: Path
+) -> None:
+    source = written(tmp_path, *[{"messages": [{"role": "user", "content": 1}]}] * 9)
+
+    report = await store.import_("messages", source)
+
+    told = "messages[0].content: must be text, null or a list, not a number"
+    assert report.reasons == [f"record {n}: {told}" for n in range(1, 6)]
 
 
 async def test_hostile_records_are_laid_aside_and_hostile_names_are_only_names(
@@ -359,6 +416,21 @@ async def a_rich_session(store: Store, clock: ManualClock) -> None:
     await acts.record("s-1", action="feedback", turn_seq=2, feedback="correct", score=1)
     await store.graph_states.put("s-1", {"nodes": [1]}, turn_seq=2)
     await store.holds.place("s-1", reason="case 7", actor_id="legal")
+
+
+async def test_thoughts_that_come_in_go_out(store: Store, tmp_path: Path) -> None:
+    thought = {"role": "assistant", "content": "4", "reasoning_content": "2 + 2"}
+    other = {"role": "assistant", "content": "5"}
+    asked = {"role": "user", "content": "What is 2 + 2?"}
+    row = {"prompt": [asked], "chosen": [thought], "rejected": [other]}
+    (tmp_path / "in.jsonl").write_text(json.dumps(row))
+
+    await store.import_("preference", tmp_path / "in.jsonl", strict=True)
+    await store.export("preference", to=tmp_path / "out")
+
+    (data,) = (tmp_path / "out" / "data").iterdir()
+    found = json.loads(data.read_bytes())
+    assert {key: found[key] for key in row} == row
 
 
 async def test_a_document_is_imported_without_loss(

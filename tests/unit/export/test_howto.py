@@ -1,7 +1,8 @@
-"""The commands of docs/howto/export-rlhf.md, run in the order of the page."""
+"""The commands of the pages on imports and exports, run in the order of the page."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGE = ROOT / "docs" / "howto" / "export-rlhf.md"
+HOWTO = ROOT / "docs" / "howto"
 _BLOCK = re.compile(r"^```(python|sh|sh trainers)\n(.*?)^```$", re.M | re.S)
 
 
@@ -24,7 +25,7 @@ def run(tmp_path: Path) -> str:
     return str(tmp_path)
 
 
-def run_page(folder: str, kinds: set[str]) -> None:
+def run_page(name: str, folder: str, kinds: set[str]) -> None:
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith("CONVSTORE_")},
         "PYTHONPATH": str(ROOT),
@@ -34,7 +35,8 @@ def run_page(folder: str, kinds: set[str]) -> None:
         "HF_HUB_OFFLINE": "1",
         "CUDA_VISIBLE_DEVICES": "",
     }
-    for kind, block in _BLOCK.findall(PAGE.read_text(encoding="utf-8")):
+    page = (HOWTO / name).read_text(encoding="utf-8")
+    for kind, block in _BLOCK.findall(page):
         if kind not in kinds:
             continue
         shell = [sys.executable, "-c"] if kind == "python" else ["sh", "-ec"]
@@ -52,9 +54,23 @@ def run_page(folder: str, kinds: set[str]) -> None:
 
 @pytest.mark.slow
 def test_the_export_commands_of_the_page_run(run: str) -> None:
-    run_page(run, {"python", "sh"})
+    run_page("export-rlhf.md", run, {"python", "sh"})
 
     assert len(list(Path(run).glob("pairs*/manifest.json"))) == 2
+
+
+@pytest.mark.slow
+def test_the_import_commands_of_the_page_run(run: str) -> None:
+    run_page("import.md", run, {"sh"})
+
+    data = Path(run) / "survey-pairs" / "data"
+    rows = [json.loads(line) for f in data.iterdir() for line in f.open()]
+    sides = [(r["chosen"][0]["content"], r["rejected"][0]["content"]) for r in rows]
+    assert sorted(sides) == [
+        ("Amsterdam.", "The Hague."),
+        ("Jupiter, I think.", "Saturn."),
+        ("Jupiter.", "Jupiter, I think."),
+    ]
 
 
 @pytest.mark.trainers
@@ -62,6 +78,6 @@ def test_the_export_commands_of_the_page_run(run: str) -> None:
 def test_the_page_ends_in_a_training_run(run: str) -> None:
     pytest.importorskip("trl")
 
-    run_page(run, {"python", "sh", "sh trainers"})
+    run_page("export-rlhf.md", run, {"python", "sh", "sh trainers"})
 
     assert (Path(run) / "run").is_dir()

@@ -438,3 +438,40 @@ def test_what_is_taken_can_be_put_back() -> None:
 
     assert left == {"a": {"c": 2}, "d": 3}
     assert record == put(left, ["a", "b"], 1) == {"a": {"b": 1, "c": 2}, "d": 3}
+
+
+def test_paths_that_no_record_had_are_told() -> None:
+    contest = format_of(
+        """
+        session = { id = "no.id", user_id = "by" }
+        [[turn]]
+        role = "user"
+        text = ["ask", "more"]
+        [turns]
+        path = "talk"
+        text = "said"
+        [answers]
+        text = ["one", "two"]
+        [[votes]]
+        field = "best"
+        [[feedback]]
+        on = "turns"
+        field = "of the item"
+        [[feedback]]
+        field = "grade"
+        [[edits]]
+        field = "bettr"
+        [steps]
+        path = "steps"
+        first_wrong = "wrong"
+        [[graphs]]
+        path = "graph"
+        """
+    )
+    record = {"ask": "Q", "one": "A", "two": "B", "best": None, "steps": ["s"]}
+    assert contest.absent is not None
+
+    for more in ({}, {"by": "u-1"}, {"no": {"id": 1}}):
+        contest.parse({**record, "no": {"id": 2}, **more})
+
+    assert contest.absent() == "more talk wrong bettr grade graph".split()

@@ -128,6 +128,15 @@ def test_a_file_that_is_one_json_object_is_one_record(tmp_path: Path) -> None:
     assert outcome(tmp_path, data) == [(1, "a")]
 
 
+def test_a_first_line_that_is_a_list_hides_no_later_one(tmp_path: Path) -> None:
+    said = json.dumps([{"role": "user", "content": "a"}]).encode()
+    lines = said + b"\n" + json.dumps(talk("b")).encode() + b"\n" + said
+
+    found = outcome(tmp_path, lines)
+
+    assert found == [(1, "invalid_input"), (2, "b"), (3, "invalid_input")]
+
+
 def test_lines_after_a_bad_first_one_are_not_lost(tmp_path: Path) -> None:
     lines = b'{"bad\n' + json.dumps(talk("a")).encode() + b"\n{}\n"
 

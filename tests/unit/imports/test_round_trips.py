@@ -50,6 +50,8 @@ MESSAGE = st.fixed_dictionaries(
         "language": TEXT,
         "import": ANY,
         "weight": ANY,
+        "reasoning_content": TEXT | st.none(),
+        "thinking": ANY,
     },
 )
 CALL_TEXT = st.sampled_from(

@@ -226,6 +226,8 @@ ARCHIVES = {
     "an empty zip": (b"PK\x05\x06" + bytes(18), "is a zip archive"),
     "bzip2": (bz2.compress(b"{}\n"), "is compressed with bzip2"),
     "xz": (lzma.compress(b"{}\n"), "is compressed with xz"),
+    "Parquet": (b"PAR1\x15\x04" + bytes(300) + b"PAR1", "is a Parquet file"),
+    "SQLite": (b"SQLite format 3\0" + bytes(84), "is a SQLite database"),
 }
 
 

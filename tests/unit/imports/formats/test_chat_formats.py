@@ -261,3 +261,25 @@ def test_the_derived_id_is_that_of_the_content() -> None:
 
     assert ids[0] == ids[1] == "import-7d371e72a669855d6158b2220061de5e"
     assert ids[2] != ids[0]
+
+
+@pytest.mark.parametrize("key", ["reasoning_content", "reasoning", "thinking"])
+def test_what_an_assistant_thought_is_a_part_of_its_turn(key: str) -> None:
+    message = {"role": "assistant", "content": "4", "tool_calls": [CALL], key: "2 + 2"}
+
+    turn = one_turn(message)
+
+    assert turn.content == "4"
+    assert turn.parts == [CALL, {"type": "reasoning", "text": "2 + 2"}]
+    assert MESSAGES.to_record(MESSAGES.parse({"messages": [message]})) == {
+        "messages": [message]
+    }
+
+
+def test_thoughts_of_no_kind_that_is_known_stay_as_they_are() -> None:
+    message = {"role": "assistant", "content": "4", "reasoning": {"effort": "low"}}
+
+    turn = one_turn(message)
+
+    assert turn.parts is None
+    assert turn.metadata["reasoning"] == {"effort": "low"}
