@@ -49,6 +49,25 @@ from typing import ClassVar
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Of the system: the disk or quota is full, or the process's own limit is reached."""
 
+NEEDS_SETUP = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.EXDEV,
+        errno.EMLINK,
+        errno.EINVAL,
+        errno.ENOTSUP,
+        errno.EOPNOTSUPP,
+        errno.ENOSYS,
+    }
+)
+"""Of the system: waiting cures none; somebody has to change rights, mounts or paths."""
+
 
 def shown(value: str) -> str:
     """An id as it may appear in a message: quoted, escaped and short."""

@@ -374,9 +374,11 @@ class Store(Nouns):
                 `caps` and `judging` also as a dict of theirs.
 
         Raises:
-            InvalidInputError: A format or option cannot be meant.
+            InvalidInputError: A format or option cannot be meant, or `to` cannot be
+                written to.
             AlreadyExistsError: `to` holds something.
             ExportRefusedError: More rows are faulty than `max_drop_rate` allows.
+            StorageFullError: No space left; nothing was published.
         """
         from convstore.exporting import options_of, run
 

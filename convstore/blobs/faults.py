@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from convstore.errors import (
+    NEEDS_SETUP,
     NO_SPACE,
     AlreadyExistsError,
     ConfigError,
@@ -14,25 +15,6 @@ from convstore.errors import (
     SegmentNotFoundError,
     StorageFullError,
     UnavailableError,
-)
-
-# Waiting does not cure these: somebody has to change permissions, mounts or paths.
-_SETUP = frozenset(
-    {
-        errno.EACCES,
-        errno.EPERM,
-        errno.EROFS,
-        errno.ENOTDIR,
-        errno.EISDIR,
-        errno.ELOOP,
-        errno.ENAMETOOLONG,
-        errno.EXDEV,
-        errno.EMLINK,
-        errno.EINVAL,
-        errno.ENOTSUP,
-        errno.EOPNOTSUPP,
-        errno.ENOSYS,
-    }
 )
 
 
@@ -56,7 +38,7 @@ def blob_error(error: OSError, action: str, key: str) -> ConvstoreError:
     problem = f"cannot {action} blob {key!r}: {name}"
     if code in NO_SPACE:
         return StorageFullError(problem)
-    if code in _SETUP:
+    if code in NEEDS_SETUP:
         return ConfigError(
             f"{problem}; the archive must be a folder that this user may write to"
         )

@@ -58,7 +58,7 @@ class DataSet:
         self.tombstones = 0
         self._names = list(options.splits)
         self._splits = [_Split() for _ in self._names]
-        self._open: list[_Closable] = []
+        self._open: list[_Open] = []
 
     def write(
         self,
@@ -120,11 +120,11 @@ class DataSet:
         seal_folder(self.root, self.files, {**self._facts(tally), **facts})
 
     def close(self) -> None:
-        """Close what is still open, after an error. Idempotent."""
+        """Let go of what is still open, after an error. Idempotent."""
         for split in self._splits:
-            self._close_shard(split)
+            self._open += filter(None, (split.writer, split.side))
         for file in self._open:
-            file.close()
+            file.abandon()
 
     def warnings(self) -> list[str]:
         """What a team must know before it trains on this."""
@@ -228,8 +228,8 @@ class DataSet:
         return info
 
 
-class _Closable(Protocol):
-    def close(self) -> None: ...
+class _Open(Protocol):
+    def abandon(self) -> None: ...
 
 
 class _Walk:
@@ -271,9 +271,9 @@ class _Lines:
             self._shard = JsonlShard(self._path)
         self._shard.add(line)
 
-    def close(self) -> None:
+    def abandon(self) -> None:
         if self._shard is not None:
-            self._shard.close()
+            self._shard.abandon()
 
     def record(self, name: str) -> list[FileRecord]:
         if self._shard is None:

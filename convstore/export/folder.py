@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -12,9 +13,11 @@ from pathlib import Path
 
 from convstore.codec import dumps
 from convstore.errors import (
+    NEEDS_SETUP,
     NO_SPACE,
     AlreadyExistsError,
     ExportRefusedError,
+    InvalidInputError,
     StorageFullError,
     shown,
 )
@@ -31,11 +34,28 @@ def refuse_existing(target: Path) -> None:
 
     Raises:
         AlreadyExistsError: It is a file, or a folder that is not empty.
+        InvalidInputError: It cannot be looked into, or cannot be replaced.
     """
-    if target.is_dir() and not any(target.iterdir()):
-        return
-    if target.exists() or target.is_symlink():
-        raise AlreadyExistsError(f"export folder {shown(str(target))}")
+    with _told(target):
+        if os.path.ismount(target):
+            raise _mounted(target)
+        if target.is_dir() and not any(target.iterdir()):
+            return
+        if target.exists() or target.is_symlink():
+            raise AlreadyExistsError(f"export folder {shown(str(target))}")
+
+
+def _mounted(target: Path) -> InvalidInputError:
+    problem = "is a mount point, and cannot be replaced at the end: name a folder in it"
+    return InvalidInputError("to", f"{target} {problem}")
+
+
+def _refuse_closed(target: Path) -> None:
+    """What a real run would find out by making its folder."""
+    above = next(p for p in target.absolute().parents if os.path.lexists(p))
+    effective = os.access in os.supports_effective_ids
+    if not os.access(above, os.W_OK | os.X_OK, effective_ids=effective):
+        raise InvalidInputError("to", f"{above} cannot be written to")
 
 
 @contextmanager
@@ -47,45 +67,76 @@ def building(target: Path, dry_run: bool) -> Iterator[Path]:
 
     Raises:
         AlreadyExistsError: Another export is building there, or it is not ours.
+        InvalidInputError: The place may not be written to.
         StorageFullError: The disk filled up meanwhile.
     """
     if dry_run:
-        with tempfile.TemporaryDirectory(prefix="convstore-export-") as folder:
+        _refuse_closed(target)
+        with _told(), tempfile.TemporaryDirectory(prefix="convstore-export-") as folder:
             yield Path(folder)
         return
     partial = target.with_name(target.name + ".partial")
-    with _room_for(partial):
-        partial.mkdir(parents=True, exist_ok=True)
-    if any(partial.iterdir()) and not (partial / WORK).is_dir():
-        # Not ours: an unfinished export always has its work folder.
-        raise AlreadyExistsError(f"folder {shown(str(partial))}")
+    ours = [path for path in (partial, *partial.parents) if not os.path.lexists(path)]
+    try:
+        with _told(partial):
+            partial.mkdir(parents=True, exist_ok=True)
+            if any(partial.iterdir()) and not (partial / WORK).is_dir():
+                # Not ours: an unfinished export always has its work folder.
+                raise AlreadyExistsError(f"folder {shown(str(partial))}")
+            with _held(partial, target):
+                (partial / WORK).mkdir(exist_ok=True)
+                yield partial
+    except (ExportRefusedError, InvalidInputError, StorageFullError):
+        for path in ours:
+            with suppress(OSError):  # Not empty, and so of use to somebody.
+                path.rmdir()
+        raise
+
+
+@contextmanager
+def _told(place: Path | None = None) -> Iterator[None]:
+    """Tell apart a disk that is full and a place that may not be written to."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            told = "no space left for the export; nothing was published"
+            raise StorageFullError(told) from error
+        if place is None or error.errno not in NEEDS_SETUP:
+            raise
+        name = error.filename or (place if error.errno == errno.EROFS else None)
+        # Others open files meanwhile too: a tokenizer, a former export.
+        if isinstance(name, str | Path) and _on_the_way(Path(name), place):
+            problem = f"{name} cannot be written: {error.strerror}"
+            raise InvalidInputError("to", problem) from error
+        raise
+
+
+def _on_the_way(path: Path, place: Path) -> bool:
+    """Whether it is that place, a folder above it, or in it."""
+    one, other = path.absolute(), place.absolute()
+    return one.is_relative_to(other) or other.is_relative_to(one)
+
+
+@contextmanager
+def _held(partial: Path, target: Path) -> Iterator[None]:
+    """Lock the folder against other exports; the lock goes with the process."""
     lock = os.open(partial, os.O_RDONLY)
     try:
         _hold(lock, partial, target)
-        with _room_for(partial):
-            (partial / WORK).mkdir(exist_ok=True)
-            yield partial
+        yield
     except ExportRefusedError:
         discard(partial)
+        raise
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            discard(partial)
         raise
     finally:
         os.close(lock)
 
 
-@contextmanager
-def _room_for(partial: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in NO_SPACE:
-            raise
-        discard(partial)
-        told = "no space left for the export; nothing was published"
-        raise StorageFullError(told) from error
-
-
 def _hold(lock: int, partial: Path, target: Path) -> None:
-    """Lock the folder against other exports; the lock goes with the process."""
     busy = AlreadyExistsError(f"an export to {shown(str(target))}")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -101,9 +152,8 @@ def write_file(root: Path, name: str, data: bytes) -> FileRecord:
     path = root / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    file = HashedFile(path)
-    file.write(data)
-    file.close()
+    with HashedFile(path) as file:
+        file.write(data)
     return file.record(name, None)
 
 
@@ -129,16 +179,24 @@ def publish(partial: Path, target: Path) -> None:
     refuse_existing(target)
     try:
         os.rename(partial, target)
-    except OSError:
+    except OSError as error:
         refuse_existing(target)
+        if error.errno == errno.EBUSY:
+            raise _mounted(target) from error
         raise
     _sync(target.parent)
 
 
 def discard(folder: Path) -> None:
     """Remove an unfinished folder, if it is there."""
-    with suppress(FileNotFoundError):
+    try:
         shutil.rmtree(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        # Of its own it names what could not be removed without the way there.
+        error.filename = str(folder)
+        raise
 
 
 def _line(file: FileRecord) -> dict[str, Json]:

@@ -86,7 +86,8 @@ def run_export(
         on_progress: Called about every 500 documents and 1,000 rows.
 
     Raises:
-        InvalidInputError: An option or a format name cannot be meant.
+        InvalidInputError: An option or a format name cannot be meant, or `to` cannot be
+            written to.
         AlreadyExistsError: `to` holds something, or another export is writing it.
         ExportRefusedError: More was dropped for faults than `max_drop_rate` allows.
         MissingExtraError: An option needs a package that is not installed.

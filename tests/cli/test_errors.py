@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import sqlite3
 import subprocess
 from contextlib import closing
@@ -15,6 +17,7 @@ from convstore.cli import exits
 from convstore.cli.root import run
 from tests.cli.conftest import Cli
 
+ROLES = ("user", "assistant")
 WRONG = [
     ("nope", 2),
     ("sessions nope", 2),
@@ -274,15 +277,26 @@ def test_an_output_that_is_full_is_told_as_such(migrated: Cli, as_json: bool) ->
         assert (told["error"], told["exit_code"]) == ("storage_full", 6)
 
 
-def test_an_export_that_finds_no_room_is_told_as_such(migrated: Cli) -> None:
+@pytest.mark.parametrize(
+    ("talks", "chars", "more"),
+    [(1, 500_000, []), (400, 1_000, ["--parquet"])],
+    ids=["reading", "writing"],
+)
+def test_an_export_that_finds_no_room_is_told_as_such(
+    migrated: Cli, talks: int, chars: int, more: list[str]
+) -> None:
     """The limit of a process for its files is the full disk that a test can have."""
-    said = [{"role": role, "content": "x" * 500_000} for role in ("user", "assistant")]
-    one = {"session_id": "s-long", "messages": said}
-    migrated.ok("import", "messages", migrated.write("long.jsonl", one))
+    said = [
+        [{"role": role, "content": os.urandom(chars // 2).hex()} for role in ROLES]
+        for _ in range(talks)
+    ]
+    file = migrated.write("long.jsonl", *({"messages": one} for one in said))
+    migrated.ok("import", "messages", file)
 
     line = 'ulimit -f 512; exec "$@"'  # 256 KiB
+    command = migrated.argv("export", "messages", "--to", "out", *more)
     done = subprocess.run(
-        ["sh", "-c", line, "sh", *migrated.argv("export", "messages", "--to", "out")],
+        ["sh", "-c", line, "sh", *command],
         cwd=migrated.folder,
         env=migrated.environment(),
         capture_output=True,
@@ -294,6 +308,19 @@ def test_an_export_that_finds_no_room_is_told_as_such(migrated: Cli) -> None:
         "convstore: no space left for the export; nothing was published\n"
     )
     assert not list(migrated.folder.glob("out*"))
+
+
+def test_a_place_that_takes_no_export_is_told_by_a_dry_run_too(migrated: Cli) -> None:
+    migrated.ok("import", "messages", migrated.talks("s-1"))
+    (migrated.folder / "file").touch()
+
+    for more in ([], ["--dry-run"]):
+        done = migrated.run("export", "messages", "--to", "file/out", "--json", *more)
+
+        assert done.code == 2
+        told = json.loads(done.err)
+        assert told["error"] == "invalid_input"
+        assert re.match("to: .*file.* cannot be written", told["message"])
 
 
 NEED_A_DATABASE = [

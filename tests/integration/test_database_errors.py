@@ -5,7 +5,6 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,6 +28,7 @@ from convstore import (
     open_store,
 )
 from tests.databases import PostgresDatabases, migrate
+from tests.denials import without_rights
 from tests.integration.conversations import contents, say
 from tests.servers import PostgresServer
 
@@ -292,19 +292,6 @@ async def _bound_pages(store: Store, more: int) -> None:
         run(f"PRAGMA max_page_count={pages + more}")
 
     await store._parts.backend.write(bound)
-
-
-@contextmanager
-def without_rights() -> Iterator[None]:
-    """As a user to whom nothing belongs, where the tests run as root."""
-    if os.geteuid():
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.fixture(params=["file", "folder", "way"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -35,14 +36,6 @@ class HashedFile:
         self._size += count
         return count
 
-    def tell(self) -> int:
-        """Bytes so far."""
-        return self._size
-
-    def flush(self) -> None:
-        """Hand buffered bytes to the operating system."""
-        self._file.flush()
-
     def close(self) -> None:
         """Make the file durable. Idempotent."""
         if not self.closed:
@@ -50,6 +43,22 @@ class HashedFile:
             os.fsync(self._file.fileno())
             self._file.close()
             self.closed = True
+
+    def abandon(self) -> None:
+        """Let go of a file that will not be used, after an error. Idempotent."""
+        # What is still buffered may find no room; the first error is on its way.
+        with suppress(OSError):
+            self._file.close()
+        self.closed = True
+
+    def __enter__(self) -> HashedFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abandon()
 
     def record(self, path: str, rows: int | None) -> FileRecord:
         """What the manifest says of the file under its final name."""
@@ -67,4 +76,8 @@ class ShardWriter(Protocol):
 
     def close(self) -> HashedFile:
         """Finish the shard; it is durable after this."""
+        ...
+
+    def abandon(self) -> None:
+        """Let go of the file, after an error. Idempotent."""
         ...

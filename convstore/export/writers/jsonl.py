@@ -32,6 +32,10 @@ class JsonlShard:
         self._file.close()
         return self._file
 
+    def abandon(self) -> None:
+        """Let go of the file, after an error. Idempotent."""
+        self._file.abandon()
+
     def _flush(self) -> None:
         if self._lines:
             self._lines.append(b"")

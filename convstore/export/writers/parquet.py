@@ -95,8 +95,9 @@ class ParquetShard:
             types.append(("convstore", self._pa.struct(fields)))
         self._schema = self._pa.schema(types)
         self._file = HashedFile(path)
+        self._sink = _Sink(self._file)
         self._writer = self._pq.ParquetWriter(
-            self._file,
+            self._sink,
             self._schema,
             compression="zstd",
             write_page_index=True,
@@ -130,8 +131,15 @@ class ParquetShard:
         """Finish the file; it is durable after this."""
         self._flush()
         self._writer.close()
+        self._sink.check()
         self._file.close()
         return self._file
+
+    def abandon(self) -> None:
+        """Let go of the file, after an error. Idempotent."""
+        self._sink.end()
+        self._writer.close()
+        self._file.abandon()
 
     def _flush(self) -> None:
         if not self._rows:
@@ -139,7 +147,47 @@ class ParquetShard:
         arrays = [column.array(self._pa) for column in self._columns]
         batch = self._pa.record_batch(arrays, schema=self._schema)
         self._writer.write_batch(batch, row_group_size=self._rows)
+        self._sink.check()
         self._rows = self._waiting = 0
+
+
+class _Sink:
+    """What pyarrow writes to. It keeps what goes wrong to itself, until it is asked.
+
+    A writer of pyarrow that has met an error can never be closed, and says so on
+    standard error when it is collected.
+    """
+
+    closed = False
+
+    def __init__(self, file: HashedFile) -> None:
+        self._file: HashedFile | None = file
+        self._error: OSError | None = None
+        self._size = 0
+
+    def write(self, data: bytes) -> int:
+        self._size += len(data)
+        try:
+            if self._file is not None:
+                self._file.write(data)
+        except OSError as error:
+            self._file, self._error = None, error
+        return len(data)
+
+    def tell(self) -> int:
+        return self._size
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+    def check(self) -> None:
+        """Raise what went wrong."""
+        if self._error is not None:
+            raise self._error
+
+    def end(self) -> None:
+        """Take no more of what is written."""
+        self._file = None
 
 
 def load_pyarrow() -> tuple[Any, Any]:
