@@ -14,6 +14,7 @@ import typer
 from convstore.cli.context import AsJson, Quiet, config_of, with_store
 from convstore.cli.exits import FOUND
 from convstore.cli.output import Bar, count, print_facts, print_json, progress, say
+from convstore.cli.values import bad_option
 
 if TYPE_CHECKING:
     from convstore.store import Store
@@ -57,6 +58,10 @@ def import_(
     A bad record is set aside and reported, and stops nothing. Without --report, a
     report is kept in HOME/convstore-imports when there was one. Exit code 1: some were.
     """
+    for file in files:
+        # Before the first one is imported, and not after it.
+        if str(file) != "-" and not file.exists():
+            raise bad_option("FILE", f"{file} does not exist")
     how = (format_, strict, mapping)
     with progress("importing", quiet=quiet) as bar:
         reports = with_store(
@@ -70,12 +75,16 @@ def import_(
     else:
         print_facts((name.replace("_", " "), value) for name, value in total.items())
         for told in reports:
+            if format_ == "auto":
+                say(f"{told['file']}: read as {told['format']}")
             for reason in told["reasons"]:
                 say(f"{told['file']}: {reason}")
             for path in told["absent"]:
                 say(f"{told['file']}: no record has `{path}`, which the mapping names")
             if told["rejected"]:
                 say(f"see {told['report']}")
+            if told["records"] == sum(told["rejected"].values()) > 0:
+                say(f"no record of it is {told['format']}: `auto` looks for a format")
     return FOUND if total["rejected"] else 0
 
 

@@ -45,6 +45,8 @@ def card(
 def warnings_of(fmt: Format, stats: Stats) -> list[str]:
     """What a team must know before it trains: one-sided labels, length, side bias."""
     told = []
+    if not stats.rows:
+        told.append("no rows: what was left out says why, if there was anything")
     judged = stats.good + stats.bad
     if judged and not (stats.good and stats.bad):
         told.append("only one label occurs: KTO needs both")

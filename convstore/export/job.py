@@ -44,7 +44,7 @@ from convstore.export.near import add_bands, bands_for, near_duplicates
 from convstore.export.options import ExportOptions
 from convstore.export.quarantine import add_reports, write_reports
 from convstore.export.report import ExportReport, FormatReport, OnProgress, Progress
-from convstore.export.rules import pick_rules
+from convstore.export.rules import RULES, pick_rules
 from convstore.export.settle import either, settle
 from convstore.export.spool import Spool
 from convstore.export.stats import Losses
@@ -295,8 +295,13 @@ def _ignore(progress: Progress) -> None:
 
 def _checked(formats: Sequence[str], options: ExportOptions) -> list[Format]:
     options.check()
-    pick_rules(options.rules)
+    rules = pick_rules(options.rules)
     picked = pick_formats(formats)
+    for fmt in picked:
+        if not any(fmt.kind in rule.kinds for rule in rules):
+            named = ", ".join(r.name for r in RULES.values() if fmt.kind in r.kinds)
+            told = f"none makes rows of {fmt.name}: {named} do"
+            raise InvalidInputError("rules", told)
     if options.near_duplicates is not None:
         bands_for(options.near_duplicates)
     if options.redact is not None and any(fmt.name == "convstore" for fmt in picked):

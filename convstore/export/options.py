@@ -216,9 +216,20 @@ class ExportOptions:
             moment = getattr(self.filters, end)
             if moment is not None and moment.tzinfo is None:
                 raise InvalidInputError(f"filters.{end}", "must have a time zone")
+        self._check_bounds()
         if not 0 <= self.workers <= MOST_WORKERS:
             raise InvalidInputError("workers", f"must be from 0 to {MOST_WORKERS}")
         self._check_caps()
+
+    def _check_bounds(self) -> None:
+        filters = self.filters
+        bounds = (
+            ("chars", filters.min_chars, filters.max_chars),
+            ("score", filters.min_score, filters.max_score),
+        )
+        for name, least, most in bounds:
+            if least is not None and most is not None and least > most:
+                raise InvalidInputError(f"filters.max_{name}", f"is below min_{name}")
 
     def _check_caps(self) -> None:
         for cap in fields(Caps):

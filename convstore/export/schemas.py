@@ -250,7 +250,7 @@ _ROWS: Mapping[str, JsonObject] = {
         "prompt": _MESSAGES,
         "completion": _ANSWERS,
         "label": {"type": "boolean"},
-        "tools": _TOOLS,
+        **_TRL,
     },
     "prompt": {"prompt": _MESSAGES, "reference": _STRING, "tools": _TOOLS},
     "stepwise": {

@@ -7,10 +7,15 @@ import os
 from convstore.errors import ConfigError, InvalidInputError
 from convstore.imports.model import Rejected
 from convstore.imports.reading import read_sessions
-from convstore.imports.registry import FORMATS, Format, load_format
+from convstore.imports.registry import Format, load_format
 from convstore.imports.source import STDIN
 
 AUTO = "auto"
+_SPECIFIC_FIRST = (
+    "convstore preference kto oasst session-json alpaca sharegpt messages"
+).split()
+"""Where two formats take a record, the one that reads more of it goes before: a row of
+messages with a label is a judgement, and would lose it as mere messages."""
 MAP = "map"
 
 
@@ -38,12 +43,12 @@ def choose_format(
 
 
 def _by_first_record(source: str | os.PathLike[str]) -> Format:
-    """The first format, in the order of the registry, that takes the first record."""
+    """The format that reads most of the first record."""
     if source == STDIN:
         raise InvalidInputError(
             "format", "standard input is read once: name its format"
         )
-    for name in FORMATS:
+    for name in _SPECIFIC_FIRST:
         format_ = load_format(name)
         first = next(read_sessions(format_, source), None)
         if first is None or not isinstance(first, Rejected):

@@ -101,7 +101,7 @@ async def run_import(
         StorageFullError: There is no room for the report.
         UnavailableError: The database is away.
     """
-    report = ImportReport()
+    report = ImportReport(format_.name)
     desk = _Desk(options.report_to, options.most_rejected_bytes)
     items = read_sessions(format_, source, options.limits)
     reading = asyncio.ensure_future(asyncio.to_thread(_next_batch, items))

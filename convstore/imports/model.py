@@ -91,10 +91,12 @@ MOST_REASONS = 5
 class ImportReport:
     """Running totals of one import.
 
-    `reasons` are those of the first bad records. `absent` are the fields that a mapping
-    names and no record had, known at the end.
+    `format` is how the records were read. `reasons` why some were not: the first few
+    that differ, each with the first record that it was said of. `absent` are the
+    fields that a mapping names and no record had, known at the end.
     """
 
+    format: str = ""
     records: int = 0
     sessions: int = 0
     turns: int = 0
@@ -108,8 +110,11 @@ class ImportReport:
     def reject(self, record: Rejected) -> None:
         """Count a rejected record under its code."""
         self.rejected[record.code] += 1
-        if len(self.reasons) < MOST_REASONS:
-            self.reasons.append(f"record {record.number}: {record.reason}")
+        told = f": {record.reason}"
+        if len(self.reasons) < MOST_REASONS and not any(
+            reason.endswith(told) for reason in self.reasons
+        ):
+            self.reasons.append(f"record {record.number}{told}")
 
     @property
     def rejected_total(self) -> int:

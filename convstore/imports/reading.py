@@ -101,7 +101,7 @@ def _record(line: Line, limits: SourceLimits) -> Record | Rejected:
     except LimitExceededError as error:
         return Rejected(line.number, "too_long", f"record: {error}", line.data)
     except InvalidInputError as error:
-        if line.complete:
+        if line.complete or not _may_begin_document(line):
             return Rejected(line.number, "bad_json", str(error), line.data)
         reason = "record: is not whole: the source ends inside it"
         return Rejected(line.number, "truncated", reason, line.data)

@@ -144,6 +144,21 @@ def test_the_first_reasons_of_an_import_are_told(cli: Cli) -> None:
     assert done.code == 1
     assert f"{path}: record 1: messages: is empty" in done.out
     assert f"{path}: record 2: record: has none of messages" in done.out
+    assert "no record of it is messages: `auto` looks for a format" in done.out
+
+
+def test_a_file_that_is_not_there_is_told_before_any_is_imported(cli: Cli) -> None:
+    refused = cli.run("import", "messages", cli.talks("s-1"), "absent.jsonl")
+
+    assert refused.code == 2
+    assert "absent.jsonl does not exist" in refused.err
+    assert not cli.home.exists()
+
+
+def test_the_format_that_was_found_is_told(cli: Cli) -> None:
+    done = cli.ok("import", "auto", cli.talks("s-1"))
+
+    assert "talks.jsonl: read as messages" in done.out
 
 
 def test_a_clean_import_leaves_no_report_behind(cli: Cli) -> None:

@@ -236,12 +236,15 @@ async def test_fields_of_a_mapping_that_no_record_has_are_in_the_report(
 async def test_the_first_reasons_are_in_the_report(
     store: Store, tmp_path: Path
 ) -> None:
-    source = written(tmp_path, *[{"messages": [{"role": "user", "content": 1}]}] * 9)
+    source = written(tmp_path, *[{"messages": []}] * 9, {"chat": []}, {"messages": []})
 
     report = await store.import_("messages", source)
 
-    told = "messages[0].content: must be text, null or a list, not a number"
-    assert report.reasons == [f"record {n}: {told}" for n in range(1, 6)]
+    assert report.format == "messages"
+    assert [reason.partition(" has none")[0] for reason in report.reasons] == [
+        "record 1: messages: is empty",
+        "record 10: record:",
+    ]
 
 
 async def test_hostile_records_are_laid_aside_and_hostile_names_are_only_names(
@@ -564,6 +567,27 @@ async def test_a_document_made_by_hand_is_checked(
 
 
 # Which format
+
+
+@pytest.mark.parametrize(
+    ("record", "name"),
+    [
+        ({"messages": talk("", "Q", "A")["messages"], "label": False}, "kto"),
+        (
+            {"messages": talk("", "Q")["messages"], "chosen": "A", "rejected": "B"},
+            "preference",
+        ),
+        ({"instruction": "Q", "output": ["A", "B"]}, "alpaca"),
+        (talk("s-1", "Q", "A"), "messages"),
+    ],
+)
+async def test_of_two_formats_the_one_that_reads_more_is_told(
+    store: Store, tmp_path: Path, record: dict[str, Any], name: str
+) -> None:
+    report = await store.import_("auto", written(tmp_path, record))
+
+    assert report.format == name
+    assert report.interactions == (name != "messages")
 
 
 async def test_the_first_record_tells_the_format(store: Store, tmp_path: Path) -> None:

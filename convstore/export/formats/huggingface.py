@@ -101,9 +101,10 @@ def _reward(row: Row) -> JsonObject:
 
 
 def _kto(row: Row) -> JsonObject:
-    columns = _sides(row, prompt=row.prompt, completion=row.answer)
-    columns["label"] = bool(row.label)
-    return _with_tools(columns, row.tools)
+    columns = _prompt_completion(row)
+    rest = [key for key in ("images", "tools") if key in columns]
+    beside: JsonObject = {key: columns.pop(key) for key in rest}
+    return {**columns, "label": bool(row.label), **beside}
 
 
 def _prompt(row: Row) -> JsonObject:
@@ -177,6 +178,7 @@ KTO = Format(
         Column("completion", "messages"),
         Column("label", "bool"),
         _TOOLS,
+        _IMAGES,
     ),
     _kto,
     tags=("trl", "kto"),

@@ -26,6 +26,7 @@ from convstore.imports.model import GraphStateInput, ImportedSession
 from convstore.records import InteractionInput, Json, JsonObject, TurnInput
 
 NAME = "session-json"
+_SECTIONS = frozenset({"chat_history", "interactions", "graph_state"})
 _ACT_TEXTS = ("node_id", "content", "feedback")
 
 
@@ -33,12 +34,16 @@ def parse(record: Json) -> ImportedSession:
     """The session of one record.
 
     Raises:
-        InvalidInputError: No usable `session_id`, or a section of the wrong kind.
+        InvalidInputError: No usable `session_id`, none of the sections, or one of the
+            wrong kind.
     """
     fields = dict(need_object("record", record))
     session_id = id_or_none(fields, "session_id")
     if session_id is None:
         raise InvalidInputError("session_id", "is not an id")
+    if not fields.keys() & _SECTIONS:
+        # Any record has an id; nothing else would be read of one of another kind.
+        raise InvalidInputError("chat_history", "is missing")
     turns = turns_of(_section(fields, "chat_history"), field="chat_history")
     acts = _section(fields, "interactions")
     states = _graph_states(fields)

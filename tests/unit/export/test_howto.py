@@ -64,7 +64,8 @@ def test_the_import_commands_of_the_page_run(run: str) -> None:
     run_page("import.md", run, {"sh"})
 
     data = Path(run) / "survey-pairs" / "data"
-    rows = [json.loads(line) for f in data.iterdir() for line in f.open()]
+    lines = [line for f in data.iterdir() for line in f.read_text().splitlines()]
+    rows = [json.loads(line) for line in lines]
     sides = [(r["chosen"][0]["content"], r["rejected"][0]["content"]) for r in rows]
     assert sorted(sides) == [
         ("Amsterdam.", "The Hague."),

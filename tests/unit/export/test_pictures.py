@@ -19,7 +19,7 @@ from tests.unit.export.samples import Chat, one_exchange
 datasets = pytest.importorskip("datasets")
 
 PARQUET = ExportOptions(file_type="parquet")
-FORMATS = ["messages", "prompt-completion", "preference"]
+FORMATS = ["messages", "prompt-completion", "preference", "kto"]
 
 
 def png(red: int) -> bytes:
@@ -144,7 +144,7 @@ def test_rows_with_images_that_are_not_written_make_no_column(tmp_path: Path) ->
             ExportOptions(file_type="parquet", profile="text"),
             "needs-json-profile",
         ),
-        ("kto", PARQUET, "images-are-lost"),
+        ("sharegpt-kto", PARQUET, "images-are-lost"),
         ("openai-sft", ExportOptions(), "images-are-lost"),
         ("sharegpt", ExportOptions(), "images-are-lost"),
     ],

@@ -423,3 +423,30 @@ def test_the_title_and_the_size_of_shards_may_change_between_exports(
     report = run_export(documents(30), ["kto"], tmp_path / "new", other)
 
     assert (report.rows, report.formats[0].tombstones) == (10, 0)
+
+
+def test_rules_that_make_no_rows_of_a_format_are_refused(tmp_path: Path) -> None:
+    options = ExportOptions(rules=("R1", "R17"))
+
+    with pytest.raises(InvalidInputError, match="none makes rows of stepwise: R11, R"):
+        run_export(documents(), ["kto", "stepwise"], tmp_path / "out", options)
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_export_of_nothing_says_so(tmp_path: Path) -> None:
+    report = run_export([], ["kto"], tmp_path / "out").formats[0]
+
+    assert report.rows == 0
+    assert report.warnings[0].startswith("no rows")
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [Filters(min_chars=9, max_chars=8), Filters(min_score=4.0, max_score=3.9)],
+)
+def test_bounds_that_exclude_each_other_are_refused(
+    tmp_path: Path, filters: Filters
+) -> None:
+    with pytest.raises(InvalidInputError, match=r"filters\.max_.*is below min_"):
+        run_export([], ["kto"], tmp_path / "out", ExportOptions(filters=filters))

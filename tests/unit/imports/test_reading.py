@@ -137,6 +137,10 @@ def test_a_first_line_that_is_a_list_hides_no_later_one(tmp_path: Path) -> None:
     assert found == [(1, "invalid_input"), (2, "b"), (3, "invalid_input")]
 
 
+def test_a_file_in_another_encoding_is_not_told_to_be_cut_off(tmp_path: Path) -> None:
+    assert outcome(tmp_path, "{}".encode("utf-16")) == [(1, "bad_json")]
+
+
 def test_lines_after_a_bad_first_one_are_not_lost(tmp_path: Path) -> None:
     lines = b'{"bad\n' + json.dumps(talk("a")).encode() + b"\n{}\n"
 

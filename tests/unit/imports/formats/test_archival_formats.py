@@ -281,6 +281,7 @@ def test_an_empty_session_of_the_earlier_manager_is_a_session() -> None:
     [
         ({}, "session_id: is not an id"),
         ({"session_id": "s" * 256}, "session_id: is not an id"),
+        ({"session_id": "x", "messages": []}, "chat_history: is missing"),
         (
             {"session_id": "x", "interactions": 1},
             "interactions: must be a list, not a number",
