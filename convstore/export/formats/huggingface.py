@@ -34,8 +34,8 @@ def _until_disliked(row: Row) -> Row | Dropped:
 
 
 def _wanted(row: Row) -> Row | Dropped:
-    """What one person approved of is not imitated if another did not."""
-    return Dropped("disliked-answer") if row.silent else row
+    """What one person liked and another disliked is not imitated."""
+    return Dropped("contradiction", fault=False) if row.silent else row
 
 
 def _named(messages: Sequence[Message], before: Sequence[Message] = ()) -> list[Json]:

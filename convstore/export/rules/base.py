@@ -66,9 +66,9 @@ def judged_row(
     return length_problem(conversation, row) or row
 
 
-def demonstration(row: Row, unwanted: Set[int]) -> Row:
-    """The approved answer of a row as something to imitate, unless it is unwanted."""
-    silent = (len(row.prompt),) if row.origin.turn_ids[0] in unwanted else ()
+def demonstration(row: Row, disliked: Set[int]) -> Row:
+    """The approved answer of a row as something to imitate, unless others object."""
+    silent = (len(row.prompt),) if row.origin.turn_ids[0] in disliked else ()
     return replace(
         row, kind="demonstration", rejected=(), label=None, margin=0.0, silent=silent
     )

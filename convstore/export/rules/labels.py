@@ -55,7 +55,7 @@ def _filtered(conversation: Conversation, act: Interaction) -> bool:
 
 def _thumbs_up(conversation: Conversation, rule: str) -> Iterator[Candidate]:
     words = conversation.options.judging.positive
-    unwanted = verdict_of(conversation).unwanted
+    disliked = verdict_of(conversation).disliked
     for found in judged_turns(conversation, lambda act: act.feedback in words):
         if isinstance(found, Dropped):
             yield found
@@ -63,7 +63,7 @@ def _thumbs_up(conversation: Conversation, rule: str) -> Iterator[Candidate]:
         row = judged_row(conversation, rule, *found, label=True)
         yield row
         if isinstance(row, Row):
-            yield demonstration(row, unwanted)
+            yield demonstration(row, disliked)
 
 
 def _thumbs_down(conversation: Conversation, rule: str) -> Iterator[Candidate]:

@@ -32,7 +32,7 @@ _CHOOSE_ACTIONS = ("choose", "choice", "rank")
 
 def _edits(conversation: Conversation, rule: str) -> Iterator[Candidate]:
     edits = _all(conversation, EDIT_ACTIONS)
-    unwanted = verdict_of(conversation).unwanted if edits else frozenset()
+    disliked = verdict_of(conversation).disliked if edits else frozenset()
     for act in edits:
         turn = conversation.turns.get(act.turn_seq or 0)
         if turn is None or conversation.role(turn.seq) != "assistant":
@@ -41,7 +41,7 @@ def _edits(conversation: Conversation, rule: str) -> Iterator[Candidate]:
             yield Dropped("stale-feedback")
         elif act.choice is not None and act.choice.chosen is not None:
             chosen = act.choice.chosen
-            yield from _edited_turn(conversation, rule, turn.seq, chosen, act, unwanted)
+            yield from _edited_turn(conversation, rule, turn.seq, chosen, act, disliked)
         elif act.content:
             yield from _edited_text(conversation, rule, turn.seq, act, act.content)
         else:
@@ -54,13 +54,13 @@ def _edited_turn(
     seq: int,
     edited: int,
     act: Interaction,
-    unwanted: Set[int],
+    disliked: Set[int],
 ) -> Iterator[Candidate]:
     if edited not in conversation.turns:
         yield Dropped("unknown-turn")
         return
     pair = pair_row(conversation, rule, edited, seq, [act])
-    yield from _with_distance(pair, unwanted)
+    yield from _with_distance(pair, disliked)
 
 
 def _edited_text(
@@ -90,7 +90,7 @@ def _edited_text(
 
 
 def _with_distance(
-    pair: Candidate, unwanted: Set[int] = frozenset()
+    pair: Candidate, disliked: Set[int] = frozenset()
 ) -> Iterator[Candidate]:
     """The pair with how far the edit went, and what was written as a demonstration."""
     if isinstance(pair, Dropped):
@@ -101,7 +101,7 @@ def _with_distance(
     pair = replace(pair, origin=origin)
     yield pair
     if len(pair.answer) == 1:
-        yield demonstration(pair, unwanted)
+        yield demonstration(pair, disliked)
 
 
 def _edit_problem(

@@ -152,7 +152,7 @@ def _approved(conversation: Conversation) -> dict[int, str]:
     """Text that people approved or wrote as an answer, by the turn that asked."""
     texts: dict[int, str] = {}
     positive = conversation.options.judging.positive
-    unwanted = verdict_of(conversation).unwanted
+    disliked = verdict_of(conversation).disliked
     for act in conversation.feedback:
         turn = conversation.turns.get(act.turn_seq or 0)
         if turn is None or stale(conversation, act):
@@ -162,7 +162,7 @@ def _approved(conversation: Conversation) -> dict[int, str]:
             continue
         if act.action in EDIT_ACTIONS and act.content:
             texts[asked] = act.content
-        elif act.feedback in positive and turn.content and turn.seq not in unwanted:
+        elif act.feedback in positive and turn.content and turn.seq not in disliked:
             texts.setdefault(asked, turn.content)
     return texts
 

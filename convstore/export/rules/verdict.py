@@ -24,11 +24,12 @@ class Verdict:
 
     Attributes:
         won: How often an answer was preferred to others.
-        unwanted: Answers that were disliked, rated low, corrected, or beaten and never
-            preferred.
+        disliked: Answers that somebody disliked, rated low or corrected.
+        unwanted: Those, and the ones that were beaten and never preferred.
     """
 
     won: Counter[int]
+    disliked: frozenset[int]
     unwanted: frozenset[int]
 
 
@@ -72,7 +73,7 @@ def verdict_of(conversation: Conversation) -> Verdict:
             bad.update(choice.rejected if both_bad(act, judging) else ())
         elif act.turn_seq is not None and _disapproves(act, judging):
             bad.add(act.turn_seq)
-    return Verdict(won, frozenset(bad | (lost - won.keys())))
+    return Verdict(won, frozenset(bad), frozenset(bad | (lost - won.keys())))
 
 
 def _disapproves(act: Interaction, judging: Judging) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,8 @@ def test_of_nearly_equal_rows_the_oldest_stays(tmp_path: Path) -> None:
     assert len(sessions) == 2
     assert "other" in sessions
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
+    manifest = json.loads((tmp_path / "a" / "manifest.json").read_bytes())
+    assert manifest["libraries"] == {"rensa": version("rensa")}
 
 
 def test_turns_of_one_conversation_are_no_near_duplicates_of_each_other(

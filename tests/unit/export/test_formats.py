@@ -355,3 +355,15 @@ def test_a_result_is_told_with_the_name_of_its_tool_for_hugging_face(name: str) 
     ]
     assert said_by_tools
     assert {message.get("name") for message in said_by_tools} == {"get_weather"}
+
+
+def test_a_tree_holds_answers_that_were_thought_about() -> None:
+    chat = Chat()
+    question = chat.user("What is 2 + 2?")
+    chat.turn("assistant", "4", parts=[{"type": "reasoning", "text": "Two and two."}])
+    sound = {"type": "audio", "data": "…"}
+    chat.turn("assistant", "5", parts=[sound], parent_seq=question)
+
+    (tree,) = exported([chat.document()], "oasst")
+
+    assert [node["text"] for node in tree["prompt"]["replies"]] == ["4"]

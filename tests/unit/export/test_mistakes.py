@@ -353,7 +353,6 @@ def imitated(rows: list[dict[str, Any]]) -> list[str]:
         ("rated", {"score": 1.0}),
         ("rated of ten", {"score": 3.0, "metadata": {"scale": [1, 10]}}),
         ("both bad", {"rejected": (2, 3), "feedback": "both_bad"}),
-        ("beaten", {"chosen": 3, "rejected": (2,)}),
     ],
 )
 def test_3_an_answer_that_somebody_disapproved_of_is_imitated_nowhere(
@@ -375,6 +374,20 @@ def test_3_an_answer_that_somebody_disapproved_of_is_imitated_nowhere(
     assert prompt["reference"] == ""
 
 
+def test_3_an_answer_that_was_liked_is_imitated_though_another_was_preferred() -> None:
+    chat = Chat()
+    question = chat.user("Capital of the Netherlands?")
+    chat.up(chat.assistant("Amsterdam."), actor_id="fan")
+    chat.assistant("It is Amsterdam.", parent_seq=question)
+    chat.act("choose", chosen=3, rejected=(2,), actor_id="critic")
+
+    (single,) = exported([chat.document()], "prompt-completion")
+    (whole,) = exported([chat.document()], "messages")
+
+    assert single["completion"][0]["content"] == "Amsterdam."
+    assert whole["messages"][-1]["content"] == "It is Amsterdam."
+
+
 def test_3_what_nobody_imitates_is_counted_where_it_would_have_been(
     tmp_path: Path,
 ) -> None:
@@ -389,7 +402,7 @@ def test_3_what_nobody_imitates_is_counted_where_it_would_have_been(
 
     kto, single = (told.dropped for told in report.formats)
     assert kto == {"contradiction": 2}
-    assert single == {"disliked-answer": 1}
+    assert single == {"contradiction": 1}
 
 
 def test_9_one_person_in_many_sessions_is_one_voice() -> None:
