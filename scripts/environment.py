@@ -29,14 +29,12 @@ PURPOSES = {
     "bench": (".cache/venv-bench", [["-e", f".[{TESTED},bench]"]]),
     # torch first and alone: whatever else asks for it brings CUDA packages along. Of
     # LLaMA-Factory only the converter is run, beside newer packages than it pins.
-    # Without byte code: most of the many thousand modules are never imported.
     "trainers": (
         ".cache/venv-trainers",
         [
-            ["--no-compile", "torch==2.13.0"],
-            ["--no-compile", "-e", f".[{TESTED},trainers]"],
+            ["torch==2.13.0"],
+            ["-e", f".[{TESTED},trainers]"],
             [
-                "--no-compile",
                 "--no-deps",
                 "llamafactory==0.9.5",
                 "peft>=0.18,<1",
@@ -47,8 +45,8 @@ PURPOSES = {
         ],
     ),
     # Releases of `datasets` that trainers still pin.
-    "datasets-3.6": (".cache/venv-datasets-3.6", [["--no-compile", "datasets==3.6.*"]]),
-    "datasets-4.5": (".cache/venv-datasets-4.5", [["--no-compile", "datasets==4.5.*"]]),
+    "datasets-3.6": (".cache/venv-datasets-3.6", [["datasets==3.6.*"]]),
+    "datasets-4.5": (".cache/venv-datasets-4.5", [["datasets==4.5.*"]]),
 }
 # These hold only what differs from another environment, and find the rest there: a
 # third of the time, and a tenth of the room.
@@ -91,11 +89,10 @@ def build(folder: Path, purpose: str, wanted: str) -> None:
     for packages in PURPOSES[purpose][1]:
         if purpose == "trainers":
             say(f"installing {' '.join(packages)}")
-        subprocess.run(
-            [*pip, "install", "-qq", "--disable-pip-version-check", *packages],
-            cwd=ROOT,
-            check=True,
-        )
+        # Without byte code, which is a third of the time: most of the many thousand
+        # modules are never imported.
+        quiet = ["-qq", "--disable-pip-version-check", "--no-compile"]
+        subprocess.run([*pip, "install", *quiet, *packages], cwd=ROOT, check=True)
     (folder / "recipe").write_text(wanted, "utf-8")
 
 
