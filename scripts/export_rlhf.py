@@ -1,23 +1,15 @@
 #!/usr/bin/env python3
-"""Export data sets: scripts/export_rlhf.py FORMAT[,FORMAT…] FOLDER [--dry-run]."""
+"""Export data sets from a checkout: `convstore export`, with its options.
 
-import argparse
-import asyncio
+CONVSTORE_HOME or CONVSTORE_URL say from where; in an environment that has convstore:
+    scripts/export_rlhf.py preference kto --to data --split train=0.9 ...
+"""
 
-from convstore import open_store
+import sys
+from pathlib import Path
 
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("formats", type=lambda text: text.split(","))
-parser.add_argument("to")
-parser.add_argument("--url", help="default: the settings")
-parser.add_argument("--dry-run", action="store_true")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from convstore.cli.root import run  # noqa: E402
 
-async def main(args: argparse.Namespace) -> None:
-    async with open_store(args.url) as store:
-        report = await store.export(args.formats, to=args.to, dry_run=args.dry_run)
-    for fmt in report.formats:
-        print(f"{fmt.format}: {fmt.rows} rows {fmt.splits}; left out: {fmt.dropped}")
-
-
-asyncio.run(main(parser.parse_args()))
+sys.exit(run(["export", *sys.argv[1:]]))

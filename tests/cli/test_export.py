@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,6 +139,31 @@ def test_more_faults_than_allowed_are_refused_and_leave_nothing(cli: Cli) -> Non
     assert "at most 50.0% may be" in refused.err
     assert [path.name for path in cli.folder.glob("out*")] == []
     assert cli.ok("export", "messages", "--to", "out").code == 0
+
+
+def test_the_script_of_the_checkout_is_the_same_command(cli: Cli) -> None:
+    cli.ok("import", "messages", cli.talks("s-1", "s-2"))
+    cli.ok("export", "messages", "prompt", "--to", "one", "--title", "Talks")
+    script = Path(__file__).resolve().parents[2] / "scripts" / "export_rlhf.py"
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, script, *arguments],
+            cwd=cli.folder,
+            env=cli.environment(CONVSTORE_HOME=str(cli.home)),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    done = run("messages", "prompt", "--to", "two", "--title", "Talks")
+    again = run("messages", "prompt", "--to", "two")
+
+    assert (done.returncode, again.returncode) == (0, 4)
+    assert "exists already" in again.stderr
+    for name in ("messages", "prompt"):
+        one, two = (cli.folder / to / name / "SHA256SUMS" for to in ("one", "two"))
+        assert two.read_bytes() == one.read_bytes()
 
 
 def test_the_standard_output_is_no_folder(cli: Cli) -> None:
