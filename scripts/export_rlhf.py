@@ -10,6 +10,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from convstore.cli.root import run  # noqa: E402
+from convstore.cli.root import run
 
 sys.exit(run(["export", *sys.argv[1:]]))

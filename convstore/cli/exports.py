@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -15,11 +15,13 @@ from convstore.cli.output import (
     Bar,
     count,
     fact,
+    json_text,
     print_json,
     print_table,
     progress,
     say,
     size,
+    warn,
 )
 from convstore.cli.values import bad_option, moment, setting, share
 
@@ -196,6 +198,10 @@ def export(
         str, _option("--license", what="Licence id for the card.")
     ] = "other",
     title: Annotated[str | None, _option(what="Heading of the card.")] = None,
+    progress_json: Annotated[
+        bool,
+        _option("--progress-json", what="Progress as JSON lines on the error stream."),
+    ] = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -204,45 +210,46 @@ def export(
     One format goes to the folder itself, several each to a folder of its name in it.
     Killed, the same command goes on where it stopped.
     """
-    options: dict[str, Any] = {
-        "dry_run": dry_run,
-        "file_type": "parquet" if parquet else "jsonl",
-        "profile": profile.value,
-        "branches": branches.value,
-        "split_salt": split_salt,
-        "since": since,
-        "shard_bytes": shard_mb * 2**20,
-        "max_drop_rate": max_drop_rate,
-        "max_length_bias": max_length_bias,
-        "near_duplicates": near_duplicates,
-        "tool_calls": tool_calls.value,
-        "undefined_tools": "infer" if infer_tools else "drop",
-        "resolved_questions": resolved_questions,
-        "redact": redact and redact.value,
-        "quarantine": quarantine,
-        "detect_language": detect_language,
-        "tokenizer": tokenizer,
-        "workers": workers,
-        "license": license_,
-        "judging": {"min_gap": min_gap, "all_pairs": all_pairs},
-    }
-    options["filters"] = _filters(context.params)
-    caps = (max_per_prompt, max_per_session, max_per_user)
-    options["caps"] = dict(
-        zip(("per_prompt", "per_session", "per_user"), caps, strict=True)
-    )
-    if title is not None:
-        options["title"] = title
-    if split:
-        options["splits"] = dict(share("--split", text) for text in split)
-    if rules is not None:
-        options["rules"] = rules.split(",")
+    options = _options(context.params)
     names = [name for given in formats for name in given.split(",")]
     if str(to) == "-":
         raise bad_option("--to", "an export is a folder: it cannot go to the output")
-    with progress("reading", quiet=quiet) as bar:
-        report = with_store(context, lambda store: _run(store, names, to, options, bar))
+    with progress("reading", quiet=quiet or progress_json) as bar:
+        tell = _lines if progress_json else None
+        report = with_store(
+            context, lambda store: _run(store, names, to, options, bar, tell)
+        )
     _tell(report, as_json)
+
+
+def _options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of an export among the parameters of the command."""
+    same = (
+        "dry_run split_salt since max_drop_rate max_length_bias near_duplicates "
+        "resolved_questions quarantine detect_language tokenizer workers"
+    ).split()
+    caps = ("prompt", "session", "user")
+    options: dict[str, Any] = {
+        **{name: given[name] for name in same},
+        "file_type": "parquet" if given["parquet"] else "jsonl",
+        "profile": given["profile"].value,
+        "branches": given["branches"].value,
+        "shard_bytes": given["shard_mb"] * 2**20,
+        "tool_calls": given["tool_calls"].value,
+        "undefined_tools": "infer" if given["infer_tools"] else "drop",
+        "redact": given["redact"] and given["redact"].value,
+        "license": given["license_"],
+        "judging": {name: given[name] for name in ("min_gap", "all_pairs")},
+        "filters": _filters(given),
+        "caps": {f"per_{name}": given[f"max_per_{name}"] for name in caps},
+    }
+    if given["title"] is not None:
+        options["title"] = given["title"]
+    if given["split"]:
+        options["splits"] = dict(share("--split", text) for text in given["split"])
+    if given["rules"] is not None:
+        options["rules"] = given["rules"].split(",")
+    return options
 
 
 def _filters(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -275,7 +282,12 @@ _STATES = {
 
 
 async def _run(
-    store: Store, formats: list[str], to: Path, options: dict[str, Any], bar: Bar
+    store: Store,
+    formats: list[str],
+    to: Path,
+    options: dict[str, Any],
+    bar: Bar,
+    lines: Callable[[Any], None] | None,
 ) -> Any:
     sessions = None
     if bar.shown:
@@ -285,7 +297,7 @@ async def _run(
         sessions = sum(states.get(state, 0) for state in wanted)
 
     def tell(told: Any) -> None:
-        rows = count(told.rows, "row")
+        rows = count(told.rows, "row") + f", {told.dropped} left out"
         counted = (told.rows, "rows")
         if told.phase == "gather":
             text = f"reading: {count(told.documents, 'session')}, {rows}"
@@ -293,7 +305,11 @@ async def _run(
         else:
             bar.at(told.rows, told.total, f"writing: {rows}", counted=counted)
 
-    return await store.export(formats, to=to, on_progress=tell, **options)
+    return await store.export(formats, to=to, on_progress=lines or tell, **options)
+
+
+def _lines(told: Any) -> None:
+    warn(json_text(told))
 
 
 def _tell(report: Any, as_json: bool) -> None:

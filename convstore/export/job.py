@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 from convstore.codec import decode_json, dumps
 from convstore.errors import (
@@ -152,13 +153,20 @@ class Export:
                 since_documents += len(batch.documents)
                 since_told += len(batch.documents)
                 if since_told >= _TELL_EVERY:
-                    self.tell(Progress("gather", work.documents, made, None))
+                    self._tell("gather", made, None)
                     since_told = 0
                 if since_bytes >= _MARK_BYTES or since_documents >= _MARK_DOCUMENTS:
                     work.mark(gatherer.tallies)
                     since_documents = since_bytes = 0
         work.mark(gatherer.tallies)
-        self.tell(Progress("gather", work.documents, made, made))
+        self._tell("gather", made, made)
+
+    def _tell(
+        self, phase: Literal["gather", "write"], rows: int, total: int | None
+    ) -> None:
+        losses = [tally.losses for tally in self.gatherer.tallies.values()]
+        lost = sum(one.faults.total() + one.choices.total() for one in losses)
+        self.tell(Progress(phase, self.work.documents, rows, total, lost))
 
     def keep(self, row: Packed) -> int:
         """Put a row on disk; returns its bytes."""
@@ -180,11 +188,14 @@ class Export:
         def step(rows: int) -> None:
             nonlocal done
             done += rows
-            self.tell(Progress("write", self.work.documents, done, total))
+            self._tell("write", done, total)
 
         reports = []
         for fmt in self.formats:
+            before = done
             reports.append(self._write_one(fmt, former[fmt.name], step))
+            # Those that were left out are dealt with too.
+            step(self.gatherer.tallies[fmt.name].rows - (done - before))
         return ExportReport(
             self.target, self.options.dry_run, self.work.documents, tuple(reports)
         )

@@ -15,14 +15,16 @@ class Progress:
     Attributes:
         phase: `gather` reads documents, `write` writes rows.
         documents: Sessions read so far.
-        rows: Rows made or written so far in this phase, over all formats.
+        rows: Rows made so far, or dealt with while writing, over all formats.
         total: Rows that the phase will have; None while reading, as nobody knows.
+        dropped: What was left out so far, over all formats and for every reason.
     """
 
     phase: Literal["gather", "write"]
     documents: int
     rows: int
     total: int | None
+    dropped: int = 0
 
 
 OnProgress: TypeAlias = Callable[[Progress], None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -164,6 +165,17 @@ def test_the_script_of_the_checkout_is_the_same_command(cli: Cli) -> None:
     for name in ("messages", "prompt"):
         one, two = (cli.folder / to / name / "SHA256SUMS" for to in ("one", "two"))
         assert two.read_bytes() == one.read_bytes()
+
+
+def test_progress_can_be_read_by_machines(chats: Cli) -> None:
+    done = chats.ok("export", "kto", "--to", "told", "--progress-json", "--json")
+
+    told = [json.loads(line) for line in done.err.splitlines()]
+    assert {line["phase"] for line in told} == {"gather", "write"}
+    assert told[0].keys() == {"phase", "documents", "rows", "total", "dropped"}
+    assert told[-1]["rows"] == told[-1]["total"] > done.json["formats"][0]["rows"]
+    dropped = done.json["formats"][0]["dropped"]
+    assert told[-1]["dropped"] == sum(dropped.values())
 
 
 def test_the_standard_output_is_no_folder(cli: Cli) -> None:
