@@ -52,7 +52,7 @@ from convstore.export.stats import Losses
 from convstore.export.version import EXPORTER
 from convstore.export.workspace import Workspace
 from convstore.export.writers.parquet import load_pyarrow
-from convstore.records import Json, SessionDocument
+from convstore.records import Json, JsonObject, SessionDocument
 
 _QUARANTINE = "quarantine"
 _SPOOLS = ("index", "rows", "near")
@@ -349,12 +349,22 @@ def _refuse_other_options(former: Json, options: ExportOptions) -> None:
         InvalidInputError: Names the options that differ.
     """
     given: Json = decode_json(dumps(options.fingerprint()))
-    known = former if isinstance(former, dict) else {}
+    usual: Json = decode_json(dumps(ExportOptions().fingerprint()))
+    known = _completed(former if isinstance(former, dict) else {}, usual)
     other = [
         name
         for name, value in given.items()
-        if name not in _FREE_TO_CHANGE and known.get(name) != value
+        if name not in _FREE_TO_CHANGE and known[name] != value
     ]
     if other:
         told = f"was exported with other options: {', '.join(other)}"
         raise InvalidInputError("since", told)
+
+
+def _completed(former: JsonObject, usual: JsonObject) -> JsonObject:
+    """The options of a former export; those that it did not know were as usual."""
+    known = {**usual, **former}
+    for name in ("filters", "caps", "judging"):
+        if isinstance(known[name], dict):
+            known[name] = {**usual[name], **known[name]}
+    return known

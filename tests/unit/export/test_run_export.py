@@ -450,3 +450,21 @@ def test_bounds_that_exclude_each_other_are_refused(
 ) -> None:
     with pytest.raises(InvalidInputError, match=r"filters\.max_.*is below min_"):
         run_export([], ["kto"], tmp_path / "out", ExportOptions(filters=filters))
+
+
+def test_options_that_a_former_release_did_not_know_were_as_usual(
+    tmp_path: Path,
+) -> None:
+    run_export(documents(20), ["kto"], tmp_path / "old", SPLIT)
+    manifest = tmp_path / "old" / "manifest.json"
+    told = json.loads(manifest.read_bytes())
+    del told["options"]["tool_calls"], told["options"]["filters"]["models"]
+    manifest.write_text(json.dumps(told))
+    later = replace(SPLIT, since=tmp_path / "old")
+
+    report = run_export(documents(30), ["kto"], tmp_path / "new", later)
+
+    assert (report.rows, report.formats[0].tombstones) == (10, 0)
+    other = replace(later, tool_calls="text")
+    with pytest.raises(InvalidInputError, match="tool_calls"):
+        run_export(documents(30), ["kto"], tmp_path / "x", other)
