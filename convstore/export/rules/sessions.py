@@ -38,7 +38,10 @@ def _conversations(conversation: Conversation, rule: str) -> Iterator[Candidate]
 def _preferred(
     conversation: Conversation, head: int, verdict: Verdict
 ) -> tuple[int, ...]:
-    """The active branch; where its answer was beaten, the branch that beat it."""
+    """The active branch; where its answer is unwanted, the one beside it that is best.
+
+    Which was preferred or liked most: of those that nobody praised none is taken.
+    """
     path = conversation.path(head)
     for place in range(len(conversation.turns)):
         if place >= len(path):
@@ -47,9 +50,12 @@ def _preferred(
         if seq not in verdict.unwanted:
             continue
         siblings = conversation.children[conversation.turns[seq].parent_seq]
-        rivals = [s for s in siblings if s in verdict.won and s not in verdict.unwanted]
+        praise = {s: (verdict.won[s], verdict.liked[s], -s) for s in siblings}
+        rivals = [
+            s for s in siblings if any(praise[s][:2]) and s not in verdict.unwanted
+        ]
         if rivals:
-            best = max(rivals, key=lambda s: (verdict.won[s], -s))
+            best = max(rivals, key=praise.__getitem__)
             path = path[:place] + _newest_below(conversation, best)
     return path
 

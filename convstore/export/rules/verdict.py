@@ -24,11 +24,13 @@ class Verdict:
 
     Attributes:
         won: How often an answer was preferred to others.
+        liked: How many liked an answer, or rated it high.
         disliked: Answers that somebody disliked, rated low or corrected.
         unwanted: Those, and the ones that were beaten and never preferred.
     """
 
     won: Counter[int]
+    liked: Counter[int]
     disliked: frozenset[int]
     unwanted: frozenset[int]
 
@@ -62,6 +64,7 @@ def verdict_of(conversation: Conversation) -> Verdict:
     bad: set[int] = set()
     lost: set[int] = set()
     won: Counter[int] = Counter()
+    liked: Counter[int] = Counter()
     for act in conversation.feedback:
         if stale(conversation, act):
             continue
@@ -71,9 +74,19 @@ def verdict_of(conversation: Conversation) -> Verdict:
             lost.update(choice.rejected)
         elif choice is not None:
             bad.update(choice.rejected if both_bad(act, judging) else ())
-        elif act.turn_seq is not None and _disapproves(act, judging):
-            bad.add(act.turn_seq)
-    return Verdict(won, frozenset(bad), frozenset(bad | (lost - won.keys())))
+        elif act.turn_seq is not None:
+            if _disapproves(act, judging):
+                bad.add(act.turn_seq)
+            elif _approves(act, judging):
+                liked[act.turn_seq] += 1
+    return Verdict(won, liked, frozenset(bad), frozenset(bad | (lost - won.keys())))
+
+
+def _approves(act: Interaction, judging: Judging) -> bool:
+    if act.action not in RATING_ACTIONS:
+        return False
+    high = scored(act, judging) and (stars(act) or 0.0) >= judging.score_high
+    return high or act.feedback in judging.positive
 
 
 def _disapproves(act: Interaction, judging: Judging) -> bool:

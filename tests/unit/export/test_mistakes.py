@@ -330,6 +330,28 @@ def test_3_the_branch_that_was_preferred_is_imitated_not_the_one_it_beat() -> No
     assert row["messages"][-1]["content"] == "Amsterdam."
 
 
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ({"feedback": "thumbs_up"}, {"feedback": "thumbs_down"}),
+        ({"score": 5.0}, {"score": 1.0}),
+    ],
+)
+def test_3_beside_a_disliked_answer_the_liked_one_is_imitated(
+    good: dict[str, Any], bad: dict[str, Any]
+) -> None:
+    chat = Chat()
+    question = chat.user("Capital of the Netherlands?")
+    right = chat.assistant("Amsterdam.")
+    wrong = chat.assistant("The Hague.", parent_seq=question)
+    chat.act("feedback", turn_seq=right, **good)
+    chat.act("feedback", turn_seq=wrong, **bad)
+
+    (row,) = exported([chat.document()], "messages")
+
+    assert row["messages"][-1]["content"] == "Amsterdam."
+
+
 def test_3_an_answer_that_was_corrected_is_not_imitated() -> None:
     chat = Chat()
     chat.user("Capital of the Netherlands?")
