@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from convstore.errors import InvalidInputError
 from convstore.imports.chat import messages_of, turns_of
+from convstore.imports.exchange import KEYS, read_exchange, write_exchange
 from convstore.imports.fields import kind_of, need_list, need_object
 from convstore.imports.formats.sharegpt import read_conversation, write_conversation
-from convstore.imports.forms import gather, spread
 from convstore.imports.keeping import build_session, external_id, kept
 from convstore.imports.model import ImportedSession
 from convstore.imports.tools import offer_tools, offered_tools
@@ -63,16 +63,9 @@ def to_record(session: ImportedSession) -> JsonObject:
     label = session.interactions[0].feedback == _GOOD
     if notes["layout"] == "sharegpt":
         return {**record, **write_conversation(session.turns, notes), "kto_tag": label}
-    messages = messages_of(session.turns)
     if notes["layout"] == "messages":
-        return {**record, "messages": messages, "label": label}
-    asked, (form, answered_form) = notes["prompt"], notes["forms"]
-    return {
-        **record,
-        "prompt": gather(messages[:asked], form),
-        "completion": gather(messages[asked:], answered_form),
-        "label": label,
-    }
+        return {**record, "messages": messages_of(session.turns), "label": label}
+    return {**record, **write_exchange(session.turns, notes), "label": label}
 
 
 def _read(record: JsonObject) -> _Read:
@@ -82,9 +75,5 @@ def _read(record: JsonObject) -> _Read:
     if "messages" in record:
         turns = turns_of(need_list("messages", record["messages"]))
         return turns, frozenset({"messages"}), {"layout": "messages"}
-    asked, form = spread("prompt", record.get("prompt"), "user")
-    answer, answer_form = spread("completion", record.get("completion"), "assistant")
-    turns = turns_of(asked, field="prompt")
-    turns += turns_of(answer, field="completion", first_seq=len(asked) + 1)
-    notes = {"layout": "prompt", "prompt": len(asked), "forms": [form, answer_form]}
-    return turns, frozenset({"prompt", "completion"}), notes
+    turns, notes = read_exchange(record)
+    return turns, KEYS, {"layout": "prompt", **notes}

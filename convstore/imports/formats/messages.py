@@ -1,19 +1,20 @@
 """`messages`: chat messages of the OpenAI and TRL kind, one conversation per record.
 
 The list is under `messages`, `traj`, `conversation` or `conversations`, the first that
-is there. A number under `reward`, as agent benchmarks write it, becomes feedback on the
-session by code.
+is there; or the conversation is a `prompt` and its `completion`. A number under
+`reward`, as agent benchmarks write it, becomes feedback on the session by code.
 """
 
 from __future__ import annotations
 
 from convstore.errors import InvalidInputError
 from convstore.imports.chat import messages_of, turns_of
+from convstore.imports.exchange import KEYS, read_exchange, write_exchange
 from convstore.imports.fields import need_list, need_object, number_or_none
 from convstore.imports.keeping import build_session, external_id, kept
 from convstore.imports.model import ImportedSession
 from convstore.imports.tools import offer_tools, offered_tools
-from convstore.records import InteractionInput, Json, JsonObject
+from convstore.records import InteractionInput, Json, JsonObject, TurnInput
 
 NAME = "messages"
 _KEYS = ("messages", "traj", "conversation", "conversations")
@@ -26,17 +27,14 @@ def parse(record: Json) -> ImportedSession:
         InvalidInputError: No messages, or one that is none; names the field.
     """
     fields = need_object("record", record)
-    key = next((key for key in _KEYS if key in fields), None)
-    if key is None:
-        raise InvalidInputError("record", f"has none of {', '.join(_KEYS)}")
-    turns = turns_of(need_list(key, fields[key]), field=key)
+    turns, taken, notes = _read(fields)
     turns, tools_key = offer_tools(turns, fields)
     return build_session(
         NAME,
         fields,
         tuple(turns),
-        taken=tools_key | {key},
-        notes={} if key == _KEYS[0] else {"key": key},
+        taken=tools_key | taken,
+        notes=notes,
         interactions=_reward(fields),
     )
 
@@ -44,11 +42,24 @@ def parse(record: Json) -> ImportedSession:
 def to_record(session: ImportedSession) -> JsonObject:
     """The record that `parse` took."""
     left_over, notes = kept(session.metadata)
+    record = {**offered_tools(session.turns), **left_over}
+    if "forms" in notes:
+        return {**record, **write_exchange(session.turns, notes)}
     return {
-        **offered_tools(session.turns),
-        **left_over,
+        **record,
         notes.get("key", _KEYS[0]): messages_of(session.turns),
     }
+
+
+def _read(record: JsonObject) -> tuple[list[TurnInput], frozenset[str], JsonObject]:
+    key = next((key for key in _KEYS if key in record), None)
+    if key is not None:
+        turns = turns_of(need_list(key, record[key]), field=key)
+        return turns, frozenset({key}), {} if key == _KEYS[0] else {"key": key}
+    if not record.keys() >= KEYS:
+        raise InvalidInputError("record", f"has none of {', '.join(_KEYS)}")
+    turns, notes = read_exchange(record)
+    return turns, KEYS, notes
 
 
 def _reward(record: JsonObject) -> tuple[InteractionInput, ...]:

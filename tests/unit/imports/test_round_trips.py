@@ -130,7 +130,10 @@ ACT = st.fixed_dictionaries(
 RECORDS: dict[str, st.SearchStrategy[Any]] = {
     "convstore": rows({"format": st.just("convstore.session")}),
     "messages": rows(
-        {"messages": TALK}, {"traj": TALK}, {"messages": ANY, "conversation": TALK}
+        {"messages": TALK},
+        {"traj": TALK},
+        {"messages": ANY, "conversation": TALK},
+        {"prompt": ANSWER, "completion": ANSWER},
     ),
     "sharegpt": rows({"conversations": SAYINGS}),
     "preference": rows(

@@ -283,3 +283,23 @@ def test_thoughts_of_no_kind_that_is_known_stay_as_they_are() -> None:
 
     assert turn.parts is None
     assert turn.metadata["reasoning"] == {"effort": "low"}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "completion"),
+    [
+        ("Q", "A"),
+        ([{"role": "user", "content": "Q"}], [{"role": "assistant", "content": "A"}]),
+    ],
+)
+def test_a_prompt_and_its_completion_are_a_conversation(
+    prompt: Any, completion: Any
+) -> None:
+    record = {"prompt": prompt, "completion": completion, "source": "x"}
+
+    session = MESSAGES.parse(record)
+
+    said = [(turn.role, turn.content) for turn in session.turns]
+    assert said == [("user", "Q"), ("assistant", "A")]
+    assert session.interactions == ()
+    assert MESSAGES.to_record(session) == record
