@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from convstore.export.rows import ROW_SCHEMA, Dropped, Kind, Row
@@ -98,6 +98,22 @@ PROVENANCE_COLUMNS = (
     Column("exporter", "string"),
     Column("schema", "int64"),
 )
+
+
+def until_disliked(row: Row) -> Row | Dropped:
+    """The loss covers every message, so nothing may follow a disliked answer."""
+    if not row.silent:
+        return row
+    said = row.prompt + row.answer
+    end = row.silent[0]
+    while end:
+        last = said[end - 1]
+        if last["role"] == "assistant" and "tool_calls" not in last:
+            break
+        end -= 1
+    if not end:
+        return Dropped("disliked-first-answer")
+    return replace(row, prompt=said[: end - 1], answer=said[end - 1 : end], silent=())
 
 
 def provenance(

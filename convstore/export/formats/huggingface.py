@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from convstore.export.formats.base import Column, Format
+from convstore.export.formats.base import Column, Format, until_disliked
 from convstore.export.pictures import pictured, with_placeholders
 from convstore.export.rows import Dropped, Message, Row
 from convstore.records import Json, JsonObject
@@ -18,19 +17,6 @@ def _with_tools(columns: JsonObject, tools: list[Json] | None) -> JsonObject:
     if tools:
         columns["tools"] = tools
     return columns
-
-
-def _until_disliked(row: Row) -> Row | Dropped:
-    """The loss covers every message, so nothing may follow a disliked answer."""
-    if not row.silent:
-        return row
-    said = row.prompt + row.answer
-    end = row.silent[0]
-    while end and (said[end - 1]["role"] != "assistant" or _calls(said[end - 1])):
-        end -= 1
-    if not end:
-        return Dropped("disliked-first-answer")
-    return replace(row, prompt=said[: end - 1], answer=said[end - 1 : end], silent=())
 
 
 def _wanted(row: Row) -> Row | Dropped:
@@ -79,10 +65,6 @@ def _messages(row: Row) -> JsonObject:
     return _with_images(_sides(row, messages=row.prompt + row.answer), row)
 
 
-def _calls(message: JsonObject) -> bool:
-    return "tool_calls" in message
-
-
 def _prompt_completion(row: Row) -> JsonObject:
     columns = _sides(row, prompt=row.prompt, completion=row.answer)
     return _with_images(columns, row)
@@ -127,7 +109,7 @@ MESSAGES = Format(
     "conversations for supervised fine-tuning (SFTTrainer)",
     (Column("messages", "messages"), _TOOLS, _IMAGES),
     _messages,
-    trim=_until_disliked,
+    trim=until_disliked,
     tags=("trl", "sft"),
     notes="The loss covers every message unless `assistant_only_loss` is set; for "
     "answers that people approved take `prompt-completion`.",

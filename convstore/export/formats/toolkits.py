@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from convstore.codec import dumps
-from convstore.export.formats.base import Column, Format
+from convstore.export.formats.base import Column, Format, until_disliked
 from convstore.export.rows import Dropped, Message, Row
 from convstore.records import Json, JsonObject
 
@@ -50,8 +50,6 @@ def _line(
 
 
 def _sharegpt(row: Row) -> JsonObject | Dropped:
-    if row.silent:
-        return Dropped("disliked-answer")
     return _line(row.prompt + row.answer, row.tools)
 
 
@@ -100,6 +98,7 @@ SHAREGPT = Format(
     "ShareGPT conversations (LLaMA-Factory)",
     (_CONVERSATIONS, *_BESIDE),
     _sharegpt,
+    trim=until_disliked,
     tags=("llama-factory", "sharegpt", "sft"),
     notes=_NOTES,
 )

@@ -71,7 +71,10 @@ def test_3_a_disliked_answer_is_never_under_the_loss() -> None:
     (sft,) = exported([chat.document()], "messages")
     (openai,) = exported([chat.document()], "openai-sft")
     (single,) = exported([chat.document()], "prompt-completion")
+    (sharegpt,) = exported([chat.document()], "sharegpt")
 
+    said = [m["value"] for m in sharegpt["conversations"]]
+    assert said == [m["content"] for m in sft["messages"]]
     assert [m["content"] for m in sft["messages"]] == ["One?", "First, fine."]
     weights = [m.get("weight") for m in openai["messages"]]
     assert weights == [None, 1, None, 0, None, 1]

@@ -157,7 +157,6 @@ CASES: dict[str, tuple[Callable[[], Chat], str, ExportOptions | None]] = {
         "kto",
         None,
     ),
-    "disliked-answer": (lambda: disliked(True, False), "sharegpt", None),
     "disliked-first-answer": (lambda: disliked(False), "messages", None),
     "disliked-only": (lambda: disliked(False, False), "openai-sft", None),
     "edit-without-text": (edited_to_nothing, "preference", None),
