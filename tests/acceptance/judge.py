@@ -2,8 +2,8 @@
 
 A process of its own: the verifier turns logging and warnings off for itself. It goes
 on until its input ends, since the libraries take longer to load than most data sets to
-judge: each line of input is JSON, `[[folder, format, train], …]`, and each line of
-output has the verdicts in that order.
+judge: each line of input is JSON, a list of command lines for the verifier, and each
+line of output has the verdicts in that order.
 """
 
 from __future__ import annotations
@@ -13,9 +13,6 @@ import json
 import os
 import sys
 from typing import Any
-
-# Fewer rows and one step: enough to see that a trainer takes what the rules passed.
-QUICK = "--sample 60 --train-rows 8 --steps 1".split()
 
 
 def main() -> None:
@@ -29,13 +26,12 @@ def main() -> None:
         os.dup2(2, 1)
         spec.loader.exec_module(verifier)
         for line in sys.stdin:
-            verdicts = [_verdict(verifier, *asked) for asked in json.loads(line)]
+            verdicts = [_verdict(verifier, asked) for asked in json.loads(line)]
             print(json.dumps(verdicts), file=outgoing, flush=True)
 
 
-def _verdict(verifier: Any, folder: str, name: str, train: bool) -> dict[str, Any]:
-    asked = [folder, name, "--strict", "--require-clients", *QUICK]
-    code = verifier.main([*asked, *([] if train else ["--no-train"])], quiet=True)
+def _verdict(verifier: Any, asked: list[str]) -> dict[str, Any]:
+    code = verifier.main(asked, quiet=True)
     items = verifier.main.last.items
     why = [f"{i['stage']}: {i['text']}" for i in items if i["level"] == "FAIL"]
     return {"accepted": code == 0, "code": code, "why": why}
