@@ -140,7 +140,9 @@ def main() -> None:
         sys.exit(f"{' '.join(failure.cmd)} failed")
     os.environ["VIRTUAL_ENV"] = str(folder)
     os.environ["PATH"] = f"{folder / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
-    for foreign in ("PYTHONHOME", "PYTHONPATH"):
+    # The last one would have every process compile all that it imports: none of it was
+    # compiled when it was installed.
+    for foreign in ("PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"):
         os.environ.pop(foreign, None)
     with contextlib.suppress(FileNotFoundError):
         os.execvp(command[0], command)
