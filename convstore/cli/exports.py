@@ -182,6 +182,10 @@ def export(
     redact: Annotated[
         Redactor | None, _option(what="Replace personal data that it finds.")
     ] = None,
+    redaction_cache: Annotated[
+        Path | None,
+        _option(what="A file that keeps for later exports what was found."),
+    ] = None,
     quarantine: Annotated[
         bool, _option("--quarantine", what="List by id what was reported.")
     ] = False,
@@ -226,7 +230,8 @@ def _options(given: Mapping[str, Any]) -> dict[str, Any]:
     """The options of an export among the parameters of the command."""
     same = (
         "dry_run split_salt since max_drop_rate max_length_bias near_duplicates "
-        "resolved_questions quarantine detect_language tokenizer workers"
+        "resolved_questions redaction_cache quarantine detect_language tokenizer "
+        "workers"
     ).split()
     caps = ("prompt", "session", "user")
     options: dict[str, Any] = {

@@ -58,6 +58,11 @@ def _refuse_closed(target: Path) -> None:
         raise InvalidInputError("to", f"{above} cannot be written to")
 
 
+def beside(target: Path) -> Path:
+    """The folder in which a target is built."""
+    return target.with_name(target.name + ".partial")
+
+
 @contextmanager
 def building(target: Path, dry_run: bool) -> Iterator[Path]:
     """The folder to build in: beside the target, held by this process alone.
@@ -75,7 +80,7 @@ def building(target: Path, dry_run: bool) -> Iterator[Path]:
         with _told(), tempfile.TemporaryDirectory(prefix="convstore-export-") as folder:
             yield Path(folder)
         return
-    partial = target.with_name(target.name + ".partial")
+    partial = beside(target)
     ours = [path for path in (partial, *partial.parents) if not os.path.lexists(path)]
     try:
         with _told(partial):

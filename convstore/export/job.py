@@ -33,6 +33,7 @@ from convstore.export.entries import Packed, cut_waiting
 from convstore.export.folder import (
     MANIFEST,
     WORK,
+    beside,
     building,
     discard,
     publish,
@@ -98,6 +99,7 @@ def run_export(
     picked = _checked(formats, options)
     target = Path(to)
     refuse_existing(target)
+    _refuse_inside(target, options.redaction_cache)
     former = {fmt.name: _former(fmt, options) for fmt in picked}
     with building(target, options.dry_run) as root:
         export = Export(picked, target, root, options, on_progress)
@@ -294,6 +296,18 @@ class Export:
                 path.unlink()
         for path in (self.root / WORK).glob("*.settle"):
             discard(path)
+
+
+def _refuse_inside(target: Path, cache: Path | None) -> None:
+    """Refuse a cache that would be part of the data set, or in its way."""
+    if cache is None:
+        return
+    folder = cache.resolve().parent
+    for place in (target, beside(target)):
+        if folder.is_relative_to(place.resolve()):
+            raise InvalidInputError(
+                "redaction_cache", "must not lie in the folder of the export"
+            )
 
 
 def _old(former: Path | None) -> Iterable[bytes]:

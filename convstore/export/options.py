@@ -27,7 +27,9 @@ _READING = {"extra": "forbid", "revalidate_instances": "always"}
 """How pydantic makes these from what callers give; see `convstore.exporting`."""
 MOST_WORKERS = 32
 """More would wait for the one process that feeds them."""
-_NOT_IN_THE_BYTES = frozenset({"dry_run", "since", "max_drop_rate", "workers"})
+_NOT_IN_THE_BYTES = frozenset(
+    {"dry_run", "since", "max_drop_rate", "redaction_cache", "workers"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,8 @@ class ExportOptions:
         tool_calls: `keep` tells calls in the format's own way, `text` as text that any
             chat template takes, `drop` leaves rows out in which tools are called.
         redact: Name of a redactor, `regex` or `presidio`; None leaves text as it is.
+        redaction_cache: A file in which finds are kept for later exports, and taken
+            from; made if it is not there. It holds no text. A dry run uses it too.
         near_duplicates: Jaccard similarity, such as 0.8, from which two prompts with
             answers count as one; None finds exact duplicates only.
         max_length_bias: Largest share of pairs, 0.5 to below 1, in which one side may
@@ -183,6 +187,7 @@ class ExportOptions:
     undefined_tools: Literal["drop", "infer"] = "drop"
     tool_calls: ToolCalls = "keep"
     redact: str | None = None
+    redaction_cache: Path | None = None
     near_duplicates: float | None = None
     max_length_bias: float | None = None
     detect_language: bool = False
@@ -193,7 +198,7 @@ class ExportOptions:
 
     def __post_init__(self) -> None:
         # Callers and settings also give paths as text.
-        for name in ("since", "tokenizer"):
+        for name in ("since", "tokenizer", "redaction_cache"):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, Path(value))
@@ -219,6 +224,8 @@ class ExportOptions:
         self._check_bounds()
         if not 0 <= self.workers <= MOST_WORKERS:
             raise InvalidInputError("workers", f"must be from 0 to {MOST_WORKERS}")
+        if self.redaction_cache is not None and self.redact is None:
+            raise InvalidInputError("redaction_cache", "is for exports with redact")
         self._check_caps()
 
     def _check_bounds(self) -> None:

@@ -8,11 +8,17 @@ number.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
+from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 from convstore.errors import MissingExtraError
-from convstore.export.redact import Finder, Found
+from convstore.export.finds import Finder, Found
+
+VERSION = 1
+"""Of what is chosen here: it goes up with every change that finds otherwise."""
 
 _RECOGNIZERS = {
     "EmailRecognizer": "EMAIL_ADDRESS",
@@ -24,6 +30,8 @@ _RECOGNIZERS = {
     "CryptoRecognizer": "CRYPTO",
 }
 _LEAST_SCORE = 0.4
+_LIBRARIES = ("presidio-analyzer", "phonenumbers", "regex", "tldextract")
+"""Those that decide: a new release of any of them may find otherwise."""
 
 
 def presidio_finder() -> Finder:
@@ -32,28 +40,35 @@ def presidio_finder() -> Finder:
     Raises:
         MissingExtraError: presidio-analyzer is not installed.
     """
-    try:
-        module: Any = import_module("presidio_analyzer.predefined_recognizers")
-    except ImportError:
-        raise MissingExtraError("redaction by presidio", "pii") from None
-    recognizers = [
-        (getattr(module, name)(), kind) for name, kind in _RECOGNIZERS.items()
+    if find_spec("presidio_analyzer") is None:
+        raise MissingExtraError("redaction by presidio", "pii")
+    used = [f"{name}={version(name)}" for name in _LIBRARIES]
+    kinds = tuple(_RECOGNIZERS.values())
+    return Finder("presidio", " ".join([str(VERSION), *used]), kinds, _find)
+
+
+def _find(text: str) -> Sequence[Found]:
+    hits = [
+        hit
+        for recognizer, kind in _recognizers()
+        for hit in recognizer.analyze(text, [kind], None) or ()
+        if hit.score >= _LEAST_SCORE
     ]
+    # Of overlapping finds the surer one, then the longer one.
+    hits.sort(key=lambda h: (-h.score, h.start - h.end, h.start, h.entity_type))
+    kept: list[Any] = []
+    for hit in hits:
+        if all(hit.end <= k.start or hit.start >= k.end for k in kept):
+            kept.append(hit)
+    kept.sort(key=lambda hit: hit.start)
+    return [Found(hit.start, hit.end, hit.entity_type) for hit in kept]
 
-    def find(text: str) -> Sequence[Found]:
-        hits = [
-            hit
-            for recognizer, kind in recognizers
-            for hit in recognizer.analyze(text, [kind], None) or ()
-            if hit.score >= _LEAST_SCORE
-        ]
-        # Of overlapping finds the surer one, then the longer one.
-        hits.sort(key=lambda h: (-h.score, h.start - h.end, h.start, h.entity_type))
-        kept: list[Any] = []
-        for hit in hits:
-            if all(hit.end <= k.start or hit.start >= k.end for k in kept):
-                kept.append(hit)
-        kept.sort(key=lambda hit: hit.start)
-        return [Found(hit.start, hit.end, hit.entity_type) for hit in kept]
 
-    return find
+@cache
+def _recognizers() -> list[tuple[Any, str]]:
+    """The recognizers and their kinds; made for the first text that is not known.
+
+    Importing them takes seconds.
+    """
+    module: Any = import_module("presidio_analyzer.predefined_recognizers")
+    return [(getattr(module, name)(), kind) for name, kind in _RECOGNIZERS.items()]

@@ -9,34 +9,18 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from dataclasses import replace
+from typing import NamedTuple
 
 from convstore.errors import InvalidInputError
+from convstore.export.finds import FindCache, Finder, Found
 from convstore.export.options import ExportOptions
-from convstore.export.patterns import find_patterns
+from convstore.export.patterns import KINDS, VERSION, find_patterns
 from convstore.export.pictures import is_image
 from convstore.records import GraphState, Interaction, Json, SessionDocument, Turn
 
 CACHE_TEXTS = 50_000
 """Texts whose finds are remembered: greetings and system prompts come again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A stretch of text that is personal: from `start` up to `end`, exclusive."""
-
-    start: int
-    end: int
-    kind: str
-
-
-class Finder(Protocol):
-    """Finds personal data. Pure: the same text gives the same answer."""
-
-    def __call__(self, text: str) -> Sequence[Found]:
-        """What is personal in the text, in order, without overlaps."""
-        ...
 
 
 class Redacted(NamedTuple):
@@ -56,47 +40,75 @@ def redactor(options: ExportOptions) -> Redactor | None:
         InvalidInputError: No redactor has this name.
         MissingExtraError: It needs a package that is not installed.
     """
-    if options.redact is None:
+    finder = finder_of(options.redact)
+    if finder is None:
         return None
-    if options.redact == "regex":
-        finder: Finder = _regex
-    elif options.redact == "presidio":
+    path = options.redaction_cache
+    find = _Memory(finder, FindCache(path, finder) if path else None)
+    return lambda document: _Session(find).document(document)
+
+
+def finder_of(name: str | None) -> Finder | None:
+    """The finder of this name; None for None.
+
+    Raises:
+        InvalidInputError: No finder has this name.
+        MissingExtraError: It needs a package that is not installed.
+    """
+    if name is None:
+        return None
+    if name == "regex":
+        return Finder(name, str(VERSION), KINDS, _regex)
+    if name == "presidio":
         from convstore.export.presidio import presidio_finder
 
-        finder = presidio_finder()
-    else:
-        raise InvalidInputError("redact", f"{options.redact!a} is not known")
-    cached = _Cached(finder)
-    return lambda document: _Session(cached).document(document)
+        return presidio_finder()
+    raise InvalidInputError("redact", f"{name!a} is not known")
 
 
 def _regex(text: str) -> Sequence[Found]:
     return [Found(*found) for found in find_patterns(text)]
 
 
-class _Cached:
-    """Remembers the finds of the texts met last, by their hash."""
+class _Memory:
+    """Finds what is personal in a text, unless that is known from another one.
 
-    def __init__(self, finder: Finder) -> None:
-        self._finder = finder
+    The texts met last are known by their hash, and those that the cache holds.
+    """
+
+    def __init__(self, finder: Finder, cache: FindCache | None) -> None:
+        self._find, self._cache = finder.find, cache
         self._known: dict[bytes, Sequence[Found]] = {}
+        told = "\0".join((finder.name, finder.version, *finder.kinds, ""))
+        self._finder = hashlib.sha256(told.encode())
 
     def __call__(self, text: str) -> Sequence[Found]:
-        key = hashlib.sha256(text.encode()).digest()
+        sha = self._finder.copy()
+        sha.update(text.encode())
+        key = sha.digest()
         found = self._known.pop(key, None)
         if found is None:
-            found = self._finder(text)
+            found = self._sought(key, text)
         self._known[key] = found
         if len(self._known) > CACHE_TEXTS:
             del self._known[next(iter(self._known))]
+        return found
+
+    def _sought(self, key: bytes, text: str) -> Sequence[Found]:
+        if self._cache is None:
+            return self._find(text)
+        found = self._cache.get(key)
+        if found is None:
+            found = self._find(text)
+            self._cache.put(key, found)
         return found
 
 
 class _Session:
     """Redacts one session: knows which values it has met."""
 
-    def __init__(self, finder: Finder) -> None:
-        self._finder = finder
+    def __init__(self, find: _Memory) -> None:
+        self._find = find
         self._names: dict[tuple[str, str], str] = {}
         self._numbers: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
@@ -154,7 +166,7 @@ class _Session:
         return value
 
     def _text(self, text: Json) -> Json:
-        found = self._finder(text) if text else ()
+        found = self._find(text) if text else ()
         if not found:
             return text
         parts: list[str] = []

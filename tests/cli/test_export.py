@@ -126,6 +126,17 @@ def test_an_export_can_be_narrowed(
         assert reason in dropped
 
 
+def test_what_redaction_found_is_kept_where_it_is_told(chats: Cli) -> None:
+    options = ["--redact", "regex", "--redaction-cache", "finds.cache"]
+
+    first = counted(chats, "kto", *options)
+
+    held = (chats.folder / "finds.cache").read_bytes()
+    assert counted(chats, "kto", *options) == first
+    assert first[0] == 8
+    assert (chats.folder / "finds.cache").read_bytes() == held
+
+
 def test_more_faults_than_allowed_are_refused_and_leave_nothing(cli: Cli) -> None:
     said: list[dict[str, Any]] = [
         {"role": "assistant", "content": "I begin."},

@@ -15,7 +15,6 @@ from convstore.export.job import run_export
 from convstore.export.near import shingles
 from convstore.export.options import ExportOptions, Filters
 from convstore.export.patterns import find_patterns
-from convstore.export.presidio import presidio_finder
 from convstore.export.redact import redactor
 from tests.unit.export.samples import Chat, documents, exported, read_rows, tree
 
@@ -93,15 +92,6 @@ def test_redaction_changes_no_context_hash() -> None:
 def test_a_lossless_copy_is_not_redacted_but_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="lossless"):
         run_export(documents(1), ["convstore"], tmp_path / "out", REGEX)
-
-
-def test_presidio_finds_by_its_pattern_recognizers() -> None:
-    pytest.importorskip("presidio_analyzer")
-    find = presidio_finder()
-
-    found = find("Write to ann@example.org from 192.168.0.1.")
-
-    assert [hit.kind for hit in found] == ["EMAIL_ADDRESS", "IP_ADDRESS"]
 
 
 def test_languages_are_detected_where_none_is_stored() -> None:
@@ -201,7 +191,7 @@ def test_texts_without_spaces_are_cut_into_characters() -> None:
 @pytest.mark.parametrize(
     ("module", "options"),
     [
-        ("presidio_analyzer.predefined_recognizers", ExportOptions(redact="presidio")),
+        ("presidio_analyzer", ExportOptions(redact="presidio")),
         ("py3langid", ExportOptions(detect_language=True)),
         ("tokenizers", ExportOptions(tokenizer=Path("tokenizer.json"))),
         ("rensa", ExportOptions(near_duplicates=0.8)),
