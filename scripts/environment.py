@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = "lib/python{}.{}/site-packages".format(*sys.version_info)
-# All but `pii`, whose language models weigh more than everything else together.
+# All but `pii`, which brings spaCy along: that is with the trainers.
 TESTED = "test,postgres,redis,parquet,metrics,otel,lang,tokens,dedup,hf"
 # Purpose: its folder, and what pip installs there, one call after the other.
 PURPOSES = {
@@ -33,7 +33,7 @@ PURPOSES = {
         ".cache/venv-trainers",
         [
             ["torch==2.13.0"],
-            ["-e", ".[trainers]"],
+            ["-e", ".[pii,trainers]"],
             [
                 "--no-deps",
                 "llamafactory==0.9.5",
