@@ -39,6 +39,8 @@ def refuse_existing(target: Path) -> None:
     with _told(target):
         if os.path.ismount(target):
             raise _mounted(target)
+        if not target.name:
+            raise InvalidInputError("to", "a folder is built beside it: give its name")
         if target.is_dir() and not any(target.iterdir()):
             return
         if target.exists() or target.is_symlink():

@@ -85,6 +85,15 @@ def test_a_place_that_takes_no_folder_is_named_and_stays_as_it_was(
     assert everything_under(tmp_path) == {tmp_path / "file"}
 
 
+def test_the_folder_one_stands_in_is_no_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(InvalidInputError, match="give its name"):
+        run_export(documents(), ["kto"], Path())
+
+
 def test_a_file_of_somebody_else_is_not_taken_for_the_target(tmp_path: Path) -> None:
     """The source of the sessions, or what tells the progress, has files of its own."""
 
