@@ -43,6 +43,14 @@ class Branches(StrEnum):
     ALL = "all"
 
 
+class SplitBy(StrEnum):
+    """What goes to one split as a whole."""
+
+    SESSION = "session"
+    USER = "user"
+    TENANT = "tenant"
+
+
 class Source(StrEnum):
     """Where sessions may lie."""
 
@@ -98,6 +106,9 @@ def export(
     split: Annotated[
         list[str] | None, _option(what="Such as train=0.9; once for each.")
     ] = None,
+    split_by: Annotated[
+        SplitBy, _option(what="What goes to one split as a whole.")
+    ] = SplitBy.SESSION,
     split_salt: Annotated[str, _option(what="Deals the sessions anew.")] = "",
     since: Annotated[
         Path | None, _option(what="A former export: only what is new since.")
@@ -239,6 +250,7 @@ def _options(given: Mapping[str, Any]) -> dict[str, Any]:
         "file_type": "parquet" if given["parquet"] else "jsonl",
         "profile": given["profile"].value,
         "branches": given["branches"].value,
+        "split_by": given["split_by"].value,
         "shard_bytes": given["shard_mb"] * 2**20,
         "tool_calls": given["tool_calls"].value,
         "undefined_tools": "infer" if given["infer_tools"] else "drop",
@@ -317,6 +329,13 @@ def _lines(told: Any) -> None:
     warn(json_text(told))
 
 
+_HINTS = {
+    "calls-without-definitions": "tools were called that nobody defined: with "
+    "--infer-tools definitions are made from the calls",
+}
+"""What may be done about reasons for which rows were left out."""
+
+
 def _tell(report: Any, as_json: bool) -> None:
     if as_json:
         told = asdict(report) | {"to": str(report.to)}
@@ -337,3 +356,5 @@ def _tell(report: Any, as_json: bool) -> None:
     for fmt in report.formats:
         for warning in fmt.warnings:
             say(f"{fmt.format}: {warning}")
+        for reason in fmt.dropped.keys() & _HINTS.keys():
+            say(f"{fmt.format}: {reason}: {_HINTS[reason]}")

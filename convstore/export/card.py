@@ -173,7 +173,7 @@ def _statistics(options: ExportOptions, stats: Stats) -> list[str]:
     lines += _table(("language", "rows"), {n or "(not stored)": k for n, k in told})
     lines += _table(("characters", "rows"), dict(lengths_of(stats)))
     over = {f"{limit:,}": stats.over_tokens(limit) for limit in TOKEN_EDGES}
-    how = "counted" if stats.tokens else "estimated, 4 characters each"
+    how = "counted" if options.tokenizer else "estimated, 4 characters each"
     lines += _table((f"tokens over ({how})", "rows"), over)
     if stats.good or stats.bad:
         lines += _table(("label", "rows"), {"good": stats.good, "bad": stats.bad})

@@ -32,15 +32,15 @@ from convstore.export.keys import Keys, group_key, keys_of
 from convstore.export.language import language_detector
 from convstore.export.messages import text_chars
 from convstore.export.near import signer
-from convstore.export.options import ExportOptions, Filters
+from convstore.export.options import ExportOptions, Filters, SplitBy
 from convstore.export.pictures import has_images, pictured
 from convstore.export.redact import redactor
-from convstore.export.rows import Candidate, Dropped, Row
+from convstore.export.rows import Candidate, Dropped, Message, Origin, Row
 from convstore.export.rules import RULES, pick_rules
 from convstore.export.splits import SplitPicker
 from convstore.export.spoken_calls import caller
 from convstore.export.stats import Losses
-from convstore.export.tokens import token_counter
+from convstore.export.tokens import CHARS_PER_TOKEN, token_counter
 from convstore.export.version import EXPORTER
 from convstore.export.writers.parquet import pack_columns
 from convstore.records import Json, JsonObject, SessionDocument
@@ -218,7 +218,7 @@ class Gatherer:
         if isinstance(body, Dropped):
             return body
         keys, chars = keys_of(row, body), _chars(row)
-        split = self._split(group_key(row.origin.tenant_id, row.origin.group_id))
+        split = self._split(_dealt(row.origin, self.options.split_by))
         told = provenance(row, keys.row_id.hex(), chars, self._redactions, EXPORTER)
         data, side = pack(fmt, body, told, self.options)
         if not data:
@@ -229,13 +229,22 @@ class Gatherer:
             rule,
             _flags(row) | (PICTURED if "images" in body else 0),
             chars,
-            self._count_tokens(_texts(row)) if self._count_tokens else 0,
+            self._tokens(row, chars),
             row.origin.language,
             data,
             side,
         )
         signature = self._sign(_gist(row)) if self._sign and not row.document else b""
         return Made(fmt, _entry(row, keys, split), waiting, signature)
+
+    def _tokens(self, row: Row, chars: int) -> int:
+        """Those of a row; of a pair those of its longer side."""
+        sides = (row.answer, row.rejected) if row.rejected else (row.answer,)
+        if self._count_tokens is not None:
+            return max(self._count_tokens(_texts(row, side)) for side in sides)
+        if row.rejected:
+            chars -= min(map(text_chars, sides))
+        return -(-chars // CHARS_PER_TOKEN)
 
     def _redacted(
         self, document: SessionDocument, takers: Sequence[Format]
@@ -326,11 +335,20 @@ def short_key(*names: str) -> bytes:
     return blake2b(dumps(names), digest_size=8).digest()
 
 
-def _texts(row: Row) -> list[str]:
-    """Everything that a trainer would read of the row, piece by piece."""
+def _dealt(origin: Origin, split_by: SplitBy) -> bytes:
+    """What is dealt to a split as a whole."""
+    if split_by == "tenant":
+        return group_key(origin.tenant_id)
+    if split_by == "user" and origin.user_id:
+        return group_key(origin.tenant_id, "user", origin.user_id)
+    return group_key(origin.tenant_id, origin.group_id)
+
+
+def _texts(row: Row, answer: Sequence[Message]) -> list[str]:
+    """What a trainer would read of the row with one of its answers, piece by piece."""
     if row.document is not None:
         return [turn.content or "" for turn in row.document.turns]
-    said = [message["content"] for message in row.prompt + row.answer + row.rejected]
+    said = [message["content"] for message in (*row.prompt, *answer)]
     return [*said, *row.steps]
 
 

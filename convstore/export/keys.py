@@ -76,9 +76,9 @@ def keys_of(row: Row, body: JsonObject) -> Keys:
 
 
 @lru_cache(maxsize=512)
-def group_key(tenant_id: str, group_id: str) -> bytes:
-    """Bytes that name the root session, for splits; its rows come one by one."""
-    return _sha([tenant_id, group_id])
+def group_key(*names: str) -> bytes:
+    """Bytes that name what is dealt to one split; its rows come one after the other."""
+    return _sha(names)
 
 
 def _prompt_keys(row: Row) -> tuple[bytes, bytes]:

@@ -18,6 +18,7 @@ from convstore.records import DocumentSource, Json, JsonObject
 FileType = Literal["jsonl", "parquet"]
 Profile = Literal["json", "text"]
 ToolCalls = Literal["keep", "text", "drop"]
+SplitBy = Literal["session", "user", "tenant"]
 
 DEFAULT_RULES = (
     "R1 R2 R4 R5 R6 R7 R11 R12 R13 R14 R17 conversation prompt tree document".split()
@@ -137,7 +138,9 @@ class ExportOptions:
         file_type: `jsonl`, or `parquet` for the Hugging Face formats.
         profile: `json` holds tool calls; `text` is read by datasets before 4.7 and
             drops rows that need more than role and text.
-        splits: Share of the root sessions by split name; shares add up to 1.
+        splits: Share by split name; shares add up to 1.
+        split_by: What is dealt to a split as a whole: a root `session`, all sessions
+            of a `user` (of no user: a root session), or of a `tenant`.
         split_salt: Change it to deal the sessions anew.
         shard_bytes: Bytes of JSON after which a new shard begins.
         max_drop_rate: Largest share of candidate rows that may be dropped for faults
@@ -177,6 +180,7 @@ class ExportOptions:
     file_type: FileType = "jsonl"
     profile: Profile = "json"
     splits: Mapping[str, float] = field(default_factory=lambda: {"train": 1.0})
+    split_by: SplitBy = "session"
     split_salt: str = ""
     shard_bytes: int = 256 * MIB
     max_drop_rate: float = 1.0

@@ -22,9 +22,6 @@ LENGTH_EDGES = (100, 400, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000)
 
 TOKEN_EDGES = (1_000, 2_000, 4_000, 8_000)
 
-CHARS_PER_TOKEN = 4
-"""A rough average of English; other languages need more tokens."""
-
 
 @dataclass(slots=True)
 class Losses:
@@ -76,8 +73,7 @@ class Stats:
         self.lengths[bisect_left(LENGTH_EDGES, row.chars)] += 1
         self.chars += row.chars
         self.longest = max(self.longest, row.chars)
-        if row.tokens:
-            self.tokens[bisect_left(TOKEN_EDGES, row.tokens)] += 1
+        self.tokens[bisect_left(TOKEN_EDGES, row.tokens)] += 1
         flags = row.flags
         if not flags:
             return
@@ -89,9 +85,9 @@ class Stats:
         self.right += bool(flags & RIGHT)
 
     def over_tokens(self, limit: int) -> int:
-        """Rows over 1,000, 2,000, 4,000 or 8,000 tokens, counted or estimated."""
-        if self.tokens:
-            edge = TOKEN_EDGES.index(limit)
-            return sum(n for i, n in self.tokens.items() if i > edge)
-        first = LENGTH_EDGES.index(limit * CHARS_PER_TOKEN)
-        return sum(n for i, n in self.lengths.items() if i > first)
+        """Rows over 1,000, 2,000, 4,000 or 8,000 tokens, counted or estimated.
+
+        Of a pair the longer side counts, which is what trainers compare with a bound.
+        """
+        edge = TOKEN_EDGES.index(limit)
+        return sum(n for i, n in self.tokens.items() if i > edge)

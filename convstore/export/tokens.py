@@ -9,6 +9,9 @@ from typing import Any
 
 from convstore.errors import InvalidInputError, MissingExtraError
 
+CHARS_PER_TOKEN = 4
+"""A rough average of English, for estimates; other languages need more tokens."""
+
 TokenCounter = Callable[[Iterable[str]], int]
 
 

@@ -189,6 +189,23 @@ def test_progress_can_be_read_by_machines(chats: Cli) -> None:
     assert told[-1]["dropped"] == sum(dropped.values())
 
 
+def test_what_may_be_done_about_lost_rows_is_told(cli: Cli) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    said = [
+        {"role": "user", "content": "Which?"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "This."},
+        {"role": "assistant", "content": "This."},
+    ]
+    cli.ok("import", "messages", cli.write("calls.jsonl", {"messages": said}))
+
+    plain = cli.ok("export", "messages", "--to", "a")
+    inferred = cli.ok("export", "messages", "--to", "b", "--infer-tools")
+
+    assert "--infer-tools" in plain.out + plain.err
+    assert "--infer-tools" not in inferred.out + inferred.err
+
+
 def test_the_standard_output_is_no_folder(cli: Cli) -> None:
     refused = cli.run("export", "messages", "--to", "-")
 

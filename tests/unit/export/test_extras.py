@@ -128,6 +128,20 @@ def test_tokens_are_counted_by_the_named_tokenizer(tmp_path: Path) -> None:
     assert "| 1,000 | 1 |\n| 2,000 | 0 |" in card
 
 
+def test_of_a_pair_the_tokens_of_the_longer_side_count(tmp_path: Path) -> None:
+    chat = Chat()
+    asked = chat.user("Which?")
+    good = chat.assistant("a" * 3_000, parent_seq=asked)
+    bad = chat.assistant("b" * 3_900, parent_seq=asked)
+    chat.act("choose", chosen=good, rejected=(bad,))
+
+    run_export([chat.document()], ["preference"], tmp_path / "out")
+
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "| tokens over (estimated, 4 characters each) | rows |" in card
+    assert "| 1,000 | 0 |" in card
+
+
 def test_a_bad_tokenizer_file_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("tokenizers")
     (tmp_path / "t.json").write_text("{}")

@@ -112,6 +112,39 @@ def test_sessions_that_share_a_root_share_a_split(tmp_path: Path) -> None:
     assert all(len(splits) == 1 for splits in found.values())
 
 
+@pytest.mark.parametrize("split_by", ["user", "tenant"])
+def test_all_of_a_user_or_a_tenant_can_share_a_split(
+    tmp_path: Path, split_by: str
+) -> None:
+    given = [
+        one_exchange(n, user_id=f"u-{n % 20}", tenant_id=f"t-{n % 20}")
+        for n in range(60)
+    ]
+    whole = replace(SPLIT, split_by=split_by)  # type: ignore[arg-type]
+
+    run_export(given, ["kto"], tmp_path / "apart", SPLIT)
+    run_export(given, ["kto"], tmp_path / "whole", whole)
+
+    def of_each(folder: Path) -> list[set[str]]:
+        found: dict[int, set[str]] = {}
+        for session, split in splits_of(folder).items():
+            found.setdefault(int(session[2:]) % 20, set()).add(split)
+        return list(found.values())
+
+    assert any(len(splits) == 2 for splits in of_each(tmp_path / "apart"))
+    assert all(len(splits) == 1 for splits in of_each(tmp_path / "whole"))
+    assert len(set(splits_of(tmp_path / "whole").values())) == 2
+
+
+def test_sessions_of_nobody_are_dealt_one_by_one(tmp_path: Path) -> None:
+    given = [one_exchange(n, user_id=None) for n in range(40)]
+    by_user = replace(SPLIT, split_by="user")
+
+    run_export(given, ["kto"], tmp_path / "out", by_user)
+
+    assert len(set(splits_of(tmp_path / "out").values())) == 2
+
+
 def test_one_prompt_is_never_in_two_splits(tmp_path: Path) -> None:
     same = []
     for number in range(20):
