@@ -44,6 +44,10 @@ _AHEAD = 2
 _MOST = 16
 """Batches that wait for one before them: what is done while a worker starts."""
 
+_PIPE_BYTES = 1024 * 1024
+"""Room for a batch, where the system lets it be chosen: else a thread that has the
+interpreter is waited for at each sixteenth of one."""
+
 _SIZE = struct.Struct("<Q")
 DONE, FAILED = b"\0", b"\1"
 
@@ -173,6 +177,7 @@ class _Worker:
             [sys.executable, "-P", "-m", "convstore.export.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            pipesize=_PIPE_BYTES,
             env={**os.environ, "PYTHONPATH": path},
         )
         assert self._process.stdin is not None
