@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from convstore.codec import dumps
 from convstore.export.formats.base import PROVENANCE_COLUMNS, Column, Format
-from convstore.export.gather import Tally
 from convstore.export.options import ExportOptions
 from convstore.export.rules import RULES
-from convstore.export.stats import LENGTH_EDGES, TOKEN_EDGES, Stats
+from convstore.export.stats import LENGTH_EDGES, TOKEN_EDGES, Stats, Tally
 
 _SIZES = (
     (1_000, "n<1K"),

@@ -15,13 +15,13 @@ from convstore.export.card import card, lengths_of, rules_of, warnings_of
 from convstore.export.entries import PICTURED, Waiting, flags_of, unpack_waiting
 from convstore.export.folder import seal_folder, write_file
 from convstore.export.formats.base import Format
-from convstore.export.gather import Tally, columns_of
+from convstore.export.gather import columns_of
 from convstore.export.keys import KEY_BYTES
 from convstore.export.language import detector_version
 from convstore.export.options import ExportOptions
 from convstore.export.plots import bar_chart
 from convstore.export.schemas import schema_of
-from convstore.export.stats import Stats
+from convstore.export.stats import Stats, Tally
 from convstore.export.writers.base import FileRecord, HashedFile, ShardWriter
 from convstore.export.writers.jsonl import JsonlShard
 from convstore.export.writers.parquet import ParquetShard, load_pyarrow

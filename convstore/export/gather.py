@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
@@ -39,7 +37,7 @@ from convstore.export.rows import Candidate, Dropped, Message, Origin, Row
 from convstore.export.rules import RULES, pick_rules
 from convstore.export.splits import SplitPicker
 from convstore.export.spoken_calls import caller
-from convstore.export.stats import Losses
+from convstore.export.stats import Tally
 from convstore.export.tokens import CHARS_PER_TOKEN, token_counter
 from convstore.export.version import EXPORTER
 from convstore.export.writers.parquet import pack_columns
@@ -47,41 +45,6 @@ from convstore.records import Json, JsonObject, SessionDocument
 
 RULE_NAMES = tuple(RULES)
 _RULE_NUMBERS = {name: number for number, name in enumerate(RULE_NAMES)}
-
-
-@dataclass(slots=True)
-class Tally:
-    """What was counted for one format while documents went by."""
-
-    rows: int = 0
-    losses: Losses = field(default_factory=Losses)
-    redactions: Counter[str] = field(default_factory=Counter)
-    pictured: int = 0
-
-    def told(self) -> JsonObject:
-        """The counts as JSON."""
-        losses = self.losses
-        return {
-            "rows": self.rows,
-            "faults": losses.faults,
-            "choices": losses.choices,
-            "redactions": self.redactions,
-            "pictured": self.pictured,
-        }
-
-    def take(self, told: JsonObject) -> None:
-        """Add counts that were told as JSON."""
-        self.rows += told["rows"]
-        self.losses.faults.update(told["faults"])
-        self.losses.choices.update(told["choices"])
-        self.redactions.update(told["redactions"])
-        self.pictured += told["pictured"]
-
-    def clear(self) -> None:
-        """Count from nothing again; who holds the losses keeps them."""
-        self.rows = self.pictured = 0
-        for counts in (self.losses.faults, self.losses.choices, self.redactions):
-            counts.clear()
 
 
 class Made(NamedTuple):

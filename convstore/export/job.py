@@ -14,21 +14,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from convstore.codec import decode_json, dumps
-from convstore.errors import (
-    ExportRefusedError,
-    InvalidInputError,
-    shown,
-)
+from convstore.codec import dumps
+from convstore.errors import ExportRefusedError, InvalidInputError
 from convstore.export.balance import balanced
 from convstore.export.crew import gathered
-from convstore.export.emit import (
-    ROW_IDS,
-    DataSet,
-    holds_pictures,
-    read_row_ids,
-    without,
-)
+from convstore.export.emit import DataSet, holds_pictures, without
 from convstore.export.entries import Packed, cut_waiting
 from convstore.export.folder import (
     MANIFEST,
@@ -41,6 +31,7 @@ from convstore.export.folder import (
 )
 from convstore.export.formats import pick_formats
 from convstore.export.formats.base import Format
+from convstore.export.former import former_of, row_ids
 from convstore.export.gather import Gatherer
 from convstore.export.near import add_bands, bands_for, near_duplicates
 from convstore.export.options import ExportOptions
@@ -53,17 +44,13 @@ from convstore.export.stats import Losses
 from convstore.export.version import EXPORTER
 from convstore.export.workspace import Workspace
 from convstore.export.writers.parquet import load_pyarrow
-from convstore.records import Json, JsonObject, SessionDocument
+from convstore.records import Json, SessionDocument
 
 _QUARANTINE = "quarantine"
 _SPOOLS = ("index", "rows", "near")
 _MARK_DOCUMENTS = 16_384
 _MARK_BYTES = 32 * 1024 * 1024
 _TELL_EVERY = 500
-_FREE_TO_CHANGE = frozenset(
-    {"file_type", "shard_bytes", "quarantine", "tokenizer", "license", "title"}
-)
-"""Options of which no row and no split depends."""
 
 
 def run_export(
@@ -100,7 +87,7 @@ def run_export(
     target = Path(to)
     refuse_existing(target)
     _refuse_inside(target, options.redaction_cache)
-    former = {fmt.name: _former(fmt, options) for fmt in picked}
+    former = {fmt.name: former_of(fmt, options) for fmt in picked}
     with building(target, options.dry_run) as root:
         export = Export(picked, target, root, options, on_progress)
         export.gather(documents)
@@ -220,12 +207,12 @@ class Export:
             # Seldom: what is drawn first is drawn again for the files.
             pictures=bool(tally.pictured)
             and holds_pictures(
-                self._staying(fmt, rows, gone, near, Losses()), _old(former)
+                self._staying(fmt, rows, gone, near, Losses()), row_ids(former)
             ),
         )
         with closing(data):
             kept = self._staying(fmt, rows, gone, near, tally.losses)
-            data.write(kept, _old(former), step)
+            data.write(kept, row_ids(former), step)
             if not self.options.dry_run:
                 reports = write_reports(self.work.spools[_QUARANTINE], data.root)
                 data.files += [reports] if reports else []
@@ -310,10 +297,6 @@ def _refuse_inside(target: Path, cache: Path | None) -> None:
             )
 
 
-def _old(former: Path | None) -> Iterable[bytes]:
-    return read_row_ids(former / ROW_IDS) if former else ()
-
-
 def _ignore(progress: Progress) -> None:
     pass
 
@@ -339,46 +322,3 @@ def _checked(formats: Sequence[str], options: ExportOptions) -> list[Format]:
                 )
         load_pyarrow()
     return picked
-
-
-def _former(fmt: Format, options: ExportOptions) -> Path | None:
-    if options.since is None:
-        return None
-    for folder in (options.since / fmt.name, options.since):
-        manifest, ids = folder / MANIFEST, folder / ROW_IDS
-        if manifest.is_file() and ids.is_file():
-            told = decode_json(manifest.read_bytes())
-            if isinstance(told, dict) and told.get("format") == fmt.name:
-                _refuse_other_options(told.get("options"), options)
-                return folder
-    raise InvalidInputError(
-        "since", f"{shown(str(options.since))} is no {fmt.name} export"
-    )
-
-
-def _refuse_other_options(former: Json, options: ExportOptions) -> None:
-    """Rows that other options leave out would be told as gone, or change their split.
-
-    Raises:
-        InvalidInputError: Names the options that differ.
-    """
-    given: Json = decode_json(dumps(options.fingerprint()))
-    usual: Json = decode_json(dumps(ExportOptions().fingerprint()))
-    known = _completed(former if isinstance(former, dict) else {}, usual)
-    other = [
-        name
-        for name, value in given.items()
-        if name not in _FREE_TO_CHANGE and known[name] != value
-    ]
-    if other:
-        told = f"was exported with other options: {', '.join(other)}"
-        raise InvalidInputError("since", told)
-
-
-def _completed(former: JsonObject, usual: JsonObject) -> JsonObject:
-    """The options of a former export; those that it did not know were as usual."""
-    known = {**usual, **former}
-    for name in ("filters", "caps", "judging"):
-        if isinstance(known[name], dict):
-            known[name] = {**usual[name], **known[name]}
-    return known

@@ -16,6 +16,7 @@ from convstore.export.entries import (
     Waiting,
 )
 from convstore.export.rows import Dropped
+from convstore.records import JsonObject
 
 LENGTH_EDGES = (100, 400, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000)
 """Upper edges of the length classes, in characters."""
@@ -41,6 +42,41 @@ class Losses:
     def table(self) -> dict[str, int]:
         """All reasons by name, in alphabetical order."""
         return dict(sorted((self.faults + self.choices).items()))
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was counted for one format while documents went by."""
+
+    rows: int = 0
+    losses: Losses = field(default_factory=Losses)
+    redactions: Counter[str] = field(default_factory=Counter)
+    pictured: int = 0
+
+    def told(self) -> JsonObject:
+        """The counts as JSON."""
+        losses = self.losses
+        return {
+            "rows": self.rows,
+            "faults": losses.faults,
+            "choices": losses.choices,
+            "redactions": self.redactions,
+            "pictured": self.pictured,
+        }
+
+    def take(self, told: JsonObject) -> None:
+        """Add counts that were told as JSON."""
+        self.rows += told["rows"]
+        self.losses.faults.update(told["faults"])
+        self.losses.choices.update(told["choices"])
+        self.redactions.update(told["redactions"])
+        self.pictured += told["pictured"]
+
+    def clear(self) -> None:
+        """Count from nothing again; who holds the losses keeps them."""
+        self.rows = self.pictured = 0
+        for counts in (self.losses.faults, self.losses.choices, self.redactions):
+            counts.clear()
 
 
 @dataclass(slots=True)

@@ -17,8 +17,8 @@ from pathlib import Path
 from convstore.codec import decode_json, dumps
 from convstore.errors import CorruptionError
 from convstore.export.folder import discard
-from convstore.export.gather import Tally
 from convstore.export.spool import Spool
+from convstore.export.stats import Tally
 from convstore.records import Json, JsonObject, SessionDocument
 
 STATE = "state.json"
