@@ -2,9 +2,10 @@
 
 The rules are pure functions of one session, and most of an export's time is spent in
 them. Workers are processes of their own that get sessions as the lines of JSON that an
-archive holds, and answer with packed rows and counts. They know no database and no
-file. While they have enough to do, this process makes rows too. Batches are given in
-the order in which they came, so that nothing depends on who made them.
+archive holds, and answer with packed rows and counts. They know no database, and no
+file but a redaction cache if there is one. While they have enough to do, this process
+makes rows too. Batches are given in the order in which they came, so that nothing
+depends on who made them.
 
 They are started as programs and not through `multiprocessing`: that would run the
 caller's main module again, and pickle what it sends.

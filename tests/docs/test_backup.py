@@ -13,6 +13,7 @@ import pytest
 
 from convstore import StoreConfig, open_store
 from tests.integration.conversations import contents, say
+from tests.summary import note_missing
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "howto" / "operate.md"
@@ -45,9 +46,13 @@ def run(line: str, folder: Path, **more: str) -> str:
     return done.stdout
 
 
-@pytest.mark.skipif(shutil.which("sqlite3") is None, reason="no sqlite3 command here")
-async def test_a_backup_made_as_the_page_says_has_everything(tmp_path: Path) -> None:
+async def test_a_backup_made_as_the_page_says_has_everything(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
     """Sessions that are archived before, between and after the two copies."""
+    if shutil.which("sqlite3") is None:
+        note_missing(pytestconfig, "the page on backups", "no sqlite3 command here")
+        pytest.skip("no sqlite3 command here")
     config = StoreConfig(
         url=f"sqlite:///{tmp_path / 'chat.db'}",
         archive_dir=tmp_path / "convstore-archive",
