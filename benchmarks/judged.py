@@ -13,7 +13,7 @@ from itertools import islice
 from random import Random
 from typing import Any
 
-from convstore.records import (
+from convstore.vocabulary.records import (
     Choice,
     Interaction,
     Session,

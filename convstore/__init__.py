@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from convstore.clock import Clock, ManualClock, SystemClock
-from convstore.errors import (
+from convstore.opening import open_store
+from convstore.vocabulary.clock import Clock, ManualClock, SystemClock
+from convstore.vocabulary.errors import (
     AlreadyExistsError,
     ConfigError,
     ConflictError,
@@ -42,10 +43,9 @@ from convstore.errors import (
     VersionConflictError,
     WorkerLostError,
 )
-from convstore.limits import Limits
-from convstore.opening import open_store
-from convstore.policy import RetentionOverride, RetentionPolicy
-from convstore.records import (
+from convstore.vocabulary.limits import Limits
+from convstore.vocabulary.policy import RetentionOverride, RetentionPolicy
+from convstore.vocabulary.records import (
     Branch,
     Choice,
     FeedbackSummary,
@@ -61,11 +61,11 @@ from convstore.records import (
     Turn,
     TurnInput,
 )
-from convstore.version import __version__
+from convstore.vocabulary.version import __version__
 
 if TYPE_CHECKING:
-    from convstore.config import StoreConfig
     from convstore.store import Store, Transaction
+    from convstore.vocabulary.settings import StoreConfig
 
 __all__ = [
     "AlreadyExistsError",
@@ -132,7 +132,7 @@ __all__ = [
 
 _LAZY = {
     "Store": "convstore.store",
-    "StoreConfig": "convstore.config",
+    "StoreConfig": "convstore.vocabulary.settings",
     "Transaction": "convstore.store",
 }
 

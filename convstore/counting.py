@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from convstore.clock import from_micros, to_micros
+from convstore.commits.group_commit import CommitStats
 from convstore.db import runs, segments, statistics
-from convstore.group_commit import CommitStats
-from convstore.reports import StoreStats
 from convstore.retention.context import Context
 from convstore.retention.plan import oldest_cutoff
+from convstore.vocabulary.clock import from_micros, to_micros
+from convstore.vocabulary.reports import StoreStats
 
 
 async def count(context: Context, commits: CommitStats, tenant: str) -> StoreStats:

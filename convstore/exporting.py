@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from convstore.errors import InvalidInputError
+from convstore.concurrency.feed import Feed
 from convstore.export.job import run_export
 from convstore.export.options import ExportOptions
 from convstore.export.report import ExportReport, OnProgress, Progress
-from convstore.feeding import Feed
-from convstore.records import SessionDocument
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import SessionDocument
 
 
 async def run(

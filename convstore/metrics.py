@@ -14,8 +14,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from convstore.errors import ConvstoreError, MissingExtraError, UnavailableError
-from convstore.observing import Facts
+from convstore.vocabulary.errors import (
+    ConvstoreError,
+    MissingExtraError,
+    UnavailableError,
+)
+from convstore.vocabulary.watch import Facts
 
 try:
     from prometheus_client import (
@@ -37,8 +41,8 @@ except ImportError:  # pragma: no cover - one environment has it, another has no
 
 if TYPE_CHECKING:
     from convstore.gateway.prefix_cache import PrefixCache, PrefixCacheStats
-    from convstore.reports import StoreStats, TierStats
     from convstore.store import Store
+    from convstore.vocabulary.reports import StoreStats, TierStats
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +166,7 @@ class StoreCollector(Collector):
         yield from _of_prefixes(self._prefixes)
 
     def watching(self, name: str, facts: Facts) -> _Counted:
-        """Count a piece of work of the store; see `convstore.observing`."""
+        """Count a piece of work of the store; see `convstore.vocabulary.watch`."""
         return _Counted(self, name, facts)
 
     def count(self, name: str, facts: Facts, outcome: str, seconds: float) -> None:

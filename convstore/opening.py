@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from convstore.clock import Clock, SystemClock
+from convstore.vocabulary.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
-    from convstore.config import StoreConfig
     from convstore.store import Store
+    from convstore.vocabulary.settings import StoreConfig
 
 
 @asynccontextmanager
@@ -38,8 +38,8 @@ async def open_store(
         DatabaseUnavailableError: It cannot be reached.
     """
     from convstore.blobs.base import silent
-    from convstore.config import StoreConfig, load_config
     from convstore.store import Store
+    from convstore.vocabulary.settings import StoreConfig, load_config
 
     if isinstance(target, StoreConfig):
         config = target

@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from convstore.commits.group_commit import GroupCommit
 from convstore.db.batch import REFUSALS
 from convstore.db.dialects.base import OpenTransaction
 from convstore.db.engine import Backend, Connection, Work
 from convstore.db.unit import Key, Operation, Unit
-from convstore.errors import ConfigError, UnavailableError
-from convstore.group_commit import GroupCommit
 from convstore.nouns.hot import HotTier
+from convstore.vocabulary.errors import ConfigError, UnavailableError
 
 T = TypeVar("T")
 

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from convstore.clock import SystemClock
-from convstore.errors import ConfigError, ConvstoreError
-from convstore.finishing import finished
+from convstore.concurrency.completion import finished
+from convstore.vocabulary.clock import SystemClock
+from convstore.vocabulary.errors import ConfigError, ConvstoreError
 
 if TYPE_CHECKING:
-    from convstore.reports import RetentionReport, VerifyReport
     from convstore.store import Store
+    from convstore.vocabulary.reports import RetentionReport, VerifyReport
 
 log = logging.getLogger(__name__)
 

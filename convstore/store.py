@@ -17,16 +17,12 @@ from convstore.blobs.memory import MemoryBlobs
 from convstore.blobs.probe import probe
 from convstore.blobs.retrying import RetryingBlobs
 from convstore.cache.choosing import session_cache
-from convstore.clock import Clock
-from convstore.config import StoreConfig
+from convstore.commits.group_commit import CommitStats, GroupCommit
 from convstore.counting import count
 from convstore.db.batch import Batches
 from convstore.db.engine import Backend, BackendOptions, Finding, open_backend
-from convstore.errors import ConfigError
 from convstore.gateway.choosing import PrefixKind, PrefixStores
 from convstore.gateway.prefix_cache import Expiry, PrefixCache, prefix_bounds
-from convstore.group_commit import CommitStats, GroupCommit
-from convstore.ids import check_id
 from convstore.nouns.archive import Archive, ArchiveParts
 from convstore.nouns.conversation import Conversation
 from convstore.nouns.graph_states import GraphStates
@@ -37,9 +33,6 @@ from convstore.nouns.ledger import Ledger
 from convstore.nouns.scope import Scope
 from convstore.nouns.sessions import Sessions
 from convstore.nouns.turns import Turns
-from convstore.observing import Watch
-from convstore.records import DocumentSource, Json, Session, SessionDocument
-from convstore.reports import ErasureReceipt, RetentionReport, StoreStats, TierStats
 from convstore.retention.context import Context
 from convstore.retention.documents import SOURCES, stream_documents
 from convstore.retention.eraser import Eraser
@@ -51,6 +44,18 @@ from convstore.retention.replay import refuse_erased, replay_erasures
 from convstore.retention.restorer import Restorer
 from convstore.retention.shards import check_formats
 from convstore.runners import Autocommit
+from convstore.vocabulary.clock import Clock
+from convstore.vocabulary.errors import ConfigError
+from convstore.vocabulary.ids import check_id
+from convstore.vocabulary.records import DocumentSource, Json, Session, SessionDocument
+from convstore.vocabulary.reports import (
+    ErasureReceipt,
+    RetentionReport,
+    StoreStats,
+    TierStats,
+)
+from convstore.vocabulary.settings import StoreConfig
+from convstore.vocabulary.watch import Watch
 
 if TYPE_CHECKING:
     from convstore.export.report import ExportReport, Progress

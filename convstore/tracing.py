@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from convstore.errors import ConvstoreError, MissingExtraError
-from convstore.observing import Facts
-from convstore.version import __version__
+from convstore.vocabulary.errors import ConvstoreError, MissingExtraError
+from convstore.vocabulary.version import __version__
+from convstore.vocabulary.watch import Facts
 
 try:
     from opentelemetry import trace

@@ -6,8 +6,8 @@
 from alembic import context
 from sqlalchemy import Connection
 
-from convstore.config import load_config
 from convstore.db import migrate, models
+from convstore.vocabulary.settings import load_config
 
 
 def run(connection: Connection) -> None:

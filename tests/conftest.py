@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import hypothesis
 import pytest
 
-from convstore.clock import ManualClock
+from convstore.vocabulary.clock import ManualClock
 from tests.databases import PostgresDatabases, SqliteDatabases
 from tests.processes import Process, run_processes
 from tests.servers import (

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from benchmarks.contestants import Target
-from convstore.records import Interaction, Session, SessionDocument, Turn
+from convstore.vocabulary.records import Interaction, Session, SessionDocument, Turn
 
 TURNS, CHARACTERS = 10, 400
 _BEGAN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -69,7 +69,7 @@ async def segments(target: list[Any], sessions: int) -> Figures:
     from benchmarks.archiving.conversations import conversations
     from convstore.archive.writer import SegmentWriter
     from convstore.blobs.local import LocalBlobs
-    from convstore.clock import SystemClock
+    from convstore.vocabulary.clock import SystemClock
 
     clock, documents, wall = SystemClock(), conversations(sessions), 0.0
     blobs = LocalBlobs(_folder(target), clock=clock)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from convstore.archive.manifest import Entry
-from convstore.documents import decode_document, encode_document
-from convstore.errors import CorruptionError, InvalidInputError
-from convstore.records import SessionDocument, maker
+from convstore.vocabulary.documents import decode_document, encode_document
+from convstore.vocabulary.errors import CorruptionError, InvalidInputError
+from convstore.vocabulary.records import SessionDocument, maker
 
 Same: TypeAlias = Callable[[SessionDocument, SessionDocument], bool]
 """Whether a document that was read back from its line is the one that was given."""

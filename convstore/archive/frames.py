@@ -11,7 +11,7 @@ from contextlib import suppress
 import zstandard
 
 from convstore.archive.segment import ArchiveLimits
-from convstore.errors import ConfigError, CorruptionError
+from convstore.vocabulary.errors import ConfigError, CorruptionError
 
 MAGIC = b"\x28\xb5\x2f\xfd"
 # Of a frame that decoders pass over: length, and that many bytes of anything.

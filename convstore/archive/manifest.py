@@ -15,11 +15,15 @@ from operator import attrgetter
 from typing import Any
 
 from convstore.archive.segment import ArchiveLimits, segment_id_of, segment_name
-from convstore.codec import INT64_MAX, decode_json, dumps
-from convstore.documents import time_of
-from convstore.errors import CorruptionError, InvalidInputError, SegmentCorruptError
-from convstore.ids import check_id
-from convstore.records import Json
+from convstore.vocabulary.codec import INT64_MAX, decode_json, dumps
+from convstore.vocabulary.documents import time_of
+from convstore.vocabulary.errors import (
+    CorruptionError,
+    InvalidInputError,
+    SegmentCorruptError,
+)
+from convstore.vocabulary.ids import check_id
+from convstore.vocabulary.records import Json
 
 FORMAT = "convstore.segment"
 FORMAT_VERSION = 1

@@ -10,7 +10,11 @@ from convstore.archive.manifest import Manifest, encode_manifest, parse_manifest
 from convstore.archive.segment import ArchiveLimits, manifest_key
 from convstore.archive.stream import Stream
 from convstore.blobs.base import BlobStore, StagedBlob, StepHook, silent
-from convstore.errors import CorruptionError, LimitExceededError, SegmentCorruptError
+from convstore.vocabulary.errors import (
+    CorruptionError,
+    LimitExceededError,
+    SegmentCorruptError,
+)
 
 
 def verify_staged(

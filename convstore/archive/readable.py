@@ -12,8 +12,8 @@ from convstore.archive.manifest import Entry, Manifest
 from convstore.archive.reader import Fault, iterate_documents
 from convstore.archive.segment import ArchiveLimits, readable_prefix
 from convstore.blobs.base import BlobStore
-from convstore.documents import decode_document, encode_document
-from convstore.errors import (
+from convstore.vocabulary.documents import decode_document, encode_document
+from convstore.vocabulary.errors import (
     AlreadyExistsError,
     ConfigError,
     CorruptionError,

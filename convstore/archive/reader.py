@@ -21,9 +21,13 @@ from convstore.archive.segment import (
 )
 from convstore.archive.stream import Stream
 from convstore.blobs.base import BlobStore
-from convstore.documents import DOCUMENT_BEGINS, decode_document
-from convstore.errors import CorruptionError, SegmentCorruptError, SegmentNotFoundError
-from convstore.records import SessionDocument
+from convstore.vocabulary.documents import DOCUMENT_BEGINS, decode_document
+from convstore.vocabulary.errors import (
+    CorruptionError,
+    SegmentCorruptError,
+    SegmentNotFoundError,
+)
+from convstore.vocabulary.records import SessionDocument
 
 
 @dataclass(frozen=True, slots=True)

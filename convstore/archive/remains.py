@@ -22,8 +22,8 @@ from convstore.archive.manifest import Entry, Manifest
 from convstore.archive.reader import frame_at, open_stream
 from convstore.archive.segment import ArchiveLimits
 from convstore.blobs.base import BlobStore
-from convstore.documents import DOCUMENT_BEGINS, beginning_of
-from convstore.errors import CorruptionError
+from convstore.vocabulary.documents import DOCUMENT_BEGINS, beginning_of
+from convstore.vocabulary.errors import CorruptionError
 
 
 class Remains:

@@ -13,7 +13,7 @@ from convstore.archive.remains import Remains
 from convstore.archive.segment import ArchiveLimits, manifest_key
 from convstore.archive.writer import SegmentWriter
 from convstore.blobs.base import BlobStore, StepHook, silent
-from convstore.errors import CorruptionError
+from convstore.vocabulary.errors import CorruptionError
 
 
 def copy_segment(

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from convstore.archive.frames import MAGIC, Unpacker, frame_length
 from convstore.archive.segment import ArchiveLimits
 from convstore.archive.stream import CHUNK_BYTES, Stream
-from convstore.documents import DOCUMENT_BEGINS
-from convstore.errors import CorruptionError
+from convstore.vocabulary.documents import DOCUMENT_BEGINS
+from convstore.vocabulary.errors import CorruptionError
 
 # A hostile file can be nothing but beginnings of frames; each costs a look.
 MAX_FALSE_STARTS = 1_000

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from convstore.errors import InvalidInputError
+from convstore.vocabulary.errors import InvalidInputError
 
 SEGMENTS = "segments/"
 SEGMENT_SUFFIX = ".jsonl.zst"

@@ -25,9 +25,9 @@ from convstore.archive.reader import (
 from convstore.archive.scan import Found, scan_frames
 from convstore.archive.segment import ArchiveLimits, segment_id_of
 from convstore.blobs.base import BlobStore
-from convstore.clock import from_micros
-from convstore.documents import decode_document
-from convstore.errors import (
+from convstore.vocabulary.clock import from_micros
+from convstore.vocabulary.documents import decode_document
+from convstore.vocabulary.errors import (
     ConfigError,
     CorruptionError,
     InvalidInputError,

@@ -25,15 +25,15 @@ from convstore.archive.manifest import Entry, Manifest, check_entry
 from convstore.archive.publish import stage_manifest, verify_staged
 from convstore.archive.segment import ArchiveLimits, segment_key
 from convstore.blobs.base import BlobStore, StepHook, silent
-from convstore.documents import DOCUMENT_BEGINS
-from convstore.errors import (
+from convstore.vocabulary.documents import DOCUMENT_BEGINS
+from convstore.vocabulary.errors import (
     AlreadyExistsError,
     ConfigError,
     InvalidInputError,
     LimitExceededError,
 )
-from convstore.ids import check_id, new_id
-from convstore.records import SessionDocument
+from convstore.vocabulary.ids import check_id, new_id
+from convstore.vocabulary.records import SessionDocument
 
 # Frames are a few kilobytes; one write for many of them saves a tenth of the time.
 BUFFER_BYTES = 256 * 1024

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
-from convstore.errors import InvalidInputError
+from convstore.vocabulary.errors import InvalidInputError
 
 StepHook: TypeAlias = Callable[[str], None]
 """Told the name of each step just after it happened; tests stop the world there."""

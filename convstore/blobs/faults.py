@@ -6,7 +6,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from convstore.errors import (
+from convstore.vocabulary.errors import (
     NEEDS_SETUP,
     NO_SPACE,
     AlreadyExistsError,

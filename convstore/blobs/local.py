@@ -34,8 +34,8 @@ from convstore.blobs.posix import (
     sync_file,
 )
 from convstore.blobs.staged import LocalStaged
-from convstore.clock import Clock, SystemClock, to_micros
-from convstore.errors import ConfigError, SegmentNotFoundError
+from convstore.vocabulary.clock import Clock, SystemClock, to_micros
+from convstore.vocabulary.errors import ConfigError, SegmentNotFoundError
 
 # Opening a pipe that somebody put in place of a blob must not wait for a writer.
 _READ_FLAGS = os.O_RDONLY | NO_FOLLOW | CLOSE_ON_EXEC | getattr(os, "O_NONBLOCK", 0)

@@ -12,8 +12,12 @@ from convstore.blobs.base import (
     check_prefix,
     silent,
 )
-from convstore.clock import Clock, SystemClock, to_micros
-from convstore.errors import AlreadyExistsError, ConfigError, SegmentNotFoundError
+from convstore.vocabulary.clock import Clock, SystemClock, to_micros
+from convstore.vocabulary.errors import (
+    AlreadyExistsError,
+    ConfigError,
+    SegmentNotFoundError,
+)
 
 
 class MemoryBlobs:

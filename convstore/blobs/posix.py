@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from convstore.errors import ConfigError
+from convstore.vocabulary.errors import ConfigError
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from convstore.blobs.base import BlobStore
-from convstore.errors import AlreadyExistsError, ConfigError
-from convstore.ids import new_id
+from convstore.vocabulary.errors import AlreadyExistsError, ConfigError
+from convstore.vocabulary.ids import new_id
 
 
 def probe(blobs: BlobStore) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from convstore.blobs.base import BlobStore, StagedBlob, StepHook, silent
-from convstore.errors import StorageFullError, UnavailableError
+from convstore.vocabulary.errors import StorageFullError, UnavailableError
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ from convstore.blobs.posix import (
     sync_chain,
     sync_file,
 )
-from convstore.errors import ConfigError, UnavailableError
+from convstore.vocabulary.errors import ConfigError, UnavailableError
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW | CLOSE_ON_EXEC
 

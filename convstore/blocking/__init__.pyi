@@ -7,9 +7,7 @@ from os import PathLike
 from typing import Any
 
 from convstore.cache.prefixes import PrefixEntry
-from convstore.clock import Clock
-from convstore.commit_lane import CommitStats
-from convstore.config import StoreConfig
+from convstore.commits.lane import CommitStats
 from convstore.db.dialects.base import Finding
 from convstore.db.sessions import Filter
 from convstore.export.report import ExportReport, Progress
@@ -20,8 +18,12 @@ from convstore.nouns.buffer import Buffer
 from convstore.nouns.holds import HoldList
 from convstore.nouns.sessions import _Unset
 from convstore.nouns.turns import BranchList, JsonList, ObjectList, TurnList
-from convstore.observing import Watch
-from convstore.records import (
+from convstore.retention.inspection import Agreement, OnVerified
+from convstore.retention.job import OnProgress
+from convstore.retention.plan import Decision
+from convstore.retention.rebuild import OnRebuilt
+from convstore.vocabulary.clock import Clock
+from convstore.vocabulary.records import (
     ActorKind,
     Choice,
     DocumentSource,
@@ -39,7 +41,7 @@ from convstore.records import (
     Turn,
     TurnInput,
 )
-from convstore.reports import (
+from convstore.vocabulary.reports import (
     ArchivedSession,
     ErasureReceipt,
     RebuildReport,
@@ -49,10 +51,8 @@ from convstore.reports import (
     TierStats,
     VerifyReport,
 )
-from convstore.retention.inspection import Agreement, OnVerified
-from convstore.retention.job import OnProgress
-from convstore.retention.plan import Decision
-from convstore.retention.rebuild import OnRebuilt
+from convstore.vocabulary.settings import StoreConfig
+from convstore.vocabulary.watch import Watch
 
 class _Archive:
     def list(

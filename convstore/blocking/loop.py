@@ -10,8 +10,8 @@ from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-from convstore.errors import ConfigError, StoreClosedError
 from convstore.runners import caller
+from convstore.vocabulary.errors import ConfigError, StoreClosedError
 
 T = TypeVar("T")
 Step = tuple[Callable[[], Awaitable[Any]], "asyncio.Future[Any]"]

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from convstore import opening
 from convstore.blocking.loop import Loop, Strand
-from convstore.clock import Clock
+from convstore.vocabulary.clock import Clock
 
 if TYPE_CHECKING:
-    from convstore.config import StoreConfig
+    from convstore.vocabulary.settings import StoreConfig
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from convstore.records import Session, Turn
+from convstore.vocabulary.records import Session, Turn
 
 Key = tuple[str, str]
 """Tenant and session id."""

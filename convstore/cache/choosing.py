@@ -6,8 +6,8 @@ from convstore.cache.base import SessionCache
 from convstore.cache.memory import MemoryCache
 from convstore.cache.redis import RedisCache
 from convstore.cache.redis_link import RedisLink
-from convstore.errors import ConfigError
-from convstore.policy import CachePolicy
+from convstore.vocabulary.errors import ConfigError
+from convstore.vocabulary.policy import CachePolicy
 
 _POSITIVE = (
     "staleness_s", "ttl_s", "cleanup_interval_s", "max_sessions", "max_turns",

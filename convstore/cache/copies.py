@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from convstore.cache.base import CacheStats, Entry, Key
 from convstore.cache.sweeping import Sweeper
-from convstore.clock import to_micros
+from convstore.vocabulary.clock import to_micros
 
 
 def tag_of(entry: Entry) -> str:

@@ -17,10 +17,10 @@ from convstore.cache.base import CacheStats, Entry, Key
 from convstore.cache.copies import Copies, tag_of
 from convstore.cache.frozen import frozen
 from convstore.cache.redis_link import VERSION, RedisLink, hashed
-from convstore.codec import decode_json
-from convstore.documents import document_from_json, encode_document
-from convstore.errors import ConvstoreError
-from convstore.records import SessionDocument
+from convstore.vocabulary.codec import decode_json
+from convstore.vocabulary.documents import document_from_json, encode_document
+from convstore.vocabulary.errors import ConvstoreError
+from convstore.vocabulary.records import SessionDocument
 
 _NOW = "local t = redis.call('TIME')\nlocal now = t[1] * 1000 + math.floor(t[2] / 1000)"
 # Leaves the payload out where the caller's copy is of the same version and content.

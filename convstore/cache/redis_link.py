@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from convstore.errors import ConfigError, MissingExtraError
+from convstore.vocabulary.errors import ConfigError, MissingExtraError
 
 log = logging.getLogger(__name__)
 VERSION = 1

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from convstore.cache.prefixes import PrefixBounds, PrefixEntry, Removed
 from convstore.cache.redis_link import VERSION, RedisLink, hashed
-from convstore.codec import decode_json, dumps
-from convstore.errors import ConvstoreError
+from convstore.vocabulary.codec import decode_json, dumps
+from convstore.vocabulary.errors import ConvstoreError
 
 _DROP = """
 local function drop(key)

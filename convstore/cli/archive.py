@@ -25,7 +25,7 @@ from convstore.cli.output import (
 )
 from convstore.cli.signals import stopping
 from convstore.cli.values import duration_s
-from convstore.errors import (
+from convstore.vocabulary.errors import (
     ConvstoreError,
     CorruptionError,
     NotFoundError,
@@ -34,15 +34,15 @@ from convstore.errors import (
 )
 
 if TYPE_CHECKING:
-    from convstore.records import Page, Session
-    from convstore.reports import (
+    from convstore.store import Store
+    from convstore.vocabulary.records import Page, Session
+    from convstore.vocabulary.reports import (
         ArchivedSession,
         RebuildReport,
         RecoveryReport,
         RetentionReport,
         VerifyReport,
     )
-    from convstore.store import Store
 
 OlderThan = Annotated[
     str | None,
@@ -326,7 +326,7 @@ def cat(
 
     Verified, and without restoring it.
     """
-    from convstore.documents import encode_document
+    from convstore.vocabulary.documents import encode_document
 
     document = with_store(context, lambda store: store.archive.read(session_id))
     typer.echo(safe_json(encode_document(document, indent=True)))

@@ -14,7 +14,7 @@ from convstore.cli.context import AsJson, config_of, database_file, with_store
 from convstore.cli.exits import FOUND
 from convstore.cli.output import fact, print_facts, print_json, say, size
 from convstore.cli.signals import complete
-from convstore.errors import (
+from convstore.vocabulary.errors import (
     ConfigError,
     ConvstoreError,
     CorruptionError,
@@ -26,8 +26,8 @@ from convstore.errors import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from convstore.config import StoreConfig
     from convstore.store import Store
+    from convstore.vocabulary.settings import StoreConfig
 
 MIN_FREE_BYTES = 256 * 1024 * 1024
 """Room for a few segments and a write-ahead log; less is a disk about to be full."""

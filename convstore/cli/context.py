@@ -12,11 +12,11 @@ import typer
 
 from convstore.cli.output import warn
 from convstore.cli.signals import complete
-from convstore.errors import ConfigError
+from convstore.vocabulary.errors import ConfigError
 
 if TYPE_CHECKING:
-    from convstore.config import StoreConfig
     from convstore.store import Store
+    from convstore.vocabulary.settings import StoreConfig
 
 T = TypeVar("T")
 Work = Callable[["Store"], Coroutine[Any, Any, T]]
@@ -37,7 +37,7 @@ class Globals:
 
     def config(self) -> StoreConfig:
         """The settings: the environment's, with these options on top."""
-        from convstore.config import load_config
+        from convstore.vocabulary.settings import load_config
 
         given = {
             "home": self.home,

@@ -15,13 +15,13 @@ import typer
 from convstore.cli.context import Globals, globals_of
 from convstore.cli.output import count, fact, progress, say, size
 from convstore.cli.signals import complete
-from convstore.errors import ConfigError, InvalidInputError
+from convstore.vocabulary.errors import ConfigError, InvalidInputError
 
 if TYPE_CHECKING:
-    from convstore.clock import ManualClock
-    from convstore.config import StoreConfig
-    from convstore.records import Session
     from convstore.store import Store
+    from convstore.vocabulary.clock import ManualClock
+    from convstore.vocabulary.records import Session
+    from convstore.vocabulary.settings import StoreConfig
 
 FOLDER = "convstore-demo"
 SAMPLES = ("support.jsonl", "preferences.jsonl")
@@ -66,7 +66,7 @@ def _samples(stack: ExitStack) -> list[Path]:
 
 def _config(given: Globals) -> StoreConfig:
     """A folder that holds nothing yet: a demonstration touches nobody's data."""
-    from convstore.config import load_config
+    from convstore.vocabulary.settings import load_config
 
     if given.url is not None or given.archive_dir is not None:
         raise ConfigError("the demo makes its own database: give only --home")
@@ -89,7 +89,7 @@ def _config(given: Globals) -> StoreConfig:
 
 async def _tell(config: StoreConfig, sources: list[Path]) -> None:
     from convstore import open_store
-    from convstore.clock import ManualClock, SystemClock
+    from convstore.vocabulary.clock import ManualClock, SystemClock
 
     clock = ManualClock(SystemClock().now())
     async with open_store(config, clock=clock) as store:

@@ -10,8 +10,8 @@ from convstore.cli.context import AsJson, Yes, confirm, with_store
 from convstore.cli.output import clean, print_facts, print_json, say
 
 if TYPE_CHECKING:
-    from convstore.reports import ErasureReceipt
     from convstore.store import Store
+    from convstore.vocabulary.reports import ErasureReceipt
 
 
 def erase(

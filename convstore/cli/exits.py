@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convstore.errors import (
+from convstore.vocabulary.errors import (
     ConfigError,
     ConflictError,
     ConvstoreError,

@@ -10,8 +10,8 @@ from convstore.cli.context import AsJson, with_store
 from convstore.cli.output import count, fact, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from convstore.records import LegalHold, Page
     from convstore.store import Store
+    from convstore.vocabulary.records import LegalHold, Page
 
 SessionId = Annotated[str, typer.Argument(help="Of the session.")]
 Actor = Annotated[str | None, typer.Option(help="Who decided it.")]

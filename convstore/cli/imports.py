@@ -96,7 +96,7 @@ async def _import(
     report: Path | None,
     bar: Bar,
 ) -> list[dict[str, Any]]:
-    from convstore.ids import new_id
+    from convstore.vocabulary.ids import new_id
 
     format_, strict, mapping = how
     told = []

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from convstore.codec import dumps
+from convstore.vocabulary.codec import dumps
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

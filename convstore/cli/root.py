@@ -20,8 +20,8 @@ from convstore.cli import exits
 from convstore.cli.commands import add_commands
 from convstore.cli.context import Globals
 from convstore.cli.output import json_text, warn
-from convstore.errors import NO_SPACE, ConvstoreError, StorageFullError
-from convstore.version import __version__
+from convstore.vocabulary.errors import NO_SPACE, ConvstoreError, StorageFullError
+from convstore.vocabulary.version import __version__
 
 app = typer.Typer(
     name="convstore",

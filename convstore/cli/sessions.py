@@ -19,8 +19,8 @@ from convstore.cli.output import (
 from convstore.cli.values import bad_option, moment
 
 if TYPE_CHECKING:
-    from convstore.records import Page, Session, SessionDocument, Turn
     from convstore.store import Store
+    from convstore.vocabulary.records import Page, Session, SessionDocument, Turn
 
 _STATES = ("active", "archived", "deleted", "erased")
 
@@ -89,7 +89,7 @@ def show(
     """
     session, document = with_store(context, lambda store: _read(store, session_id))
     if as_json:
-        from convstore.documents import encode_document
+        from convstore.vocabulary.documents import encode_document
 
         typer.echo(safe_json(encode_document(document, indent=True)))
         return

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Table, select, tuple_
 
-from convstore.codec import dumps
 from convstore.db.dialects.base import Dialect
 from convstore.db.unit import Key
+from convstore.vocabulary.codec import dumps
 
 
 def of_sessions(dialect: Dialect, table: Table) -> Any:

@@ -22,7 +22,7 @@ from convstore.db.remembered import (
 from convstore.db.tracked import bare
 from convstore.db.turns import AppendTurns, look_up_external
 from convstore.db.unit import Key, Operation, Row, Unit
-from convstore.errors import (
+from convstore.vocabulary.errors import (
     ConflictError,
     ConvstoreError,
     DatabaseBusyError,

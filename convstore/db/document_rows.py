@@ -8,13 +8,13 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Table
 
-from convstore.clock import to_micros
-from convstore.codec import digest, dumps
 from convstore.db import models
 from convstore.db.interactions import target_hash
 from convstore.db.rows import graph_state_digest, interaction_digest, turn_digest
 from convstore.db.unit import Row
-from convstore.records import (
+from convstore.vocabulary.clock import to_micros
+from convstore.vocabulary.codec import digest, dumps
+from convstore.vocabulary.records import (
     NEW_CHAT,
     GraphState,
     Interaction,

@@ -20,8 +20,8 @@ from convstore.db.rows import (
 )
 from convstore.db.session_rows import SessionRows
 from convstore.db.statements import Prepared
-from convstore.errors import CorruptionError
-from convstore.records import SessionDocument
+from convstore.vocabulary.errors import CorruptionError
+from convstore.vocabulary.records import SessionDocument
 
 TOOL_SET_COLUMNS = [models.tool_sets.c.tools_hash, models.tool_sets.c.tools]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from convstore.codec import decode_json, dumps
 from convstore.db import models
+from convstore.vocabulary.codec import decode_json, dumps
 
 R = models.erasures.c
 

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from convstore.errors import ConvstoreError, DatabaseBusyError, DatabaseFaultError
+from convstore.vocabulary.errors import (
+    ConvstoreError,
+    DatabaseBusyError,
+    DatabaseFaultError,
+)
 
 if TYPE_CHECKING:  # the dialects themselves translate here
     from convstore.db.dialects.base import Dialect

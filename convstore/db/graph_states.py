@@ -9,8 +9,12 @@ from sqlalchemy import Connection, bindparam, func, select
 from convstore.db import models
 from convstore.db.rows import GRAPH_STATE_COLUMNS, graph_state_from_row
 from convstore.db.unit import Key, Row, Unit
-from convstore.errors import ConflictError, TurnNotFoundError, VersionConflictError
-from convstore.records import GraphState
+from convstore.vocabulary.errors import (
+    ConflictError,
+    TurnNotFoundError,
+    VersionConflictError,
+)
+from convstore.vocabulary.records import GraphState
 
 G = models.graph_states.c
 _NAMES = [column.name for column in GRAPH_STATE_COLUMNS]

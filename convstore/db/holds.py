@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from convstore.clock import from_micros
 from convstore.db import models
 from convstore.db.rows import HOLD_COLUMNS, hold_from_row
 from convstore.db.unit import Key, Unit, check_usable
-from convstore.errors import HoldNotFoundError, SessionNotFoundError
-from convstore.records import LegalHold
+from convstore.vocabulary.clock import from_micros
+from convstore.vocabulary.errors import HoldNotFoundError, SessionNotFoundError
+from convstore.vocabulary.records import LegalHold
 
 H = models.legal_holds.c
 _OF_SESSION = (H.tenant_id == bindparam("tenant"), H.session_id == bindparam("id"))

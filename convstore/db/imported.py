@@ -16,7 +16,6 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, String, Table, insert, select
 
-from convstore.codec import INT64_MAX, INT64_MIN
 from convstore.db import archive_entries, documents, models
 from convstore.db.document_rows import document_rows, hold_rows, session_row
 from convstore.db.graph_states import PutGraphState
@@ -26,14 +25,15 @@ from convstore.db.sessions import new_row, searchable
 from convstore.db.statements import Prepared
 from convstore.db.turns import AppendTurns, SwitchBranch, look_up_external
 from convstore.db.unit import Head, Key, Row, Unit, check_usable
-from convstore.documents import encode_document
-from convstore.errors import (
+from convstore.vocabulary.codec import INT64_MAX, INT64_MIN
+from convstore.vocabulary.documents import encode_document
+from convstore.vocabulary.errors import (
     ConflictError,
     CorruptionError,
     InvalidInputError,
     TurnNotFoundError,
 )
-from convstore.records import SessionDocument
+from convstore.vocabulary.records import SessionDocument
 
 # An escape, and not the text of one: the backslash before it is not escaped itself.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")

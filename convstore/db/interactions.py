@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, bindparam, select
 
-from convstore.codec import decode_json, digest, dumps
 from convstore.db import models
 from convstore.db.rows import (
     INTERACTION_COLUMNS,
@@ -21,12 +20,13 @@ from convstore.db.rows import (
     interaction_from_row,
 )
 from convstore.db.unit import Head, Key, Row, Unit
-from convstore.errors import (
+from convstore.vocabulary.codec import decode_json, digest, dumps
+from convstore.vocabulary.errors import (
     ConflictError,
     InteractionNotFoundError,
     TurnNotFoundError,
 )
-from convstore.records import FeedbackSummary, Interaction
+from convstore.vocabulary.records import FeedbackSummary, Interaction
 
 I = models.interactions.c  # noqa: E741
 _NAMES = [column.name for column in INTERACTION_COLUMNS]

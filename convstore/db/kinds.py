@@ -8,7 +8,6 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Table
 
-from convstore.codec import digest
 from convstore.db import models
 from convstore.db.rows import (
     GRAPH_STATE_COLUMNS,
@@ -21,8 +20,9 @@ from convstore.db.rows import (
     interaction_from_row,
     turn_from_row,
 )
-from convstore.errors import CorruptionError, RowCorruptError
-from convstore.records import GraphState, Interaction, Turn
+from convstore.vocabulary.codec import digest
+from convstore.vocabulary.errors import CorruptionError, RowCorruptError
+from convstore.vocabulary.records import GraphState, Interaction, Turn
 
 T = TypeVar("T")
 Row = Sequence[Any]

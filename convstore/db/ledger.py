@@ -19,14 +19,14 @@ from sqlalchemy import (
     update,
 )
 
-from convstore.clock import to_micros
-from convstore.codec import dumps
 from convstore.db import models
 from convstore.db.dialects.base import Dialect
 from convstore.db.rows import LEDGER_COLUMNS, ledger_from_row
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Key, Row, Unit
-from convstore.records import LedgerEntry
+from convstore.vocabulary.clock import to_micros
+from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.records import LedgerEntry
 
 L = models.session_ledger.c
 C = models.cost_totals.c

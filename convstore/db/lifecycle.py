@@ -38,12 +38,12 @@ from convstore.db.session_rows import SessionRows
 from convstore.db.sessions import new_row, searchable, write_searchable
 from convstore.db.statements import Prepared
 from convstore.db.unit import Head, Key, Unit
-from convstore.errors import (
+from convstore.vocabulary.errors import (
     SessionDeletedError,
     SessionErasedError,
     SessionNotFoundError,
 )
-from convstore.records import Session, SessionDocument
+from convstore.vocabulary.records import Session, SessionDocument
 
 S = models.sessions.c
 _GONE_WITH_SESSION = (

@@ -20,8 +20,8 @@ from sqlalchemy import Connection
 from convstore.db import models, schema
 from convstore.db.dialects import dialect_of_url
 from convstore.db.dialects.base import Backend, BackendOptions, Work
-from convstore.errors import ConfigError, SchemaMismatchError
-from convstore.limits import Limits
+from convstore.vocabulary.errors import ConfigError, SchemaMismatchError
+from convstore.vocabulary.limits import Limits
 
 T = TypeVar("T")
 

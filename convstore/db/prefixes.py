@@ -9,13 +9,13 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, bindparam, delete, func, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from convstore.codec import dumps
 from convstore.db import models
 from convstore.db.batch import Outcome
 from convstore.db.dialects import dialect_of
 from convstore.db.dialects.base import Dialect
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Key, Row
+from convstore.vocabulary.codec import dumps
 
 P = models.prefix_entries.c
 _KEY = ("tenant_id", "prefix_key")

@@ -33,12 +33,12 @@ from sqlalchemy import (
     update,
 )
 
-from convstore.codec import dumps
 from convstore.db import models
 from convstore.db.dialects.base import Dialect
 from convstore.db.statements import Prepared
 from convstore.db.turns import AppendTurns
 from convstore.db.unit import HOT, Head, Key, Row, Unit
+from convstore.vocabulary.codec import dumps
 
 # Sessions, and characters of one head's texts: together some ten megabytes at most.
 _MOST = 4_096

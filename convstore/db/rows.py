@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from convstore.clock import from_micros
-from convstore.codec import decode_json, digest
 from convstore.db import models
-from convstore.records import (
+from convstore.vocabulary.clock import from_micros
+from convstore.vocabulary.codec import decode_json, digest
+from convstore.vocabulary.records import (
     NEW_CHAT,
     Choice,
     GraphState,

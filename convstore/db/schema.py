@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, inspect, select, text
 
 from convstore.db import models
-from convstore.errors import DatabaseAccessError, SchemaMismatchError
+from convstore.vocabulary.errors import DatabaseAccessError, SchemaMismatchError
 
 # The newest revision in migrations/, kept here so that opening a store needs no
 # alembic; a test compares the two.

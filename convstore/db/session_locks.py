@@ -23,11 +23,11 @@ from sqlalchemy import (
     true,
 )
 
-from convstore.codec import dumps
 from convstore.db import models
 from convstore.db.dialects.base import Dialect
 from convstore.db.rows import SESSION_COLUMNS
 from convstore.db.statements import Prepared
+from convstore.vocabulary.codec import dumps
 
 Key = tuple[str, str]
 Row = dict[str, Any]

@@ -8,11 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from convstore.codec import decode_json, digest
 from convstore.db.kinds import GRAPH_STATES, INTERACTIONS, TURNS, Row
 from convstore.db.rows import hold_from_row, ledger_from_row
-from convstore.errors import CorruptionError, RowCorruptError
-from convstore.records import LedgerEntry, LegalHold, Session, SessionDocument
+from convstore.vocabulary.codec import decode_json, digest
+from convstore.vocabulary.errors import CorruptionError, RowCorruptError
+from convstore.vocabulary.records import (
+    LedgerEntry,
+    LegalHold,
+    Session,
+    SessionDocument,
+)
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 

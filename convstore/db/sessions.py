@@ -23,14 +23,14 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from convstore.codec import decode_json, dumps
 from convstore.db import models
 from convstore.db.rows import SESSION_COLUMNS, session_from_row
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Head, Key, Row, Unit, check_usable
-from convstore.errors import SessionNotFoundError, VersionConflictError
-from convstore.ids import MAX_ID_CHARS
-from convstore.records import Json, Session, SessionState
+from convstore.vocabulary.codec import decode_json, dumps
+from convstore.vocabulary.errors import SessionNotFoundError, VersionConflictError
+from convstore.vocabulary.ids import MAX_ID_CHARS
+from convstore.vocabulary.records import Json, Session, SessionState
 
 S = models.sessions.c
 T = TypeVar("T")

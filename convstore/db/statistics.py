@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Text, cast, func, select
 
-from convstore.codec import decode_json
 from convstore.db import models
+from convstore.vocabulary.codec import decode_json
 
 S = models.sessions.c
 

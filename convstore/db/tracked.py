@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from convstore.db.unit import Key, Operation, Unit
-from convstore.records import Session
+from convstore.vocabulary.records import Session
 
 R = TypeVar("R")
 

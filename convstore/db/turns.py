@@ -24,15 +24,19 @@ from sqlalchemy import (
     select,
 )
 
-from convstore.codec import decode_json, dumps
 from convstore.db import models
 from convstore.db.dialects.base import Dialect
 from convstore.db.ledger import ChangeLedger
 from convstore.db.rows import TURN_COLUMNS, turn_from_row
 from convstore.db.statements import Prepared
 from convstore.db.unit import Head, Key, Row, Unit, check_usable
-from convstore.errors import ConflictError, SessionNotFoundError, TurnNotFoundError
-from convstore.records import Branch, Turn
+from convstore.vocabulary.codec import decode_json, dumps
+from convstore.vocabulary.errors import (
+    ConflictError,
+    SessionNotFoundError,
+    TurnNotFoundError,
+)
+from convstore.vocabulary.records import Branch, Turn
 
 S = models.sessions.c
 T = models.turns.c

@@ -17,13 +17,13 @@ from convstore.db import models, session_locks
 from convstore.db.dialects import dialect_of
 from convstore.db.rows import session_from_row
 from convstore.db.statements import BOUND, Prepared
-from convstore.errors import (
+from convstore.vocabulary.errors import (
     SessionArchivedError,
     SessionDeletedError,
     SessionErasedError,
     SessionNotFoundError,
 )
-from convstore.records import Session
+from convstore.vocabulary.records import Session
 
 R_co = TypeVar("R_co", covariant=True)
 Key = session_locks.Key

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, bindparam, select
 
-from convstore.clock import to_micros
 from convstore.db import models, sessions, turns
 from convstore.db.statements import Prepared
 from convstore.db.unit import Key
-from convstore.records import Session, Turn
+from convstore.vocabulary.clock import to_micros
+from convstore.vocabulary.records import Session, Turn
 
 S = models.sessions.c
 _STATEMENT = select(S.version, S.updated_at).where(

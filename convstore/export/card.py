@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from convstore.codec import dumps
 from convstore.export.formats.base import PROVENANCE_COLUMNS, Column, Format
 from convstore.export.options import ExportOptions
 from convstore.export.rules import RULES
 from convstore.export.stats import LENGTH_EDGES, TOKEN_EDGES, Stats, Tally
+from convstore.vocabulary.codec import dumps
 
 _SIZES = (
     (1_000, "n<1K"),

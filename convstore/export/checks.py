@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from convstore.export.conversation import Conversation
 from convstore.export.messages import has_calls, text_chars
 from convstore.export.rows import Dropped, Message, Row
-from convstore.records import Interaction
+from convstore.vocabulary.records import Interaction
 
 FAILED_FINISH = frozenset(
     {"length", "max_tokens", "error", "content_filter", "aborted"}

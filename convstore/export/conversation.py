@@ -10,8 +10,6 @@ import hashlib
 from collections.abc import Callable, Sequence
 from functools import reduce
 
-from convstore.clock import to_micros
-from convstore.codec import dumps
 from convstore.export.feedback import effective
 from convstore.export.messages import (
     NO_MESSAGES,
@@ -24,7 +22,15 @@ from convstore.export.messages import (
 from convstore.export.options import ExportOptions
 from convstore.export.rows import Dropped, Message, Origin, Side
 from convstore.export.tools import infer_definitions, tool_definitions
-from convstore.records import GraphState, Interaction, Json, SessionDocument, Turn
+from convstore.vocabulary.clock import to_micros
+from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.records import (
+    GraphState,
+    Interaction,
+    Json,
+    SessionDocument,
+    Turn,
+)
 
 _ROOT = b"\0" * 32
 _MODEL = ("assistant", "tool")

@@ -25,12 +25,12 @@ from itertools import chain, islice
 from queue import SimpleQueue
 from typing import IO, NamedTuple
 
-from convstore.codec import decode_json, dumps
-from convstore.documents import encode_document
-from convstore.errors import ConfigError, WorkerLostError
 from convstore.export.entries import Packed, cut_packed
 from convstore.export.gather import Gatherer
-from convstore.records import JsonObject, SessionDocument
+from convstore.vocabulary.codec import decode_json, dumps
+from convstore.vocabulary.documents import encode_document
+from convstore.vocabulary.errors import ConfigError, WorkerLostError
+from convstore.vocabulary.records import JsonObject, SessionDocument
 
 ALONE = 128
 """Sessions that are done before a process is worth its start."""

@@ -10,7 +10,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
-from convstore.codec import dumps
 from convstore.export.card import card, lengths_of, rules_of, warnings_of
 from convstore.export.entries import PICTURED, Waiting, flags_of, unpack_waiting
 from convstore.export.folder import seal_folder, write_file
@@ -25,7 +24,8 @@ from convstore.export.stats import Stats, Tally
 from convstore.export.writers.base import FileRecord, HashedFile, ShardWriter
 from convstore.export.writers.jsonl import JsonlShard
 from convstore.export.writers.parquet import ParquetShard, load_pyarrow
-from convstore.records import Json
+from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.records import Json
 
 ROW_IDS = "provenance/row-ids.bin"
 TOMBSTONES = "provenance/tombstones.jsonl"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 
-from convstore.records import Interaction
+from convstore.vocabulary.records import Interaction
 
 RETRACT = "retract"
 _EACH_COUNTS = frozenset({"inject"})

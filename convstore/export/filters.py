@@ -7,7 +7,7 @@ import json
 from convstore.export.options import Filters
 from convstore.export.rows import Dropped
 from convstore.imports.paths import find, locate
-from convstore.records import Json, Session
+from convstore.vocabulary.records import Json, Session
 
 _NO = frozenset({"no", "none", "denied", "refused", "withdrawn", "opt-out", "opt_out"})
 

@@ -12,7 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from convstore.errors import NO_SPACE, InvalidInputError, StorageFullError, shown
+from convstore.vocabulary.errors import (
+    NO_SPACE,
+    InvalidInputError,
+    StorageFullError,
+    shown,
+)
 
 log = logging.getLogger(__name__)
 

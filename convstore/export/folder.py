@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from convstore.codec import dumps
-from convstore.errors import (
+from convstore.export.writers.base import FileRecord, HashedFile
+from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.errors import (
     NEEDS_SETUP,
     NO_SPACE,
     AlreadyExistsError,
@@ -21,8 +22,7 @@ from convstore.errors import (
     StorageFullError,
     shown,
 )
-from convstore.export.writers.base import FileRecord, HashedFile
-from convstore.records import Json
+from convstore.vocabulary.records import Json
 
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from convstore.codec import decode_json, dumps
-from convstore.errors import InvalidInputError, shown
 from convstore.export.emit import ROW_IDS, read_row_ids
 from convstore.export.folder import MANIFEST
 from convstore.export.formats.base import Format
 from convstore.export.options import ExportOptions
-from convstore.records import Json, JsonObject
+from convstore.vocabulary.codec import decode_json, dumps
+from convstore.vocabulary.errors import InvalidInputError, shown
+from convstore.vocabulary.records import Json, JsonObject
 
 _FREE_TO_CHANGE = frozenset(
     {"file_type", "shard_bytes", "quarantine", "tokenizer", "license", "title"}

@@ -7,7 +7,6 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
-from convstore.codec import dumps
 from convstore.export.checks import row_chars
 from convstore.export.conversation import Conversation
 from convstore.export.entries import (
@@ -41,7 +40,8 @@ from convstore.export.stats import Tally
 from convstore.export.tokens import CHARS_PER_TOKEN, token_counter
 from convstore.export.version import EXPORTER
 from convstore.export.writers.parquet import pack_columns
-from convstore.records import Json, JsonObject, SessionDocument
+from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.records import Json, JsonObject, SessionDocument
 
 RULE_NAMES = tuple(RULES)
 _RULE_NUMBERS = {name: number for number, name in enumerate(RULE_NAMES)}

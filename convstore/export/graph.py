@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from convstore.records import GraphState, Json, JsonObject
+from convstore.vocabulary.records import GraphState, Json, JsonObject
 
 _ID = ("id", "node_id", "key")
 _TEXT = ("text", "content", "thought", "step", "label", "title", "description")

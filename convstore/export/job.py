@@ -14,8 +14,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from convstore.codec import dumps
-from convstore.errors import ExportRefusedError, InvalidInputError
 from convstore.export.balance import balanced
 from convstore.export.crew import gathered
 from convstore.export.emit import DataSet, holds_pictures, without
@@ -44,7 +42,9 @@ from convstore.export.stats import Losses
 from convstore.export.version import EXPORTER
 from convstore.export.workspace import Workspace
 from convstore.export.writers.parquet import load_pyarrow
-from convstore.records import Json, SessionDocument
+from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.errors import ExportRefusedError, InvalidInputError
+from convstore.vocabulary.records import Json, SessionDocument
 
 _QUARANTINE = "quarantine"
 _SPOOLS = ("index", "rows", "near")

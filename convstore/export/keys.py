@@ -6,9 +6,9 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 
-from convstore.codec import dumps
 from convstore.export.rows import Row
-from convstore.records import JsonObject
+from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.records import JsonObject
 
 KEY_BYTES = 16
 

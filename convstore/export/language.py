@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
-from convstore.errors import MissingExtraError
+from convstore.vocabulary.errors import MissingExtraError
 
 LEAST_CHARS = 20
 """Shorter texts are guesses: they stay without a language."""

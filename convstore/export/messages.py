@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from convstore.codec import decode_json
-from convstore.errors import CorruptionError
 from convstore.export.pictures import IMAGE_PARTS, IMAGES, image_of
 from convstore.export.rows import Dropped, Message
-from convstore.records import Json, JsonObject, Turn
+from convstore.vocabulary.codec import decode_json
+from convstore.vocabulary.errors import CorruptionError
+from convstore.vocabulary.records import Json, JsonObject, Turn
 
 ROLES = {
     "system": "system",

@@ -15,9 +15,9 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from convstore.errors import InvalidInputError, MissingExtraError
 from convstore.export.keys import KEY_BYTES
 from convstore.export.spool import Spool
+from convstore.vocabulary.errors import InvalidInputError, MissingExtraError
 
 PERMUTATIONS = 128
 _SEED = 1

@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from convstore.errors import InvalidInputError
-from convstore.records import DocumentSource, Json, JsonObject
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import DocumentSource, Json, JsonObject
 
 FileType = Literal["jsonl", "parquet"]
 Profile = Literal["json", "text"]

@@ -12,7 +12,7 @@ import binascii
 from collections.abc import Iterable, Sequence
 
 from convstore.export.rows import Dropped, Message, Row
-from convstore.records import Json, JsonObject, Turn
+from convstore.vocabulary.records import Json, JsonObject, Turn
 
 IMAGES = "images"
 IMAGE_PARTS = frozenset({"image", "image_url", "input_image"})

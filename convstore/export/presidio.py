@@ -14,8 +14,8 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
-from convstore.errors import MissingExtraError
 from convstore.export.finds import Finder, Found
+from convstore.vocabulary.errors import MissingExtraError
 
 VERSION = 1
 """Of what is chosen here: it goes up with every change that finds otherwise."""

@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from convstore.codec import dumps
 from convstore.export.conversation import REPORT_ACTIONS
 from convstore.export.feedback import effective
 from convstore.export.folder import write_file
 from convstore.export.spool import Spool
 from convstore.export.writers.base import FileRecord
-from convstore.records import SessionDocument
+from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.records import SessionDocument
 
 QUARANTINE = "rejected_rows/quarantine.jsonl"
 

@@ -12,12 +12,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from convstore.errors import InvalidInputError
 from convstore.export.finds import FindCache, Finder, Found
 from convstore.export.options import ExportOptions
 from convstore.export.patterns import KINDS, VERSION, find_patterns
 from convstore.export.pictures import is_image
-from convstore.records import GraphState, Interaction, Json, SessionDocument, Turn
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import (
+    GraphState,
+    Interaction,
+    Json,
+    SessionDocument,
+    Turn,
+)
 
 CACHE_TEXTS = 50_000
 """Texts whose finds are remembered: greetings and system prompts come again."""

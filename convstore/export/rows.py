@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from convstore.records import Json, JsonObject, SessionDocument
+from convstore.vocabulary.records import Json, JsonObject, SessionDocument
 
 Message: TypeAlias = JsonObject
 """`role` and `content` (text), and where it has them `tool_calls`, `tool_call_id`,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from convstore.export.formats import FORMATS
 from convstore.export.formats.base import PROVENANCE_COLUMNS, Column
-from convstore.records import Json, JsonObject
+from convstore.vocabulary.records import Json, JsonObject
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -6,14 +6,14 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from convstore.errors import InvalidInputError
 from convstore.export.entries import Entry, Waiting
 from convstore.export.formats import pick_formats
 from convstore.export.gather import Gatherer
 from convstore.export.options import ExportOptions
 from convstore.export.rows import Dropped
 from convstore.export.settle import kept_of
-from convstore.records import SessionDocument
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import SessionDocument
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from convstore.codec import dumps
 from convstore.export.options import ToolCalls
 from convstore.export.pictures import IMAGES
 from convstore.export.rows import Candidate, Dropped, Message, Row
-from convstore.records import Json
+from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.records import Json
 
 _OFFER = (
     "# Tools\n\nYou may call functions. Their signatures are within <tools></tools>, "

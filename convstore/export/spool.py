@@ -13,7 +13,7 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-from convstore.errors import CorruptionError
+from convstore.vocabulary.errors import CorruptionError
 
 _BITS = 6
 PARTS = 1 << _BITS

@@ -16,7 +16,7 @@ from convstore.export.entries import (
     Waiting,
 )
 from convstore.export.rows import Dropped
-from convstore.records import JsonObject
+from convstore.vocabulary.records import JsonObject
 
 LENGTH_EDGES = (100, 400, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000)
 """Upper edges of the length classes, in characters."""

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from convstore.errors import InvalidInputError, MissingExtraError
+from convstore.vocabulary.errors import InvalidInputError, MissingExtraError
 
 CHARS_PER_TOKEN = 4
 """A rough average of English, for estimates; other languages need more tokens."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from convstore.export.rows import Message
-from convstore.records import Json, JsonObject
+from convstore.vocabulary.records import Json, JsonObject
 
 _JSON_TYPES = {
     str: "string",

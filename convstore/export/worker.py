@@ -10,13 +10,13 @@ import os
 import signal
 import sys
 
-from convstore.codec import decode_json
-from convstore.documents import decode_document
 from convstore.export.crew import FAILED, join_answer, read_frame, write_frame
 from convstore.export.entries import join_packed
 from convstore.export.formats import pick_formats
 from convstore.export.gather import Gatherer
 from convstore.export.options import ExportOptions
+from convstore.vocabulary.codec import decode_json
+from convstore.vocabulary.documents import decode_document
 
 _GARBAGE = (50_000, 20, 50)
 """Collect a seventieth as often: rows and documents hold no circles."""

@@ -14,12 +14,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from convstore.codec import decode_json, dumps
-from convstore.errors import CorruptionError
 from convstore.export.folder import discard
 from convstore.export.spool import Spool
 from convstore.export.stats import Tally
-from convstore.records import Json, JsonObject, SessionDocument
+from convstore.vocabulary.codec import decode_json, dumps
+from convstore.vocabulary.errors import CorruptionError
+from convstore.vocabulary.records import Json, JsonObject, SessionDocument
 
 STATE = "state.json"
 LAYOUT = 3

@@ -1,12 +1,6 @@
 """What a chat gateway needs beside the store: keys, ids and hashes of requests."""
 
 from convstore.cache.prefixes import PrefixEntry
-from convstore.gateway.anthropic_messages import (
-    AnthropicMessages,
-    to_anthropic_messages,
-)
-from convstore.gateway.buffers import since_idle
-from convstore.gateway.dspy_history import to_dspy_history, to_dspy_messages
 from convstore.gateway.identity import (
     derive_session_id,
     new_session_id,
@@ -20,6 +14,12 @@ from convstore.gateway.requests import (
     hash_request,
     should_cache_sticky,
 )
+from convstore.messages.anthropic import (
+    AnthropicMessages,
+    to_anthropic_messages,
+)
+from convstore.messages.buffers import since_idle
+from convstore.messages.dspy import to_dspy_history, to_dspy_messages
 
 __all__ = [
     "AnthropicMessages",

@@ -9,10 +9,10 @@ from convstore.cache.prefixes import MemoryPrefixes, PrefixBounds, PrefixStore
 from convstore.cache.redis_link import RedisLink
 from convstore.cache.redis_prefixes import RedisPrefixes
 from convstore.db.engine import Backend
-from convstore.errors import ConfigError
 from convstore.gateway.stored_prefixes import StoredPrefixes, prefix_commits
-from convstore.limits import Limits
-from convstore.policy import CachePolicy
+from convstore.vocabulary.errors import ConfigError
+from convstore.vocabulary.limits import Limits
+from convstore.vocabulary.policy import CachePolicy
 
 PrefixKind = Literal["memory", "redis", "database"]
 

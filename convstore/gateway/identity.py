@@ -6,9 +6,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from convstore.codec import canonical
-from convstore.ids import check_id, new_id
-from convstore.records import DEFAULT_TENANT
+from convstore.vocabulary.codec import canonical
+from convstore.vocabulary.ids import check_id, new_id
+from convstore.vocabulary.records import DEFAULT_TENANT
 
 
 def session_id_from_headers(

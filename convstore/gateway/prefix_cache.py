@@ -19,11 +19,11 @@ from convstore.cache.prefixes import (
     PrefixStore,
     Removed,
 )
-from convstore.clock import Clock, SystemClock, to_micros
-from convstore.errors import ConfigError, InvalidInputError
 from convstore.gateway.prefixes import INPUT_ROLES, prefix_key
-from convstore.ids import check_id, check_optional_id
-from convstore.records import DEFAULT_TENANT, Json
+from convstore.vocabulary.clock import Clock, SystemClock, to_micros
+from convstore.vocabulary.errors import ConfigError, InvalidInputError
+from convstore.vocabulary.ids import check_id, check_optional_id
+from convstore.vocabulary.records import DEFAULT_TENANT, Json
 
 Expiry = Literal["sliding", "absolute"]
 Messages = Sequence[Mapping[str, Json]]

@@ -12,10 +12,10 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 
-from convstore.codec import canonical
-from convstore.errors import InvalidInputError
-from convstore.gateway.text import flatten
-from convstore.records import DEFAULT_TENANT, Json
+from convstore.messages.text import flatten
+from convstore.vocabulary.codec import canonical
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import DEFAULT_TENANT, Json
 
 INPUT_ROLES = frozenset({"system", "developer", "user"})
 _VERSION = "convstore-prefix-1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from convstore.policy import LedgerPolicy
+from convstore.vocabulary.policy import LedgerPolicy
 
 DEFAULT_PROVIDER = "default"
 

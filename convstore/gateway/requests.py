@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from convstore.codec import canonical
-from convstore.gateway.text import flatten
-from convstore.records import Json
+from convstore.messages.text import flatten
+from convstore.vocabulary.codec import canonical
+from convstore.vocabulary.records import Json
 
 CHARS_PER_TOKEN = 3
 """A low guess for every language: it overstates tokens rather than understates."""

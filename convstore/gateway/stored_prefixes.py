@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from convstore.cache.prefixes import PrefixBounds, PrefixEntry, Removed
+from convstore.commits.group_commit import GroupCommit
 from convstore.db import prefixes as rows
 from convstore.db.batch import Outcome
 from convstore.db.engine import Backend
 from convstore.db.prefixes import PutPrefix, UsePrefix
-from convstore.group_commit import GroupCommit
-from convstore.limits import Limits
+from convstore.vocabulary.limits import Limits
 
 _USE_EVERY = 1_000_000
 

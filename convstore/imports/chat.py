@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from convstore.errors import InvalidInputError
 from convstore.imports.fields import (
     kind_of,
     need_object,
@@ -13,8 +12,9 @@ from convstore.imports.fields import (
     time_or_none,
 )
 from convstore.imports.keeping import external_id, keep, kept
-from convstore.records import Json, JsonObject, TurnInput
-from convstore.windows import TEXT_PARTS
+from convstore.messages.windows import TEXT_PARTS
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import Json, JsonObject, TurnInput
 
 ROLES = {
     "ai": "assistant",

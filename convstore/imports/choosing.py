@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from convstore.errors import ConfigError, InvalidInputError
 from convstore.imports.model import Rejected
 from convstore.imports.reading import read_sessions
 from convstore.imports.registry import Format, load_format
 from convstore.imports.source import STDIN
+from convstore.vocabulary.errors import ConfigError, InvalidInputError
 
 AUTO = "auto"
 _SPECIFIC_FIRST = (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from convstore.imports.chat import messages_of, turns_of
 from convstore.imports.forms import gather, spread
-from convstore.records import JsonObject, TurnInput
+from convstore.vocabulary.records import JsonObject, TurnInput
 
 KEYS = frozenset({"prompt", "completion"})
 """The fields of a record that `read_exchange` takes."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from convstore.errors import InvalidInputError
-from convstore.ids import MAX_ID_CHARS, check_id
-from convstore.records import Json, JsonObject
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.ids import MAX_ID_CHARS, check_id
+from convstore.vocabulary.records import Json, JsonObject
 
 _MAX_LANGUAGE_CHARS = 35
 _MAX_TITLE_CHARS = 200

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from convstore.errors import InvalidInputError
 from convstore.imports.fields import kind_of, need_list
-from convstore.records import Json, JsonObject
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import Json, JsonObject
 
 Form: TypeAlias = Literal["list", "message", "text"]
 

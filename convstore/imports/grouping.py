@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from convstore.imports.model import Rejected
 from convstore.imports.source import SourceLimits
-from convstore.records import Json
+from convstore.vocabulary.records import Json
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
-from convstore.codec import dumps
-from convstore.errors import (
+from convstore.concurrency.completion import finished
+from convstore.imports.model import ImportedSession, ImportReport, Rejected
+from convstore.imports.reading import Imported, read_sessions
+from convstore.imports.registry import Format
+from convstore.imports.source import DEFAULT_LIMITS, SourceLimits
+from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.errors import (
     NO_SPACE,
     ConflictError,
     InvalidInputError,
@@ -24,11 +29,6 @@ from convstore.errors import (
     RefusedError,
     StorageFullError,
 )
-from convstore.finishing import finished
-from convstore.imports.model import ImportedSession, ImportReport, Rejected
-from convstore.imports.reading import Imported, read_sessions
-from convstore.imports.registry import Format
-from convstore.imports.source import DEFAULT_LIMITS, SourceLimits
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ from convstore.imports.fields import (
     title_or_none,
 )
 from convstore.imports.model import ImportedSession
-from convstore.records import InteractionInput, Json, JsonObject, TurnInput
+from convstore.vocabulary.records import InteractionInput, Json, JsonObject, TurnInput
 
 NOTES = "import"
 _SHADOWED = "field"

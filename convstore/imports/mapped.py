@@ -8,7 +8,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from convstore.errors import InvalidInputError
 from convstore.imports.fields import (
     id_or_none,
     language_or_none,
@@ -27,7 +26,8 @@ from convstore.imports.mapping import Mapping
 from convstore.imports.model import GraphStateInput, ImportedSession
 from convstore.imports.paths import find, locate
 from convstore.imports.registry import Format
-from convstore.records import DEFAULT_NAMESPACE, Json, JsonObject
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import DEFAULT_NAMESPACE, Json, JsonObject
 
 NAME = "map"
 

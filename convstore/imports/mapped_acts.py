@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from convstore.errors import InvalidInputError
 from convstore.imports.fields import need_list, number_or_none, text_or_none
 from convstore.imports.keeping import external_id
 from convstore.imports.mapping import Edit, Feedback, Mapping, Steps, Votes
 from convstore.imports.paths import find
 from convstore.imports.ranking import ranking
-from convstore.records import Choice, InteractionInput, Json, JsonObject
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import Choice, InteractionInput, Json, JsonObject
 
 
 def judgements(

@@ -21,7 +21,7 @@ from convstore.imports.keeping import external_id, keep, kept
 from convstore.imports.mapping import Answers, Mapping, OneTurn, TurnList
 from convstore.imports.model import ImportedSession
 from convstore.imports.paths import find, locate, put, take
-from convstore.records import Json, JsonObject, TurnInput
+from convstore.vocabulary.records import Json, JsonObject, TurnInput
 
 
 class TurnReader:

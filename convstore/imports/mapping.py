@@ -13,8 +13,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from convstore.errors import ConfigError
-from convstore.records import DEFAULT_NAMESPACE, ActorKind
+from convstore.vocabulary.errors import ConfigError
+from convstore.vocabulary.records import DEFAULT_NAMESPACE, ActorKind
 
 FieldPath = Annotated[str, Field(min_length=1)]
 OneOrMany = FieldPath | Annotated[list[FieldPath], Field(min_length=1)]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 
-from convstore.records import (
+from convstore.vocabulary.records import (
     DEFAULT_NAMESPACE,
     GraphState,
     Interaction,

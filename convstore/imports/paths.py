@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from convstore.records import Json, JsonObject
+from convstore.vocabulary.records import Json, JsonObject
 
 
 def locate(record: Json, path: str) -> list[str | int] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from convstore.imports.keeping import external_id
-from convstore.records import Choice, InteractionInput
+from convstore.vocabulary.records import Choice, InteractionInput
 
 
 def ranking(turns: Sequence[int], number: int = 1) -> Iterator[InteractionInput]:

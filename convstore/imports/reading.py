@@ -12,13 +12,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from convstore.errors import CorruptionError, InvalidInputError, LimitExceededError
 from convstore.imports.grouping import Record, grouped
 from convstore.imports.model import ImportedSession, Rejected
 from convstore.imports.registry import Format
 from convstore.imports.source import DEFAULT_LIMITS, Line, SourceLimits, read_lines
 from convstore.imports.strict_json import parse_json
-from convstore.records import Json
+from convstore.vocabulary.errors import (
+    CorruptionError,
+    InvalidInputError,
+    LimitExceededError,
+)
+from convstore.vocabulary.records import Json
 
 
 @dataclass(frozen=True, slots=True)

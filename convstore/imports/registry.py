@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
 
-from convstore.errors import InvalidInputError, shown
 from convstore.imports.model import ImportedSession
-from convstore.records import Json
+from convstore.vocabulary.errors import InvalidInputError, shown
+from convstore.vocabulary.records import Json
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,11 @@ from typing import BinaryIO, cast
 
 import zstandard
 
-from convstore.errors import CorruptionError, InvalidInputError, LimitExceededError
+from convstore.vocabulary.errors import (
+    CorruptionError,
+    InvalidInputError,
+    LimitExceededError,
+)
 
 STDIN = "-"
 _CHUNK = 256 * 1024

@@ -12,9 +12,9 @@ import re
 from math import isinf
 from typing import NoReturn
 
-from convstore.codec import INT64_MAX, INT64_MIN
-from convstore.errors import InvalidInputError, LimitExceededError
-from convstore.records import Json
+from convstore.vocabulary.codec import INT64_MAX, INT64_MIN
+from convstore.vocabulary.errors import InvalidInputError, LimitExceededError
+from convstore.vocabulary.records import Json
 
 _INT64_DIGITS = 20
 _MARKS = (b",", b"[", b"{")

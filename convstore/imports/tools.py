@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from convstore.errors import InvalidInputError
 from convstore.imports.strict_json import parse_json
-from convstore.records import Json, JsonObject, TurnInput
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import Json, JsonObject, TurnInput
 
 _MAX_DEPTH = 60
 

@@ -5,18 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from convstore.clock import from_micros
 from convstore.db import segments
-from convstore.ids import check_id, check_optional_id
 from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.nouns.scope import Scope
-from convstore.records import NEW_CHAT, Page, SessionDocument
-from convstore.reports import (
-    ArchivedSession,
-    RebuildReport,
-    RecoveryReport,
-    VerifyReport,
-)
 from convstore.retention.context import Context
 from convstore.retention.inspection import Agreement, Inspector, OnVerified
 from convstore.retention.job import RetentionJob, RunOptions
@@ -24,6 +15,15 @@ from convstore.retention.plan import Decision
 from convstore.retention.rebuild import OnRebuilt, rebuild
 from convstore.retention.recovery import Recovery
 from convstore.retention.restorer import Restorer
+from convstore.vocabulary.clock import from_micros
+from convstore.vocabulary.ids import check_id, check_optional_id
+from convstore.vocabulary.records import NEW_CHAT, Page, SessionDocument
+from convstore.vocabulary.reports import (
+    ArchivedSession,
+    RebuildReport,
+    RecoveryReport,
+    VerifyReport,
+)
 
 
 @dataclass(frozen=True, slots=True)

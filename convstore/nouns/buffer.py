@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
-from convstore.gateway.anthropic_messages import (
+from convstore.messages.anthropic import (
     AnthropicMessages,
     to_anthropic_messages,
 )
-from convstore.gateway.dspy_history import to_dspy_history
-from convstore.records import JsonObject, Turn
-from convstore.windows import to_messages
+from convstore.messages.dspy import to_dspy_history
+from convstore.messages.windows import to_messages
+from convstore.vocabulary.records import JsonObject, Turn
 
 
 @dataclass(frozen=True, slots=True)

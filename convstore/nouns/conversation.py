@@ -9,9 +9,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from convstore.db.sessions import EnsureSession
 from convstore.db.unit import Row
-from convstore.errors import SessionNotFoundError
-from convstore.gateway.buffers import BUFFER_CAP, BUFFER_IDLE_TTL_S, since_idle
-from convstore.ids import check_optional_id
+from convstore.messages.buffers import BUFFER_CAP, BUFFER_IDLE_TTL_S, since_idle
 from convstore.nouns.buffer import Buffer
 from convstore.nouns.graph_states import GraphStates
 from convstore.nouns.interactions import Interactions
@@ -19,7 +17,9 @@ from convstore.nouns.ledger import Ledger
 from convstore.nouns.scope import Scope
 from convstore.nouns.sessions import Sessions
 from convstore.nouns.turns import Turns
-from convstore.records import Session, Turn
+from convstore.vocabulary.errors import SessionNotFoundError
+from convstore.vocabulary.ids import check_optional_id
+from convstore.vocabulary.records import Session, Turn
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 
-from convstore.codec import INT64_MAX, decode_json, dumps
-from convstore.errors import CorruptionError, InvalidInputError
-from convstore.ids import check_id
-from convstore.limits import Limits
-from convstore.records import Json
+from convstore.vocabulary.codec import INT64_MAX, decode_json, dumps
+from convstore.vocabulary.errors import CorruptionError, InvalidInputError
+from convstore.vocabulary.ids import check_id
+from convstore.vocabulary.limits import Limits
+from convstore.vocabulary.records import Json
 
 
 def encode_cursor(*parts: Json) -> str:

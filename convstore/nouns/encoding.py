@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
-from convstore.clock import EPOCH, to_micros
-from convstore.codec import check_int, check_text, dumps, encode_json
 from convstore.db.rows import turn_digest
 from convstore.db.unit import Row
-from convstore.errors import InvalidInputError
-from convstore.ids import check_id
-from convstore.limits import Limits
-from convstore.records import Json, TurnInput
+from convstore.vocabulary.clock import EPOCH, to_micros
+from convstore.vocabulary.codec import check_int, check_text, dumps, encode_json
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.ids import check_id
+from convstore.vocabulary.limits import Limits
+from convstore.vocabulary.records import Json, TurnInput
 
 _LAST_MICROS = to_micros(datetime.max.replace(tzinfo=UTC))
 _INPUT_FIELDS = frozenset(f.name for f in fields(TurnInput))

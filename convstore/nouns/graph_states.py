@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from convstore.codec import INT64_MAX, check_int, encode_json
 from convstore.db import graph_states as rows
 from convstore.db.rows import graph_state_digest
 from convstore.db.unit import Row
-from convstore.errors import GraphStateNotFoundError
-from convstore.ids import check_id, check_optional_id
 from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.nouns.encoding import encode_object, encode_time, row_size
 from convstore.nouns.scope import Scope
-from convstore.records import DEFAULT_NAMESPACE, GraphState, Json, Page
+from convstore.vocabulary.codec import INT64_MAX, check_int, encode_json
+from convstore.vocabulary.errors import GraphStateNotFoundError
+from convstore.vocabulary.ids import check_id, check_optional_id
+from convstore.vocabulary.records import DEFAULT_NAMESPACE, GraphState, Json, Page
 
 
 class GraphStates:

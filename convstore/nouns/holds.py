@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from convstore.codec import check_int, check_text
 from convstore.db import holds as rows
-from convstore.ids import check_id, check_optional_id
 from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.nouns.scope import Scope
-from convstore.records import LegalHold, Page
+from convstore.vocabulary.codec import check_int, check_text
+from convstore.vocabulary.ids import check_id, check_optional_id
+from convstore.vocabulary.records import LegalHold, Page
 
 _MAX_REASON_BYTES = 4096
 

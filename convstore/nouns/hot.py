@@ -23,10 +23,10 @@ from convstore.db.engine import Backend, Runner
 from convstore.db.tracked import Tracked
 from convstore.db.turns import AppendTurns
 from convstore.db.unit import Operation, check_usable
-from convstore.errors import SessionNotFoundError, UnavailableError
-from convstore.policy import CachePolicy
-from convstore.records import Turn
-from convstore.reports import TierStats
+from convstore.vocabulary.errors import SessionNotFoundError, UnavailableError
+from convstore.vocabulary.policy import CachePolicy
+from convstore.vocabulary.records import Turn
+from convstore.vocabulary.reports import TierStats
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -7,22 +7,27 @@ from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
-from convstore.codec import check_text, decode_json, encode_json
 from convstore.db.engine import Work
 from convstore.db.imported import ImportDocument, ImportSession, Stored
 from convstore.db.sessions import searchable
 from convstore.db.turns import AppendTurns
 from convstore.db.unit import Operation, Row
-from convstore.documents import check_agreement, encode_document
-from convstore.errors import InvalidInputError
-from convstore.ids import check_id, check_optional_id
 from convstore.imports.model import GraphStateInput, ImportedSession
 from convstore.nouns.encoding import encode_object, encode_tags, encode_time
 from convstore.nouns.graph_states import GraphStates
 from convstore.nouns.interactions import Interactions
 from convstore.nouns.scope import Scope
 from convstore.nouns.turns import Turns
-from convstore.records import InteractionInput, Session, SessionDocument, TurnInput
+from convstore.vocabulary.codec import check_text, decode_json, encode_json
+from convstore.vocabulary.documents import check_agreement, encode_document
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.ids import check_id, check_optional_id
+from convstore.vocabulary.records import (
+    InteractionInput,
+    Session,
+    SessionDocument,
+    TurnInput,
+)
 
 T = TypeVar("T")
 _MAX_TITLE_BYTES = 4096

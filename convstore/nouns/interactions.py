@@ -7,16 +7,16 @@ from datetime import datetime
 from math import isfinite
 from typing import get_args
 
-from convstore.codec import check_int, check_text, dumps, encode_json
 from convstore.db import interactions as rows
 from convstore.db.rows import interaction_digest
 from convstore.db.unit import Row
-from convstore.errors import InvalidInputError
-from convstore.ids import check_id, check_optional_id
 from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.nouns.encoding import encode_object, encode_time, row_size
 from convstore.nouns.scope import Scope
-from convstore.records import (
+from convstore.vocabulary.codec import check_int, check_text, dumps, encode_json
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.ids import check_id, check_optional_id
+from convstore.vocabulary.records import (
     ActorKind,
     Choice,
     FeedbackSummary,

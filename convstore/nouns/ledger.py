@@ -5,16 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from convstore.clock import to_micros
 from convstore.db import ledger as rows
 from convstore.db.engine import Connection
-from convstore.errors import LedgerEntryNotFoundError, LimitExceededError
-from convstore.ids import check_id, check_optional_id
 from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.nouns.ledger_changes import Use, adding, changing, expiry, is_expired
 from convstore.nouns.scope import Scope
-from convstore.policy import LedgerPolicy
-from convstore.records import LedgerEntry, LedgerStats, LedgerSummary, Page, Session
+from convstore.vocabulary.clock import to_micros
+from convstore.vocabulary.errors import LedgerEntryNotFoundError, LimitExceededError
+from convstore.vocabulary.ids import check_id, check_optional_id
+from convstore.vocabulary.policy import LedgerPolicy
+from convstore.vocabulary.records import (
+    LedgerEntry,
+    LedgerStats,
+    LedgerSummary,
+    Page,
+    Session,
+)
 
 
 class Ledger:

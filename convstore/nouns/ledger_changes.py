@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from convstore.codec import check_int
 from convstore.db.ledger import ChangeLedger
-from convstore.errors import InvalidInputError
-from convstore.ids import check_id
 from convstore.nouns.scope import Scope
-from convstore.records import LedgerEntry
+from convstore.vocabulary.codec import check_int
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.ids import check_id
+from convstore.vocabulary.records import LedgerEntry
 
 Use = Callable[[LedgerEntry], LedgerEntry]
 

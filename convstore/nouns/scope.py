@@ -11,16 +11,16 @@ from dataclasses import dataclass, field, replace
 from operator import not_
 from typing import Protocol, TypeVar
 
-from convstore.clock import Clock, to_micros
 from convstore.db import sessions
 from convstore.db.engine import Connection, Runner, Work
 from convstore.db.unit import Key, Operation
-from convstore.errors import SessionArchivedError
-from convstore.ids import check_id
-from convstore.limits import Limits
 from convstore.nouns.hot import HotTier
-from convstore.policy import LedgerPolicy
-from convstore.records import Session
+from convstore.vocabulary.clock import Clock, to_micros
+from convstore.vocabulary.errors import SessionArchivedError
+from convstore.vocabulary.ids import check_id
+from convstore.vocabulary.limits import Limits
+from convstore.vocabulary.policy import LedgerPolicy
+from convstore.vocabulary.records import Session
 
 T = TypeVar("T")
 

@@ -6,17 +6,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from convstore.clock import to_micros
-from convstore.codec import check_text, decode_json, encode_json
 from convstore.db import sessions as rows
 from convstore.db.sessions import Filter
 from convstore.db.unit import Row, check_usable
-from convstore.errors import (
-    InvalidInputError,
-    SessionArchivedError,
-    SessionNotFoundError,
-)
-from convstore.ids import MAX_ID_CHARS, check_id, check_optional_id, new_id
 from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.nouns.encoding import (
     encode_object,
@@ -25,7 +17,15 @@ from convstore.nouns.encoding import (
     encode_time,
 )
 from convstore.nouns.scope import Scope
-from convstore.records import Json, Page, Session, SessionState
+from convstore.vocabulary.clock import to_micros
+from convstore.vocabulary.codec import check_text, decode_json, encode_json
+from convstore.vocabulary.errors import (
+    InvalidInputError,
+    SessionArchivedError,
+    SessionNotFoundError,
+)
+from convstore.vocabulary.ids import MAX_ID_CHARS, check_id, check_optional_id, new_id
+from convstore.vocabulary.records import Json, Page, Session, SessionState
 
 _MAX_TITLE_BYTES = 4096
 

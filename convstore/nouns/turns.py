@@ -6,18 +6,18 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from convstore import windows
-from convstore.codec import check_int
 from convstore.db import turns as rows
 from convstore.db.ledger import ChangeLedger
 from convstore.db.unit import Row
-from convstore.errors import InvalidInputError, TurnNotFoundError
-from convstore.ids import check_id
+from convstore.messages import windows
 from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.nouns.encoding import encode_turn, turn_input
 from convstore.nouns.ledger_changes import adding
 from convstore.nouns.scope import Scope
-from convstore.records import (
+from convstore.vocabulary.codec import check_int
+from convstore.vocabulary.errors import InvalidInputError, TurnNotFoundError
+from convstore.vocabulary.ids import check_id
+from convstore.vocabulary.records import (
     Branch,
     Json,
     JsonObject,

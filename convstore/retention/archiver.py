@@ -14,7 +14,6 @@ from convstore.archive.readable import write_readable
 from convstore.archive.rewrite import delete_segment
 from convstore.archive.segment import segment_key
 from convstore.archive.writer import SegmentWriter
-from convstore.clock import from_micros
 from convstore.db import documents, segments
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.document_rows import fingerprint_of
@@ -22,7 +21,11 @@ from convstore.db.engine import Connection
 from convstore.db.segments import StoredSegment
 from convstore.db.session_rows import SessionRows
 from convstore.db.unit import Key
-from convstore.errors import (
+from convstore.retention.belonging import claim
+from convstore.retention.context import WRITER, Context
+from convstore.retention.shards import delete_shards, write_shards
+from convstore.vocabulary.clock import from_micros
+from convstore.vocabulary.errors import (
     AlreadyExistsError,
     ConvstoreError,
     CorruptionError,
@@ -31,10 +34,7 @@ from convstore.errors import (
     SegmentNotFoundError,
     StorageFullError,
 )
-from convstore.ids import new_id
-from convstore.retention.belonging import claim
-from convstore.retention.context import WRITER, Context
-from convstore.retention.shards import delete_shards, write_shards
+from convstore.vocabulary.ids import new_id
 
 READ_AT_ONCE = 32
 """Sessions of one snapshot: a long one would keep the WAL from being reset."""

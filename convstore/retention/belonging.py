@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from convstore.blobs.base import BlobStore
 from convstore.blobs.whole import publish_whole
-from convstore.codec import decode_json, dumps
 from convstore.db import archive_folder
-from convstore.errors import (
+from convstore.retention.context import Context
+from convstore.vocabulary.codec import decode_json, dumps
+from convstore.vocabulary.errors import (
     AlreadyExistsError,
     ConfigError,
     CorruptionError,
     InvalidInputError,
     SegmentNotFoundError,
 )
-from convstore.ids import check_id, new_id
-from convstore.retention.context import Context
+from convstore.vocabulary.ids import check_id, new_id
 
 MARK = "archive.json"
 _FORMAT = "convstore.archive"

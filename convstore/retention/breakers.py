@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from convstore.errors import RetentionHaltedError
-from convstore.policy import RetentionPolicy
+from convstore.vocabulary.errors import RetentionHaltedError
+from convstore.vocabulary.policy import RetentionPolicy
 
 SMALL_RUN = 100
 """A run of at most so many sessions is never halted for its share."""

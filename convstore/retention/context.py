@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from convstore.blobs.base import BlobStore, StepHook, silent
-from convstore.clock import Clock, to_micros
+from convstore.concurrency.completion import finished
 from convstore.db.engine import Backend, Work
 from convstore.db.segments import StoredSegment
 from convstore.db.unit import Key
-from convstore.finishing import finished
-from convstore.ids import new_id
-from convstore.policy import RetentionPolicy
-from convstore.version import __version__
+from convstore.vocabulary.clock import Clock, to_micros
+from convstore.vocabulary.ids import new_id
+from convstore.vocabulary.policy import RetentionPolicy
+from convstore.vocabulary.version import __version__
 
 T = TypeVar("T")
 WRITER = f"convstore {__version__}"

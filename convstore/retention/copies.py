@@ -18,14 +18,14 @@ from convstore.db.archive_entries import StoredEntry
 from convstore.db.engine import Connection
 from convstore.db.segments import Place, StoredSegment
 from convstore.db.unit import Key
-from convstore.errors import (
+from convstore.retention.context import Context
+from convstore.vocabulary.errors import (
     ConvstoreError,
     CorruptionError,
     SegmentCorruptError,
     SegmentNotFoundError,
 )
-from convstore.records import SessionDocument
-from convstore.retention.context import Context
+from convstore.vocabulary.records import SessionDocument
 
 C = TypeVar("C")
 

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 from convstore.db import documents, sessions
 from convstore.db.engine import Connection, Runner
 from convstore.db.sessions import Filter
-from convstore.errors import CorruptionError, SessionNotFoundError
-from convstore.records import DocumentSource, SessionDocument, SessionState
 from convstore.retention.restorer import Restorer
+from convstore.vocabulary.errors import CorruptionError, SessionNotFoundError
+from convstore.vocabulary.records import DocumentSource, SessionDocument, SessionState
 
 PAGE = 64
 """Sessions of one snapshot."""

@@ -15,23 +15,23 @@ from dataclasses import asdict
 from functools import partial
 from itertools import islice
 
-from convstore.clock import from_micros
 from convstore.db import erasures, ledger, lifecycle, segments
 from convstore.db.engine import Connection
 from convstore.db.erasures import StoredErasure
 from convstore.db.unit import Key, Unit
-from convstore.errors import (
-    DatabaseBusyError,
-    LegalHoldError,
-    SessionNotFoundError,
-)
-from convstore.ids import new_id
-from convstore.reports import ErasureReceipt
 from convstore.retention.archiver import destroy_marked
 from convstore.retention.belonging import claim
 from convstore.retention.context import DEAD_AFTER_S, Context
 from convstore.retention.sweeper import Sweeper, Swept
 from convstore.retention.tombstones import write_tombstone
+from convstore.vocabulary.clock import from_micros
+from convstore.vocabulary.errors import (
+    DatabaseBusyError,
+    LegalHoldError,
+    SessionNotFoundError,
+)
+from convstore.vocabulary.ids import new_id
+from convstore.vocabulary.reports import ErasureReceipt
 
 log = logging.getLogger(__name__)
 

@@ -13,14 +13,14 @@ from convstore.db import archive_entries, segments
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.engine import Connection
 from convstore.db.segments import StoredSegment
-from convstore.errors import (
+from convstore.retention.belonging import is_foreign, refuse_foreign
+from convstore.retention.context import Context
+from convstore.vocabulary.errors import (
     ConfigError,
     SegmentCorruptError,
     SegmentNotFoundError,
 )
-from convstore.reports import ArchiveFault, SessionProblem, VerifyReport
-from convstore.retention.belonging import is_foreign, refuse_foreign
-from convstore.retention.context import Context
+from convstore.vocabulary.reports import ArchiveFault, SessionProblem, VerifyReport
 
 OnVerified = Callable[[int, int], None]
 """Told how many segments are done, of how many."""

@@ -16,28 +16,28 @@ from functools import partial
 from math import inf
 
 from convstore.archive.segment import ArchiveLimits
-from convstore.clock import from_micros, to_micros
+from convstore.concurrency.alongside import Aside
 from convstore.db import leases, lifecycle, runs, staleness
 from convstore.db.runs import StoredRun
 from convstore.db.unit import Key
-from convstore.errors import (
-    ConvstoreError,
-    InvalidInputError,
-    RetentionHaltedError,
-    UnavailableError,
-)
-from convstore.ids import new_id
-from convstore.observing import Watch
-from convstore.reports import RetentionReport, SessionProblem
 from convstore.retention import breakers
 from convstore.retention.archiver import Archived, archive
-from convstore.retention.aside import Aside
 from convstore.retention.context import LEASE_TTL_S, Context
 from convstore.retention.eraser import Eraser
 from convstore.retention.plan import Decision, archive_cutoff
 from convstore.retention.planner import Planner
 from convstore.retention.purger import purge
 from convstore.retention.recovery import Recovery
+from convstore.vocabulary.clock import from_micros, to_micros
+from convstore.vocabulary.errors import (
+    ConvstoreError,
+    InvalidInputError,
+    RetentionHaltedError,
+    UnavailableError,
+)
+from convstore.vocabulary.ids import new_id
+from convstore.vocabulary.reports import RetentionReport, SessionProblem
+from convstore.vocabulary.watch import Watch
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 from convstore.db import sessions
 from convstore.db.engine import Connection, Runner
 from convstore.db.unit import Head, Key, Unit
-from convstore.errors import (
+from convstore.retention.archiver import archive
+from convstore.retention.context import Context
+from convstore.retention.eraser import Eraser
+from convstore.retention.purger import purge
+from convstore.retention.restorer import Restorer
+from convstore.vocabulary.errors import (
     ConfigError,
     CorruptionError,
     LegalHoldError,
@@ -13,12 +18,7 @@ from convstore.errors import (
     SessionErasedError,
     SessionNotFoundError,
 )
-from convstore.records import Session
-from convstore.retention.archiver import archive
-from convstore.retention.context import Context
-from convstore.retention.eraser import Eraser
-from convstore.retention.purger import purge
-from convstore.retention.restorer import Restorer
+from convstore.vocabulary.records import Session
 
 
 class SessionLifecycle:

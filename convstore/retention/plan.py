@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
 
-from convstore.errors import shown
-from convstore.policy import RetentionOverride, RetentionPolicy
-from convstore.records import SessionState
 from convstore.retention.breakers import span
+from convstore.vocabulary.errors import shown
+from convstore.vocabulary.policy import RetentionOverride, RetentionPolicy
+from convstore.vocabulary.records import SessionState
 
 Action: TypeAlias = Literal["archive", "keep", "expire_archive"]
 Reason: TypeAlias = Literal[

@@ -6,8 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from convstore.clock import from_micros, to_micros
-from convstore.codec import decode_json
 from convstore.db import staleness
 from convstore.db.engine import Connection
 from convstore.db.unit import Key
@@ -20,6 +18,8 @@ from convstore.retention.plan import (
     decide,
     oldest_cutoff,
 )
+from convstore.vocabulary.clock import from_micros, to_micros
+from convstore.vocabulary.codec import decode_json
 
 PAGE = 1_000
 """Candidates of one query."""

@@ -16,9 +16,9 @@ from convstore.db.archive_entries import StoredEntry
 from convstore.db.engine import Connection
 from convstore.db.session_rows import SessionRows
 from convstore.db.unit import Head, Key, Unit
-from convstore.errors import ConvstoreError, CorruptionError
-from convstore.records import SessionState
 from convstore.retention.context import Context
+from convstore.vocabulary.errors import ConvstoreError, CorruptionError
+from convstore.vocabulary.records import SessionState
 
 AT_ONCE = 128
 """Sessions of one transaction: bounds how long the write lock is held. Twice as many

@@ -19,25 +19,25 @@ from convstore.archive.reader import (
 )
 from convstore.archive.segment import segment_id_of
 from convstore.archive.verify import rebuild_manifest
-from convstore.clock import to_micros
 from convstore.db import archive_entries, lifecycle, segments
 from convstore.db.engine import Connection
 from convstore.db.imported import check_rows
 from convstore.db.unit import Head, Key, Unit
-from convstore.documents import check_agreement
-from convstore.errors import (
-    InvalidInputError,
-    SegmentCorruptError,
-    SegmentNotFoundError,
-)
-from convstore.records import SessionDocument
-from convstore.reports import ArchiveFault, RebuildReport, SessionProblem
 from convstore.retention.archiver import stored_entries, stored_segment
 from convstore.retention.belonging import claim
 from convstore.retention.context import WRITER, Context
 from convstore.retention.eraser import Eraser
 from convstore.retention.replay import complete, finish_erasures
 from convstore.retention.tombstones import read_tombstones
+from convstore.vocabulary.clock import to_micros
+from convstore.vocabulary.documents import check_agreement
+from convstore.vocabulary.errors import (
+    InvalidInputError,
+    SegmentCorruptError,
+    SegmentNotFoundError,
+)
+from convstore.vocabulary.records import SessionDocument
+from convstore.vocabulary.reports import ArchiveFault, RebuildReport, SessionProblem
 
 AT_ONCE = 200
 """Sessions of one transaction."""

@@ -22,12 +22,6 @@ from convstore.db.document_rows import fingerprint_of
 from convstore.db.engine import Connection
 from convstore.db.segments import StoredSegment
 from convstore.db.unit import Key
-from convstore.errors import (
-    ConfigError,
-    SegmentCorruptError,
-    SegmentNotFoundError,
-)
-from convstore.reports import RecoveryReport
 from convstore.retention.archiver import destroy_files, destroy_marked
 from convstore.retention.belonging import claim
 from convstore.retention.context import DEAD_AFTER_S, WRITER, Context
@@ -36,6 +30,12 @@ from convstore.retention.eraser import Eraser
 from convstore.retention.inspection import verify_sealed
 from convstore.retention.purger import purge
 from convstore.retention.replay import finish_erasures
+from convstore.vocabulary.errors import (
+    ConfigError,
+    SegmentCorruptError,
+    SegmentNotFoundError,
+)
+from convstore.vocabulary.reports import RecoveryReport
 
 log = logging.getLogger(__name__)
 

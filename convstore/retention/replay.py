@@ -8,16 +8,16 @@ from dataclasses import replace
 from convstore.db import erasures, lifecycle
 from convstore.db.engine import Connection
 from convstore.db.erasures import StoredErasure
-from convstore.errors import (
-    DatabaseBusyError,
-    LegalHoldError,
-    SegmentCorruptError,
-)
-from convstore.reports import ErasureReceipt
 from convstore.retention.belonging import refuse_foreign
 from convstore.retention.context import Context
 from convstore.retention.eraser import Eraser
 from convstore.retention.tombstones import read_tombstones
+from convstore.vocabulary.errors import (
+    DatabaseBusyError,
+    LegalHoldError,
+    SegmentCorruptError,
+)
+from convstore.vocabulary.reports import ErasureReceipt
 
 log = logging.getLogger(__name__)
 

@@ -13,20 +13,20 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+from convstore.concurrency.coalescing import Gathering
 from convstore.db import segments, sessions
 from convstore.db.document_rows import DocumentRows, document_rows
 from convstore.db.engine import Runner
 from convstore.db.lifecycle import RestoreSession
 from convstore.db.unit import Key
-from convstore.errors import (
+from convstore.retention.context import Context
+from convstore.retention.copies import Copy, Found, Unreadable, find_copies
+from convstore.vocabulary.errors import (
     ConvstoreError,
     SegmentCorruptError,
     SessionNotFoundError,
 )
-from convstore.gathering import Gathering
-from convstore.records import Session, SessionDocument
-from convstore.retention.context import Context
-from convstore.retention.copies import Copy, Found, Unreadable, find_copies
+from convstore.vocabulary.records import Session, SessionDocument
 
 log = logging.getLogger(__name__)
 C = TypeVar("C")

@@ -13,7 +13,7 @@ from convstore.archive.manifest import Manifest
 from convstore.archive.reader import Fault, iterate_documents
 from convstore.archive.segment import segment_id_of
 from convstore.blobs.base import BlobStore
-from convstore.errors import AlreadyExistsError
+from convstore.vocabulary.errors import AlreadyExistsError
 
 
 def check_formats(formats: tuple[str, ...]) -> None:

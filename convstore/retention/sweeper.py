@@ -23,12 +23,6 @@ from convstore.db import archive_entries, leftovers, segments
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.segments import StoredSegment
 from convstore.db.unit import Key
-from convstore.errors import (
-    ConvstoreError,
-    SegmentCorruptError,
-    SegmentNotFoundError,
-)
-from convstore.ids import new_id
 from convstore.retention.archiver import (
     destroy_files,
     give_up,
@@ -37,6 +31,12 @@ from convstore.retention.archiver import (
 )
 from convstore.retention.context import WRITER, Context
 from convstore.retention.shards import write_shards
+from convstore.vocabulary.errors import (
+    ConvstoreError,
+    SegmentCorruptError,
+    SegmentNotFoundError,
+)
+from convstore.vocabulary.ids import new_id
 
 log = logging.getLogger(__name__)
 

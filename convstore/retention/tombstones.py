@@ -11,15 +11,15 @@ from contextlib import suppress
 
 from convstore.blobs.base import BlobStore
 from convstore.blobs.whole import publish_whole
-from convstore.codec import check_int, decode_json, dumps
 from convstore.db.erasures import StoredErasure
-from convstore.errors import (
+from convstore.vocabulary.codec import check_int, decode_json, dumps
+from convstore.vocabulary.errors import (
     AlreadyExistsError,
     CorruptionError,
     InvalidInputError,
 )
-from convstore.ids import check_id
-from convstore.records import Json
+from convstore.vocabulary.ids import check_id
+from convstore.vocabulary.records import Json
 
 _FOLDER = "erasures/"
 _FORMAT = "convstore.erasure"

@@ -14,8 +14,8 @@ import pytest
 
 from convstore.blobs.base import BlobStore
 from convstore.blobs.probe import probe
-from convstore.clock import Clock, ManualClock, SystemClock
-from convstore.errors import (
+from convstore.vocabulary.clock import Clock, ManualClock, SystemClock
+from convstore.vocabulary.errors import (
     AlreadyExistsError,
     ConfigError,
     InvalidInputError,

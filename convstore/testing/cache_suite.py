@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from convstore.cache.base import Entry, Key, SessionCache
-from convstore.clock import EPOCH, ManualClock
 from convstore.gateway.prefix_cache import PrefixCache
-from convstore.records import JsonObject, Session, Turn
+from convstore.vocabulary.clock import EPOCH, ManualClock
+from convstore.vocabulary.records import JsonObject, Session, Turn
 
 KEY: Key = ("tenant", "../any id 🙂")
 OTHER: Key = ("another", "../any id 🙂")

@@ -33,9 +33,9 @@ from convstore.gateway import (
     session_id_from_headers,
     should_cache_sticky,
 )
+from convstore.messages.windows import to_messages
 from convstore.metrics import CONTENT_TYPE_LATEST, StoreCollector, collector
 from convstore.nouns.conversation import Conversation
-from convstore.windows import to_messages
 from examples.chat_backend import model
 
 MODEL = "local/stand-in"

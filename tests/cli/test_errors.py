@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from convstore import errors
 from convstore.cli import exits
 from convstore.cli.root import run
+from convstore.vocabulary import errors
 from tests.cli.conftest import Cli
 
 ROLES = ("user", "assistant")

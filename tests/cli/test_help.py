@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from convstore.cli.root import app
-from convstore.version import __version__
+from convstore.vocabulary.version import __version__
 from tests.cli.conftest import Cli
 
 # The list of the design: what others' scripts call.

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from convstore import Store
-from convstore.codec import dumps
+from convstore.concurrency.feed import AT_ONCE, Feed
 from convstore.errors import UnavailableError
-from convstore.feeding import AT_ONCE, Feed
 from convstore.imports.model import ImportReport
+from convstore.vocabulary.codec import dumps
 from tests.integration.archives import OpenAnother, Steps, fill, sound, states
 from tests.integration.conversations import contents, say
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from convstore import Store, StoreConfig
-from convstore.clock import ManualClock
 from convstore.db import sessions, turns
 from convstore.errors import LimitExceededError, SessionArchivedError
 from convstore.policy import LedgerPolicy
+from convstore.vocabulary.clock import ManualClock
 from tests.integration.archives import Elsewhere, OpenAnother, fill
 from tests.integration.conversations import say
 

@@ -11,9 +11,9 @@ from convstore.blobs.base import BlobStore
 from convstore.blobs.local import LocalBlobs
 from convstore.blobs.memory import MemoryBlobs
 from convstore.blobs.retrying import RetryingBlobs
-from convstore.clock import Clock
 from convstore.errors import UnavailableError
 from convstore.testing.blob_suite import BlobStoreSuite
+from convstore.vocabulary.clock import Clock
 
 
 class TestLocalBlobs(BlobStoreSuite):

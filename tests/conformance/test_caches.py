@@ -13,9 +13,9 @@ from convstore.cache.prefixes import MemoryPrefixes, PrefixStore
 from convstore.cache.redis import RedisCache
 from convstore.cache.redis_link import RedisLink
 from convstore.cache.redis_prefixes import RedisPrefixes
-from convstore.clock import ManualClock
 from convstore.gateway.prefix_cache import PrefixCache, prefix_bounds
 from convstore.testing.cache_suite import TTL_S, PrefixCacheSuite, SessionCacheSuite
+from convstore.vocabulary.clock import ManualClock
 
 SERVERS = ["redis_url", "valkey_url"]
 

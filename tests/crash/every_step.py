@@ -17,10 +17,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from convstore import SessionDocument, Store, StoreConfig, open_store
-from convstore.clock import ManualClock
-from convstore.documents import encode_document
 from convstore.policy import RetentionPolicy
 from convstore.retention.steps import STEPS
+from convstore.vocabulary.clock import ManualClock
+from convstore.vocabulary.documents import encode_document
 from tests.crash.campaign import _fork
 from tests.crash.invariants import check
 from tests.integration.archives import (

@@ -8,20 +8,22 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import convstore
-from convstore import gateway, metrics, reports, tracing, windows
-from convstore.codec import dumps
-from convstore.config import StoreConfig
+from convstore import gateway, metrics, tracing
 from convstore.db import models
 from convstore.export.formats import FORMATS
 from convstore.export.schemas import schema_of
-from convstore.limits import Limits
+from convstore.messages import windows
 from convstore.policy import CachePolicy, LedgerPolicy, RetentionPolicy
+from convstore.vocabulary import reports
+from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.limits import Limits
+from convstore.vocabulary.settings import StoreConfig
 
 _MADE = "<!-- Made by scripts/reference from the code; do not edit. -->\n"
 _PUBLIC = {
     "convstore.metrics": ["collector", "register", "StoreCollector"],
     "convstore.tracing": ["instrument"],
-    "convstore.windows": ["to_messages"],
+    "convstore.messages.windows": ["to_messages"],
 }
 """What users call of modules that say no `__all__`."""
 _NOUNS = {

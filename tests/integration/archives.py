@@ -25,8 +25,8 @@ from convstore.archive.manifest import encode_manifest
 from convstore.archive.reader import iterate_documents, read_manifest, segment_keys
 from convstore.archive.writer import SegmentWriter
 from convstore.blobs.local import LocalBlobs
-from convstore.clock import Clock
 from convstore.store import Nouns
+from convstore.vocabulary.clock import Clock
 from tests.crash.invariants import check
 
 DAY_S = 86_400.0

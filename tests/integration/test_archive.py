@@ -14,9 +14,9 @@ import zstandard
 from convstore import Store
 from convstore.blobs.base import StagedBlob, StepHook, silent
 from convstore.blobs.local import LocalBlobs
-from convstore.clock import ManualClock
-from convstore.documents import decode_document
 from convstore.errors import ConfigError, ConvstoreError, StorageFullError
+from convstore.vocabulary.clock import ManualClock
+from convstore.vocabulary.documents import decode_document
 from tests.integration.archives import (
     OpenAnother,
     archived,

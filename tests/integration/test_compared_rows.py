@@ -11,8 +11,8 @@ from convstore import Store
 from convstore.db import documents
 from convstore.db.document_rows import fingerprint_of
 from convstore.db.session_rows import SessionRows
-from convstore.documents import decode_document, encode_document
 from convstore.errors import CorruptionError
+from convstore.vocabulary.documents import decode_document, encode_document
 from tests.integration.archives import fill
 
 # How many columns of each part are not compared: the session's id, and a checksum that

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from convstore import Store
-from convstore.clock import ManualClock
 from convstore.errors import (
     ConfigError,
     LegalHoldError,
@@ -17,6 +16,7 @@ from convstore.errors import (
     SessionErasedError,
     SessionNotFoundError,
 )
+from convstore.vocabulary.clock import ManualClock
 from tests.integration.archives import (
     DAY_S,
     OpenAnother,

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from convstore import Store, StoreConfig
-from convstore.clock import ManualClock
 from convstore.errors import (
     CorruptionError,
     DatabaseBusyError,
@@ -22,6 +21,7 @@ from convstore.errors import (
     SessionErasedError,
     SessionNotFoundError,
 )
+from convstore.vocabulary.clock import ManualClock
 from tests.integration.archives import (
     DAY_S,
     Elsewhere,
@@ -190,7 +190,7 @@ async def test_recovery_by_another_worker_leaves_a_rewrite_alone(
     from concurrent.futures import ThreadPoolExecutor
 
     from convstore import StoreConfig, open_store
-    from convstore.clock import SystemClock
+    from convstore.vocabulary.clock import SystemClock
 
     hook = Steps()
     store = await open_another(on_step=hook)

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from convstore import ManualClock, Store
-from convstore.documents import encode_document
 from convstore.export.formats import FORMATS
 from convstore.export.job import run_export
 from convstore.export.options import ExportOptions
-from convstore.records import SessionDocument
+from convstore.vocabulary.documents import encode_document
+from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.histories import histories
 from tests.unit.export.samples import read_rows, tree
 

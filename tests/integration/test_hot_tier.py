@@ -20,8 +20,8 @@ from convstore import (
 )
 from convstore.cache.base import Entry, Key
 from convstore.nouns.hot import HotTier
-from convstore.reports import TierStats
 from convstore.testing.cache_suite import Ticks
+from convstore.vocabulary.reports import TierStats
 from tests.integration.conversations import contents, say
 from tests.servers import RedisServer
 

@@ -20,11 +20,11 @@ from convstore import (
     Store,
     StoreClosedError,
 )
-from convstore.documents import encode_document
 from convstore.imports.importer import ImportOptions, Stored, run_import
 from convstore.imports.model import ImportedSession
 from convstore.imports.registry import load_format
-from convstore.records import SessionDocument
+from convstore.vocabulary.documents import encode_document
+from convstore.vocabulary.records import SessionDocument
 
 OpenAnother = Callable[..., Awaitable[Store]]
 

@@ -24,7 +24,7 @@ from convstore.db.batch import run_batch
 from convstore.db.ledger import ChangeLedger
 from convstore.db.statements import Prepared
 from convstore.policy import LedgerPolicy
-from convstore.records import LedgerEntry, LedgerSummary
+from convstore.vocabulary.records import LedgerEntry, LedgerSummary
 
 Open = Callable[..., Awaitable[Store]]
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from convstore import ConfigError, InvalidInputError, StoreConfig, open_store
-from convstore.clock import ManualClock
 from convstore.gateway import PrefixCache
 from convstore.store import Store
 from convstore.testing.cache_suite import TTL_S, PrefixCacheSuite, talk
+from convstore.vocabulary.clock import ManualClock
 
 
 class TestPrefixesInTheDatabase(PrefixCacheSuite):

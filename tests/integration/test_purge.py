@@ -11,11 +11,11 @@ import pytest
 
 from convstore import Store, StoreConfig
 from convstore.archive.segment import STEPS as SEGMENT_STEPS
-from convstore.clock import ManualClock
 from convstore.db.unit import Head
 from convstore.errors import LegalHoldError
 from convstore.retention.archiver import archive
 from convstore.retention.purger import purge
+from convstore.vocabulary.clock import ManualClock
 from tests.integration.archives import (
     Elsewhere,
     OpenAnother,

@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import Connection
 
 from convstore import Store
-from convstore.codec import dumps
 from convstore.db import (
     documents,
     graph_states,
@@ -23,7 +22,8 @@ from convstore.db import (
 from convstore.db.dialects.base import BackendOptions
 from convstore.db.engine import open_backend
 from convstore.db.statements import Prepared
-from convstore.limits import Limits
+from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.limits import Limits
 
 Explain = Callable[..., Awaitable[str]]
 

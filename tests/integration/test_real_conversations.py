@@ -82,7 +82,7 @@ async def test_every_meeting_comes_back_as_it_went_in(
 async def test_windows_of_real_tool_calls_never_part_them(
     store: Store, real_data: Path
 ) -> None:
-    from convstore import windows
+    from convstore.messages import windows
 
     path = real_data / "tau-bench-airline/trajectories.jsonl.gz"
     await store.import_("messages", path)

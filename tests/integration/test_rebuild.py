@@ -12,8 +12,8 @@ import pytest
 
 from convstore import Store
 from convstore.archive.writer import SegmentWriter
-from convstore.clock import ManualClock
 from convstore.errors import SessionErasedError
+from convstore.vocabulary.clock import ManualClock
 from tests.integration.archives import (
     DAY_S,
     OpenAnother,

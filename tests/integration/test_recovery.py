@@ -10,10 +10,10 @@ import pytest
 
 from convstore import Store, StoreConfig
 from convstore.archive.readable import readable_key, write_readable
-from convstore.clock import ManualClock
 from convstore.db import segments
-from convstore.reports import RecoveryReport
 from convstore.retention.archiver import archive
+from convstore.vocabulary.clock import ManualClock
+from convstore.vocabulary.reports import RecoveryReport
 from tests.integration.archives import (
     DAY_S,
     Died,

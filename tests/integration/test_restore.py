@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from convstore import Store
-from convstore.clock import ManualClock
 from convstore.db.batch import run_batch
 from convstore.db.ledger import ChangeLedger
 from convstore.db.lifecycle import RestoreSession
@@ -19,9 +18,10 @@ from convstore.errors import (
     SegmentCorruptError,
     SessionNotFoundError,
 )
-from convstore.limits import Limits
 from convstore.nouns.encoding import TurnInput, encode_turn
 from convstore.retention.restorer import Restorer
+from convstore.vocabulary.clock import ManualClock
+from convstore.vocabulary.limits import Limits
 from tests.integration.archives import (
     OpenAnother,
     Steps,

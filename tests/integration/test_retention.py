@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from convstore import RetentionOverride, Store
-from convstore.clock import ManualClock
 from convstore.errors import ConvstoreError, InvalidInputError
-from convstore.reports import RetentionReport
+from convstore.vocabulary.clock import ManualClock
+from convstore.vocabulary.reports import RetentionReport
 from tests.integration.archives import (
     DAY_S,
     OpenAnother,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from convstore import Store
-from convstore.clock import ManualClock
 from convstore.errors import SegmentNotFoundError
+from convstore.vocabulary.clock import ManualClock
 from tests.integration.archives import (
     archived,
     damage,

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convstore import InvalidInputError, Store, StoreConfig, Turn, open_store, windows
+from convstore import InvalidInputError, Store, StoreConfig, Turn, open_store
+from convstore.messages import windows
 from tests.integration.conversations import say
 
 

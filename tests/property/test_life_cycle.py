@@ -18,7 +18,6 @@ from hypothesis.stateful import (
 )
 
 from convstore import RetentionPolicy, Store, StoreConfig, open_store
-from convstore.clock import ManualClock
 from convstore.errors import (
     LegalHoldError,
     NotFoundError,
@@ -26,6 +25,7 @@ from convstore.errors import (
     SessionDeletedError,
     SessionErasedError,
 )
+from convstore.vocabulary.clock import ManualClock
 from tests.crash.invariants import check
 from tests.databases import PostgresDatabases, SqliteDatabases
 

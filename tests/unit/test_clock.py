@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convstore.clock import ManualClock, SystemClock, from_micros, to_micros
+from convstore.vocabulary.clock import ManualClock, SystemClock, from_micros, to_micros
 
 
 @given(st.datetimes(min_value=datetime(1970, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convstore.codec import (
+from convstore.errors import CorruptionError, InvalidInputError
+from convstore.vocabulary.codec import (
     INT64_MAX,
     INT64_MIN,
     check_int,
@@ -17,7 +18,6 @@ from convstore.codec import (
     dumps,
     encode_json,
 )
-from convstore.errors import CorruptionError, InvalidInputError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 JSON = st.recursive(

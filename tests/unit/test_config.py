@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from convstore import ConfigError, StoreConfig
-from convstore.config import load_config
 from convstore.policy import CachePolicy, RetentionOverride, RetentionPolicy
+from convstore.vocabulary.settings import load_config
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import re
 import pytest
 
 import convstore
-from convstore import errors
+from convstore.vocabulary import errors
 
 CLASSES = {
     name: cls

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from convstore.feeding import AT_ONCE, Feed
+from convstore.concurrency.feed import AT_ONCE, Feed
 
 
 class Numbers:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from convstore.gathering import Gathering
+from convstore.concurrency.coalescing import Gathering
 
 
 class Oracle:

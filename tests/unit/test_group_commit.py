@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from convstore.commits.group_commit import GroupCommit
 from convstore.errors import (
     ConvstoreError,
     DatabaseBusyError,
@@ -15,8 +16,7 @@ from convstore.errors import (
     InvalidInputError,
     StoreClosedError,
 )
-from convstore.group_commit import GroupCommit
-from convstore.limits import Limits
+from convstore.vocabulary.limits import Limits
 
 
 @dataclass

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convstore.errors import InvalidInputError
-from convstore.ids import MAX_ID_CHARS, check_id, check_optional_id, new_id
+from convstore.vocabulary.ids import MAX_ID_CHARS, check_id, check_optional_id, new_id
 
 
 def test_a_fresh_id_is_a_uuid_of_version_seven() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from convstore import records
+from convstore.vocabulary import records
 
 RECORDS = [
     cls for cls in vars(records).values() if isinstance(cls, type) and is_dataclass(cls)

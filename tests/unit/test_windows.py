@@ -11,10 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convstore.clock import EPOCH
 from convstore.errors import InvalidInputError
-from convstore.records import Turn
-from convstore.windows import (
+from convstore.messages.windows import (
     has_orphan_results,
     to_messages,
     turn_chars,
@@ -23,6 +21,8 @@ from convstore.windows import (
     window_by_turns,
     window_since,
 )
+from convstore.vocabulary.clock import EPOCH
+from convstore.vocabulary.records import Turn
 
 BLANK = Turn(
     session_id="s",

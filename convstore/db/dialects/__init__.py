@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from convstore.db.dialects.base import Dialect
 from convstore.db.dialects.postgres import PostgresDialect
 from convstore.db.dialects.sqlite import SqliteDialect
-from convstore.errors import ConfigError
+from convstore.vocabulary.errors import ConfigError
 
 _DIALECTS: dict[str, Dialect] = {
     "sqlite": SqliteDialect(),

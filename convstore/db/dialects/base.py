@@ -17,8 +17,12 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Insert, Select, Table
 
-from convstore.errors import ConfigError, ConvstoreError, DatabaseUnavailableError
-from convstore.limits import Limits
+from convstore.vocabulary.errors import (
+    ConfigError,
+    ConvstoreError,
+    DatabaseUnavailableError,
+)
+from convstore.vocabulary.limits import Limits
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]

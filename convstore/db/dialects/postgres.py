@@ -34,6 +34,7 @@ from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
+from convstore.concurrency.completion import finished
 from convstore.db.dialects.base import (
     Backend,
     BackendOptions,
@@ -48,7 +49,7 @@ from convstore.db.dialects.base import (
 from convstore.db.errors import ours, translated
 from convstore.db.models import JsonText
 from convstore.db.schema import NO_RIGHTS
-from convstore.errors import (
+from convstore.vocabulary.errors import (
     ConfigError,
     ConvstoreError,
     DatabaseAccessError,
@@ -58,7 +59,6 @@ from convstore.errors import (
     StorageFullError,
     StoreClosedError,
 )
-from convstore.finishing import finished
 
 T = TypeVar("T")
 

@@ -34,6 +34,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import QueuePool
 
+from convstore.concurrency.completion import finished
 from convstore.db.dialects.base import (
     Backend,
     BackendOptions,
@@ -48,7 +49,7 @@ from convstore.db.dialects.sqlite_file import create_file, engine_of, size_on_di
 from convstore.db.dialects.sqlite_writer import SqliteWriter
 from convstore.db.dialects.turnstile import Turnstile
 from convstore.db.errors import translated
-from convstore.errors import (
+from convstore.vocabulary.errors import (
     ConfigError,
     ConvstoreError,
     CorruptionError,
@@ -58,7 +59,6 @@ from convstore.errors import (
     StorageFullError,
     StoreClosedError,
 )
-from convstore.finishing import finished
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
 from convstore.db.dialects.base import silent_logging_name
-from convstore.errors import (
+from convstore.vocabulary.errors import (
     ConfigError,
     DatabaseAccessError,
     DatabaseUnavailableError,

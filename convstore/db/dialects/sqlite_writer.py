@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from convstore.db.dialects.sqlite_file import check_same, driver_of, identity_of
-from convstore.errors import (
+from convstore.vocabulary.errors import (
     DatabaseAccessError,
     DatabaseBusyError,
     DatabaseUnavailableError,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from convstore.errors import InvalidInputError
 from convstore.export.formats import huggingface, openai, toolkits, whole
 from convstore.export.formats.base import Format
+from convstore.vocabulary.errors import InvalidInputError
 
 FORMATS: dict[str, Format] = {
     fmt.name: fmt

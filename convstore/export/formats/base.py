@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from convstore.export.rows import ROW_SCHEMA, Dropped, Kind, Row
-from convstore.records import Json, JsonObject
+from convstore.vocabulary.records import Json, JsonObject
 
 ColumnType = Literal[
     "messages",

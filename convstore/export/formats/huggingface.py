@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from convstore.export.formats.base import Column, Format, until_disliked
 from convstore.export.pictures import pictured, with_placeholders
 from convstore.export.rows import Dropped, Message, Row
-from convstore.records import Json, JsonObject
+from convstore.vocabulary.records import Json, JsonObject
 
 _TOOLS = Column("tools", "messages")
 _IMAGES = Column("images", "images")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from convstore.codec import dumps
 from convstore.export.formats.base import Column, Format
 from convstore.export.rows import Dropped, Message, Row
-from convstore.records import JsonObject
+from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.records import JsonObject
 
 
 def openai_messages(messages: Sequence[Message]) -> list[JsonObject]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from convstore.codec import dumps
 from convstore.export.formats.base import Column, Format, until_disliked
 from convstore.export.rows import Dropped, Message, Row
-from convstore.records import Json, JsonObject
+from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.records import Json, JsonObject
 
 _FROM = {"user": "human", "tool": "observation"}
 _ODD = ("human", "observation")

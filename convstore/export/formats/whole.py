@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import fields, replace
 
-from convstore.documents import FORMAT, FORMAT_VERSION
 from convstore.export.feedback import effective
 from convstore.export.formats.base import Column, Format
 from convstore.export.rows import Dropped, Row
-from convstore.records import Interaction, Json, JsonObject, SessionDocument, Turn
+from convstore.vocabulary.documents import FORMAT, FORMAT_VERSION
+from convstore.vocabulary.records import (
+    Interaction,
+    Json,
+    JsonObject,
+    SessionDocument,
+    Turn,
+)
 
 _ABSENT = (
     "user_id review_count review_result rank model_name emojis labels events "

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from convstore.errors import InvalidInputError
 from convstore.export.rules import labels, pairs, sessions, steps
 from convstore.export.rules.base import Rule
+from convstore.vocabulary.errors import InvalidInputError
 
 RULES: dict[str, Rule] = {
     rule.name: rule

@@ -9,7 +9,7 @@ from convstore.export.checks import answer_problem, length_problem
 from convstore.export.conversation import Conversation
 from convstore.export.messages import has_calls, text_chars
 from convstore.export.rows import Candidate, Dropped, Kind, Message, Origin, Row, Side
-from convstore.records import Interaction
+from convstore.vocabulary.records import Interaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from convstore.export.rules.verdict import (
     stars,
     verdict_of,
 )
-from convstore.records import Interaction
+from convstore.vocabulary.records import Interaction
 
 WEAK = 0.3
 _COPIED = ("copy", "insert", "share")

@@ -25,7 +25,7 @@ from convstore.export.rules.verdict import (
     stars,
     verdict_of,
 )
-from convstore.records import Interaction
+from convstore.vocabulary.records import Interaction
 
 _CHOOSE_ACTIONS = ("choose", "choice", "rank")
 

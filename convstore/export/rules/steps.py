@@ -12,7 +12,7 @@ from convstore.export.pictures import IMAGES
 from convstore.export.rows import Candidate, Dropped, Kind, Message, Row
 from convstore.export.rules.base import Rule, finished_pair
 from convstore.export.rules.verdict import RATING_ACTIONS
-from convstore.records import Interaction
+from convstore.vocabulary.records import Interaction
 
 _WRONG = frozenset({"wrong", "incorrect", "false", "error"})
 

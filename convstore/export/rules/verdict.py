@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from convstore.export.checks import stale
 from convstore.export.conversation import Conversation
 from convstore.export.options import Judging
-from convstore.records import Interaction
+from convstore.vocabulary.records import Interaction
 
 RATING_ACTIONS = ("feedback", "rate", "rating")
 EDIT_ACTIONS = ("edit", "correction", "correct")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from itertools import accumulate, chain
 from typing import Any, Protocol
 
-from convstore.records import Json
+from convstore.vocabulary.records import Json
 
 _CODES = {"int64": "q", "double": "d", "bool": "b"}
 

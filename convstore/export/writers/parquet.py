@@ -12,8 +12,6 @@ from pathlib import Path
 from struct import Struct
 from typing import Any
 
-from convstore.codec import decode_json, dumps
-from convstore.errors import MissingExtraError
 from convstore.export.formats.base import PROVENANCE_COLUMNS, Column
 from convstore.export.options import Profile
 from convstore.export.writers.arrays import (
@@ -24,7 +22,9 @@ from convstore.export.writers.arrays import (
     StructCells,
 )
 from convstore.export.writers.base import HashedFile
-from convstore.records import Json, JsonObject
+from convstore.vocabulary.codec import decode_json, dumps
+from convstore.vocabulary.errors import MissingExtraError
+from convstore.vocabulary.records import Json, JsonObject
 
 GROUP_ROWS = 2_000
 GROUP_BYTES = 32 * 1024 * 1024

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from convstore.errors import InvalidInputError
 from convstore.imports.fields import kind_of, need_list, need_object, need_text
 from convstore.imports.keeping import build_session, external_id, kept
 from convstore.imports.model import ImportedSession
 from convstore.imports.ranking import ranking
-from convstore.records import Json, JsonObject, TurnInput
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import Json, JsonObject, TurnInput
 
 NAME = "alpaca"
 _OPTIONAL = ("system", "history", "input")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from convstore.codec import decode_json
-from convstore.documents import document_from_json, encode_document
-from convstore.errors import InvalidInputError
 from convstore.imports.model import ImportedSession, from_document
-from convstore.records import Json
+from convstore.vocabulary.codec import decode_json
+from convstore.vocabulary.documents import document_from_json, encode_document
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import Json
 
 NAME = "convstore"
 

@@ -7,7 +7,6 @@ ShareGPT it is the end of `conversations`, and the label is `kto_tag`. The label
 
 from __future__ import annotations
 
-from convstore.errors import InvalidInputError
 from convstore.imports.chat import messages_of, turns_of
 from convstore.imports.exchange import KEYS, read_exchange, write_exchange
 from convstore.imports.fields import kind_of, need_list, need_object
@@ -15,7 +14,8 @@ from convstore.imports.formats.sharegpt import read_conversation, write_conversa
 from convstore.imports.keeping import build_session, external_id, kept
 from convstore.imports.model import ImportedSession
 from convstore.imports.tools import offer_tools, offered_tools
-from convstore.records import InteractionInput, Json, JsonObject, TurnInput
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import InteractionInput, Json, JsonObject, TurnInput
 
 NAME = "kto"
 _GOOD, _BAD = "thumbs_up", "thumbs_down"

@@ -7,14 +7,14 @@ is there; or the conversation is a `prompt` and its `completion`. A number under
 
 from __future__ import annotations
 
-from convstore.errors import InvalidInputError
 from convstore.imports.chat import messages_of, turns_of
 from convstore.imports.exchange import KEYS, read_exchange, write_exchange
 from convstore.imports.fields import need_list, need_object, number_or_none
 from convstore.imports.keeping import build_session, external_id, kept
 from convstore.imports.model import ImportedSession
 from convstore.imports.tools import offer_tools, offered_tools
-from convstore.records import InteractionInput, Json, JsonObject, TurnInput
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import InteractionInput, Json, JsonObject, TurnInput
 
 NAME = "messages"
 _KEYS = ("messages", "traj", "conversation", "conversations")

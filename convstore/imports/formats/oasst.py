@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-from convstore.errors import InvalidInputError
 from convstore.imports.chat import role_of
 from convstore.imports.fields import (
     id_or_none,
@@ -25,7 +24,8 @@ from convstore.imports.fields import (
 from convstore.imports.formats.oasst_judgements import best_first, judgements
 from convstore.imports.keeping import derived_id, keep, kept
 from convstore.imports.model import ImportedSession
-from convstore.records import Json, JsonObject, TurnInput
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import Json, JsonObject, TurnInput
 
 NAME = "oasst"
 _USUAL = {"user": "prompter"}

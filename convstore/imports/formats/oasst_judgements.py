@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from convstore.imports.fields import number_or_none
 from convstore.imports.keeping import external_id
 from convstore.imports.ranking import ranking
-from convstore.records import InteractionInput, Json, JsonObject
+from convstore.vocabulary.records import InteractionInput, Json, JsonObject
 
 _REPORTS = (("deleted", True, "deleted"), ("review_result", False, "failed review"))
 

@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from convstore.errors import InvalidInputError
 from convstore.imports.chat import messages_of, turns_of
 from convstore.imports.fields import need_list, need_object, need_text
 from convstore.imports.formats.sharegpt import (
@@ -25,7 +24,14 @@ from convstore.imports.forms import Form, gather, spread
 from convstore.imports.keeping import build_session, external_id, kept
 from convstore.imports.model import ImportedSession
 from convstore.imports.tools import offer_tools, offered_tools
-from convstore.records import Choice, InteractionInput, Json, JsonObject, TurnInput
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import (
+    Choice,
+    InteractionInput,
+    Json,
+    JsonObject,
+    TurnInput,
+)
 
 NAME = "preference"
 _TRANSCRIPT = re.compile(r"\n\n(Human|Assistant): ")

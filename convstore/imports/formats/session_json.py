@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from convstore.errors import InvalidInputError
 from convstore.imports.chat import message_of, turns_of
 from convstore.imports.fields import (
     id_or_none,
@@ -23,7 +22,8 @@ from convstore.imports.fields import (
 )
 from convstore.imports.keeping import NOTES, external_id
 from convstore.imports.model import GraphStateInput, ImportedSession
-from convstore.records import InteractionInput, Json, JsonObject, TurnInput
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import InteractionInput, Json, JsonObject, TurnInput
 
 NAME = "session-json"
 _SECTIONS = frozenset({"chat_history", "interactions", "graph_state"})

@@ -10,14 +10,14 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from convstore.errors import InvalidInputError
 from convstore.imports.chat import role_of
 from convstore.imports.fields import need_list, need_object, need_text
 from convstore.imports.keeping import build_session, external_id, keep, kept
 from convstore.imports.model import ImportedSession
 from convstore.imports.strict_json import parse_json
 from convstore.imports.tools import offer_tools, offered_tools
-from convstore.records import Json, JsonObject, TurnInput
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import Json, JsonObject, TurnInput
 
 NAME = "sharegpt"
 _USUAL = {"user": "human", "assistant": "gpt", "tool": "observation"}

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from convstore.archive.manifest import Manifest
 from convstore.archive.writer import SegmentWriter
 from convstore.blobs.base import BlobStore
-from convstore.clock import from_micros, to_micros
-from convstore.records import (
+from convstore.vocabulary.clock import from_micros, to_micros
+from convstore.vocabulary.records import (
     Choice,
     GraphState,
     Interaction,

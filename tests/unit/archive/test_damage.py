@@ -20,16 +20,16 @@ from convstore.archive.verify import rebuild_manifest, verify_segment
 from convstore.blobs.base import BlobStore
 from convstore.blobs.local import LocalBlobs
 from convstore.blobs.memory import MemoryBlobs
-from convstore.clock import to_micros
-from convstore.documents import encode_document
 from convstore.errors import (
     AlreadyExistsError,
     SegmentCorruptError,
     SegmentNotFoundError,
     UnavailableError,
 )
-from convstore.records import SessionDocument
 from convstore.testing.blob_suite import put
+from convstore.vocabulary.clock import to_micros
+from convstore.vocabulary.documents import encode_document
+from convstore.vocabulary.records import SessionDocument
 from tests.unit.archive.made import AT, MARKER, WRITER, odd, plain, write
 
 DOCUMENTS = odd()

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from convstore.documents import decode_document, encode_document
 from convstore.errors import CorruptionError
+from convstore.vocabulary.documents import decode_document, encode_document
 from tests.unit.archive.made import MARKER, odd
 
 

@@ -15,8 +15,8 @@ import pytest
 
 from convstore.archive.manifest import Entry, Manifest
 from convstore.blobs.local import LocalBlobs
-from convstore.documents import FORMAT_VERSION
-from convstore.records import (
+from convstore.vocabulary.documents import FORMAT_VERSION
+from convstore.vocabulary.records import (
     Choice,
     GraphState,
     Interaction,

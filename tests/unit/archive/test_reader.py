@@ -22,10 +22,10 @@ from convstore.archive.segment import ArchiveLimits, manifest_key
 from convstore.blobs.base import BlobStore
 from convstore.blobs.local import LocalBlobs
 from convstore.blobs.memory import MemoryBlobs
-from convstore.documents import encode_document
 from convstore.errors import SegmentCorruptError, SegmentNotFoundError
-from convstore.records import SessionDocument
 from convstore.testing.blob_suite import put
+from convstore.vocabulary.documents import encode_document
+from convstore.vocabulary.records import SessionDocument
 from tests.unit.archive.made import AT, odd, plain, write
 
 

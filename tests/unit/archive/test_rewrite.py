@@ -21,10 +21,10 @@ from convstore.archive.rewrite import copy_segment, delete_segment
 from convstore.archive.segment import manifest_key
 from convstore.archive.verify import verify_segment
 from convstore.blobs.memory import MemoryBlobs
-from convstore.documents import decode_document
 from convstore.errors import SegmentCorruptError, SegmentNotFoundError
-from convstore.ids import new_id
 from convstore.testing.blob_suite import put
+from convstore.vocabulary.documents import decode_document
+from convstore.vocabulary.ids import new_id
 from tests.unit.archive.made import AT, MARKER, WRITER, odd, plain, write
 
 DOCUMENTS = odd()

@@ -13,9 +13,9 @@ from convstore.archive.reader import iterate_documents, read_entry, read_manifes
 from convstore.archive.verify import rebuild_manifest, verify_segment
 from convstore.blobs.local import LocalBlobs
 from convstore.blobs.memory import MemoryBlobs
-from convstore.documents import decode_document, encode_document
 from convstore.errors import CorruptionError
-from convstore.records import SessionDocument
+from convstore.vocabulary.documents import decode_document, encode_document
+from convstore.vocabulary.records import SessionDocument
 from tests.unit.archive.made import WRITER, any_documents, odd, write
 
 DOCS = Path(__file__).parents[3] / "docs"

@@ -15,7 +15,7 @@ from convstore.archive.segment import (
 )
 from convstore.blobs.base import is_key
 from convstore.errors import InvalidInputError
-from convstore.ids import new_id
+from convstore.vocabulary.ids import new_id
 from tests.unit.archive.made import AT
 
 ID = "01990a2b-0000-7000-8000-0123456789ab"

@@ -24,7 +24,6 @@ from convstore.archive.writer import BUFFER_BYTES, SegmentWriter
 from convstore.blobs.base import BlobStore, StagedBlob
 from convstore.blobs.local import LocalBlobs
 from convstore.blobs.memory import MemoryBlobs
-from convstore.documents import encode_document
 from convstore.errors import (
     AlreadyExistsError,
     ConfigError,
@@ -35,8 +34,9 @@ from convstore.errors import (
     StorageFullError,
     UnavailableError,
 )
-from convstore.ids import new_id
-from convstore.records import SessionDocument
+from convstore.vocabulary.documents import encode_document
+from convstore.vocabulary.ids import new_id
+from convstore.vocabulary.records import SessionDocument
 from tests.unit.archive.made import AT, MARKER, WRITER, odd, plain, write
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from convstore.cache.frozen import frozen, frozen_value
-from convstore.codec import dumps
 from convstore.testing.cache_suite import session, turn
+from convstore.vocabulary.codec import dumps
 
 VALUE = {"b": [1, {"c": [None, "é"]}], "a": {}}
 

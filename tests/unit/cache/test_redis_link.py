@@ -12,9 +12,9 @@ import pytest
 from convstore.cache.base import Entry
 from convstore.cache.redis import RedisCache
 from convstore.cache.redis_link import RedisLink
-from convstore.clock import EPOCH
 from convstore.errors import ConfigError
 from convstore.testing.cache_suite import KEY, OTHER, Ticks, entry, session
+from convstore.vocabulary.clock import EPOCH
 from tests.servers import RedisServer
 
 HOUR = timedelta(hours=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from convstore.records import SessionDocument
+from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.samples import WEATHER_TOOLS, Chat
 
 

@@ -16,7 +16,7 @@ from convstore.export.job import run_export
 from convstore.export.options import ExportOptions
 from convstore.export.rows import Dropped, Row
 from convstore.export.rules import RULES
-from convstore.records import (
+from convstore.vocabulary.records import (
     Choice,
     GraphState,
     Interaction,

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 from convstore.export.job import run_export
 from convstore.export.options import ExportOptions
-from convstore.records import SessionDocument
+from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.histories import histories
 from tests.unit.export.samples import Chat, documents, read_rows
 

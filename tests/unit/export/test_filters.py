@@ -10,7 +10,7 @@ import pytest
 from convstore.export.formats import FORMATS
 from convstore.export.job import run_export
 from convstore.export.options import ExportOptions, Filters
-from convstore.records import SessionDocument
+from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.samples import Chat, one_exchange
 
 

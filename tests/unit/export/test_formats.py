@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from convstore.documents import decode_document
 from convstore.export.formats import FORMATS
 from convstore.export.job import run_export
 from convstore.export.options import ExportOptions
+from convstore.vocabulary.documents import decode_document
 from tests.unit.export.histories import histories
 from tests.unit.export.samples import (
     WEATHER_TOOLS,

@@ -13,7 +13,7 @@ import pytest
 from convstore.export.job import run_export
 from convstore.export.options import ExportOptions
 from convstore.export.report import FormatReport
-from convstore.records import SessionDocument
+from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.samples import Chat, one_exchange
 
 datasets = pytest.importorskip("datasets")

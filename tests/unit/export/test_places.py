@@ -16,7 +16,7 @@ from convstore.errors import InvalidInputError, StorageFullError
 from convstore.export.job import run_export
 from convstore.export.options import ExportOptions, FileType
 from convstore.export.report import Progress
-from convstore.records import SessionDocument
+from convstore.vocabulary.records import SessionDocument
 from tests.denials import files_up_to, on_own_disk, without_rights
 from tests.unit.export.samples import Chat, documents
 

@@ -10,7 +10,7 @@ import pytest
 from convstore.export.job import run_export
 from convstore.export.options import ExportOptions
 from convstore.export.presidio import presidio_finder
-from convstore.records import SessionDocument
+from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.samples import Chat, exported, one_exchange, tree
 
 pytestmark = [

@@ -14,7 +14,7 @@ from convstore.export.formats import FORMATS
 from convstore.export.job import run_export
 from convstore.export.options import ExportOptions
 from convstore.export.schemas import schema_of
-from convstore.records import SessionDocument
+from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.samples import Chat, exported, one_exchange, read_rows
 
 REGEX = ExportOptions(redact="regex")

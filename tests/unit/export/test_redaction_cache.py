@@ -18,7 +18,7 @@ from convstore.export.finds import FindCache, Finder, Found
 from convstore.export.job import run_export
 from convstore.export.options import ExportOptions
 from convstore.export.redact import finder_of
-from convstore.records import SessionDocument
+from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.samples import Chat, tree
 
 FINDER = Finder("some", "1", ("EMAIL", "IP"), lambda text: [])

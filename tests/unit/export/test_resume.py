@@ -16,7 +16,7 @@ from convstore.errors import AlreadyExistsError, StorageFullError
 from convstore.export.job import run_export
 from convstore.export.options import Caps, ExportOptions, FileType, Filters
 from convstore.export.report import Progress
-from convstore.records import SessionDocument
+from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.samples import documents, tree
 
 SPLIT = ExportOptions(splits={"train": 0.7, "validation": 0.3})

@@ -18,7 +18,7 @@ from convstore.export.formats import FORMATS
 from convstore.export.job import run_export
 from convstore.export.options import Caps, ExportOptions, Filters
 from convstore.export.report import Progress
-from convstore.records import SessionDocument
+from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.samples import (
     Chat,
     archived,

@@ -8,7 +8,7 @@ import pytest
 
 from convstore.export.graph import path_to, read_graph
 from convstore.export.options import ExportOptions
-from convstore.records import GraphState
+from convstore.vocabulary.records import GraphState
 from tests.unit.export.samples import START, Chat, reasons, rows
 
 GRAPH = {

@@ -19,7 +19,7 @@ from convstore.export import crew
 from convstore.export.job import run_export
 from convstore.export.options import Caps, ExportOptions, Filters, Judging
 from convstore.export.report import Progress
-from convstore.records import SessionDocument
+from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.histories import histories
 from tests.unit.export.samples import documents, tree
 

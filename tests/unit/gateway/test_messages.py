@@ -17,7 +17,7 @@ from convstore.gateway import (
     to_dspy_history,
     to_dspy_messages,
 )
-from convstore.windows import to_messages
+from convstore.messages.windows import to_messages
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FIELDS = {field.name: None for field in dataclasses.fields(Turn)}
@@ -265,7 +265,7 @@ def test_a_field_map_without_user_is_refused() -> None:
 def test_without_dspy_the_history_is_a_dict_of_its_shape(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("convstore.gateway.dspy_history.find_spec", lambda name: None)
+    monkeypatch.setattr("convstore.messages.dspy.find_spec", lambda name: None)
 
     history = to_dspy_history(ANSWERED)
 

@@ -17,7 +17,7 @@ from convstore.imports.mapped import mapped_format
 from convstore.imports.mapping import load_mapping, read_mapping
 from convstore.imports.paths import find, locate, put, take
 from convstore.imports.registry import Format
-from convstore.records import Choice, InteractionInput, TurnInput
+from convstore.vocabulary.records import Choice, InteractionInput, TurnInput
 
 
 def format_of(toml: str) -> Format:

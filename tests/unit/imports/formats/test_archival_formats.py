@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from convstore.clock import EPOCH
-from convstore.codec import decode_json
-from convstore.documents import encode_document
 from convstore.errors import CorruptionError, InvalidInputError
 from convstore.imports.model import GraphStateInput, from_document
 from convstore.imports.registry import load_format
-from convstore.records import (
+from convstore.vocabulary.clock import EPOCH
+from convstore.vocabulary.codec import decode_json
+from convstore.vocabulary.documents import encode_document
+from convstore.vocabulary.records import (
     Choice,
     GraphState,
     Interaction,

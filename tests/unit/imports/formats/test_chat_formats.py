@@ -9,7 +9,7 @@ import pytest
 
 from convstore.errors import InvalidInputError
 from convstore.imports.registry import load_format
-from convstore.records import InteractionInput, TurnInput
+from convstore.vocabulary.records import InteractionInput, TurnInput
 
 MESSAGES = load_format("messages")
 SHAREGPT = load_format("sharegpt")

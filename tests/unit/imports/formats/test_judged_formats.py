@@ -9,7 +9,7 @@ import pytest
 from convstore.errors import InvalidInputError
 from convstore.imports.model import ImportedSession
 from convstore.imports.registry import load_format
-from convstore.records import Choice, InteractionInput, TurnInput
+from convstore.vocabulary.records import Choice, InteractionInput, TurnInput
 
 PREFERENCE = load_format("preference")
 KTO = load_format("kto")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from convstore.codec import canonical
-from convstore.records import Json
+from convstore.vocabulary.codec import canonical
+from convstore.vocabulary.records import Json
 
 _TEXT_KEYS = ("text", "input_text", "output_text")
 

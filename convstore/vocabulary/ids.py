@@ -6,8 +6,8 @@ import secrets
 import time
 import uuid
 
-from convstore.codec import check_unicode
-from convstore.errors import InvalidInputError
+from convstore.vocabulary.codec import check_unicode
+from convstore.vocabulary.errors import InvalidInputError
 
 MAX_ID_CHARS = 255
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar, cast
 
-from convstore.commit_lane import CommitStats, Flush, Lane
-from convstore.errors import StoreClosedError
-from convstore.limits import Limits
-from convstore.observing import Watch
-from convstore.write_queue import Write
+from convstore.commits.lane import CommitStats, Flush, Lane
+from convstore.commits.queue import Write
+from convstore.vocabulary.errors import StoreClosedError
+from convstore.vocabulary.limits import Limits
+from convstore.vocabulary.watch import Watch
 
 __all__ = ["CommitStats", "GroupCommit"]
 

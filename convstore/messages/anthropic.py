@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from convstore.codec import decode_json, dumps
-from convstore.errors import CorruptionError
-from convstore.records import Json, JsonObject, Turn
-from convstore.windows import TEXT_PARTS
+from convstore.messages.windows import TEXT_PARTS
+from convstore.vocabulary.codec import decode_json, dumps
+from convstore.vocabulary.errors import CorruptionError
+from convstore.vocabulary.records import Json, JsonObject, Turn
 
 _SYSTEM = frozenset({"system", "developer"})
 _RESULTS = frozenset({"tool", "function"})

@@ -21,9 +21,9 @@ from typing import (
     get_type_hints,
 )
 
-from convstore.codec import decode_json, dumps
-from convstore.errors import CorruptionError, InvalidInputError
-from convstore.records import (
+from convstore.vocabulary.codec import decode_json, dumps
+from convstore.vocabulary.errors import CorruptionError, InvalidInputError
+from convstore.vocabulary.records import (
     Choice,
     GraphState,
     Interaction,

@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from convstore.codec import dumps
-from convstore.errors import InvalidInputError
-from convstore.records import Json, JsonObject, Turn
+from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import Json, JsonObject, Turn
 
 TEXT_PARTS = frozenset({"text", "input_text", "output_text"})
 _CHAT_CALLS = frozenset({"function", "custom"})

@@ -12,7 +12,7 @@ from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-from convstore.finishing import finished
+from convstore.concurrency.completion import finished
 
 T = TypeVar("T")
 R = TypeVar("R")

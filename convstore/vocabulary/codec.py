@@ -15,8 +15,8 @@ from math import isfinite
 
 import orjson
 
-from convstore.errors import CorruptionError, InvalidInputError
-from convstore.records import Json
+from convstore.vocabulary.errors import CorruptionError, InvalidInputError
+from convstore.vocabulary.records import Json
 
 INT64_MAX = 2**63 - 1
 INT64_MIN = -(2**63)

@@ -7,8 +7,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from convstore.errors import InvalidInputError
-from convstore.records import Turn
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import Turn
 
 DEFAULT_FIELDS = {"user": "question", "assistant": "answer"}
 

@@ -9,9 +9,9 @@ from typing import Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from convstore.errors import ConfigError
-from convstore.limits import Limits
-from convstore.policy import CachePolicy, LedgerPolicy, RetentionPolicy
+from convstore.vocabulary.errors import ConfigError
+from convstore.vocabulary.limits import Limits
+from convstore.vocabulary.policy import CachePolicy, LedgerPolicy, RetentionPolicy
 
 # The encoder stops at 254 levels, and a session document adds a few of its own.
 _MAX_JSON_DEPTH = 200

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from convstore.errors import InvalidInputError
-from convstore.records import Turn
-from convstore.windows import window_since
+from convstore.messages.windows import window_since
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import Turn
 
 BUFFER_CAP = 80
 """Turns of the view."""

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from convstore.errors import (
+from convstore.commits.queue import Waiting, Write, WriteQueue
+from convstore.vocabulary.errors import (
     ConfigError,
     ConvstoreError,
     DatabaseUnavailableError,
     UnavailableError,
 )
-from convstore.limits import Limits
-from convstore.observing import Watch
-from convstore.write_queue import Waiting, Write, WriteQueue
+from convstore.vocabulary.limits import Limits
+from convstore.vocabulary.watch import Watch
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

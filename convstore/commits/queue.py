@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from convstore.errors import DatabaseBusyError, StoreClosedError
-from convstore.limits import Limits
+from convstore.vocabulary.errors import DatabaseBusyError, StoreClosedError
+from convstore.vocabulary.limits import Limits
 
 R_co = TypeVar("R_co", covariant=True)
 Key = tuple[str, str]

@@ -1,0 +1,1 @@
+"""How work waits for work: to the end, together, alongside, between threads."""

@@ -1,0 +1,1 @@
+"""What a chat message is, in every client's shape. Pure."""

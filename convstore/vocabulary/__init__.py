@@ -1,0 +1,1 @@
+"""The words of the domain: records, errors, limits, settings. No technology."""

@@ -1,0 +1,411 @@
+"""Every error the library raises, in one tree, each with a stable code.
+
+    ConvstoreError
+    ├── ConfigError                    the settings or the call's set-up are wrong
+    │   ├── DatabaseAccessError        this user or role lacks rights on the database
+    │   └── MissingExtraError          an optional dependency is not installed
+    ├── InvalidInputError              a field cannot be stored; nothing was changed
+    ├── NotFoundError                  what was asked for is not there (or not yours)
+    │   ├── SessionNotFoundError
+    │   ├── TurnNotFoundError
+    │   ├── InteractionNotFoundError
+    │   ├── GraphStateNotFoundError
+    │   ├── HoldNotFoundError
+    │   ├── LedgerEntryNotFoundError
+    │   └── SegmentNotFoundError
+    ├── ConflictError                  the world moved, or the id means something else
+    │   ├── VersionConflictError
+    │   └── AlreadyExistsError
+    ├── RefusedError                   understood, and deliberately not done
+    │   ├── LegalHoldError
+    │   ├── SessionErasedError
+    │   ├── SessionDeletedError
+    │   ├── SessionArchivedError
+    │   ├── LimitExceededError
+    │   ├── ExportRefusedError
+    │   └── RetentionHaltedError
+    ├── UnavailableError               try again later (transient)
+    │   ├── DatabaseBusyError
+    │   ├── DatabaseUnavailableError
+    │   ├── StorageFullError
+    │   ├── WorkerLostError
+    │   └── StoreClosedError
+    ├── DatabaseFaultError             the database refused one of our statements
+    ├── SchemaMismatchError            the database is at another revision
+    └── CorruptionError                bytes are not what was written
+        ├── RowCorruptError
+        └── SegmentCorruptError
+
+`code` never changes once released. `transient` answers one question: may the
+caller retry the same call (with the same external id)? No message contains what
+people said: ids, numbers and field names only.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import ClassVar
+
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Of the system: the disk or quota is full, or the process's own limit is reached."""
+
+NEEDS_SETUP = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.EXDEV,
+        errno.EMLINK,
+        errno.EINVAL,
+        errno.ENOTSUP,
+        errno.EOPNOTSUPP,
+        errno.ENOSYS,
+    }
+)
+"""Of the system: waiting cures none; somebody has to change rights, mounts or paths."""
+
+
+def shown(value: str) -> str:
+    """An id as it may appear in a message: quoted, escaped and short."""
+    return ascii(value if len(value) <= 64 else value[:61] + "...")
+
+
+class ConvstoreError(Exception):
+    """Base of everything that this library raises on purpose."""
+
+    code: ClassVar[str] = "convstore_error"
+    transient: ClassVar[bool] = False
+
+
+class ConfigError(ConvstoreError):
+    """A setting, URL or argument of the set-up cannot be used."""
+
+    code = "config"
+
+
+class DatabaseAccessError(ConfigError):
+    """This user or role lacks rights on the database; the message says which to give.
+
+    Waiting does not help, so it is not transient; nothing was changed.
+    """
+
+    code = "database_access"
+
+
+class MissingExtraError(ConfigError):
+    """An optional dependency is not installed; the message says which extra."""
+
+    code = "missing_extra"
+
+    def __init__(self, feature: str, extra: str) -> None:
+        self.feature, self.extra = feature, extra
+        super().__init__(
+            f"{feature} needs an optional dependency: pip install 'convstore[{extra}]'"
+        )
+
+
+class InvalidInputError(ConvstoreError):
+    """A value cannot be stored exactly; `field` names it and nothing changed."""
+
+    code = "invalid_input"
+
+    def __init__(self, field: str, problem: str) -> None:
+        self.field, self.problem = field, problem
+        super().__init__(f"{field}: {problem}")
+
+
+class NotFoundError(ConvstoreError):
+    """What was asked for does not exist, or belongs to someone else."""
+
+    code = "not_found"
+
+
+class SessionNotFoundError(NotFoundError):
+    """No session has this id in this tenant, for this user."""
+
+    code = "session_not_found"
+
+    def __init__(self, session_id: str, where: str = "") -> None:
+        self.session_id = session_id
+        super().__init__(f"session {shown(session_id)} not found {where}".rstrip())
+
+
+class TurnNotFoundError(NotFoundError):
+    """The session has no turn with this number."""
+
+    code = "turn_not_found"
+
+    def __init__(self, session_id: str, seq: int) -> None:
+        self.session_id, self.seq = session_id, seq
+        super().__init__(f"session {shown(session_id)} has no turn {seq}")
+
+
+class InteractionNotFoundError(NotFoundError):
+    """The session has no interaction with this number."""
+
+    code = "interaction_not_found"
+
+    def __init__(self, session_id: str, seq: int) -> None:
+        self.session_id, self.seq = session_id, seq
+        super().__init__(f"session {shown(session_id)} has no interaction {seq}")
+
+
+class GraphStateNotFoundError(NotFoundError):
+    """The session has no graph state in this namespace at this version."""
+
+    code = "graph_state_not_found"
+
+    def __init__(self, session_id: str, namespace: str, version: int | None) -> None:
+        self.session_id, self.namespace, self.version = session_id, namespace, version
+        at = "" if version is None else f" at version {version}"
+        super().__init__(
+            f"session {shown(session_id)} has no graph state {shown(namespace)}{at}"
+        )
+
+
+class HoldNotFoundError(NotFoundError):
+    """The session is not under legal hold."""
+
+    code = "hold_not_found"
+
+    def __init__(self, session_id: str) -> None:
+        self.session_id = session_id
+        super().__init__(f"session {shown(session_id)} has no legal hold to release")
+
+
+class LedgerEntryNotFoundError(NotFoundError):
+    """The session has no ledger entry, or it has expired."""
+
+    code = "ledger_entry_not_found"
+
+    def __init__(self, session_id: str) -> None:
+        self.session_id = session_id
+        super().__init__(f"session {shown(session_id)} has no ledger entry")
+
+
+class SegmentNotFoundError(NotFoundError):
+    """The archive folder has no file for this segment."""
+
+    code = "segment_not_found"
+
+    def __init__(self, segment_id: str) -> None:
+        self.segment_id = segment_id
+        super().__init__(f"segment {shown(segment_id)} is not in the archive")
+
+
+class ConflictError(ConvstoreError):
+    """The request contradicts what is stored."""
+
+    code = "conflict"
+
+
+class VersionConflictError(ConflictError):
+    """A conditional update lost the race; read again and decide."""
+
+    code = "version_conflict"
+
+    def __init__(self, what: str, expected: int, actual: int) -> None:
+        self.what, self.expected, self.actual = what, expected, actual
+        super().__init__(f"{what} is at version {actual}, not {expected}")
+
+
+class AlreadyExistsError(ConflictError):
+    """Something with this id exists already."""
+
+    code = "already_exists"
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"{what} exists already")
+
+
+class RefusedError(ConvstoreError):
+    """The request was understood and is deliberately not done."""
+
+    code = "refused"
+
+
+class LegalHoldError(RefusedError):
+    """A legal hold blocks purge, deletion, erasure and archive expiry."""
+
+    code = "legal_hold"
+
+    def __init__(self, session_ids: tuple[str, ...]) -> None:
+        self.session_ids = session_ids
+        more = "" if len(session_ids) == 1 else f" and {len(session_ids) - 1} more"
+        super().__init__(
+            f"session {shown(session_ids[0])}{more} is under legal hold; release it"
+        )
+
+
+class SessionErasedError(RefusedError):
+    """The session was erased; its id is refused for ever."""
+
+    code = "session_erased"
+
+    def __init__(self, session_id: str) -> None:
+        self.session_id = session_id
+        super().__init__(f"session {shown(session_id)} was erased; use a new id")
+
+
+class SessionDeletedError(RefusedError):
+    """The session was deleted; a late write does not bring it back."""
+
+    code = "session_deleted"
+
+    def __init__(self, session_id: str) -> None:
+        self.session_id = session_id
+        super().__init__(
+            f"session {shown(session_id)} was deleted; restore it if it was archived, "
+            "or use a new id"
+        )
+
+
+class SessionArchivedError(RefusedError):
+    """The session is archived, and this call does not restore it by itself."""
+
+    code = "session_archived"
+
+    def __init__(self, session_id: str) -> None:
+        self.session_id = session_id
+        super().__init__(f"session {shown(session_id)} is archived; restore it first")
+
+
+class LimitExceededError(RefusedError):
+    """A configured bound would be passed; `limit` is the setting's name."""
+
+    code = "limit_exceeded"
+
+    def __init__(self, limit: str, allowed: int, actual: int) -> None:
+        self.limit, self.allowed, self.actual = limit, allowed, actual
+        super().__init__(f"{limit}: {actual} is over the limit of {allowed}")
+
+
+class ExportRefusedError(RefusedError):
+    """More candidate rows than allowed were faulty; nothing was published."""
+
+    code = "export_refused"
+
+    def __init__(self, format_name: str, drop_rate: float, allowed: float) -> None:
+        self.format_name, self.drop_rate, self.allowed = format_name, drop_rate, allowed
+        super().__init__(
+            f"{format_name}: {drop_rate:.1%} of the candidate rows are faulty; "
+            f"at most {allowed:.1%} may be"
+        )
+
+
+class RetentionHaltedError(RefusedError):
+    """Retention stopped itself because the clock or the plan looks wrong."""
+
+    code = "retention_halted"
+
+
+class UnavailableError(ConvstoreError):
+    """Something outside is away for now; retry with the same external id."""
+
+    code = "unavailable"
+    transient = True
+
+
+class DatabaseBusyError(UnavailableError):
+    """No write slot within `Limits.busy_timeout_s` seconds; nothing was written."""
+
+    code = "database_busy"
+
+
+class DatabaseUnavailableError(UnavailableError):
+    """The database cannot be reached, or the connection was lost.
+
+    When it was lost during a commit the outcome is unknown: repeat the call with
+    its `external_id`, and the first result comes back if it was stored.
+    """
+
+    code = "database_unavailable"
+
+
+class StorageFullError(UnavailableError):
+    """The disk, quota or database is full; nothing was acknowledged."""
+
+    code = "storage_full"
+
+
+class WorkerLostError(UnavailableError):
+    """A process that helped with an export ended before its work was done.
+
+    Nothing was published. The same export goes on where it stopped; if its workers are
+    lost again, let it run without them (`workers=0`).
+    """
+
+    code = "worker_lost"
+
+
+class StoreClosedError(UnavailableError):
+    """The store was closed; open it again."""
+
+    code = "store_closed"
+    transient = False
+
+
+class DatabaseFaultError(ConvstoreError):
+    """The database refused a statement of ours; nothing was changed.
+
+    A fault of this library, or of a schema that somebody altered. `fault` is the
+    driver's name for it; its text may quote rows, and is left out.
+    """
+
+    code = "database_fault"
+
+    def __init__(self, fault: str) -> None:
+        self.fault = fault
+        super().__init__(f"the database refused a statement: {fault}")
+
+
+class SchemaMismatchError(ConvstoreError):
+    """The database is at another revision; the message says what to run."""
+
+    code = "schema_mismatch"
+
+    def __init__(self, found: str | None, wanted: str, remedy: str) -> None:
+        self.found, self.wanted, self.remedy = found, wanted, remedy
+        super().__init__(
+            f"database schema is at {found or 'no revision'}, this version of "
+            f"convstore needs {wanted}: {remedy}"
+        )
+
+
+class CorruptionError(ConvstoreError):
+    """Stored bytes are not what was written; nothing was changed."""
+
+    code = "corruption"
+
+
+class RowCorruptError(CorruptionError):
+    """A row's content does not match its checksum."""
+
+    code = "row_corrupt"
+
+    def __init__(self, session_id: str, what: str) -> None:
+        self.session_id, self.what = session_id, what
+        super().__init__(
+            f"{what} of session {shown(session_id)} does not match its checksum"
+        )
+
+
+class SegmentCorruptError(CorruptionError):
+    """A segment, manifest or session document in it cannot be trusted."""
+
+    code = "segment_corrupt"
+
+    def __init__(
+        self, segment_id: str, problem: str, session_ids: tuple[str, ...] = ()
+    ) -> None:
+        self.segment_id, self.problem, self.session_ids = (
+            segment_id,
+            problem,
+            session_ids,
+        )
+        super().__init__(f"segment {shown(segment_id)}: {problem}")

@@ -1,0 +1,107 @@
+"""When a session is stale and how long its archive is kept: the words of retention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionOverride:
+    """What differs for one tenant or one tag; None leaves the general rule in force.
+
+    `never` keeps the sessions live whatever their age. Where several overrides fit one
+    session, `never` wins, then the longest time; a tag goes before the tenant.
+    """
+
+    stale_after_s: float | None = None
+    keep_archive_for_s: float | None = None
+    never: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionPolicy:
+    """The retention settings.
+
+    Attributes:
+        stale_after_s: Seconds idle after which a session goes to the archive.
+        max_sessions: Live sessions of one tenant; over it, the oldest tenth goes.
+        interval_s: Seconds between two runs of the scheduler.
+        keep_archive_for_s: Seconds after which an archived session may be destroyed for
+            good; None keeps it for ever.
+        exports: Data set formats written beside each segment.
+        readable_json: Also write one readable JSON file per session beside the segment.
+        max_fraction: A scheduled run that would archive more than this share of the
+            live sessions (and more than 100) stops and says so: a clock may have
+            jumped.
+        tenants: Overrides by tenant id.
+        tags: Overrides by session tag.
+    """
+
+    stale_after_s: float = 86_400.0
+    max_sessions: int | None = None
+    interval_s: float = 300.0
+    keep_archive_for_s: float | None = None
+    exports: tuple[str, ...] = ()
+    readable_json: bool = False
+    max_fraction: float = 0.2
+    tenants: dict[str, RetentionOverride] = field(default_factory=dict)
+    tags: dict[str, RetentionOverride] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerPolicy:
+    """The settings of the session ledger.
+
+    Attributes:
+        tiers: From the smallest to the largest; escalation goes one to the right.
+        timeout_s: Seconds after its last use from which an entry reads as absent.
+        max_strikes: Repeated requests in a row after which a session escalates.
+        window: Recent request hashes that are remembered.
+        cache_ttl_s: Seconds that a provider's prefix cache stays warm; `default` is for
+            providers not named.
+        session_budget_micros: Most that a session may cost; None is no limit. The same
+            for a user's sessions together, and for the tenant's.
+    """
+
+    tiers: tuple[str, ...] = ("small", "medium", "large")
+    timeout_s: float = 1_800.0
+    max_strikes: int = 3
+    window: int = 10
+    cache_ttl_s: dict[str, float] = field(
+        default_factory=lambda: {"anthropic": 300.0, "default": 300.0}
+    )
+    session_budget_micros: int | None = None
+    user_budget_micros: int | None = None
+    tenant_budget_micros: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CachePolicy:
+    """The settings of the hot tier, which keeps sessions and windows warm.
+
+    Attributes:
+        kind: `none`, `memory` (of this process) or `redis` (shared; also Valkey).
+        url: `redis://…` of the server, for `redis` and for shared prefix caches.
+        staleness_s: Seconds after which an entry is compared with the session's version
+            in the database before it is served: what another process wrote is seen
+            no later. What this process wrote is seen at once.
+        ttl_s: Seconds without use after which an entry goes.
+        cleanup_interval_s: Seconds between two looks for entries to let go of, in a
+            process where nothing else happens.
+        max_sessions: Entries kept in memory, or decoded copies of those on the server;
+            the least recently used go.
+        max_turns: Newest turns kept of one session.
+        timeout_s: Seconds that the server may take for one answer.
+        retry_after_s: Seconds for which a server that failed is left alone.
+    """
+
+    kind: Literal["none", "memory", "redis"] = "none"
+    url: str = field(default="", repr=False)  # it may hold a password
+    staleness_s: float = 1.0
+    ttl_s: float = 1_800.0
+    cleanup_interval_s: float = 300.0
+    max_sessions: int = 10_000
+    max_turns: int = 200
+    timeout_s: float = 0.25
+    retry_after_s: float = 1.0
