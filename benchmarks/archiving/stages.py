@@ -67,8 +67,8 @@ async def segments(target: list[Any], sessions: int) -> Figures:
     from itertools import islice
 
     from benchmarks.archiving.conversations import conversations
-    from convstore.archive.writer import SegmentWriter
     from convstore.blobs.local import LocalBlobs
+    from convstore.segments.writer import SegmentWriter
     from convstore.vocabulary.clock import SystemClock
 
     clock, documents, wall = SystemClock(), conversations(sessions), 0.0

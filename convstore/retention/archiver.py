@@ -9,11 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from convstore.archive.manifest import Manifest
-from convstore.archive.readable import write_readable
-from convstore.archive.rewrite import delete_segment
-from convstore.archive.segment import segment_key
-from convstore.archive.writer import SegmentWriter
 from convstore.db import documents, segments
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.document_rows import fingerprint_of
@@ -24,6 +19,11 @@ from convstore.db.unit import Key
 from convstore.retention.belonging import claim
 from convstore.retention.context import WRITER, Context
 from convstore.retention.shards import delete_shards, write_shards
+from convstore.segments.manifest import Manifest
+from convstore.segments.readable import write_readable
+from convstore.segments.rewrite import delete_segment
+from convstore.segments.segment import segment_key
+from convstore.segments.writer import SegmentWriter
 from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.errors import (
     AlreadyExistsError,

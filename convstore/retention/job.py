@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from math import inf
 
-from convstore.archive.segment import ArchiveLimits
 from convstore.concurrency.alongside import Aside
 from convstore.db import leases, lifecycle, runs, staleness
 from convstore.db.runs import StoredRun
@@ -28,6 +27,7 @@ from convstore.retention.plan import Decision, archive_cutoff
 from convstore.retention.planner import Planner
 from convstore.retention.purger import purge
 from convstore.retention.recovery import Recovery
+from convstore.segments.segment import ArchiveLimits
 from convstore.vocabulary.clock import from_micros, to_micros
 from convstore.vocabulary.errors import (
     ConvstoreError,

@@ -10,15 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from convstore.archive.manifest import Entry, Manifest
-from convstore.archive.reader import (
-    Fault,
-    iterate_documents,
-    read_manifest,
-    segment_keys,
-)
-from convstore.archive.segment import segment_id_of
-from convstore.archive.verify import rebuild_manifest
 from convstore.db import archive_entries, lifecycle, segments
 from convstore.db.engine import Connection
 from convstore.db.imported import check_rows
@@ -29,6 +20,15 @@ from convstore.retention.context import WRITER, Context
 from convstore.retention.eraser import Eraser
 from convstore.retention.replay import complete, finish_erasures
 from convstore.retention.tombstones import read_tombstones
+from convstore.segments.manifest import Entry, Manifest
+from convstore.segments.reader import (
+    Fault,
+    iterate_documents,
+    read_manifest,
+    segment_keys,
+)
+from convstore.segments.segment import segment_id_of
+from convstore.segments.verify import rebuild_manifest
 from convstore.vocabulary.clock import to_micros
 from convstore.vocabulary.documents import check_agreement
 from convstore.vocabulary.errors import (

@@ -12,10 +12,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from convstore.archive.manifest import Manifest
-from convstore.archive.reader import read_manifest, segment_keys
-from convstore.archive.segment import segment_id_of
-from convstore.archive.verify import rebuild_manifest
 from convstore.db import archive_entries, leftovers, segments, sessions
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.document_rows import fingerprint_of
@@ -30,6 +26,10 @@ from convstore.retention.eraser import Eraser
 from convstore.retention.inspection import verify_sealed
 from convstore.retention.purger import purge
 from convstore.retention.replay import finish_erasures
+from convstore.segments.manifest import Manifest
+from convstore.segments.reader import read_manifest, segment_keys
+from convstore.segments.segment import segment_id_of
+from convstore.segments.verify import rebuild_manifest
 from convstore.vocabulary.errors import (
     ConfigError,
     SegmentCorruptError,

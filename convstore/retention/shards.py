@@ -9,10 +9,10 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 
-from convstore.archive.manifest import Manifest
-from convstore.archive.reader import Fault, iterate_documents
-from convstore.archive.segment import segment_id_of
 from convstore.blobs.base import BlobStore
+from convstore.segments.manifest import Manifest
+from convstore.segments.reader import Fault, iterate_documents
+from convstore.segments.segment import segment_id_of
 from convstore.vocabulary.errors import AlreadyExistsError
 
 

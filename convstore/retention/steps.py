@@ -5,7 +5,7 @@ and not listed here, or listed and never reached, fails those tests.
 
 from __future__ import annotations
 
-from convstore.archive.segment import STEPS as SEGMENT_STEPS
+from convstore.segments.segment import STEPS as SEGMENT_STEPS
 
 STEPS = (
     "lease.acquired",

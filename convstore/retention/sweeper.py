@@ -13,12 +13,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from convstore.archive.manifest import Entry, Manifest, with_entries
-from convstore.archive.readable import write_readable
-from convstore.archive.reader import Fault, read_manifest
-from convstore.archive.rewrite import copy_segment
-from convstore.archive.segment import segment_key
-from convstore.archive.verify import rebuild_manifest
 from convstore.db import archive_entries, leftovers, segments
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.segments import StoredSegment
@@ -31,6 +25,12 @@ from convstore.retention.archiver import (
 )
 from convstore.retention.context import WRITER, Context
 from convstore.retention.shards import write_shards
+from convstore.segments.manifest import Entry, Manifest, with_entries
+from convstore.segments.readable import write_readable
+from convstore.segments.reader import Fault, read_manifest
+from convstore.segments.rewrite import copy_segment
+from convstore.segments.segment import segment_key
+from convstore.segments.verify import rebuild_manifest
 from convstore.vocabulary.errors import (
     ConvstoreError,
     SegmentCorruptError,

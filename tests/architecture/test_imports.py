@@ -23,7 +23,7 @@ HOMES = {
     "sqlalchemy": ["convstore/db/"],
     "sqlite3": ["convstore/db/"],
     "typer": ["convstore/cli/"],
-    "zstandard": ["convstore/archive/", "convstore/imports/", "convstore/export/"],
+    "zstandard": ["convstore/segments/", "convstore/imports/", "convstore/export/"],
 }
 # Reading what these wrote can run code.
 NEVER = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}

@@ -21,10 +21,10 @@ from convstore import (
     StoreConfig,
     open_store,
 )
-from convstore.archive.manifest import encode_manifest
-from convstore.archive.reader import iterate_documents, read_manifest, segment_keys
-from convstore.archive.writer import SegmentWriter
 from convstore.blobs.local import LocalBlobs
+from convstore.segments.manifest import encode_manifest
+from convstore.segments.reader import iterate_documents, read_manifest, segment_keys
+from convstore.segments.writer import SegmentWriter
 from convstore.store import Nouns
 from convstore.vocabulary.clock import Clock
 from tests.crash.invariants import check

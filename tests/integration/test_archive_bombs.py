@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from convstore import SegmentCorruptError, Store
-from convstore.archive.frames import MAGIC
-from convstore.archive.manifest import encode_manifest
-from convstore.archive.reader import read_manifest
 from convstore.blobs.local import LocalBlobs
+from convstore.segments.frames import MAGIC
+from convstore.segments.manifest import encode_manifest
+from convstore.segments.reader import read_manifest
 from tests.integration.archives import (
     OpenAnother,
     archived,

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from convstore import Store, StoreConfig
-from convstore.archive.segment import STEPS as SEGMENT_STEPS
 from convstore.db.unit import Head
 from convstore.errors import LegalHoldError
 from convstore.retention.archiver import archive
 from convstore.retention.purger import purge
+from convstore.segments.segment import STEPS as SEGMENT_STEPS
 from convstore.vocabulary.clock import ManualClock
 from tests.integration.archives import (
     Elsewhere,

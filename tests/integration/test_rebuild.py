@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from convstore import Store
-from convstore.archive.writer import SegmentWriter
 from convstore.errors import SessionErasedError
+from convstore.segments.writer import SegmentWriter
 from convstore.vocabulary.clock import ManualClock
 from tests.integration.archives import (
     DAY_S,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from convstore import Store, StoreConfig
-from convstore.archive.readable import readable_key, write_readable
 from convstore.db import segments
 from convstore.retention.archiver import archive
+from convstore.segments.readable import readable_key, write_readable
 from convstore.vocabulary.clock import ManualClock
 from convstore.vocabulary.reports import RecoveryReport
 from tests.integration.archives import (

@@ -8,9 +8,9 @@ import random
 import pytest
 import zstandard
 
-from convstore.archive.frames import MAGIC, Packer, Unpacker, frame_length
-from convstore.archive.segment import ArchiveLimits
 from convstore.errors import ConfigError, CorruptionError
+from convstore.segments.frames import MAGIC, Packer, Unpacker, frame_length
+from convstore.segments.segment import ArchiveLimits
 
 LIMITS = ArchiveLimits(max_document_bytes=1_000_000, max_window_bytes=2**23)
 

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from convstore.archive.manifest import Manifest
-from convstore.archive.reader import (
+from convstore.blobs.base import BlobStore
+from convstore.blobs.local import LocalBlobs
+from convstore.blobs.memory import MemoryBlobs
+from convstore.errors import SegmentCorruptError, SegmentNotFoundError
+from convstore.segments.manifest import Manifest
+from convstore.segments.reader import (
     Fault,
     iterate_documents,
     read_document,
@@ -18,15 +22,11 @@ from convstore.archive.reader import (
     read_manifest,
     segment_keys,
 )
-from convstore.archive.segment import ArchiveLimits, manifest_key
-from convstore.blobs.base import BlobStore
-from convstore.blobs.local import LocalBlobs
-from convstore.blobs.memory import MemoryBlobs
-from convstore.errors import SegmentCorruptError, SegmentNotFoundError
+from convstore.segments.segment import ArchiveLimits, manifest_key
 from convstore.testing.blob_suite import put
 from convstore.vocabulary.documents import encode_document
 from convstore.vocabulary.records import SessionDocument
-from tests.unit.archive.made import AT, odd, plain, write
+from tests.unit.segments.made import AT, odd, plain, write
 
 
 @pytest.fixture

@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from convstore.archive.entries import check_document, check_line
-from convstore.archive.frames import Unpacker
-from convstore.archive.manifest import Entry, Manifest, parse_manifest
-from convstore.archive.segment import (
+from convstore.blobs.base import BlobStore
+from convstore.segments.entries import check_document, check_line
+from convstore.segments.frames import Unpacker
+from convstore.segments.manifest import Entry, Manifest, parse_manifest
+from convstore.segments.segment import (
     SEGMENTS,
     ArchiveLimits,
     is_segment_key,
     manifest_key,
     segment_id_of,
 )
-from convstore.archive.stream import Stream
-from convstore.blobs.base import BlobStore
+from convstore.segments.stream import Stream
 from convstore.vocabulary.documents import DOCUMENT_BEGINS, decode_document
 from convstore.vocabulary.errors import (
     CorruptionError,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from convstore.archive.frames import MAGIC, Unpacker, frame_length
-from convstore.archive.segment import ArchiveLimits
-from convstore.archive.stream import CHUNK_BYTES, Stream
+from convstore.segments.frames import MAGIC, Unpacker, frame_length
+from convstore.segments.segment import ArchiveLimits
+from convstore.segments.stream import CHUNK_BYTES, Stream
 from convstore.vocabulary.documents import DOCUMENT_BEGINS
 from convstore.vocabulary.errors import CorruptionError
 

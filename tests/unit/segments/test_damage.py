@@ -11,12 +11,6 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from convstore.archive.frames import MAGIC, Packer
-from convstore.archive.manifest import Entry, Manifest
-from convstore.archive.publish import publish_manifest
-from convstore.archive.reader import Fault, iterate_documents, read_manifest
-from convstore.archive.segment import ArchiveLimits, manifest_key
-from convstore.archive.verify import rebuild_manifest, verify_segment
 from convstore.blobs.base import BlobStore
 from convstore.blobs.local import LocalBlobs
 from convstore.blobs.memory import MemoryBlobs
@@ -26,11 +20,17 @@ from convstore.errors import (
     SegmentNotFoundError,
     UnavailableError,
 )
+from convstore.segments.frames import MAGIC, Packer
+from convstore.segments.manifest import Entry, Manifest
+from convstore.segments.publish import publish_manifest
+from convstore.segments.reader import Fault, iterate_documents, read_manifest
+from convstore.segments.segment import ArchiveLimits, manifest_key
+from convstore.segments.verify import rebuild_manifest, verify_segment
 from convstore.testing.blob_suite import put
 from convstore.vocabulary.clock import to_micros
 from convstore.vocabulary.documents import encode_document
 from convstore.vocabulary.records import SessionDocument
-from tests.unit.archive.made import AT, MARKER, WRITER, odd, plain, write
+from tests.unit.segments.made import AT, MARKER, WRITER, odd, plain, write
 
 DOCUMENTS = odd()
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
-from convstore.archive.segment import ArchiveLimits, segment_id_of, segment_name
+from convstore.segments.segment import ArchiveLimits, segment_id_of, segment_name
 from convstore.vocabulary.codec import INT64_MAX, decode_json, dumps
 from convstore.vocabulary.documents import time_of
 from convstore.vocabulary.errors import (

@@ -10,18 +10,18 @@ among them.
 
 from __future__ import annotations
 
-from convstore.archive.entries import check_line
-from convstore.archive.frames import (
+from convstore.blobs.base import BlobStore
+from convstore.segments.entries import check_line
+from convstore.segments.frames import (
     MAGIC,
     Unpacker,
     frame_length,
     skippable,
     skippable_length,
 )
-from convstore.archive.manifest import Entry, Manifest
-from convstore.archive.reader import frame_at, open_stream
-from convstore.archive.segment import ArchiveLimits
-from convstore.blobs.base import BlobStore
+from convstore.segments.manifest import Entry, Manifest
+from convstore.segments.reader import frame_at, open_stream
+from convstore.segments.segment import ArchiveLimits
 from convstore.vocabulary.documents import DOCUMENT_BEGINS, beginning_of
 from convstore.vocabulary.errors import CorruptionError
 

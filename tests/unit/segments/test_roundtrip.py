@@ -9,14 +9,14 @@ import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from convstore.archive.reader import iterate_documents, read_entry, read_manifest
-from convstore.archive.verify import rebuild_manifest, verify_segment
 from convstore.blobs.local import LocalBlobs
 from convstore.blobs.memory import MemoryBlobs
 from convstore.errors import CorruptionError
+from convstore.segments.reader import iterate_documents, read_entry, read_manifest
+from convstore.segments.verify import rebuild_manifest, verify_segment
 from convstore.vocabulary.documents import decode_document, encode_document
 from convstore.vocabulary.records import SessionDocument
-from tests.unit.archive.made import WRITER, any_documents, odd, write
+from tests.unit.segments.made import WRITER, any_documents, odd, write
 
 DOCS = Path(__file__).parents[3] / "docs"
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from convstore.archive.manifest import Manifest
-from convstore.archive.writer import SegmentWriter
 from convstore.blobs.base import BlobStore
+from convstore.segments.manifest import Manifest
+from convstore.segments.writer import SegmentWriter
 from convstore.vocabulary.clock import from_micros, to_micros
 from convstore.vocabulary.records import (
     Choice,

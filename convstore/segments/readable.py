@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from convstore.archive.manifest import Entry, Manifest
-from convstore.archive.reader import Fault, iterate_documents
-from convstore.archive.segment import ArchiveLimits, readable_prefix
 from convstore.blobs.base import BlobStore
+from convstore.segments.manifest import Entry, Manifest
+from convstore.segments.reader import Fault, iterate_documents
+from convstore.segments.segment import ArchiveLimits, readable_prefix
 from convstore.vocabulary.documents import decode_document, encode_document
 from convstore.vocabulary.errors import (
     AlreadyExistsError,

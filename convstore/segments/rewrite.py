@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from convstore.archive.frames import Packer
-from convstore.archive.manifest import Entry, Manifest
-from convstore.archive.readable import delete_readable, readable_line
-from convstore.archive.reader import Fault, blamed, entry_fault, frame_at, open_stream
-from convstore.archive.remains import Remains
-from convstore.archive.segment import ArchiveLimits, manifest_key
-from convstore.archive.writer import SegmentWriter
 from convstore.blobs.base import BlobStore, StepHook, silent
+from convstore.segments.frames import Packer
+from convstore.segments.manifest import Entry, Manifest
+from convstore.segments.readable import delete_readable, readable_line
+from convstore.segments.reader import Fault, blamed, entry_fault, frame_at, open_stream
+from convstore.segments.remains import Remains
+from convstore.segments.segment import ArchiveLimits, manifest_key
+from convstore.segments.writer import SegmentWriter
 from convstore.vocabulary.errors import CorruptionError
 
 

@@ -10,22 +10,22 @@ from typing import Any
 
 import pytest
 
-from convstore.archive.manifest import Entry, Manifest
-from convstore.archive.readable import (
+from convstore.blobs.memory import MemoryBlobs
+from convstore.errors import SegmentCorruptError, SegmentNotFoundError
+from convstore.segments.manifest import Entry, Manifest
+from convstore.segments.readable import (
     delete_readable,
     readable_key,
     write_readable,
 )
-from convstore.archive.reader import iterate_documents, read_entry, read_manifest
-from convstore.archive.rewrite import copy_segment, delete_segment
-from convstore.archive.segment import manifest_key
-from convstore.archive.verify import verify_segment
-from convstore.blobs.memory import MemoryBlobs
-from convstore.errors import SegmentCorruptError, SegmentNotFoundError
+from convstore.segments.reader import iterate_documents, read_entry, read_manifest
+from convstore.segments.rewrite import copy_segment, delete_segment
+from convstore.segments.segment import manifest_key
+from convstore.segments.verify import verify_segment
 from convstore.testing.blob_suite import put
 from convstore.vocabulary.documents import decode_document
 from convstore.vocabulary.ids import new_id
-from tests.unit.archive.made import AT, MARKER, WRITER, odd, plain, write
+from tests.unit.segments.made import AT, MARKER, WRITER, odd, plain, write
 
 DOCUMENTS = odd()
 

@@ -9,7 +9,7 @@ import pytest
 
 from convstore.errors import CorruptionError
 from convstore.vocabulary.documents import decode_document, encode_document
-from tests.unit.archive.made import MARKER, odd
+from tests.unit.segments.made import MARKER, odd
 
 
 def test_odd_documents_come_back_the_same() -> None:

@@ -17,10 +17,6 @@ from typing import Any
 import pytest
 import zstandard
 
-from convstore.archive.reader import iterate_documents, read_manifest, segment_keys
-from convstore.archive.segment import STEPS, ArchiveLimits, manifest_key
-from convstore.archive.verify import verify_segment
-from convstore.archive.writer import BUFFER_BYTES, SegmentWriter
 from convstore.blobs.base import BlobStore, StagedBlob
 from convstore.blobs.local import LocalBlobs
 from convstore.blobs.memory import MemoryBlobs
@@ -34,10 +30,14 @@ from convstore.errors import (
     StorageFullError,
     UnavailableError,
 )
+from convstore.segments.reader import iterate_documents, read_manifest, segment_keys
+from convstore.segments.segment import STEPS, ArchiveLimits, manifest_key
+from convstore.segments.verify import verify_segment
+from convstore.segments.writer import BUFFER_BYTES, SegmentWriter
 from convstore.vocabulary.documents import encode_document
 from convstore.vocabulary.ids import new_id
 from convstore.vocabulary.records import SessionDocument
-from tests.unit.archive.made import AT, MARKER, WRITER, odd, plain, write
+from tests.unit.segments.made import AT, MARKER, WRITER, odd, plain, write
 
 
 def writer(blobs: BlobStore, **options: Any) -> SegmentWriter:
@@ -253,7 +253,7 @@ def test_an_error_at_any_step_leaves_a_good_segment_or_none(
 KILLED = """
 import os, sys
 from convstore.blobs.local import LocalBlobs
-from tests.unit.archive.made import odd, write
+from tests.unit.segments.made import odd, write
 left = int(sys.argv[3])
 def hook(step):
     global left
@@ -400,7 +400,7 @@ def test_a_disk_that_fills_up_in_a_segment_leaves_nothing(tmp_path: Path) -> Non
 import resource, sys
 from convstore.blobs.local import LocalBlobs
 from convstore.errors import StorageFullError
-from tests.unit.archive.made import odd, write
+from tests.unit.segments.made import odd, write
 blobs = LocalBlobs(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
 try:

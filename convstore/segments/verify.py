@@ -10,10 +10,11 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from convstore.archive.entries import entry_of, placed, prove_stable
-from convstore.archive.frames import Unpacker
-from convstore.archive.manifest import Entry, Manifest, check_entry
-from convstore.archive.reader import (
+from convstore.blobs.base import BlobStore
+from convstore.segments.entries import entry_of, placed, prove_stable
+from convstore.segments.frames import Unpacker
+from convstore.segments.manifest import Entry, Manifest, check_entry
+from convstore.segments.reader import (
     Fault,
     agreed,
     blamed,
@@ -22,9 +23,8 @@ from convstore.archive.reader import (
     open_stream,
     read_manifest,
 )
-from convstore.archive.scan import Found, scan_frames
-from convstore.archive.segment import ArchiveLimits, segment_id_of
-from convstore.blobs.base import BlobStore
+from convstore.segments.scan import Found, scan_frames
+from convstore.segments.segment import ArchiveLimits, segment_id_of
 from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.documents import decode_document
 from convstore.vocabulary.errors import (

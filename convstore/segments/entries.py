@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from typing import TypeAlias
 
-from convstore.archive.manifest import Entry
+from convstore.segments.manifest import Entry
 from convstore.vocabulary.documents import decode_document, encode_document
 from convstore.vocabulary.errors import CorruptionError, InvalidInputError
 from convstore.vocabulary.records import SessionDocument, maker

@@ -7,8 +7,8 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convstore.archive import stream as module
-from convstore.archive.stream import CHUNK_BYTES, Stream
+from convstore.segments import stream as module
+from convstore.segments.stream import CHUNK_BYTES, Stream
 
 DATA = bytes(i * i % 251 for i in range(CHUNK_BYTES * 2 + 12_345))
 

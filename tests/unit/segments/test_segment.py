@@ -6,17 +6,17 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from convstore.archive.segment import (
+from convstore.blobs.base import is_key
+from convstore.errors import InvalidInputError
+from convstore.segments.segment import (
     is_segment_key,
     manifest_key,
     readable_prefix,
     segment_id_of,
     segment_key,
 )
-from convstore.blobs.base import is_key
-from convstore.errors import InvalidInputError
 from convstore.vocabulary.ids import new_id
-from tests.unit.archive.made import AT
+from tests.unit.segments.made import AT
 
 ID = "01990a2b-0000-7000-8000-0123456789ab"
 KEY = f"segments/2026/01/segment-{ID}.jsonl.zst"

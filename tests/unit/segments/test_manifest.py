@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from convstore.archive.manifest import (
+from convstore.blobs.memory import MemoryBlobs
+from convstore.errors import SegmentCorruptError
+from convstore.segments.manifest import (
     Manifest,
     encode_manifest,
     manifest_sha256,
     parse_manifest,
 )
-from convstore.archive.segment import ArchiveLimits, manifest_key
-from convstore.blobs.memory import MemoryBlobs
-from convstore.errors import SegmentCorruptError
-from tests.unit.archive.made import MARKER, odd, plain, write
+from convstore.segments.segment import ArchiveLimits, manifest_key
+from tests.unit.segments.made import MARKER, odd, plain, write
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from operator import eq
 from types import TracebackType
 
-from convstore.archive.entries import (
+from convstore.blobs.base import BlobStore, StepHook, silent
+from convstore.segments.entries import (
     Same,
     check_line,
     encode_line,
@@ -20,11 +21,10 @@ from convstore.archive.entries import (
     placed,
     prove_line,
 )
-from convstore.archive.frames import DEFAULT_LEVEL, Packer, Unpacker
-from convstore.archive.manifest import Entry, Manifest, check_entry
-from convstore.archive.publish import stage_manifest, verify_staged
-from convstore.archive.segment import ArchiveLimits, segment_key
-from convstore.blobs.base import BlobStore, StepHook, silent
+from convstore.segments.frames import DEFAULT_LEVEL, Packer, Unpacker
+from convstore.segments.manifest import Entry, Manifest, check_entry
+from convstore.segments.publish import stage_manifest, verify_staged
+from convstore.segments.segment import ArchiveLimits, segment_key
 from convstore.vocabulary.documents import DOCUMENT_BEGINS
 from convstore.vocabulary.errors import (
     AlreadyExistsError,

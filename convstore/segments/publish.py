@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from convstore.archive.entries import check_line
-from convstore.archive.frames import Unpacker
-from convstore.archive.manifest import Manifest, encode_manifest, parse_manifest
-from convstore.archive.segment import ArchiveLimits, manifest_key
-from convstore.archive.stream import Stream
 from convstore.blobs.base import BlobStore, StagedBlob, StepHook, silent
+from convstore.segments.entries import check_line
+from convstore.segments.frames import Unpacker
+from convstore.segments.manifest import Manifest, encode_manifest, parse_manifest
+from convstore.segments.segment import ArchiveLimits, manifest_key
+from convstore.segments.stream import Stream
 from convstore.vocabulary.errors import (
     CorruptionError,
     LimitExceededError,

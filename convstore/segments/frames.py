@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import zstandard
 
-from convstore.archive.segment import ArchiveLimits
+from convstore.segments.segment import ArchiveLimits
 from convstore.vocabulary.errors import ConfigError, CorruptionError
 
 MAGIC = b"\x28\xb5\x2f\xfd"

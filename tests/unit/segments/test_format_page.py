@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from convstore.archive.manifest import Entry, Manifest
 from convstore.blobs.local import LocalBlobs
+from convstore.segments.manifest import Entry, Manifest
 from convstore.vocabulary.documents import FORMAT_VERSION
 from convstore.vocabulary.records import (
     Choice,
@@ -26,7 +26,7 @@ from convstore.vocabulary.records import (
     SessionDocument,
     Turn,
 )
-from tests.unit.archive.made import MARKER, odd, write
+from tests.unit.segments.made import MARKER, odd, write
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "archive-format.md").read_text("utf-8")
