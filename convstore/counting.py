@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from convstore.archive.context import Context
 from convstore.commits.group_commit import CommitStats
 from convstore.db import runs, segments, statistics
-from convstore.retention.context import Context
 from convstore.retention.plan import oldest_cutoff
 from convstore.vocabulary.clock import from_micros, to_micros
 from convstore.vocabulary.reports import StoreStats

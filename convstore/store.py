@@ -11,6 +11,11 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convstore.archive.context import Context
+from convstore.archive.data_sets import check_formats
+from convstore.archive.documents import SOURCES, stream_documents
+from convstore.archive.inspection import Inspector
+from convstore.archive.restorer import Restorer
 from convstore.blobs.base import BlobStore, StepHook, silent
 from convstore.blobs.local import LocalBlobs
 from convstore.blobs.memory import MemoryBlobs
@@ -21,6 +26,8 @@ from convstore.commits.group_commit import CommitStats, GroupCommit
 from convstore.counting import count
 from convstore.db.batch import Batches
 from convstore.db.engine import Backend, BackendOptions, Finding, open_backend
+from convstore.erasure.eraser import Eraser
+from convstore.erasure.replay import refuse_erased, replay_erasures
 from convstore.gateway.choosing import PrefixKind, PrefixStores
 from convstore.gateway.prefix_cache import Expiry, PrefixCache, prefix_bounds
 from convstore.nouns.archive import Archive, ArchiveParts
@@ -33,16 +40,9 @@ from convstore.nouns.ledger import Ledger
 from convstore.nouns.scope import Scope
 from convstore.nouns.sessions import Sessions
 from convstore.nouns.turns import Turns
-from convstore.retention.context import Context
-from convstore.retention.documents import SOURCES, stream_documents
-from convstore.retention.eraser import Eraser
-from convstore.retention.inspection import Inspector
 from convstore.retention.job import BATCH, OnProgress, RetentionJob, RunOptions
 from convstore.retention.lifecycle import SessionLifecycle
 from convstore.retention.recovery import Recovery
-from convstore.retention.replay import refuse_erased, replay_erasures
-from convstore.retention.restorer import Restorer
-from convstore.retention.shards import check_formats
 from convstore.runners import Autocommit
 from convstore.vocabulary.clock import Clock
 from convstore.vocabulary.errors import ConfigError

@@ -6,6 +6,7 @@ from datetime import datetime
 from os import PathLike
 from typing import Any
 
+from convstore.archive.inspection import Agreement, OnVerified
 from convstore.cache.prefixes import PrefixEntry
 from convstore.commits.lane import CommitStats
 from convstore.db.dialects.base import Finding
@@ -18,7 +19,6 @@ from convstore.nouns.buffer import Buffer
 from convstore.nouns.holds import HoldList
 from convstore.nouns.sessions import _Unset
 from convstore.nouns.turns import BranchList, JsonList, ObjectList, TurnList
-from convstore.retention.inspection import Agreement, OnVerified
 from convstore.retention.job import OnProgress
 from convstore.retention.plan import Decision
 from convstore.retention.rebuild import OnRebuilt

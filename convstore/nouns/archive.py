@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from convstore.archive.context import Context
+from convstore.archive.inspection import Agreement, Inspector, OnVerified
+from convstore.archive.restorer import Restorer
 from convstore.db import segments
 from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.nouns.scope import Scope
-from convstore.retention.context import Context
-from convstore.retention.inspection import Agreement, Inspector, OnVerified
 from convstore.retention.job import RetentionJob, RunOptions
 from convstore.retention.plan import Decision
 from convstore.retention.rebuild import OnRebuilt, rebuild
 from convstore.retention.recovery import Recovery
-from convstore.retention.restorer import Restorer
 from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.ids import check_id, check_optional_id
 from convstore.vocabulary.records import NEW_CHAT, Page, SessionDocument

@@ -1,1 +1,1 @@
-"""The order in which things may be destroyed, and the only folder that destroys."""
+"""The order in which things may be destroyed: plan, run, purge, recover."""

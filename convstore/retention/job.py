@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from math import inf
 
+from convstore.archive.archiver import Archived, archive
+from convstore.archive.context import LEASE_TTL_S, Context
 from convstore.concurrency.alongside import Aside
 from convstore.db import leases, lifecycle, runs, staleness
 from convstore.db.runs import StoredRun
 from convstore.db.unit import Key
+from convstore.erasure.eraser import Eraser
 from convstore.retention import breakers
-from convstore.retention.archiver import Archived, archive
-from convstore.retention.context import LEASE_TTL_S, Context
-from convstore.retention.eraser import Eraser
 from convstore.retention.plan import Decision, archive_cutoff
 from convstore.retention.planner import Planner
 from convstore.retention.purger import purge

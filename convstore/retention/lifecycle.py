@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from convstore.archive.archiver import archive
+from convstore.archive.context import Context
+from convstore.archive.restorer import Restorer
 from convstore.db import sessions
 from convstore.db.engine import Connection, Runner
 from convstore.db.unit import Head, Key, Unit
-from convstore.retention.archiver import archive
-from convstore.retention.context import Context
-from convstore.retention.eraser import Eraser
+from convstore.erasure.eraser import Eraser
 from convstore.retention.purger import purge
-from convstore.retention.restorer import Restorer
 from convstore.vocabulary.errors import (
     ConfigError,
     CorruptionError,

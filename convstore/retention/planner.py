@@ -6,10 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from convstore.archive.context import Context
 from convstore.db import staleness
 from convstore.db.engine import Connection
 from convstore.db.unit import Key
-from convstore.retention.context import Context
 from convstore.retention.plan import (
     Decision,
     SessionSummary,

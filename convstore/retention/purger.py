@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from convstore.archive.context import Context
 from convstore.db import archive_entries, lifecycle, segments
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.engine import Connection
 from convstore.db.session_rows import SessionRows
 from convstore.db.unit import Head, Key, Unit
-from convstore.retention.context import Context
 from convstore.vocabulary.errors import ConvstoreError, CorruptionError
 from convstore.vocabulary.records import SessionState
 

@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from convstore.archive.archiver import stored_entries, stored_segment
+from convstore.archive.context import WRITER, Context
+from convstore.archive.ownership import claim
 from convstore.db import archive_entries, lifecycle, segments
 from convstore.db.engine import Connection
 from convstore.db.imported import check_rows
 from convstore.db.unit import Head, Key, Unit
-from convstore.retention.archiver import stored_entries, stored_segment
-from convstore.retention.belonging import claim
-from convstore.retention.context import WRITER, Context
-from convstore.retention.eraser import Eraser
-from convstore.retention.replay import complete, finish_erasures
-from convstore.retention.tombstones import read_tombstones
+from convstore.erasure.eraser import Eraser
+from convstore.erasure.replay import complete, finish_erasures
+from convstore.erasure.tombstones import read_tombstones
 from convstore.segments.manifest import Entry, Manifest
 from convstore.segments.reader import (
     Fault,

@@ -12,20 +12,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from convstore.archive.archiver import destroy_files, destroy_marked
+from convstore.archive.context import DEAD_AFTER_S, WRITER, Context
+from convstore.archive.copies import stored_document
+from convstore.archive.inspection import verify_sealed
+from convstore.archive.ownership import claim
 from convstore.db import archive_entries, leftovers, segments, sessions
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.document_rows import fingerprint_of
 from convstore.db.engine import Connection
 from convstore.db.segments import StoredSegment
 from convstore.db.unit import Key
-from convstore.retention.archiver import destroy_files, destroy_marked
-from convstore.retention.belonging import claim
-from convstore.retention.context import DEAD_AFTER_S, WRITER, Context
-from convstore.retention.copies import stored_document
-from convstore.retention.eraser import Eraser
-from convstore.retention.inspection import verify_sealed
+from convstore.erasure.eraser import Eraser
+from convstore.erasure.replay import finish_erasures
 from convstore.retention.purger import purge
-from convstore.retention.replay import finish_erasures
 from convstore.segments.manifest import Manifest
 from convstore.segments.reader import read_manifest, segment_keys
 from convstore.segments.segment import segment_id_of

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from convstore.retention.steps import STEPS
+from convstore.archive.steps import STEPS
 from tests.crash.invariants import Memory, check
 from tests.crash.oplog import OpLog, read_history
 from tests.crash.settling import make_database, settle

@@ -17,8 +17,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from convstore import SessionDocument, Store, StoreConfig, open_store
+from convstore.archive.steps import STEPS
 from convstore.policy import RetentionPolicy
-from convstore.retention.steps import STEPS
 from convstore.vocabulary.clock import ManualClock
 from convstore.vocabulary.documents import encode_document
 from tests.crash.campaign import _fork

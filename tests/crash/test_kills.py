@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from convstore.retention.steps import STEPS
+from convstore.archive.steps import STEPS
 
 pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[2]

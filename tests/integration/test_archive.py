@@ -206,7 +206,7 @@ async def main():
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
         try:
             await store._parts.archive.job._context.files(lambda: None)
-            from convstore.retention.archiver import archive
+            from convstore.archive.archiver import archive
             wanted = [("s-1", (await store.sessions.get("s-1")).version)]
             await archive(store._parts.archive.context, "default", wanted)
         except StorageFullError as error:
@@ -345,7 +345,7 @@ async def test_archiving_leaves_room_for_a_database_on_the_same_disk(
     await say(store, "s-1", "one")
     await say(store, "s-2", "one")
     await store.sessions.delete("s-2")
-    monkeypatch.setattr("convstore.retention.archiver.RESERVE_BYTES", 2**62)
+    monkeypatch.setattr("convstore.archive.archiver.RESERVE_BYTES", 2**62)
 
     for call in (store.run_retention(older_than_s=0), store.sessions.delete("s-1")):
         with pytest.raises(StorageFullError, match="kept free"):

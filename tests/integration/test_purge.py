@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from convstore import Store, StoreConfig
+from convstore.archive.archiver import archive
 from convstore.db.unit import Head
 from convstore.errors import LegalHoldError
-from convstore.retention.archiver import archive
 from convstore.retention.purger import purge
 from convstore.segments.segment import STEPS as SEGMENT_STEPS
 from convstore.vocabulary.clock import ManualClock

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from convstore import Store, StoreConfig
+from convstore.archive.archiver import archive
 from convstore.db import segments
-from convstore.retention.archiver import archive
 from convstore.segments.readable import readable_key, write_readable
 from convstore.vocabulary.clock import ManualClock
 from convstore.vocabulary.reports import RecoveryReport
@@ -383,7 +383,7 @@ async def test_what_a_cancelled_writer_wrote_before_it_died_is_found(
         copy.publish()
         raise Died
 
-    monkeypatch.setattr("convstore.retention.archiver.write_readable", late)
+    monkeypatch.setattr("convstore.archive.archiver.write_readable", late)
     with pytest.raises(Died):
         await store.run_retention(older_than_s=0)
     await elsewhere.answers()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from convstore import Store
+from convstore.archive.restorer import Restorer
 from convstore.db.batch import run_batch
 from convstore.db.ledger import ChangeLedger
 from convstore.db.lifecycle import RestoreSession
@@ -19,7 +20,6 @@ from convstore.errors import (
     SessionNotFoundError,
 )
 from convstore.nouns.encoding import TurnInput, encode_turn
-from convstore.retention.restorer import Restorer
 from convstore.vocabulary.clock import ManualClock
 from convstore.vocabulary.limits import Limits
 from tests.integration.archives import (

@@ -7,10 +7,10 @@ that it first archives to, and touches none that has another's mark.
 
 from __future__ import annotations
 
+from convstore.archive.context import Context
 from convstore.blobs.base import BlobStore
 from convstore.blobs.whole import publish_whole
 from convstore.db import archive_folder
-from convstore.retention.context import Context
 from convstore.vocabulary.codec import decode_json, dumps
 from convstore.vocabulary.errors import (
     AlreadyExistsError,

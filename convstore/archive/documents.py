@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
+from convstore.archive.restorer import Restorer
 from convstore.db import documents, sessions
 from convstore.db.engine import Connection, Runner
 from convstore.db.sessions import Filter
-from convstore.retention.restorer import Restorer
 from convstore.vocabulary.errors import CorruptionError, SessionNotFoundError
 from convstore.vocabulary.records import DocumentSource, SessionDocument, SessionState
 

@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
+from convstore.archive.context import Context
 from convstore.db import segments
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.engine import Connection
 from convstore.db.segments import Place, StoredSegment
 from convstore.db.unit import Key
-from convstore.retention.context import Context
 from convstore.segments.frames import Unpacker
 from convstore.segments.reader import read_document
 from convstore.segments.segment import ArchiveLimits

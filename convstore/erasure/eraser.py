@@ -15,15 +15,15 @@ from dataclasses import asdict
 from functools import partial
 from itertools import islice
 
+from convstore.archive.archiver import destroy_marked
+from convstore.archive.context import DEAD_AFTER_S, Context
+from convstore.archive.ownership import claim
 from convstore.db import erasures, ledger, lifecycle, segments
 from convstore.db.engine import Connection
 from convstore.db.erasures import StoredErasure
 from convstore.db.unit import Key, Unit
-from convstore.retention.archiver import destroy_marked
-from convstore.retention.belonging import claim
-from convstore.retention.context import DEAD_AFTER_S, Context
-from convstore.retention.sweeper import Sweeper, Swept
-from convstore.retention.tombstones import write_tombstone
+from convstore.erasure.sweeper import Sweeper, Swept
+from convstore.erasure.tombstones import write_tombstone
 from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.errors import (
     DatabaseBusyError,

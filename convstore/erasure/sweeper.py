@@ -13,18 +13,18 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from convstore.db import archive_entries, leftovers, segments
-from convstore.db.archive_entries import StoredEntry
-from convstore.db.segments import StoredSegment
-from convstore.db.unit import Key
-from convstore.retention.archiver import (
+from convstore.archive.archiver import (
     destroy_files,
     give_up,
     stored_entries,
     stored_segment,
 )
-from convstore.retention.context import WRITER, Context
-from convstore.retention.shards import write_shards
+from convstore.archive.context import WRITER, Context
+from convstore.archive.data_sets import write_shards
+from convstore.db import archive_entries, leftovers, segments
+from convstore.db.archive_entries import StoredEntry
+from convstore.db.segments import StoredSegment
+from convstore.db.unit import Key
 from convstore.segments.manifest import Entry, Manifest, with_entries
 from convstore.segments.readable import write_readable
 from convstore.segments.reader import Fault, read_manifest

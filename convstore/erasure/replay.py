@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+from convstore.archive.context import Context
+from convstore.archive.ownership import refuse_foreign
 from convstore.db import erasures, lifecycle
 from convstore.db.engine import Connection
 from convstore.db.erasures import StoredErasure
-from convstore.retention.belonging import refuse_foreign
-from convstore.retention.context import Context
-from convstore.retention.eraser import Eraser
-from convstore.retention.tombstones import read_tombstones
+from convstore.erasure.eraser import Eraser
+from convstore.erasure.tombstones import read_tombstones
 from convstore.vocabulary.errors import (
     DatabaseBusyError,
     LegalHoldError,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from convstore.archive.context import Context
+from convstore.archive.ownership import is_foreign, refuse_foreign
 from convstore.blobs.base import BlobStore
 from convstore.db import archive_entries, segments
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.engine import Connection
 from convstore.db.segments import StoredSegment
-from convstore.retention.belonging import is_foreign, refuse_foreign
-from convstore.retention.context import Context
 from convstore.segments.reader import Fault, read_manifest, segment_keys
 from convstore.segments.segment import segment_id_of
 from convstore.segments.verify import verify_segment

@@ -13,14 +13,14 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+from convstore.archive.context import Context
+from convstore.archive.copies import Copy, Found, Unreadable, find_copies
 from convstore.concurrency.coalescing import Gathering
 from convstore.db import segments, sessions
 from convstore.db.document_rows import DocumentRows, document_rows
 from convstore.db.engine import Runner
 from convstore.db.lifecycle import RestoreSession
 from convstore.db.unit import Key
-from convstore.retention.context import Context
-from convstore.retention.copies import Copy, Found, Unreadable, find_copies
 from convstore.vocabulary.errors import (
     ConvstoreError,
     SegmentCorruptError,

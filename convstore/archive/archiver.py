@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from convstore.archive.context import WRITER, Context
+from convstore.archive.data_sets import delete_shards, write_shards
+from convstore.archive.ownership import claim
 from convstore.db import documents, segments
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.document_rows import fingerprint_of
@@ -16,9 +19,6 @@ from convstore.db.engine import Connection
 from convstore.db.segments import StoredSegment
 from convstore.db.session_rows import SessionRows
 from convstore.db.unit import Key
-from convstore.retention.belonging import claim
-from convstore.retention.context import WRITER, Context
-from convstore.retention.shards import delete_shards, write_shards
 from convstore.segments.manifest import Manifest
 from convstore.segments.readable import write_readable
 from convstore.segments.rewrite import delete_segment

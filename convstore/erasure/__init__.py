@@ -1,0 +1,1 @@
+"""What must not be kept is destroyed everywhere, and a receipt says so."""
