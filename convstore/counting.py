@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from convstore.archive.context import Context
 from convstore.commits.group_commit import CommitStats
-from convstore.db import runs, segments, statistics
+from convstore.db import retention_runs, segments, statistics
 from convstore.retention.plan import oldest_cutoff
 from convstore.vocabulary.clock import from_micros, to_micros
 from convstore.vocabulary.reports import StoreStats
@@ -15,7 +15,7 @@ async def count(context: Context, commits: CommitStats, tenant: str) -> StoreSta
     cutoff = to_micros(oldest_cutoff(context.policy, context.clock.now()))
     counts = await context.read(lambda c: statistics.of_tenant(c, tenant))
     totals = await context.read(segments.totals)
-    last = await context.read(runs.last)
+    last = await context.read(retention_runs.last)
     oldest = await context.read(lambda c: statistics.oldest_stale(c, cutoff))
     sealed = totals.get("sealed", (0, 0))
     quarantined = totals.get("quarantined", (0, 0))

@@ -40,7 +40,7 @@ except ImportError:  # pragma: no cover - one environment has it, another has no
     raise MissingExtraError("metrics", "metrics") from None
 
 if TYPE_CHECKING:
-    from convstore.gateway.prefix_cache import PrefixCache, PrefixCacheStats
+    from convstore.gateway.prefix_cache.cache import PrefixCache, PrefixCacheStats
     from convstore.store import Store
     from convstore.vocabulary.reports import StoreStats, TierStats
 

@@ -14,7 +14,7 @@ from convstore.db.batch import REFUSALS
 from convstore.db.dialects.base import OpenTransaction
 from convstore.db.engine import Backend, Connection, Work
 from convstore.db.unit import Key, Operation, Unit
-from convstore.nouns.hot import HotTier
+from convstore.repositories.hot_tier import HotTier
 from convstore.vocabulary.errors import ConfigError, UnavailableError
 
 T = TypeVar("T")

@@ -21,25 +21,25 @@ from convstore.blobs.local import LocalBlobs
 from convstore.blobs.memory import MemoryBlobs
 from convstore.blobs.probe import probe
 from convstore.blobs.retrying import RetryingBlobs
-from convstore.cache.choosing import session_cache
+from convstore.cache.selection import session_cache
 from convstore.commits.group_commit import CommitStats, GroupCommit
 from convstore.counting import count
 from convstore.db.batch import Batches
 from convstore.db.engine import Backend, BackendOptions, Finding, open_backend
 from convstore.erasure.eraser import Eraser
 from convstore.erasure.replay import refuse_erased, replay_erasures
-from convstore.gateway.choosing import PrefixKind, PrefixStores
-from convstore.gateway.prefix_cache import Expiry, PrefixCache, prefix_bounds
-from convstore.nouns.archive import Archive, ArchiveParts
-from convstore.nouns.conversation import Conversation
-from convstore.nouns.graph_states import GraphStates
-from convstore.nouns.holds import Holds
-from convstore.nouns.hot import HotTier
-from convstore.nouns.interactions import Interactions
-from convstore.nouns.ledger import Ledger
-from convstore.nouns.scope import Scope
-from convstore.nouns.sessions import Sessions
-from convstore.nouns.turns import Turns
+from convstore.gateway.prefix_cache.cache import Expiry, PrefixCache, prefix_bounds
+from convstore.gateway.prefix_cache.stores import PrefixKind, PrefixStores
+from convstore.repositories.archive import Archive, ArchiveParts
+from convstore.repositories.conversation import Conversation
+from convstore.repositories.graph_states import GraphStates
+from convstore.repositories.holds import Holds
+from convstore.repositories.hot_tier import HotTier
+from convstore.repositories.interactions import Interactions
+from convstore.repositories.ledger import Ledger
+from convstore.repositories.scope import Scope
+from convstore.repositories.sessions import Sessions
+from convstore.repositories.turns import Turns
 from convstore.retention.job import BATCH, OnProgress, RetentionJob, RunOptions
 from convstore.retention.lifecycle import SessionLifecycle
 from convstore.retention.recovery import Recovery
@@ -338,7 +338,7 @@ class Store(Nouns):
         """
         from convstore.imports.choosing import choose_format
         from convstore.imports.importer import ImportOptions, run_import
-        from convstore.nouns.imported import write_imported
+        from convstore.repositories.imported import write_imported
 
         context = self._parts.archive.context
         with self.watch.work("import") as facts:

@@ -127,7 +127,7 @@ class Stub:
 
 def public(target: object) -> Iterator[tuple[str, Any]]:
     """Nouns first, then properties and verbs, as they are written down."""
-    from convstore.nouns.conversation import BoundVerb
+    from convstore.repositories.conversation import BoundVerb
 
     kind = target if isinstance(target, type) else type(target)
     for name, value in vars(target).items() if kind is not target else ():

@@ -19,7 +19,7 @@ async def pages(target: list[Any], sessions: int) -> Figures:
     """Microseconds of a page of 50: the first, one from the middle, and one user's."""
     from convstore import open_store
     from convstore.db.migrate import upgrade
-    from convstore.nouns.cursors import encode_cursor
+    from convstore.repositories.cursors import encode_cursor
 
     place = Target(*target)
     await asyncio.to_thread(upgrade, place.url)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from convstore.archive.context import Context
 from convstore.blobs.base import BlobStore
 from convstore.blobs.whole import publish_whole
-from convstore.db import archive_folder
+from convstore.db import archive_ownership
 from convstore.vocabulary.codec import decode_json, dumps
 from convstore.vocabulary.errors import (
     AlreadyExistsError,
@@ -39,10 +39,10 @@ async def claim(context: Context, *, take_over: bool = False) -> None:
         CorruptionError: Its mark cannot be read.
     """
     marked = await context.files(lambda: read_mark(context.blobs))
-    bound = await context.read(archive_folder.bound)
+    bound = await context.read(archive_ownership.bound)
     if bound is None and (marked is None or take_over):
         wanted = marked or new_id()
-        bound = await context.write(lambda c: archive_folder.bind(c, wanted))
+        bound = await context.write(lambda c: archive_ownership.bind(c, wanted))
     if marked is None and bound is not None:
         # The database knows the id first: after a crash in between, the next claim
         # goes on here with the same one.
@@ -65,7 +65,7 @@ async def refuse_foreign(context: Context, *, unless_unbound: bool = False) -> N
     """
     if not await is_foreign(context):
         return
-    bound = await context.read(archive_folder.bound)
+    bound = await context.read(archive_ownership.bound)
     if bound is not None or not unless_unbound:
         raise ConfigError(_refusal(bound))
 
@@ -73,7 +73,7 @@ async def refuse_foreign(context: Context, *, unless_unbound: bool = False) -> N
 async def is_foreign(context: Context) -> bool:
     """Whether the archive folder is another database's."""
     marked = await context.files(lambda: read_mark(context.blobs))
-    return marked not in (None, await context.read(archive_folder.bound))
+    return marked not in (None, await context.read(archive_ownership.bound))
 
 
 def read_mark(blobs: BlobStore) -> str | None:

@@ -7,18 +7,18 @@ from os import PathLike
 from typing import Any
 
 from convstore.archive.inspection import Agreement, OnVerified
-from convstore.cache.prefixes import PrefixEntry
 from convstore.commits.lane import CommitStats
 from convstore.db.dialects.base import Finding
 from convstore.db.sessions import Filter
 from convstore.export.report import ExportReport, Progress
-from convstore.gateway.choosing import PrefixKind
-from convstore.gateway.prefix_cache import Expiry, Messages, PrefixCacheStats
+from convstore.gateway.prefix_cache.cache import Expiry, Messages, PrefixCacheStats
+from convstore.gateway.prefix_cache.memory import PrefixEntry
+from convstore.gateway.prefix_cache.stores import PrefixKind
 from convstore.imports.model import ImportReport
-from convstore.nouns.buffer import Buffer
-from convstore.nouns.holds import HoldList
-from convstore.nouns.sessions import _Unset
-from convstore.nouns.turns import BranchList, JsonList, ObjectList, TurnList
+from convstore.repositories.buffer import Buffer
+from convstore.repositories.holds import HoldList
+from convstore.repositories.sessions import _Unset
+from convstore.repositories.turns import BranchList, JsonList, ObjectList, TurnList
 from convstore.retention.job import OnProgress
 from convstore.retention.plan import Decision
 from convstore.retention.rebuild import OnRebuilt

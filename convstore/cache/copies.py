@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from convstore.cache.base import CacheStats, Entry, Key
-from convstore.cache.sweeping import Sweeper
+from convstore.cache.sweep import Sweeper
 from convstore.vocabulary.clock import to_micros
 
 

@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from convstore.cache.base import CacheStats, Entry, Key
-from convstore.cache.sweeping import Sweeper
+from convstore.cache.sweep import Sweeper
 
 
 class _Kept:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, insert, literal_column, select, update
 
 from convstore.db import models
-from convstore.db.asked import about_keys, of_sessions
+from convstore.db.session_ids import about_keys, of_sessions
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Key, Unit
 

@@ -12,14 +12,14 @@ from sqlalchemy import Connection
 
 from convstore.db.dialects.base import Backend, ServerEndedError
 from convstore.db.ledger import ChangeLedger, share_book
-from convstore.db.remembered import (
+from convstore.db.outcomes import bare
+from convstore.db.remembered_heads import (
     RememberedHeads,
     have_moved,
     is_connected,
     suppose_new,
     write_at_once,
 )
-from convstore.db.tracked import bare
 from convstore.db.turns import AppendTurns, look_up_external
 from convstore.db.unit import Key, Operation, Row, Unit
 from convstore.vocabulary.errors import (

@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import Connection, Table, select
 
 from convstore.db import models
-from convstore.db.asked import about, by_session, of_sessions
 from convstore.db.rows import (
     GRAPH_STATE_COLUMNS,
     HOLD_COLUMNS,
@@ -18,6 +17,7 @@ from convstore.db.rows import (
     TURN_COLUMNS,
     session_from_row,
 )
+from convstore.db.session_ids import about, by_session, of_sessions
 from convstore.db.session_rows import SessionRows
 from convstore.db.statements import Prepared
 from convstore.vocabulary.errors import CorruptionError

@@ -23,17 +23,17 @@ from sqlalchemy import (
 )
 
 from convstore.db import archive_entries, models
-from convstore.db.asked import about, about_keys, by_session, of_sessions
 from convstore.db.dialects import dialect_of
 from convstore.db.document_rows import DocumentRows, hold_rows, session_row
 from convstore.db.documents import HOLDS, TOOL_SET_COLUMNS, selected
-from convstore.db.kinds import Row
+from convstore.db.row_kinds import Row
 from convstore.db.rows import (
     GRAPH_STATE_COLUMNS,
     INTERACTION_COLUMNS,
     LEDGER_COLUMNS,
     TURN_COLUMNS,
 )
+from convstore.db.session_ids import about, about_keys, by_session, of_sessions
 from convstore.db.session_rows import SessionRows
 from convstore.db.sessions import new_row, searchable, write_searchable
 from convstore.db.statements import Prepared

@@ -20,9 +20,9 @@ from sqlalchemy import (
 
 from convstore.db import archive_entries, models
 from convstore.db.archive_entries import ENTRY_COLUMNS, StoredEntry
-from convstore.db.asked import about_keys
 from convstore.db.dialects import dialect_of
 from convstore.db.dialects.base import Dialect
+from convstore.db.session_ids import about_keys
 from convstore.db.statements import Prepared
 from convstore.db.unit import Key
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from convstore.db.kinds import GRAPH_STATES, INTERACTIONS, TURNS, Row
+from convstore.db.row_kinds import GRAPH_STATES, INTERACTIONS, TURNS, Row
 from convstore.db.rows import hold_from_row, ledger_from_row
 from convstore.vocabulary.codec import decode_json, digest
 from convstore.vocabulary.errors import CorruptionError, RowCorruptError

@@ -21,7 +21,7 @@ from convstore.archive.archiver import (
 )
 from convstore.archive.context import WRITER, Context
 from convstore.archive.data_sets import write_shards
-from convstore.db import archive_entries, leftovers, segments
+from convstore.db import archive_entries, segments, unfinished
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.segments import StoredSegment
 from convstore.db.unit import Key
@@ -76,7 +76,7 @@ class Sweeper:
         swept = Swept()
         done: set[str] = set()
         for _ in range(_ROUNDS):
-            unwanted = await self._context.read(lambda c: leftovers.unwanted(c, keys))
+            unwanted = await self._context.read(lambda c: unfinished.unwanted(c, keys))
             by_segment: dict[str, set[Key]] = defaultdict(set)
             for segment_id, key in unwanted:
                 if segment_id not in done:

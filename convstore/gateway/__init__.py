@@ -1,13 +1,13 @@
 """What a chat gateway needs beside the store: keys, ids and hashes of requests."""
 
-from convstore.cache.prefixes import PrefixEntry
 from convstore.gateway.identity import (
     derive_session_id,
     new_session_id,
     session_id_from_headers,
 )
-from convstore.gateway.prefix_cache import PrefixCache, PrefixCacheStats
-from convstore.gateway.prefixes import prefix_key
+from convstore.gateway.prefix_cache.cache import PrefixCache, PrefixCacheStats
+from convstore.gateway.prefix_cache.keys import prefix_key
+from convstore.gateway.prefix_cache.memory import PrefixEntry
 from convstore.gateway.providers import cache_ttl_for_provider, provider_from_model
 from convstore.gateway.requests import (
     estimate_tokens,

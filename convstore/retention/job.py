@@ -18,8 +18,8 @@ from math import inf
 from convstore.archive.archiver import Archived, archive
 from convstore.archive.context import LEASE_TTL_S, Context
 from convstore.concurrency.alongside import Aside
-from convstore.db import leases, lifecycle, runs, staleness
-from convstore.db.runs import StoredRun
+from convstore.db import leases, lifecycle, retention_runs, staleness
+from convstore.db.retention_runs import StoredRun
 from convstore.db.unit import Key
 from convstore.erasure.eraser import Eraser
 from convstore.retention import breakers
@@ -145,7 +145,7 @@ class RetentionJob:
         if not await self._lease(run_id):
             return RetentionReport(skipped="another worker is running retention")
         context = self._context
-        await context.write(lambda c: runs.begin(c, run_id, began))
+        await context.write(lambda c: retention_runs.begin(c, run_id, began))
         problem: str | None = None
         try:
             await self._run(run_id, options, tally, started, on_progress or _silent)
@@ -262,7 +262,7 @@ class RetentionJob:
             total = await context.read(lambda c: staleness.archived_count(c, tenant))
             # Archiving too early is harmless. This is not: it has checks of its own.
             if going:
-                last = await context.read(runs.last_sound)
+                last = await context.read(retention_runs.last_sound)
                 breakers.check_silence(
                     context.clock.now(),
                     None if last is None else from_micros(last),
@@ -296,7 +296,7 @@ class RetentionJob:
             problem,
         )
         try:
-            await context.write(lambda c: runs.finish(c, run))
+            await context.write(lambda c: retention_runs.finish(c, run))
             await context.write(lambda c: leases.release(c, _LEASE, run_id))
         except UnavailableError:
             # The database is away: the lease ends by itself, and the error that is

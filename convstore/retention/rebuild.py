@@ -15,7 +15,7 @@ from convstore.archive.context import WRITER, Context
 from convstore.archive.ownership import claim
 from convstore.db import archive_entries, lifecycle, segments
 from convstore.db.engine import Connection
-from convstore.db.imported import check_rows
+from convstore.db.imported_sessions import check_rows
 from convstore.db.unit import Head, Key, Unit
 from convstore.erasure.eraser import Eraser
 from convstore.erasure.replay import complete, finish_erasures

@@ -17,7 +17,7 @@ from convstore.archive.context import DEAD_AFTER_S, WRITER, Context
 from convstore.archive.copies import stored_document
 from convstore.archive.inspection import verify_sealed
 from convstore.archive.ownership import claim
-from convstore.db import archive_entries, leftovers, segments, sessions
+from convstore.db import archive_entries, segments, sessions, unfinished
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.document_rows import fingerprint_of
 from convstore.db.engine import Connection
@@ -135,7 +135,7 @@ class Recovery:
     async def _finish_purges(self, report: RecoveryReport) -> RecoveryReport:
         """Sealed, not purged: read the segment again before anything is destroyed."""
         context = self._context
-        pending = await context.read(leftovers.with_pending_entries)
+        pending = await context.read(unfinished.with_pending_entries)
         for segment in pending:
             entries = await context.read(
                 lambda c, s=segment: archive_entries.of_segment(
@@ -170,7 +170,7 @@ class Recovery:
     ) -> RecoveryReport:
         context = self._context
         before = context.now() - int(KEEP_SUPERSEDED_S * _MICROS)
-        useless = await context.read(lambda c: leftovers.without_use(c, before))
+        useless = await context.read(lambda c: unfinished.without_use(c, before))
         for segment in useless:
             await context.write(
                 lambda c, s=segment: segments.change_state(  # type: ignore[misc]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from convstore.cache.base import Entry, Key, SessionCache
-from convstore.gateway.prefix_cache import PrefixCache
+from convstore.gateway.prefix_cache.cache import PrefixCache
 from convstore.vocabulary.clock import EPOCH, ManualClock
 from convstore.vocabulary.records import JsonObject, Session, Turn
 

@@ -35,7 +35,7 @@ from convstore.gateway import (
 )
 from convstore.messages.windows import to_messages
 from convstore.metrics import CONTENT_TYPE_LATEST, StoreCollector, collector
-from convstore.nouns.conversation import Conversation
+from convstore.repositories.conversation import Conversation
 from examples.chat_backend import model
 
 MODEL = "local/stand-in"

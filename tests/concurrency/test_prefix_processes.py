@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from convstore import Store
-from convstore.gateway.choosing import PrefixKind
+from convstore.gateway.prefix_cache.stores import PrefixKind
 
 PROCESSES = 4
 EACH = 25

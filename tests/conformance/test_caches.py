@@ -9,11 +9,11 @@ import pytest
 
 from convstore.cache.base import SessionCache
 from convstore.cache.memory import MemoryCache
-from convstore.cache.prefixes import MemoryPrefixes, PrefixStore
 from convstore.cache.redis import RedisCache
 from convstore.cache.redis_link import RedisLink
-from convstore.cache.redis_prefixes import RedisPrefixes
-from convstore.gateway.prefix_cache import PrefixCache, prefix_bounds
+from convstore.gateway.prefix_cache.cache import PrefixCache, prefix_bounds
+from convstore.gateway.prefix_cache.memory import MemoryPrefixes, PrefixStore
+from convstore.gateway.prefix_cache.redis import RedisPrefixes
 from convstore.testing.cache_suite import TTL_S, PrefixCacheSuite, SessionCacheSuite
 from convstore.vocabulary.clock import ManualClock
 

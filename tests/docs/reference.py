@@ -27,13 +27,13 @@ _PUBLIC = {
 }
 """What users call of modules that say no `__all__`."""
 _NOUNS = {
-    "sessions": ("convstore.nouns.sessions", "Sessions"),
-    "turns": ("convstore.nouns.turns", "Turns"),
-    "interactions": ("convstore.nouns.interactions", "Interactions"),
-    "graph_states": ("convstore.nouns.graph_states", "GraphStates"),
-    "holds": ("convstore.nouns.holds", "Holds"),
-    "archive": ("convstore.nouns.archive", "Archive"),
-    "ledger": ("convstore.nouns.ledger", "Ledger"),
+    "sessions": ("convstore.repositories.sessions", "Sessions"),
+    "turns": ("convstore.repositories.turns", "Turns"),
+    "interactions": ("convstore.repositories.interactions", "Interactions"),
+    "graph_states": ("convstore.repositories.graph_states", "GraphStates"),
+    "holds": ("convstore.repositories.holds", "Holds"),
+    "archive": ("convstore.repositories.archive", "Archive"),
+    "ledger": ("convstore.repositories.ledger", "Ledger"),
 }
 
 
@@ -125,7 +125,7 @@ def _record(thing: Any) -> Iterator[str]:
 
 
 def _conversation() -> Iterator[str]:
-    from convstore.nouns.conversation import BoundVerb, Conversation
+    from convstore.repositories.conversation import BoundVerb, Conversation
 
     yield "## store.conversation(…)\n"
     yield _fenced(_doc(Conversation)) + "\n"

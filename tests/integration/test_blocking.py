@@ -90,7 +90,7 @@ def test_an_error_comes_with_the_place_where_it_was_raised(
     with pytest.raises(SessionNotFoundError) as caught:
         threaded.turns.append("absent", role="user", content="x")
 
-    assert "convstore/nouns/turns.py" in "".join(traceback.format_tb(caught.tb))
+    assert "convstore/repositories/turns.py" in "".join(traceback.format_tb(caught.tb))
 
 
 # Transactions

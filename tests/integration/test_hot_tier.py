@@ -19,7 +19,7 @@ from convstore import (
     open_store,
 )
 from convstore.cache.base import Entry, Key
-from convstore.nouns.hot import HotTier
+from convstore.repositories.hot_tier import HotTier
 from convstore.testing.cache_suite import Ticks
 from convstore.vocabulary.reports import TierStats
 from tests.integration.conversations import contents, say

@@ -19,7 +19,7 @@ from convstore.errors import (
     SegmentCorruptError,
     SessionNotFoundError,
 )
-from convstore.nouns.encoding import TurnInput, encode_turn
+from convstore.repositories.encoding import TurnInput, encode_turn
 from convstore.vocabulary.clock import ManualClock
 from convstore.vocabulary.limits import Limits
 from tests.integration.archives import (

@@ -25,7 +25,7 @@ from convstore import (
     blocking,
     open_store,
 )
-from convstore.nouns.conversation import Conversation
+from convstore.repositories.conversation import Conversation
 
 
 async def asynchronous() -> None:

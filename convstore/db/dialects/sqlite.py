@@ -45,9 +45,9 @@ from convstore.db.dialects.base import (
     Work,
 )
 from convstore.db.dialects.driver_thread import DriverThread
+from convstore.db.dialects.fair_lock import Turnstile
 from convstore.db.dialects.sqlite_file import create_file, engine_of, size_on_disk
 from convstore.db.dialects.sqlite_writer import SqliteWriter
-from convstore.db.dialects.turnstile import Turnstile
 from convstore.db.errors import translated
 from convstore.vocabulary.errors import (
     ConfigError,

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from convstore.db import remembered
-from convstore.db.remembered import RememberedHeads
+from convstore.db.remembered_heads import RememberedHeads
 from convstore.db.sessions import new_row
 from convstore.db.unit import Head, Key
 
@@ -18,7 +17,7 @@ def _head(session_id: str, **changes: Any) -> tuple[Key, Head]:
 
 
 def test_the_newest_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remembered, "_MOST", 2)
+    monkeypatch.setattr(remembered_heads, "_MOST", 2)
     heads = RememberedHeads()
     heads.remember(_head(name) for name in "abc")
     heads.remember([_head("b", version=7)])

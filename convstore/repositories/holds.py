@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from convstore.db import holds as rows
-from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
-from convstore.nouns.scope import Scope
+from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
+from convstore.repositories.scope import Scope
 from convstore.vocabulary.codec import check_int, check_text
 from convstore.vocabulary.ids import check_id, check_optional_id
 from convstore.vocabulary.records import LegalHold, Page

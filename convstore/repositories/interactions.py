@@ -10,9 +10,9 @@ from typing import get_args
 from convstore.db import interactions as rows
 from convstore.db.rows import interaction_digest
 from convstore.db.unit import Row
-from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
-from convstore.nouns.encoding import encode_object, encode_time, row_size
-from convstore.nouns.scope import Scope
+from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
+from convstore.repositories.encoding import encode_object, encode_time, row_size
+from convstore.repositories.scope import Scope
 from convstore.vocabulary.codec import check_int, check_text, dumps, encode_json
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import check_id, check_optional_id

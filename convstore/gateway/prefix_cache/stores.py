@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from convstore.cache.choosing import redis_link
-from convstore.cache.prefixes import MemoryPrefixes, PrefixBounds, PrefixStore
 from convstore.cache.redis_link import RedisLink
-from convstore.cache.redis_prefixes import RedisPrefixes
+from convstore.cache.selection import redis_link
 from convstore.db.engine import Backend
-from convstore.gateway.stored_prefixes import StoredPrefixes, prefix_commits
+from convstore.gateway.prefix_cache.durable import StoredPrefixes, prefix_commits
+from convstore.gateway.prefix_cache.memory import (
+    MemoryPrefixes,
+    PrefixBounds,
+    PrefixStore,
+)
+from convstore.gateway.prefix_cache.redis import RedisPrefixes
 from convstore.vocabulary.errors import ConfigError
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.policy import CachePolicy

@@ -10,10 +10,10 @@ from convstore.db import turns as rows
 from convstore.db.ledger import ChangeLedger
 from convstore.db.unit import Row
 from convstore.messages import windows
-from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
-from convstore.nouns.encoding import encode_turn, turn_input
-from convstore.nouns.ledger_changes import adding
-from convstore.nouns.scope import Scope
+from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
+from convstore.repositories.encoding import encode_turn, turn_input
+from convstore.repositories.ledger_changes import adding
+from convstore.repositories.scope import Scope
 from convstore.vocabulary.codec import check_int
 from convstore.vocabulary.errors import InvalidInputError, TurnNotFoundError
 from convstore.vocabulary.ids import check_id

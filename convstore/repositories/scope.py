@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 from convstore.db import sessions
 from convstore.db.engine import Connection, Runner, Work
 from convstore.db.unit import Key, Operation
-from convstore.nouns.hot import HotTier
+from convstore.repositories.hot_tier import HotTier
 from convstore.vocabulary.clock import Clock, to_micros
 from convstore.vocabulary.errors import SessionArchivedError
 from convstore.vocabulary.ids import check_id

@@ -9,8 +9,8 @@ from convstore.archive.context import Context
 from convstore.archive.inspection import Agreement, Inspector, OnVerified
 from convstore.archive.restorer import Restorer
 from convstore.db import segments
-from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
-from convstore.nouns.scope import Scope
+from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
+from convstore.repositories.scope import Scope
 from convstore.retention.job import RetentionJob, RunOptions
 from convstore.retention.plan import Decision
 from convstore.retention.rebuild import OnRebuilt, rebuild

@@ -20,7 +20,7 @@ from convstore.cache.base import Entry, Key, SessionCache
 from convstore.cache.frozen import frozen
 from convstore.db import versions
 from convstore.db.engine import Backend, Runner
-from convstore.db.tracked import Tracked
+from convstore.db.outcomes import Tracked
 from convstore.db.turns import AppendTurns
 from convstore.db.unit import Operation, check_usable
 from convstore.vocabulary.errors import SessionNotFoundError, UnavailableError

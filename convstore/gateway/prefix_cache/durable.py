@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from convstore.cache.prefixes import PrefixBounds, PrefixEntry, Removed
 from convstore.commits.group_commit import GroupCommit
 from convstore.db import prefixes as rows
 from convstore.db.batch import Outcome
 from convstore.db.engine import Backend
 from convstore.db.prefixes import PutPrefix, UsePrefix
+from convstore.gateway.prefix_cache.memory import PrefixBounds, PrefixEntry, Removed
 from convstore.vocabulary.limits import Limits
 
 _USE_EVERY = 1_000_000

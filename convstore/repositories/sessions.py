@@ -9,14 +9,14 @@ from typing import Any, Final
 from convstore.db import sessions as rows
 from convstore.db.sessions import Filter
 from convstore.db.unit import Row, check_usable
-from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
-from convstore.nouns.encoding import (
+from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
+from convstore.repositories.encoding import (
     encode_object,
     encode_slots,
     encode_tags,
     encode_time,
 )
-from convstore.nouns.scope import Scope
+from convstore.repositories.scope import Scope
 from convstore.vocabulary.clock import to_micros
 from convstore.vocabulary.codec import check_text, decode_json, encode_json
 from convstore.vocabulary.errors import (

@@ -8,16 +8,16 @@ from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 from convstore.db.engine import Work
-from convstore.db.imported import ImportDocument, ImportSession, Stored
+from convstore.db.imported_sessions import ImportDocument, ImportSession, Stored
 from convstore.db.sessions import searchable
 from convstore.db.turns import AppendTurns
 from convstore.db.unit import Operation, Row
 from convstore.imports.model import GraphStateInput, ImportedSession
-from convstore.nouns.encoding import encode_object, encode_tags, encode_time
-from convstore.nouns.graph_states import GraphStates
-from convstore.nouns.interactions import Interactions
-from convstore.nouns.scope import Scope
-from convstore.nouns.turns import Turns
+from convstore.repositories.encoding import encode_object, encode_tags, encode_time
+from convstore.repositories.graph_states import GraphStates
+from convstore.repositories.interactions import Interactions
+from convstore.repositories.scope import Scope
+from convstore.repositories.turns import Turns
 from convstore.vocabulary.codec import check_text, decode_json, encode_json
 from convstore.vocabulary.documents import check_agreement, encode_document
 from convstore.vocabulary.errors import InvalidInputError

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from convstore.db.ledger import ChangeLedger
-from convstore.nouns.scope import Scope
+from convstore.repositories.scope import Scope
 from convstore.vocabulary.codec import check_int
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import check_id

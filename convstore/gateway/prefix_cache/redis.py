@@ -6,8 +6,8 @@ exact. They share a hash tag, so that a cluster keeps them together.
 
 from __future__ import annotations
 
-from convstore.cache.prefixes import PrefixBounds, PrefixEntry, Removed
 from convstore.cache.redis_link import VERSION, RedisLink, hashed
+from convstore.gateway.prefix_cache.memory import PrefixBounds, PrefixEntry, Removed
 from convstore.vocabulary.codec import decode_json, dumps
 from convstore.vocabulary.errors import ConvstoreError
 

@@ -8,9 +8,9 @@ from datetime import datetime
 from convstore.db import graph_states as rows
 from convstore.db.rows import graph_state_digest
 from convstore.db.unit import Row
-from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
-from convstore.nouns.encoding import encode_object, encode_time, row_size
-from convstore.nouns.scope import Scope
+from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
+from convstore.repositories.encoding import encode_object, encode_time, row_size
+from convstore.repositories.scope import Scope
 from convstore.vocabulary.codec import INT64_MAX, check_int, encode_json
 from convstore.vocabulary.errors import GraphStateNotFoundError
 from convstore.vocabulary.ids import check_id, check_optional_id

@@ -10,13 +10,13 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 from convstore.db.sessions import EnsureSession
 from convstore.db.unit import Row
 from convstore.messages.buffers import BUFFER_CAP, BUFFER_IDLE_TTL_S, since_idle
-from convstore.nouns.buffer import Buffer
-from convstore.nouns.graph_states import GraphStates
-from convstore.nouns.interactions import Interactions
-from convstore.nouns.ledger import Ledger
-from convstore.nouns.scope import Scope
-from convstore.nouns.sessions import Sessions
-from convstore.nouns.turns import Turns
+from convstore.repositories.buffer import Buffer
+from convstore.repositories.graph_states import GraphStates
+from convstore.repositories.interactions import Interactions
+from convstore.repositories.ledger import Ledger
+from convstore.repositories.scope import Scope
+from convstore.repositories.sessions import Sessions
+from convstore.repositories.turns import Turns
 from convstore.vocabulary.errors import SessionNotFoundError
 from convstore.vocabulary.ids import check_optional_id
 from convstore.vocabulary.records import Session, Turn

@@ -7,9 +7,15 @@ from datetime import timedelta
 
 from convstore.db import ledger as rows
 from convstore.db.engine import Connection
-from convstore.nouns.cursors import check_limit, decode_cursor, encode_cursor
-from convstore.nouns.ledger_changes import Use, adding, changing, expiry, is_expired
-from convstore.nouns.scope import Scope
+from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
+from convstore.repositories.ledger_changes import (
+    Use,
+    adding,
+    changing,
+    expiry,
+    is_expired,
+)
+from convstore.repositories.scope import Scope
 from convstore.vocabulary.clock import to_micros
 from convstore.vocabulary.errors import LedgerEntryNotFoundError, LimitExceededError
 from convstore.vocabulary.ids import check_id, check_optional_id

@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from convstore.cache.prefixes import (
+from convstore.gateway.prefix_cache.keys import INPUT_ROLES, prefix_key
+from convstore.gateway.prefix_cache.memory import (
     MemoryPrefixes,
     PrefixBounds,
     PrefixEntry,
     PrefixStore,
     Removed,
 )
-from convstore.gateway.prefixes import INPUT_ROLES, prefix_key
 from convstore.vocabulary.clock import Clock, SystemClock, to_micros
 from convstore.vocabulary.errors import ConfigError, InvalidInputError
 from convstore.vocabulary.ids import check_id, check_optional_id
