@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from convstore.concurrency.feed import Feed
-from convstore.export.job import run_export
 from convstore.export.options import ExportOptions
 from convstore.export.report import ExportReport, OnProgress, Progress
+from convstore.export.stages.job import run_export
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import SessionDocument
 

@@ -336,7 +336,7 @@ class Store(Nouns):
             UnavailableError: The database is away; what was imported stays, and the
                 next run goes on.
         """
-        from convstore.imports.choosing import choose_format
+        from convstore.imports.detection import choose_format
         from convstore.imports.importer import ImportOptions, run_import
         from convstore.repositories.imported import write_imported
 

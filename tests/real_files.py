@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from convstore.imports.mapped import mapped_format
-from convstore.imports.mapping import load_mapping
+from convstore.imports.mapping.file import load_mapping
+from convstore.imports.mapping.records import mapped_format
 from convstore.imports.registry import Format, load_format
 
 # file, format or map, sessions, turns, interactions

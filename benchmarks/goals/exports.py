@@ -62,8 +62,8 @@ def _write(rows: int, root: Path, file_type: str) -> Figures:
     The documents are made, and the rules run, while the watch is stopped.
     """
     from convstore.export.formats import FORMATS
-    from convstore.export.job import Export
     from convstore.export.options import ExportOptions
+    from convstore.export.stages.job import Export
 
     fmt = FORMATS[FORMAT]
     root.mkdir()

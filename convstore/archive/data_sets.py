@@ -40,7 +40,7 @@ def write_shards(
     """
     if not formats:
         return 0
-    from convstore.export.shard import write_shard
+    from convstore.export.stages.single_file import write_shard
 
     written = 0
     for name in formats:

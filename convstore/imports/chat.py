@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from convstore.imports.extras import external_id, keep, kept
 from convstore.imports.fields import (
     kind_of,
     need_object,
     need_text,
     time_or_none,
 )
-from convstore.imports.keeping import external_id, keep, kept
 from convstore.messages.windows import TEXT_PARTS
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import Json, JsonObject, TurnInput

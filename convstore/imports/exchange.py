@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from convstore.imports.chat import messages_of, turns_of
-from convstore.imports.forms import gather, spread
+from convstore.imports.prompts import gather, spread
 from convstore.vocabulary.records import JsonObject, TurnInput
 
 KEYS = frozenset({"prompt", "completion"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from convstore.imports.keeping import external_id
+from convstore.imports.extras import external_id
 from convstore.vocabulary.records import Choice, InteractionInput
 
 

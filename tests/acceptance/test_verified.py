@@ -18,8 +18,8 @@ import pytest
 
 from convstore import Store, open_store
 from convstore.export.formats import FORMATS
-from convstore.export.job import run_export
 from convstore.export.options import ExportOptions
+from convstore.export.stages.job import run_export
 from tests.acceptance.verifying import (
     IN_FULL,
     NAMES,

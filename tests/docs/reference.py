@@ -11,7 +11,7 @@ import convstore
 from convstore import gateway, metrics, tracing
 from convstore.db import models
 from convstore.export.formats import FORMATS
-from convstore.export.schemas import schema_of
+from convstore.export.formats.schemas import schema_of
 from convstore.messages import windows
 from convstore.policy import CachePolicy, LedgerPolicy, RetentionPolicy
 from convstore.vocabulary import reports

@@ -14,8 +14,8 @@ import pytest
 
 from convstore import ManualClock, Store
 from convstore.export.formats import FORMATS
-from convstore.export.job import run_export
 from convstore.export.options import ExportOptions
+from convstore.export.stages.job import run_export
 from convstore.vocabulary.documents import encode_document
 from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.histories import histories

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from convstore.export.example import Dropped, Message, Row
 from convstore.export.formats.base import Column, Format, until_disliked
-from convstore.export.pictures import pictured, with_placeholders
-from convstore.export.rows import Dropped, Message, Row
+from convstore.export.formats.pictures import pictured, with_placeholders
 from convstore.vocabulary.records import Json, JsonObject
 
 _TOOLS = Column("tools", "messages")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from convstore.export.example import Dropped, Message, Row
 from convstore.export.formats.base import Column, Format
-from convstore.export.rows import Dropped, Message, Row
 from convstore.vocabulary.codec import dumps
 from convstore.vocabulary.records import JsonObject
 

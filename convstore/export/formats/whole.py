@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import fields, replace
 
-from convstore.export.feedback import effective
+from convstore.export.example import Dropped, Row
 from convstore.export.formats.base import Column, Format
-from convstore.export.rows import Dropped, Row
+from convstore.export.reading.feedback import effective
 from convstore.vocabulary.documents import FORMAT, FORMAT_VERSION
 from convstore.vocabulary.records import (
     Interaction,

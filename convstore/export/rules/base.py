@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
-from convstore.export.checks import answer_problem, length_problem
-from convstore.export.conversation import Conversation
-from convstore.export.messages import has_calls, text_chars
-from convstore.export.rows import Candidate, Dropped, Kind, Message, Origin, Row, Side
+from convstore.export.example import (
+    Candidate,
+    Dropped,
+    Kind,
+    Message,
+    Origin,
+    Row,
+    Side,
+)
+from convstore.export.formats.messages import has_calls, text_chars
+from convstore.export.reading.conversation import Conversation
+from convstore.export.rules.checks import answer_problem, length_problem
 from convstore.vocabulary.records import Interaction
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from convstore.export.checks import language_problem, stale
-from convstore.export.conversation import Conversation
-from convstore.export.rows import Candidate, Dropped, Kind, Row
+from convstore.export.example import Candidate, Dropped, Kind, Row
+from convstore.export.reading.conversation import Conversation
 from convstore.export.rules.base import Rule, demonstration, judged_row
+from convstore.export.rules.checks import language_problem, stale
 from convstore.export.rules.verdict import (
     RATING_ACTIONS,
     scored,

@@ -6,10 +6,8 @@ from collections.abc import Iterator, Set
 from dataclasses import replace
 from itertools import combinations
 
-from convstore.export.checks import answer_problem, stale, text_problem
-from convstore.export.conversation import Conversation
-from convstore.export.distance import edit_distance
-from convstore.export.rows import Candidate, Dropped, Kind, Message, Side
+from convstore.export.example import Candidate, Dropped, Kind, Message, Side
+from convstore.export.reading.conversation import Conversation
 from convstore.export.rules.base import (
     Rule,
     demonstration,
@@ -17,6 +15,8 @@ from convstore.export.rules.base import (
     judged_row,
     pair_row,
 )
+from convstore.export.rules.checks import answer_problem, stale, text_problem
+from convstore.export.rules.distance import edit_distance
 from convstore.export.rules.labels import WEAK, in_bounds
 from convstore.export.rules.verdict import (
     EDIT_ACTIONS,

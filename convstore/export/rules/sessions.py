@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from convstore.export.checks import (
+from convstore.export.example import Candidate, Dropped, Message, Row
+from convstore.export.formats.messages import only_text
+from convstore.export.reading.conversation import Conversation
+from convstore.export.rules.base import Rule
+from convstore.export.rules.checks import (
     answer_problem,
     language_problem,
     length_problem,
     stale,
 )
-from convstore.export.conversation import Conversation
-from convstore.export.messages import only_text
-from convstore.export.rows import Candidate, Dropped, Message, Row
-from convstore.export.rules.base import Rule
 from convstore.export.rules.verdict import (
     EDIT_ACTIONS,
     RATING_ACTIONS,

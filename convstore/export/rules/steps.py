@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from convstore.export.checks import language_problem
-from convstore.export.conversation import Conversation
-from convstore.export.graph import Node, path_to, read_graph
-from convstore.export.pictures import IMAGES
-from convstore.export.rows import Candidate, Dropped, Kind, Message, Row
+from convstore.export.example import Candidate, Dropped, Kind, Message, Row
+from convstore.export.formats.pictures import IMAGES
+from convstore.export.reading.conversation import Conversation
+from convstore.export.reading.graph import Node, path_to, read_graph
 from convstore.export.rules.base import Rule, finished_pair
+from convstore.export.rules.checks import language_problem
 from convstore.export.rules.verdict import RATING_ACTIONS
 from convstore.vocabulary.records import Interaction
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from convstore.export.checks import stale
-from convstore.export.conversation import Conversation
 from convstore.export.options import Judging
+from convstore.export.reading.conversation import Conversation
+from convstore.export.rules.checks import stale
 from convstore.vocabulary.records import Interaction
 
 RATING_ACTIONS = ("feedback", "rate", "rating")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from convstore.imports.extras import build_session, external_id, kept
 from convstore.imports.fields import kind_of, need_list, need_object, need_text
-from convstore.imports.keeping import build_session, external_id, kept
 from convstore.imports.model import ImportedSession
 from convstore.imports.ranking import ranking
 from convstore.vocabulary.errors import InvalidInputError

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from convstore.imports.chat import messages_of, turns_of
 from convstore.imports.exchange import KEYS, read_exchange, write_exchange
+from convstore.imports.extras import build_session, external_id, kept
 from convstore.imports.fields import need_list, need_object, number_or_none
-from convstore.imports.keeping import build_session, external_id, kept
 from convstore.imports.model import ImportedSession
 from convstore.imports.tools import offer_tools, offered_tools
 from convstore.vocabulary.errors import InvalidInputError

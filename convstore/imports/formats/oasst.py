@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from convstore.imports.chat import role_of
+from convstore.imports.extras import derived_id, keep, kept
 from convstore.imports.fields import (
     id_or_none,
     kind_of,
@@ -22,7 +23,6 @@ from convstore.imports.fields import (
     time_or_none,
 )
 from convstore.imports.formats.oasst_judgements import best_first, judgements
-from convstore.imports.keeping import derived_id, keep, kept
 from convstore.imports.model import ImportedSession
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import Json, JsonObject, TurnInput

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from convstore.imports.extras import external_id
 from convstore.imports.fields import number_or_none
-from convstore.imports.keeping import external_id
 from convstore.imports.ranking import ranking
 from convstore.vocabulary.records import InteractionInput, Json, JsonObject
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from convstore.imports.chat import messages_of, turns_of
+from convstore.imports.extras import build_session, external_id, kept
 from convstore.imports.fields import need_list, need_object, need_text
 from convstore.imports.formats.sharegpt import (
     read_conversation,
@@ -20,9 +21,8 @@ from convstore.imports.formats.sharegpt import (
     write_conversation,
     write_message,
 )
-from convstore.imports.forms import Form, gather, spread
-from convstore.imports.keeping import build_session, external_id, kept
 from convstore.imports.model import ImportedSession
+from convstore.imports.prompts import Form, gather, spread
 from convstore.imports.tools import offer_tools, offered_tools
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import (

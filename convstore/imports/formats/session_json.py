@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from convstore.imports.chat import message_of, turns_of
+from convstore.imports.extras import NOTES, external_id
 from convstore.imports.fields import (
     id_or_none,
     kind_of,
@@ -20,7 +21,6 @@ from convstore.imports.fields import (
     time_or_none,
     title_or_none,
 )
-from convstore.imports.keeping import NOTES, external_id
 from convstore.imports.model import GraphStateInput, ImportedSession
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import InteractionInput, Json, JsonObject, TurnInput

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from convstore.imports.chat import role_of
+from convstore.imports.extras import build_session, external_id, keep, kept
 from convstore.imports.fields import need_list, need_object, need_text
-from convstore.imports.keeping import build_session, external_id, keep, kept
 from convstore.imports.model import ImportedSession
 from convstore.imports.strict_json import parse_json
 from convstore.imports.tools import offer_tools, offered_tools

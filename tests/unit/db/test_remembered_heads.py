@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from convstore.db import remembered_heads
 from convstore.db.remembered_heads import RememberedHeads
 from convstore.db.sessions import new_row
 from convstore.db.unit import Head, Key

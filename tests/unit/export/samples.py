@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from convstore.export.conversation import Conversation
-from convstore.export.job import run_export
+from convstore.export.example import Dropped, Row
 from convstore.export.options import ExportOptions
-from convstore.export.rows import Dropped, Row
+from convstore.export.reading.conversation import Conversation
 from convstore.export.rules import RULES
+from convstore.export.stages.job import run_export
 from convstore.vocabulary.records import (
     Choice,
     GraphState,

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from convstore.errors import InvalidInputError
-from convstore.export.job import run_export
 from convstore.export.options import ExportOptions
 from convstore.export.report import FormatReport
+from convstore.export.stages.job import run_export
 from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.samples import Chat, exported
 

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from convstore.export.job import run_export
 from convstore.export.options import ExportOptions
+from convstore.export.stages.job import run_export
 from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.histories import histories
 from tests.unit.export.samples import Chat, documents, read_rows

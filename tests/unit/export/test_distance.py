@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convstore.export import distance
-from convstore.export.distance import edit_distance
+from convstore.export.rules import distance
+from convstore.export.rules.distance import edit_distance
 from tests.unit.export.samples import Chat, exported
 
 FEW_LETTERS = st.text("ab ñ🎉", max_size=40)

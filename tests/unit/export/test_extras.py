@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from convstore.errors import InvalidInputError, MissingExtraError
-from convstore.export.job import run_export
-from convstore.export.near import shingles
+from convstore.export.choosing.near import shingles
 from convstore.export.options import ExportOptions, Filters
-from convstore.export.patterns import find_patterns
-from convstore.export.redact import redactor
+from convstore.export.privacy.patterns import find_patterns
+from convstore.export.privacy.redaction import redactor
+from convstore.export.stages.job import run_export
 from tests.unit.export.samples import Chat, documents, exported, read_rows, tree
 
 REGEX = ExportOptions(redact="regex")

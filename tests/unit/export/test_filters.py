@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from convstore.export.formats import FORMATS
-from convstore.export.job import run_export
 from convstore.export.options import ExportOptions, Filters
+from convstore.export.stages.job import run_export
 from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.samples import Chat, one_exchange
 

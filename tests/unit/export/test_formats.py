@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from convstore.export.formats import FORMATS
-from convstore.export.job import run_export
 from convstore.export.options import ExportOptions
+from convstore.export.stages.job import run_export
 from convstore.vocabulary.documents import decode_document
 from tests.unit.export.histories import histories
 from tests.unit.export.samples import (

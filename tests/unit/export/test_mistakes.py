@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from convstore.export.card import warnings_of
+from convstore.export.dataset.card import warnings_of
+from convstore.export.dataset.statistics import Stats
+from convstore.export.example import Row
 from convstore.export.formats import FORMATS
-from convstore.export.job import run_export
 from convstore.export.options import Caps, ExportOptions, Judging
-from convstore.export.rows import Row
-from convstore.export.stats import Stats
+from convstore.export.stages.job import run_export
 from tests.unit.export.samples import Chat, exported, one_exchange, reasons, rows
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from convstore.export.formats import FORMATS
-from convstore.export.job import run_export
 from convstore.export.options import ExportOptions, Profile
+from convstore.export.stages.job import run_export
 from tests.summary import note_tested
 from tests.unit.export.histories import histories
 from tests.unit.export.samples import read_rows

@@ -10,8 +10,8 @@ import pytest
 
 from convstore.errors import InvalidInputError
 from convstore.export.formats import FORMATS
-from convstore.export.job import run_export
 from convstore.export.options import ExportOptions
+from convstore.export.stages.job import run_export
 from convstore.export.writers.arrays import JsonCells, values
 from tests.unit.export.samples import (
     WEATHER_TOOLS,

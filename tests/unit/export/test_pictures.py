@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from convstore.export.job import run_export
 from convstore.export.options import ExportOptions
 from convstore.export.report import FormatReport
+from convstore.export.stages.job import run_export
 from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.samples import Chat, one_exchange
 

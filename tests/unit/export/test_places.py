@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from convstore.errors import InvalidInputError, StorageFullError
-from convstore.export.job import run_export
 from convstore.export.options import ExportOptions, FileType
 from convstore.export.report import Progress
+from convstore.export.stages.job import run_export
 from convstore.vocabulary.records import SessionDocument
 from tests.denials import files_up_to, on_own_disk, without_rights
 from tests.unit.export.samples import Chat, documents
@@ -108,7 +108,7 @@ _REMOUNTED = """
 import subprocess, sys
 from pathlib import Path
 from convstore.errors import InvalidInputError
-from convstore.export.job import run_export
+from convstore.export.stages.job import run_export
 from tests.unit.export.samples import documents
 
 folder, phases = Path(sys.argv[1]), []
@@ -197,7 +197,7 @@ _FILLED = """
 import sys
 from pathlib import Path
 from convstore.errors import StorageFullError
-from convstore.export.job import run_export
+from convstore.export.stages.job import run_export
 from convstore.export.options import ExportOptions
 from tests.unit.export.test_places import long_sessions
 

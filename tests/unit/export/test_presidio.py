@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from convstore.export.job import run_export
 from convstore.export.options import ExportOptions
-from convstore.export.presidio import presidio_finder
+from convstore.export.privacy.presidio import presidio_finder
+from convstore.export.stages.job import run_export
 from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.samples import Chat, exported, one_exchange, tree
 
@@ -88,7 +88,7 @@ def test_another_release_of_a_library_is_another_version(
     before = presidio_finder().version
 
     monkeypatch.setattr(
-        "convstore.export.presidio.version",
+        "convstore.export.privacy.presidio.version",
         lambda name: "0" if name == "phonenumbers" else "1",
     )
 

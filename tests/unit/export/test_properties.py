@@ -8,11 +8,11 @@ from functools import reduce
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from convstore.export.conversation import Conversation
-from convstore.export.feedback import effective
-from convstore.export.messages import NO_MESSAGES, followed
+from convstore.export.example import Row
+from convstore.export.formats.messages import NO_MESSAGES, followed
 from convstore.export.options import ExportOptions, Judging
-from convstore.export.rows import Row
+from convstore.export.reading.conversation import Conversation
+from convstore.export.reading.feedback import effective
 from convstore.export.rules import RULES
 from tests.unit.export.samples import Chat, exported
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from convstore.export.formats import FORMATS
-from convstore.export.job import run_export
+from convstore.export.formats.schemas import schema_of
 from convstore.export.options import ExportOptions
-from convstore.export.schemas import schema_of
+from convstore.export.stages.job import run_export
 from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.samples import Chat, exported, one_exchange, read_rows
 

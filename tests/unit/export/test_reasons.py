@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from convstore.export.job import run_export
 from convstore.export.options import ExportOptions, Filters, Judging
+from convstore.export.stages.job import run_export
 from tests.unit.export.samples import START, WEATHER_TOOLS, Chat
 
 

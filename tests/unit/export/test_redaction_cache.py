@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from convstore.errors import InvalidInputError
-from convstore.export import crew, finds, patterns, presidio
-from convstore.export.finds import FindCache, Finder, Found
-from convstore.export.job import run_export
 from convstore.export.options import ExportOptions
-from convstore.export.redact import finder_of
+from convstore.export.privacy import findings, patterns, presidio
+from convstore.export.privacy.findings import FindCache, Finder, Found
+from convstore.export.privacy.redaction import finder_of
+from convstore.export.stages import workers as pool
+from convstore.export.stages.job import run_export
 from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.samples import Chat, tree
 
@@ -44,7 +45,7 @@ def personal(count: int = 40) -> list[SessionDocument]:
 
 def cached(tmp_path: Path, **more: Any) -> ExportOptions:
     return ExportOptions(
-        redact="regex", redaction_cache=tmp_path / "finds.cache", **more
+        redact="regex", redaction_cache=tmp_path / "findings.cache", **more
     )
 
 
@@ -58,7 +59,7 @@ def searched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         texts.append(text)
         return find(text)
 
-    monkeypatch.setattr("convstore.export.redact.find_patterns", noted)
+    monkeypatch.setattr("convstore.export.privacy.redaction.find_patterns", noted)
     return texts
 
 
@@ -98,8 +99,8 @@ def test_a_dry_run_fills_the_cache(tmp_path: Path, searched: list[str]) -> None:
 def test_workers_share_the_cache(
     tmp_path: Path, searched: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew, "ALONE", 5)
-    monkeypatch.setattr(crew, "BATCH_DOCUMENTS", 7)
+    monkeypatch.setattr(pool, "ALONE", 5)
+    monkeypatch.setattr(pool, "BATCH_DOCUMENTS", 7)
     plain = ExportOptions(redact="regex")
     run_export(personal(120), ["kto"], tmp_path / "none", plain)
 
@@ -119,7 +120,7 @@ def test_the_file_holds_no_text_and_is_for_its_owner_alone(tmp_path: Path) -> No
     finally:
         os.umask(before)
 
-    file = tmp_path / "finds.cache"
+    file = tmp_path / "findings.cache"
     assert file.stat().st_mode & 0o777 == 0o600
     held = file.read_bytes()
     assert not any(word in held for word in (b"example", b"user", b"EMAIL", b"s-1"))
@@ -141,7 +142,7 @@ def test_another_version_of_the_finder_seeks_anew(
 ) -> None:
     run_export(personal(), ["kto"], tmp_path / "one", cached(tmp_path))
     sought = len(searched)
-    monkeypatch.setattr("convstore.export.redact.VERSION", 99)
+    monkeypatch.setattr("convstore.export.privacy.redaction.VERSION", 99)
 
     run_export(personal(), ["kto"], tmp_path / "two", cached(tmp_path))
 
@@ -151,14 +152,14 @@ def test_another_version_of_the_finder_seeks_anew(
 def test_of_a_full_page_the_oldest_go_and_the_file_does_not_grow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finds, "PAGES", 2)
+    monkeypatch.setattr(findings, "PAGES", 2)
     cache = FindCache(tmp_path / "c", FINDER)
 
     for number in range(1_000):
         cache.put(key(number), some(number))
 
     known = [cache.get(key(n)) is not None for n in range(1_000)]
-    assert (tmp_path / "c").stat().st_size == 3 * finds.PAGE_BYTES
+    assert (tmp_path / "c").stat().st_size == 3 * findings.PAGE_BYTES
     assert not any(known[:700])
     assert all(known[-50:])
 
@@ -166,7 +167,7 @@ def test_of_a_full_page_the_oldest_go_and_the_file_does_not_grow(
 def test_a_text_full_of_finds_is_sought_each_time_and_drives_none_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finds, "PAGES", 1)
+    monkeypatch.setattr(findings, "PAGES", 1)
     cache = FindCache(tmp_path / "c", FINDER)
     many = [Found(n, n + 1, "IP") for n in range(100_000)]
 
@@ -181,14 +182,16 @@ def test_a_text_full_of_finds_is_sought_each_time_and_drives_none_out(
 def test_a_damaged_file_gives_nothing_wrong(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finds, "PAGES", 4)
+    monkeypatch.setattr(findings, "PAGES", 4)
     cache = FindCache(tmp_path / "c", FINDER)
     for number in range(200):
         cache.put(key(number), some(number))
     chance = random.Random(seed)
     data = bytearray((tmp_path / "c").read_bytes())
     for _ in range(200):
-        data[chance.randrange(finds.PAGE_BYTES, len(data))] ^= 1 << chance.randrange(8)
+        data[chance.randrange(findings.PAGE_BYTES, len(data))] ^= 1 << chance.randrange(
+            8
+        )
     (tmp_path / "c").write_bytes(data[: len(data) - chance.randrange(3_000)])
 
     read = FindCache(tmp_path / "c", FINDER)
@@ -223,7 +226,7 @@ def writable_by_others(path: Path) -> None:
 def test_a_file_of_something_else_is_refused_and_left_as_it_was(
     tmp_path: Path, make: Callable[[Path], Any], told: str
 ) -> None:
-    file = tmp_path / "finds.cache"
+    file = tmp_path / "findings.cache"
     make(file)
     before = file.lstat()
 
@@ -275,14 +278,14 @@ def test_without_room_an_export_goes_on_without_the_cache(
         """
 import logging, resource, sys
 from pathlib import Path
-from convstore.export.job import run_export
+from convstore.export.stages.job import run_export
 from tests.unit.export.test_redaction_cache import cached, personal
 
 class Told(logging.Handler):
     def emit(self, record):
         report([record.event, record.getMessage()])
 
-logging.getLogger("convstore.export.finds").addHandler(Told())
+logging.getLogger("convstore.export.privacy.findings").addHandler(Told())
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 folder = Path(sys.argv[1])
 run_export(personal(), ["kto"], folder / "out", cached(folder))
@@ -307,8 +310,8 @@ from pathlib import Path
 from convstore.export import finds
 from tests.unit.export.test_redaction_cache import FINDER, key, some
 
-finds.PAGES = 2
-cache = finds.FindCache(Path(sys.argv[1]), FINDER)
+findings.PAGES = 2
+cache = findings.FindCache(Path(sys.argv[1]), FINDER)
 wait_for_all()
 wrong = kept = 0
 for number in range(int(sys.argv[2])):
@@ -331,7 +334,7 @@ def test_processes_that_write_at_once_read_nothing_wrong(
 _WRITING_ON = """
 import sys
 from pathlib import Path
-from convstore.export.finds import FindCache
+from convstore.export.privacy.findings import FindCache
 from tests.unit.export.test_redaction_cache import FINDER, key, some
 
 cache = FindCache(Path(sys.argv[1]), FINDER)

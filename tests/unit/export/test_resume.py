@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from convstore.errors import AlreadyExistsError, StorageFullError
-from convstore.export.job import run_export
 from convstore.export.options import Caps, ExportOptions, FileType, Filters
 from convstore.export.report import Progress
+from convstore.export.stages.job import run_export
 from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.samples import documents, tree
 
@@ -49,7 +49,7 @@ def dying_after(count: int, found: list[SessionDocument]) -> Iterator[SessionDoc
 def test_an_interrupted_export_goes_on_to_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convstore.export.job._MARK_DOCUMENTS", 7)
+    monkeypatch.setattr("convstore.export.stages.job._MARK_DOCUMENTS", 7)
     run_export(documents(), ["kto", "oasst"], tmp_path / "whole", SPLIT)
     for count in (3, 20, 41, 60):
         with pytest.raises(StopError):
@@ -69,7 +69,7 @@ def test_an_interrupted_export_goes_on_to_the_same_bytes(
 def test_a_session_erased_during_the_interruption_is_not_in_the_export(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convstore.export.job._MARK_DOCUMENTS", 7)
+    monkeypatch.setattr("convstore.export.stages.job._MARK_DOCUMENTS", 7)
     with pytest.raises(StopError):
         run_export(dying_after(50, documents()), ["kto"], tmp_path / "out")
     left = [d for d in documents() if d.session.id != "s-17"]
@@ -83,7 +83,7 @@ def test_a_session_erased_during_the_interruption_is_not_in_the_export(
 def test_spools_damaged_by_a_power_loss_are_made_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convstore.export.job._MARK_DOCUMENTS", 7)
+    monkeypatch.setattr("convstore.export.stages.job._MARK_DOCUMENTS", 7)
     with pytest.raises(StopError):
         run_export(dying_after(50, documents()), ["kto"], tmp_path / "out")
     for part in (tmp_path / "out.partial" / ".work" / "kto.rows").iterdir():
@@ -191,9 +191,9 @@ def test_parts_that_have_grown_are_parted_again_without_a_change(
     pytest.importorskip("rensa")
     options = ExportOptions(caps=Caps(per_user=20, per_prompt=3), near_duplicates=0.9)
     run_export(documents(200), ["kto"], tmp_path / "whole", options)
-    monkeypatch.setattr("convstore.export.spool.PART_BYTES", 500)
-    monkeypatch.setattr("convstore.export.spool._PIECE_BYTES", 100)
-    monkeypatch.setattr("convstore.export.spool.SMALL_PART_BYTES", 100)
+    monkeypatch.setattr("convstore.export.stages.spool.PART_BYTES", 500)
+    monkeypatch.setattr("convstore.export.stages.spool._PIECE_BYTES", 100)
+    monkeypatch.setattr("convstore.export.stages.spool.SMALL_PART_BYTES", 100)
 
     run_export(documents(200), ["kto"], tmp_path / "parted", options)
 

@@ -15,9 +15,9 @@ from convstore.errors import (
     InvalidInputError,
 )
 from convstore.export.formats import FORMATS
-from convstore.export.job import run_export
 from convstore.export.options import Caps, ExportOptions, Filters
 from convstore.export.report import Progress
+from convstore.export.stages.job import run_export
 from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.samples import (
     Chat,

@@ -11,8 +11,8 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from convstore.export.formats import FORMATS
+from convstore.export.formats.schemas import schema_of
 from convstore.export.options import ExportOptions
-from convstore.export.schemas import schema_of
 from tests.unit.export.histories import histories
 from tests.unit.export.samples import exported
 

@@ -8,7 +8,7 @@ import pytest
 
 from convstore.errors import InvalidInputError
 from convstore.export.options import ExportOptions
-from convstore.export.shard import write_shard
+from convstore.export.stages.single_file import write_shard
 from tests.unit.export.samples import archived, documents, exported
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from convstore.errors import CorruptionError
-from convstore.export.entries import Waiting, cut_waiting, pack_waiting
-from convstore.export.settle import gone_ids
-from convstore.export.spool import Spool
+from convstore.export.choosing.settlement import gone_ids
+from convstore.export.stages.entries import Waiting, cut_waiting, pack_waiting
+from convstore.export.stages.spool import Spool
 
 
 def ids(count: int) -> list[bytes]:
@@ -33,8 +33,8 @@ def filled(folder: Path, count: int, size: int) -> Spool:
 
 
 def small(monkeypatch: pytest.MonkeyPatch, size_bytes: int, piece: int) -> None:
-    monkeypatch.setattr("convstore.export.spool.PART_BYTES", size_bytes)
-    monkeypatch.setattr("convstore.export.spool._PIECE_BYTES", piece)
+    monkeypatch.setattr("convstore.export.stages.spool.PART_BYTES", size_bytes)
+    monkeypatch.setattr("convstore.export.stages.spool._PIECE_BYTES", piece)
 
 
 def test_records_come_in_order_of_their_keys(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_parting_again_takes_less_than_the_part(
 ) -> None:
     spool = filled(tmp_path / "s", 6_400, 5_000)
     small(monkeypatch, 200_000, 20_000)
-    monkeypatch.setattr("convstore.export.spool.BUFFER_BYTES", 20_000)
+    monkeypatch.setattr("convstore.export.stages.spool.BUFFER_BYTES", 20_000)
 
     assert peak_of(spool.sorted(cut_waiting)) < min(spool.lengths) / 2
 

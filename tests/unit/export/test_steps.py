@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from convstore.export.graph import path_to, read_graph
 from convstore.export.options import ExportOptions
+from convstore.export.reading.graph import path_to, read_graph
 from convstore.vocabulary.records import GraphState
 from tests.unit.export.samples import START, Chat, reasons, rows
 

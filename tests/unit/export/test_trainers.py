@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from convstore.export.job import run_export
 from convstore.export.options import ExportOptions
+from convstore.export.stages.job import run_export
 from tests.unit.export.histories import histories
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")

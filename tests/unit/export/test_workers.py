@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from convstore.errors import ConfigError, InvalidInputError, WorkerLostError
-from convstore.export import crew
-from convstore.export.job import run_export
 from convstore.export.options import Caps, ExportOptions, Filters, Judging
 from convstore.export.report import Progress
+from convstore.export.stages import workers as pool
+from convstore.export.stages.job import run_export
 from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.histories import histories
 from tests.unit.export.samples import documents, tree
@@ -30,8 +30,8 @@ SPLIT = ExportOptions(splits={"train": 0.7, "validation": 0.3}, quarantine=True)
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers start after a few sessions, and get a few at a time."""
-    monkeypatch.setattr(crew, "ALONE", 5)
-    monkeypatch.setattr(crew, "BATCH_DOCUMENTS", 7)
+    monkeypatch.setattr(pool, "ALONE", 5)
+    monkeypatch.setattr(pool, "BATCH_DOCUMENTS", 7)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
         started.append(popen(*args, **kwargs))  # type: ignore[call-overload]
         return started[-1]
 
-    monkeypatch.setattr(crew.subprocess, "Popen", noted)
+    monkeypatch.setattr(pool.subprocess, "Popen", noted)
     return started
 
 
@@ -97,7 +97,7 @@ def test_options_travel_whole() -> None:
         workers=2,
     )
 
-    assert ExportOptions.of(crew.decode_json(crew.dumps(options.told()))) == options
+    assert ExportOptions.of(pool.decode_json(pool.dumps(options.told()))) == options
     assert len(options.told()) == len(fields(options))
 
 
@@ -116,7 +116,7 @@ def test_a_worker_that_is_killed_ends_the_export_and_it_goes_on_the_next_time(
     workers: list[subprocess.Popen[bytes]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("convstore.export.job._MARK_DOCUMENTS", 20)
+    monkeypatch.setattr("convstore.export.stages.job._MARK_DOCUMENTS", 20)
 
     def killing() -> Iterator[SessionDocument]:
         for number, document in enumerate(documents(300)):
@@ -158,22 +158,22 @@ def test_an_export_that_is_stopped_leaves_no_worker(
 _EXPORT = """
 import sys
 from pathlib import Path
-from convstore.export import crew, job
+from convstore.export.stages import job, workers
 from convstore.export.options import ExportOptions
 from tests.unit.export.samples import documents
 
-crew.ALONE, job._TELL_EVERY = 5, 50
+workers.ALONE, job._TELL_EVERY = 5, 50
 
 def told(progress):
     print(*[w._process.pid for w in made[0]._workers] if made else [], flush=True)
     sys.stdin.readline()
 
-made, start = [], crew.Crew.__init__
+made, start = [], workers.Crew.__init__
 def noted(self, gatherer):
     start(self, gatherer)
     made.append(self)
 
-crew.Crew.__init__ = noted
+workers.Crew.__init__ = noted
 job.run_export(
     documents(2_000), ["kto"], Path(sys.argv[1]), ExportOptions(workers=2), told
 )
@@ -218,7 +218,7 @@ def _runs(pid: int) -> bool:
 def test_an_error_in_a_worker_is_told_by_its_kind_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew, "encode_document", lambda document: b'{"secret": 1}')
+    monkeypatch.setattr(pool, "encode_document", lambda document: b'{"secret": 1}')
 
     with pytest.raises(WorkerLostError, match=r"failed: CorruptionError$"):
         run_export(documents(60), ["kto"], tmp_path / "out", ExportOptions(workers=1))

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from convstore.errors import ConfigError, InvalidInputError
-from convstore.imports.mapped import mapped_format
-from convstore.imports.mapping import load_mapping, read_mapping
-from convstore.imports.paths import find, locate, put, take
+from convstore.imports.mapping.file import load_mapping, read_mapping
+from convstore.imports.mapping.paths import find, locate, put, take
+from convstore.imports.mapping.records import mapped_format
 from convstore.imports.registry import Format
 from convstore.vocabulary.records import Choice, InteractionInput, TurnInput
 

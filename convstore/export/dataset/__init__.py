@@ -1,0 +1,1 @@
+"""A data set on disk: its folder, files, card, figures and manifest."""

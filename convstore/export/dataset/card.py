@@ -1,0 +1,221 @@
+"""The README of a data set: what readers must be told to load it, and what is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from convstore.export.dataset.statistics import LENGTH_EDGES, TOKEN_EDGES, Stats, Tally
+from convstore.export.formats.base import PROVENANCE_COLUMNS, Column, Format
+from convstore.export.options import ExportOptions
+from convstore.export.rules import RULES
+from convstore.vocabulary.codec import dumps
+
+_SIZES = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+)
+_DTYPES = {"string": "string", "bool": "bool", "int64": "int64", "float64": "float64"}
+
+
+def card(
+    fmt: Format,
+    options: ExportOptions,
+    columns: Sequence[Column],
+    stats: Stats,
+    tally: Tally,
+    notes: Sequence[str],
+) -> bytes:
+    """The whole README; the same counts give the same bytes."""
+    text = "\n".join(
+        [
+            "---",
+            *_front(fmt, options, columns, stats),
+            "---",
+            "",
+            *_body(fmt, options, stats, tally, notes),
+        ]
+    )
+    return text.encode() + b"\n"
+
+
+def warnings_of(fmt: Format, stats: Stats) -> list[str]:
+    """What a team must know before it trains: one-sided labels, length, side bias."""
+    told = []
+    if not stats.rows:
+        told.append("no rows: what was left out says why, if there was anything")
+    judged = stats.good + stats.bad
+    if judged and not (stats.good and stats.bad):
+        told.append("only one label occurs: KTO needs both")
+    elif judged and not 0.25 <= stats.good / judged <= 0.75:
+        told.append(
+            f"{stats.good} good to {stats.bad} bad answers: set `desirable_weight` and "
+            "`undesirable_weight`"
+        )
+    if stats.pairs >= 20 and not 0.3 <= stats.longer / stats.pairs <= 0.7:
+        share = 100 * stats.longer // stats.pairs
+        told.append(f"length bias: chosen is longer in {share} % of the pairs")
+    sided = stats.left + stats.right
+    if sided >= 20 and not 0.4 <= stats.left / sided <= 0.6:
+        share = 100 * stats.left // sided
+        told.append(f"position bias: the left answer won {share} % of {sided} choices")
+    over = stats.over_tokens(1_000)
+    if over and fmt.provenance == "column":
+        told.append(
+            f"about {over} rows are longer than 1,000 tokens: TRL cuts or drops what "
+            "is over `max_length` (1,024 unless set)"
+        )
+    if fmt.name == "openai-sft" and 0 < stats.rows < 10:
+        told.append("fewer than 10 examples: OpenAI refuses the file")
+    return told
+
+
+def lengths_of(stats: Stats) -> list[tuple[str, int]]:
+    """Rows by length class."""
+    names = [f"up to {edge:,}" for edge in LENGTH_EDGES] + [
+        f"over {LENGTH_EDGES[-1]:,}"
+    ]
+    return [(name, stats.lengths[i]) for i, name in enumerate(names)]
+
+
+def rules_of(stats: Stats) -> list[tuple[str, int]]:
+    """Rows by rule."""
+    names = list(RULES)
+    return [
+        (f"{names[i]}/{RULES[names[i]].version}", n)
+        for i, n in sorted(stats.rules.items())
+    ]
+
+
+def _front(
+    fmt: Format, options: ExportOptions, columns: Sequence[Column], stats: Stats
+) -> list[str]:
+    languages = sorted(name for name in stats.languages if name) or ["und"]
+    size = next((name for edge, name in _SIZES if stats.rows < edge), "n>10M")
+    lines = [f"license: {_quoted(options.license)}", "language:"]
+    lines += [f"- {_quoted(name)}" for name in languages]
+    lines += ["size_categories:", f"- {size}", "task_categories:", "- text-generation"]
+    lines += ["tags:", *(f"- {tag}" for tag in fmt.tags), "- convstore"]
+    splits = [name for name in options.splits if stats.splits[name]]
+    if not splits:
+        return lines
+    lines += ["configs:", "- config_name: default", "  data_files:"]
+    for name in splits:
+        lines += [f"  - split: {name}", f"    path: data/{name}-*"]
+    lines += ["dataset_info:", "  features:"]
+    for column in columns:
+        lines += _feature(column, options.profile == "text", "  ")
+    if fmt.provenance == "column":
+        lines += ["  - name: convstore", "    struct:"]
+        for column in PROVENANCE_COLUMNS:
+            lines += _feature(column, True, "    ")
+    lines += ["  splits:"]
+    for name in splits:
+        lines += [f"  - name: {name}", f"    num_bytes: {stats.sizes[name]}"]
+        lines += [f"    num_examples: {stats.splits[name]}"]
+    return lines
+
+
+def _feature(column: Column, text_profile: bool, indent: str) -> list[str]:
+    head = f"{indent}- name: {column.name}"
+    inner = indent + "  "
+    keys = column.keys
+    if keys is None and column.type == "messages" and text_profile:
+        keys = ("role", "content")
+    if keys is not None:
+        parts = [f"{inner}{'list' if column.listed else 'struct'}:"]
+        for name in keys:
+            parts += [f"{inner}- name: {name}", f"{inner}  dtype: string"]
+        return [head, *parts]
+    if column.type == "counts":
+        parts = [f"{inner}list:", f"{inner}- name: kind", f"{inner}  dtype: string"]
+        return [head, *parts, f"{inner}- name: count", f"{inner}  dtype: int64"]
+    listed = {
+        "messages": "json",
+        "strings": "string",
+        "bools": "bool",
+        "images": "image",
+    }.get(column.type)
+    if listed is not None:
+        return [head, f"{inner}list: {listed}"]
+    return [head, f"{inner}dtype: {_DTYPES.get(column.type, 'json')}"]
+
+
+def _body(
+    fmt: Format,
+    options: ExportOptions,
+    stats: Stats,
+    tally: Tally,
+    notes: Sequence[str],
+) -> list[str]:
+    lines = [f"# {options.title}", "", f"Format `{fmt.name}`: {fmt.description}."]
+    if fmt.notes:
+        lines += ["", fmt.notes]
+    size = f"{stats.rows:,} rows; {stats.chars:,} characters; "
+    lines += ["", f"{size}the longest row has {stats.longest:,}."]
+    for note in notes:
+        lines += ["", f"**Note:** {note}."]
+    lines += ["", "## What is in it", "", *_statistics(options, stats)]
+    lines += ["![rows by length](plots/lengths.svg)", ""]
+    lines += ["![rows by rule](plots/rules.svg)", ""]
+    lines += ["## What was left out", "", *_left_out(options, tally)]
+    made = "`manifest.json` lists the files with checksums and how they were made."
+    return [*lines, f"{made} {_provenance_note(fmt)}"]
+
+
+def _statistics(options: ExportOptions, stats: Stats) -> list[str]:
+    lines = _table(("split", "rows"), {n: stats.splits[n] for n in options.splits})
+    lines += _table(("rule", "rows"), dict(_ruled(stats)))
+    told = sorted(stats.languages.items())
+    lines += _table(("language", "rows"), {n or "(not stored)": k for n, k in told})
+    lines += _table(("characters", "rows"), dict(lengths_of(stats)))
+    over = {f"{limit:,}": stats.over_tokens(limit) for limit in TOKEN_EDGES}
+    how = "counted" if options.tokenizer else "estimated, 4 characters each"
+    lines += _table((f"tokens over ({how})", "rows"), over)
+    if stats.good or stats.bad:
+        lines += _table(("label", "rows"), {"good": stats.good, "bad": stats.bad})
+    if stats.pairs:
+        pairs = {"chosen longer": stats.longer, "all": stats.pairs}
+        if stats.left or stats.right:
+            pairs |= {"left one won": stats.left, "right one won": stats.right}
+        lines += _table(("pairs", "count"), pairs)
+    return lines
+
+
+def _left_out(options: ExportOptions, tally: Tally) -> list[str]:
+    lost = tally.losses.table()
+    lines = _table(("reason", "times"), lost) if lost else ["Nothing.", ""]
+    if options.redact is not None:
+        lines += [f"Personal data was sought by `{options.redact}` and replaced:", ""]
+        lines += _table(("kind", "times"), dict(sorted(tally.redactions.items())))
+    return lines
+
+
+def _ruled(stats: Stats) -> list[tuple[str, int]]:
+    return [
+        (f"{name}: {RULES[name.split('/')[0]].description}", count)
+        for name, count in rules_of(stats)
+    ]
+
+
+def _provenance_note(fmt: Format) -> str:
+    return {
+        "column": "The column `convstore` says where each row came from.",
+        "sidecar": "`provenance/` says, line for line, where each row came from.",
+        "none": "Each row is a whole session and names it.",
+    }[fmt.provenance]
+
+
+def _table(head: tuple[str, str], rows: Mapping[str, int]) -> list[str]:
+    lines = [f"| {head[0]} | {head[1]} |", "| --- | ---: |"]
+    lines += [
+        f"| {name.replace('|', chr(92) + '|')} | {n:,} |" for name, n in rows.items()
+    ]
+    return [*lines, ""]
+
+
+def _quoted(text: str) -> str:
+    # JSON text is YAML, and safe whatever the id holds ("no" is a language, not false).
+    return dumps(text).decode()

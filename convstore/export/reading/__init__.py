@@ -1,0 +1,1 @@
+"""From a session document to what rules see: a tree, its feedback, what takes part."""

@@ -1,0 +1,292 @@
+"""One session as the rules see it: a tree of turns, and the feedback that still stands.
+
+Contexts are compared by hash: `context(seq)` covers everything the model saw before it
+wrote that turn, which is the path of turns to its parent and the tools on offer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import reduce
+
+from convstore.export.example import Dropped, Message, Origin, Side
+from convstore.export.formats.messages import (
+    NO_MESSAGES,
+    ROLES,
+    Shape,
+    followed,
+    has_calls,
+    message_of,
+)
+from convstore.export.formats.tools import infer_definitions, tool_definitions
+from convstore.export.options import ExportOptions
+from convstore.export.reading.feedback import effective
+from convstore.vocabulary.clock import to_micros
+from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.records import (
+    GraphState,
+    Interaction,
+    Json,
+    SessionDocument,
+    Turn,
+)
+
+_ROOT = b"\0" * 32
+_MODEL = ("assistant", "tool")
+"""Who speaks between two turns of a user."""
+
+
+class Conversation:
+    """A view over one session document. Nothing in it changes the document.
+
+    Args:
+        document: As stored.
+        options: How to read it.
+        told: The same session with personal data redacted, for the rows.
+        detect: Tells the language of a text, for turns without one.
+    """
+
+    def __init__(
+        self,
+        document: SessionDocument,
+        options: ExportOptions,
+        *,
+        told: SessionDocument | None = None,
+        detect: Callable[[str], str] | None = None,
+    ) -> None:
+        # Contexts and checks are about the words as stored; rows hold those of `told`.
+        self.document, self.options = told or document, options
+        self._detect = detect
+        self.session = document.session
+        self.turns: dict[int, Turn] = {turn.seq: turn for turn in document.turns}
+        self._told = self.turns
+        if told is not None:
+            self._told = {turn.seq: turn for turn in told.turns}
+        self._roles = {t.seq: ROLES.get(t.role, t.role) for t in document.turns}
+        self.children: dict[int | None, list[int]] = {}
+        for turn in document.turns:
+            self.children.setdefault(turn.parent_seq, []).append(turn.seq)
+        self.feedback: tuple[Interaction, ...] = effective(self.document.interactions)
+        self.graph_states: Sequence[GraphState] = self.document.graph_states
+        self.acts: dict[str, list[Interaction]] = {}
+        for act in self.feedback:
+            self.acts.setdefault(act.action, []).append(act)
+        watched = "R17" in options.rules
+        self.reported = reported(self.feedback) if watched else frozenset()
+        root = self.session.metadata.get("root_session_id")
+        self.group_id = root if isinstance(root, str) and root else self.session.id
+        self.text_problems: dict[int, Dropped | None] = {}
+        """What `checks.answer_problem` found in the text of a turn, by turn."""
+        # Paths share their beginnings: what is told of one is kept, turn by turn.
+        self._paths: dict[int | None, tuple[int, ...]] = {}
+        self._messages: dict[int, Message] = {}
+        self._untold: dict[int, Dropped] = {}
+        self._shapes: dict[int, Shape] = {}
+        self._prefixes: dict[int | None, bytes] = {None: _ROOT}
+        self._contexts: dict[tuple[int | None, str | None], str] = {}
+        self._tools: dict[str, list[Json] | None] = {}
+
+    def path(self, seq: int | None) -> tuple[int, ...]:
+        """The turns from the first to `seq`, by number; empty for None.
+
+        A parent that is not in the document ends the path: it begins there.
+        """
+        known = self._paths.get(seq)
+        if known is None:
+            path: list[int] = []
+            here = seq
+            while here is not None and here in self.turns and here not in self._paths:
+                if len(path) > len(self.turns):
+                    break  # A circle: no store makes one.
+                path.append(here)
+                here = self.turns[here].parent_seq
+            path.reverse()
+            known = self._paths[seq] = (*self._paths.get(here, ()), *path)
+        return known
+
+    def leaves(self) -> list[int]:
+        """Turns that nothing follows, in `seq` order."""
+        return [seq for seq in self.turns if seq not in self.children]
+
+    def head(self) -> int | None:
+        """The tip of the active branch; the last turn where none is named."""
+        head = self.session.head_seq
+        return head if head in self.turns else max(self.turns, default=None)
+
+    def segment(self, seq: int) -> tuple[int, ...]:
+        """The turns with which the model got from a user's turn to this answer.
+
+        Calls, results and the answer belong together: siblings are compared as whole
+        segments, whose context ends with what a user said.
+        """
+        parent = self.turns[seq].parent_seq
+        if parent is None or self._roles.get(parent) not in _MODEL:
+            return (seq,)  # Most answers: no path has to be made for them.
+        path = self.path(seq)
+        start = len(path) - 1
+        while start > 0 and self.role(path[start - 1]) in _MODEL:
+            start -= 1
+        return path[start:]
+
+    def context(self, seq: int) -> str:
+        """Hex SHA-256 of all the model saw before turn `seq`."""
+        turn = self.turns[seq]
+        # Answers to one question share it.
+        key = turn.parent_seq, turn.tools_hash
+        known = self._contexts.get(key)
+        if known is None:
+            seen = self._prefix(turn.parent_seq) + (turn.tools_hash or "").encode()
+            known = self._contexts[key] = hashlib.sha256(seen).hexdigest()
+        return known
+
+    def messages(self, path: Sequence[int]) -> tuple[Message, ...] | Dropped:
+        """The turns of a path as messages, or why one of them cannot be told."""
+        known = self._messages
+        for seq in path:
+            if seq in known:
+                continue
+            message = self._untold.get(seq) or message_of(
+                self._told[seq],
+                resolved_question=self.options.resolved_questions,
+            )
+            if isinstance(message, Dropped):
+                self._untold[seq] = message
+                return message
+            known[seq] = message
+        return tuple([known[seq] for seq in path])
+
+    def fault(self, path: tuple[int, ...]) -> tuple[int, str] | None:
+        """Where and why chat templates would not take a path, if at all.
+
+        Only of a path from the first turn, whose messages could be told.
+        """
+        return self._shape(path).fault
+
+    def tools(
+        self, seq: int, messages: Sequence[Message]
+    ) -> list[Json] | Dropped | None:
+        """The tool definitions for a row that ends with turn `seq`.
+
+        Those on offer at that turn, or at the last turn before it that names any.
+        """
+        name = next(
+            (h for s in reversed(self.path(seq)) if (h := self.turns[s].tools_hash)),
+            None,
+        )
+        if name is not None and name in self.document.tool_sets:
+            if name not in self._tools:
+                self._tools[name] = tool_definitions(self.document.tool_sets[name])
+            known = self._tools[name]
+            return Dropped("tools-malformed") if known is None else known or None
+        if not has_calls(messages):
+            return None
+        if self.options.undefined_tools == "infer":
+            return infer_definitions(messages)
+        return Dropped("calls-without-definitions")
+
+    def problem(
+        self, path: tuple[int, ...], *, then: Message | None = None
+    ) -> Dropped | None:
+        """What makes rows over this path unsound, whatever the format.
+
+        Of paths as for `fault`; `then` is a message after them that is no turn.
+        """
+        if self.reported and self.reported & {0, *path}:
+            return Dropped("reported", fault=False)
+        shape = self._shape(path)
+        if then is not None:
+            shape = followed(shape, then)
+        return None if shape.fault is None else Dropped(shape.fault[1])
+
+    def origin(
+        self,
+        rule: str,
+        turns: Sequence[int],
+        acts: Sequence[Interaction] = (),
+        *,
+        context: str = "",
+        chosen: int | None = None,
+        rejected: int | None = None,
+        weight: float = 1.0,
+        side: Side = "",
+    ) -> Origin:
+        """Where a row comes from; `chosen` and `rejected` name turns."""
+        times = [act.created_at for act in acts]
+        times = times or [self.turns[seq].created_at for seq in turns]
+        at = max(times, default=self.session.created_at)
+        return Origin(
+            rule=rule,
+            tenant_id=self.session.tenant_id,
+            session_id=self.session.id,
+            group_id=self.group_id,
+            user_id=self.session.user_id or "",
+            turn_ids=tuple(turns),
+            feedback_ids=tuple([act.seq for act in acts]),
+            context_sha256=context,
+            model_chosen=self._model(chosen),
+            model_rejected=self._model(rejected),
+            language=self.language(turns[0] if turns else None),
+            weight=weight,
+            side=side,
+            votes=_voters(acts) if len(acts) > 1 else 1,
+            at_ms=to_micros(at) // 1000,
+        )
+
+    def language(self, seq: int | None) -> str:
+        """The language of a turn: its own, the session's, or detected; else empty."""
+        turn = self.turns.get(seq or 0)
+        stored = (turn and turn.language) or self.session.language
+        if stored or turn is None or self._detect is None:
+            return stored or ""
+        return self._detect(turn.content or "")
+
+    def role(self, seq: int) -> str:
+        """`system`, `user`, `assistant`, `tool`, or the stored word if none of them."""
+        return self._roles[seq]
+
+    def _model(self, seq: int | None) -> str:
+        return (self.turns[seq].model if seq is not None else None) or ""
+
+    def _shape(self, path: tuple[int, ...]) -> Shape:
+        if not path:
+            return NO_MESSAGES
+        if path != self.path(path[-1]):
+            # Of two branches that were said alike.
+            messages = (self._messages[seq] for seq in path)
+            return reduce(followed, messages, NO_MESSAGES)
+        known = len(path)
+        while known and path[known - 1] not in self._shapes:
+            known -= 1
+        shape = self._shapes[path[known - 1]] if known else NO_MESSAGES
+        for seq in path[known:]:
+            shape = self._shapes[seq] = followed(shape, self._messages[seq])
+        return shape
+
+    def _prefix(self, seq: int | None) -> bytes:
+        wanted, missing = seq, list[int]()
+        while seq not in self._prefixes:
+            if seq is None or seq not in self.turns or len(missing) > len(self.turns):
+                # A parent outside the document: its number stands for what is unknown.
+                self._prefixes[seq] = hashlib.sha256(dumps(["?", seq])).digest()
+                break
+            missing.append(seq)
+            seq = self.turns[seq].parent_seq
+        for later in reversed(missing):
+            turn = self.turns[later]
+            said = [turn.role, turn.content, turn.parts, turn.name, turn.tool_call_id]
+            before = self._prefixes[turn.parent_seq]
+            self._prefixes[later] = hashlib.sha256(before + dumps(said)).digest()
+        return self._prefixes[wanted]
+
+
+def _voters(acts: Sequence[Interaction]) -> int:
+    return len({(act.actor_id, act.actor_kind) for act in acts})
+
+
+REPORT_ACTIONS = frozenset({"report", "flag", "safety"})
+
+
+def reported(acts: Sequence[Interaction]) -> frozenset[int]:
+    """Turns that somebody reported; 0 stands for the whole session (rule R17)."""
+    return frozenset(act.turn_seq or 0 for act in acts if act.action in REPORT_ACTIONS)

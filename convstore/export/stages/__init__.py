@@ -1,0 +1,1 @@
+"""The stages of an export: read, gather, settle, write, finish."""

@@ -1,0 +1,1 @@
+"""Records of any shape as sessions, by a mapping file."""
