@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from convstore.opening import open_store
+from convstore.store.opening import open_store
 from convstore.vocabulary.clock import Clock, ManualClock, SystemClock
 from convstore.vocabulary.errors import (
     AlreadyExistsError,
@@ -64,7 +64,7 @@ from convstore.vocabulary.records import (
 from convstore.vocabulary.version import __version__
 
 if TYPE_CHECKING:
-    from convstore.store import Store, Transaction
+    from convstore.store.facade import Store, Transaction
     from convstore.vocabulary.settings import StoreConfig
 
 __all__ = [
@@ -131,9 +131,9 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Store": "convstore.store",
+    "Store": "convstore.store.facade",
     "StoreConfig": "convstore.vocabulary.settings",
-    "Transaction": "convstore.store",
+    "Transaction": "convstore.store.facade",
 }
 
 

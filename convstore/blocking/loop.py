@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-from convstore.runners import caller
+from convstore.store.runners import caller
 from convstore.vocabulary.errors import ConfigError, StoreClosedError
 
 T = TypeVar("T")

@@ -14,8 +14,8 @@ from functools import cache, partial, wraps
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from convstore import opening
 from convstore.blocking.loop import Loop, Strand
+from convstore.store import opening
 from convstore.vocabulary.clock import Clock
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ from convstore.vocabulary.errors import (
 )
 
 if TYPE_CHECKING:
-    from convstore.store import Store
+    from convstore.store.facade import Store
     from convstore.vocabulary.records import Page, Session
     from convstore.vocabulary.reports import (
         ArchivedSession,

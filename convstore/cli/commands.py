@@ -6,7 +6,6 @@ import typer
 
 from convstore.cli import (
     archive,
-    care,
     database,
     demo,
     erasure,
@@ -14,6 +13,7 @@ from convstore.cli import (
     holds,
     imports,
     sessions,
+    upkeep,
     worker,
 )
 
@@ -36,8 +36,8 @@ def add_commands(app: typer.Typer) -> None:
     app.add_typer(_group(holds.commands(), "Legal holds."), name="hold")
     app.command("erase")(erasure.erase)
     app.command("worker")(worker.worker)
-    app.command("stats")(care.stats)
-    app.command("doctor")(care.doctor)
+    app.command("stats")(upkeep.stats)
+    app.command("doctor")(upkeep.doctor)
 
 
 def _group(commands: dict[str, object], help_text: str) -> typer.Typer:

@@ -15,7 +15,7 @@ from convstore.cli.signals import complete
 from convstore.vocabulary.errors import ConfigError
 
 if TYPE_CHECKING:
-    from convstore.store import Store
+    from convstore.store.facade import Store
     from convstore.vocabulary.settings import StoreConfig
 
 T = TypeVar("T")

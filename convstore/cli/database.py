@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from convstore import migrating
+from convstore import migration
 from convstore.cli.context import (
     AsJson,
     Yes,
@@ -41,7 +41,7 @@ def upgrade(
     """
     config = config_of(context)
     url, pooler = config.database_url, config.pooler
-    _tell(migrating.upgrade(url, revision, pooler=pooler), as_json)
+    _tell(migration.upgrade(url, revision, pooler=pooler), as_json)
 
 
 def downgrade(
@@ -53,20 +53,20 @@ def downgrade(
     """Take the database back to a revision. What it cannot hold is lost."""
     url, pooler = _existing(context)
     confirm(f"Take the database back to {revision}, and lose what it cannot hold?", yes)
-    _tell(migrating.downgrade(url, revision, pooler=pooler), as_json)
+    _tell(migration.downgrade(url, revision, pooler=pooler), as_json)
 
 
 def current(context: typer.Context, as_json: AsJson = False) -> None:
     """Print the revision that the database is at."""
     url, pooler = _existing(context)
-    _tell(migrating.current(url, pooler=pooler), as_json)
+    _tell(migration.current(url, pooler=pooler), as_json)
 
 
 def check(context: typer.Context, as_json: AsJson = False) -> int:
     """Compare the tables with what the code declares. Exit code 1 if they differ."""
     url, pooler = _existing(context)
-    found = migrating.differences(url, pooler=pooler)
-    revision = migrating.current(url, pooler=pooler)
+    found = migration.differences(url, pooler=pooler)
+    revision = migration.current(url, pooler=pooler)
     if as_json:
         print_json({"revision": revision, "differences": found})
     elif found:
@@ -88,6 +88,6 @@ def _existing(context: typer.Context) -> tuple[str, str]:
 
 def _tell(revision: str | None, as_json: bool) -> None:
     if as_json:
-        print_json({"revision": revision, "head": migrating.head()})
+        print_json({"revision": revision, "head": migration.head()})
     else:
         say(f"the database is at {revision or 'no revision'}")

@@ -18,7 +18,7 @@ from convstore.cli.signals import complete
 from convstore.vocabulary.errors import ConfigError, InvalidInputError
 
 if TYPE_CHECKING:
-    from convstore.store import Store
+    from convstore.store.facade import Store
     from convstore.vocabulary.clock import ManualClock
     from convstore.vocabulary.records import Session
     from convstore.vocabulary.settings import StoreConfig

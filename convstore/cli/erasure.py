@@ -10,7 +10,7 @@ from convstore.cli.context import AsJson, Yes, confirm, with_store
 from convstore.cli.output import clean, print_facts, print_json, say
 
 if TYPE_CHECKING:
-    from convstore.store import Store
+    from convstore.store.facade import Store
     from convstore.vocabulary.reports import ErasureReceipt
 
 

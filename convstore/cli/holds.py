@@ -10,7 +10,7 @@ from convstore.cli.context import AsJson, with_store
 from convstore.cli.output import count, fact, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from convstore.store import Store
+    from convstore.store.facade import Store
     from convstore.vocabulary.records import LegalHold, Page
 
 SessionId = Annotated[str, typer.Argument(help="Of the session.")]

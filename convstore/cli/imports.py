@@ -17,7 +17,7 @@ from convstore.cli.output import Bar, count, print_facts, print_json, progress, 
 from convstore.cli.values import bad_option
 
 if TYPE_CHECKING:
-    from convstore.store import Store
+    from convstore.store.facade import Store
 
 REPORTS = "convstore-imports"
 """Folder in the home for reports of imports that left records out."""

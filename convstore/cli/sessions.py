@@ -19,7 +19,7 @@ from convstore.cli.output import (
 from convstore.cli.values import bad_option, moment
 
 if TYPE_CHECKING:
-    from convstore.store import Store
+    from convstore.store.facade import Store
     from convstore.vocabulary.records import Page, Session, SessionDocument, Turn
 
 _STATES = ("active", "archived", "deleted", "erased")

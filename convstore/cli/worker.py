@@ -11,7 +11,7 @@ from convstore.cli.output import warn
 from convstore.cli.signals import stopping
 
 if TYPE_CHECKING:
-    from convstore.store import Store
+    from convstore.store.facade import Store
 
 
 def worker(context: typer.Context) -> None:

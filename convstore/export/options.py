@@ -25,7 +25,7 @@ DEFAULT_RULES = (
 )
 MIB = 1024 * 1024
 _READING = {"extra": "forbid", "revalidate_instances": "always"}
-"""How pydantic makes these from what callers give; see `convstore.exporting`."""
+"""How pydantic makes these from what callers give; see `convstore.store.exports`."""
 MOST_WORKERS = 32
 """More would wait for the one process that feeds them."""
 _NOT_IN_THE_BYTES = frozenset(

@@ -8,11 +8,12 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import convstore
-from convstore import gateway, metrics, tracing
+from convstore import gateway, metrics
 from convstore.db import models
 from convstore.export.formats import FORMATS
 from convstore.export.formats.schemas import schema_of
 from convstore.messages import windows
+from convstore.metrics import tracing
 from convstore.policy import CachePolicy, LedgerPolicy, RetentionPolicy
 from convstore.vocabulary import reports
 from convstore.vocabulary.codec import dumps
@@ -22,7 +23,7 @@ from convstore.vocabulary.settings import StoreConfig
 _MADE = "<!-- Made by scripts/reference from the code; do not edit. -->\n"
 _PUBLIC = {
     "convstore.metrics": ["collector", "register", "StoreCollector"],
-    "convstore.tracing": ["instrument"],
+    "convstore.metrics.tracing": ["instrument"],
     "convstore.messages.windows": ["to_messages"],
 }
 """What users call of modules that say no `__all__`."""

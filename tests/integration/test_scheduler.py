@@ -18,7 +18,12 @@ from convstore import (
     StoreConfig,
     open_store,
 )
-from convstore.scheduler import VERIFY_ALL_S, VERIFY_EVERY_S, ClockWatch, VerifyShare
+from convstore.tasks.scheduler import (
+    VERIFY_ALL_S,
+    VERIFY_EVERY_S,
+    ClockWatch,
+    VerifyShare,
+)
 from tests.integration.conversations import say
 from tests.servers import PostgresServer
 
@@ -29,7 +34,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 def told(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
     """What the scheduler and the jobs said at this level."""
-    ours = ("convstore.scheduler", "convstore.retention.job")
+    ours = ("convstore.tasks.scheduler", "convstore.retention.job")
     return [r.message for r in caplog.records if r.name in ours and r.levelno == level]
 
 
@@ -144,9 +149,9 @@ async def test_a_database_that_is_away_is_survived_and_said_once(
 
 
 def _upgrade(url: str) -> None:
-    from convstore import migrating
+    from convstore import migration
 
-    migrating.upgrade(url)
+    migration.upgrade(url)
 
 
 async def test_a_stop_finishes_the_batches_begun_and_begins_no_other(

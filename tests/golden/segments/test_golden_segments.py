@@ -10,11 +10,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from convstore.documents import encode_document
-
 from convstore.archive.reader import iterate_documents, read_entry, read_manifest
 from convstore.archive.segment import segment_id_of
 from convstore.archive.verify import rebuild_manifest, verify_segment
+from convstore.documents import encode_document
+
 from convstore.blobs.local import LocalBlobs
 
 HERE = Path(__file__).parent

@@ -23,7 +23,6 @@ from convstore.blobs.probe import probe
 from convstore.blobs.retrying import RetryingBlobs
 from convstore.cache.selection import session_cache
 from convstore.commits.group_commit import CommitStats, GroupCommit
-from convstore.counting import count
 from convstore.db.batch import Batches
 from convstore.db.engine import Backend, BackendOptions, Finding, open_backend
 from convstore.erasure.eraser import Eraser
@@ -43,7 +42,8 @@ from convstore.repositories.turns import Turns
 from convstore.retention.job import BATCH, OnProgress, RetentionJob, RunOptions
 from convstore.retention.lifecycle import SessionLifecycle
 from convstore.retention.recovery import Recovery
-from convstore.runners import Autocommit
+from convstore.store.runners import Autocommit
+from convstore.store.statistics import count
 from convstore.vocabulary.clock import Clock
 from convstore.vocabulary.errors import ConfigError
 from convstore.vocabulary.ids import check_id
@@ -60,7 +60,7 @@ from convstore.vocabulary.watch import Watch
 if TYPE_CHECKING:
     from convstore.export.report import ExportReport, Progress
     from convstore.imports.model import ImportReport
-    from convstore.scheduler import Scheduler
+    from convstore.tasks.scheduler import Scheduler
 
 
 class Nouns:
@@ -385,7 +385,7 @@ class Store(Nouns):
             ExportRefusedError: More rows are faulty than `max_drop_rate` allows.
             StorageFullError: No space left; nothing was published.
         """
-        from convstore.exporting import options_of, run
+        from convstore.store.exports import options_of, run
 
         names = [formats] if isinstance(formats, str) else list(formats)
         chosen = options_of(options)  # Refused before a session is read.
@@ -442,7 +442,7 @@ class Store(Nouns):
         number of workers may run it. Inside a FastAPI lifespan:
         `async with store.scheduler(): yield`.
         """
-        from convstore.scheduler import Scheduler
+        from convstore.tasks.scheduler import Scheduler
 
         scheduler = Scheduler(self)
         await scheduler.start()

@@ -26,7 +26,7 @@ from convstore.vocabulary.errors import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from convstore.store import Store
+    from convstore.store.facade import Store
     from convstore.vocabulary.settings import StoreConfig
 
 MIN_FREE_BYTES = 256 * 1024 * 1024

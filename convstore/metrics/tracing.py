@@ -20,7 +20,7 @@ except ImportError:  # pragma: no cover - one environment has it, another has no
     raise MissingExtraError("tracing", "otel") from None
 
 if TYPE_CHECKING:
-    from convstore.store import Store
+    from convstore.store.facade import Store
 
 
 class SpanObserver:

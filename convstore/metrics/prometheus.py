@@ -41,7 +41,7 @@ except ImportError:  # pragma: no cover - one environment has it, another has no
 
 if TYPE_CHECKING:
     from convstore.gateway.prefix_cache.cache import PrefixCache, PrefixCacheStats
-    from convstore.store import Store
+    from convstore.store.facade import Store
     from convstore.vocabulary.reports import StoreStats, TierStats
 
 log = logging.getLogger(__name__)

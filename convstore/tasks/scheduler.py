@@ -14,17 +14,15 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from convstore.concurrency.completion import finished
 from convstore.vocabulary.clock import SystemClock
 from convstore.vocabulary.errors import ConfigError, ConvstoreError
-
-if TYPE_CHECKING:
-    from convstore.store import Store
-    from convstore.vocabulary.reports import RetentionReport, VerifyReport
+from convstore.vocabulary.reports import RetentionReport, StoreStats, VerifyReport
+from convstore.vocabulary.settings import StoreConfig
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +43,33 @@ Body = Callable[[], Awaitable[str | None]]
 """Does a job once; what is wrong and lasts, if something is."""
 
 
+class VerifiableArchive(Protocol):
+    """The part of the archive's noun that verification needs."""
+
+    async def verify(
+        self, *, most: int | None, on_progress: Callable[..., None] | None
+    ) -> VerifyReport: ...
+
+
+class Worked(Protocol):
+    """What the jobs need of a store. So the store may start them, and they need not
+    know it."""
+
+    @property
+    def config(self) -> StoreConfig: ...
+
+    @property
+    def archive(self) -> VerifiableArchive: ...
+
+    async def run_retention(
+        self, *, time_budget_s: float | None, on_progress: Callable[[Any], None] | None
+    ) -> RetentionReport: ...
+
+    async def stats(self) -> StoreStats: ...
+
+    async def maintain(self) -> dict[str, int]: ...
+
+
 @dataclass(slots=True)
 class _Job:
     """A job, the task that runs it now, and what was wrong the last time."""
@@ -60,7 +85,7 @@ class _Job:
 class Scheduler:
     """Runs the jobs of one store on its event loop; `store.scheduler()` makes one."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Worked) -> None:
         self._store = store
         self._wall, self._watch = SystemClock(), ClockWatch()
         self._share = VerifyShare()
@@ -184,7 +209,7 @@ class Scheduler:
         job.problem, job.bad_runs = kind, job.bad_runs + 1
 
     async def _retention(self) -> str | None:
-        report: RetentionReport = await self._store.run_retention(
+        report = await self._store.run_retention(
             # Runs do not overlap; what is left over comes with the next one.
             time_budget_s=self._jobs["retention"].every_s,
             on_progress=lambda _: self._end_here(),
@@ -200,7 +225,7 @@ class Scheduler:
         most = self._share.due(numbers.archive_segments)
         if not most:
             return None
-        report: VerifyReport = await self._store.archive.verify(
+        report = await self._store.archive.verify(
             most=most, on_progress=lambda *_: self._end_here()
         )
         for fault in report.faults:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from convstore.vocabulary.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
-    from convstore.store import Store
+    from convstore.store.facade import Store
     from convstore.vocabulary.settings import StoreConfig
 
 
@@ -38,7 +38,7 @@ async def open_store(
         DatabaseUnavailableError: It cannot be reached.
     """
     from convstore.blobs.base import silent
-    from convstore.store import Store
+    from convstore.store.facade import Store
     from convstore.vocabulary.settings import StoreConfig, load_config
 
     if isinstance(target, StoreConfig):
