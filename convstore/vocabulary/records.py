@@ -241,10 +241,15 @@ class FeedbackSummary:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """One page of a list; pass `next_cursor` on to get the next, None at the end."""
+    """One page of a list; pass `next_cursor` on to get the next, None at the end.
+
+    `complete` is False where the call ended before it had looked at all that could
+    belong here: then a short or empty page does not mean that there is no more.
+    """
 
     items: tuple[T, ...]
     next_cursor: str | None
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
