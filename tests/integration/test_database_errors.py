@@ -541,6 +541,65 @@ async def test_nothing_is_acknowledged_into_a_file_that_lost_its_name(
             assert await contents(store, "s-1") == ["one", "three"]
 
 
+@pytest.mark.parametrize("name", ["chat.db-wal", "chat.db-shm"])
+@pytest.mark.parametrize("how", ["removed", "moved", "exchanged"])
+async def test_nothing_is_acknowledged_into_a_log_that_lost_its_name(
+    tmp_path: Path, name: str, how: str
+) -> None:
+    beside = tmp_path / name
+    async with open_store(f"sqlite:///{tmp_path / 'chat.db'}") as store:
+        await say(store, "s-1", "one")
+        beside.rename(tmp_path / "kept")
+        if how == "removed":
+            (tmp_path / "kept").unlink()
+        if how == "exchanged":
+            beside.write_bytes((tmp_path / "kept").read_bytes())
+
+        with pytest.raises(DatabaseUnavailableError, match=rf"{name} was removed"):
+            await say(store, "s-1", "two")
+        with pytest.raises(DatabaseUnavailableError, match=rf"{name} was removed"):
+            await store.maintain()
+        if how == "moved":
+            (tmp_path / "kept").rename(beside)
+            await say(store, "s-1", "three")
+            assert await contents(store, "s-1") == ["one", "three"]
+
+
+async def test_a_log_that_goes_before_the_first_write_is_missed(tmp_path: Path) -> None:
+    async with open_store(f"sqlite:///{tmp_path / 'chat.db'}") as store:
+        await store.sessions.find("s-1")
+        (tmp_path / "chat.db-wal").unlink()
+
+        with pytest.raises(DatabaseUnavailableError, match=r"-wal was removed"):
+            await say(store, "s-1", "one")
+
+
+async def test_a_log_that_goes_during_a_commit_is_missed(tmp_path: Path) -> None:
+    """The commit itself went to a file without a name: it is not acknowledged."""
+    async with open_store(f"sqlite:///{tmp_path / 'chat.db'}") as store:
+        await say(store, "s-1", "one")
+
+        async def write() -> None:
+            async with store.transaction() as tx:
+                await say(tx, "s-1", "two")
+                (tmp_path / "chat.db-wal").unlink()
+
+        with pytest.raises(DatabaseUnavailableError, match=r"-wal was removed"):
+            await write()
+
+
+async def test_a_log_that_sqlite_takes_away_itself_is_not_missed(
+    tmp_path: Path,
+) -> None:
+    for text in ("one", "two"):
+        async with open_store(f"sqlite:///{tmp_path / 'chat.db'}") as store:
+            await say(store, "s-1", text)
+            await store.maintain()
+            await say(store, "s-1", f"{text} more")
+
+    assert not (tmp_path / "chat.db-wal").exists()
+
+
 @pytest.mark.parametrize("what", ["folder", "link"])
 async def test_a_gate_that_cannot_be_used_is_said(tmp_path: Path, what: str) -> None:
     gate = tmp_path / "chat.db-gate"

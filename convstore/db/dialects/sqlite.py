@@ -46,7 +46,12 @@ from convstore.db.dialects.base import (
 )
 from convstore.db.dialects.driver_thread import DriverThread
 from convstore.db.dialects.fair_lock import Turnstile
-from convstore.db.dialects.sqlite_file import create_file, engine_of, size_on_disk
+from convstore.db.dialects.sqlite_file import (
+    FileWatch,
+    create_file,
+    engine_of,
+    size_on_disk,
+)
 from convstore.db.dialects.sqlite_writer import SqliteWriter
 from convstore.db.errors import translated
 from convstore.vocabulary.errors import (
@@ -154,8 +159,9 @@ class SqliteBackend(Backend):
             self.path = Path(database).resolve()
         self.created = create_file(self.path)
         self._busy_timeout_s = timeout_s = options.limits.busy_timeout_s
-        self._engine = engine_of(self.path, options.pool_size + 1, timeout_s)
-        self._writer = SqliteWriter(self._engine, self.path, timeout_s)
+        watch = FileWatch(self.path)
+        self._engine = engine_of(self.path, watch, options.pool_size + 1, timeout_s)
+        self._writer = SqliteWriter(self._engine, self.path, watch, timeout_s)
         self._writing = DriverThread("convstore-write")
         self._reading = ThreadPoolExecutor(options.pool_size, "convstore-read")
         # Connections for reading that nobody uses now: a pool without the pool's price.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -54,12 +55,13 @@ def create_file(path: Path) -> bool:
     return True
 
 
-def engine_of(path: Path, connections: int, busy_timeout_s: float) -> Engine:
+def engine_of(
+    path: Path, watch: FileWatch, connections: int, busy_timeout_s: float
+) -> Engine:
     """The engine of a file; its connections are prepared and begin as they are told."""
-    identity = identity_of(path)
 
     def connect() -> sqlite3.Connection:
-        check_same(path, identity)
+        watch.check()
         connection = sqlite3.connect(
             path,
             timeout=busy_timeout_s,
@@ -68,6 +70,7 @@ def engine_of(path: Path, connections: int, busy_timeout_s: float) -> Engine:
             cached_statements=256,
         )
         _prepare(connection)
+        watch.note_log()
         return connection
 
     engine = create_engine(
@@ -124,6 +127,60 @@ def check_same(path: Path, identity: Identity) -> None:
         "the database file was moved, removed or exchanged while it was open: close "
         "the store before a file is put in its place"
     )
+
+
+class FileWatch:
+    """The files that the open connections rest upon: the database's own, and the log
+    and its index, which SQLite makes beside it and keeps while anybody has it open.
+
+    A connection whose log was taken away goes on as if nothing had happened, writes to
+    a file without a name, and everybody who opens the database later sees none of it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._identity = path, identity_of(path)
+        self._beside: dict[str, Identity] = {}
+
+    def check(self) -> None:
+        """Refuse to go on where one of them is not the one that was opened.
+
+        Raises:
+            DatabaseAccessError, DatabaseUnavailableError: As `check_same`.
+        """
+        check_same(self._path, self._identity)
+        self.check_log()
+
+    def check_log(self) -> None:
+        """As `check`, of the files beside the database alone."""
+        for name, identity in self._beside.items():
+            try:
+                same = identity_of(Path(name)) == identity
+            except FileNotFoundError:
+                same = False
+            except OSError as error:
+                why = os.strerror(error.errno or 0)
+                raise DatabaseUnavailableError(
+                    f"a file beside the database cannot be looked at: {why}"
+                ) from error
+            if not same:
+                raise DatabaseUnavailableError(
+                    f"{os.path.basename(name)} was removed or exchanged while the "
+                    "database was open, and newest commits with it: close every store "
+                    "on this database, and see what is there before it is used again"
+                )
+
+    def note_log(self) -> None:
+        """Note the log and its index, once a connection has them open."""
+        if self._beside:
+            return
+        names = [f"{self._path}-wal", f"{self._path}-shm"]
+        # A connection that has read nothing yet has made none.
+        with suppress(FileNotFoundError):
+            self._beside = {name: identity_of(Path(name)) for name in names}
+
+    def forget_log(self) -> None:
+        """No connection is open: SQLite has taken the log away itself."""
+        self._beside = {}
 
 
 def driver_of(connection: Connection) -> sqlite3.Connection:

@@ -20,8 +20,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
 
-from convstore.db.dialects.sqlite_file import check_same, driver_of, identity_of
+from convstore.db.dialects.sqlite_file import FileWatch, driver_of
 from convstore.vocabulary.errors import (
     DatabaseAccessError,
     DatabaseBusyError,
@@ -34,9 +35,11 @@ _BUSY = "another process holds the database's write lock"
 class SqliteWriter:
     """Transactions on the writing connection, one at a time."""
 
-    def __init__(self, engine: Engine, path: Path, busy_timeout_s: float) -> None:
+    def __init__(
+        self, engine: Engine, path: Path, watch: FileWatch, busy_timeout_s: float
+    ) -> None:
         self._engine = engine
-        self._path, self._identity = path, identity_of(path)
+        self._watch = watch
         self._busy_timeout_s = busy_timeout_s
         self._gate = Gate(Path(f"{path}-gate"))
         self._connection: Connection | None = None
@@ -53,7 +56,7 @@ class SqliteWriter:
             DatabaseBusyError: The lock was not to be had in `busy_timeout_s`.
         """
         deadline = time.monotonic() + self._busy_timeout_s
-        check_same(self._path, self._identity)
+        self._watch.check()
         if not self._gate.enter(self._busy_timeout_s):
             raise DatabaseBusyError(_BUSY)
         try:
@@ -70,6 +73,8 @@ class SqliteWriter:
                 connection.commit()
             else:
                 driver_of(connection).commit()
+            # A commit that went to a log without a name is not acknowledged.
+            self._watch.check_log()
         except BaseException:
             self.roll_back()
             raise
@@ -97,6 +102,7 @@ class SqliteWriter:
         Raises:
             DatabaseBusyError: Somebody wrote for `busy_timeout_s`.
         """
+        self._watch.check()
         if not self._gate.enter(self._busy_timeout_s):
             raise DatabaseBusyError(_BUSY)
         try:
@@ -123,6 +129,7 @@ class SqliteWriter:
                 # On the driver: SQLAlchemy's own way costs as much as the statements
                 # of a lone append, and joins in when work goes through it (ADR 0003).
                 driver_of(connection).execute("BEGIN IMMEDIATE")
+                self._watch.note_log()
                 return connection
             except sqlite3.OperationalError as error:
                 code = getattr(error, "sqlite_errorcode", 0)
@@ -135,6 +142,9 @@ class SqliteWriter:
 
     def _open(self) -> Connection:
         if self._connection is None:
+            pool = self._engine.pool
+            if isinstance(pool, QueuePool) and not pool.checkedout():
+                self._watch.forget_log()
             connection = self._engine.connect()
             # Who waits here and how long is decided above.
             driver_of(connection).execute("PRAGMA busy_timeout=0")
