@@ -30,6 +30,8 @@ from convstore.db.ledger import ChangeLedger
 from convstore.db.rows import TURN_COLUMNS, turn_from_row
 from convstore.db.statements import Prepared
 from convstore.db.unit import Head, Key, Row, Unit, check_usable
+from convstore.messages.parts import parts_text
+from convstore.messages.titles import title_of
 from convstore.vocabulary.codec import decode_json, dumps
 from convstore.vocabulary.errors import (
     ConflictError,
@@ -40,7 +42,6 @@ from convstore.vocabulary.records import Branch, Turn
 
 S = models.sessions.c
 T = models.turns.c
-_TITLE_CHARS = 35
 _values_of = itemgetter(*(column.name for column in TURN_COLUMNS))
 _OF_SESSION = (T.tenant_id == bindparam("tenant"), T.session_id == bindparam("id"))
 
@@ -130,8 +131,8 @@ class AppendTurns:
             state["language"] = row["language"]
         if row["role"] == "user":
             _merge(state, row["slots"], row["template_id"])
-            if state["title"] is None and row["content"]:
-                state["title"] = title_of(row["content"])
+            if state["title"] is None:
+                state["title"] = _title(row)
         return row
 
     def _keep_tools(self, unit: Unit) -> None:
@@ -169,10 +170,12 @@ class SwitchBranch:
         head.touch(self.now)
 
 
-def title_of(content: str) -> str:
-    """The title of a session that begins with `content`: one line, 35 characters."""
-    line = " ".join(content[: 8 * _TITLE_CHARS].split())
-    return line if len(line) <= _TITLE_CHARS else line[:_TITLE_CHARS] + "…"
+def _title(row: Row) -> str | None:
+    """What a user's turn gives as the title; None where it says nothing to be read."""
+    title = title_of(row["content"] or "")
+    if title is None and row["parts"] is not None:
+        title = title_of(parts_text(decode_json(row["parts"])))
+    return title
 
 
 def look_up_external(unit: Unit, appends: Sequence[AppendTurns]) -> None:

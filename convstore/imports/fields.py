@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from convstore.messages.titles import cut_at
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import MAX_ID_CHARS, check_id
 from convstore.vocabulary.records import Json, JsonObject
@@ -81,7 +82,7 @@ def title_or_none(value: Json) -> str | None:
     text = text_or_none(value)
     if text is None or len(text) <= _MAX_TITLE_CHARS:
         return text
-    return text[: _MAX_TITLE_CHARS - 1] + "…"
+    return cut_at(text, _MAX_TITLE_CHARS - 1) + "…"
 
 
 def tags_of(value: Json) -> tuple[str, ...]:

@@ -278,6 +278,33 @@ async def test_the_title_is_the_first_user_turns_beginning(
     assert (await store.sessions.get("s-1")).title == title
 
 
+@pytest.mark.parametrize("role_of_part", ["text", "input_text"])
+async def test_a_title_comes_from_the_text_of_parts_too(
+    store: Store, role_of_part: str
+) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+    await store.sessions.get_or_create("s-1")
+    await store.turns.append("s-1", role="user", parts=[picture])
+    await store.turns.append(
+        "s-1", role="user", parts=[picture, {"type": role_of_part, "text": "Wie?"}]
+    )
+
+    assert (await store.sessions.get("s-1")).title == "Wie?"
+
+
+@pytest.mark.parametrize("blank", ["", "   ", "\n\t", "\u200b", "\u3000\ufeff"])
+async def test_blanks_give_no_title_and_the_next_words_do(
+    store: Store, blank: str
+) -> None:
+    await store.sessions.get_or_create("s-1")
+    await store.turns.append("s-1", role="user", content=blank)
+    assert (await store.sessions.get("s-1")).title == "New Chat"
+
+    await store.turns.append("s-1", role="user", content=" " * 400 + "Hoi")
+
+    assert (await store.sessions.get("s-1")).title == "Hoi"
+
+
 async def test_the_callers_title_stays(store: Store) -> None:
     await store.sessions.get_or_create("s-1", title="Mine")
     await say(store, "s-1", "Hoi")
