@@ -18,7 +18,7 @@ from convstore.vocabulary.errors import (
 if TYPE_CHECKING:  # the dialects themselves translate here
     from convstore.db.dialects.base import Dialect
 
-_DRIVERS = ("sqlite3", "asyncpg")
+_DRIVERS = ("sqlite3", "asyncpg", "psycopg", "aiosqlite")
 
 
 @contextmanager
@@ -46,7 +46,10 @@ def translated(dialect: Dialect) -> Iterator[None]:
 
 def _fault(error: Exception) -> str | None:
     """What the driver calls its error; None when it is not a driver's."""
-    orig = getattr(error, "orig", None) or error
+    orig: BaseException = getattr(error, "orig", None) or error
+    stand_in = type(orig).__module__.startswith("sqlalchemy.dialects.")
+    if stand_in and orig.__cause__ is not None:
+        orig = orig.__cause__  # SQLAlchemy's own class for what the driver said
     library = type(orig).__module__.partition(".")[0]
     if not isinstance(error, StatementError) and library not in _DRIVERS:
         return None

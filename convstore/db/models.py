@@ -15,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Float,
     ForeignKeyConstraint,
     Index,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    cast,
     text,
 )
 from sqlalchemy.types import TypeEngine, UserDefinedType
@@ -37,6 +39,11 @@ class JsonText(UserDefinedType[str]):
 
     def get_col_spec(self, **_: Any) -> str:
         return "JSON"
+
+    def column_expression(self, column: ColumnElement[str]) -> ColumnElement[str]:
+        """Read as text by every statement: a connection that an application made
+        decodes JSON, and what it gives for it is not what was stored."""
+        return cast(column, Text)
 
 
 def _key() -> TypeEngine[str]:

@@ -79,7 +79,9 @@ def is_connected(connection: Connection) -> bool:
     One that was lost while it lay in the pool has not carried anything out.
     """
     driver: Any = connection.connection.driver_connection
-    return not driver.is_closed()
+    # As asyncpg asks, or psycopg.
+    asked = getattr(driver, "is_closed", None)
+    return not (driver.closed if asked is None else asked())
 
 
 def have_moved(connection: Connection, before: dict[Key, Row]) -> bool:
@@ -115,8 +117,8 @@ def write_at_once(
         columns = [*_turn_of(turns[0]), *_head_of(heads[0]), *versions]
     else:
         columns = [
-            *zip(*map(_turn_of, turns), strict=True),
-            *zip(*map(_head_of, heads), strict=True),
+            *map(list, zip(*map(_turn_of, turns), strict=True)),
+            *map(list, zip(*map(_head_of, heads), strict=True)),
             versions,
         ]
     values = dict(zip(_VALUES, columns, strict=True))
@@ -178,7 +180,7 @@ def _at_once(*, one: bool, named: bool) -> Select[Any]:
     unmoved = (
         select(sessions.c.version)
         .where(_same_key(sessions.c, heads.c), sessions.c.version == heads.c.before)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, key_share=True)
         .lateral("unmoved")
     )
     found = select(*(heads.c[column.name] for column in columns))

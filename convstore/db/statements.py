@@ -9,7 +9,7 @@ lost connections (the backends do both).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -20,7 +20,9 @@ from convstore.db.dialects import dialect_of
 from convstore.db.dialects.base import Dialect
 
 Values = Mapping[str, Any]
-Arrange = Callable[[Values], Sequence[Any]]
+# A sequence, or a mapping by name, as the driver has it.
+Bound = Any
+Arrange = Callable[[Values], Bound]
 
 # UPDATE reserves the names of its columns for itself: a bound value with the name of
 # a column is written with this in front, and given without.
@@ -39,7 +41,8 @@ class Prepared:
 
     def __init__(self, word: Callable[[Dialect], ClauseElement]) -> None:
         self._word = word
-        self._compiled: dict[Dialect, tuple[str, Arrange]] = {}
+        # By driver: two of one database differ in what they want bound, and how.
+        self._compiled: dict[tuple[str, str], tuple[str, Arrange]] = {}
 
     def all(self, connection: Connection, values: Values) -> list[Any]:
         """Run it and fetch every row, as a sequence of what the driver gives."""
@@ -67,28 +70,29 @@ class Prepared:
         finally:
             cursor.close()
 
-    def bound(
-        self, connection: Connection, values: Values
-    ) -> tuple[str, Sequence[Any]]:
+    def bound(self, connection: Connection, values: Values) -> tuple[str, Bound]:
         """The text and the values as the driver gets them."""
         sql, arrange = self._for(connection)
         return sql, arrange(values)
 
     def _for(self, connection: Connection) -> tuple[str, Arrange]:
-        dialect = dialect_of(connection)
-        found = self._compiled.get(dialect)
+        driver = connection.dialect.driver, connection.dialect.paramstyle
+        found = self._compiled.get(driver)
         if found is None:
-            found = self._compiled[dialect] = _compile(self._word(dialect), connection)
+            statement = self._word(dialect_of(connection))
+            found = self._compiled[driver] = _compile(statement, connection)
         return found
 
 
 def _compile(statement: ClauseElement, connection: Connection) -> tuple[str, Arrange]:
     compiled: Any = statement.compile(dialect=connection.dialect)
-    names = [name.removeprefix(BOUND) for name in compiled.positiontup]
     # What the dialect binds by itself, such as the 0 of "LIMIT ? OFFSET 0".
     fixed = {
         name: value for name, value in compiled.params.items() if value is not None
     }
+    if compiled.positiontup is None:
+        return str(compiled), _by_name(compiled.params, fixed)
+    names = [name.removeprefix(BOUND) for name in compiled.positiontup]
     if len(names) == 1:
         (name,) = names
         return str(compiled), lambda values: (values[name],)
@@ -96,3 +100,8 @@ def _compile(statement: ClauseElement, connection: Connection) -> tuple[str, Arr
     if fixed:
         return str(compiled), lambda values: arrange({**fixed, **values})
     return str(compiled), arrange
+
+
+def _by_name(names: Iterable[str], fixed: Values) -> Arrange:
+    bound = [(name, name.removeprefix(BOUND)) for name in names if name not in fixed]
+    return lambda values: {**fixed, **{name: values[given] for name, given in bound}}

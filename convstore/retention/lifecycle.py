@@ -69,7 +69,11 @@ class SessionLifecycle:
         if key in done.unreadable:
             raise RowCorruptError(key[1], f"a row ({done.unreadable[key]})")
         purged = await purge(
-            self._context, done.entries, done.fingerprints, final_state="deleted"
+            self._context,
+            done.entries,
+            done.fingerprints,
+            final_state="deleted",
+            waits=True,
         )
         if purged.mismatched:
             raise CorruptionError("the session's rows differ from what was archived")

@@ -48,21 +48,27 @@ async def purge(
     fingerprints: Mapping[Key, bytes],
     *,
     final_state: SessionState = "archived",
+    waits: bool = False,
 ) -> Purged:
     """Purge the sessions of sealed entries of one segment and tenant.
 
     The segment must have been read back and verified since it was written, and
     `fingerprints` are `fingerprint_of` its documents. A session
     that was written to, held, restored or erased meanwhile keeps its rows; its entry
-    becomes stale. Entries that another worker has dealt with are left alone, and so
-    are all of them when the segment is sealed no more. Idempotent.
+    becomes stale, and so does that of one which another transaction holds: it is about
+    to be written to. With `waits`, that transaction is waited for instead, which may be
+    an application's own and as long as it likes. Entries that another worker has dealt
+    with are left alone, and so are all of them when the segment is sealed no more.
+    Idempotent.
     """
     result = Purged()
     for start in range(0, len(entries), AT_ONCE):
         left = list(entries[start : start + AT_ONCE])
         while left:
             try:
-                await _purge_some(context, left, fingerprints, final_state, result)
+                await _purge_some(
+                    context, left, fingerprints, final_state, result, waits=waits
+                )
                 break
             except _MismatchError as error:
                 await _set_aside(context, left[0].segment_id, error.keys)
@@ -77,6 +83,8 @@ async def _purge_some(
     fingerprints: Mapping[Key, bytes],
     final_state: SessionState,
     result: Purged,
+    *,
+    waits: bool,
 ) -> None:
     segment_id, now = entries[0].segment_id, context.now()
 
@@ -84,8 +92,8 @@ async def _purge_some(
         context.on_step("purge.begin")
         unit = Unit(connection)
         waiting = _waiting(connection, entries)
-        unit.load([entry.key for entry in waiting])
-        going = [(entry, head) for entry in waiting if (head := _guarded(unit, entry))]
+        free = _free(unit, waiting, waits=waits)
+        going = [(entry, head) for entry in free if (head := _guarded(unit, entry))]
         context.on_step("purge.guard")
         _take_and_compare(context, unit, going, fingerprints)
         for _, head in going:
@@ -122,6 +130,18 @@ def _waiting(
     keys = [entry.key for entry in entries]
     still = archive_entries.still_sealed(connection, segment.segment_id, keys)
     return [entry for entry in entries if entry.key in still]
+
+
+def _free(
+    unit: Unit, entries: Sequence[StoredEntry], *, waits: bool
+) -> Sequence[StoredEntry]:
+    """Those of sessions that this transaction has locked."""
+    keys = [entry.key for entry in entries]
+    if waits:
+        unit.load(keys)
+        return entries
+    held = unit.load_free(keys)
+    return [entry for entry in entries if entry.key not in held]
 
 
 def _guarded(unit: Unit, entry: StoredEntry) -> Head | None:

@@ -28,7 +28,8 @@ class RetentionReport:
         examined: Sessions that the plan decided about.
         archived: Sessions written to segments.
         purged: Sessions whose rows are gone; the archive holds them.
-        changed: Sessions that somebody wrote to meanwhile; they come round again.
+        changed: Sessions that somebody wrote to meanwhile, or holds in an open
+            transaction; they come round again.
         recovered: Sessions whose purge an earlier run had begun.
         archives_expired: Archived sessions destroyed by `keep_archive_for_s`.
         reasons: How many sessions were decided for which reason.

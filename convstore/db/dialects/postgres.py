@@ -110,10 +110,10 @@ class PostgresDialect(Dialect):
 
     def locked(self, statement: Select[Any], table: Table) -> Select[Any]:
         in_order = statement.order_by(*table.primary_key.columns)
-        return in_order.with_for_update(of=table)
+        return in_order.with_for_update(of=table, key_share=True)
 
     def skip_locked(self, statement: Select[Any]) -> Select[Any]:
-        return statement.with_for_update(skip_locked=True)
+        return statement.with_for_update(skip_locked=True, key_share=True)
 
     def claimed(self, *key: ColumnElement[str]) -> ColumnElement[bool]:
         return func.pg_try_advisory_xact_lock(_number_of(key), type_=Boolean)
