@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,11 +47,19 @@ def erase(
 
     receipts = with_store(context, work)
     if as_json:
-        print_json({"items": receipts} if replay else receipts[0])
+        shown = [_as_json(receipt) for receipt in receipts]
+        print_json({"items": shown} if replay else shown[0])
         return
     for receipt in receipts:
+        if receipt.is_empty:
+            say("nothing was found")
         facts = {name: getattr(receipt, name) for name in type(receipt).__slots__}
         print_facts((name.replace("_", " "), value) for name, value in facts.items())
         say()
     if replay:
         say(f"{len(receipts)} erasures repeated")
+
+
+def _as_json(receipt: ErasureReceipt) -> dict[str, object]:
+    """The receipt, and whether it is about nothing."""
+    return asdict(receipt) | {"is_empty": receipt.is_empty}

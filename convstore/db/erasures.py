@@ -44,6 +44,15 @@ def begin(connection: Connection, erasure: StoredErasure) -> None:
     connection.execute(insert(models.erasures), row)
 
 
+def note(connection: Connection, tenant: str, erasure_id: str, receipt: Any) -> None:
+    """Keep what an unfinished erasure has destroyed so far, for its receipt."""
+    connection.execute(
+        update(models.erasures)
+        .where(R.tenant_id == tenant, R.erasure_id == erasure_id, R.state == "begun")
+        .values(receipt=dumps(receipt).decode())
+    )
+
+
 def finish(
     connection: Connection, tenant: str, erasure_id: str, receipt: Any, now: int
 ) -> None:

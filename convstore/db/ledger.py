@@ -60,13 +60,8 @@ _UPDATE = Prepared(
     lambda _: update(models.session_ledger).where(*_OF_SESSION).values(_VALUES)
 )
 _DELETE = Prepared(lambda _: delete(models.session_ledger).where(*_OF_SESSION))
-_NEW_TOTAL = Prepared(lambda dialect: dialect.insert_ignore(models.cost_totals))
 _ADD_TO_TOTAL = Prepared(
-    lambda _: (
-        update(models.cost_totals)
-        .where(*_OF_OWNER)
-        .values(cost_micros=C.cost_micros + bindparam(BOUND + "cost_micros"))
-    )
+    lambda dialect: dialect.insert_or_add(models.cost_totals, "cost_micros")
 )
 _TOTAL = select(func.coalesce(func.sum(C.cost_micros), 0)).where(_OF_OWNER[0])
 _OF_TENANT = Prepared(lambda _: _TOTAL)
@@ -186,14 +181,46 @@ def find(connection: Connection, key: Key) -> LedgerEntry | None:
     return ledger_from_row(key[1], rows[0]) if rows else None
 
 
-def forget_user(connection: Connection, tenant: str, user_id: str) -> None:
-    """Remove a user from the totals; the tenant's total keeps the sum."""
-    spent = total_cost(connection, tenant, user_id)
-    connection.execute(
-        delete(models.cost_totals).where(C.tenant_id == tenant, C.user_id == user_id)
+def forget_user(connection: Connection, tenant: str, user_id: str) -> bool:
+    """Remove a user from the totals; the tenant's total keeps the sum.
+
+    Of a user who has come back, what the ledgers of the new sessions say is left. Call
+    it when the user's old sessions are gone: nobody charges them any more then.
+
+    Returns:
+        Whether there was a total.
+    """
+    # In the order of the keys, as every charge locks them.
+    _add_costs(connection, {(tenant, NOBODY): 0})
+    # One statement: what a charge adds while this waits for it is in what is returned.
+    spent = connection.execute(
+        delete(models.cost_totals)
+        .where(C.tenant_id == tenant, C.user_id == user_id)
+        .returning(C.cost_micros)
+    ).scalar_one_or_none()
+    if spent is None:
+        return False
+    costs = select(func.coalesce(func.sum(L.cost_micros), 0))
+    back = connection.execute(
+        costs.where(L.tenant_id == tenant, L.user_id == user_id)
+    ).scalar_one()
+    _add_costs(connection, {(tenant, NOBODY): spent - int(back)})
+    if back:
+        _add_costs(connection, {(tenant, user_id): int(back)})
+    return True
+
+
+def users_with_totals(
+    connection: Connection, tenant: str, after: str, limit: int
+) -> list[str]:
+    """Users of a tenant that have a total, in order, beyond `after`."""
+    rows = connection.execute(
+        select(C.user_id)
+        .where(C.tenant_id == tenant, C.user_id > after)
+        .order_by(C.user_id)
+        .limit(limit)
     )
-    if spent:
-        _add_costs(connection, {(tenant, NOBODY): spent})
+    return list(rows.scalars())
 
 
 def page(
@@ -243,7 +270,6 @@ def _add_costs(connection: Connection, spent: Mapping[tuple[str, str], int]) -> 
         {"tenant_id": tenant, "user_id": owner, "cost_micros": micros}
         for (tenant, owner), micros in sorted(spent.items())
     ]
-    _NEW_TOTAL.many(connection, [row | {"cost_micros": 0} for row in rows])
     _ADD_TO_TOTAL.many(connection, rows)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -22,6 +21,7 @@ from convstore.db import erasures, ledger, lifecycle, segments
 from convstore.db.engine import Connection
 from convstore.db.erasures import StoredErasure
 from convstore.db.unit import Key, Unit
+from convstore.erasure.counting import Count
 from convstore.erasure.sweeper import Sweeper, Swept
 from convstore.erasure.tombstones import write_tombstone
 from convstore.vocabulary.clock import from_micros
@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 AT_ONCE = 100
 """Sessions of one transaction."""
 
+# Users that are looked through at once.
+_USERS = 1_000
 # Each waits a second for readers to finish.
 _LOG_TRIES = 3
 
@@ -81,8 +83,6 @@ class Eraser:
                 done_at=None,
             )
             erasures.begin(connection, begun)
-            if user_id is not None:
-                ledger.forget_user(connection, tenant, user_id)
             return begun
 
         context.on_step("erase.begin")
@@ -104,11 +104,10 @@ class Eraser:
                 in it, from being cleared; it stays begun.
         """
         context, tenant = self._context, erasure.tenant_id
-        counts: dict[str, int] = defaultdict(int)
         keys = [(tenant, session_id) for session_id in erasure.session_ids]
+        count = Count.so_far(erasure)
         for some in _chunks(keys):
-            for table, count in (await self._blank(some, "erased")).items():
-                counts[table] += count
+            await self._blank(some, "erased", count=count)
         if not told:
             await claim(context)
         # After the rows: a session that a hold has saved must not have one.
@@ -119,20 +118,11 @@ class Eraser:
         await context.files(lambda: context.blobs.sweep(DEAD_AFTER_S))
         swept = await self.sweep(keys)
         _raise_failure(swept)
+        # The last of all: until its sessions are gone, somebody may charge them.
+        await self._forget(erasure, count)
         await self._clear_log()
+        receipt = self._receipt(erasure, count, swept)
         done_at = context.now()
-        receipt = ErasureReceipt(
-            erasure_id=erasure.erasure_id,
-            tenant_id=tenant,
-            subject=erasure.subject,
-            requested_at=from_micros(erasure.requested_at),
-            done_at=from_micros(done_at),
-            session_ids=erasure.session_ids,
-            rows_deleted=dict(counts),
-            segments_rewritten=tuple(swept.rewritten),
-            shards_rewritten=swept.shards,
-            segments_damaged=tuple(swept.damaged),
-        )
         await context.write(
             lambda c: erasures.finish(
                 c, tenant, erasure.erasure_id, asdict(receipt), done_at
@@ -140,6 +130,44 @@ class Eraser:
         )
         context.on_step("erase.after_commit")
         return receipt
+
+    def _receipt(
+        self, erasure: StoredErasure, count: Count, swept: Swept
+    ) -> ErasureReceipt:
+        context = self._context
+        return ErasureReceipt(
+            erasure_id=erasure.erasure_id,
+            tenant_id=erasure.tenant_id,
+            subject=erasure.subject,
+            requested_at=from_micros(erasure.requested_at),
+            done_at=from_micros(context.now()),
+            session_ids=erasure.session_ids,
+            rows_deleted=count.rows,
+            segments_rewritten=tuple(swept.rewritten),
+            shards_rewritten=swept.shards,
+            segments_damaged=tuple(swept.damaged),
+            found=count.found,
+            residue=context.backend.dialect.residue,
+        )
+
+    async def _forget(self, erasure: StoredErasure, count: Count) -> None:
+        """Take an erased user out of the totals. Who it is has to be looked for: the
+        erasure itself does not say."""
+        if erasure.subject != "user":
+            return
+        context, tenant, after = self._context, erasure.tenant_id, ""
+        while users := await context.read(
+            lambda c, a=after: ledger.users_with_totals(c, tenant, a, _USERS)  # type: ignore[misc]
+        ):
+            for user_id in users:
+                if erasures.subject_hash(user_id, erasure.salt) != erasure.subject_hash:
+                    continue
+                if await context.write(
+                    lambda c, u=user_id: ledger.forget_user(c, tenant, u)  # type: ignore[misc]
+                ):
+                    count.rows["cost_totals"] = 1
+                return
+            after = users[-1]
 
     async def _clear_log(self) -> None:
         """Erased text must not lie on in a write-ahead log."""
@@ -175,11 +203,16 @@ class Eraser:
         return done
 
     async def _blank(
-        self, keys: Sequence[Key], state: str, *, must_exist: bool = False
-    ) -> dict[str, int]:
+        self,
+        keys: Sequence[Key],
+        state: str,
+        *,
+        must_exist: bool = False,
+        count: Count | None = None,
+    ) -> None:
         context, now = self._context, self._context.now()
 
-        def work(connection: Connection) -> dict[str, int]:
+        def work(connection: Connection) -> Count | None:
             unit = Unit(connection)
             _refuse_held(unit, keys)
             going = []
@@ -189,19 +222,24 @@ class Eraser:
                     raise SessionNotFoundError(key[1])
                 if head is not None and head.row["state"] != "erased":
                     going.append((key, head))
-            counts = lifecycle.destroy(connection, [key for key, _ in going])
+            rows = lifecycle.destroy(connection, [key for key, _ in going])
+            # A copy: the transaction may be run again.
+            more = None if count is None else count.with_(rows, [h for _, h in going])
             for _, head in going:
                 lifecycle.blank(head, state, now)
             unit.flush()
+            if more is not None:
+                more.keep(connection)
             if state == "erased" and going:
                 segments.cancel_writing(connection)
             context.on_step("erase.before_commit")
-            return counts
+            return more
 
-        counts = await context.write(work)
+        more = await context.write(work)
+        if count is not None and more is not None:
+            count.rows, count.found = more.rows, more.found
         context.on_step("erase.rows")
         await context.on_changed(keys)
-        return counts
 
 
 def _raise_failure(swept: Swept) -> None:

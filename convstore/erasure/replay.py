@@ -78,7 +78,11 @@ def complete(connection: Connection, erasure: StoredErasure) -> StoredErasure:
                     begun_by=erasure.requested_at,
                 )
                 ids |= {session_id for _, session_id in keys}
-    whole = replace(erasure, session_ids=tuple(sorted(ids)), state="begun")
+    # What a finished one has destroyed is in its own receipt.
+    receipt = erasure.receipt if erasure.state == "begun" else {}
+    whole = replace(
+        erasure, session_ids=tuple(sorted(ids)), state="begun", receipt=receipt
+    )
     lifecycle.make_refusals(connection, erasure.tenant_id, whole.session_ids)
     if erasures.find(connection, erasure.tenant_id, erasure.erasure_id) is None:
         erasures.begin(connection, whole)

@@ -122,7 +122,18 @@ class RebuildReport:
 
 @dataclass(frozen=True, slots=True)
 class ErasureReceipt:
-    """Proof of an erasure: what, how many, where, when; nothing of what was said."""
+    """Proof of an erasure: what, how many, where, when; nothing of what was said.
+
+    Attributes:
+        rows_deleted: Rows by table. Of an archived session there are none.
+        segments_damaged: New names of those in which another session's frame was
+            damaged, and still is.
+        found: What was there to destroy, by kind: sessions, turns, interactions and
+            graph states, live and archived alike. All are 0 where nothing was found.
+        residue: Where the bytes of deleted rows may lie until the database's server
+            writes over them: `table_pages`, `index_pages`, `write_ahead_log`. The
+            manual says what to do.
+    """
 
     erasure_id: str
     tenant_id: str
@@ -133,8 +144,15 @@ class ErasureReceipt:
     rows_deleted: dict[str, int]
     segments_rewritten: tuple[str, ...]
     shards_rewritten: int
-    # New names of those in which another session's frame was damaged, and still is.
     segments_damaged: tuple[str, ...] = ()
+    found: dict[str, int] = field(default_factory=dict)
+    residue: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was found under the id: no session, row, copy or total."""
+        counts = (*self.found.values(), *self.rows_deleted.values())
+        return not any(counts) and not self.segments_rewritten
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,6 +207,15 @@ def test_an_archive_alone_makes_a_new_database(
     assert "2 turns" in fresh.ok("archive", "restore", "s-1").out
 
 
+def test_an_erasure_of_nobody_says_that_nothing_was_found(filled: Cli) -> None:
+    lines = filled.ok("erase", "--user", "ghost").out
+    receipt = filled.ok("erase", "--user", "ghost", "--json").json
+
+    assert lines.startswith("nothing was found")
+    assert receipt["is_empty"] is True
+    assert receipt["found"]["sessions"] == 0
+
+
 def test_erasures_are_repeated_on_a_restored_backup(filled: Cli) -> None:
     backup = (filled.home / "convstore.db").read_bytes()
     filled.ok("erase", "--session", "s-2")

@@ -23,21 +23,6 @@ from tests.crash.oplog import History, Key, Told
 Row = dict[str, Any]
 ContentOf = Callable[[str, str, str], str]
 
-_TABLES = {
-    "sessions": "tenant_id, session_id, state, version, segment_id, turn_count, "
-    "interaction_count, graph_state_count, hold_count",
-    "turns": "tenant_id, session_id, seq, content, external_id",
-    "interactions": "tenant_id, session_id, seq, content, external_id",
-    "graph_states": "tenant_id, session_id, namespace, version, state, external_id",
-    "tool_sets": "tenant_id, session_id",
-    "session_ledger": "tenant_id, session_id",
-    "legal_holds": "tenant_id, session_id, released_at",
-    "archive_segments": "segment_id, state, key, size_bytes, sha256",
-    "archive_entries": 'tenant_id, session_id, segment_id, "offset", length, sha256, '
-    "session_version, state",
-    "erasures": "tenant_id, session_ids, state",
-    "archive_folder": "folder_id",
-}
 _CONTENT = ("turns", "interactions", "graph_states", "tool_sets", "session_ledger")
 
 
@@ -105,32 +90,40 @@ def check(
 
 
 def read_rows(url: str) -> dict[str, list[Row]]:
-    """The tables, read in one snapshot."""
-    queries = {name: f"SELECT {columns} FROM {name}" for name, columns in
-               _TABLES.items()}  # fmt: skip
-    if url.startswith("sqlite"):
-        connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=30)
-        connection.row_factory = sqlite3.Row
-        try:
-            connection.execute("BEGIN")
-            return {
-                name: [dict(row) for row in connection.execute(query)]
-                for name, query in queries.items()
-            }
-        finally:
-            connection.close()
-    return asyncio.run(_read_postgres(url, queries))
+    """Every row of every table that the database has, read in one snapshot."""
+    if not url.startswith("sqlite"):
+        return asyncio.run(_read_postgres(url))
+    connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=30)
+    connection.row_factory = sqlite3.Row
+    try:
+        connection.execute("BEGIN")
+        tables = connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table'"
+            " AND name NOT LIKE 'sqlite_%'"
+        ).fetchall()
+        return {
+            name: [dict(row) for row in connection.execute(f'SELECT * FROM "{name}"')]
+            for (name,) in tables
+        }
+    finally:
+        connection.close()
 
 
-async def _read_postgres(url: str, queries: dict[str, str]) -> dict[str, list[Row]]:
+async def _read_postgres(url: str) -> dict[str, list[Row]]:
     import asyncpg
 
     connection = await asyncpg.connect(url)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
+            tables = await connection.fetch(
+                "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+            )
             return {
-                name: [dict(row) for row in await connection.fetch(query)]
-                for name, query in queries.items()
+                name: [
+                    dict(row)
+                    for row in await connection.fetch(f'SELECT * FROM "{name}"')
+                ]
+                for (name,) in tables
             }
     finally:
         await connection.close()
@@ -375,7 +368,7 @@ def _check_settled(seen: _Seen) -> None:
 
 
 def _check_erased(seen: _Seen, history: History | None) -> None:
-    """I10: no file says anything of what was erased or destroyed."""
+    """I10: no file and no row says anything of what was erased or destroyed."""
     gone = {
         (row["tenant_id"], row["session_id"])
         for row in seen.rows["sessions"]
@@ -385,9 +378,15 @@ def _check_erased(seen: _Seen, history: History | None) -> None:
     for entry in seen.rows["archive_entries"]:
         key = entry["tenant_id"], entry["session_id"]
         seen.expect(key not in gone, "I10 copy of", *key)
+    for tenant, user in () if history is None else history.erased_users:
+        _check_forgotten(seen, tenant, user)
     marks = [f"«{tenant}|{session}|".encode() for tenant, session in gone]
     if not marks:
         return
+    for table, column, value in _values(seen):
+        # As it is, or as JSON with its own escapes.
+        for mark in marks:
+            seen.expect(mark not in value, "I10 found in", table, column, mark.decode())
     for path in _files(seen.archive):
         data = path.read_bytes()
         if path.suffix == ".zst":
@@ -397,6 +396,28 @@ def _check_erased(seen: _Seen, history: History | None) -> None:
             data = stream.read()
         for mark in marks:
             seen.expect(mark not in data, "I10 found in", path.name, mark.decode())
+
+
+def _check_forgotten(seen: _Seen, tenant: str, user: str) -> None:
+    """An erased user who has not come back is named nowhere."""
+    there = [(tenant, user) == (r["tenant_id"], r["user_id"]) for r in
+             seen.rows["sessions"]]  # fmt: skip
+    if any(there):
+        return
+    for table, rows in seen.rows.items():
+        for row in rows:
+            named = row.get("tenant_id", tenant) == tenant and user in row.values()
+            seen.expect(not named, "I10 user in", table)
+
+
+def _values(seen: _Seen) -> Iterable[tuple[str, str, bytes]]:
+    """Every text and blob of every table."""
+    for table, rows in seen.rows.items():
+        for row in rows:
+            for column, value in row.items():
+                if isinstance(value, str | bytes):
+                    data = value.encode() if isinstance(value, str) else value
+                    yield table, column, data
 
 
 def _files(folder: Path) -> list[Path]:

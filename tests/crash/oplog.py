@@ -65,6 +65,8 @@ class History:
     acknowledged: int = 0
     steps: set[str] = field(default_factory=set)
     open_writes: list[dict[str, Any]] = field(default_factory=list)
+    # Tenant and id of users who were erased and have done nothing since.
+    erased_users: set[Key] = field(default_factory=set)
 
 
 def read_history(folder: Path) -> History:
@@ -104,6 +106,8 @@ def _told(history: History, line: dict[str, Any], session_id: str) -> Told:
 
 def _tried(history: History, line: dict[str, Any]) -> None:
     op = line["op"]
+    if op not in ("erase", "recover", "retention"):
+        history.erased_users.discard((line["tenant"], line.get("user", "")))
     for session_id in line.get("sessions", [line["s"]]):
         told = _told(history, line, session_id)
         told.open[line["id"]] = op
@@ -121,6 +125,8 @@ def _tried(history: History, line: dict[str, Any]) -> None:
 
 def _done(history: History, tried: dict[str, Any], line: dict[str, Any]) -> None:
     op, answer = tried["op"], line.get("answer")
+    if op == "erase" and "user" in tried:
+        _erased_user(history, tried)
     for session_id in tried.get("sessions", [tried["s"]]):
         told = _told(history, tried, session_id)
         told.open.pop(tried["id"], None)
@@ -136,6 +142,18 @@ def _done(history: History, tried: dict[str, Any], line: dict[str, Any]) -> None
             told.deleted = "restore" not in told.open.values()
         elif op == "hold":
             told.held = not told.destroy_tried and "release" not in told.open.values()
+
+
+def _erased_user(history: History, tried: dict[str, Any]) -> None:
+    """What the user does at the same time may come after: then nothing is known."""
+    busy = [
+        told
+        for (tenant, session_id), told in history.sessions.items()
+        if tenant == tried["tenant"] and session_id in tried["sessions"]
+        if set(told.open.values()) & {*WRITES, "charge"}
+    ]
+    if not busy:
+        history.erased_users.add((tried["tenant"], tried["user"]))
 
 
 def _acknowledged(

@@ -123,3 +123,36 @@ def test_the_last_line_of_a_killed_worker_may_be_torn(tmp_path: Path) -> None:
     history = read_history(tmp_path)
 
     assert history.steps == {"seal.begin"}
+
+
+ERASED = {
+    "a text of another table": (
+        'UPDATE erasures SET receipt = \'{"said": "«default|s-1|m-1»"}\'',
+        "I10 found in: erasures receipt",
+    ),
+    "a total": (
+        "INSERT INTO cost_totals VALUES ('default', 'jan', 5)",
+        "I10 user in: cost_totals",
+    ),
+}
+
+
+@pytest.mark.parametrize("place", ERASED)
+async def test_what_an_erasure_leaves_in_any_table_is_seen(
+    store: Store, database_url: str, archive_dir: Path, tmp_path: Path, place: str
+) -> None:
+    await store.sessions.get_or_create("s-1", user_id="jan")
+    await store.turns.append("s-1", role="user", content="«default|s-1|m-1»")
+    log = OpLog(tmp_path / "w.log")
+    told = {"id": "1", "op": "erase", "tenant": "default", "s": "s-1"}
+    log.write("try", **told, sessions=["s-1"], user="jan")
+    await store.erase(user_id="jan")
+    log.write("ok", id="1", answer=["s-1"])
+    history = read_history(tmp_path)
+    before = wrong(database_url, archive_dir, history=history)
+    statement, rule = ERASED[place]
+
+    raw(database_url, statement)
+
+    assert before == ""
+    assert rule in wrong(database_url, archive_dir, history=history)

@@ -191,7 +191,19 @@ class Worker:
             numbers: list[int] = await write(store, tenant, session_id, names)
             return numbers
 
-        await self._try(op, tenant, session_id, call, names=names, **more)
+        user = f"u{session_id[1]}"
+        await self._try(op, tenant, session_id, call, names=names, user=user, **more)
+
+    async def _charge(self, tenant: str, session_id: str) -> None:
+        user = f"u{session_id[1]}"
+
+        async def call() -> int:
+            store = self._stores[tenant]
+            await store.sessions.get_or_create(session_id, user_id=user)
+            entry = await store.ledger.add_cost(session_id, micros=3)
+            return entry.cost_micros
+
+        await self._try("charge", tenant, session_id, call, user=user)
 
     async def _write_append(
         self, store: Store, tenant: str, session_id: str, names: list[str]
@@ -300,7 +312,7 @@ class Worker:
             receipt = await self._stores[tenant].erase(user_id=user)
             return list(receipt.session_ids)
 
-        await self._try("erase", tenant, session_id, call, sessions=mine)
+        await self._try("erase", tenant, session_id, call, sessions=mine, user=user)
 
     def _name(self) -> str:
         self._count += 1
@@ -312,6 +324,7 @@ _MIX = {
     "append_many": 10,
     "feedback": 12,
     "graph": 8,
+    "charge": 8,
     "retention": 9,
     "recover_now": 2,
     "restore": 8,
@@ -324,7 +337,7 @@ _MIX = {
 }
 _OPERATIONS, _WEIGHTS = list(_MIX), list(_MIX.values())
 # Writes announce no steps: a worker that waits for one does more of the rest.
+_QUIET = ("append", "append_many", "feedback", "graph", "charge")
 _TOWARDS_STEPS = [
-    weight if name in ("append", "append_many", "feedback", "graph") else 3 * weight
-    for name, weight in _MIX.items()
+    weight if name in _QUIET else 3 * weight for name, weight in _MIX.items()
 ]

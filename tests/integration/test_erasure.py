@@ -121,6 +121,53 @@ async def test_erasing_twice_and_erasing_nobody_give_receipts_about_nothing(
         await store.erase(session_id="never")
 
 
+async def test_the_receipt_counts_what_was_found_live_and_archived_alike(
+    store: Store,
+) -> None:
+    await fill(store, "s-1")
+    await store.run_retention(older_than_s=0)
+    await fill(store, "s-2")
+
+    receipt = await store.erase(user_id="u-1")
+
+    assert receipt.found == {
+        "sessions": 2,
+        "turns": 6,
+        "interactions": 6,
+        "graph_states": 6,
+    }
+    assert receipt.rows_deleted["turns"] == 3
+    assert not receipt.is_empty
+
+
+async def test_a_receipt_about_nobody_says_that_nothing_was_found(
+    store: Store,
+) -> None:
+    await fill(store, "s-1")
+    await store.erase(session_id="s-1")
+
+    for receipt in (
+        await store.erase(user_id="ghost"),
+        await store.erase(session_id="s-1"),
+    ):
+        assert receipt.is_empty
+        assert set(receipt.found.values()) == {0}
+
+
+async def test_the_receipt_names_where_the_server_may_keep_deleted_bytes(
+    store: Store, database_url: str
+) -> None:
+    await fill(store, "s-1")
+
+    receipt = await store.erase(session_id="s-1")
+
+    expected = {
+        "sqlite": (),
+        "postgresql": ("table_pages", "index_pages", "write_ahead_log"),
+    }
+    assert receipt.residue == expected[database_url.partition(":")[0]]
+
+
 async def test_a_hold_on_one_session_stops_the_erasure_of_all(
     store: Store, archive_dir: Path
 ) -> None:

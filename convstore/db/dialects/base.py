@@ -165,6 +165,9 @@ class Dialect(ABC):
     has_far_server = False
     # Whether another transaction can hold a row while this one writes.
     has_row_locks = False
+    # Where the server may keep the bytes of a deleted row for a while: words of the
+    # receipt of an erasure, explained in the manual.
+    residue: tuple[str, ...] = ()
 
     @abstractmethod
     def open(self, options: BackendOptions) -> Backend:
@@ -177,6 +180,13 @@ class Dialect(ABC):
     @abstractmethod
     def insert_ignore(self, table: Table) -> Insert:
         """INSERT that does nothing where a key exists; rowcount tells."""
+
+    @abstractmethod
+    def insert_or_add(self, table: Table, amount: str) -> Insert:
+        """INSERT that adds its `amount` to that of the row where a key exists.
+
+        One statement: no row goes between the look and the addition.
+        """
 
     @abstractmethod
     def asked(self, *names: str) -> FromClause:

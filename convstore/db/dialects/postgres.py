@@ -82,6 +82,8 @@ class PostgresDialect(Dialect):
     name = "postgresql"
     has_far_server = True
     has_row_locks = True
+    # A page keeps the text of a dead row until it is written over, VACUUM or not.
+    residue = ("table_pages", "index_pages", "write_ahead_log")
 
     def open(self, options: BackendOptions) -> Backend:
         try:
@@ -98,6 +100,12 @@ class PostgresDialect(Dialect):
 
     def insert_ignore(self, table: Table) -> Insert:
         return insert(table).on_conflict_do_nothing()
+
+    def insert_or_add(self, table: Table, amount: str) -> Insert:
+        new = insert(table)
+        total = table.c[amount] + new.excluded[amount]
+        key = list(table.primary_key.columns)
+        return new.on_conflict_do_update(index_elements=key, set_={amount: total})
 
     def asked(self, *names: str) -> FromClause:
         rows = func.json_array_elements(bindparam("asked", type_=JsonText()))

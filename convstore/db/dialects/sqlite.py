@@ -85,6 +85,12 @@ class SqliteDialect(Dialect):
     def insert_ignore(self, table: Table) -> Insert:
         return insert(table).on_conflict_do_nothing()
 
+    def insert_or_add(self, table: Table, amount: str) -> Insert:
+        new = insert(table)
+        total = table.c[amount] + new.excluded[amount]
+        key = list(table.primary_key.columns)
+        return new.on_conflict_do_update(index_elements=key, set_={amount: total})
+
     def asked(self, *names: str) -> FromClause:
         rows = func.json_each(bindparam("asked")).table_valued("value")
         columns = (
