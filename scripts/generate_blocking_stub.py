@@ -67,7 +67,9 @@ class Stub:
     def parameter(
         self, function: Callable[..., Any], parameter: inspect.Parameter
     ) -> str:
-        text = f"{parameter.name}: {self.annotation(function, parameter.name)}"
+        stars = "**" if parameter.kind is parameter.VAR_KEYWORD else ""
+        annotation = self.annotation(function, parameter.name)
+        text = f"{stars}{parameter.name}: {annotation}"
         if parameter.default is parameter.empty:
             return text
         plain = isinstance(parameter.default, int | float | str | None)

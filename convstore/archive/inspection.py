@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convstore.archive.context import Context
@@ -20,10 +20,8 @@ from convstore.vocabulary.errors import (
     SegmentCorruptError,
     SegmentNotFoundError,
 )
+from convstore.vocabulary.progress import OnProgress, Progress
 from convstore.vocabulary.reports import ArchiveFault, SessionProblem, VerifyReport
-
-OnVerified = Callable[[int, int], None]
-"""Told how many segments are done, of how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ class Inspector:
         *,
         most: int | None = None,
         deep: bool = False,
-        on_progress: OnVerified | None = None,
+        on_progress: OnProgress | None = None,
     ) -> VerifyReport:
         """Read segments back, those longest unread first, and compare every checksum.
 
@@ -84,7 +82,7 @@ class Inspector:
                 at_risk += _at_risk(only_copies, found)
                 faults += found
             if on_progress is not None:
-                on_progress(number, len(chosen))
+                on_progress(Progress("verify", "segments", number, len(chosen)))
         return VerifyReport(
             segments=len(chosen),
             sessions=sum(segment.entry_count for segment in chosen),

@@ -7,3 +7,7 @@ implementation; `__init__.pyi` tells type checkers what that derivation makes.
 from convstore.blocking.wrapping import Conversation, Store, Transaction, open_store
 
 __all__ = ["Conversation", "Store", "Transaction", "open_store"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -4,25 +4,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from os import PathLike
-from typing import Any
+from typing import Any, Unpack
 
-from convstore.archive.inspection import Agreement, OnVerified
+from convstore.archive.inspection import Agreement
 from convstore.commits.lane import CommitStats
 from convstore.db.dialects.base import Finding
-from convstore.db.sessions import Filter
-from convstore.export.report import ExportReport, Progress
+from convstore.export.fields import ExportFields
+from convstore.export.report import ExportReport
 from convstore.gateway.prefix_cache.cache import Expiry, Messages, PrefixCacheStats
 from convstore.gateway.prefix_cache.memory import PrefixEntry
 from convstore.gateway.prefix_cache.stores import PrefixKind
 from convstore.imports.model import ImportReport
 from convstore.repositories.buffer import Buffer
 from convstore.repositories.holds import HoldList
-from convstore.repositories.sessions import _Unset
 from convstore.repositories.turns import BranchList, JsonList, ObjectList, TurnList
-from convstore.retention.job import OnProgress
 from convstore.retention.plan import Decision
-from convstore.retention.rebuild import OnRebuilt
 from convstore.vocabulary.clock import Clock
+from convstore.vocabulary.progress import OnProgress
 from convstore.vocabulary.records import (
     ActorKind,
     Choice,
@@ -40,6 +38,7 @@ from convstore.vocabulary.records import (
     SessionState,
     Turn,
     TurnInput,
+    Unset,
 )
 from convstore.vocabulary.reports import (
     ArchivedSession,
@@ -68,11 +67,11 @@ class _Archive:
         *,
         most: int | None = None,
         deep: bool = False,
-        on_progress: OnVerified | None = None,
+        on_progress: OnProgress | None = None,
     ) -> VerifyReport: ...
     def agreement(self) -> Agreement: ...
     def recover(self, *, alone: bool = False) -> RecoveryReport: ...
-    def rebuild(self, *, on_progress: OnRebuilt | None = None) -> RebuildReport: ...
+    def rebuild(self, *, on_progress: OnProgress | None = None) -> RebuildReport: ...
 
 class _GraphStates:
     def put(
@@ -237,13 +236,13 @@ class _Sessions:
         self,
         session_id: str,
         *,
-        title: str | _Unset | None = ...,
-        language: str | _Unset | None = ...,
-        tags: Iterable[str] | _Unset = ...,
-        metadata: Mapping[str, Json] | _Unset = ...,
-        expires_at: datetime | _Unset | None = ...,
-        current_slots: Mapping[str, str] | _Unset = ...,
-        current_template_id: str | _Unset | None = ...,
+        title: str | Unset | None = ...,
+        language: str | Unset | None = ...,
+        tags: Iterable[str] | Unset = ...,
+        metadata: Mapping[str, Json] | Unset = ...,
+        expires_at: datetime | Unset | None = ...,
+        current_slots: Mapping[str, str] | Unset = ...,
+        current_template_id: str | Unset | None = ...,
         expected_version: int | None = None,
     ) -> Session: ...
     def touch(self, session_id: str) -> Session: ...
@@ -272,17 +271,6 @@ class _Sessions:
         metadata: Mapping[str, Json] | None = None,
     ) -> int: ...
     def delete(self, session_id: str, *, archive: bool = True) -> None: ...
-    def filter_of(
-        self,
-        *,
-        user_id: str | None = None,
-        language: str | None = None,
-        state: SessionState | None = None,
-        updated_since: datetime | None = None,
-        title: str | None = None,
-        tag: str | None = None,
-        metadata: Mapping[str, Json] | None = None,
-    ) -> Filter: ...
 
 class _Turns:
     def append(
@@ -471,13 +459,13 @@ class Conversation:
     def update(
         self,
         *,
-        title: str | _Unset | None = ...,
-        language: str | _Unset | None = ...,
-        tags: Iterable[str] | _Unset = ...,
-        metadata: Mapping[str, Json] | _Unset = ...,
-        expires_at: datetime | _Unset | None = ...,
-        current_slots: Mapping[str, str] | _Unset = ...,
-        current_template_id: str | _Unset | None = ...,
+        title: str | Unset | None = ...,
+        language: str | Unset | None = ...,
+        tags: Iterable[str] | Unset = ...,
+        metadata: Mapping[str, Json] | Unset = ...,
+        expires_at: datetime | Unset | None = ...,
+        current_slots: Mapping[str, str] | Unset = ...,
+        current_template_id: str | Unset | None = ...,
         expected_version: int | None = None,
     ) -> Session: ...
     def touch(self) -> Session: ...
@@ -540,15 +528,15 @@ class Store:
         strict: bool = False,
         mapping: str | PathLike[str] | None = None,
         report_to: str | PathLike[str] | None = None,
-        on_progress: Callable[[ImportReport], None] | None = None,
+        on_progress: OnProgress | None = None,
     ) -> ImportReport: ...
     def export(
         self,
         formats: str | Sequence[str],
         *,
         to: str | PathLike[str],
-        on_progress: Callable[[Progress], None] | None = None,
-        options: Any,
+        on_progress: OnProgress | None = None,
+        **options: Unpack[ExportFields],
     ) -> ExportReport: ...
     def prefix_cache(
         self,

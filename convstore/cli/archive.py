@@ -148,8 +148,8 @@ def run(
                 batch=batch,
                 time_budget_s=budget_s,
                 dry_run=dry_run,
-                on_progress=lambda tally: bar.at(
-                    tally.purged, None, f"{tally.purged} sessions archived and purged"
+                on_progress=lambda told: bar.at(
+                    told.done, None, f"{told.done} sessions archived and purged"
                 ),
             )
 
@@ -220,7 +220,7 @@ def verify(
                 segment,
                 most=most,
                 deep=deep,
-                on_progress=lambda done, of: bar.at(done, of, f"{done}/{of} segments"),
+                on_progress=bar.told,
             )
 
     report = with_store(context, work)
@@ -272,9 +272,7 @@ def rebuild(context: typer.Context, as_json: AsJson = False) -> int:
 
     async def work(store: Store) -> RebuildReport:
         with progress("rebuilding") as bar:
-            return await store.archive.rebuild(
-                on_progress=lambda done, of: bar.at(done, of, f"{done}/{of} segments")
-            )
+            return await store.archive.rebuild(on_progress=bar.told)
 
     report = with_store(context, work, create=True)
     if as_json:

@@ -119,7 +119,7 @@ async def _import(store: Store, sources: list[Path]) -> None:
             done = await store.import_(
                 "auto",
                 source,
-                on_progress=lambda r: bar.at(r.records, None, f"{r.records} records"),
+                on_progress=bar.told,
             )
             say(
                 f"{source.name}: {count(done.sessions, 'session')}, "
@@ -188,7 +188,7 @@ async def _archive(store: Store, config: StoreConfig) -> None:
         report = await store.run_retention(
             # A person's own word: a first run takes more than a scheduled one may.
             older_than_s=config.retention.stale_after_s,
-            on_progress=lambda tally: bar.at(tally.purged, None, f"{tally.purged}"),
+            on_progress=bar.told,
         )
     where = count(len(report.segments), "segment")
     say(f"{count(report.archived, 'session')} in {where}")
@@ -219,7 +219,7 @@ async def _export(store: Store, config: StoreConfig) -> None:
             to=config.home / "export",
             # Benchmarks publish calls, and seldom what the tools were.
             undefined_tools="infer",
-            on_progress=lambda p: bar.at(p.rows, p.total, f"{p.rows} rows"),
+            on_progress=bar.told,
         )
     for fmt in report.formats:
         say(f"{fmt.rows} rows of {fmt.format} from {report.documents} sessions")

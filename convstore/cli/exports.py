@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +24,7 @@ from convstore.cli.output import (
     warn,
 )
 from convstore.cli.values import bad_option, moment, setting, share
+from convstore.vocabulary.progress import OnProgress, Progress
 
 if TYPE_CHECKING:
     from convstore import Store
@@ -304,7 +305,7 @@ async def _run(
     to: Path,
     options: dict[str, Any],
     bar: Bar,
-    lines: Callable[[Any], None] | None,
+    lines: OnProgress | None,
 ) -> Any:
     sessions = None
     if bar.shown:
@@ -313,19 +314,19 @@ async def _run(
         wanted = _STATES[options["filters"]["source"]]
         sessions = sum(states.get(state, 0) for state in wanted)
 
-    def tell(told: Any) -> None:
-        rows = count(told.rows, "row") + f", {told.dropped} left out"
-        counted = (told.rows, "rows")
+    def tell(told: Progress) -> None:
+        made, dropped = told.counts["rows"], told.counts["dropped"]
+        rows, counted = f"{count(made, 'row')}, {dropped} left out", (made, "rows")
         if told.phase == "gather":
-            text = f"reading: {count(told.documents, 'session')}, {rows}"
-            bar.at(told.documents, sessions, text, counted=counted)
+            text = f"reading: {count(told.done, 'session')}, {rows}"
+            bar.at(told.done, sessions, text, counted=counted)
         else:
-            bar.at(told.rows, told.total, f"writing: {rows}", counted=counted)
+            bar.at(told.done, told.total, f"writing: {rows}", counted=counted)
 
     return await store.export(formats, to=to, on_progress=lines or tell, **options)
 
 
-def _lines(told: Any) -> None:
+def _lines(told: Progress) -> None:
     warn(json_text(told))
 
 

@@ -15,6 +15,7 @@ from convstore.cli.context import AsJson, Quiet, config_of, with_store
 from convstore.cli.exits import FOUND
 from convstore.cli.output import Bar, count, print_facts, print_json, progress, say
 from convstore.cli.values import bad_option
+from convstore.vocabulary.progress import Progress
 
 if TYPE_CHECKING:
     from convstore.store.facade import Store
@@ -105,9 +106,9 @@ async def _import(
         if report is not None and len(files) > 1:
             folder = report / str(place)
 
-        def tell(done: Any, name: str = file.name) -> None:
-            text = f"{name}: {count(done.records, 'record')}"
-            bar.at(done.records, None, text, counted=(done.records, "records"))
+        def tell(so_far: Progress, name: str = file.name) -> None:
+            text = f"{name}: {count(so_far.done, 'record')}"
+            bar.at(so_far.done, None, text, counted=(so_far.done, so_far.unit))
 
         try:
             done = await store.import_(

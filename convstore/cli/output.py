@@ -17,6 +17,8 @@ from convstore.vocabulary.codec import dumps
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from convstore.vocabulary.progress import Progress as Told
+
 # C0 and C1 controls, line and paragraph separators, and what turns text around.
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
@@ -120,6 +122,12 @@ class Bar:
 
     def __init__(self, progress: Progress | None, task: TaskID | None) -> None:
         self._progress, self._task = progress, task
+
+    def told(self, progress: Told) -> None:
+        """Show what a job tells of itself."""
+        of = "" if progress.total is None else f"/{progress.total}"
+        text = f"{progress.done}{of} {progress.unit}"
+        self.at(progress.done, progress.total, text)
 
     @property
     def shown(self) -> bool:

@@ -1,33 +1,9 @@
-"""What an export tells while it runs and when it is done."""
+"""What an export tells when it is done."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far an export is.
-
-    Attributes:
-        phase: `gather` reads documents, `write` writes rows.
-        documents: Sessions read so far.
-        rows: Rows made so far, or dealt with while writing, over all formats.
-        total: Rows that the phase will have; None while reading, as nobody knows.
-        dropped: What was left out so far, over all formats and for every reason.
-    """
-
-    phase: Literal["gather", "write"]
-    documents: int
-    rows: int
-    total: int | None
-    dropped: int = 0
-
-
-OnProgress: TypeAlias = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from convstore.vocabulary.errors import (
     RefusedError,
     StorageFullError,
 )
+from convstore.vocabulary.progress import OnProgress, Progress
 
 T = TypeVar("T")
 
@@ -44,8 +45,6 @@ REPORT = "report.json"
 MOST_REJECTED_BYTES = 1024**3
 """Bytes of `rejected.jsonl`. A line there is longer than the record that it tells of:
 a source of nothing but noise would fill the disk many times over."""
-
-OnProgress = Callable[[ImportReport], None]
 
 
 class Stored(Protocol):
@@ -83,6 +82,17 @@ class ImportOptions:
     most_rejected_bytes: int = MOST_REJECTED_BYTES
 
 
+def _told(report: ImportReport) -> Progress:
+    """How far an import is; how long its source is, only its end tells."""
+    counts = {
+        "sessions": report.sessions,
+        "turns": report.turns,
+        "already_present": report.already_present,
+        "rejected": report.rejected_total,
+    }
+    return Progress("import", "records", report.records, None, counts)
+
+
 async def run_import(
     format_: Format,
     source: str | os.PathLike[str],
@@ -112,7 +122,7 @@ async def run_import(
             bad = await _write_batch(batch, write, report)
             await finished(asyncio.to_thread(desk.add, bad))
             if on_progress is not None:
-                on_progress(report)
+                on_progress(_told(report))
             if bad and options.strict:
                 first = min(bad, key=lambda rejected: rejected.number)
                 raise InvalidInputError(f"record {first.number}", first.reason)

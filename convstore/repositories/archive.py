@@ -6,17 +6,18 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from convstore.archive.context import Context
-from convstore.archive.inspection import Agreement, Inspector, OnVerified
+from convstore.archive.inspection import Agreement, Inspector
 from convstore.archive.restorer import Restorer
 from convstore.db import segments
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.repositories.scope import Scope
 from convstore.retention.job import RetentionJob, RunOptions
 from convstore.retention.plan import Decision
-from convstore.retention.rebuild import OnRebuilt, rebuild
+from convstore.retention.rebuild import rebuild
 from convstore.retention.recovery import Recovery
 from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.ids import check_id, check_optional_id
+from convstore.vocabulary.progress import OnProgress
 from convstore.vocabulary.records import NEW_CHAT, Page, SessionDocument
 from convstore.vocabulary.reports import (
     ArchivedSession,
@@ -104,7 +105,7 @@ class Archive:
         *,
         most: int | None = None,
         deep: bool = False,
-        on_progress: OnVerified | None = None,
+        on_progress: OnProgress | None = None,
     ) -> VerifyReport:
         """Read segments back from the disk, those longest unread first; all or one.
 
@@ -129,7 +130,7 @@ class Archive:
         """
         return await self._parts.recovery.run(alone=alone)
 
-    async def rebuild(self, *, on_progress: OnRebuilt | None = None) -> RebuildReport:
+    async def rebuild(self, *, on_progress: OnProgress | None = None) -> RebuildReport:
         """Take up every session of the archive folder that the database lacks.
 
         Overwrites nothing, leaves out what was erased. Idempotent.

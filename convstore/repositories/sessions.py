@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from convstore.db import sessions as rows
-from convstore.db.sessions import Filter
 from convstore.db.unit import Row, check_usable
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.repositories.encoding import (
@@ -17,27 +16,16 @@ from convstore.repositories.encoding import (
     encode_time,
 )
 from convstore.repositories.scope import Scope
+from convstore.repositories.session_filter import MAX_TITLE_BYTES, session_filter
 from convstore.vocabulary.clock import to_micros
-from convstore.vocabulary.codec import check_text, decode_json, encode_json
+from convstore.vocabulary.codec import check_text, decode_json
 from convstore.vocabulary.errors import (
     InvalidInputError,
     SessionArchivedError,
     SessionNotFoundError,
 )
-from convstore.vocabulary.ids import MAX_ID_CHARS, check_id, check_optional_id, new_id
-from convstore.vocabulary.records import Json, Page, Session, SessionState
-
-_MAX_TITLE_BYTES = 4096
-
-
-class _Unset:
-    """Marks what a caller did not mention: None is a value."""
-
-    def __repr__(self) -> str:
-        return "unset"
-
-
-UNSET: Final = _Unset()
+from convstore.vocabulary.ids import check_id, check_optional_id, new_id
+from convstore.vocabulary.records import UNSET, Json, Page, Session, SessionState, Unset
 
 
 class Sessions:
@@ -130,13 +118,13 @@ class Sessions:
         self,
         session_id: str,
         *,
-        title: str | _Unset | None = UNSET,
-        language: str | _Unset | None = UNSET,
-        tags: Iterable[str] | _Unset = UNSET,
-        metadata: Mapping[str, Json] | _Unset = UNSET,
-        expires_at: datetime | _Unset | None = UNSET,
-        current_slots: Mapping[str, str] | _Unset = UNSET,
-        current_template_id: str | _Unset | None = UNSET,
+        title: str | Unset | None = UNSET,
+        language: str | Unset | None = UNSET,
+        tags: Iterable[str] | Unset = UNSET,
+        metadata: Mapping[str, Json] | Unset = UNSET,
+        expires_at: datetime | Unset | None = UNSET,
+        current_slots: Mapping[str, str] | Unset = UNSET,
+        current_template_id: str | Unset | None = UNSET,
         expected_version: int | None = None,
     ) -> Session:
         """Change the fields mentioned; each replaces what was there.
@@ -160,7 +148,7 @@ class Sessions:
                 "current_slots": current_slots,
                 "current_template_id": current_template_id,
             }.items()
-            if not isinstance(value, _Unset)
+            if not isinstance(value, Unset)
         }
         values = self._values(**given)
         return await self._scope.write(
@@ -214,8 +202,9 @@ class Sessions:
             cursor: `next_cursor` of the page before.
         """
         check_limit(self._scope.limits, limit)
-        wanted = self.filter_of(
-            user_id=user_id,
+        wanted = session_filter(
+            self._scope.limits,
+            user_id=self._owner(user_id),
             language=language,
             state=state,
             updated_since=updated_since,
@@ -250,8 +239,9 @@ class Sessions:
         metadata: Mapping[str, Json] | None = None,
     ) -> int:
         """How many sessions `list` with these filters would give. Walks them all."""
-        wanted = self.filter_of(
-            user_id=user_id,
+        wanted = session_filter(
+            self._scope.limits,
+            user_id=self._owner(user_id),
             language=language,
             state=state,
             updated_since=updated_since,
@@ -340,7 +330,7 @@ class Sessions:
             if name in given:
                 values[name] = check_optional_id(name, given[name])
         if given.get("title") is not None:
-            values["title"] = check_text("title", given["title"], _MAX_TITLE_BYTES)
+            values["title"] = check_text("title", given["title"], MAX_TITLE_BYTES)
         elif "title" in given:
             values["title"] = None
         if "tags" in given:
@@ -353,56 +343,3 @@ class Sessions:
             at = given["expires_at"]
             values["expires_at"] = at and encode_time("expires_at", at)
         return values
-
-    def _scalar(self, value: Json) -> str:
-        """A value to filter by, as it is stored."""
-        if not isinstance(value, str | int | float | bool | None):
-            raise InvalidInputError("metadata", "can be filtered by scalars only")
-        return encode_json("metadata", value, self._scope.limits.max_metadata_bytes, 1)
-
-    def filter_of(
-        self,
-        *,
-        user_id: str | None = None,
-        language: str | None = None,
-        state: SessionState | None = None,
-        updated_since: datetime | None = None,
-        title: str | None = None,
-        tag: str | None = None,
-        metadata: Mapping[str, Json] | None = None,
-    ) -> Filter:
-        """The filters of `list`, checked."""
-        if state not in (None, "active", "archived", "deleted", "erased"):
-            raise InvalidInputError("state", "is not a state of a session")
-        return Filter(
-            user_id=self._owner(user_id),
-            language=check_optional_id("language", language),
-            states=rows.LISTED if state is None else (state,),
-            updated_since=None
-            if updated_since is None
-            else encode_time("updated_since", updated_since),
-            title=title and check_text("title", title, _MAX_TITLE_BYTES),
-            tag=None
-            if tag is None
-            else _sought("tag", rows.TAG_PREFIX, check_id("tag", tag)),
-            metadata=tuple(
-                (
-                    _sought(
-                        "metadata", rows.METADATA_PREFIX, check_id("metadata", key)
-                    ),
-                    _sought("metadata", "", self._scalar(value)),
-                )
-                for key, value in (metadata or {}).items()
-            ),
-        )
-
-
-def _sought(field: str, prefix: str, text: str) -> str:
-    """What a filter looks up; refused if it is too long to be found where it is kept:
-    to say that there is no such session would be a lie."""
-    if len(prefix + text) > MAX_ID_CHARS:
-        most = MAX_ID_CHARS - len(prefix)
-        raise InvalidInputError(
-            field, f"cannot be filtered by more than {most} characters of JSON"
-        )
-    return prefix + text

@@ -10,9 +10,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from functools import partial
 from math import inf
 
 from convstore.archive.archiver import Archived, archive
@@ -36,6 +35,7 @@ from convstore.vocabulary.errors import (
     UnavailableError,
 )
 from convstore.vocabulary.ids import new_id
+from convstore.vocabulary.progress import OnProgress, Progress
 from convstore.vocabulary.reports import RetentionReport, SessionProblem
 from convstore.vocabulary.watch import Watch
 
@@ -46,8 +46,6 @@ BATCH = 500
 
 _LEASE = "retention"
 _MICROS = 1_000_000
-
-OnProgress = Callable[["Tally"], None]
 
 
 @dataclass(slots=True)
@@ -65,6 +63,16 @@ class Tally:
     problems: list[SessionProblem] = field(default_factory=list)
     halted: str | None = None
     finished: bool = True
+
+    def told(self) -> Progress:
+        """How far the run is. How much there will be is known only at its end."""
+        counts = {
+            "archived": self.archived,
+            "changed": self.changed,
+            "archives_expired": self.archives_expired,
+            "archived_bytes": self.archived_bytes,
+        }
+        return Progress("archive", "sessions", self.purged, None, counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +180,7 @@ class RetentionJob:
         tally.recovered = recovered.purges_finished
         if options.older_than_s is None:
             await self._check(options)
-        async with Aside(partial(on_progress, tally)) as purging:
+        async with Aside(lambda: on_progress(tally.told())) as purging:
             batches = 0
             async for tenant, decisions in self._planner.batches(
                 options.older_than_s, options.tenant, options.batch, tally.reasons
@@ -304,7 +312,7 @@ class RetentionJob:
             log.warning("the end of a run could not be noted", extra={"event": "run"})
 
 
-def _silent(_: Tally) -> None:
+def _silent(_: Progress) -> None:
     pass
 
 

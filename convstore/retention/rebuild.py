@@ -6,7 +6,7 @@ database already is never overwritten, and what was erased is erased again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -36,14 +36,12 @@ from convstore.vocabulary.errors import (
     SegmentCorruptError,
     SegmentNotFoundError,
 )
+from convstore.vocabulary.progress import OnProgress, Progress
 from convstore.vocabulary.records import SessionDocument
 from convstore.vocabulary.reports import ArchiveFault, RebuildReport, SessionProblem
 
 AT_ONCE = 200
 """Sessions of one transaction."""
-
-OnRebuilt = Callable[[int, int], None]
-"""Told how many segments are done, of how many."""
 
 
 @dataclass(slots=True)
@@ -61,7 +59,7 @@ class _Tally:
 
 
 async def rebuild(
-    context: Context, on_progress: OnRebuilt | None = None
+    context: Context, on_progress: OnProgress | None = None
 ) -> RebuildReport:
     """Take up every segment of the archive that the database does not know.
 
@@ -89,7 +87,7 @@ async def rebuild(
             await _take_up(context, key, tally)
             done += 1
         if on_progress is not None:
-            on_progress(number, len(keys))
+            on_progress(Progress("rebuild", "segments", number, len(keys)))
     eraser = Eraser(context)
     await finish_erasures(context, eraser)
     # Copies of what was erased long ago, in segments that the ledger did not know.

@@ -10,9 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from convstore.concurrency.feed import Feed
 from convstore.export.options import ExportOptions
-from convstore.export.report import ExportReport, OnProgress, Progress
+from convstore.export.report import ExportReport
 from convstore.export.stages.job import run_export
 from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.progress import OnProgress, Progress
 from convstore.vocabulary.records import SessionDocument
 
 

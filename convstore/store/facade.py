@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from convstore.archive.context import Context
 from convstore.archive.data_sets import check_formats
@@ -37,9 +37,10 @@ from convstore.repositories.hot_tier import HotTier
 from convstore.repositories.interactions import Interactions
 from convstore.repositories.ledger import Ledger
 from convstore.repositories.scope import Scope
+from convstore.repositories.session_filter import session_filter
 from convstore.repositories.sessions import Sessions
 from convstore.repositories.turns import Turns
-from convstore.retention.job import BATCH, OnProgress, RetentionJob, RunOptions
+from convstore.retention.job import BATCH, RetentionJob, RunOptions
 from convstore.retention.lifecycle import SessionLifecycle
 from convstore.retention.recovery import Recovery
 from convstore.store.runners import Autocommit
@@ -47,6 +48,7 @@ from convstore.store.statistics import count
 from convstore.vocabulary.clock import Clock
 from convstore.vocabulary.errors import ConfigError
 from convstore.vocabulary.ids import check_id
+from convstore.vocabulary.progress import OnProgress
 from convstore.vocabulary.records import DocumentSource, Json, Session, SessionDocument
 from convstore.vocabulary.reports import (
     ErasureReceipt,
@@ -58,7 +60,8 @@ from convstore.vocabulary.settings import StoreConfig
 from convstore.vocabulary.watch import Watch
 
 if TYPE_CHECKING:
-    from convstore.export.report import ExportReport, Progress
+    from convstore.export.fields import ExportFields
+    from convstore.export.report import ExportReport
     from convstore.imports.model import ImportReport
     from convstore.tasks.scheduler import Scheduler
 
@@ -287,7 +290,8 @@ class Store(Nouns):
             metadata: Keys and values that their metadata must hold.
             session_ids: Only these.
         """
-        wanted = self.sessions.filter_of(
+        wanted = session_filter(
+            self._scope.limits,
             user_id=user_id,
             language=language,
             state=SOURCES[source if include_archived else "live"],
@@ -312,7 +316,7 @@ class Store(Nouns):
         strict: bool = False,
         mapping: str | PathLike[str] | None = None,
         report_to: str | PathLike[str] | None = None,
-        on_progress: Callable[[ImportReport], None] | None = None,
+        on_progress: OnProgress | None = None,
     ) -> ImportReport:
         """Take in the conversations of a file: JSON Lines, JSON, gzip or zstd of them.
 
@@ -329,7 +333,7 @@ class Store(Nouns):
             mapping: TOML file that says where the fields of the records are.
             report_to: Folder for `report.json` and `rejected.jsonl`. The latter holds
                 what people said: keep it as safe as the database.
-            on_progress: Given the running totals after each batch of records.
+            on_progress: Called after each batch of records.
 
         Raises:
             InvalidInputError: No such format, or the source cannot be read.
@@ -362,8 +366,8 @@ class Store(Nouns):
         formats: str | Sequence[str],
         *,
         to: str | PathLike[str],
-        on_progress: Callable[[Progress], None] | None = None,
-        **options: Any,
+        on_progress: OnProgress | None = None,
+        **options: Unpack[ExportFields],
     ) -> ExportReport:
         """Write data sets from the sessions of the tenant, live and archived.
 
@@ -375,8 +379,8 @@ class Store(Nouns):
                 then gets a folder of its name in `to`.
             to: A folder that does not exist, or is empty.
             on_progress: Called from another thread.
-            options: Fields of `convstore.export.options.ExportOptions`; `filters`,
-                `caps` and `judging` also as a dict of theirs.
+            options: Fields of `convstore.types.ExportOptions`; `filters`, `caps` and
+                `judging` also as a dict of theirs.
 
         Raises:
             InvalidInputError: A format or option cannot be meant, or `to` cannot be

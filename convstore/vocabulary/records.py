@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, make_dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar, cast
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -29,6 +29,16 @@ NEW_CHAT = "New Chat"
 
 T = TypeVar("T")
 R = TypeVar("R", bound="DataclassInstance")
+
+
+class Unset:
+    """Marks what a caller did not mention: None is a value."""
+
+    def __repr__(self) -> str:
+        return "unset"
+
+
+UNSET: Final = Unset()
 
 
 @dataclass(frozen=True, slots=True)

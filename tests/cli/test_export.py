@@ -183,10 +183,10 @@ def test_progress_can_be_read_by_machines(chats: Cli) -> None:
 
     told = [json.loads(line) for line in done.err.splitlines()]
     assert {line["phase"] for line in told} == {"gather", "write"}
-    assert told[0].keys() == {"phase", "documents", "rows", "total", "dropped"}
-    assert told[-1]["rows"] == told[-1]["total"] > done.json["formats"][0]["rows"]
+    assert told[0].keys() == {"phase", "unit", "done", "total", "counts"}
+    assert told[-1]["done"] == told[-1]["total"] > done.json["formats"][0]["rows"]
     dropped = done.json["formats"][0]["dropped"]
-    assert told[-1]["dropped"] == sum(dropped.values())
+    assert told[-1]["counts"]["dropped"] == sum(dropped.values())
 
 
 def test_what_may_be_done_about_lost_rows_is_told(cli: Cli) -> None:

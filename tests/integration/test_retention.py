@@ -176,7 +176,7 @@ async def test_a_run_ends_after_so_many_segments_and_the_next_goes_on(
     seen: list[int] = []
 
     first = await store.run_retention(
-        batch=2, max_batches=2, on_progress=lambda tally: seen.append(tally.purged)
+        batch=2, max_batches=2, on_progress=lambda told: seen.append(told.done)
     )
     second = await store.run_retention(batch=2)
 

@@ -34,7 +34,7 @@ from convstore.export.formats import pick_formats
 from convstore.export.formats.base import Format
 from convstore.export.options import ExportOptions
 from convstore.export.privacy.quarantine import add_reports, write_reports
-from convstore.export.report import ExportReport, FormatReport, OnProgress, Progress
+from convstore.export.report import ExportReport, FormatReport
 from convstore.export.rules import RULES, pick_rules
 from convstore.export.stages.entries import Packed, cut_waiting
 from convstore.export.stages.gather import Gatherer
@@ -44,6 +44,7 @@ from convstore.export.stages.workspace import Workspace
 from convstore.export.writers.parquet import load_pyarrow
 from convstore.vocabulary.codec import dumps
 from convstore.vocabulary.errors import ExportRefusedError, InvalidInputError
+from convstore.vocabulary.progress import OnProgress, Progress
 from convstore.vocabulary.records import Json, SessionDocument
 
 _QUARANTINE = "quarantine"
@@ -155,7 +156,14 @@ class Export:
     ) -> None:
         losses = [tally.losses for tally in self.gatherer.tallies.values()]
         lost = sum(one.faults.total() + one.choices.total() for one in losses)
-        self.tell(Progress(phase, self.work.documents, rows, total, lost))
+        documents = self.work.documents
+        counts = {"documents": documents, "rows": rows, "dropped": lost}
+        if phase == "gather":
+            # Nobody knows yet how many there are, until all have been read.
+            all_read = None if total is None else documents
+            self.tell(Progress(phase, "sessions", documents, all_read, counts))
+        else:
+            self.tell(Progress(phase, "rows", rows, total, counts))
 
     def keep(self, row: Packed) -> int:
         """Put a row on disk; returns its bytes."""

@@ -14,8 +14,8 @@ import pytest
 
 from convstore.errors import InvalidInputError, StorageFullError
 from convstore.export.options import ExportOptions, FileType
-from convstore.export.report import Progress
 from convstore.export.stages.job import run_export
+from convstore.vocabulary.progress import Progress
 from convstore.vocabulary.records import SessionDocument
 from tests.denials import files_up_to, on_own_disk, without_rights
 from tests.unit.export.samples import Chat, documents

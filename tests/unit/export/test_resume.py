@@ -14,8 +14,8 @@ import pytest
 
 from convstore.errors import AlreadyExistsError, StorageFullError
 from convstore.export.options import Caps, ExportOptions, FileType, Filters
-from convstore.export.report import Progress
 from convstore.export.stages.job import run_export
+from convstore.vocabulary.progress import Progress
 from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.samples import documents, tree
 

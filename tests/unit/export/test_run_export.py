@@ -16,8 +16,8 @@ from convstore.errors import (
 )
 from convstore.export.formats import FORMATS
 from convstore.export.options import Caps, ExportOptions, Filters
-from convstore.export.report import Progress
 from convstore.export.stages.job import run_export
+from convstore.vocabulary.progress import Progress
 from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.samples import (
     Chat,
@@ -366,8 +366,9 @@ def test_progress_tells_documents_and_then_rows(tmp_path: Path) -> None:
 
     run_export(documents(), ["kto"], tmp_path / "out", None, told.append)
 
-    assert told[0] == Progress("gather", 60, 60, 60)
-    assert told[-1] == Progress("write", 60, 60, 60)
+    counts = {"documents": 60, "rows": 60, "dropped": 0}
+    assert told[0] == Progress("gather", "sessions", 60, 60, counts)
+    assert told[-1] == Progress("write", "rows", 60, 60, counts)
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ import pytest
 
 from convstore.errors import ConfigError, InvalidInputError, WorkerLostError
 from convstore.export.options import Caps, ExportOptions, Filters, Judging
-from convstore.export.report import Progress
 from convstore.export.stages import workers as pool
 from convstore.export.stages.job import run_export
+from convstore.vocabulary.progress import Progress
 from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.histories import histories
 from tests.unit.export.samples import documents, tree

@@ -1,0 +1,281 @@
+"""Every record, report, noun and error that an annotation may name.
+
+Those of the vocabulary are here at once; a noun or a report whose module loads more is
+loaded when it is asked for. `tests/architecture/test_public_face.py` walks whatever a
+store can be asked for, and fails on a type that is missing here.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from convstore.vocabulary.clock import Clock, ManualClock, SystemClock
+from convstore.vocabulary.errors import (
+    AlreadyExistsError,
+    ConfigError,
+    ConflictError,
+    ConvstoreError,
+    CorruptionError,
+    DatabaseAccessError,
+    DatabaseBusyError,
+    DatabaseFaultError,
+    DatabaseUnavailableError,
+    ExportRefusedError,
+    GraphStateNotFoundError,
+    HoldNotFoundError,
+    InteractionNotFoundError,
+    InvalidInputError,
+    LedgerEntryNotFoundError,
+    LegalHoldError,
+    LimitExceededError,
+    MissingExtraError,
+    NotFoundError,
+    RefusedError,
+    RetentionHaltedError,
+    RowCorruptError,
+    SchemaMismatchError,
+    SegmentCorruptError,
+    SegmentNotFoundError,
+    SessionArchivedError,
+    SessionDeletedError,
+    SessionErasedError,
+    SessionNotFoundError,
+    StorageFullError,
+    StoreClosedError,
+    TurnNotFoundError,
+    UnavailableError,
+    VersionConflictError,
+    WorkerLostError,
+)
+from convstore.vocabulary.limits import Limits
+from convstore.vocabulary.policy import (
+    CachePolicy,
+    LedgerPolicy,
+    RetentionOverride,
+    RetentionPolicy,
+)
+from convstore.vocabulary.progress import OnProgress, Progress
+from convstore.vocabulary.records import (
+    ActorKind,
+    Branch,
+    Choice,
+    DocumentSource,
+    FeedbackSummary,
+    GraphState,
+    Interaction,
+    InteractionInput,
+    Json,
+    JsonObject,
+    LedgerEntry,
+    LedgerStats,
+    LedgerSummary,
+    LegalHold,
+    Page,
+    Session,
+    SessionDocument,
+    SessionState,
+    Turn,
+    TurnInput,
+    Unset,
+)
+from convstore.vocabulary.reports import (
+    ArchivedSession,
+    ArchiveFault,
+    ErasureReceipt,
+    RebuildReport,
+    RecoveryReport,
+    RetentionReport,
+    SessionProblem,
+    StoreStats,
+    TierStats,
+    VerifyReport,
+)
+from convstore.vocabulary.watch import Facts, Observer, Watch
+
+if TYPE_CHECKING:
+    from convstore.archive.inspection import Agreement
+    from convstore.commits.lane import CommitStats
+    from convstore.db.dialects.base import Finding
+    from convstore.export.fields import ExportFields
+    from convstore.export.options import (
+        Caps,
+        ExportOptions,
+        Filters,
+        Judging,
+    )
+    from convstore.export.report import ExportReport, FormatReport
+    from convstore.gateway.prefix_cache.cache import PrefixCache, PrefixCacheStats
+    from convstore.gateway.prefix_cache.memory import PrefixEntry
+    from convstore.imports.model import ImportReport, Rejected
+    from convstore.messages.anthropic import AnthropicMessages
+    from convstore.repositories.archive import Archive
+    from convstore.repositories.buffer import Buffer
+    from convstore.repositories.conversation import Conversation
+    from convstore.repositories.graph_states import GraphStates
+    from convstore.repositories.holds import Holds
+    from convstore.repositories.interactions import Interactions
+    from convstore.repositories.ledger import Ledger
+    from convstore.repositories.sessions import Sessions
+    from convstore.repositories.turns import Turns
+    from convstore.retention.plan import Decision, SessionSummary
+    from convstore.store.facade import Store, Transaction
+    from convstore.tasks.scheduler import Scheduler
+    from convstore.vocabulary.settings import StoreConfig
+
+_LATE = {
+    "Agreement": "convstore.archive.inspection",
+    "CommitStats": "convstore.commits.lane",
+    "Finding": "convstore.db.dialects.base",
+    "Caps": "convstore.export.options",
+    "ExportFields": "convstore.export.fields",
+    "ExportOptions": "convstore.export.options",
+    "Filters": "convstore.export.options",
+    "Judging": "convstore.export.options",
+    "ExportReport": "convstore.export.report",
+    "FormatReport": "convstore.export.report",
+    "PrefixCache": "convstore.gateway.prefix_cache.cache",
+    "PrefixCacheStats": "convstore.gateway.prefix_cache.cache",
+    "PrefixEntry": "convstore.gateway.prefix_cache.memory",
+    "ImportReport": "convstore.imports.model",
+    "Rejected": "convstore.imports.model",
+    "AnthropicMessages": "convstore.messages.anthropic",
+    "Archive": "convstore.repositories.archive",
+    "Buffer": "convstore.repositories.buffer",
+    "Conversation": "convstore.repositories.conversation",
+    "GraphStates": "convstore.repositories.graph_states",
+    "Holds": "convstore.repositories.holds",
+    "Interactions": "convstore.repositories.interactions",
+    "Ledger": "convstore.repositories.ledger",
+    "Sessions": "convstore.repositories.sessions",
+    "Turns": "convstore.repositories.turns",
+    "Decision": "convstore.retention.plan",
+    "SessionSummary": "convstore.retention.plan",
+    "Store": "convstore.store.facade",
+    "Transaction": "convstore.store.facade",
+    "Scheduler": "convstore.tasks.scheduler",
+    "StoreConfig": "convstore.vocabulary.settings",
+}
+
+__all__ = [
+    "ActorKind",
+    "Agreement",
+    "AlreadyExistsError",
+    "AnthropicMessages",
+    "Archive",
+    "ArchiveFault",
+    "ArchivedSession",
+    "Branch",
+    "Buffer",
+    "CachePolicy",
+    "Caps",
+    "Choice",
+    "Clock",
+    "CommitStats",
+    "ConfigError",
+    "ConflictError",
+    "Conversation",
+    "ConvstoreError",
+    "CorruptionError",
+    "DatabaseAccessError",
+    "DatabaseBusyError",
+    "DatabaseFaultError",
+    "DatabaseUnavailableError",
+    "Decision",
+    "DocumentSource",
+    "ErasureReceipt",
+    "ExportFields",
+    "ExportOptions",
+    "ExportRefusedError",
+    "ExportReport",
+    "Facts",
+    "FeedbackSummary",
+    "Filters",
+    "Finding",
+    "FormatReport",
+    "GraphState",
+    "GraphStateNotFoundError",
+    "GraphStates",
+    "HoldNotFoundError",
+    "Holds",
+    "ImportReport",
+    "Interaction",
+    "InteractionInput",
+    "InteractionNotFoundError",
+    "Interactions",
+    "InvalidInputError",
+    "Json",
+    "JsonObject",
+    "Judging",
+    "Ledger",
+    "LedgerEntry",
+    "LedgerEntryNotFoundError",
+    "LedgerPolicy",
+    "LedgerStats",
+    "LedgerSummary",
+    "LegalHold",
+    "LegalHoldError",
+    "LimitExceededError",
+    "Limits",
+    "ManualClock",
+    "MissingExtraError",
+    "NotFoundError",
+    "Observer",
+    "OnProgress",
+    "Page",
+    "PrefixCache",
+    "PrefixCacheStats",
+    "PrefixEntry",
+    "Progress",
+    "RebuildReport",
+    "RecoveryReport",
+    "RefusedError",
+    "Rejected",
+    "RetentionHaltedError",
+    "RetentionOverride",
+    "RetentionPolicy",
+    "RetentionReport",
+    "RowCorruptError",
+    "Scheduler",
+    "SchemaMismatchError",
+    "SegmentCorruptError",
+    "SegmentNotFoundError",
+    "Session",
+    "SessionArchivedError",
+    "SessionDeletedError",
+    "SessionDocument",
+    "SessionErasedError",
+    "SessionNotFoundError",
+    "SessionProblem",
+    "SessionState",
+    "SessionSummary",
+    "Sessions",
+    "StorageFullError",
+    "Store",
+    "StoreClosedError",
+    "StoreConfig",
+    "StoreStats",
+    "SystemClock",
+    "TierStats",
+    "Transaction",
+    "Turn",
+    "TurnInput",
+    "TurnNotFoundError",
+    "Turns",
+    "UnavailableError",
+    "Unset",
+    "VerifyReport",
+    "VersionConflictError",
+    "Watch",
+    "WorkerLostError",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        return getattr(import_module(_LATE[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
