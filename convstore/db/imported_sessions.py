@@ -17,13 +17,14 @@ from typing import Any
 from sqlalchemy import Column, Connection, String, Table, insert, select
 
 from convstore.db import archive_entries, documents, models
+from convstore.db.branches import SwitchBranch
 from convstore.db.document_rows import document_rows, hold_rows, session_row
 from convstore.db.graph_states import PutGraphState
 from convstore.db.interactions import RecordInteraction
 from convstore.db.rows import choice_from_text
 from convstore.db.sessions import new_row, searchable
 from convstore.db.statements import Prepared
-from convstore.db.turns import AppendTurns, SwitchBranch, look_up_external
+from convstore.db.turns import AppendTurns, look_up_external
 from convstore.db.unit import Head, Key, Row, Unit, check_usable
 from convstore.vocabulary.codec import INT64_MAX, INT64_MIN
 from convstore.vocabulary.documents import encode_document

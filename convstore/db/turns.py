@@ -1,8 +1,7 @@
-"""Turns: append, read one, page, window along the active branch, branches.
+"""Turns: append, read one, page.
 
 Turns are numbered by the session's `turn_count` under its row lock, so they have no
-gap and no order but `seq`. A session whose every turn follows the one before is read
-by key range; only one with branches is read along its parents.
+gap and no order but `seq`.
 """
 
 from __future__ import annotations
@@ -13,32 +12,28 @@ from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
-    CTE,
     Connection,
-    Integer,
-    ScalarSelect,
     Select,
     and_,
     bindparam,
-    literal_column,
     select,
 )
 
 from convstore.db import models
+from convstore.db.branches import go_on, inherit
 from convstore.db.dialects.base import Dialect
 from convstore.db.ledger import ChangeLedger
 from convstore.db.rows import TURN_COLUMNS, turn_from_row
 from convstore.db.statements import Prepared
-from convstore.db.unit import Head, Key, Row, Unit, check_usable
+from convstore.db.unit import Head, Key, Row, Unit
 from convstore.messages.parts import parts_text
 from convstore.messages.titles import title_of
 from convstore.vocabulary.codec import decode_json, dumps
 from convstore.vocabulary.errors import (
     ConflictError,
-    SessionNotFoundError,
     TurnNotFoundError,
 )
-from convstore.vocabulary.records import Branch, Turn
+from convstore.vocabulary.records import Turn
 
 S = models.sessions.c
 T = models.turns.c
@@ -119,7 +114,7 @@ class AppendTurns:
         parent = row["parent_seq"]
         row["parent_seq"] = parent = tip if parent is None else parent or None
         if parent != tip:
-            _inherit(unit, self.key, state, parent)
+            inherit(unit, self.key, state, parent)
         if parent != (state["turn_count"] or None):
             state["branched"] = True
         row["tenant_id"], row["session_id"] = self.key
@@ -127,12 +122,9 @@ class AppendTurns:
         unit.add(models.turns, row)
         if row["external_id"] is not None:
             unit.external[(*self.key, row["external_id"])] = row
-        if row["language"] is not None:
-            state["language"] = row["language"]
-        if row["role"] == "user":
-            _merge(state, row["slots"], row["template_id"])
-            if state["title"] is None:
-                state["title"] = _title(row)
+        go_on(state, row)
+        if row["role"] == "user" and state["title"] is None:
+            state["title"] = _title(row)
         return row
 
     def _keep_tools(self, unit: Unit) -> None:
@@ -146,28 +138,6 @@ class AppendTurns:
                     "tools": tools,
                 },
             )
-
-
-@dataclass(slots=True)
-class SwitchBranch:
-    """Make the branch that ends in `seq` the active one; slots follow it."""
-
-    key: Key
-    seq: int
-    now: int
-    user_id: str | None = None
-    size: int = 0
-
-    def apply(self, unit: Unit) -> None:
-        head = unit.active(self.key, self.user_id)
-        if not 1 <= self.seq <= head.row["turn_count"]:
-            raise TurnNotFoundError(self.key[1], self.seq)
-        if self.seq == head.row["head_seq"]:
-            return
-        _inherit(unit, self.key, head.row, self.seq)
-        head.row["head_seq"] = self.seq
-        head.row["branched"] = True
-        head.touch(self.now)
 
 
 def _title(row: Row) -> str | None:
@@ -223,53 +193,6 @@ def page(
     return [turn_from_row(key[1], row) for row in rows]
 
 
-def newest(
-    connection: Connection, key: Key, limit: int, user_id: str | None
-) -> list[Turn]:
-    """The newest turns of the active branch, oldest first.
-
-    One statement for a session without branches. Turns never change, so what is read
-    is a prefix of what any later read gives, whatever commits in between.
-    """
-    given = {"tenant": key[0], "id": key[1], "limit": limit}
-    while True:
-        rows = _LINEAR.all(connection, given)
-        if rows:
-            state, owner, head_seq, branched = rows[0][:4]
-        else:
-            session = _SESSION.all(connection, given)
-            if not session:
-                raise SessionNotFoundError(key[1])
-            state, owner, head_seq, branched = session[0]
-        check_usable(state, owner, key[1], user_id)
-        if branched:
-            rows = _BRANCHED.all(connection, {**given, "head": head_seq})
-        if rows or head_seq is None:
-            break
-        # It was archived or restored between two statements: look again.
-    first = 0 if branched else 4
-    return [turn_from_row(key[1], row[first:]) for row in reversed(rows)]
-
-
-def branches(connection: Connection, key: Key, head_seq: int | None) -> list[Branch]:
-    """Every branch, by its last turn, oldest first. Reads the numbers of all turns."""
-    parents: dict[int, int | None] = {}
-    children: dict[int | None, int] = {}
-    for seq, parent in connection.execute(_NUMBERS, {"tenant": key[0], "id": key[1]}):
-        parents[seq] = parent
-        children[parent] = children.get(parent, 0) + 1
-    lengths: dict[int | None, int] = {None: 0}
-    forks: dict[int | None, int | None] = {None: None}
-    for seq, parent in parents.items():  # parents come first: seq order
-        lengths[seq] = lengths[parent] + 1
-        forks[seq] = parent if children[parent] > 1 else forks[parent]
-    return [
-        Branch(seq, lengths[seq], forks[seq], seq == head_seq)
-        for seq in parents
-        if seq not in children or seq == head_seq
-    ]
-
-
 def tool_set(connection: Connection, key: Key, tools_hash: str) -> list[Any] | None:
     """The tool definitions that a turn refers to."""
     table = models.tool_sets.c
@@ -295,59 +218,6 @@ def _record(session_id: str, row: Row) -> Turn:
     return turn_from_row(session_id, _values_of(row))
 
 
-def _merge(state: Row, slots: str | None, template_id: str | None) -> None:
-    if slots is not None and slots != "{}":
-        merged = decode_json(state["current_slots"]) | decode_json(slots)
-        state["current_slots"] = dumps(merged).decode()
-    if template_id is not None:
-        state["current_template_id"] = template_id
-
-
-def _inherit(unit: Unit, key: Key, state: Row, seq: int | None) -> None:
-    """Take slots and template from the path that ends in `seq`, not from the tip."""
-    unit.flush()
-    state["current_slots"], state["current_template_id"] = "{}", None
-    if seq is not None:
-        rows = unit.connection.execute(
-            _INHERITED, {"tenant": key[0], "id": key[1], "head": seq, "limit": seq}
-        )
-        for slots, template_id in rows:
-            _merge(state, slots, template_id)
-
-
-_ONE_STEP = literal_column("1", Integer)
-
-
-def _path() -> CTE:
-    """Up from the turn `head` along its parents, at most `limit` turns."""
-    top = select(T.seq, T.parent_seq, _ONE_STEP.label("depth")).where(
-        *_OF_SESSION, T.seq == bindparam("head")
-    )
-    path = top.cte("path", recursive=True)
-    up = models.turns.alias("up")
-    return path.union_all(
-        select(up.c.seq, up.c.parent_seq, path.c.depth + _ONE_STEP).where(
-            up.c.tenant_id == bindparam("tenant"),
-            up.c.session_id == bindparam("id"),
-            up.c.seq == path.c.parent_seq,
-            path.c.depth < bindparam("limit"),
-        )
-    )
-
-
-def _prepared(statement: Select[Any]) -> Prepared:
-    return Prepared(lambda _: statement)
-
-
-def _of_session(column: Any) -> ScalarSelect[Any]:
-    return (
-        select(column)
-        .where(S.tenant_id == bindparam("tenant"), S.session_id == bindparam("id"))
-        .scalar_subquery()
-    )
-
-
-_PATH = _path()
 _EXTERNAL_KEY = ("tenant_id", "session_id", "external_id")
 _EXTERNAL_COLUMNS = [T.tenant_id, T.session_id, T.digest, *TURN_COLUMNS]
 _EXTERNAL_NAMES = [column.name for column in _EXTERNAL_COLUMNS]
@@ -375,34 +245,4 @@ _DOWN = (
     .where(*_OF_SESSION, T.seq < bindparam("after"))
     .order_by(T.seq.desc())
     .limit(bindparam("limit"))
-)
-_NUMBERS = select(T.seq, T.parent_seq).where(*_OF_SESSION).order_by(T.seq)
-_SESSION = _prepared(
-    select(S.state, S.user_id, S.head_seq, S.branched).where(
-        S.tenant_id == bindparam("tenant"), S.session_id == bindparam("id")
-    )
-)
-# Scalar subqueries, not a join: the planner evaluates each once and then walks the
-# key backwards, instead of sorting every turn of the session.
-_LINEAR = _prepared(
-    select(
-        _of_session(S.state).label("session_state"),
-        _of_session(S.user_id).label("owner"),
-        _of_session(S.head_seq).label("head"),
-        _of_session(S.branched).label("branched"),
-        *TURN_COLUMNS,
-    )
-    .where(*_OF_SESSION, T.seq <= _of_session(S.head_seq))
-    .order_by(T.seq.desc())
-    .limit(bindparam("limit"))
-)
-_BRANCHED = _prepared(
-    select(*TURN_COLUMNS)
-    .where(*_OF_SESSION, T.seq == _PATH.c.seq)
-    .order_by(T.seq.desc())
-)
-_INHERITED = (
-    select(T.slots, T.template_id)
-    .where(*_OF_SESSION, T.seq == _PATH.c.seq, T.role == "user")
-    .order_by(T.seq)
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, bindparam, select
 
-from convstore.db import models, sessions, turns
+from convstore.db import branches, models, sessions
 from convstore.db.statements import Prepared
 from convstore.db.unit import Key
 from convstore.vocabulary.clock import to_micros
@@ -52,4 +52,4 @@ def load(
     session = sessions.find(connection, key)
     if session is None or session.state != "active" or limit == 0:
         return session, []
-    return session, turns.newest(connection, key, limit, None)
+    return session, branches.newest(connection, key, limit, None)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from convstore.db import branches
 from convstore.db import turns as rows
 from convstore.db.ledger import ChangeLedger
 from convstore.db.unit import Row
@@ -340,7 +341,7 @@ class Turns:
         key = self._scope.key(check_id("session_id", session_id))
 
         return await self._scope.live(
-            session_id, lambda c, session: rows.branches(c, key, session.head_seq)
+            session_id, lambda c, session: branches.tips(c, key, session.head_seq)
         )
 
     async def switch(self, session_id: str, seq: int) -> None:
@@ -348,7 +349,7 @@ class Turns:
         continue it, slots and template become those of its path. Idempotent."""
         check_int("seq", seq)
         await self._scope.write(
-            rows.SwitchBranch(
+            branches.SwitchBranch(
                 self._scope.key(check_id("session_id", session_id)),
                 seq,
                 self._scope.now(),
@@ -400,5 +401,5 @@ class Turns:
             )
         return await scope.read(
             session_id,
-            lambda connection: rows.newest(connection, key, limit, scope.user_id),
+            lambda connection: branches.newest(connection, key, limit, scope.user_id),
         )

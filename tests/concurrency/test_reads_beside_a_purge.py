@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from convstore import Store, StoreConfig
-from convstore.db import sessions, turns
+from convstore.db import branches, sessions
 from convstore.errors import LimitExceededError, SessionArchivedError
 from convstore.policy import LedgerPolicy
 from convstore.vocabulary.clock import ManualClock
@@ -102,12 +102,12 @@ async def test_a_window_over_branches_is_whole_or_archived(
         """The statement along the branches, behind a purge."""
 
         def all(self, *given: Any) -> Any:
-            monkeypatch.setattr(turns, "_BRANCHED", along)
+            monkeypatch.setattr(branches, "_PATH", along)
             elsewhere.ask(lambda s: s.run_retention(older_than_s=0), 10.0)
             return along.all(*given)
 
-    along = turns._BRANCHED
-    monkeypatch.setattr(turns, "_BRANCHED", Slow())
+    along = branches._PATH
+    monkeypatch.setattr(branches, "_PATH", Slow())
     try:
         found = await store.turns.window("s-1")
     except SessionArchivedError:
@@ -129,12 +129,12 @@ async def test_a_window_is_not_empty_because_a_restore_came_between(
         """The look at a session of which no turn was found, behind a restore."""
 
         def all(self, *given: Any) -> Any:
-            monkeypatch.setattr(turns, "_SESSION", look)
+            monkeypatch.setattr(branches, "_SESSION", look)
             elsewhere.ask(lambda s: s.restore("s-1"), 10.0)
             return look.all(*given)
 
-    look = turns._SESSION
-    monkeypatch.setattr(turns, "_SESSION", Slow())
+    look = branches._SESSION
+    monkeypatch.setattr(branches, "_SESSION", Slow())
     found = await store.turns.window("s-1")
     await elsewhere.answers()
 

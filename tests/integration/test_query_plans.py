@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from convstore import Store
 from convstore.db import (
+    branches,
     documents,
     graph_states,
     interactions,
@@ -134,14 +135,14 @@ async def test_a_session_is_found_by_key(explain: Explain) -> None:
 
 
 async def test_a_window_walks_its_session_from_the_end(explain: Explain) -> None:
-    plan = await explain(turns._LINEAR, **KEY, limit=20)
+    plan = await explain(branches._NEWEST, **KEY, limit=20)
 
     assert_walks(plan, "PRIMARY KEY", "pk_turns")
     assert_in_order(plan)
 
 
 async def test_a_window_of_a_branch_goes_up_by_key(explain: Explain) -> None:
-    plan = await explain(turns._BRANCHED, **KEY, limit=20, head=9)
+    plan = await explain(branches._PATH, **KEY, limit=20, head=9)
 
     assert_walks(plan, "PRIMARY KEY", "pk_turns")
 

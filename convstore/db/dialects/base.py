@@ -165,6 +165,8 @@ class Dialect(ABC):
     has_far_server = False
     # Whether another transaction can hold a row while this one writes.
     has_row_locks = False
+    # Whether a subquery in FROM may refer to what stands before it.
+    has_lateral = False
     # Where the server may keep the bytes of a deleted row for a while: words of the
     # receipt of an erasure, explained in the manual.
     residue: tuple[str, ...] = ()
@@ -195,6 +197,13 @@ class Dialect(ABC):
         They are bound as JSON text, a list of lists of text, so that one wording of
         the statement, and one plan, serves any number of rows.
         """
+
+    @abstractmethod
+    def members(
+        self, column: ColumnElement[str]
+    ) -> tuple[ColumnElement[str], ColumnElement[str], FromClause]:
+        """Names and values of a JSON object of texts, and what gives them in FROM, to
+        be joined to the table of `column`."""
 
     @abstractmethod
     def locked(self, statement: Select[Any], table: Table) -> Select[Any]:

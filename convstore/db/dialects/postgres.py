@@ -82,6 +82,7 @@ class PostgresDialect(Dialect):
     name = "postgresql"
     has_far_server = True
     has_row_locks = True
+    has_lateral = True
     # A page keeps the text of a dead row until it is written over, VACUUM or not.
     residue = ("table_pages", "index_pages", "write_ahead_log")
 
@@ -115,6 +116,13 @@ class PostgresDialect(Dialect):
             for place, name in enumerate(names)
         )
         return select(*columns).subquery("asked")
+
+    def members(
+        self, column: ColumnElement[str]
+    ) -> tuple[ColumnElement[str], ColumnElement[str], FromClause]:
+        each = func.json_each_text(column).table_valued("key", "value")
+        each = each.render_derived(name="member")
+        return each.c.key, each.c.value, each
 
     def locked(self, statement: Select[Any], table: Table) -> Select[Any]:
         in_order = statement.order_by(*table.primary_key.columns)

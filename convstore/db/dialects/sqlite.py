@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     FromClause,
     Insert,
@@ -98,6 +99,12 @@ class SqliteDialect(Dialect):
             for place, name in enumerate(names)
         )
         return select(*columns).subquery("asked")
+
+    def members(
+        self, column: ColumnElement[str]
+    ) -> tuple[ColumnElement[str], ColumnElement[str], FromClause]:
+        each = func.json_each(column).table_valued("key", "value", name="member")
+        return each.c.key, each.c.value, each
 
     def locked(self, statement: Select[Any], table: Table) -> Select[Any]:
         return statement  # BEGIN IMMEDIATE holds the only write lock already

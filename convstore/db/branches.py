@@ -1,0 +1,292 @@
+"""Branches: the path from a first turn to a tip, and the head of the active one.
+
+A session whose every turn follows the one before is read by key range; one with
+branches is walked up from a turn along its parents, one look at the key for each turn.
+Turns never change and a parent comes before its child, so a path is for ever what it
+was, in the order of `seq`. Forgetting, editing and regenerating move the head; nothing
+is destroyed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    ScalarSelect,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    null,
+    select,
+    true,
+    union_all,
+)
+
+from convstore.db import models
+from convstore.db.dialects.base import Dialect
+from convstore.db.rows import TURN_COLUMNS, turn_from_row
+from convstore.db.statements import Prepared
+from convstore.db.unit import Key, Row, Unit, check_usable
+from convstore.vocabulary.codec import decode_json, dumps
+from convstore.vocabulary.errors import SessionNotFoundError, TurnNotFoundError
+from convstore.vocabulary.records import Branch, Turn
+
+S = models.sessions.c
+T = models.turns.c
+_OF_SESSION = (T.tenant_id == bindparam("tenant"), T.session_id == bindparam("id"))
+_PARENT = [column.name for column in TURN_COLUMNS].index("parent_seq")
+_WHOLE = 2**31 - 1
+"""More turns than a branch has."""
+
+
+@dataclass(slots=True)
+class SwitchBranch:
+    """Make the branch that ends in `seq` the active one; slots follow it."""
+
+    key: Key
+    seq: int
+    now: int
+    user_id: str | None = None
+    size: int = 0
+
+    def apply(self, unit: Unit) -> None:
+        head = unit.active(self.key, self.user_id)
+        if not 1 <= self.seq <= head.row["turn_count"]:
+            raise TurnNotFoundError(self.key[1], self.seq)
+        if self.seq == head.row["head_seq"]:
+            return
+        inherit(unit, self.key, head.row, self.seq)
+        head.row["head_seq"] = self.seq
+        head.row["branched"] = True
+        head.touch(self.now)
+
+
+def newest(
+    connection: Connection, key: Key, limit: int, user_id: str | None
+) -> list[Turn]:
+    """The newest turns of the active branch, oldest first.
+
+    One statement for a session without branches, two for one that has some. Turns never
+    change, so what is read is a prefix of what any later read gives, whatever commits
+    in between.
+    """
+    given = {"tenant": key[0], "id": key[1], "limit": limit}
+    while True:
+        rows = _NEWEST.all(connection, given)
+        if rows:
+            state, owner, head_seq, branched = rows[0][:4]
+        else:
+            session = _SESSION.all(connection, given)
+            if not session:
+                raise SessionNotFoundError(key[1])
+            state, owner, head_seq, branched = session[0]
+        check_usable(state, owner, key[1], user_id)
+        turns = [row[4:] for row in rows]
+        if branched and turns and limit > 1 and turns[0][_PARENT] is not None:
+            above = _walked(connection, key, turns[0][_PARENT], limit - 1)
+            turns = [*turns, *above] if above else []
+        if turns or head_seq is None:
+            break
+        # It was archived or restored between two statements: look again.
+    return [turn_from_row(key[1], row) for row in reversed(turns)]
+
+
+def read(connection: Connection, key: Key, seq: int, limit: int | None) -> list[Turn]:
+    """The path that ends in turn `seq`, oldest first: its newest `limit` turns, or all.
+
+    Empty when there is no such turn. Reads as many turns as it gives.
+    """
+    rows = _walked(connection, key, seq, limit or _WHOLE)
+    return [turn_from_row(key[1], row) for row in reversed(rows)]
+
+
+def tips(connection: Connection, key: Key, head_seq: int | None) -> list[Branch]:
+    """Every branch, by its last turn, oldest first. Reads the numbers of all turns."""
+    parents: dict[int, int | None] = {}
+    children: dict[int | None, int] = {}
+    for seq, parent in connection.execute(_NUMBERS, {"tenant": key[0], "id": key[1]}):
+        parents[seq] = parent
+        children[parent] = children.get(parent, 0) + 1
+    lengths: dict[int | None, int] = {None: 0}
+    forks: dict[int | None, int | None] = {None: None}
+    for seq, parent in parents.items():  # parents come first: seq order
+        lengths[seq] = lengths[parent] + 1
+        forks[seq] = parent if children[parent] > 1 else forks[parent]
+    return [
+        Branch(seq, lengths[seq], forks[seq], seq == head_seq)
+        for seq in parents
+        if seq not in children or seq == head_seq
+    ]
+
+
+def go_on(state: Row, row: Row) -> None:
+    """Let a session's slots, template and language follow one more turn."""
+    if row["language"] is not None:
+        state["language"] = row["language"]
+    if row["role"] == "user":
+        if row["slots"] is not None and row["slots"] != "{}":
+            merged = decode_json(state["current_slots"]) | decode_json(row["slots"])
+            state["current_slots"] = dumps(merged).decode()
+        if row["template_id"] is not None:
+            state["current_template_id"] = row["template_id"]
+
+
+def inherit(unit: Unit, key: Key, state: Row, seq: int | None) -> None:
+    """Take slots, template and language from the path that ends in `seq`.
+
+    The language stays what it is where no turn of the path has one: a session may have
+    been given it by itself.
+    """
+    unit.flush()
+    slots: dict[str, str] = {}
+    state["current_template_id"] = None
+    if seq is not None:
+        given = {"tenant": key[0], "id": key[1], "head": seq, "limit": _WHOLE}
+        # Each name in the order in which a turn first filled it in.
+        for kind, name, value, _ in sorted(
+            _INHERITED.all(unit.connection, given), key=itemgetter(3, 1)
+        ):
+            if kind == _SLOT:
+                slots[name] = value
+            elif value is not None:
+                state[_KEPT_AS[kind]] = value
+    state["current_slots"] = dumps(slots).decode()
+
+
+def _walked(connection: Connection, key: Key, seq: int, limit: int) -> list[Any]:
+    """Rows of TURN_COLUMNS, from turn `seq` up; one statement, so all or none."""
+    given = {"tenant": key[0], "id": key[1], "head": seq, "limit": limit}
+    rows = _PATH.all(connection, given)
+    rows.sort(key=itemgetter(0), reverse=True)
+    return rows
+
+
+_ONE_STEP = literal_column("1", Integer)
+
+
+def _walk(dialect: Dialect, columns: Sequence[Column[Any]]) -> CTE:
+    """Up from the turn `head` along its parents, at most `limit` turns.
+
+    What a planner knows of a table with a thousand short sessions makes it read the
+    whole of a long one at each step: a lookup in a lateral subquery leaves it no
+    choice. SQLite has none, and needs none, as long as the key comes from the path:
+    of constants it makes a filter, by reading the session, or the table, beforehand.
+    """
+    top = select(T.tenant_id, T.session_id, *columns, _ONE_STEP.label("depth"))
+    top = top.where(*_OF_SESSION, T.seq == bindparam("head"))
+    path = top.cte("path", recursive=True)
+    up: Any = models.turns.alias("up")
+    parent = (
+        up.c.tenant_id == path.c.tenant_id,
+        up.c.session_id == path.c.session_id,
+        up.c.seq == path.c.parent_seq,
+    )
+    names = ["tenant_id", "session_id", *(column.name for column in columns)]
+    if dialect.has_lateral:
+        found = select(*(up.c[name] for name in names)).where(*parent)
+        above: Any = found.limit(_ONE_STEP).lateral("above")
+        climbed = select(*above.c, path.c.depth + _ONE_STEP)
+        climbed = climbed.select_from(path.join(above, true()))
+    else:
+        climbed = select(*(up.c[name] for name in names), path.c.depth + _ONE_STEP)
+        climbed = climbed.select_from(path.join(up, and_(*parent)))
+    return path.union_all(climbed.where(path.c.depth < bindparam("limit")))
+
+
+def _path(dialect: Dialect) -> Select[Any]:
+    path = _walk(dialect, TURN_COLUMNS)
+    return select(*(path.c[column.name] for column in TURN_COLUMNS))
+
+
+_SLOT = "slot"
+_KEPT_AS = {"template_id": "current_template_id", "language": "language"}
+_OF_STATE = [T.seq, T.parent_seq, T.role, T.slots, T.template_id, T.language]
+
+
+def _inherited(dialect: Dialect) -> Any:
+    """What the turns of a path leave behind: kind, name, value, and a number to sort
+    by. The newest value of each slot, and the newest template and language, or null.
+
+    Made out by the database: a path may have thousands of turns, and little remains.
+    """
+    path = _walk(dialect, _OF_STATE)
+    of_user = path.c.role == literal_column("'user'")
+    name, value, source = dialect.members(path.c.slots)
+    place = func.row_number().over(partition_by=name, order_by=path.c.depth)
+    each = (
+        select(
+            name.label("name"),
+            value.label("value"),
+            place.label("place"),
+            func.min(path.c.seq).over(partition_by=name).label("first"),
+        )
+        .select_from(path.join(source, true()))
+        .where(of_user, path.c.slots.is_not(None))
+        .subquery("each_slot")
+    )
+
+    def last(column: ColumnElement[Any], *conditions: Any) -> Select[Any]:
+        found = select(column).where(column.is_not(None), *conditions)
+        found = found.order_by(path.c.depth).limit(_ONE_STEP)
+        kind: Any = literal_column(f"'{column.name}'")
+        return select(kind, null(), found.scalar_subquery(), literal_column("0"))
+
+    kind: Any = literal_column(f"'{_SLOT}'")
+    slots = select(kind, each.c.name, each.c.value, each.c.first)
+    return union_all(
+        slots.where(each.c.place == _ONE_STEP),
+        last(path.c.template_id, of_user),
+        last(path.c.language),
+    )
+
+
+def _of_session(column: Any) -> ScalarSelect[Any]:
+    return (
+        select(column)
+        .where(S.tenant_id == bindparam("tenant"), S.session_id == bindparam("id"))
+        .scalar_subquery()
+    )
+
+
+def _prepared(statement: Select[Any]) -> Prepared:
+    return Prepared(lambda _: statement)
+
+
+_PATH = Prepared(_path)
+_INHERITED = Prepared(_inherited)
+_NUMBERS = select(T.seq, T.parent_seq).where(*_OF_SESSION).order_by(T.seq)
+_SESSION = _prepared(
+    select(S.state, S.user_id, S.head_seq, S.branched).where(
+        S.tenant_id == bindparam("tenant"), S.session_id == bindparam("id")
+    )
+)
+# Scalar subqueries, not a join: the planner evaluates each once and then walks the
+# key backwards, instead of sorting every turn of the session. Of a session with
+# branches it gives the tip alone, from where the rest is walked.
+_NEWEST = _prepared(
+    select(
+        _of_session(S.state).label("session_state"),
+        _of_session(S.user_id).label("owner"),
+        _of_session(S.head_seq).label("head"),
+        _of_session(S.branched).label("branched"),
+        *TURN_COLUMNS,
+    )
+    .where(
+        *_OF_SESSION,
+        T.seq <= _of_session(S.head_seq),
+        T.seq >= _of_session(case((S.branched, S.head_seq), else_=literal_column("1"))),
+    )
+    .order_by(T.seq.desc())
+    .limit(bindparam("limit"))
+)
