@@ -23,13 +23,14 @@ HOMES = {
     "sqlalchemy": ["convstore/db/"],
     "sqlite3": ["convstore/db/"],
     "typer": ["convstore/cli/"],
+    "yaml": ["convstore/export/dataset/card.py"],
     "zstandard": ["convstore/segments/", "convstore/imports/", "convstore/export/"],
 }
 # Reading what these wrote can run code.
 NEVER = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 HEAVY = (
     "alembic apscheduler asyncpg fastapi opentelemetry pydantic redis rich "
-    "sqlalchemy typer"
+    "sqlalchemy typer yaml"
 ).split()
 
 

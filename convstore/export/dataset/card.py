@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+
+import yaml
 
 from convstore.export.dataset.statistics import LENGTH_EDGES, TOKEN_EDGES, Stats, Tally
 from convstore.export.formats.base import PROVENANCE_COLUMNS, Column, Format
 from convstore.export.options import ExportOptions
 from convstore.export.rules import RULES
-from convstore.vocabulary.codec import dumps
 
 _SIZES = (
     (1_000, "n<1K"),
@@ -29,16 +31,15 @@ def card(
     notes: Sequence[str],
 ) -> bytes:
     """The whole README; the same counts give the same bytes."""
-    text = "\n".join(
-        [
-            "---",
-            *_front(fmt, options, columns, stats),
-            "---",
-            "",
-            *_body(fmt, options, stats, tally, notes),
-        ]
+    # In the order that is written here, and each value on one line.
+    front = yaml.safe_dump(
+        _front(fmt, options, columns, stats),
+        sort_keys=False,
+        allow_unicode=True,
+        width=sys.maxsize,
     )
-    return text.encode() + b"\n"
+    body = "\n".join(_body(fmt, options, stats, tally, notes))
+    return f"---\n{front}---\n\n{body}\n".encode()
 
 
 def warnings_of(fmt: Format, stats: Stats) -> list[str]:
@@ -91,47 +92,51 @@ def rules_of(stats: Stats) -> list[tuple[str, int]]:
 
 def _front(
     fmt: Format, options: ExportOptions, columns: Sequence[Column], stats: Stats
-) -> list[str]:
+) -> dict[str, object]:
     languages = sorted(name for name in stats.languages if name) or ["und"]
     size = next((name for edge, name in _SIZES if stats.rows < edge), "n>10M")
-    lines = [f"license: {_quoted(options.license)}", "language:"]
-    lines += [f"- {_quoted(name)}" for name in languages]
-    lines += ["size_categories:", f"- {size}", "task_categories:", "- text-generation"]
-    lines += ["tags:", *(f"- {tag}" for tag in fmt.tags), "- convstore"]
+    front: dict[str, object] = {
+        "license": options.license,
+        "language": languages,
+        "size_categories": [size],
+        "task_categories": ["text-generation"],
+        "tags": [*fmt.tags, "convstore"],
+    }
     splits = [name for name in options.splits if stats.splits[name]]
     if not splits:
-        return lines
-    lines += ["configs:", "- config_name: default", "  data_files:"]
-    for name in splits:
-        lines += [f"  - split: {name}", f"    path: data/{name}-*"]
-    lines += ["dataset_info:", "  features:"]
-    for column in columns:
-        lines += _feature(column, options.profile == "text", "  ")
+        return front
+    features = [_feature(column, options.profile == "text") for column in columns]
     if fmt.provenance == "column":
-        lines += ["  - name: convstore", "    struct:"]
-        for column in PROVENANCE_COLUMNS:
-            lines += _feature(column, True, "    ")
-    lines += ["  splits:"]
-    for name in splits:
-        lines += [f"  - name: {name}", f"    num_bytes: {stats.sizes[name]}"]
-        lines += [f"    num_examples: {stats.splits[name]}"]
-    return lines
+        struct = [_feature(column, True) for column in PROVENANCE_COLUMNS]
+        features.append({"name": "convstore", "struct": struct})
+    files = [{"split": name, "path": f"data/{name}-*"} for name in splits]
+    counts = [
+        {
+            "name": name,
+            "num_bytes": stats.sizes[name],
+            "num_examples": stats.splits[name],
+        }
+        for name in splits
+    ]
+    return front | {
+        "configs": [{"config_name": "default", "data_files": files}],
+        "dataset_info": {"features": features, "splits": counts},
+    }
 
 
-def _feature(column: Column, text_profile: bool, indent: str) -> list[str]:
-    head = f"{indent}- name: {column.name}"
-    inner = indent + "  "
+def _feature(column: Column, text_profile: bool) -> dict[str, object]:
     keys = column.keys
     if keys is None and column.type == "messages" and text_profile:
         keys = ("role", "content")
     if keys is not None:
-        parts = [f"{inner}{'list' if column.listed else 'struct'}:"]
-        for name in keys:
-            parts += [f"{inner}- name: {name}", f"{inner}  dtype: string"]
-        return [head, *parts]
+        parts = [{"name": name, "dtype": "string"} for name in keys]
+        return {"name": column.name, "list" if column.listed else "struct": parts}
     if column.type == "counts":
-        parts = [f"{inner}list:", f"{inner}- name: kind", f"{inner}  dtype: string"]
-        return [head, *parts, f"{inner}- name: count", f"{inner}  dtype: int64"]
+        parts = [
+            {"name": "kind", "dtype": "string"},
+            {"name": "count", "dtype": "int64"},
+        ]
+        return {"name": column.name, "list": parts}
     listed = {
         "messages": "json",
         "strings": "string",
@@ -139,8 +144,8 @@ def _feature(column: Column, text_profile: bool, indent: str) -> list[str]:
         "images": "image",
     }.get(column.type)
     if listed is not None:
-        return [head, f"{inner}list: {listed}"]
-    return [head, f"{inner}dtype: {_DTYPES.get(column.type, 'json')}"]
+        return {"name": column.name, "list": listed}
+    return {"name": column.name, "dtype": _DTYPES.get(column.type, "json")}
 
 
 def _body(
@@ -214,8 +219,3 @@ def _table(head: tuple[str, str], rows: Mapping[str, int]) -> list[str]:
         f"| {name.replace('|', chr(92) + '|')} | {n:,} |" for name, n in rows.items()
     ]
     return [*lines, ""]
-
-
-def _quoted(text: str) -> str:
-    # JSON text is YAML, and safe whatever the id holds ("no" is a language, not false).
-    return dumps(text).decode()
