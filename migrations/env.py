@@ -6,19 +6,30 @@
 from alembic import context
 from sqlalchemy import Connection
 
-from convstore.db import migrate, models
+from convstore.db import migrate, models, schema
 from convstore.vocabulary.settings import load_config
+
+# The words of alembic's command line that move a database; `current` and `check` leave
+# it as it is.
+MOVES = {"upgrade", "downgrade", "stamp"}
 
 
 def run(connection: Connection) -> None:
+    command = getattr(context.config.cmd_opts, "cmd", None)
+    moves = command is None or command[0].__name__ in MOVES
+    if moves:
+        migrate.begin(connection)
     context.configure(
         connection=connection,
         target_metadata=models.metadata,
+        version_table=schema.VERSION_TABLE,
         transactional_ddl=True,
         compare_type=True,
     )
     with context.begin_transaction():
         context.run_migrations()
+    if moves:
+        migrate.end(connection)
 
 
 def offline() -> None:
@@ -27,6 +38,7 @@ def offline() -> None:
             "dialect", "sqlite"
         ),
         target_metadata=models.metadata,
+        version_table=schema.VERSION_TABLE,
         literal_binds=True,
     )
     with context.begin_transaction():

@@ -254,7 +254,7 @@ def stored_segment(manifest: Manifest, sealed_at: int | None) -> StoredSegment:
         raw_bytes=manifest.total("raw_length"),
         sha256=manifest.sha256,
         entry_count=len(manifest.entries),
-        holder=None,
+        written_by=None,
         problem=None,
         created_at=sealed_at or 0,
         sealed_at=sealed_at,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, or_, select, update
 
-from convstore.db import models
+from convstore.db import models, schema
 from convstore.db.dialects import dialect_of
 
 L = models.leases.c
@@ -18,7 +18,12 @@ def acquire(
 
     A lease that ends further ahead than its term was given by a clock that has gone
     back since, and is taken over.
+
+    Raises:
+        SchemaMismatchError: The database has been migrated since this store was opened:
+            what a job would destroy may have more to it than this code knows.
     """
+    schema.hold(connection)
     taken = connection.execute(
         update(models.leases)
         .where(

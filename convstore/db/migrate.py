@@ -50,6 +50,25 @@ def upgrade_on(connection: Connection, revision: str = "head") -> None:
         command.upgrade(configure(connection), revision)
 
 
+def begin(connection: Connection) -> None:
+    """What every migration begins with, whoever started it.
+
+    Raises:
+        SchemaMismatchError: A newer release made the database.
+    """
+    schema.adopt(connection)
+    _check_known(connection)
+
+
+def end(connection: Connection) -> None:
+    """What every migration ends with.
+
+    Raises:
+        ConfigError: It cannot be left like that.
+    """
+    schema.hand_back(connection)
+
+
 def upgrade(url: str, revision: str = "head", *, pooler: str = "none") -> str:
     """Bring a database to `revision`, making a SQLite file if there is none.
 
@@ -64,9 +83,7 @@ def upgrade(url: str, revision: str = "head", *, pooler: str = "none") -> str:
     """
 
     def work(connection: Connection) -> str:
-        _check_revision(revision)
-        _check_known(connection)
-        upgrade_on(connection, revision)
+        upgrade_on(connection, _checked(revision))
         return schema.revision_of(connection) or ""
 
     return _write(url, work, pooler)
@@ -76,10 +93,9 @@ def downgrade(url: str, revision: str, *, pooler: str = "none") -> str:
     """Take a database back to `revision` (`base` removes every table)."""
 
     def work(connection: Connection) -> str:
-        _check_revision(revision)
-        _check_known(connection)
+        target = _checked(revision)
         with _one_at_a_time:
-            command.downgrade(configure(connection), revision)
+            command.downgrade(configure(connection), target)
         return schema.revision_of(connection) or ""
 
     return _write(url, work, pooler)
@@ -119,11 +135,15 @@ def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
     return kind != "table" or name in models.metadata.tables
 
 
-def _check_revision(revision: str) -> None:
-    known = _known() | {"head", "base"}
+def _checked(revision: str) -> str:
+    """The revision's name; its number will do."""
+    known = _known()
+    if (named := f"{schema.PREFIX}{revision}") in known:
+        return named
     relative = revision[:1] in ("+", "-") and revision[1:].isdigit()
-    if revision not in known and not relative:
+    if revision not in known | {"head", "base"} and not relative:
         raise ConfigError(f"REVISION: there is no revision {revision!r}")
+    return revision
 
 
 def _check_known(connection: Connection) -> None:

@@ -495,7 +495,7 @@ archive_segments = _table(
     Column("raw_bytes", BigInteger, nullable=False, comment="uncompressed"),
     Column("sha256", String(64), nullable=False, comment="of the file"),
     Column("entry_count", BigInteger, nullable=False, comment="sessions in it"),
-    Column("holder", String(64), comment="who writes it"),
+    Column("written_by", String(64), comment="who writes it"),
     Column("problem", String(255), comment="what verification found"),
     _time("created_at", "when it was begun"),
     _time("sealed_at", "when it became final", nullable=True),
@@ -591,5 +591,5 @@ schema_info = _table(
         comment="oldest revision whose code may open this",
     ),
     key=("id",),
-    comment="Beside alembic's own table: which older code still works here.",
+    comment="Beside convstore_version: which older code still works here.",
 )

@@ -1,21 +1,81 @@
-"""Which schema this code needs, and whether a database has it."""
+"""Which schema this code needs, and whether a database has it.
+
+The revision is in a table of our own, `convstore_version`, with ids that nobody else
+has. Releases before it wrote theirs into `alembic_version`, which is whosever uses
+alembic in that database: a row of it is read only where our own tables say that it is
+ours.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    delete,
+    insert,
+    inspect,
+    select,
+)
+from sqlalchemy.engine.reflection import Inspector
 
 from convstore.db import models
-from convstore.vocabulary.errors import DatabaseAccessError, SchemaMismatchError
+from convstore.vocabulary.errors import (
+    ConfigError,
+    DatabaseAccessError,
+    SchemaMismatchError,
+)
 
 # The newest revision in migrations/, kept here so that opening a store needs no
 # alembic; a test compares the two.
-REVISION = "0002"
+PREFIX = "convstore_"
+REVISION = "convstore_0003"
 
+VERSION_TABLE = "convstore_version"
+
+# What releases before `convstore_version` called their revisions, and the tables that
+# the first of them had made, which nobody else has all of.
+_FORMER = {"0001": "convstore_0001", "0002": "convstore_0002"}
+_FIRST_TABLES = frozenset(
+    {
+        "archive_entries",
+        "archive_segments",
+        "cost_totals",
+        "erasures",
+        "graph_states",
+        "interactions",
+        "leases",
+        "legal_holds",
+        "prefix_entries",
+        "retention_runs",
+        "schema_info",
+        "session_ledger",
+        "session_metadata",
+        "sessions",
+        "tool_sets",
+        "turns",
+    }
+)
+_SINCE_0002 = "archive_folder"
+
+# Not among our tables: alembic makes it, and would find it too many.
+_version = Table(
+    VERSION_TABLE,
+    MetaData(),
+    Column("version_num", String(32)),
+    PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"),
+)
+_alembics = Table("alembic_version", MetaData(), Column("version_num", String(32)))
 
 NO_RIGHTS = (
     "the role lacks rights: GRANT USAGE ON SCHEMA to it, and SELECT, INSERT, UPDATE, "
     "DELETE ON ALL TABLES IN SCHEMA; `convstore db upgrade` also needs CREATE ON SCHEMA"
 )
+_UPGRADE = "run `convstore db upgrade`"
+_NEWER = "upgrade convstore: a newer release has changed the database since"
 
 
 def revision_of(connection: Connection) -> str | None:
@@ -23,14 +83,13 @@ def revision_of(connection: Connection) -> str | None:
 
     Raises:
         DatabaseAccessError: The role may use no schema, and would find every one empty.
+        SchemaMismatchError: The table of the revision is not as we make it.
     """
-    inspector = inspect(connection)
-    if inspector.default_schema_name is None:
-        raise DatabaseAccessError(NO_RIGHTS)
-    if not inspector.has_table("alembic_version"):
-        return None
-    found = connection.execute(text("SELECT version_num FROM alembic_version"))
-    return found.scalar_one_or_none()
+    inspector = _inspector(connection)
+    if not inspector.has_table(VERSION_TABLE):
+        former = _former(connection, inspector)
+        return None if former is None else _FORMER[former]
+    return _recorded(connection)
 
 
 def is_empty(connection: Connection) -> bool:
@@ -51,7 +110,7 @@ def check(connection: Connection) -> None:
     if found == REVISION:
         return
     if found is None or found < REVISION:
-        raise SchemaMismatchError(found, REVISION, "run `convstore db upgrade`")
+        raise SchemaMismatchError(found, REVISION, _UPGRADE)
     oldest = connection.execute(select(models.schema_info.c.oldest_code)).scalar_one()
     if oldest > REVISION:
         remedy = (
@@ -59,3 +118,100 @@ def check(connection: Connection) -> None:
             f"`convstore db downgrade {REVISION}`"
         )
         raise SchemaMismatchError(found, REVISION, remedy)
+
+
+def hold(connection: Connection) -> None:
+    """Refuse to destroy rows of another revision than this code's, and keep the
+    revision as it is until the transaction ends.
+
+    A store may go on beside a newer schema that still takes its writes. What it must
+    not do there is archive and purge: the rows have columns that it does not know.
+
+    Raises:
+        SchemaMismatchError: The database is at another revision by now.
+    """
+    # Weak enough that purges do not wait for each other: only a migration does.
+    found = _recorded(connection, locking=True)
+    if found != REVISION:
+        newer = found is not None and found > REVISION
+        raise SchemaMismatchError(found, REVISION, _NEWER if newer else _UPGRADE)
+
+
+def adopt(connection: Connection) -> None:
+    """Begin a migration: no other one, and no purge, is under way until it ends.
+
+    The row by which an older release kept its revision moves to a table of our own,
+    where our tables prove that it is ours. Nothing else in `alembic_version` is read.
+    """
+    inspector = _inspector(connection)
+    if inspector.has_table(VERSION_TABLE):
+        connection.execute(select(_version).with_for_update())
+        return
+    former = _former(connection, inspector)
+    if former is not None:
+        _version.create(connection)
+        connection.execute(insert(_version), {"version_num": _FORMER[former]})
+        connection.execute(delete(_alembics).where(_alembics.c.version_num == former))
+
+
+def hand_back(connection: Connection) -> None:
+    """End a downgrade: what an older release is to work on, it must find as it left it.
+
+    Raises:
+        ConfigError: Its place is another program's by now.
+    """
+    found = _recorded(connection)
+    former = next((old for old, new in _FORMER.items() if new == found), None)
+    if former is None:
+        return
+    if not inspect(connection).has_table(_alembics.name):
+        _alembics.create(connection)
+    elif connection.execute(select(_alembics.c.version_num)).first() is not None:
+        raise ConfigError(
+            "REVISION: the release of that revision keeps it in alembic_version, which "
+            "another program uses here"
+        )
+    connection.execute(insert(_alembics), {"version_num": former})
+    _version.drop(connection)
+
+
+def _inspector(connection: Connection) -> Inspector:
+    inspector = inspect(connection)
+    if inspector.default_schema_name is None:
+        raise DatabaseAccessError(NO_RIGHTS)
+    return inspector
+
+
+def _recorded(connection: Connection, *, locking: bool = False) -> str | None:
+    statement = select(_version.c.version_num)
+    if locking:
+        statement = statement.with_for_update(read=True, key_share=True)
+    found = connection.execute(statement).scalars().all()
+    if len(found) > 1:
+        remedy = f"{VERSION_TABLE} has {len(found)} rows: restore a backup"
+        raise SchemaMismatchError(None, REVISION, remedy)
+    return found[0] if found else None
+
+
+def _former(connection: Connection, inspector: Inspector) -> str | None:
+    """What an older release calls the revision that it left, if it left one here.
+
+    The row may be another program's that numbers its revisions too. It is ours if all
+    tables are there that our migrations had made by then, and none of later.
+    """
+    names = set(inspector.get_table_names())
+    if not names.issuperset(_FIRST_TABLES) or _alembics.name not in names:
+        return None
+    ours = {column["name"] for column in inspector.get_columns("schema_info")}
+    told = {column["name"] for column in inspector.get_columns(_alembics.name)}
+    if ours != {"id", "oldest_code"} or told != {"version_num"}:
+        return None
+    former = "0002" if _SINCE_0002 in names else "0001"
+    if connection.execute(select(models.schema_info.c.oldest_code)).first() != (
+        "0001",
+    ):
+        return None
+    found = connection.execute(
+        select(_alembics.c.version_num).where(_alembics.c.version_num == former)
+    )
+    return former if found.first() is not None else None

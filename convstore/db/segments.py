@@ -42,7 +42,7 @@ class StoredSegment:
     raw_bytes: int
     sha256: str
     entry_count: int
-    holder: str | None
+    written_by: str | None
     problem: str | None
     created_at: int
     sealed_at: int | None
@@ -81,9 +81,9 @@ _PLACES = Prepared(_places)
 
 
 def begin(
-    connection: Connection, segment_id: str, key: str, holder: str, now: int
+    connection: Connection, segment_id: str, key: str, written_by: str, now: int
 ) -> None:
-    """Announce a segment that `holder` is about to write."""
+    """Announce a segment that `written_by` is about to write."""
     connection.execute(
         insert(models.archive_segments),
         {
@@ -94,7 +94,7 @@ def begin(
             "raw_bytes": 0,
             "sha256": "",
             "entry_count": 0,
-            "holder": holder,
+            "written_by": written_by,
             "problem": None,
             "created_at": now,
             "sealed_at": None,

@@ -17,7 +17,7 @@ from itertools import islice
 from convstore.archive.archiver import destroy_marked
 from convstore.archive.context import DEAD_AFTER_S, Context
 from convstore.archive.ownership import claim
-from convstore.db import erasures, ledger, lifecycle, segments
+from convstore.db import erasures, ledger, lifecycle, schema, segments
 from convstore.db.engine import Connection
 from convstore.db.erasures import StoredErasure
 from convstore.db.unit import Key, Unit
@@ -213,6 +213,7 @@ class Eraser:
         context, now = self._context, self._context.now()
 
         def work(connection: Connection) -> Count | None:
+            schema.hold(connection)
             unit = Unit(connection)
             _refuse_held(unit, keys)
             going = []
@@ -269,6 +270,7 @@ def _refuse_held(unit: Unit, keys: Sequence[Key]) -> None:
 def _expire(
     keys: Sequence[Key], due: Mapping[Key, int], now: int, connection: Connection
 ) -> int:
+    schema.hold(connection)
     unit = Unit(connection)
     unit.load(keys)
     going = []

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from convstore.archive.context import Context
-from convstore.db import archive_entries, lifecycle, segments
+from convstore.db import archive_entries, lifecycle, schema, segments
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.engine import Connection
 from convstore.db.session_rows import SessionRows
@@ -60,6 +60,9 @@ async def purge(
     an application's own and as long as it likes. Entries that another worker has dealt
     with are left alone, and so are all of them when the segment is sealed no more.
     Idempotent.
+
+    Raises:
+        SchemaMismatchError: The database was migrated meanwhile; nothing is purged.
     """
     result = Purged()
     for start in range(0, len(entries), AT_ONCE):
@@ -90,6 +93,7 @@ async def _purge_some(
 
     def work(connection: Connection) -> tuple[list[Key], list[Key]]:
         context.on_step("purge.begin")
+        schema.hold(connection)
         unit = Unit(connection)
         waiting = _waiting(connection, entries)
         free = _free(unit, waiting, waits=waits)

@@ -211,7 +211,7 @@ def _is_better(connection: Connection, head: Head, entry: Entry, tally: _Tally) 
     if head.row["state"] != "archived":
         return False
     named = segments.find(connection, head.row["segment_id"])
-    if named is None or named.holder is None:
+    if named is None or named.written_by is None:
         return bool(entry.session_version >= head.row["version"])
     if named.segment_id not in tally.lost:
         return False

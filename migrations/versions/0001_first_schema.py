@@ -7,7 +7,7 @@ table and what is in them: archive first.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0001"
+revision = "convstore_0001"
 down_revision = None
 branch_labels = None
 depends_on = None

@@ -8,8 +8,8 @@ another upgrade `convstore archive rebuild` makes it this database's again.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "convstore_0002"
+down_revision = "convstore_0001"
 branch_labels = None
 depends_on = None
 

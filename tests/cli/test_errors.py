@@ -359,8 +359,11 @@ def test_every_command_refuses_another_schema_and_changes_nothing(
     cli.ok("import", "messages", cli.talks("s-1"))
     if schema == "ahead":
         with closing(sqlite3.connect(cli.home / "convstore.db")) as connection:
-            connection.execute("UPDATE alembic_version SET version_num = '9999'")
-            connection.execute("UPDATE schema_info SET oldest_code = '9999'")
+            for change in (
+                "convstore_version SET version_num = 'convstore_9999'",
+                "schema_info SET oldest_code = 'convstore_9999'",
+            ):
+                connection.execute(f"UPDATE {change}")
             connection.commit()
     else:
         revision = "0001" if schema == "behind" else "base"

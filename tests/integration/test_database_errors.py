@@ -114,8 +114,8 @@ async def test_another_schema_is_refused_with_the_command_to_run(
         url = empty_database_url
         statements = {
             "empty": ["CREATE TABLE of_another_program (x INTEGER)"],
-            "behind": _at_revision("0000"),
-            "ahead": _at_revision("9999"),
+            "behind": _at_revision("convstore_0000"),
+            "ahead": _at_revision("convstore_9999"),
         }[kind]
         with sqlite3.connect(_path(url)) as connection:
             for statement in statements:
@@ -127,9 +127,7 @@ async def test_another_schema_is_refused_with_the_command_to_run(
         url = empty_database_url
         server = await asyncpg.connect(url)
         for statement in (
-            []
-            if kind == "empty"
-            else _at_revision({"behind": "0000", "ahead": "9999"}[kind])
+            [] if (revision := _REVISIONS[kind]) is None else _at_revision(revision)
         ):
             await server.execute(statement)
         await server.close()
@@ -139,13 +137,16 @@ async def test_another_schema_is_refused_with_the_command_to_run(
     assert isinstance(error, SchemaMismatchError)
     assert "convstore db" in error.remedy or "upgrade convstore" in error.remedy
     assert error.remedy in str(error)
-    assert error.found == {"empty": None, "behind": "0000", "ahead": "9999"}[kind]
+    assert error.found == _REVISIONS[kind]
+
+
+_REVISIONS = {"empty": None, "behind": "convstore_0000", "ahead": "convstore_9999"}
 
 
 def _at_revision(revision: str) -> list[str]:
     return [
-        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)",
-        f"INSERT INTO alembic_version VALUES ('{revision}')",
+        "CREATE TABLE convstore_version (version_num VARCHAR(32) NOT NULL)",
+        f"INSERT INTO convstore_version VALUES ('{revision}')",
         "CREATE TABLE schema_info (id INTEGER, oldest_code VARCHAR(32))",
         f"INSERT INTO schema_info VALUES (1, '{revision}')",
     ]
@@ -155,7 +156,9 @@ async def test_a_newer_schema_that_still_takes_our_code_is_opened(
     sqlite_url: str,
 ) -> None:
     with sqlite3.connect(_path(sqlite_url)) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute(
+            "UPDATE convstore_version SET version_num = 'convstore_9999'"
+        )
     connection.close()
 
     async with open_store(sqlite_url) as store:

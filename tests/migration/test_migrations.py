@@ -147,7 +147,9 @@ def test_revisions_are_numbers_in_one_line() -> None:
     script = ScriptDirectory.from_config(migrate.configure())
 
     revisions = [s.revision for s in script.walk_revisions()]
-    assert revisions[::-1] == [f"{n:04}" for n in range(1, len(revisions) + 1)]
+    assert revisions[::-1] == [
+        f"convstore_{n:04}" for n in range(1, len(revisions) + 1)
+    ]
     assert len(script.get_heads()) == 1
     assert all(s.doc and s.module.__doc__ for s in script.walk_revisions())
 
@@ -162,7 +164,9 @@ def test_a_revision_that_is_not_there_is_refused(database_url: str) -> None:
 
 def test_a_database_of_a_newer_release_is_left_to_that(database_url: str) -> None:
     def age(connection: Connection) -> None:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        connection.exec_driver_sql(
+            "UPDATE convstore_version SET version_num = 'convstore_9999'"
+        )
 
     migrate.run_on(database_url, age)
 
@@ -170,7 +174,7 @@ def test_a_database_of_a_newer_release_is_left_to_that(database_url: str) -> Non
         with pytest.raises(SchemaMismatchError, match="upgrade convstore"):
             verb(database_url, revision)
 
-    assert migrate.current(database_url) == "9999"
+    assert migrate.current(database_url) == "convstore_9999"
 
 
 async def _break(url: str) -> None:
