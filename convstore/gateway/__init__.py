@@ -20,9 +20,17 @@ from convstore.messages.anthropic import (
 )
 from convstore.messages.buffers import since_idle
 from convstore.messages.dspy import to_dspy_history, to_dspy_messages
+from convstore.messages.message import LeftOut
+from convstore.messages.openai import (
+    OpenAIMessages,
+    to_messages,
+    to_openai_messages,
+)
 
 __all__ = [
     "AnthropicMessages",
+    "LeftOut",
+    "OpenAIMessages",
     "PrefixCache",
     "PrefixCacheStats",
     "PrefixEntry",
@@ -39,4 +47,6 @@ __all__ = [
     "to_anthropic_messages",
     "to_dspy_history",
     "to_dspy_messages",
+    "to_messages",
+    "to_openai_messages",
 ]

@@ -12,31 +12,9 @@ from convstore.imports.fields import (
     need_text,
     time_or_none,
 )
-from convstore.messages.windows import TEXT_PARTS
+from convstore.messages.parts import ROLES, parts_text
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import Json, JsonObject, TurnInput
-
-ROLES = {
-    "ai": "assistant",
-    "assistant": "assistant",
-    "bot": "assistant",
-    "chatgpt": "assistant",
-    "developer": "system",
-    "function": "tool",
-    "function_call": "assistant",
-    "gpt": "assistant",
-    "human": "user",
-    "ipython": "tool",
-    "model": "assistant",
-    "observation": "tool",
-    "prompter": "user",
-    "system": "system",
-    "tool": "tool",
-    "tool_call": "assistant",
-    "tool_response": "tool",
-    "user": "user",
-}
-"""What the words of other tools are in ours; any other role stays as it is."""
 
 _TIMES = ("created_at", "timestamp")
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
@@ -47,7 +25,7 @@ def role_of(field: str, given: Json) -> tuple[str, JsonObject]:
     original = need_text(field, given)
     if not original:
         raise InvalidInputError(field, "is empty")
-    role = ROLES.get(original.lower(), original)
+    role: str = ROLES.get(original.lower(), original)
     return role, {} if role == original else {"role": original}
 
 
@@ -138,14 +116,7 @@ def _take_content(
             f"{field}.content", f"must be text, null or a list, not {kind_of(content)}"
         )
     notes["content_parts"] = len(content)
-    texts = [
-        part["text"]
-        for part in content
-        if isinstance(part, dict)
-        and part.get("type") in TEXT_PARTS
-        and isinstance(part.get("text"), str)
-    ]
-    return "".join(texts) if texts else None, list(content)
+    return parts_text(content) or None, list(content)
 
 
 def _take_calls(message: JsonObject, notes: JsonObject, field: str) -> list[Json]:

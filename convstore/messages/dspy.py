@@ -7,6 +7,9 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+from convstore.messages.message import Message, messages_of
+from convstore.messages.parts import Result
+from convstore.messages.results import result_text
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import Turn
 
@@ -18,10 +21,11 @@ def to_dspy_messages(
 ) -> list[dict[str, str]]:
     """One message per answered question, under the names of a signature's fields.
 
-    Every user turn begins an exchange; of several turns of one role in it the last one
-    with text counts, so an answer after tool calls is the final one. An exchange that
-    lacks a mapped role that the map names is left out: a question without an answer
-    is the module's input and not its history. Turns of other roles are left out.
+    Every user turn begins an exchange; of several messages of one role in it the last
+    one with text counts, so an answer after tool calls is the final one. Text in parts
+    counts as content does. An exchange that lacks a mapped role that the map names is
+    left out: a question without an answer is the module's input and not its history.
+    Turns of other roles are left out.
 
     Args:
         turns: Of one branch, oldest first.
@@ -35,14 +39,12 @@ def to_dspy_messages(
     if "user" not in fields or len(set(fields.values())) < len(fields):
         raise InvalidInputError("field_map", "must name user, and each field once")
     messages: list[dict[str, str]] = []
-    for turn in turns:
-        if turn.role == "user":
+    for message in messages_of(turns, []):
+        if message.role == "user":
             messages.append({})
-        text = (
-            turn.content if turn.resolved_question is None else turn.resolved_question
-        )
-        if messages and turn.role in fields and text:
-            messages[-1][fields[turn.role]] = text
+        text = _text(message)
+        if messages and message.role in fields and text.strip():
+            messages[-1][fields[message.role]] = text
     order = list(fields.values())
     return [
         {name: message[name] for name in order}
@@ -63,3 +65,10 @@ def to_dspy_history(
     if find_spec("dspy") is None:
         return {"messages": messages}
     return import_module("dspy").History(messages=messages)
+
+
+def _text(message: Message) -> str:
+    results = [block for block, _ in message.blocks if isinstance(block, Result)]
+    if results:
+        return "\n".join(result_text(result, message.seq, []) for result in results)
+    return message.texts()

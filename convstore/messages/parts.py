@@ -13,7 +13,8 @@ from convstore.vocabulary.codec import decode_json
 from convstore.vocabulary.errors import CorruptionError
 from convstore.vocabulary.records import Json, JsonObject, Turn
 
-ROLES = {
+Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+ROLES: dict[str, Role] = {
     "ai": "assistant",
     "assistant": "assistant",
     "bot": "assistant",
@@ -34,6 +35,8 @@ ROLES = {
     "user": "user",
 }
 """What the words of other tools are in ours: one of four roles. No other is known."""
+
+RESULT_ROLES = frozenset(word for word, role in ROLES.items() if role == "tool")
 
 Kind: TypeAlias = Literal[
     "text",
@@ -74,13 +77,13 @@ class Call:
     Attributes:
         id: None where the client gave none, or an empty one.
         arguments: As given: an object, JSON text, or what a model made of it.
-        part: The part that it was read from.
+        free: Whether the tool takes any text, not an object.
     """
 
     id: str | None
     name: str
     arguments: Json
-    part: JsonObject
+    free: bool = False
 
     def object(self) -> JsonObject | None:
         """The arguments as an object; None where they are none."""
@@ -99,7 +102,7 @@ class Result:
 
     call_id: str | None
     content: Json
-    part: JsonObject
+    is_error: bool = False
 
 
 def kind_of(part: Json) -> Kind:
@@ -153,25 +156,20 @@ def call_of(part: JsonObject) -> Call:
     # The Responses API has both; results name `call_id`.
     call_id = first_text(part, "call_id", "id")
     name = name if isinstance(name, str) else ""
-    return Call(call_id or None, name, arguments, part)
+    free = part.get("type") in ("custom", "custom_tool_call")
+    return Call(call_id or None, name, arguments, free)
 
 
 def result_of(part: JsonObject) -> Result:
     """A part of kind `result`."""
     call_id = first_text(part, "tool_use_id", "call_id", "tool_call_id")
-    return Result(call_id or None, part.get("output", part.get("content")), part)
+    content = part.get("output", part.get("content"))
+    return Result(call_id or None, content, part.get("is_error") is True)
 
 
 def first_text(part: JsonObject, *keys: str) -> str | None:
     """The first of `keys` that holds text."""
     return next((part[key] for key in keys if isinstance(part.get(key), str)), None)
-
-
-def said_by(turn: Turn) -> str:
-    """The text of a turn: its content, or where that is blank the text of its parts."""
-    if turn.content is not None and turn.content.strip():
-        return turn.content
-    return parts_text(turn.parts) or turn.content or ""
 
 
 def parts_text(parts: Json) -> str:
@@ -186,8 +184,6 @@ def parts_text(parts: Json) -> str:
 
 def is_result(turn: Turn) -> bool:
     """Whether a turn is what a tool gave back."""
-    return (
-        turn.tool_call_id is not None
-        or ROLES.get(turn.role) == "tool"
-        or any(kind_of(part) == "result" for part in turn.parts or ())
-    )
+    if turn.tool_call_id is not None or turn.role in RESULT_ROLES:
+        return True
+    return any(kind_of(part) == "result" for part in turn.parts or ())

@@ -13,17 +13,20 @@ turns at a time instead of creeping forward with every append.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
 
+from convstore.messages.message import speaks
+from convstore.messages.openai import to_messages as to_messages
+from convstore.messages.pairing import OpenCalls
+from convstore.messages.parts import (
+    RESULT_ROLES,
+    call_of,
+    is_result,
+    kind_of,
+    result_of,
+)
 from convstore.vocabulary.codec import dumps
 from convstore.vocabulary.errors import InvalidInputError
-from convstore.vocabulary.records import Json, JsonObject, Turn
-
-TEXT_PARTS = frozenset({"text", "input_text", "output_text"})
-_CHAT_CALLS = frozenset({"function", "custom"})
-_CALL_PARTS = _CHAT_CALLS | {"function_call", "tool_call", "tool_use"}
-_RESULT_PARTS = frozenset({"function_call_output", "tool_result"})
-_RESULT_ROLES = frozenset({"tool", "function"})
+from convstore.vocabulary.records import Turn
 
 
 def window_by_turns(
@@ -91,15 +94,13 @@ def has_orphan_results(turns: Sequence[Turn]) -> bool:
     true and the branch goes further back, it loads more and cuts again. A result
     whose call was never stored stays an orphan for ever, so bound the loading.
     """
-    carried: set[str] = set()
-    speaker_seen = False
+    carried: set[str | None] = set()
     for turn in turns:
         carried.update(_call_ids(turn))
-        if _is_result(turn):
-            ids = _result_ids(turn)
-            if not carried.issuperset(ids) or not (ids or speaker_seen):
-                return True
-        speaker_seen = speaker_seen or turn.role == "assistant"
+        if speaks(turn):
+            carried.add(None)  # What a result without an id may answer.
+        if is_result(turn) and not carried.issuperset(_result_ids(turn)):
+            return True
     return False
 
 
@@ -107,7 +108,7 @@ def is_plain(turns: Iterable[Turn]) -> bool:
     """Whether none of `turns` is a tool's, or has parts: such a branch can be cut
     anywhere, and most windows need nothing else to be looked at."""
     for turn in turns:
-        if turn.parts or turn.tool_call_id is not None or turn.role in _RESULT_ROLES:
+        if turn.parts or turn.tool_call_id is not None or turn.role in RESULT_ROLES:
             return False
     return True
 
@@ -120,17 +121,6 @@ def turn_chars(turn: Turn) -> int:
     """
     text = turn.content if turn.resolved_question is None else turn.resolved_question
     return len(text or "") + (len(dumps(turn.parts).decode()) if turn.parts else 0)
-
-
-def to_messages(turns: Iterable[Turn]) -> list[JsonObject]:
-    """Turns as chat messages in the shape of OpenAI's API, for a model or a tokenizer.
-
-    `resolved_question` stands in for the content where present. Parts of type
-    `function` or `custom` become `tool_calls`; other parts become content parts, behind
-    a text part with the content unless they hold text themselves. A call without text
-    keeps `"content": None`. The parts are shared with the turns, not copied.
-    """
-    return [_message(turn) for turn in turns]
 
 
 def _window(
@@ -192,85 +182,49 @@ def _cuts(turns: Sequence[Turn]) -> list[int]:
 
 
 def _call_of(turns: Sequence[Turn]) -> list[int]:
-    """For each turn the index of the earliest call that it answers, or its own index.
+    """For each turn the index of the earliest one that it may not be parted from.
 
-    By id, the latest turn that carries it. A result without id, or with one that no
-    earlier turn carries, answers the nearest assistant turn before it.
+    For a result that is its call; where that is not here, the nearest assistant turn
+    before it. For what was said or called after a turn of nothing but thoughts it is
+    that turn: some models are refused a call without the thought before it. For
+    others it is their own.
     """
-    carriers: dict[str, int] = {}
+    open_calls: OpenCalls[int] = OpenCalls()
     speaker: int | None = None
     calls: list[int] = []
     for index, turn in enumerate(turns):
-        carriers.update(dict.fromkeys(_call_ids(turn), index))
         call = index
-        if _is_result(turn):
+        if is_result(turn):
             nearest = index if speaker is None else speaker
-            ids = _result_ids(turn)
-            call = min((carriers.get(i, nearest) for i in ids), default=nearest)
-        if turn.role == "assistant":
+            found = (open_calls.result(call_id)[1] for call_id in _result_ids(turn))
+            call = min(nearest if place is None else place for place in found)
+        elif not speaks(turn):
+            open_calls.next_message()
+        elif index and _only_thinks(turns[index - 1]):
+            call = calls[index - 1]
+        for call_id in _call_ids(turn):
+            open_calls.call(call_id, index)
+        if speaks(turn):
             speaker = index
         calls.append(call)
     return calls
 
 
-def _call_ids(turn: Turn) -> Iterator[str]:
+def _only_thinks(turn: Turn) -> bool:
+    parts = turn.parts if speaks(turn) and not turn.content else None
+    return bool(parts) and all(kind_of(part) == "thought" for part in parts or ())
+
+
+def _call_ids(turn: Turn) -> Iterator[str | None]:
     for part in turn.parts or ():
-        if not isinstance(part, dict):
-            continue
-        if part.get("type") in _CALL_PARTS or isinstance(part.get("function"), dict):
-            # OpenAI's Responses API has both; results name `call_id`.
-            yield from _ids(part, "call_id", "id")
+        if kind_of(part) == "call":
+            yield call_of(part).id
 
 
-def _result_ids(turn: Turn) -> set[str]:
-    ids = {turn.tool_call_id} if turn.tool_call_id is not None else set()
-    for part in _result_parts(turn):
-        ids.update(_ids(part, "tool_use_id", "call_id"))
-    return ids
-
-
-def _result_parts(turn: Turn) -> list[JsonObject]:
-    parts = [part for part in turn.parts or () if isinstance(part, dict)]
-    return [part for part in parts if part.get("type") in _RESULT_PARTS]
-
-
-def _is_result(turn: Turn) -> bool:
-    return (
-        turn.role in _RESULT_ROLES
-        or turn.tool_call_id is not None
-        or bool(_result_parts(turn))
-    )
-
-
-def _ids(part: JsonObject, *keys: str) -> list[str]:
-    found = [part[key] for key in keys if isinstance(part.get(key), str)]
-    return found[:1]
-
-
-def _message(turn: Turn) -> JsonObject:
-    calls = [part for part in turn.parts or () if _type(part) in _CHAT_CALLS]
-    message: JsonObject = {"role": turn.role, "content": _content(turn)}
-    if calls:
-        message["tool_calls"] = calls
-    if turn.tool_call_id is not None:
-        message["tool_call_id"] = turn.tool_call_id
-    if turn.name is not None:
-        message["name"] = turn.name
-    return message
-
-
-def _content(turn: Turn) -> Json:
-    parts = [part for part in turn.parts or () if _type(part) not in _CHAT_CALLS]
-    text = turn.content
-    if turn.resolved_question is not None:
-        text = turn.resolved_question
-        parts = [part for part in parts if _type(part) not in TEXT_PARTS]
-    if not parts:
-        return text
-    if text is None or any(_type(part) in TEXT_PARTS for part in parts):
-        return parts
-    return [{"type": "text", "text": text}, *parts]
-
-
-def _type(part: Json) -> Any:
-    return part.get("type") if isinstance(part, dict) else None
+def _result_ids(turn: Turn) -> list[str | None]:
+    """The ids of the calls that a turn answers; None for a result without one."""
+    parts = [part for part in turn.parts or () if kind_of(part) == "result"]
+    ids = [result_of(part).call_id for part in parts]
+    if turn.tool_call_id is not None and turn.tool_call_id not in ids:
+        ids = [turn.tool_call_id, *filter(None, ids)]
+    return ids or [None]

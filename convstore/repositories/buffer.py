@@ -11,7 +11,11 @@ from convstore.messages.anthropic import (
     to_anthropic_messages,
 )
 from convstore.messages.dspy import to_dspy_history
-from convstore.messages.windows import to_messages
+from convstore.messages.openai import (
+    OpenAIMessages,
+    to_messages,
+    to_openai_messages,
+)
 from convstore.vocabulary.records import JsonObject, Turn
 
 
@@ -25,8 +29,12 @@ class Buffer(Sequence[Turn]):
     turns: tuple[Turn, ...]
 
     def to_messages(self) -> list[JsonObject]:
-        """Chat messages for OpenAI-style clients; see `windows.to_messages`."""
+        """Chat messages in OpenAI's shape, as they were stored; see `to_messages`."""
         return to_messages(self.turns)
+
+    def to_openai_messages(self) -> OpenAIMessages:
+        """Messages for OpenAI-style clients, as far as they take what was stored."""
+        return to_openai_messages(self.turns)
 
     def to_anthropic_messages(self) -> AnthropicMessages:
         """System and messages for Anthropic-style clients."""

@@ -32,8 +32,8 @@ from convstore.gateway import (
     new_session_id,
     session_id_from_headers,
     should_cache_sticky,
+    to_messages,
 )
-from convstore.messages.windows import to_messages
 from convstore.metrics import CONTENT_TYPE_LATEST, StoreCollector, collector
 from convstore.repositories.conversation import Conversation
 from examples.chat_backend import model

@@ -12,7 +12,6 @@ from convstore import gateway, metrics
 from convstore.db import models
 from convstore.export.formats import FORMATS
 from convstore.export.formats.schemas import schema_of
-from convstore.messages import windows
 from convstore.metrics import tracing
 from convstore.policy import CachePolicy, LedgerPolicy, RetentionPolicy
 from convstore.vocabulary import reports
@@ -24,7 +23,6 @@ _MADE = "<!-- Made by scripts/reference from the code; do not edit. -->\n"
 _PUBLIC = {
     "convstore.metrics": ["collector", "register", "StoreCollector"],
     "convstore.metrics.tracing": ["instrument"],
-    "convstore.messages.windows": ["to_messages"],
 }
 """What users call of modules that say no `__all__`."""
 _NOUNS = {
@@ -101,7 +99,7 @@ def _api() -> str:
 
 def _beside_the_store() -> str:
     def lines() -> Iterator[str]:
-        for module in (gateway, metrics, tracing, windows):
+        for module in (gateway, metrics, tracing):
             yield f"## {module.__name__}\n"
             yield _fenced(_doc(module)) + "\n"
             for name in _PUBLIC.get(module.__name__) or module.__all__:

@@ -113,6 +113,25 @@ async def test_a_buffer_speaks_to_three_kinds_of_clients(store: Store) -> None:
     assert messages == [{"q": "In Enschede?", "a": "Three."}]
 
 
+async def test_a_message_that_was_stored_in_many_turns_is_one(store: Store) -> None:
+    chat = store.conversation("s-1")
+    other = {**CALL, "id": "c-2"}
+    await chat.append(role="user", content="?")
+    await chat.append(role="assistant", content="I look.")
+    await chat.append(role="assistant", parts=[CALL])
+    await chat.append(role="assistant", parts=[other])
+    await chat.append(role="tool", content="3", tool_call_id="c-1")
+    await chat.append(role="tool", content="4", tool_call_id="c-2")
+
+    buffer = await chat.buffer()
+
+    asked = {"role": "assistant", "content": "I look.", "tool_calls": [CALL, other]}
+    assert buffer.to_messages()[1] == asked
+    assert buffer.to_openai_messages().messages == buffer.to_messages()
+    assert len(buffer.to_anthropic_messages().messages) == 3
+    assert [turn.seq for turn in await chat.buffer(cap=3)] == [3, 4, 5, 6]
+
+
 async def test_a_new_conversation_is_made_in_the_commit_of_its_first_turn(
     store: Store,
 ) -> None:

@@ -7,8 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from convstore import InvalidInputError, Turn
 from convstore.gateway import (
@@ -16,8 +14,9 @@ from convstore.gateway import (
     to_anthropic_messages,
     to_dspy_history,
     to_dspy_messages,
+    to_messages,
 )
-from convstore.messages.windows import to_messages
+from convstore.messages.message import LeftOut
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FIELDS = {field.name: None for field in dataclasses.fields(Turn)}
@@ -116,7 +115,7 @@ def test_what_anthropic_said_goes_back_verbatim() -> None:
     answer = {
         "type": "tool_result",
         "tool_use_id": "c-1",
-        "content": [],
+        "content": [{"type": "text", "text": "gone"}],
         "is_error": True,
     }
 
@@ -161,26 +160,30 @@ def test_arguments_that_are_no_object_stand_in_one(arguments: str) -> None:
     call = {**CALL, "function": {"name": "find", "arguments": arguments}}
 
     request = to_anthropic_messages(
-        [turn("user", "Hi"), turn("assistant", parts=[call])]
+        [turn("user", "Hi"), turn("assistant", parts=[call]), result()]
     )
 
     assert request.messages[1]["content"][0]["input"] == {"arguments": arguments}
 
 
-def test_a_call_that_nobody_answered_is_left_out_once_the_talk_goes_on() -> None:
-    open_call = [turn("user", "Hi"), turn("assistant", parts=[CALL])]
+def test_a_call_that_nobody_answered_is_left_out_and_told() -> None:
+    open_call = [turn("user", "Hi"), turn("assistant", "I look.", parts=[CALL], seq=2)]
 
-    waiting = to_anthropic_messages(open_call).messages
-    gone_on = to_anthropic_messages([*open_call, turn("user", "Hello?")]).messages
+    waiting = to_anthropic_messages(open_call)
+    gone_on = to_anthropic_messages([*open_call, turn("user", "Hello?")])
 
-    assert waiting[1]["content"] == [TOOL_USE]
-    assert [(m["role"], len(m["content"])) for m in gone_on] == [("user", 2)]
+    looked = {"role": "assistant", "content": [{"type": "text", "text": "I look."}]}
+    assert waiting.messages[1] == gone_on.messages[1] == looked
+    assert waiting.left_out == gone_on.left_out == (LeftOut("call-without-result", 2),)
 
 
-def test_a_result_without_a_call_is_told_as_text() -> None:
+def test_a_result_without_a_call_is_left_out_and_told() -> None:
     request = to_anthropic_messages([turn("user", "Hi"), result(call="other")])
 
-    assert request.messages[0]["content"][1] == {"type": "text", "text": "three"}
+    assert request.messages == [
+        {"role": "user", "content": [{"type": "text", "text": "Hi"}]}
+    ]
+    assert request.left_out == (LeftOut("result-without-call", 1),)
 
 
 def test_a_result_without_an_id_answers_the_oldest_open_call() -> None:
@@ -199,36 +202,6 @@ def test_the_user_speaks_first_and_blanks_are_left_out() -> None:
     assert request.messages == [
         {"role": "user", "content": [{"type": "text", "text": "Hi"}]}
     ]
-
-
-@given(
-    st.lists(
-        st.one_of(
-            st.builds(
-                turn, st.sampled_from(["user", "assistant", "system"]), st.text()
-            ),
-            st.builds(
-                lambda n: turn("assistant", parts=[{**CALL, "id": f"c-{n}"}]),
-                st.integers(1, 3),
-            ),
-            st.builds(lambda n: result(call=f"c-{n}"), st.integers(1, 3)),
-        )
-    )
-)
-def test_every_request_to_anthropic_keeps_its_rules(turns: list[Turn]) -> None:
-    messages = to_anthropic_messages(turns).messages
-
-    roles = [message["role"] for message in messages]
-    assert roles == [("user", "assistant")[n % 2] for n in range(len(roles))]
-    for number, message in enumerate(messages):
-        used = [b["id"] for b in message["content"] if b["type"] == "tool_use"]
-        after = messages[number + 1]["content"] if number + 1 < len(messages) else None
-        if after is not None:
-            head = [b.get("tool_use_id") for b in after[: len(set(used))]]
-            assert sorted(head) == sorted(set(used)) if used else True
-            rest = after[len(set(used)) :]
-            assert all(block["type"] != "tool_result" for block in rest)
-        assert len(used) == len(set(used))
 
 
 def test_a_dspy_message_is_an_exchange_under_the_names_of_a_signature() -> None:
