@@ -109,6 +109,9 @@ if TYPE_CHECKING:
     from convstore.gateway.prefix_cache.memory import PrefixEntry
     from convstore.imports.model import ImportReport, Rejected
     from convstore.messages.anthropic import AnthropicMessages
+    from convstore.messages.history import History
+    from convstore.messages.message import LeftOut
+    from convstore.messages.openai import OpenAIMessages
     from convstore.repositories.archive import Archive
     from convstore.repositories.buffer import Buffer
     from convstore.repositories.conversation import Conversation
@@ -140,6 +143,9 @@ _LATE = {
     "ImportReport": "convstore.imports.model",
     "Rejected": "convstore.imports.model",
     "AnthropicMessages": "convstore.messages.anthropic",
+    "History": "convstore.messages.history",
+    "LeftOut": "convstore.messages.message",
+    "OpenAIMessages": "convstore.messages.openai",
     "Archive": "convstore.repositories.archive",
     "Buffer": "convstore.repositories.buffer",
     "Conversation": "convstore.repositories.conversation",
@@ -196,6 +202,7 @@ __all__ = [
     "GraphState",
     "GraphStateNotFoundError",
     "GraphStates",
+    "History",
     "HoldNotFoundError",
     "Holds",
     "ImportReport",
@@ -213,6 +220,7 @@ __all__ = [
     "LedgerPolicy",
     "LedgerStats",
     "LedgerSummary",
+    "LeftOut",
     "LegalHold",
     "LegalHoldError",
     "LimitExceededError",
@@ -222,6 +230,7 @@ __all__ = [
     "NotFoundError",
     "Observer",
     "OnProgress",
+    "OpenAIMessages",
     "Page",
     "PrefixCache",
     "PrefixCacheStats",

@@ -15,6 +15,7 @@ from convstore.gateway.prefix_cache.cache import Expiry, Messages, PrefixCacheSt
 from convstore.gateway.prefix_cache.memory import PrefixEntry
 from convstore.gateway.prefix_cache.stores import PrefixKind
 from convstore.imports.model import ImportReport
+from convstore.messages.history import History
 from convstore.repositories.buffer import Buffer
 from convstore.repositories.holds import HoldList
 from convstore.repositories.turns import BranchList, JsonList, ObjectList, TurnList
@@ -336,7 +337,15 @@ class _Turns:
         count_tokens: Callable[[Turn], int] | None = None,
         step: int = 1,
     ) -> TurnList: ...
-    def history(self, session_id: str, *, limit: int = 6) -> ObjectList: ...
+    def history(
+        self,
+        session_id: str,
+        *,
+        limit: int = 6,
+        repair: bool = False,
+        keep_system: bool = False,
+        begin_with: str | None = None,
+    ) -> History: ...
     def previous_user_turn(self, session_id: str) -> Turn | None: ...
     def branches(self, session_id: str) -> BranchList: ...
     def switch(self, session_id: str, seq: int) -> None: ...
@@ -395,7 +404,14 @@ class Conversation:
         count_tokens: Callable[[Turn], int] | None = None,
         step: int = 1,
     ) -> TurnList: ...
-    def history(self, *, limit: int = 6) -> ObjectList: ...
+    def history(
+        self,
+        *,
+        limit: int = 6,
+        repair: bool = False,
+        keep_system: bool = False,
+        begin_with: str | None = None,
+    ) -> History: ...
     def previous_user_turn(self) -> Turn | None: ...
     def branches(self) -> BranchList: ...
     def switch(self, seq: int) -> None: ...
@@ -473,7 +489,9 @@ class Conversation:
     def append_system_message(
         self, content: str, *, external_id: str | None = None
     ) -> Turn: ...
-    def buffer(self, *, cap: int = 80, idle_ttl_s: float = 1800.0) -> Buffer: ...
+    def buffer(
+        self, *, cap: int = 80, idle_ttl_s: float = 1800.0, keep_system: bool = False
+    ) -> Buffer: ...
 
 class Store:
     sessions: _Sessions

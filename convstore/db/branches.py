@@ -111,6 +111,20 @@ def read(connection: Connection, key: Key, seq: int, limit: int | None) -> list[
     return [turn_from_row(key[1], row) for row in reversed(rows)]
 
 
+def beginning(
+    connection: Connection, key: Key, head_seq: int | None, branched: bool, limit: int
+) -> list[Turn]:
+    """The first turns of the path that ends in turn `head_seq`, at most `limit`.
+
+    By key in a session without branches. In one with some the whole path is walked, by
+    its numbers alone.
+    """
+    statement = _FIRST_OF_PATH if branched else _FIRST
+    given = {"tenant": key[0], "id": key[1], "head": head_seq or 0, "limit": _WHOLE}
+    rows = statement.all(connection, {**given, "first": limit})
+    return [turn_from_row(key[1], row) for row in sorted(rows, key=itemgetter(0))]
+
+
 def tips(connection: Connection, key: Key, head_seq: int | None) -> list[Branch]:
     """Every branch, by its last turn, oldest first. Reads the numbers of all turns."""
     parents: dict[int, int | None] = {}
@@ -209,6 +223,12 @@ def _path(dialect: Dialect) -> Select[Any]:
     return select(*(path.c[column.name] for column in TURN_COLUMNS))
 
 
+def _first_of_path(dialect: Dialect) -> Select[Any]:
+    path = _walk(dialect, [T.seq, T.parent_seq])
+    first = select(path.c.seq).order_by(path.c.seq).limit(bindparam("first"))
+    return select(*TURN_COLUMNS).where(*_OF_SESSION, T.seq.in_(first))
+
+
 _SLOT = "slot"
 _KEPT_AS = {"template_id": "current_template_id", "language": "language"}
 _OF_STATE = [T.seq, T.parent_seq, T.role, T.slots, T.template_id, T.language]
@@ -264,6 +284,13 @@ def _prepared(statement: Select[Any]) -> Prepared:
 
 
 _PATH = Prepared(_path)
+_FIRST_OF_PATH = Prepared(_first_of_path)
+_FIRST = _prepared(
+    select(*TURN_COLUMNS)
+    .where(*_OF_SESSION, T.seq <= bindparam("head"))
+    .order_by(T.seq)
+    .limit(bindparam("first"))
+)
 _INHERITED = Prepared(_inherited)
 _NUMBERS = select(T.seq, T.parent_seq).where(*_OF_SESSION).order_by(T.seq)
 _SESSION = _prepared(

@@ -12,6 +12,7 @@ from convstore.db.unit import Row
 from convstore.messages.buffers import BUFFER_CAP, BUFFER_IDLE_TTL_S, since_idle
 from convstore.repositories.buffer import Buffer
 from convstore.repositories.graph_states import GraphStates
+from convstore.repositories.histories import system_turns
 from convstore.repositories.interactions import Interactions
 from convstore.repositories.ledger import Ledger
 from convstore.repositories.scope import Scope
@@ -110,19 +111,30 @@ class Conversation:
         )
 
     async def buffer(
-        self, *, cap: int = BUFFER_CAP, idle_ttl_s: float = BUFFER_IDLE_TTL_S
+        self,
+        *,
+        cap: int = BUFFER_CAP,
+        idle_ttl_s: float = BUFFER_IDLE_TTL_S,
+        keep_system: bool = False,
     ) -> Buffer:
         """What an agent still has in mind of the active branch; the record keeps all.
 
         At most `cap` turns, and none from before a silence of more than `idle_ttl_s`
         seconds: after one the buffer is empty until somebody speaks. Never parts a
         tool call from its result. A session that is not there yet gives an empty one.
+        `keep_system` also reads the system turns that the branch begins with, for
+        `history(keep_system=True)`; they are not among the turns.
         """
         try:
             newest = await self.window(limit=cap)
+            turns = since_idle(newest, self._scope.clock.now(), idle_ttl_s)
+            system: tuple[Turn, ...] = ()
+            if keep_system and turns and turns[0].parent_seq is not None:
+                first = await system_turns(self._scope, self.session_id)
+                system = tuple(turn for turn in first if turn.seq < turns[0].seq)
         except SessionNotFoundError:
             return Buffer(())
-        return Buffer(since_idle(newest, self._scope.clock.now(), idle_ttl_s))
+        return Buffer(turns, system)
 
     def _creating(
         self, verb: Callable[P, Awaitable[R]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeAlias
 
 from convstore.db import branches
@@ -11,8 +12,15 @@ from convstore.db import turns as rows
 from convstore.db.ledger import ChangeLedger
 from convstore.db.unit import Row
 from convstore.messages import windows
+from convstore.messages.history import (
+    History,
+    check_begin_with,
+    history_of,
+    is_of,
+)
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.repositories.encoding import encode_turn, turn_input
+from convstore.repositories.histories import since_user, system_turns
 from convstore.repositories.ledger_changes import adding
 from convstore.repositories.scope import Scope
 from convstore.vocabulary.codec import check_int
@@ -316,13 +324,43 @@ class Turns:
             if piece == len(newest):
                 return list(window)
 
-    async def history(self, session_id: str, *, limit: int = 6) -> ObjectList:
+    async def history(
+        self,
+        session_id: str,
+        *,
+        limit: int = 6,
+        repair: bool = False,
+        keep_system: bool = False,
+        begin_with: str | None = None,
+    ) -> History:
         """The newest turns of the active branch as chat messages for a model.
 
         `resolved_question` stands in for the content where there is one; tool calls
-        and results keep their ids. Cut as `window`.
+        and results keep their ids, and neighbouring turns of an assistant are one
+        message. Cut as `window`. What was left out of it is in `left_out`.
+
+        Args:
+            limit: Most turns.
+            repair: Every call with its results right behind it or not at all, in the
+                shapes that OpenAI's chat completions take; as `to_openai_messages`.
+            keep_system: Also the system turns that the branch begins with, on top of
+                `limit`; at most 16.
+            begin_with: `user`: what comes before the first user turn is left out, but
+                for system turns. Where no user speaks in the window, it begins with
+                the newest turn of one, over the limit if need be.
+
+        Raises:
+            InvalidInputError: `limit` or `begin_with` is none of those.
         """
-        return windows.to_messages(await self.window(session_id, limit=limit))
+        check_begin_with(begin_with)
+        newest = partial(self._newest, session_id)
+        window: Sequence[Turn] = await self.window(session_id, limit=limit)
+        if begin_with is not None and not any(is_of(t, begin_with) for t in window):
+            window = await since_user(self._scope, newest, limit) or window
+        kept: TurnList = []
+        if keep_system and window and window[0].parent_seq is not None:
+            kept = await system_turns(self._scope, session_id)
+        return history_of(window, repair=repair, kept=kept, begin_with=begin_with)
 
     async def previous_user_turn(self, session_id: str) -> Turn | None:
         """The newest user turn of the active branch, or None."""
