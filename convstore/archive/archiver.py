@@ -18,7 +18,7 @@ from convstore.db.document_rows import fingerprint_of
 from convstore.db.engine import Connection
 from convstore.db.segments import StoredSegment
 from convstore.db.session_rows import SessionRows
-from convstore.db.unit import Key
+from convstore.db.unit import Key, Unit
 from convstore.segments.manifest import Manifest
 from convstore.segments.readable import write_readable
 from convstore.segments.rewrite import delete_segment
@@ -54,10 +54,12 @@ _OF_ONE_SESSION = (
 
 @dataclass(slots=True)
 class Archived:
-    """What became of the sessions: in the segment, changed meanwhile, or unreadable."""
+    """What became of the sessions: in the segment, changed meanwhile, held by another
+    transaction, or unreadable."""
 
     entries: list[StoredEntry] = field(default_factory=list)
     changed: list[Key] = field(default_factory=list)
+    held: list[Key] = field(default_factory=list)
     unreadable: dict[Key, str] = field(default_factory=dict)
     # Of the rows that each line of the segment was proven to hold; see `purge`.
     fingerprints: dict[Key, bytes] = field(default_factory=dict)
@@ -65,12 +67,17 @@ class Archived:
 
 
 async def archive(
-    context: Context, tenant: str, wanted: Sequence[tuple[str, int]]
+    context: Context,
+    tenant: str,
+    wanted: Sequence[tuple[str, int]],
+    *,
+    passes: bool = False,
 ) -> Archived:
     """Write sessions of a tenant, each at the version named, to one sealed segment.
 
     A session at another version by now is left out, and so is one that cannot be read
-    or written: both are said. Without any session left there is no segment.
+    or written: both are said. One that another transaction holds is, with `passes`.
+    Without any session left there is no segment.
 
     Raises:
         StorageFullError: The archive's disk has less than `RESERVE_BYTES` left.
@@ -80,11 +87,19 @@ async def archive(
     segment_id, now = new_id(), context.now()
     key = segment_key(segment_id, from_micros(now))
     context.on_step("claim.begin")
-    await context.write(
-        lambda c: segments.begin(c, segment_id, key, context.holder, now)
-    )
-    context.on_step("claim.after_commit")
     result = Archived()
+
+    def begin(connection: Connection) -> set[Key]:
+        segments.begin(connection, segment_id, key, context.holder, now)
+        keys = [(tenant, session_id) for session_id, _ in wanted]
+        return Unit(connection).load_free(keys) if passes else set()
+
+    # Whoever holds a session is likely to change it; what a foreign program holds may
+    # not even be referred to by a row of ours.
+    held = await context.write(begin)
+    context.on_step("claim.after_commit")
+    result.held += sorted(held)
+    wanted = [each for each in wanted if (tenant, each[0]) not in held]
     try:
         manifest = await _write(context, segment_id, now, tenant, wanted, result)
         if manifest is not None:

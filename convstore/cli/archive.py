@@ -187,6 +187,7 @@ def _tell_run(report: RetentionReport, as_json: bool, *, indent: bool) -> None:
             (done, report.archived),
             ("verified and purged", None if report.dry_run else report.purged),
             ("written to meanwhile", report.changed or None),
+            ("held by others", report.held or None),
             ("archives expired", report.archives_expired or None),
             ("bytes", size(report.archived_bytes) if report.archived_bytes else None),
             ("segments", report.segments),

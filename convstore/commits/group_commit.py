@@ -21,13 +21,19 @@ R = TypeVar("R")
 
 
 class GroupCommit:
-    """Lanes of writes; a session always takes the same lane, so its order is kept."""
+    """Lanes of writes; a session always takes the same lane, so its order is kept.
 
-    def __init__(self, flush: Flush, lanes: int, limits: Limits) -> None:
+    Writes of a session that `flush` finds held time and again go to `patient`, which
+    waits for it, beside the commits of the others.
+    """
+
+    def __init__(
+        self, flush: Flush, lanes: int, limits: Limits, patient: Flush | None = None
+    ) -> None:
         self.stats = CommitStats(queue_size=lanes * limits.queue_size)
         self.watch = Watch()
         self._lanes = [
-            Lane(flush, limits, self.stats, self.watch) for _ in range(lanes)
+            Lane(flush, limits, self.stats, self.watch, patient) for _ in range(lanes)
         ]
         self._closed = False
 

@@ -65,9 +65,17 @@ class Lane:
     for each would cost a lone writer more than its statements do (ADR 0003)."""
 
     def __init__(
-        self, flush: Flush, limits: Limits, stats: CommitStats, watch: Watch
+        self,
+        flush: Flush,
+        limits: Limits,
+        stats: CommitStats,
+        watch: Watch,
+        patient: Flush | None = None,
     ) -> None:
         self._flush = flush
+        self._patient = patient
+        # Writes of a session that is waited for, beside the commit in flight.
+        self._aside: list[Waiting] = []
         self._timeout_s = limits.busy_timeout_s
         self._stats = stats
         self._watch = watch
@@ -98,14 +106,14 @@ class Lane:
         # In a child process what is in flight is its parent's, on a loop that never
         # runs.
         ours = self._loop is asyncio.get_running_loop()
-        while ours and (self._in_flight or self.count):
+        while ours and (self._in_flight or self._aside or self.count):
             if self._idle is None:
                 self._idle = asyncio.get_running_loop().create_future()
             try:
                 await asyncio.shield(self._idle)
             except asyncio.CancelledError:
                 # Leave nobody waiting for what nobody is there to see through.
-                for waiting in self._in_flight:
+                for waiting in (*self._in_flight, *self._aside):
                     waiting.fail(DatabaseUnavailableError(_UNKNOWN))
                 self._queue.turn_away()
                 raise
@@ -168,31 +176,59 @@ class Lane:
             return
         self._usual = len(batch)
         landed = partial(self._landed, batch, time.monotonic())
-        self._send(batch).add_done_callback(landed)
+        self._send(batch, self._flush).add_done_callback(landed)
 
     def _go_on(self) -> None:
         self._in_flight = []
+        self._wait_aside()
         next_at = self._queue.next_at()
         if next_at is not None:
             self._start_at(next_at)
+        elif self._aside:
+            pass
         elif self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
-    def _send(self, batch: list[Waiting]) -> Flight[Sequence[Result]]:
+    def _wait_aside(self) -> None:
+        """Have a session that is never free when it is looked at waited for by its
+        lock, where others do not wait behind it: one at a time in a lane."""
+        if self._patient is None or self._aside:
+            return
+        self._aside = batch = self._queue.take_starved()
+        if batch:
+            landed = partial(self._landed_aside, batch, time.monotonic())
+            self._send(batch, self._patient).add_done_callback(landed)
+
+    def _landed_aside(
+        self, batch: list[Waiting], started: float, flight: Flight[Sequence[Result]]
+    ) -> None:
+        self._aside = []
+        if _refused_by_database(flight) and len(batch) > 1:
+            held = batch  # by the long way it shows which of them it was
+        else:
+            held = self._tell(batch, started, flight)
+        self._queue.put_back(held)
+        self._queue.release(batch[0].write.key)
+        if not self._in_flight:
+            self._go_on()
+
+    def _send(self, batch: list[Waiting], flush: Flush) -> Flight[Sequence[Result]]:
         writes = [waiting.write for waiting in batch]
         if self._watch.observers:
-            return _flight(self._watched(writes))
+            return _flight(self._watched(writes, flush))
         try:
-            return _flight(self._flush(writes))
+            return _flight(flush(writes))
         except ConvstoreError as error:  # such as a database that is closed
             refused: Flight[Sequence[Result]]
             refused = asyncio.get_running_loop().create_future()
             refused.set_exception(error)
             return refused
 
-    async def _watched(self, writes: list[Write[Any]]) -> Sequence[Result]:
+    async def _watched(
+        self, writes: list[Write[Any]], flush: Flush
+    ) -> Sequence[Result]:
         with self._watch.work("commit", writes=len(writes)):
-            return await self._flush(writes)
+            return await flush(writes)
 
     def _landed(
         self, batch: list[Waiting], started: float, flight: Flight[Sequence[Result]]
@@ -230,7 +266,7 @@ class Lane:
             self._go_on()
             return
         waiting, started = rest.popleft(), time.monotonic()
-        self._send([waiting]).add_done_callback(landed)
+        self._send([waiting], self._flush).add_done_callback(landed)
 
     def _tell(
         self, batch: list[Waiting], started: float, flight: Flight[Sequence[Result]]

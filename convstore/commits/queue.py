@@ -24,6 +24,10 @@ Key = tuple[str, str]
 # long, and asking costs a trip to the server.
 _FIRST_S = 0.001
 _LONGEST_S = 0.025
+# One that was held so many times, for a tenth of a second together, is perhaps free
+# for moments only, between those who wait for its lock: then so must we.
+_TRIES = 8
+_NEVER = float("inf")
 _LATE = "no commit took the write up in time"
 _HELD = "another transaction has held the session all the time; nothing was written"
 
@@ -55,6 +59,8 @@ class Waiting:
     deadline: float
     # How long it rests when its session is found held; 0 until it is.
     pause_s: float = 0.0
+    # How often it was.
+    tries: int = 0
 
     def fail(self, error: BaseException) -> None:
         """Tell the caller, if it is still there."""
@@ -119,10 +125,12 @@ class WriteQueue:
             if queue is not None:
                 self._asleep += len(queue)
             else:
-                _, queue = self._resting.get(key, (0.0, deque()))
+                # Behind the others that rest, as to who is waited for next.
+                _, queue = self._resting.pop(key, (0.0, deque()))
             queue.appendleft(waiting)
             self.count += 1
             self._asleep += 1
+            waiting.tries += 1
             waiting.pause_s = min(max(2 * waiting.pause_s, _FIRST_S), _LONGEST_S)
             # Not all at the same moment: several processes may wait for one session.
             until = now + waiting.pause_s * random.uniform(0.5, 1.5)
@@ -133,7 +141,42 @@ class WriteQueue:
         waits."""
         if self._queues:
             return 0.0
-        return min((until for until, _ in self._resting.values()), default=None)
+        times = [until for until, _ in self._resting.values() if until != _NEVER]
+        return min(times, default=None)
+
+    def take_starved(self) -> list[Waiting]:
+        """Writes of one session that was found held time and again, in order, within
+        the bounds of a batch. Until `release`, no other of the session is taken."""
+        starved = (
+            (key, queue)
+            for key, (until, queue) in self._resting.items()
+            if until != _NEVER and queue and queue[0].tries >= _TRIES
+        )
+        key, queue = next(starved, (None, deque[Waiting]()))
+        if key is None:
+            return []
+        batch: list[Waiting] = []
+        room, now = self._limits.batch_bytes, time.monotonic()
+        while queue and len(batch) < self._limits.batch_size:
+            if batch and queue[0].write.size > room:
+                break
+            waiting = queue.popleft()
+            self.count -= 1
+            self._asleep -= 1
+            if waiting.deadline < now:
+                waiting.fail(DatabaseBusyError(_HELD))
+            elif not waiting.done.done():
+                batch.append(waiting)
+                room -= waiting.write.size
+        self._resting[key] = (_NEVER if batch else 0.0), queue
+        self._give_space()
+        return batch
+
+    def release(self, key: Key) -> None:
+        """Let the writes of a session be taken again, behind those put back."""
+        until, queue = self._resting.get(key, (0.0, None))
+        if queue is not None and until == _NEVER:
+            self._resting[key] = 0.0, queue
 
     def take(self) -> list[Waiting]:
         """The next batch: one write of each session in turn, within the bounds."""
@@ -208,7 +251,8 @@ class WriteQueue:
             if until <= now:
                 del self._resting[key]
                 self._asleep -= len(queue)
-                self._queues[key] = queue
+                if queue:
+                    self._queues[key] = queue
 
     def _give_space(self) -> None:
         room = (

@@ -37,6 +37,10 @@ REFUSALS = (InvalidInputError, NotFoundError, ConflictError, RefusedError)
 Operations = Sequence[Operation[Any]]
 _QUIET_S = 0.01
 
+PATIENCE_S = 0.5
+"""A session that is held by one transaction for long must not keep those from their
+turn that several hold for moments; and a store that closes waits as long."""
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -66,6 +70,23 @@ class Batches:
         if self._heads is None:
             return self._backend.write(lambda c: run_batch(c, operations))
         return self._run(self._heads, operations)
+
+    async def run_patiently(self, operations: Operations) -> list[Outcome]:
+        """As `run`, of one session that others hold by turns: waits for its lock, in
+        the order in which the database gives it, for `PATIENCE_S`."""
+
+        def work(connection: Connection) -> list[Outcome]:
+            unit = Unit(connection)
+            unit.dialect.bound_waits(connection, PATIENCE_S)
+            unit.load({operation.key for operation in operations})
+            return run_in(unit, operations)
+
+        if self._heads is not None:
+            self._heads.forget({operation.key for operation in operations})
+        try:
+            return await self._backend.write(work)
+        except DatabaseBusyError:
+            return [_HELD] * len(operations)
 
     async def _run(
         self, heads: RememberedHeads, operations: Operations

@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from convstore.db import archive_entries, models
+from convstore.db import archive_entries, models, session_locks
 from convstore.db.dialects import dialect_of
 from convstore.db.document_rows import DocumentRows, hold_rows, session_row
 from convstore.db.documents import HOLDS, TOOL_SET_COLUMNS, selected
@@ -237,8 +237,12 @@ def make_refusals(
 
 
 def note_problem(connection: Connection, keys: Iterable[Key], problem: str) -> None:
-    """Say why sessions could not be archived."""
-    changes = [{"b_tenant": t, "b_session": s, "b_problem": problem} for t, s in keys]
+    """Say why sessions could not be archived; not of one that somebody holds now, for
+    that comes round again."""
+    free, _ = session_locks.free(connection, list(keys))
+    changes = [
+        {"b_tenant": t, "b_session": s, "b_problem": problem} for t, s in sorted(free)
+    ]
     if changes:
         connection.execute(
             update(models.sessions)

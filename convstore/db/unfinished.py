@@ -3,12 +3,15 @@ short, copies that must not be kept, segments that are of no use any more."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
+from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, Select, and_, literal_column, or_, select
 
 from convstore.db import models
 from convstore.db.segments import SEGMENT_COLUMNS, StoredSegment
+from convstore.db.session_ids import about_keys, of_sessions
+from convstore.db.statements import Prepared
 from convstore.db.unit import Key
 
 E = models.archive_entries.c
@@ -29,39 +32,47 @@ def with_pending_entries(connection: Connection) -> list[StoredSegment]:
     ]
 
 
-def unwanted(
-    connection: Connection, keys: Sequence[Key] | None = None
-) -> list[tuple[str, Key]]:
-    """Segment and session of each copy that must not be kept: of sessions erased, or
-    deleted without an archive. With `keys`, only theirs."""
-    statement = (
-        select(E.segment_id, E.tenant_id, E.session_id)
+def with_unwanted(
+    connection: Connection, keys: Collection[Key] | None = None
+) -> list[str]:
+    """Segments with a copy that must not be kept: of a session that is erased, or
+    deleted without an archive. With `keys`, those with one of theirs."""
+    if keys is None:
+        return list(connection.execute(_unwanted(E.segment_id).distinct()).scalars())
+    return [row[0] for row in _WITH_UNWANTED.all(connection, about_keys(keys))]
+
+
+def unwanted(connection: Connection, segment_id: str) -> set[Key]:
+    """The sessions of a segment whose copies must not be kept."""
+    rows = connection.execute(
+        _unwanted(E.tenant_id, E.session_id).where(E.segment_id == segment_id)
+    )
+    return {(tenant, session_id) for tenant, session_id in rows}
+
+
+def _unwanted(*columns: Any) -> Select[Any]:
+    return (
+        select(*columns)
         .join(
             models.sessions,
             and_(S.tenant_id == E.tenant_id, S.session_id == E.session_id),
         )
         .where(
             or_(
-                S.state == "erased",
-                and_(S.state == "deleted", S.segment_id.is_(None)),
+                S.state == literal_column("'erased'"),
+                and_(S.state == literal_column("'deleted'"), S.segment_id.is_(None)),
             )
         )
-        .order_by(E.segment_id)
     )
-    if keys is None:
-        rows = connection.execute(statement).all()
-    else:
-        rows = []
-        for tenant in sorted({key[0] for key in keys}):
-            ids = [session for owner, session in keys if owner == tenant]
-            for start in range(0, len(ids), 500):
-                rows += connection.execute(
-                    statement.where(
-                        E.tenant_id == tenant,
-                        E.session_id.in_(ids[start : start + 500]),
-                    )
-                ).all()
-    return [(segment_id, (tenant, session)) for segment_id, tenant, session in rows]
+
+
+_WITH_UNWANTED = Prepared(
+    lambda dialect: (
+        _unwanted(E.segment_id)
+        .where(of_sessions(dialect, models.archive_entries))
+        .distinct()
+    )
+)
 
 
 def without_use(connection: Connection, before: int) -> list[StoredSegment]:

@@ -189,18 +189,23 @@ class Eraser:
         await self._blank([key], "deleted", must_exist=True)
         _raise_failure(await self.sweep([key]))
 
-    async def expire_archives(self, due: Mapping[Key, int]) -> int:
-        """Destroy archived sessions whose archive is due; how many.
+    async def expire_archives(self, due: Mapping[Key, int]) -> tuple[int, int]:
+        """Forget archived sessions whose archive is due; the next `sweep` destroys the
+        copies, of all that were forgotten until then with one rewrite of each segment.
 
-        Those under hold are left, and those that are not at the version given any more:
-        what came back meanwhile, and was perhaps archived anew, is not due.
+        Those under legal hold are left, and those that are not at the version given any
+        more: what came back meanwhile, and was perhaps archived anew, is not due. So
+        are those that another transaction holds.
+
+        Returns:
+            How many were forgotten, and how many were held by others.
         """
-        done, now = 0, self._context.now()
+        done, held, now = 0, 0, self._context.now()
         for some in _chunks(list(due)):
-            done += await self._context.write(partial(_expire, some, due, now))
+            gone, passed = await self._context.write(partial(_expire, some, due, now))
             await self._context.on_changed(some)
-            await self.sweep(some)
-        return done
+            done, held = done + gone, held + passed
+        return done, held
 
     async def _blank(
         self,
@@ -269,12 +274,14 @@ def _refuse_held(unit: Unit, keys: Sequence[Key]) -> None:
 
 def _expire(
     keys: Sequence[Key], due: Mapping[Key, int], now: int, connection: Connection
-) -> int:
+) -> tuple[int, int]:
     schema.hold(connection)
     unit = Unit(connection)
-    unit.load(keys)
+    held = unit.load_free(keys)
     going = []
     for key in keys:
+        if key in held:
+            continue
         head = unit.find(key)
         if (
             head is not None
@@ -288,7 +295,7 @@ def _expire(
     for _, head in going:
         lifecycle.blank(head, "deleted", now)
     unit.flush()
-    return len(going)
+    return len(going), len(held)
 
 
 def _chunks(keys: Sequence[Key]) -> list[list[Key]]:

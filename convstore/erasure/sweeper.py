@@ -8,7 +8,6 @@ between is finished by the next sweep.
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -23,6 +22,8 @@ from convstore.archive.context import WRITER, Context
 from convstore.archive.data_sets import write_shards
 from convstore.db import archive_entries, segments, unfinished
 from convstore.db.archive_entries import StoredEntry
+from convstore.db.dialects import dialect_of
+from convstore.db.engine import Connection
 from convstore.db.segments import StoredSegment
 from convstore.db.unit import Key
 from convstore.segments.manifest import Entry, Manifest, with_entries
@@ -33,6 +34,7 @@ from convstore.segments.segment import segment_key
 from convstore.segments.verify import rebuild_manifest
 from convstore.vocabulary.errors import (
     ConvstoreError,
+    DatabaseBusyError,
     SegmentCorruptError,
     SegmentNotFoundError,
 )
@@ -40,13 +42,17 @@ from convstore.vocabulary.ids import new_id
 
 log = logging.getLogger(__name__)
 
+_PATIENCE_S = 1.0
+"""For a session that another transaction holds; the next sweep comes back for it."""
+
 _ROUNDS = 5
 """Other workers may move a copy to another segment while it is looked for."""
 
 
 @dataclass(slots=True)
 class Swept:
-    """What a sweep destroyed; `failed` are damaged segments that it had to leave.
+    """What a sweep destroyed; `failed` says of segments that it had to leave that they
+    are damaged, or that another transaction held a session of theirs for too long.
 
     `damaged` are the new names of segments in which the frame of another session was
     damaged before, and still is.
@@ -55,7 +61,7 @@ class Swept:
     rewritten: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
     shards: int = 0
-    failed: list[SegmentCorruptError] = field(default_factory=list)
+    failed: list[SegmentCorruptError | DatabaseBusyError] = field(default_factory=list)
 
 
 class Sweeper:
@@ -74,17 +80,22 @@ class Sweeper:
         is left too: should it come back, the next sweep finds it.
         """
         swept = Swept()
-        done: set[str] = set()
+        context, done = self._context, set[str]()
+        only = None if keys is None else frozenset(keys)
         for _ in range(_ROUNDS):
-            unwanted = await self._context.read(lambda c: unfinished.unwanted(c, keys))
-            by_segment: dict[str, set[Key]] = defaultdict(set)
-            for segment_id, key in unwanted:
-                if segment_id not in done:
-                    by_segment[segment_id].add(key)
-            if not by_segment:
+            found = await context.read(lambda c: unfinished.with_unwanted(c, only))
+            left = [segment_id for segment_id in found if segment_id not in done]
+            if not left:
                 break
-            for segment_id, leaving in by_segment.items():
-                if await self._rewrite_or_leave(segment_id, leaving, swept):
+            for segment_id in left:
+                leaving = await context.read(
+                    lambda c, s=segment_id: unfinished.unwanted(c, s)  # type: ignore[misc]
+                )
+                if only is not None:
+                    leaving &= only
+                if not leaving or await self._rewrite_or_leave(
+                    segment_id, leaving, swept
+                ):
                     done.add(segment_id)
         return swept
 
@@ -104,7 +115,7 @@ class Sweeper:
                 extra={"event": "segment_missing", "segment_id": segment_id},
             )
             return True
-        except SegmentCorruptError as error:
+        except (SegmentCorruptError, DatabaseBusyError) as error:
             swept.failed.append(error)
             return True
         if shards is None:
@@ -170,9 +181,18 @@ class Sweeper:
     ) -> int | None:
         """Let the new one take the place of the old one, which is destroyed."""
         context = self._context
-        if not await context.write(
-            lambda c: segments.replace_segment(c, old.segment_id, new, entries)
-        ):
+
+        def work(connection: Connection) -> bool:
+            dialect_of(connection).bound_waits(connection, _PATIENCE_S)
+            return segments.replace_segment(connection, old.segment_id, new, entries)
+
+        try:
+            swapped = await context.write(work)
+        except DatabaseBusyError:
+            if new is not None:  # nothing names it
+                await give_up(context, new.segment_id, new.key)
+            raise
+        if not swapped:
             return None
         context.on_step("erase.rewrite.swapped")
         shards = await context.files(lambda: destroy_files(context, old.key))

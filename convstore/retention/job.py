@@ -55,6 +55,7 @@ class Tally:
     archived: int = 0
     purged: int = 0
     changed: int = 0
+    held: int = 0
     recovered: int = 0
     archives_expired: int = 0
     archived_bytes: int = 0
@@ -205,8 +206,9 @@ class RetentionJob:
     ) -> Archived:
         wanted = [(d.session.session_id, d.session.version) for d in decisions]
         with self.watch.work("retention.archive", sessions=len(wanted)):
-            done = await archive(self._context, tenant, wanted)
+            done = await archive(self._context, tenant, wanted, passes=True)
         tally.changed += len(done.changed)
+        tally.held += len(done.held)
         await self._set_aside(done.unreadable, tally)
         if done.segment is not None:
             tally.archived += len(done.entries)
@@ -221,6 +223,7 @@ class RetentionJob:
             purged = await purge(self._context, done.entries, done.fingerprints)
         tally.purged += len(purged.purged)
         tally.changed += len(purged.changed)
+        tally.held += len(purged.held)
         for key in purged.mismatched:
             tally.problems.append(SessionProblem(*key, "purge_mismatch"))
         if purged.changed:
@@ -279,7 +282,13 @@ class RetentionJob:
             breakers.check_fraction(context.policy, going, total, what="archives")
         async for keys in due(to_micros(cutoff), tenant, tally.reasons):
             with self.watch.work("retention.expire", sessions=len(keys)):
-                tally.archives_expired += await self._eraser.expire_archives(keys)
+                expired, held = await self._eraser.expire_archives(keys)
+            tally.archives_expired += expired
+            tally.held += held
+        if tally.archives_expired:
+            with self.watch.work("retention.sweep", sessions=tally.archives_expired):
+                # Once, for all of them: a segment mostly holds some of each page.
+                await self._recovery.sweep_archive()
 
     async def _lease(self, run_id: str) -> bool:
         context = self._context
@@ -334,6 +343,7 @@ def _report(
         archived=tally.archived,
         purged=tally.purged,
         changed=tally.changed,
+        held=tally.held,
         recovered=tally.recovered,
         archives_expired=tally.archives_expired,
         archived_bytes=tally.archived_bytes,

@@ -40,6 +40,7 @@ class Purged:
     purged: list[Key] = field(default_factory=list)
     changed: list[Key] = field(default_factory=list)
     mismatched: list[Key] = field(default_factory=list)
+    held: list[Key] = field(default_factory=list)
 
 
 async def purge(
@@ -55,11 +56,10 @@ async def purge(
     The segment must have been read back and verified since it was written, and
     `fingerprints` are `fingerprint_of` its documents. A session
     that was written to, held, restored or erased meanwhile keeps its rows; its entry
-    becomes stale, and so does that of one which another transaction holds: it is about
-    to be written to. With `waits`, that transaction is waited for instead, which may be
-    an application's own and as long as it likes. Entries that another worker has dealt
-    with are left alone, and so are all of them when the segment is sealed no more.
-    Idempotent.
+    becomes stale. Entries that another worker has dealt with are left alone, and so
+    are all of them when the segment is sealed no more. One that another transaction
+    holds is passed over, or waited for with `waits`; its entry stays as it is, so that
+    the next recovery purges it. Idempotent.
 
     Raises:
         SchemaMismatchError: The database was migrated meanwhile; nothing is purged.
@@ -70,7 +70,7 @@ async def purge(
         while left:
             try:
                 await _purge_some(
-                    context, left, fingerprints, final_state, result, waits=waits
+                    context, left, fingerprints, final_state, result, waits
                 )
                 break
             except _MismatchError as error:
@@ -86,18 +86,20 @@ async def _purge_some(
     fingerprints: Mapping[Key, bytes],
     final_state: SessionState,
     result: Purged,
-    *,
     waits: bool,
 ) -> None:
     segment_id, now = entries[0].segment_id, context.now()
 
-    def work(connection: Connection) -> tuple[list[Key], list[Key]]:
+    def work(connection: Connection) -> tuple[list[Key], list[Key], set[Key]]:
         context.on_step("purge.begin")
         schema.hold(connection)
         unit = Unit(connection)
         waiting = _waiting(connection, entries)
-        free = _free(unit, waiting, waits=waits)
-        going = [(entry, head) for entry in free if (head := _guarded(unit, entry))]
+        keys = [entry.key for entry in waiting]
+        held = set() if waits else unit.load_free(keys)
+        unit.load([key for key in keys if key not in held])
+        waiting = [entry for entry in waiting if entry.key not in held]
+        going = [(entry, head) for entry in waiting if (head := _guarded(unit, entry))]
         context.on_step("purge.guard")
         _take_and_compare(context, unit, going, fingerprints)
         for _, head in going:
@@ -111,13 +113,14 @@ async def _purge_some(
         archive_entries.settle(connection, segment_id, stale, "stale")
         lifecycle.forget_problems(connection, gone)
         context.on_step("purge.before_commit")
-        return gone, stale
+        return gone, stale, held
 
-    gone, stale = await context.write(work)
+    gone, stale, held = await context.write(work)
     context.on_step("purge.after_commit")
     await context.on_changed(gone)
     result.purged += gone
     result.changed += stale
+    result.held += sorted(held)
 
 
 def _waiting(
@@ -134,18 +137,6 @@ def _waiting(
     keys = [entry.key for entry in entries]
     still = archive_entries.still_sealed(connection, segment.segment_id, keys)
     return [entry for entry in entries if entry.key in still]
-
-
-def _free(
-    unit: Unit, entries: Sequence[StoredEntry], *, waits: bool
-) -> Sequence[StoredEntry]:
-    """Those of sessions that this transaction has locked."""
-    keys = [entry.key for entry in entries]
-    if waits:
-        unit.load(keys)
-        return entries
-    held = unit.load_free(keys)
-    return [entry for entry in entries if entry.key not in held]
 
 
 def _guarded(unit: Unit, entry: StoredEntry) -> Head | None:

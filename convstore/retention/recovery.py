@@ -32,6 +32,7 @@ from convstore.segments.segment import segment_id_of
 from convstore.segments.verify import rebuild_manifest
 from convstore.vocabulary.errors import (
     ConfigError,
+    DatabaseBusyError,
     SegmentCorruptError,
     SegmentNotFoundError,
 )
@@ -70,7 +71,7 @@ class Recovery:
         report = await self._finish_deletions(report, alone)
         finished = await finish_erasures(self._context, self._eraser)
         report = replace(report, erasures_finished=finished)
-        await self._sweep_archive()
+        await self.sweep_archive()
         return await self._sweep_staged(report, alone)
 
     async def _remove_dead(self, report: RecoveryReport, alone: bool) -> RecoveryReport:
@@ -181,7 +182,7 @@ class Recovery:
         removed = await destroy_marked(context, alone=alone)
         return replace(report, segments_removed=report.segments_removed + removed)
 
-    async def _sweep_archive(self) -> None:
+    async def sweep_archive(self) -> None:
         """Copies of what was erased or deleted while it was being archived, by a
         worker that died before it could remove them itself."""
         swept = await self._eraser.sweep()
@@ -254,7 +255,14 @@ def _other_copies(connection: Connection, manifest: Manifest) -> set[str] | None
     return keys
 
 
-def _tell_stuck(error: SegmentCorruptError) -> None:
+def _tell_stuck(error: SegmentCorruptError | DatabaseBusyError) -> None:
+    if isinstance(error, DatabaseBusyError):
+        log.warning(
+            "a session of a segment is held: what must go from it waits for the next "
+            "sweep",
+            extra={"event": "sweep_waits"},
+        )
+        return
     log.error(
         "segment %s is damaged: what must go from it stays",
         error.segment_id,

@@ -132,7 +132,9 @@ class Store(Nouns):
         )
 
         lanes = config.lanes or backend.lanes
-        commits = GroupCommit(Batches(backend).run, lanes, config.limits)
+        batches = Batches(backend)
+        patient = batches.run_patiently if backend.dialect.has_row_locks else None
+        commits = GroupCommit(batches.run, lanes, config.limits, patient)
         hot = None
         if (cache := session_cache(config.cache)) is not None:
             hot = HotTier(cache, backend, config.cache)

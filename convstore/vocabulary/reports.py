@@ -28,8 +28,9 @@ class RetentionReport:
         examined: Sessions that the plan decided about.
         archived: Sessions written to segments.
         purged: Sessions whose rows are gone; the archive holds them.
-        changed: Sessions that somebody wrote to meanwhile, or holds in an open
-            transaction; they come round again.
+        changed: Sessions that somebody wrote to meanwhile; they come round again.
+        held: Sessions, archived ones too, that another transaction held; the next run
+            takes them.
         recovered: Sessions whose purge an earlier run had begun.
         archives_expired: Archived sessions destroyed by `keep_archive_for_s`.
         reasons: How many sessions were decided for which reason.
@@ -46,6 +47,7 @@ class RetentionReport:
     archived: int = 0
     purged: int = 0
     changed: int = 0
+    held: int = 0
     recovered: int = 0
     archives_expired: int = 0
     archived_bytes: int = 0

@@ -7,14 +7,22 @@ writer, and no session that is held while another is free.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
 import asyncpg
 import pytest
 
 from convstore import DatabaseBusyError, Store
-from tests.integration.archives import OpenAnother
+from tests.integration.archives import (
+    OpenAnother,
+    Steps,
+    policy,
+    segment_files,
+    states,
+)
 from tests.integration.conversations import contents, say
 
 T = TypeVar("T")
@@ -260,3 +268,136 @@ async def test_closing_waits_for_the_writes_of_a_held_session(
 
     assert waiting[0].done()
     assert waiting[0].exception() is None
+
+
+async def test_transactions_that_hold_a_session_by_turns_do_not_starve_a_lane(
+    store: Store, open_another: OpenAnother
+) -> None:
+    """Whenever the lane looks, one of the four has it, and three stand in line."""
+    others = [await open_another() for _ in range(4)]
+    told = asyncio.Event()
+
+    async def hold_by_turns(other: Store) -> None:
+        while not told.is_set():
+            async with other.transaction() as tx:
+                await tx.turns.append("held", role="user", content="theirs")
+                for _ in range(5):  # what a request does in between
+                    await tx.turns.window("held", limit=1)
+
+    holders = [asyncio.create_task(hold_by_turns(other)) for other in others]
+    try:
+        for number in range(5):
+            await soon(
+                store.turns.append("held", role="user", content=f"ours {number}")
+            )
+    finally:
+        told.set()
+        await asyncio.gather(*holders)
+    ours = [text for text in await contents(store, "held") if text.startswith("ours")]
+
+    assert ours == [f"ours {number}" for number in range(5)]
+
+
+async def test_a_session_that_others_wait_for_is_waited_for_by_its_lock(
+    store: Store, hold: Hold, postgres_url: str
+) -> None:
+    """In the database's own line, which is fair, and beside the commits of others."""
+    lock = await hold("held")
+    waiting = begin(store, "held", "two", "three")
+    watcher = await asyncpg.connect(postgres_url)
+    try:
+        async with asyncio.timeout(SOON_S):
+            while not await watcher.fetchval(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            ):
+                await soon(asyncio.gather(*begin(store, "free-1", "x")))
+    finally:
+        await watcher.close()
+    await soon(asyncio.gather(*begin(store, "free-2", "two")))
+    assert not any(task.done() for task in waiting)
+
+    await lock.rollback()
+    await soon(asyncio.gather(*waiting))
+    assert await contents(store, "held") == ["one", "two", "three"]
+
+
+async def test_retention_passes_over_a_held_session_and_takes_it_next_time(
+    store: Store, hold: Hold
+) -> None:
+    lock = await hold("held")
+
+    report = await soon(store.run_retention(older_than_s=0))
+    await lock.rollback()
+    after = await store.run_retention(older_than_s=0)
+
+    assert (report.archived, report.purged, report.held) == (2, 2, 1)
+    assert (after.archived, after.purged, after.held) == (1, 1, 0)
+
+
+async def test_a_session_that_is_held_when_it_is_to_be_purged_is_purged_later(
+    open_another: OpenAnother, store: Store, postgres_url: str
+) -> None:
+    """It is in a sealed segment by then: the next run reads that one again."""
+    steps = Steps()
+    other = await open_another(on_step=steps)
+    with ThreadPoolExecutor(1) as thread:
+        loop = asyncio.Runner()
+
+        def run(work: Coroutine[object, object, T]) -> T:
+            return thread.submit(loop.run, work).result()
+
+        connection = run(asyncpg.connect(postgres_url))
+        lock = "BEGIN; SELECT 1 FROM sessions WHERE session_id = 'held' FOR UPDATE"
+        steps.at("purge.begin", lambda: run(connection.execute(lock)))
+        report = await soon(other.run_retention(older_than_s=0))
+        again = await soon(other.run_retention(older_than_s=0))
+        run(connection.close())
+        thread.submit(loop.close).result()
+    last = await other.run_retention(older_than_s=0)
+
+    assert (report.archived, report.purged, report.held) == (3, 2, 1)
+    assert (again.archived, again.recovered, again.held) == (0, 0, 1)
+    assert (last.archived, last.recovered, last.held) == (0, 1, 0)
+    assert (await states(store))["held"] == "archived"
+
+
+async def test_a_session_that_a_transaction_writes_to_does_not_keep_others_here(
+    store: Store, open_another: OpenAnother
+) -> None:
+    other = await open_another()
+
+    async with other.transaction() as tx:
+        await tx.turns.append("held", role="user", content="theirs")
+        report = await soon(store.run_retention(older_than_s=0))
+
+    assert (report.archived, report.purged, report.held) == (2, 2, 1)
+    assert await contents(store, "held") == ["one", "theirs"]
+
+
+async def test_an_archive_that_is_due_and_held_expires_next_time(
+    store: Store, open_another: OpenAnother, hold: Hold, archive_dir: Path
+) -> None:
+    other = await open_another(retention=policy(keep_archive_for_s=0.0))
+    assert (await store.run_retention(older_than_s=0)).purged == 3
+    lock = await hold("held")
+
+    report = await soon(other.run_retention())
+    await lock.rollback()
+    after = await other.run_retention()
+
+    assert (report.archives_expired, report.held) == (2, 1)
+    assert (after.archives_expired, after.held) == (1, 0)
+    assert (await states(store))["free-1"] == "deleted"
+    assert segment_files(archive_dir) == []
+
+
+async def test_deleting_a_held_session_waits_for_it(store: Store, hold: Hold) -> None:
+    lock = await hold("held")
+    deleting = asyncio.create_task(store.sessions.delete("held"))
+    await soon(asyncio.gather(*begin(store, "free-1", "x")))
+    assert not deleting.done()
+
+    await lock.rollback()
+    await soon(deleting)
+
+    assert (await states(store))["held"] == "deleted"

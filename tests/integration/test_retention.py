@@ -488,3 +488,47 @@ async def test_a_run_that_cannot_be_meant_is_refused(
 
     assert refused.value.field == name
     assert await states(store) == {"s-1": "active"}
+
+
+async def test_a_segment_is_rewritten_once_however_many_of_its_archives_are_due(
+    open_another: OpenAnother, clock: ManualClock, database_url: str, archive_dir: Path
+) -> None:
+    """A segment holds what went stale together, and archives come due by another
+    order: each page of them has some of every segment."""
+    store = await open_another(retention=policy(keep_archive_for_s=DAY_S))
+    for number in range(6 * 45):
+        name = f"{number % 45:02}-{number // 45}"
+        await store.sessions.get_or_create(name)
+        if number % 45 == 7:
+            await store.holds.place(name, reason="case")
+        if number % 45 == 44:
+            await store.run_retention(older_than_s=0)
+            await store.holds.place(name, reason="case")
+    before = len(segment_files(archive_dir))
+    clock.advance(2 * DAY_S)
+
+    report = await store.run_retention(older_than_s=1.5 * DAY_S)
+
+    assert (before, report.archives_expired) == (6, 6 * 43)
+    ((made,),) = raw(
+        database_url,
+        "SELECT count(*) FROM archive_segments WHERE entry_count > 0",
+    )
+    assert made == 2 * before
+    sound(database_url, archive_dir)
+
+
+async def test_a_segment_is_rewritten_once_when_a_user_of_many_sessions_is_erased(
+    store: Store, database_url: str, archive_dir: Path
+) -> None:
+    for number in range(240):
+        owner = "leaves" if number % 2 else "stays"
+        await store.sessions.get_or_create(f"s-{number}", user_id=owner)
+    await store.run_retention(older_than_s=0, batch=40)
+
+    receipt = await store.erase(user_id="leaves")
+
+    assert len(receipt.segments_rewritten) == 6
+    ((made,),) = raw(database_url, "SELECT count(*) FROM archive_segments")
+    assert made == 12
+    sound(database_url, archive_dir)

@@ -67,6 +67,6 @@ async def test_a_session_that_is_held_is_left_by_retention_and_the_others_go(
         await host.execute(HOLD, "s-3")
         report = await store.run_retention()
 
-    assert (report.purged, report.changed, report.problems) == (5, 1, ())
+    assert (report.purged, report.held, report.problems) == (5, 1, ())
     assert (await store.sessions.get("s-3")).state == "active"
     assert (await store.run_retention()).purged == 1

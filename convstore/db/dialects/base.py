@@ -223,6 +223,12 @@ class Dialect(ABC):
         """Take that right, waiting for whoever has it."""
         raise NotImplementedError
 
+    def bound_waits(self, connection: Connection, wait_s: float) -> None:
+        """Let no statement of this transaction wait for a lock of a row longer than
+        that. Without such locks there is nothing to do."""
+        if self.has_row_locks:
+            raise NotImplementedError
+
     @abstractmethod
     def translate(self, error: BaseException) -> ConvstoreError | None:
         """Our error for a driver's error; None when it is not the driver's."""

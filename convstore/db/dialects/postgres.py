@@ -124,6 +124,9 @@ class PostgresDialect(Dialect):
         each = each.render_derived(name="member")
         return each.c.key, each.c.value, each
 
+    # FOR NO KEY UPDATE, as an UPDATE of ours takes it: no key is ever changed, and what
+    # only refers to a row, such as the ledger's entry of an archived session, need not
+    # wait for those who write to it.
     def locked(self, statement: Select[Any], table: Table) -> Select[Any]:
         in_order = statement.order_by(*table.primary_key.columns)
         return in_order.with_for_update(of=table, key_share=True)
@@ -136,6 +139,9 @@ class PostgresDialect(Dialect):
 
     def claim(self, *key: ColumnElement[str]) -> ColumnElement[Any]:
         return func.pg_advisory_xact_lock(_number_of(key))
+
+    def bound_waits(self, connection: Connection, wait_s: float) -> None:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(wait_s * 1000)}")
 
     def translate(self, error: BaseException) -> ConvstoreError | None:
         state = getattr(error, "sqlstate", None) or ""
