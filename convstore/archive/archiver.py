@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from convstore.archive.context import WRITER, Context
 from convstore.archive.data_sets import delete_shards, write_shards
 from convstore.archive.ownership import claim
-from convstore.db import documents, segments
+from convstore.db import documents, segments, sizes
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.document_rows import fingerprint_of
 from convstore.db.engine import Connection
@@ -147,10 +147,12 @@ async def _write(
         )
     )
     try:
-        for start in range(0, len(wanted), READ_AT_ONCE):
-            some = wanted[start : start + READ_AT_ONCE]
-            found = await _read(context, tenant, some, result)
+        left = wanted
+        while left:
+            found, count = await _read(context, tenant, left[:READ_AT_ONCE], result)
+            left = left[count:]
             await context.files(lambda f=found: _add(writer, f, result))  # type: ignore[misc]
+            del found  # not beside the next ones
         if not writer.entry_count:
             return None
         return await context.files(writer.finish)
@@ -163,15 +165,20 @@ async def _read(
     tenant: str,
     wanted: Sequence[tuple[str, int]],
     result: Archived,
-) -> list[SessionRows]:
-    ids = [session_id for session_id, _ in wanted]
+) -> tuple[list[SessionRows], int]:
+    """The rows of the first of the sessions, and how many those are: as many as are
+    held at once."""
 
-    def work(connection: Connection) -> list[SessionRows]:
+    def work(connection: Connection) -> tuple[list[SessionRows], int]:
         context.on_step("read.snapshot_open")
-        return documents.read_rows(connection, tenant, ids)
+        ids = [session_id for session_id, _ in wanted]
+        if len(ids) > 1:
+            ids = ids[: sizes.that_fit(sizes.of(connection, tenant, ids))]
+        return documents.read_rows(connection, tenant, ids), len(ids)
 
-    read = await context.read(work, snapshot=True)
+    read, count = await context.read(work, snapshot=True)
     context.on_step("read.end")
+    wanted = wanted[:count]
     found = {rows.session.id: rows for rows in read}
     usable = []
     for session_id, version in wanted:
@@ -182,7 +189,7 @@ async def _read(
             result.changed.append((tenant, session_id))
         else:
             usable.append(rows)
-    return usable
+    return usable, count
 
 
 def _add(writer: SegmentWriter, found: Iterable[SessionRows], result: Archived) -> None:

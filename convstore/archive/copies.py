@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Generic, TypeAlias, TypeVar
 
 from convstore.archive.context import Context
-from convstore.db import segments
+from convstore.db import segments, sizes
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.engine import Connection
 from convstore.db.segments import Place, StoredSegment
@@ -61,17 +62,24 @@ async def find_copies(
     read: Read,
     keys: Sequence[Key],
     made_of: Callable[[SessionDocument], C],
+    *,
+    room: float = inf,
 ) -> dict[Key, Found[C]]:
     """The copies of sessions; None for one that is neither archived nor deleted.
 
-    `made_of` turns each document, in the thread that read it, into what is wanted.
+    Those that come when `room`, in bytes of documents, is taken are left out; the first
+    never is. `made_of` turns each document, in the thread that read it, into what is
+    wanted.
     """
     places = await read(lambda c: segments.places(c, keys))
 
     def work() -> dict[Key, Found[C]]:
         found: dict[Key, Found[C]] = dict.fromkeys(keys)
         unpacker = Unpacker(ArchiveLimits())
-        for place in places:
+        fits = sizes.that_fit(map(_size, places), room)
+        for place in places[fits:]:
+            del found[place.key]
+        for place in places[:fits]:
             found[place.key] = _found(context, place, unpacker, made_of)
         return found
 
@@ -95,6 +103,10 @@ def stored_document(
         session_id=entry.session_id,
         unpacker=unpacker,
     )
+
+
+def _size(place: Place) -> int:
+    return 0 if place.entry is None else place.entry.raw_length
 
 
 def _found(

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from typing import TypeAlias
 
 from convstore.archive.restorer import Restorer
-from convstore.db import documents, sessions
+from convstore.db import documents, sessions, sizes
 from convstore.db.engine import Connection, Runner
 from convstore.db.sessions import Filter
 from convstore.vocabulary.errors import CorruptionError, SessionNotFoundError
 from convstore.vocabulary.records import DocumentSource, SessionDocument, SessionState
 
 PAGE = 64
-"""Sessions of one snapshot."""
+"""Sessions of one snapshot, if they are not too large together; see `sizes`."""
 
+_IDS = 1_000
+"""Of the ids asked for, those of one statement: most may be of no session."""
+
+_Listed: TypeAlias = tuple[str, SessionState, SessionDocument | CorruptionError | None]
 
 SOURCES: dict[DocumentSource, SessionState | None] = {
     "both": None,
@@ -40,15 +47,18 @@ async def stream_documents(
     Raises:
         CorruptionError: A session's rows or file are damaged; names it.
     """
-    after = ""
+    after, ids = "", None if session_ids is None else sorted(set(session_ids))
     while True:
-        page = await runner.read(
-            lambda c, a=after: _page(c, tenant, wanted, a, session_ids),  # type: ignore[misc]
+        page, is_last = await runner.read(
+            lambda c, a=after: _page(c, tenant, wanted, a, ids),  # type: ignore[misc]
             snapshot=True,
         )
         archived = [session_id for session_id, _, live in page if live is None]
         read = await restorer.read_many(runner, tenant, archived) if archived else {}
-        for session_id, _, live in page:
+        if page:
+            after = page[-1][0]
+        while page:  # what was given is let go
+            session_id, _, live = page.popleft()
             document = live or read.pop(session_id, None)
             if isinstance(document, CorruptionError):
                 raise document
@@ -64,9 +74,8 @@ async def stream_documents(
                     snapshot=True,
                 ):
                     yield again
-        if len(page) < PAGE:
+        if is_last:
             return
-        after = page[-1][0]
 
 
 def _page(
@@ -75,11 +84,44 @@ def _page(
     wanted: Filter,
     after: str,
     session_ids: Sequence[str] | None,
-) -> list[tuple[str, SessionState, SessionDocument | CorruptionError | None]]:
-    found = sessions.list_by_id(connection, tenant, wanted, after, PAGE, session_ids)
+) -> tuple[deque[_Listed], bool]:
+    """The next sessions, as many as are held at once, and whether they are the last."""
+    found, is_last = _listed(connection, tenant, wanted, after, session_ids)
     live = [session_id for session_id, state in found if state == "active"]
+    if len(live) > 1:
+        fits = sizes.that_fit(sizes.of(connection, tenant, live))
+        if fits < len(live):
+            found = [each for each in found if each[0] < live[fits]]
+            live, is_last = live[:fits], False
     whole = documents.read(connection, tenant, live) if live else {}
-    return [(session_id, state, whole.get(session_id)) for session_id, state in found]
+    page = deque(
+        (session_id, state, whole.get(session_id)) for session_id, state in found
+    )
+    return page, is_last
+
+
+def _listed(
+    connection: Connection,
+    tenant: str,
+    wanted: Filter,
+    after: str,
+    session_ids: Sequence[str] | None,
+) -> tuple[list[tuple[str, SessionState]], bool]:
+    """Ids and states by id, beyond `after`, and whether there are no more."""
+    if session_ids is None:
+        found = sessions.list_by_id(connection, tenant, wanted, after, PAGE)
+        return found, len(found) < PAGE
+    # A portion of the list for each statement: all of it again for each page would be
+    # as many times as there are pages.
+    start = bisect_right(session_ids, after) if after else 0
+    found = []
+    while start < len(session_ids) and not found:
+        some = session_ids[start : start + _IDS]
+        start += _IDS
+        found = sessions.list_by_id(connection, tenant, wanted, after, PAGE, some)
+        if len(found) == PAGE:
+            return found, False
+    return found, start >= len(session_ids)
 
 
 def _live(

@@ -20,6 +20,7 @@ from convstore.db import segments, sessions
 from convstore.db.document_rows import DocumentRows, document_rows
 from convstore.db.engine import Runner
 from convstore.db.lifecycle import RestoreSession
+from convstore.db.sizes import BYTES_AT_ONCE
 from convstore.db.unit import Key
 from convstore.vocabulary.errors import (
     ConvstoreError,
@@ -71,10 +72,13 @@ class Restorer:
     ) -> dict[str, SessionDocument]:
         """As `read`, of many with one visit to the disk; by id.
 
-        Those that could not be had are left out: `read` says why.
+        Those that could not be had are left out: `read` says why. So are those that
+        would be too much to hold beside the others.
         """
         keys = [(tenant, session_id) for session_id in session_ids]
-        found = await find_copies(self._context, runner.read, keys, _itself)
+        found = await find_copies(
+            self._context, runner.read, keys, _itself, room=BYTES_AT_ONCE
+        )
         return {
             session_id: copy.content
             for (_, session_id), copy in found.items()

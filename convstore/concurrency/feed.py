@@ -20,12 +20,25 @@ R = TypeVar("R")
 AT_ONCE = 64
 """Items of one crossing between the threads; twice as many are held at most."""
 
+SIZE_AT_ONCE = 4 * 1024 * 1024
+"""Of these items together, or one that is larger: twice that is held at most."""
+
+
+def _nothing(_: object) -> int:
+    return 0
+
 
 class Feed(Generic[T]):
-    """One stream for one piece of work; used once."""
+    """One stream for one piece of work; used once.
 
-    def __init__(self, source: AsyncIterator[T]) -> None:
+    `size_of` tells how large an item is, roughly; without it only their number counts.
+    """
+
+    def __init__(
+        self, source: AsyncIterator[T], size_of: Callable[[T], int] = _nothing
+    ) -> None:
         self._source = source
+        self._size_of = size_of
         self._loop = asyncio.get_running_loop()
         self._next: Future[list[T]] | None = None
         self._stopped = False
@@ -63,7 +76,9 @@ class Feed(Generic[T]):
         while items := self._answer():
             # The next ones are read while these are worked on.
             self._ask()
-            yield from items
+            items.reverse()
+            while items:  # what was given is let go
+                yield items.pop()
 
     def _ask(self) -> None:
         self.check()
@@ -77,10 +92,11 @@ class Feed(Generic[T]):
         return self._next.result()
 
     async def _take(self) -> list[T]:
-        items = []
+        items, size = [], 0
         async for item in self._source:
             items.append(item)
-            if len(items) == AT_ONCE:
+            size += self._size_of(item)
+            if len(items) == AT_ONCE or size >= SIZE_AT_ONCE:
                 break
         return items
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, insert, literal_column, select, update
 
 from convstore.db import models
-from convstore.db.session_ids import about_keys, of_sessions
+from convstore.db.session_ids import about_keys, of_sessions, one_of
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Key, Unit
 
@@ -107,7 +107,7 @@ def of_segment(
         select(*ENTRY_COLUMNS).where(E.segment_id == segment_id).order_by(E.ordinal)
     )
     if states:
-        statement = statement.where(E.state.in_(states))
+        statement = statement.where(one_of(E.state, states))
     return [StoredEntry(*row) for row in connection.execute(statement)]
 
 

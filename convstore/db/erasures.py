@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from convstore.db import models
+from convstore.db.session_ids import one_of
 from convstore.vocabulary.codec import decode_json, dumps
 
 R = models.erasures.c
@@ -68,7 +69,7 @@ def all_of(connection: Connection, *states: str) -> list[StoredErasure]:
     """Erasures in the states, oldest first."""
     columns = [models.erasures.c[name] for name in StoredErasure.__slots__]
     rows = connection.execute(
-        select(*columns).where(R.state.in_(states)).order_by(R.requested_at)
+        select(*columns).where(one_of(R.state, states)).order_by(R.requested_at)
     )
     return [_erasure(row) for row in rows]
 

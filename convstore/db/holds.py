@@ -5,7 +5,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from convstore.db import models
 from convstore.db.rows import HOLD_COLUMNS, hold_from_row
@@ -80,13 +88,17 @@ class ReleaseHold:
         ]
         if not in_force:
             raise HoldNotFoundError(self.key[1])
-        numbers = [hold.number for hold in in_force]
+        numbers = {hold.number for hold in in_force}
+        # Their own lock keeps it so.
+        which: list[ColumnElement[bool]] = [H.released_at.is_(None)]
+        if self.number is not None:
+            which.append(H.number == self.number)
         unit.connection.execute(
             update(models.legal_holds)
             .where(
                 H.tenant_id == self.key[0],
                 H.session_id == self.key[1],
-                H.number.in_(numbers),
+                *which,
             )
             .values(released_by=self.actor_id, released_at=self.now)
         )

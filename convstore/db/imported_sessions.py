@@ -18,10 +18,12 @@ from sqlalchemy import Column, Connection, String, Table, insert, select
 
 from convstore.db import archive_entries, documents, models
 from convstore.db.branches import SwitchBranch
+from convstore.db.dialects import dialect_of
 from convstore.db.document_rows import document_rows, hold_rows, session_row
 from convstore.db.graph_states import PutGraphState
 from convstore.db.interactions import RecordInteraction
 from convstore.db.rows import choice_from_text
+from convstore.db.session_ids import among, naming
 from convstore.db.sessions import new_row, searchable
 from convstore.db.statements import Prepared
 from convstore.db.turns import AppendTurns, look_up_external
@@ -350,7 +352,8 @@ def _digests(
         select(table.c.external_id, table.c.digest).where(
             table.c.tenant_id == key[0],
             table.c.session_id == key[1],
-            table.c.external_id.in_(external_ids),
-        )
+            among(dialect_of(connection), table.c.external_id),
+        ),
+        naming(external_ids),
     )
     return {external_id: bytes(digest) for external_id, digest in found}

@@ -61,9 +61,7 @@ _OF_TARGET = (
     .order_by(_T.c.seq)
 )
 _TARGET_OF = select(I.target_hash).where(*_OF_SESSION, I.seq == bindparam("seq"))
-_SUPERSEDED = select(I.supersedes).where(
-    *_OF_SESSION, I.supersedes.in_(bindparam("seqs", expanding=True))
-)
+_SUPERSEDED = select(I.supersedes).where(*_OF_SESSION, I.supersedes.is_not(None))
 _SUMMARY = (
     select(
         I.seq, I.target_hash, I.turn_seq, I.node_id, I.feedback, I.score, I.supersedes
@@ -168,9 +166,7 @@ class RecordInteraction:
         ]
         if not acts:
             return acts, set()
-        superseded = unit.connection.execute(
-            _SUPERSEDED, {**self._given(), "seqs": [seq for seq, _ in acts]}
-        )
+        superseded = unit.connection.execute(_SUPERSEDED, self._given())
         return acts, set(superseded.scalars())
 
 

@@ -90,16 +90,12 @@ def destroy(connection: Connection, keys: Sequence[Key]) -> dict[str, int]:
     """Delete every row of sessions but the sessions' own; how many of which table."""
     counts: dict[str, int] = {}
     tables = (*_GONE_WITH_SESSION, models.session_metadata, models.legal_holds)
+    given = about_keys(keys)
     for table in tables:
         name = str.__str__(table.name)  # SQLAlchemy's is a subclass of str
-        statement = delete(table).where(
-            table.c.tenant_id == bindparam("tenant"),
-            table.c.session_id.in_(bindparam("ids", expanding=True)),
-        )
-        for tenant in sorted({key[0] for key in keys}):
-            ids = [session_id for owner, session_id in keys if owner == tenant]
-            done = connection.execute(statement, {"tenant": tenant, "ids": ids})
-            counts[name] = counts.get(name, 0) + done.rowcount
+        of_these = of_sessions(dialect_of(connection), table)
+        done = connection.execute(delete(table).where(of_these), given)
+        counts[name] = done.rowcount
     return counts
 
 

@@ -13,6 +13,7 @@ from convstore.db import models
 from convstore.db.batch import Outcome
 from convstore.db.dialects import dialect_of
 from convstore.db.dialects.base import Dialect
+from convstore.db.session_ids import among, naming
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Key, Row
 from convstore.vocabulary.codec import dumps
@@ -20,6 +21,9 @@ from convstore.vocabulary.codec import dumps
 P = models.prefix_entries.c
 _KEY = ("tenant_id", "prefix_key")
 _VALUES = ("upstream_session_id", "instance", "used_at", "expires_at")
+# Entries that one commit removes: those of callers wait for it. What is left over goes
+# with the next, and until then nobody finds it.
+_MOST = 50_000
 _OF_TENANT = P.tenant_id == bindparam(BOUND + "tenant_id")
 _OF_KEY = and_(_OF_TENANT, P.prefix_key == bindparam(BOUND + "prefix_key"))
 
@@ -63,7 +67,10 @@ _USE = Prepared(
 )
 _DUE = Prepared(
     lambda dialect: dialect.skip_locked(
-        select(P.prefix_key).where(_OF_TENANT, P.expires_at <= bindparam(BOUND + "now"))
+        select(P.prefix_key)
+        .where(_OF_TENANT, P.expires_at <= bindparam(BOUND + "now"))
+        .order_by(P.expires_at)
+        .limit(_MOST)
     )
 )
 _COUNT = Prepared(
@@ -185,7 +192,7 @@ def _trim(
         select(P.prefix_key)
         .where(P.tenant_id == tenant)
         .order_by(P.used_at, P.prefix_key)
-        .limit(over)
+        .limit(min(over, _MOST))
     )
     return expired, _remove(connection, tenant, oldest)
 
@@ -228,8 +235,8 @@ def _remove(connection: Connection, tenant: str, chosen: Select[tuple[str]]) -> 
 def _delete(connection: Connection, tenant: str, keys: list[str]) -> int:
     if not keys:
         return 0
+    these = among(dialect_of(connection), P.prefix_key)
     return connection.execute(
-        delete(models.prefix_entries).where(
-            P.tenant_id == tenant, P.prefix_key.in_(keys)
-        )
+        delete(models.prefix_entries).where(P.tenant_id == tenant, these),
+        naming(keys),
     ).rowcount

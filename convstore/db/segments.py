@@ -22,7 +22,7 @@ from convstore.db import archive_entries, models
 from convstore.db.archive_entries import ENTRY_COLUMNS, StoredEntry
 from convstore.db.dialects import dialect_of
 from convstore.db.dialects.base import Dialect
-from convstore.db.session_ids import about_keys
+from convstore.db.session_ids import about_keys, one_of
 from convstore.db.statements import Prepared
 from convstore.db.unit import Key
 
@@ -149,7 +149,7 @@ def by_state(
     """Segments in one of the states, the longest unverified first."""
     statement = (
         select(*SEGMENT_COLUMNS)
-        .where(G.state.in_(states))
+        .where(one_of(G.state, states))
         .order_by(func.coalesce(G.verified_at, 0), G.segment_id)
     )
     if limit is not None:
@@ -188,7 +188,7 @@ def change_state(
         values["verified_at"] = verified_at
     done = connection.execute(
         update(models.archive_segments)
-        .where(G.segment_id == segment_id, G.state.in_(was))
+        .where(G.segment_id == segment_id, one_of(G.state, was))
         .values(values)
     )
     return done.rowcount == 1

@@ -1,4 +1,8 @@
-"""Which sessions a statement is about: any number of them, bound as one text."""
+"""Which sessions, or other rows, a statement is about: any number, bound as one text.
+
+A list that is bound as so many values has an end (32,767 of them on PostgreSQL), and
+each length is another statement to think about.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Table, select, tuple_
+from sqlalchemy import Column, ColumnElement, Table, or_, select, tuple_
 
 from convstore.db.dialects.base import Dialect
 from convstore.db.unit import Key
@@ -20,6 +24,22 @@ def of_sessions(dialect: Dialect, table: Table) -> Any:
     asked = dialect.asked("tenant_id", "session_id")
     key = tuple_(table.c.tenant_id, table.c.session_id)
     return key.in_(select(asked.c.tenant_id, asked.c.session_id))
+
+
+def among(dialect: Dialect, column: Column[str]) -> ColumnElement[bool]:
+    """The condition that a text column has one of the values that `naming` names."""
+    asked = dialect.asked("value")
+    return column.in_(select(asked.c.value))
+
+
+def naming(values: Iterable[str]) -> dict[str, str]:
+    """What is bound to name values of one column."""
+    return {"asked": dumps([(value,) for value in values]).decode()}
+
+
+def one_of(column: Column[str], few: Iterable[str]) -> ColumnElement[bool]:
+    """The condition that a column has one of some words of ours, such as states."""
+    return or_(*(column == word for word in few))
 
 
 def about(tenant: str, session_ids: Iterable[str]) -> dict[str, str]:

@@ -24,7 +24,9 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from convstore.db import models
+from convstore.db.dialects import dialect_of
 from convstore.db.rows import SESSION_COLUMNS, session_from_row
+from convstore.db.session_ids import among, naming, one_of
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Head, Key, Row, Unit, check_usable
 from convstore.vocabulary.codec import decode_json, dumps
@@ -289,9 +291,11 @@ def list_by_id(
         .order_by(S.session_id)
         .limit(limit)
     )
+    given = {}
     if session_ids is not None:
-        statement = statement.where(S.session_id.in_(session_ids))
-    return [(row[0], row[1]) for row in connection.execute(statement)]
+        statement = statement.where(among(dialect_of(connection), S.session_id))
+        given = naming(session_ids)
+    return [(row[0], row[1]) for row in connection.execute(statement, given)]
 
 
 def count(connection: Connection, tenant: str, wanted: Filter) -> int:
@@ -308,7 +312,7 @@ def _conditions(tenant: str, wanted: Filter) -> list[ColumnElement[bool] | TextC
         # Word for word the index's own condition, so that the planner may use it.
         conditions.append(models.LISTED)
     else:
-        conditions.append(S.state.in_(wanted.states))
+        conditions.append(one_of(S.state, wanted.states))
     if wanted.user_id is not None:
         conditions.append(S.user_id == wanted.user_id)
     if wanted.language is not None:

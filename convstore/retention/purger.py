@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from convstore.archive.context import Context
-from convstore.db import archive_entries, lifecycle, schema, segments
+from convstore.db import archive_entries, lifecycle, schema, segments, sizes
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.engine import Connection
 from convstore.db.session_rows import SessionRows
@@ -65,8 +65,8 @@ async def purge(
         SchemaMismatchError: The database was migrated meanwhile; nothing is purged.
     """
     result = Purged()
-    for start in range(0, len(entries), AT_ONCE):
-        left = list(entries[start : start + AT_ONCE])
+    lengths = (entry.raw_length for entry in entries)
+    for left in sizes.portions(entries, lengths, AT_ONCE):
         while left:
             try:
                 await _purge_some(

@@ -14,7 +14,7 @@ from convstore.export.report import ExportReport
 from convstore.export.stages.job import run_export
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.progress import OnProgress, Progress
-from convstore.vocabulary.records import SessionDocument
+from convstore.vocabulary.records import Json, SessionDocument
 
 
 async def run(
@@ -29,7 +29,7 @@ async def run(
     Documents are held a few at a time. A caller that is cancelled leaves no thread
     behind, and what was read so far is kept for the next run.
     """
-    feed = Feed(documents)
+    feed = Feed(documents, _size)
 
     def tell(progress: Progress) -> None:
         feed.check()
@@ -39,6 +39,28 @@ async def run(
     return await feed.run(
         lambda given: run_export(given, formats, to, options, tell),
     )
+
+
+def _size(document: SessionDocument) -> int:
+    """About how many characters a session holds; cheap, and not exact."""
+    return sum(
+        len(turn.content or "") + _text(turn.parts) + _text(turn.results)
+        for turn in document.turns
+    ) + sum(_text(state.state) for state in document.graph_states)
+
+
+def _text(value: Json) -> int:
+    """The characters of a JSON value's texts."""
+    size, waiting = 0, [value] if value else []
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str):
+            size += len(each)
+        elif isinstance(each, dict):
+            waiting += each.values()
+        elif isinstance(each, list | tuple):
+            waiting += each
+    return size
 
 
 def options_of(given: Mapping[str, Any]) -> ExportOptions:

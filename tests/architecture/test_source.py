@@ -146,3 +146,48 @@ def test_scripts_can_be_run_and_are_short(script: str) -> None:
 
     assert path.stat().st_mode & 0o111
     assert len(path.read_text("utf-8").splitlines()) <= 25
+
+
+def test_no_statement_binds_a_list_as_so_many_values() -> None:
+    """PostgreSQL takes 32,767 of them. A list is bound as one text, see
+    `db/session_ids`; what is written out, or selected, is no list."""
+    found = [
+        f"{path}:{node.lineno}"
+        for path, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("in_", "not_in")
+        and not _is_written_out(node.args[0], _selections(tree))
+    ]
+
+    assert found == []
+
+
+def _is_written_out(given: ast.expr, selections: set[str]) -> bool:
+    if isinstance(given, ast.Name):
+        return given.id in selections
+    if isinstance(given, ast.Tuple | ast.List):
+        return not any(isinstance(each, ast.Starred) for each in given.elts)
+    return _is_selection(given)
+
+
+def _selections(tree: ast.Module) -> set[str]:
+    """Names that stand for a SELECT wherever a module gives them a value."""
+    values: dict[str, list[ast.expr]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    values.setdefault(target.id, []).append(node.value)
+    return {name for name, each in values.items() if all(map(_is_selection, each))}
+
+
+def _is_selection(given: ast.expr) -> bool:
+    while isinstance(given, ast.Call):
+        if isinstance(given.func, ast.Name):
+            return given.func.id == "select"
+        if not isinstance(given.func, ast.Attribute):
+            return False
+        given = given.func.value
+    return False

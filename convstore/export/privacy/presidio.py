@@ -7,6 +7,7 @@ number.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
@@ -56,12 +57,17 @@ def _find(text: str) -> Sequence[Found]:
     ]
     # Of overlapping finds the surer one, then the longer one.
     hits.sort(key=lambda h: (-h.score, h.start - h.end, h.start, h.entity_type))
-    kept: list[Any] = []
+    kept: list[Found] = []  # in the order of the text, so that neighbours decide
     for hit in hits:
-        if all(hit.end <= k.start or hit.start >= k.end for k in kept):
-            kept.append(hit)
-    kept.sort(key=lambda hit: hit.start)
-    return [Found(hit.start, hit.end, hit.entity_type) for hit in kept]
+        place = bisect_right(kept, hit.start, key=_start)
+        after_last = place == 0 or kept[place - 1].end <= hit.start
+        if after_last and (place == len(kept) or kept[place].start >= hit.end):
+            kept.insert(place, Found(hit.start, hit.end, hit.entity_type))
+    return kept
+
+
+def _start(found: Found) -> int:
+    return found.start
 
 
 @cache

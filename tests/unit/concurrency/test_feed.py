@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from convstore.concurrency.feed import AT_ONCE, Feed
+from convstore.concurrency.feed import AT_ONCE, SIZE_AT_ONCE, Feed
 
 
 class Numbers:
@@ -119,3 +119,18 @@ async def test_work_without_items_is_interrupted_where_it_checks() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_large_items_are_held_a_few_at_a_time() -> None:
+    """As many as fit the bound on their size, and as many again that are read on."""
+    numbers, held = Numbers(), []
+
+    def work(items: Iterator[int]) -> int:
+        for number in items:
+            held.append(numbers.read - number)
+        return len(held)
+
+    feed = Feed(numbers.stream(100), size_of=lambda _: SIZE_AT_ONCE // 4)
+
+    assert await feed.run(work) == 100
+    assert max(held) <= 8
