@@ -57,15 +57,21 @@ class Restorer:
             SessionNotFoundError: There is no archived session with this id.
             SegmentCorruptError: Its file is damaged or missing.
         """
-        key = (tenant, session_id)
-
-        async def find() -> Found[SessionDocument]:
-            return (await find_copies(self._context, runner.read, [key], _itself))[key]
-
-        found = await self._settled(runner, find)
+        found = await self.made(runner, (tenant, session_id), _itself)
         if found is None:
             raise SessionNotFoundError(session_id, "in the archive")
         return found.content
+
+    async def made(
+        self, runner: Runner, key: Key, made_of: Callable[[SessionDocument], C]
+    ) -> Copy[C] | None:
+        """The copy of a session as what `made_of` makes of it, in the thread that read
+        it; None when it is not archived. Errors as `read`."""
+
+        async def find() -> Found[C]:
+            return (await find_copies(self._context, runner.read, [key], made_of))[key]
+
+        return await self._settled(runner, find)
 
     async def read_many(
         self, runner: Runner, tenant: str, session_ids: Sequence[str]
@@ -117,12 +123,8 @@ class Restorer:
         if not runner.in_transaction:
             return await self._settled(runner, lambda: self._gathering.of(key))
 
-        async def find() -> Found[DocumentRows]:
-            # On the connection of the transaction, which sees its own writes.
-            found = await find_copies(self._context, runner.read, [key], document_rows)
-            return found[key]
-
-        return await self._settled(runner, find)
+        # On the connection of the transaction, which sees its own writes.
+        return await self.made(runner, key, document_rows)
 
     async def close(self) -> None:
         """See those through who wait for a copy. Idempotent."""

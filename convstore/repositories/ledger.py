@@ -145,16 +145,22 @@ class Ledger:
         if limits == (None, None, None):
             return
 
-        def budgets(
+        def of_session(
             connection: Connection, session: Session
-        ) -> list[tuple[str, int, int]]:
+        ) -> tuple[LedgerEntry | None, str | None]:
+            return rows.find(connection, key), session.user_id
+
+        # The session may lie in the archive; the totals never do.
+        entry, owner = await self._scope.live(
+            session_id, of_session, is_nothing=lambda found: found[0] is None
+        )
+
+        def totals(connection: Connection) -> list[tuple[str, int, int]]:
             spent: list[tuple[str, int, int]] = []
             # Only what has a limit is read: a tenant's total is a sum over its users.
             if (allowed := policy.session_budget_micros) is not None:
-                entry = rows.find(connection, key)
                 cost = 0 if entry is None else entry.cost_micros
                 spent.append(("session_budget_micros", allowed, cost))
-            owner = session.user_id
             if owner and (allowed := policy.user_budget_micros) is not None:
                 cost = rows.total_cost(connection, tenant, owner)
                 spent.append(("user_budget_micros", allowed, cost))
@@ -163,12 +169,7 @@ class Ledger:
                 spent.append(("tenant_budget_micros", allowed, cost))
             return spent
 
-        # What cost nothing may have been purged between two statements.
-        spent = await self._scope.live(
-            session_id,
-            budgets,
-            is_nothing=lambda spent: any(cost == 0 for _, _, cost in spent),
-        )
+        spent = await self._scope.runner.read(totals)
         for name, allowed, cost in spent:
             if cost >= allowed:
                 raise LimitExceededError(name, allowed, cost)

@@ -36,6 +36,17 @@ class Lifecycle(Protocol):
         """Bring an archived session back as rows, through `runner`."""
         ...
 
+    async def read_archived(
+        self, runner: Runner, key: Key, work: Work[T]
+    ) -> tuple[T, ...]:
+        """What `work` finds in an archived session's rows, where they lie; nothing
+        where it is not archived."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what is kept for reads of the archive. Idempotent."""
+        ...
+
     async def delete(self, runner: Runner, key: Key, *, archive: bool) -> None:
         """Take a session away for good, archived first unless told not to."""
         ...
@@ -69,9 +80,31 @@ class Scope:
     def for_user(self, user_id: str | None) -> Scope:
         return replace(self, user_id=user_id)
 
-    async def read(self, session_id: str, work: Work[T]) -> T:
-        """Read of one session; an archived one is restored first if so configured."""
-        return await self.reviving(session_id, lambda: self.runner.read(work))
+    async def read(
+        self,
+        session_id: str,
+        work: Work[T],
+        *,
+        warm: Callable[[], Awaitable[T]] | None = None,
+    ) -> T:
+        """Read of one session, live or archived: an archived one is read where it
+        lies, by the same work, or restored first if so configured.
+
+        `warm` reads a live session from somewhere nearer, when it has it there.
+        """
+        key = self.key(session_id)
+        for _ in range(_REVIVALS):
+            try:
+                return await (self.runner.read(work) if warm is None else warm())
+            except SessionArchivedError:
+                pass
+            if self.restore_on_read:
+                await self.lifecycle.revive(self.runner, key)
+                continue
+            for found in await self.lifecycle.read_archived(self.runner, key, work):
+                return found
+            warm = None  # it came back meanwhile, and what is warm does not show it
+        return await self.runner.read(work)
 
     async def live(
         self,
@@ -80,7 +113,7 @@ class Scope:
         *,
         is_nothing: Callable[[T], bool] = not_,
     ) -> T:
-        """As `read`, of one live session: what it holds, and never half of it; see
+        """As `read`: what the session holds, and never half of it; see
         `sessions.read_live`."""
         key = self.key(check_id("session_id", session_id))
 
@@ -96,16 +129,6 @@ class Scope:
         # What a trace calls this read.
         work.__qualname__ = read.__qualname__
         return await self.read(session_id, work)
-
-    async def reviving(self, session_id: str, read: Callable[[], Awaitable[T]]) -> T:
-        """As `read`, with a way of reading in place of work for the runner."""
-        try:
-            return await read()
-        except SessionArchivedError:
-            if not self.restore_on_read:
-                raise
-        await self.lifecycle.revive(self.runner, self.key(session_id))
-        return await read()
 
     @property
     def tier(self) -> HotTier | None:

@@ -37,13 +37,15 @@ class Sessions:
     async def get(self, session_id: str) -> Session:
         """The session, live or as the stub of an archived one.
 
+        With `restore_on_read` an archived one is restored.
+
         Raises:
-            SessionNotFoundError: No such session of this tenant (and user), or it was
-                deleted.
+            SessionNotFoundError: No such session of this tenant (and user).
+            SessionDeletedError: It was deleted.
             SessionErasedError: It was erased.
         """
         session = await self._warm(session_id)
-        if session is None or session.state == "deleted":
+        if session is None:
             raise SessionNotFoundError(session_id)
         if session.state != "archived":
             check_usable(session.state, session.user_id, session_id, None)

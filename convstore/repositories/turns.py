@@ -432,12 +432,11 @@ class Turns:
     async def _newest(self, session_id: str, limit: int) -> TurnList:
         scope = self._scope
         key = scope.key(check_id("session_id", session_id))
+        warm = None
         if (tier := scope.tier) is not None:
-            return await scope.reviving(
-                session_id,
-                lambda: tier.window(scope.runner, key, limit, scope.user_id),
-            )
+            warm = partial(tier.window, scope.runner, key, limit, scope.user_id)
         return await scope.read(
             session_id,
             lambda connection: branches.newest(connection, key, limit, scope.user_id),
+            warm=warm,
         )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from convstore.archive.archiver import archive
 from convstore.archive.context import Context
+from convstore.archive.read_through import ReadThrough
 from convstore.archive.restorer import Restorer
 from convstore.db import sessions
-from convstore.db.engine import Connection, Runner
+from convstore.db.engine import Connection, Runner, Work
 from convstore.db.unit import Head, Key, Unit
 from convstore.erasure.eraser import Eraser
 from convstore.retention.purger import purge
@@ -20,6 +23,8 @@ from convstore.vocabulary.errors import (
 )
 from convstore.vocabulary.records import Session
 
+T = TypeVar("T")
+
 
 class SessionLifecycle:
     """Restores, archives and deletes one session at a time."""
@@ -27,11 +32,22 @@ class SessionLifecycle:
     def __init__(self, context: Context, restorer: Restorer, eraser: Eraser) -> None:
         self._context = context
         self._restorer = restorer
+        self._through = ReadThrough(context, restorer)
         self._eraser = eraser
 
     async def revive(self, runner: Runner, key: Key) -> None:
         """Bring an archived session back, through the caller's runner."""
         await self._restorer.restore(runner, *key)
+
+    async def read_archived(
+        self, runner: Runner, key: Key, work: Work[T]
+    ) -> tuple[T, ...]:
+        """Read an archived session where it lies; see `ReadThrough.read`."""
+        return await self._through.read(runner, key, work)
+
+    async def close(self) -> None:
+        """Let go of what was read of the archive. Idempotent."""
+        await self._through.close()
 
     async def delete(self, runner: Runner, key: Key, *, archive: bool) -> None:
         """Delete a session; see `Sessions.delete`."""

@@ -503,6 +503,7 @@ class Store(Nouns):
                 last_to_first.push_async_callback(self._scope.hot.close)
             last_to_first.push_async_callback(self._parts.prefixes.close)
             last_to_first.push_async_callback(self._parts.archive.restorer.close)
+            last_to_first.push_async_callback(self._scope.lifecycle.close)
             last_to_first.push_async_callback(self._parts.commits.close)
 
 

@@ -17,6 +17,8 @@ from typing import Any
 import httpx
 import pytest
 
+from convstore import StoreConfig, open_store
+
 pytest.importorskip("prometheus_client")
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -122,6 +124,26 @@ def test_a_conversation_goes_through_the_whole_backend(server: str) -> None:
         asked = set(re.findall(r"convstore_\w+", DASHBOARD.read_text("utf-8")))
         there = set(re.findall(r"^convstore_\w+", metrics, re.MULTILINE))
         assert asked - later - tier <= there
+
+
+async def test_a_conversation_that_was_archived_is_read_as_before(
+    server: str, database_url: str, tmp_path: Path
+) -> None:
+    paths = ("/history", "/graph", "/ledger")
+    async with httpx.AsyncClient(base_url=server, timeout=60, headers=ANN) as client:
+        said = {"text": "Welke archieven?", "message_id": "m-1"}
+        assert (await client.post("/chat", json=said)).status_code == 200
+        graph = {"state": {"nodes": [1]}, "expected_version": None}
+        assert (await client.put("/graph", json=graph)).status_code == 200
+        before = [(await client.get(path)).json() for path in paths]
+        async with open_store(StoreConfig(url=database_url, home=tmp_path)) as store:
+            report = await store.run_retention(older_than_s=0)
+
+        after = [await client.get(path) for path in paths]
+
+    assert report.purged == 1
+    assert [answer.status_code for answer in after] == [200, 200, 200]
+    assert [answer.json() for answer in after] == before
 
 
 def test_another_user_finds_nothing(server: str) -> None:
