@@ -105,7 +105,7 @@ def messages_of(turns: Iterable[Turn], left_out: list[LeftOut]) -> list[Message]
         if role is None:
             left_out.append(LeftOut("unknown-role", turn.seq))
             continue
-        for told in _told(turn, role):
+        for told in told_by(turn, role):
             append(messages, told)
     return messages
 
@@ -142,7 +142,7 @@ def blocks_of(turn: Turn) -> list[Block]:
     return blocks
 
 
-def _told(turn: Turn, role: Role) -> Iterator[Message]:
+def told_by(turn: Turn, role: Role) -> Iterator[Message]:
     """The messages that one turn is: almost always one."""
     if not is_result(turn):
         yield _message(turn, role, blocks_of(turn))

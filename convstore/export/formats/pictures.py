@@ -12,10 +12,10 @@ import binascii
 from collections.abc import Iterable, Sequence
 
 from convstore.export.example import Dropped, Message, Row
+from convstore.messages.parts import kind_of
 from convstore.vocabulary.records import Json, JsonObject, Turn
 
 IMAGES = "images"
-IMAGE_PARTS = frozenset({"image", "image_url", "input_image"})
 _STARTS = (
     b"\x89PNG\r\n\x1a\n",
     b"\xff\xd8\xff",
@@ -30,7 +30,7 @@ _STARTS = (
 
 def is_image(part: JsonObject) -> bool:
     """Whether a part of a turn is an image, stored or linked to."""
-    return part.get("type") in IMAGE_PARTS
+    return kind_of(part) == "image"
 
 
 def has_images(turns: Iterable[Turn]) -> bool:

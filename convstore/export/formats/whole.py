@@ -31,12 +31,15 @@ def _oasst(row: Row) -> JsonObject:
     turns = {turn.seq: turn for turn in document.turns if turn.seq in kept}
     root = turns[row.origin.turn_ids[0]]
     acts = effective(document.interactions)
-    nodes = {seq: _node(turn, document, acts) for seq, turn in turns.items()}
-    for seq, turn in turns.items():
-        if seq != root.seq and turn.parent_seq in nodes:
-            parent = nodes[turn.parent_seq]
-            nodes[seq]["parent_id"] = parent["message_id"]
-            parent["replies"].append(nodes[seq])
+    nodes = {
+        seq: _node(turns[seq], _said_until(turns, turns[seq]), document, acts)
+        for seq in _ends_of_messages(turns)
+    }
+    for seq, node in nodes.items():
+        parent = nodes.get(_first_of_message(turns, turns[seq]).parent_seq or 0)
+        if seq != root.seq and parent is not None:
+            node["parent_id"] = parent["message_id"]
+            parent["replies"].append(node)
     won = _standing(acts)
     for node in nodes.values():
         _rank(node["replies"], won)
@@ -57,13 +60,49 @@ def _document(row: Row) -> SessionDocument:
     return row.document
 
 
-def _node(turn: Turn, document: SessionDocument, acts: tuple[Interaction, ...]) -> Json:
+def _speaker(turn: Turn) -> str:
+    return _ROLES.get(turn.role, "assistant")
+
+
+def _first_of_message(turns: dict[int, Turn], turn: Turn) -> Turn:
+    """The first turn of the message that a turn is a part of: models speak in many."""
+    before = turns.get(turn.parent_seq or 0)
+    while before is not None and _speaker(before) == _speaker(turn) == "assistant":
+        turn, before = before, turns.get(before.parent_seq or 0)
+    return turn
+
+
+def _said_until(turns: dict[int, Turn], turn: Turn) -> str:
+    """The text of a message up to one of its turns."""
+    first, texts = _first_of_message(turns, turn), [turn.content or ""]
+    while turn is not first:
+        turn = turns[turn.parent_seq or 0]
+        texts.insert(0, turn.content or "")
+    return "\n\n".join(text for text in texts if text)
+
+
+def _ends_of_messages(turns: dict[int, Turn]) -> list[int]:
+    """The turns with which a message ends, on one branch at least."""
+    below: dict[int | None, set[str]] = {}
+    for turn in turns.values():
+        below.setdefault(turn.parent_seq, set()).add(_speaker(turn))
+    # A model's turn that only its own go on from is the beginning of theirs.
+    return [
+        seq
+        for seq, turn in turns.items()
+        if _speaker(turn) != "assistant" or below.get(seq) != {"assistant"}
+    ]
+
+
+def _node(
+    turn: Turn, text: str, document: SessionDocument, acts: tuple[Interaction, ...]
+) -> Json:
     node: JsonObject = {
         "message_id": _message_id(turn, document.session.id),
         "parent_id": None,
         "created_date": turn.created_at.isoformat(),
-        "text": turn.content or "",
-        "role": _ROLES.get(turn.role, "assistant"),
+        "text": text,
+        "role": _speaker(turn),
         "lang": turn.language or document.session.language,
         "deleted": False,
         "synthetic": bool(turn.model),

@@ -11,17 +11,12 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 
 from convstore.export.example import Dropped, Message, Origin, Side
-from convstore.export.formats.messages import (
-    NO_MESSAGES,
-    ROLES,
-    Shape,
-    followed,
-    has_calls,
-    message_of,
-)
+from convstore.export.formats.messages import Messages, has_calls, messages_of, more_of
 from convstore.export.formats.tools import infer_definitions, tool_definitions
 from convstore.export.options import ExportOptions
 from convstore.export.reading.feedback import effective
+from convstore.messages.parts import ROLES, kind_of
+from convstore.messages.sequence import NO_MESSAGES, Shape, ended, followed, whole
 from convstore.vocabulary.clock import to_micros
 from convstore.vocabulary.codec import dumps
 from convstore.vocabulary.records import (
@@ -63,7 +58,7 @@ class Conversation:
         self._told = self.turns
         if told is not None:
             self._told = {turn.seq: turn for turn in told.turns}
-        self._roles = {t.seq: ROLES.get(t.role, t.role) for t in document.turns}
+        self._roles = {turn.seq: _role_of(turn) for turn in document.turns}
         self.children: dict[int | None, list[int]] = {}
         for turn in document.turns:
             self.children.setdefault(turn.parent_seq, []).append(turn.seq)
@@ -80,7 +75,8 @@ class Conversation:
         """What `checks.answer_problem` found in the text of a turn, by turn."""
         # Paths share their beginnings: what is told of one is kept, turn by turn.
         self._paths: dict[int | None, tuple[int, ...]] = {}
-        self._messages: dict[int, Message] = {}
+        self._active: frozenset[int] | None = None
+        self._messages: dict[int, Messages] = {}
         self._untold: dict[int, Dropped] = {}
         self._shapes: dict[int, Shape] = {}
         self._prefixes: dict[int | None, bytes] = {None: _ROOT}
@@ -114,20 +110,59 @@ class Conversation:
         head = self.session.head_seq
         return head if head in self.turns else max(self.turns, default=None)
 
+    def message(self, seq: int) -> tuple[int, ...]:
+        """The turns of the message that a turn is a part of, in their order.
+
+        An assistant's message goes on through its neighbours: along the active branch
+        for a turn on it, else along the newest turns.
+        """
+        if self._roles.get(seq) != "assistant":
+            return (seq,)
+        start, turns = seq, [seq]
+        while (parent := self.turns[start].parent_seq) is not None:
+            if self._roles.get(parent) != "assistant" or len(turns) > len(self.turns):
+                break
+            start = parent
+            turns.insert(0, start)
+        while (child := self._next(turns[-1])) is not None:
+            if self._roles[child] != "assistant":
+                break
+            turns.append(child)
+        return tuple(turns)
+
     def segment(self, seq: int) -> tuple[int, ...]:
         """The turns with which the model got from a user's turn to this answer.
 
         Calls, results and the answer belong together: siblings are compared as whole
-        segments, whose context ends with what a user said.
+        segments, whose context ends with what a user said. The answer is the whole
+        message that the turn is a part of.
         """
-        parent = self.turns[seq].parent_seq
+        tip = self.message(seq)[-1]
+        parent = self.turns[tip].parent_seq
         if parent is None or self._roles.get(parent) not in _MODEL:
-            return (seq,)  # Most answers: no path has to be made for them.
-        path = self.path(seq)
+            return (tip,)  # Most answers: no path has to be made for them.
+        path = self.path(tip)
         start = len(path) - 1
         while start > 0 and self.role(path[start - 1]) in _MODEL:
             start -= 1
         return path[start:]
+
+    def is_open(self, tip: int) -> bool:
+        """Whether a call of the message that ends in turn `tip` has no result.
+
+        Only of a turn whose path could be told, and is sound.
+        """
+        shape, here = self._shape(self.path(tip)), tip
+        while shape.open and shape.fault is None:
+            child = self._next(here)
+            if child is None or self._roles[child] != "tool":
+                return True
+            here = child
+            told = self._tell(child)
+            if isinstance(told, Dropped):
+                return True
+            shape = reduce(followed, told, shape)
+        return shape.fault is not None
 
     def context(self, seq: int) -> str:
         """Hex SHA-256 of all the model saw before turn `seq`."""
@@ -140,28 +175,43 @@ class Conversation:
             known = self._contexts[key] = hashlib.sha256(seen).hexdigest()
         return known
 
-    def messages(self, path: Sequence[int]) -> tuple[Message, ...] | Dropped:
+    def messages(self, path: Sequence[int]) -> Messages | Dropped:
         """The turns of a path as messages, or why one of them cannot be told."""
-        known = self._messages
+        found: list[Message] = []
+        speaking = False
         for seq in path:
-            if seq in known:
-                continue
-            message = self._untold.get(seq) or message_of(
-                self._told[seq],
-                resolved_question=self.options.resolved_questions,
-            )
-            if isinstance(message, Dropped):
-                self._untold[seq] = message
-                return message
-            known[seq] = message
-        return tuple([known[seq] for seq in path])
+            told = self._messages.get(seq) or self._tell(seq)
+            if isinstance(told, Dropped):
+                return told
+            for message in told:
+                speaks = message["role"] == "assistant"
+                if speaks and speaking:
+                    found[-1] = more_of(found[-1], message)
+                else:
+                    found.append(message)
+                speaking = speaks
+        return tuple(found)
+
+    def spans(self, path: Sequence[int]) -> list[tuple[int, ...]]:
+        """For each of the messages of a path the turns that it was told in."""
+        spans: list[tuple[int, ...]] = []
+        speaking = False
+        for seq in path:
+            for message in self._messages[seq]:
+                speaks = message["role"] == "assistant"
+                if speaks and speaking:
+                    spans[-1] = (*spans[-1], seq)
+                else:
+                    spans.append((seq,))
+                speaking = speaks
+        return spans
 
     def fault(self, path: tuple[int, ...]) -> tuple[int, str] | None:
-        """Where and why chat templates would not take a path, if at all.
+        """Where and why chat templates would not take a path as a conversation.
 
         Only of a path from the first turn, whose messages could be told.
         """
-        return self._shape(path).fault
+        return ended(self._shape(path)).fault
 
     def tools(
         self, seq: int, messages: Sequence[Message]
@@ -194,7 +244,7 @@ class Conversation:
         """
         if self.reported and self.reported & {0, *path}:
             return Dropped("reported", fault=False)
-        shape = self._shape(path)
+        shape = whole(self._shape(path))
         if then is not None:
             shape = followed(shape, then)
         return None if shape.fault is None else Dropped(shape.fault[1])
@@ -245,6 +295,31 @@ class Conversation:
         """`system`, `user`, `assistant`, `tool`, or the stored word if none of them."""
         return self._roles[seq]
 
+    def _tell(self, seq: int) -> Messages | Dropped:
+        """The messages that a turn is by itself; kept, because paths share them."""
+        known = self._messages.get(seq) or self._untold.get(seq)
+        if known is not None:
+            return known
+        told = messages_of(
+            self._told[seq], resolved_question=self.options.resolved_questions
+        )
+        if isinstance(told, Dropped):
+            self._untold[seq] = told
+        else:
+            self._messages[seq] = told
+        return told
+
+    def _next(self, seq: int) -> int | None:
+        """The turn after this one on the active branch, or else the newest."""
+        children = self.children.get(seq)
+        if not children:
+            return None
+        if self._active is None:
+            self._active = frozenset(self.path(self.head()))
+        if seq in self._active:
+            return next((child for child in children if child in self._active), None)
+        return children[-1]
+
     def _model(self, seq: int | None) -> str:
         return (self.turns[seq].model if seq is not None else None) or ""
 
@@ -253,14 +328,16 @@ class Conversation:
             return NO_MESSAGES
         if path != self.path(path[-1]):
             # Of two branches that were said alike.
-            messages = (self._messages[seq] for seq in path)
+            messages = (message for seq in path for message in self._messages[seq])
             return reduce(followed, messages, NO_MESSAGES)
         known = len(path)
         while known and path[known - 1] not in self._shapes:
             known -= 1
         shape = self._shapes[path[known - 1]] if known else NO_MESSAGES
         for seq in path[known:]:
-            shape = self._shapes[seq] = followed(shape, self._messages[seq])
+            for message in self._messages[seq]:
+                shape = followed(shape, message)
+            self._shapes[seq] = shape
         return shape
 
     def _prefix(self, seq: int | None) -> bytes:
@@ -278,6 +355,15 @@ class Conversation:
             before = self._prefixes[turn.parent_seq]
             self._prefixes[later] = hashlib.sha256(before + dumps(said)).digest()
         return self._prefixes[wanted]
+
+
+def _role_of(turn: Turn) -> str:
+    role = ROLES.get(turn.role, turn.role)
+    if role != "user" or turn.content or not turn.parts:
+        return role
+    # Some clients tell what tools gave back in messages of the user.
+    results = all(kind_of(part) == "result" for part in turn.parts)
+    return "tool" if results else role
 
 
 def _voters(acts: Sequence[Interaction]) -> int:

@@ -49,15 +49,17 @@ def judged_row(
     label: bool,
     weight: float = 1.0,
 ) -> Candidate:
-    """A label on one answer: the prompt is the path to its parent."""
-    path = conversation.path(seq)
+    """A label on one answer, a whole message: the prompt is all before it."""
+    turns = conversation.message(seq)
+    path = conversation.path(turns[-1])
     messages = conversation.messages(path)
     if isinstance(messages, Dropped):
         return messages
-    tools = conversation.tools(seq, messages)
+    tools = conversation.tools(turns[-1], messages)
     problem = (
         answer_problem(conversation, seq, messages[-1], good=label)
         or conversation.problem(path)
+        or open_problem(conversation, turns[-1])
         or (tools if isinstance(tools, Dropped) else None)
     )
     if problem or isinstance(tools, Dropped):
@@ -66,7 +68,7 @@ def judged_row(
         rule,
         [seq],
         acts,
-        context=conversation.context(seq),
+        context=conversation.context(turns[0]),
         chosen=seq,
         weight=weight,
     )
@@ -109,6 +111,8 @@ def pair_row(
         or answer_problem(conversation, rejected, other[-1], good=False)
         or conversation.problem(before + good[shared:])
         or conversation.problem(before + bad[shared:])
+        or open_problem(conversation, good[-1])
+        or open_problem(conversation, bad[-1])
     )
     if problem:
         return problem
@@ -141,6 +145,11 @@ def finished_pair(
         return tools
     row = Row("pair", origin, prompt, answer, other, margin=margin, tools=tools)
     return length_problem(conversation, row) or row
+
+
+def open_problem(conversation: Conversation, tip: int) -> Dropped | None:
+    """Whether the message that ends in turn `tip` makes a call that nobody answered."""
+    return Dropped("call-without-result") if conversation.is_open(tip) else None
 
 
 def _shared(conversation: Conversation, good: Sequence[int], bad: Sequence[int]) -> int:

@@ -82,7 +82,8 @@ def _partial(conversation: Conversation, rule: str) -> Iterator[Candidate]:
             yield found
             continue
         seq, acts = found
-        path = conversation.path(seq)[:-1]
+        first = conversation.message(seq)[0]
+        path = conversation.path(conversation.turns[first].parent_seq)
         messages = conversation.messages(path)
         problem = (
             messages
@@ -92,7 +93,7 @@ def _partial(conversation: Conversation, rule: str) -> Iterator[Candidate]:
         if problem or isinstance(messages, Dropped) or not messages:
             yield problem or Dropped("no-prompt")
             continue
-        context = conversation.context(seq)
+        context = conversation.context(first)
         origin = conversation.origin(rule, [seq], acts, context=context)
         yield Row("prompt", origin, messages)
 
@@ -142,21 +143,21 @@ def _satisfaction(conversation: Conversation, rule: str) -> Iterator[Candidate]:
 _LABEL: frozenset[Kind] = frozenset({"label"})
 _DEMO: frozenset[Kind] = frozenset({"label", "demonstration"})
 
-R1 = Rule("R1", 1, _DEMO, "thumbs up on an answer", _thumbs_up)
-R2 = Rule("R2", 1, _LABEL, "thumbs down on an answer", _thumbs_down)
+R1 = Rule("R1", 2, _DEMO, "thumbs up on an answer", _thumbs_up)
+R2 = Rule("R2", 2, _LABEL, "thumbs down on an answer", _thumbs_down)
 R3 = Rule(
     "R3",
-    1,
+    2,
     frozenset({"prompt"}),
     "partly right: the prompt, to be answered or judged again",
     _partial,
     default=False,
 )
-R4 = Rule("R4", 1, _LABEL, "a high or a low score on an answer", _scores)
-R9 = Rule("R9", 1, _LABEL, "copied, inserted or shared (weak)", _use, default=False)
+R4 = Rule("R4", 2, _LABEL, "a high or a low score on an answer", _scores)
+R9 = Rule("R9", 2, _LABEL, "copied, inserted or shared (weak)", _use, default=False)
 R10 = Rule(
     "R10",
-    1,
+    2,
     _LABEL,
     "the next user turn is content or not, as a classifier recorded it (weak)",
     _satisfaction,

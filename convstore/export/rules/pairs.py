@@ -13,6 +13,7 @@ from convstore.export.rules.base import (
     demonstration,
     finished_pair,
     judged_row,
+    open_problem,
     pair_row,
 )
 from convstore.export.rules.checks import answer_problem, stale, text_problem
@@ -66,16 +67,21 @@ def _edited_turn(
 def _edited_text(
     conversation: Conversation, rule: str, seq: int, act: Interaction, text: str
 ) -> Iterator[Candidate]:
-    path = conversation.path(seq)
+    turns = conversation.message(seq)
+    path = conversation.path(turns[-1])
     messages = conversation.messages(path)
     if isinstance(messages, Dropped):
         yield messages
         return
     prompt, original = messages[:-1], messages[-1]
     edited: Message = {"role": "assistant", "content": text}
+    if len(turns) > 1 and "tool_calls" in original:
+        # What was said before the calls was edited, and not the calls.
+        edited["tool_calls"] = original["tool_calls"]
     problem = (
         answer_problem(conversation, seq, original, good=False)
         or conversation.problem(path)
+        or open_problem(conversation, turns[-1])
         or text_problem(text, None, conversation.options.judging.drop_identity)
         or _edit_problem(prompt, original["content"], text)
     )
@@ -83,7 +89,7 @@ def _edited_text(
         yield problem
         return
     origin = conversation.origin(
-        rule, [seq], [act], context=conversation.context(seq), rejected=seq
+        rule, [seq], [act], context=conversation.context(turns[0]), rejected=seq
     )
     sides = (prompt, (edited,), (original,))
     yield from _with_distance(finished_pair(conversation, origin, sides, seq, 0.0))
@@ -240,18 +246,18 @@ _PAIR: frozenset[Kind] = frozenset({"pair"})
 
 R5 = Rule(
     "R5",
-    1,
+    2,
     frozenset({"pair", "demonstration"}),
     "an answer edited by a person: edit over original",
     _edits,
 )
 R6 = Rule(
-    "R6", 1, frozenset({"pair", "label"}), "a choice between shown answers", _choices
+    "R6", 2, frozenset({"pair", "label"}), "a choice between shown answers", _choices
 )
-R7 = Rule("R7", 1, _PAIR, "ratings on answers to one context", _ratings)
+R7 = Rule("R7", 2, _PAIR, "ratings on answers to one context", _ratings)
 R8 = Rule(
     "R8",
-    1,
+    2,
     _PAIR,
     "regenerated, then kept the new one (weak)",
     _regenerated,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from convstore.export.example import Candidate, Dropped, Message, Row
@@ -23,6 +23,8 @@ from convstore.export.rules.verdict import (
     verdict_of,
 )
 
+_UNPAIRED = frozenset({"call-without-result", "result-without-call", "double-result"})
+
 
 def _conversations(conversation: Conversation, rule: str) -> Iterator[Candidate]:
     verdict = verdict_of(conversation)
@@ -32,7 +34,11 @@ def _conversations(conversation: Conversation, rule: str) -> Iterator[Candidate]
     else:
         paths = [] if head is None else [_preferred(conversation, head, verdict)]
     for path in paths:
-        yield _conversation(conversation, rule, path, verdict)
+        row = _conversation(conversation, rule, path, verdict)
+        yield row
+        fault = conversation.fault(path) if isinstance(row, Row) else None
+        if fault is not None and fault[1] in _UNPAIRED:
+            yield Dropped(fault[1])  # What came after it is in no row.
 
 
 def _preferred(
@@ -77,23 +83,24 @@ def _conversation(
     reason = Dropped(fault[1]) if fault else Dropped("no-answer", fault=False)
     if fault is not None:
         # What was said before the fault is sound by itself.
-        path, messages = path[: fault[0]], messages[: fault[0]]
-    length = _sound_length(messages)
-    path, messages = path[:length], messages[:length]
-    if not path:
+        messages = messages[: fault[0]]
+    messages = messages[: _sound_length(messages)]
+    spans = conversation.spans(path)[: len(messages)]
+    if not spans:
         return reason
+    path = path[: path.index(spans[-1][-1]) + 1]
     if conversation.reported & {0, *path}:
         return Dropped("reported", fault=False)
     tools = conversation.tools(path[-1], messages)
     if isinstance(tools, Dropped):
         return tools
-    silent = _silent(conversation, path, messages, verdict)
+    silent = _silent(conversation, spans, messages, verdict)
     if isinstance(silent, Dropped):
         return silent
     origin = conversation.origin(
         rule,
         path,
-        context=conversation.context(path[-1]),
+        context=conversation.context(spans[-1][0]),
         chosen=path[-1],
     )
     row = Row(
@@ -113,7 +120,7 @@ def _sound_length(messages: tuple[Message, ...]) -> int:
 
 def _silent(
     conversation: Conversation,
-    path: tuple[int, ...],
+    spans: Sequence[tuple[int, ...]],
     messages: tuple[Message, ...],
     verdict: Verdict,
 ) -> tuple[int, ...] | Dropped:
@@ -122,13 +129,18 @@ def _silent(
     Or the filter that one of the answers does not pass: all of them are trained on.
     """
     silent = []
-    for index, (seq, message) in enumerate(zip(path, messages, strict=True)):
+    for index, (turns, message) in enumerate(zip(spans, messages, strict=True)):
         if message["role"] != "assistant":
             continue
-        problem = answer_problem(conversation, seq, message, good=True)
-        if problem is not None and not problem.fault and "tool_calls" not in message:
-            return problem
-        if seq in verdict.unwanted or (problem is not None and problem.fault):
+        failed = not verdict.unwanted.isdisjoint(turns)
+        for seq in turns:
+            problem = answer_problem(conversation, seq, message, good=True)
+            if problem is None:
+                continue
+            if not problem.fault and "tool_calls" not in message:
+                return problem
+            failed = failed or problem.fault
+        if failed:
             silent.append(index)
     return tuple(silent)
 
@@ -207,21 +219,37 @@ def _is_root(conversation: Conversation, seq: int) -> bool:
 def _alternating(conversation: Conversation, root: int) -> tuple[list[int], int]:
     """Turns below `root` in which people and models answer each other in text.
 
-    Also how many branches were cut because they do not, or were reported.
+    Also how many branches were cut because they do not, or were reported. A model's
+    message may be many turns; one that makes a call is cut whole, with its text.
     """
-    kept, pruned, waiting = [root], 0, [root]
+    kept, pruned, waiting = [root], 0, [(root, True)]
     while waiting:
-        seq = waiting.pop()
-        due = "assistant" if conversation.role(seq) == "user" else "user"
+        seq, said = waiting.pop()
         for child in conversation.children.get(seq, ()):
-            turn = conversation.turns[child]
-            plain = conversation.role(child) == due and (turn.content or "").strip()
-            if not plain or not only_text(turn) or child in conversation.reported:
+            role = conversation.role(child)
+            speaks = bool((conversation.turns[child].content or "").strip())
+            if role == "assistant" == conversation.role(seq):
+                speaks = speaks or said
+            elif role == conversation.role(seq) or not said:
+                role = ""
+            if not _is_plain(conversation, child, role, speaks):
                 pruned += 1
                 continue
             kept.append(child)
-            waiting.append(child)
+            waiting.append((child, speaks))
     return [root, *sorted(kept[1:])], pruned
+
+
+def _is_plain(conversation: Conversation, seq: int, role: str, speaks: bool) -> bool:
+    """Whether a turn is text, or a thought that text follows, and so is its message."""
+    turn, below = conversation.turns[seq], conversation.children.get(seq, ())
+    if not only_text(turn) or seq in conversation.reported:
+        return False
+    if role == "user":
+        return speaks
+    more = [child for child in below if conversation.role(child) == "assistant"]
+    sound = all(only_text(conversation.turns[child]) for child in more)
+    return role == "assistant" and sound and (speaks or bool(more))
 
 
 def _documents(conversation: Conversation, rule: str) -> Iterator[Candidate]:
@@ -263,15 +291,15 @@ def _reports(conversation: Conversation, rule: str) -> Iterator[Candidate]:
 
 CONVERSATION = Rule(
     "conversation",
-    1,
+    2,
     frozenset({"conversation"}),
     "a whole branch; disliked and failed answers are not imitated",
     _conversations,
 )
 PROMPT = Rule(
-    "prompt", 1, frozenset({"prompt"}), "each user turn with what came before", _prompts
+    "prompt", 2, frozenset({"prompt"}), "each user turn with what came before", _prompts
 )
-TREE = Rule("tree", 1, frozenset({"tree"}), "all branches of a session", _trees)
+TREE = Rule("tree", 2, frozenset({"tree"}), "all branches of a session", _trees)
 DOCUMENT = Rule("document", 1, frozenset({"whole"}), "a whole session", _documents)
 R16 = Rule(
     "R16",

@@ -79,7 +79,24 @@ def verdict_of(conversation: Conversation) -> Verdict:
                 bad.add(act.turn_seq)
             elif _approves(act, judging):
                 liked[act.turn_seq] += 1
+    # A judgement is about the whole message that its turn is a part of.
+    bad, lost = _whole(conversation, bad), _whole(conversation, lost)
+    won, liked = _whole_counts(conversation, won), _whole_counts(conversation, liked)
     return Verdict(won, liked, frozenset(bad), frozenset(bad | (lost - won.keys())))
+
+
+def _whole(conversation: Conversation, turns: set[int]) -> set[int]:
+    known = turns & conversation.turns.keys()
+    return turns | {seq for turn in known for seq in conversation.message(turn)}
+
+
+def _whole_counts(conversation: Conversation, counts: Counter[int]) -> Counter[int]:
+    whole: Counter[int] = Counter()
+    for turn, count in counts.items():
+        known = turn in conversation.turns
+        for seq in conversation.message(turn) if known else (turn,):
+            whole[seq] += count
+    return whole
 
 
 def _approves(act: Interaction, judging: Judging) -> bool:

@@ -216,7 +216,7 @@ def test_column_order_of_tools_and_arguments_is_kept() -> None:
             "call-a",
         ),
         ([{"type": "function", "function": {"arguments": "{}"}}], "call-malformed"),
-        (["text"], "not-text"),
+        ([["text"]], "not-text"),
     ],
 )
 def test_turns_that_are_not_text_give_no_row_but_a_reason(
@@ -250,7 +250,6 @@ def test_calls_of_tools_never_stored_are_dropped_or_inferred() -> None:
     [
         (["assistant"], "starts-with-assistant"),
         (["user", "user", "assistant"], "two-user-turns"),
-        (["user", "assistant", "assistant"], "two-assistant-turns"),
         (["user", "system", "assistant"], "system-in-the-middle"),
         (["user", "tool", "assistant"], "result-without-call"),
         (["narrator", "user", "assistant"], "unknown-role"),

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from convstore.export.example import Row
-from convstore.export.formats.messages import NO_MESSAGES, followed
 from convstore.export.options import ExportOptions, Judging
 from convstore.export.reading.conversation import Conversation
 from convstore.export.reading.feedback import effective
 from convstore.export.rules import RULES
+from convstore.messages.sequence import NO_MESSAGES, followed, whole
 from tests.unit.export.samples import Chat, exported
 
 ROLES = st.sampled_from(["user", "assistant", "assistant", "tool", "system"])
@@ -89,7 +89,7 @@ def test_no_history_makes_an_unsound_row(
             assert row.prompt[-1]["role"] in ("user", "tool"), name
             for side in (row.answer, row.rejected or row.answer):
                 said = reduce(followed, row.prompt + side, NO_MESSAGES)
-                assert said.fault is None, name
+                assert whole(said).fault is None, name
                 assert {m["role"] for m in side} <= {"assistant", "tool"}, name
                 assert (side[0]["role"], side[-1]["role"]) == ("assistant",) * 2
         if row.kind == "pair":

@@ -66,7 +66,8 @@ def calls_compared() -> Chat:
             parent_seq=question,
             tools=WEATHER_TOOLS,
         )
-    chat.act("choose", chosen=2, rejected=(3,))
+        chat.turn("tool", "sunny", tool_call_id="c1")
+    chat.act("choose", chosen=2, rejected=(4,))
     return chat
 
 
@@ -102,7 +103,8 @@ def one_tree_with_a_bare_root() -> Chat:
 
 def a_tree_that_does_not_alternate() -> Chat:
     chat = asked("Sunny.")
-    chat.assistant("And warm.")
+    chat.user("And warm?")
+    chat.user("Is it?")
     return chat
 
 
