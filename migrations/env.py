@@ -1,6 +1,7 @@
 """Where alembic gets its connection from: ours when called by convstore, or a URL.
 
-`alembic upgrade head` takes the URL from `-x url=…` or from the settings.
+`alembic upgrade head` takes the URL from `-x url=…` or from the settings, and so the
+schema from `-x schema=…`.
 """
 
 from alembic import context
@@ -19,6 +20,8 @@ def run(connection: Connection) -> None:
     moves = command is None or command[0].__name__ in MOVES
     if moves:
         migrate.begin(connection)
+    else:
+        schema.enter(connection)
     context.configure(
         connection=connection,
         target_metadata=models.metadata,
@@ -52,6 +55,11 @@ else:
     if given is not None:
         run(given)
     else:
-        url = context.get_x_argument(as_dictionary=True).get("url")
+        named = context.get_x_argument(as_dictionary=True)
         config = load_config()
-        migrate.run_on(url or config.database_url, run, pooler=config.pooler)
+        migrate.run_on(
+            named.get("url") or config.database_url,
+            run,
+            pooler=config.pooler,
+            place=named.get("schema") or config.db_schema,
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,9 @@ from convstore.cli.context import (
 )
 from convstore.cli.exits import FOUND
 from convstore.cli.output import print_json, say
+
+if TYPE_CHECKING:
+    from convstore.vocabulary.settings import StoreConfig
 
 
 def commands() -> dict[str, object]:
@@ -40,8 +43,8 @@ def upgrade(
     it is at the old revision or the new.
     """
     config = config_of(context)
-    url, pooler = config.database_url, config.pooler
-    _tell(migration.upgrade(url, revision, pooler=pooler), as_json)
+    done = migration.upgrade(config.database_url, revision, **_where(config))
+    _tell(done, as_json)
 
 
 def downgrade(
@@ -51,22 +54,22 @@ def downgrade(
     as_json: AsJson = False,
 ) -> None:
     """Take the database back to a revision. What it cannot hold is lost."""
-    url, pooler = _existing(context)
+    config = _existing(context)
     confirm(f"Take the database back to {revision}, and lose what it cannot hold?", yes)
-    _tell(migration.downgrade(url, revision, pooler=pooler), as_json)
+    _tell(migration.downgrade(config.database_url, revision, **_where(config)), as_json)
 
 
 def current(context: typer.Context, as_json: AsJson = False) -> None:
     """Print the revision that the database is at."""
-    url, pooler = _existing(context)
-    _tell(migration.current(url, pooler=pooler), as_json)
+    config = _existing(context)
+    _tell(migration.current(config.database_url, **_where(config)), as_json)
 
 
 def check(context: typer.Context, as_json: AsJson = False) -> int:
     """Compare the tables with what the code declares. Exit code 1 if they differ."""
-    url, pooler = _existing(context)
-    found = migration.differences(url, pooler=pooler)
-    revision = migration.current(url, pooler=pooler)
+    config = _existing(context)
+    found = migration.differences(config.database_url, **_where(config))
+    revision = migration.current(config.database_url, **_where(config))
     if as_json:
         print_json({"revision": revision, "differences": found})
     elif found:
@@ -77,13 +80,17 @@ def check(context: typer.Context, as_json: AsJson = False) -> int:
     return FOUND if found else 0
 
 
-def _existing(context: typer.Context) -> tuple[str, str]:
-    """URL and pooler of a database that is there."""
+def _existing(context: typer.Context) -> StoreConfig:
+    """The settings of a database that is there."""
     config = config_of(context)
     path = database_file(config)
     if path is not None and not path.exists():
         raise no_database(path)
-    return config.database_url, config.pooler
+    return config
+
+
+def _where(config: StoreConfig) -> dict[str, Any]:
+    return {"pooler": config.pooler, "schema": config.db_schema}
 
 
 def _tell(revision: str | None, as_json: bool) -> None:

@@ -52,6 +52,7 @@ async def open_backend(options: BackendOptions) -> Backend:
     """
     backend = dialect_of_url(options.url).open(options)
     try:
+        await backend.locate()
         if backend.migrates_itself and await backend.read(schema.is_empty):
             await backend.write(_begin)
         await backend.read(schema.check)

@@ -56,6 +56,7 @@ def begin(connection: Connection) -> None:
     Raises:
         SchemaMismatchError: A newer release made the database.
     """
+    schema.enter(connection, make=True)
     schema.adopt(connection)
     _check_known(connection)
 
@@ -69,7 +70,9 @@ def end(connection: Connection) -> None:
     schema.hand_back(connection)
 
 
-def upgrade(url: str, revision: str = "head", *, pooler: str = "none") -> str:
+def upgrade(
+    url: str, revision: str = "head", *, pooler: str = "none", place: str | None = None
+) -> str:
     """Bring a database to `revision`, making a SQLite file if there is none.
 
     One transaction: after a crash the database is at the old or the new revision.
@@ -86,10 +89,12 @@ def upgrade(url: str, revision: str = "head", *, pooler: str = "none") -> str:
         upgrade_on(connection, _checked(revision))
         return schema.revision_of(connection) or ""
 
-    return _write(url, work, pooler)
+    return _write(url, work, pooler, place)
 
 
-def downgrade(url: str, revision: str, *, pooler: str = "none") -> str:
+def downgrade(
+    url: str, revision: str, *, pooler: str = "none", place: str | None = None
+) -> str:
     """Take a database back to `revision` (`base` removes every table)."""
 
     def work(connection: Connection) -> str:
@@ -98,18 +103,21 @@ def downgrade(url: str, revision: str, *, pooler: str = "none") -> str:
             command.downgrade(configure(connection), target)
         return schema.revision_of(connection) or ""
 
-    return _write(url, work, pooler)
+    return _write(url, work, pooler, place)
 
 
-def current(url: str, *, pooler: str = "none") -> str | None:
+def current(url: str, *, pooler: str = "none", place: str | None = None) -> str | None:
     """The database's revision, or None."""
-    return _read(url, schema.revision_of, pooler)
+    return _read(url, schema.revision_of, pooler, place)
 
 
-def differences(url: str, *, pooler: str = "none") -> list[str]:
+def differences(
+    url: str, *, pooler: str = "none", place: str | None = None
+) -> list[str]:
     """How the database's tables differ from those that the code declares."""
 
     def work(connection: Connection) -> list[str]:
+        schema.enter(connection)
         schema.check(connection)
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "include_name": _is_ours}
@@ -117,7 +125,7 @@ def differences(url: str, *, pooler: str = "none") -> list[str]:
         found = compare_metadata(context, models.metadata)
         return [str(difference) for difference in found]
 
-    return _read(url, work, pooler)
+    return _read(url, work, pooler, place)
 
 
 def head() -> str:
@@ -125,9 +133,11 @@ def head() -> str:
     return ScriptDirectory.from_config(configure()).get_current_head() or ""
 
 
-def run_on(url: str, work: Work[None], *, pooler: str = "none") -> None:
+def run_on(
+    url: str, work: Work[None], *, pooler: str = "none", place: str | None = None
+) -> None:
     """Run `work` in one transaction on the database; for alembic's own command line."""
-    _write(url, work, pooler)
+    _write(url, work, pooler, place)
 
 
 def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
@@ -158,30 +168,34 @@ def _known() -> set[str]:
     return {revision.revision for revision in script.walk_revisions()}
 
 
-def _write(url: str, work: Work[T], pooler: str) -> T:
+def _write(url: str, work: Work[T], pooler: str, place: str | None) -> T:
     async def run(backend: Backend) -> T:
         return await backend.write(work)
 
     try:
-        return asyncio.run(_with_backend(url, run, pooler))
+        return asyncio.run(_with_backend(url, run, pooler, place))
     except CommandError:
         # Such as -9 from the second revision.
         raise ConfigError("REVISION: the migrations do not reach that far") from None
 
 
-def _read(url: str, work: Work[T], pooler: str) -> T:
+def _read(url: str, work: Work[T], pooler: str, place: str | None) -> T:
     async def run(backend: Backend) -> T:
-        return await backend.read(work)
+        return await backend.read(work, snapshot=True)
 
-    return asyncio.run(_with_backend(url, run, pooler))
+    return asyncio.run(_with_backend(url, run, pooler, place))
 
 
 async def _with_backend(
-    url: str, run: Callable[[Backend], Awaitable[T]], pooler: str
+    url: str,
+    run: Callable[[Backend], Awaitable[T]],
+    pooler: str,
+    place: str | None,
 ) -> T:
-    options = BackendOptions(url, 1, pooler, Limits(), reflects=True)
+    options = BackendOptions(url, 1, pooler, Limits(), True, place)
     backend = dialect_of_url(url).open(options)
     try:
+        await backend.locate()
         return await run(backend)
     finally:
         await backend.close()

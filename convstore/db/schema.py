@@ -16,16 +16,17 @@ from sqlalchemy import (
     String,
     Table,
     delete,
+    func,
     insert,
     inspect,
     select,
 )
-from sqlalchemy.engine.reflection import Inspector
+from sqlalchemy.schema import CreateSchema
 
 from convstore.db import models
+from convstore.db.dialects.base import schema_of
 from convstore.vocabulary.errors import (
     ConfigError,
-    DatabaseAccessError,
     SchemaMismatchError,
 )
 
@@ -70,10 +71,6 @@ _version = Table(
 )
 _alembics = Table("alembic_version", MetaData(), Column("version_num", String(32)))
 
-NO_RIGHTS = (
-    "the role lacks rights: GRANT USAGE ON SCHEMA to it, and SELECT, INSERT, UPDATE, "
-    "DELETE ON ALL TABLES IN SCHEMA; `convstore db upgrade` also needs CREATE ON SCHEMA"
-)
 _UPGRADE = "run `convstore db upgrade`"
 _NEWER = "upgrade convstore: a newer release has changed the database since"
 
@@ -82,12 +79,10 @@ def revision_of(connection: Connection) -> str | None:
     """The database's revision; None when convstore never migrated it.
 
     Raises:
-        DatabaseAccessError: The role may use no schema, and would find every one empty.
         SchemaMismatchError: The table of the revision is not as we make it.
     """
-    inspector = _inspector(connection)
-    if not inspector.has_table(VERSION_TABLE):
-        former = _former(connection, inspector)
+    if not _has(connection, VERSION_TABLE):
+        former = _former(connection)
         return None if former is None else _FORMER[former]
     return _recorded(connection)
 
@@ -120,6 +115,19 @@ def check(connection: Connection) -> None:
         raise SchemaMismatchError(found, REVISION, remedy)
 
 
+def enter(connection: Connection, *, make: bool = False) -> None:
+    """Let names without a schema mean ours until the transaction ends: alembic and the
+    text of migrations have such. With `make`, the schema is made where there is none.
+    """
+    place = schema_of(connection)
+    if place is None:
+        return
+    if make and not inspect(connection).has_schema(place):
+        connection.execute(CreateSchema(place))
+    path = connection.dialect.identifier_preparer.quote_identifier(place)
+    connection.execute(select(func.set_config("search_path", path, True)))
+
+
 def hold(connection: Connection) -> None:
     """Refuse to destroy rows of another revision than this code's, and keep the
     revision as it is until the transaction ends.
@@ -143,11 +151,10 @@ def adopt(connection: Connection) -> None:
     The row by which an older release kept its revision moves to a table of our own,
     where our tables prove that it is ours. Nothing else in `alembic_version` is read.
     """
-    inspector = _inspector(connection)
-    if inspector.has_table(VERSION_TABLE):
+    if _has(connection, VERSION_TABLE):
         connection.execute(select(_version).with_for_update())
         return
-    former = _former(connection, inspector)
+    former = _former(connection)
     if former is not None:
         _version.create(connection)
         connection.execute(insert(_version), {"version_num": _FORMER[former]})
@@ -164,7 +171,7 @@ def hand_back(connection: Connection) -> None:
     former = next((old for old, new in _FORMER.items() if new == found), None)
     if former is None:
         return
-    if not inspect(connection).has_table(_alembics.name):
+    if not _has(connection, _alembics.name):
         _alembics.create(connection)
     elif connection.execute(select(_alembics.c.version_num)).first() is not None:
         raise ConfigError(
@@ -175,11 +182,8 @@ def hand_back(connection: Connection) -> None:
     _version.drop(connection)
 
 
-def _inspector(connection: Connection) -> Inspector:
-    inspector = inspect(connection)
-    if inspector.default_schema_name is None:
-        raise DatabaseAccessError(NO_RIGHTS)
-    return inspector
+def _has(connection: Connection, table: str) -> bool:
+    return inspect(connection).has_table(table, schema=schema_of(connection))
 
 
 def _recorded(connection: Connection, *, locking: bool = False) -> str | None:
@@ -193,17 +197,18 @@ def _recorded(connection: Connection, *, locking: bool = False) -> str | None:
     return found[0] if found else None
 
 
-def _former(connection: Connection, inspector: Inspector) -> str | None:
+def _former(connection: Connection) -> str | None:
     """What an older release calls the revision that it left, if it left one here.
 
     The row may be another program's that numbers its revisions too. It is ours if all
     tables are there that our migrations had made by then, and none of later.
     """
-    names = set(inspector.get_table_names())
+    inspector, place = inspect(connection), schema_of(connection)
+    names = set(inspector.get_table_names(place))
     if not names.issuperset(_FIRST_TABLES) or _alembics.name not in names:
         return None
-    ours = {column["name"] for column in inspector.get_columns("schema_info")}
-    told = {column["name"] for column in inspector.get_columns(_alembics.name)}
+    ours = {column["name"] for column in inspector.get_columns("schema_info", place)}
+    told = {column["name"] for column in inspector.get_columns(_alembics.name, place)}
     if ours != {"id", "oldest_code"} or told != {"version_num"}:
         return None
     former = "0002" if _SINCE_0002 in names else "0001"

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from sqlalchemy.sql import ClauseElement
 
 from convstore.db.dialects import dialect_of
-from convstore.db.dialects.base import Dialect
+from convstore.db.dialects.base import Dialect, in_schema, schema_of
 
 Values = Mapping[str, Any]
 # A sequence, or a mapping by name, as the driver has it.
@@ -42,7 +42,8 @@ class Prepared:
     def __init__(self, word: Callable[[Dialect], ClauseElement]) -> None:
         self._word = word
         # By driver: two of one database differ in what they want bound, and how.
-        self._compiled: dict[tuple[str, str], tuple[str, Arrange]] = {}
+        # By schema: a statement names it.
+        self._compiled: dict[tuple[str, str, str | None], tuple[str, Arrange]] = {}
 
     def all(self, connection: Connection, values: Values) -> list[Any]:
         """Run it and fetch every row, as a sequence of what the driver gives."""
@@ -76,16 +77,21 @@ class Prepared:
         return sql, arrange(values)
 
     def _for(self, connection: Connection) -> tuple[str, Arrange]:
-        driver = connection.dialect.driver, connection.dialect.paramstyle
-        found = self._compiled.get(driver)
+        dialect, schema = connection.dialect, schema_of(connection)
+        way = dialect.driver, dialect.paramstyle, schema
+        found = self._compiled.get(way)
         if found is None:
             statement = self._word(dialect_of(connection))
-            found = self._compiled[driver] = _compile(statement, connection)
+            found = self._compiled[way] = _compile(statement, connection)
         return found
 
 
 def _compile(statement: ClauseElement, connection: Connection) -> tuple[str, Arrange]:
-    compiled: Any = statement.compile(dialect=connection.dialect)
+    schema = schema_of(connection)
+    named = {} if schema is None else in_schema(schema)
+    compiled: Any = statement.compile(
+        dialect=connection.dialect, render_schema_translate=bool(named), **named
+    )
     # What the dialect binds by itself, such as the 0 of "LIMIT ? OFFSET 0".
     fixed = {
         name: value for name, value in compiled.params.items() if value is not None

@@ -127,7 +127,11 @@ class Store(Nouns):
         check_formats(config.retention.exports)
         backend = await open_backend(
             BackendOptions(
-                config.database_url, config.pool_size, config.pooler, config.limits
+                config.database_url,
+                config.pool_size,
+                config.pooler,
+                config.limits,
+                schema=config.db_schema,
             )
         )
 

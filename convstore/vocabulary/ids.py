@@ -11,6 +11,9 @@ from convstore.vocabulary.errors import InvalidInputError
 
 MAX_ID_CHARS = 255
 
+SCHEMA_NAME = r"^[A-Za-z_][A-Za-z0-9_-]{0,62}$"
+"""What a schema of a database may be called: also a part of a folder's name."""
+
 
 def new_id() -> str:
     """A fresh id: time-ordered and unguessable.

@@ -6,10 +6,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AliasChoices, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from convstore.vocabulary.errors import ConfigError
+from convstore.vocabulary.ids import SCHEMA_NAME
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.policy import CachePolicy, LedgerPolicy, RetentionPolicy
 
@@ -51,6 +52,14 @@ class StoreConfig(BaseSettings):
         repr=False,  # it may hold a password
         description="Database: sqlite:///FILE, sqlite:// (in memory) or "
         "postgresql://…; empty is HOME/convstore.db.",
+    )
+    db_schema: str | None = Field(
+        default=None,
+        # BaseModel has an attribute of the shorter name.
+        validation_alias=AliasChoices("CONVSTORE_SCHEMA", "db_schema"),
+        pattern=SCHEMA_NAME,
+        description="CONVSTORE_SCHEMA: schema of the tables, on PostgreSQL; also "
+        "`?schema=` in the URL. Empty is the first of the role's search_path.",
     )
     archive_dir: Path | None = Field(
         default=None, description="Archive folder; empty is HOME/convstore-archive."

@@ -33,7 +33,8 @@ class BackendOptions:
     """What a backend needs of the settings.
 
     `reflects` is for looking at the schema: SQLAlchemy's own queries then want JSON
-    decoded, which rows do not.
+    decoded, which rows do not. `schema` is where the tables are, in a database that has
+    such; None is the one of the URL, or else the role's first.
     """
 
     url: str
@@ -41,6 +42,7 @@ class BackendOptions:
     pooler: str
     limits: Limits
     reflects: bool = False
+    schema: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,14 @@ class Backend(ABC):
     dialect: Dialect
     lanes: int
     migrates_itself: bool
+
+    @abstractmethod
+    async def locate(self) -> None:
+        """Find out in which schema the tables are, before anything else is asked.
+
+        Raises:
+            DatabaseAccessError: The role may use none.
+        """
 
     @abstractmethod
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
@@ -232,6 +242,21 @@ class Dialect(ABC):
     @abstractmethod
     def translate(self, error: BaseException) -> ConvstoreError | None:
         """Our error for a driver's error; None when it is not the driver's."""
+
+
+def in_schema(schema: str) -> dict[str, Any]:
+    """The execution options under which our tables are those of `schema`.
+
+    Every statement names it: a `search_path` may have the tables of somebody else
+    before ours, and behind a pooler it is whatever another client made it.
+    """
+    return {"schema_translate_map": {None: schema}}
+
+
+def schema_of(connection: Connection) -> str | None:
+    """The schema that our tables are in; None where the database knows no schemas."""
+    places = connection.get_execution_options().get("schema_translate_map")
+    return None if places is None else places[None]
 
 
 def silent_logging_name() -> str:

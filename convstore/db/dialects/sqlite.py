@@ -78,6 +78,10 @@ class SqliteDialect(Dialect):
     name = "sqlite"
 
     def open(self, options: BackendOptions) -> Backend:
+        if options.schema or "schema" in make_url(options.url).query:
+            raise ConfigError(
+                "SCHEMA: SQLite has none: give each store a file of its own"
+            )
         return SqliteBackend(self, options)
 
     def sync_url(self, url: str) -> str:
@@ -183,6 +187,9 @@ class SqliteBackend(Backend):
         self._one_writes = Turnstile()
         self._closed = False
         self._home = Home()
+
+    async def locate(self) -> None:
+        """A file knows no schemas."""
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
         self._check_open()
