@@ -17,9 +17,10 @@ MOVES = {"upgrade", "downgrade", "stamp"}
 
 def run(connection: Connection) -> None:
     command = getattr(context.config.cmd_opts, "cmd", None)
-    moves = command is None or command[0].__name__ in MOVES
+    # Without one, convstore itself has begun already.
+    moves = command is not None and command[0].__name__ in MOVES
     if moves:
-        migrate.begin(connection)
+        migrate.begin(connection, upgrades=command[0].__name__ == "upgrade")
     else:
         schema.enter(connection)
     context.configure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
@@ -47,18 +48,22 @@ def configure(connection: Connection | None = None) -> Config:
 def upgrade_on(connection: Connection, revision: str = "head") -> None:
     """Upgrade inside the connection's open transaction: all steps or none."""
     with _one_at_a_time:
+        begin(connection, upgrades=True)
         command.upgrade(configure(connection), revision)
 
 
-def begin(connection: Connection) -> None:
+def begin(connection: Connection, *, upgrades: bool) -> None:
     """What every migration begins with, whoever started it.
 
     Raises:
-        SchemaMismatchError: A newer release made the database.
+        SchemaMismatchError: A newer release made the database, or tables of another
+            program have the names of new ones of ours.
     """
-    schema.enter(connection, make=True)
+    schema.enter(connection, make=upgrades)
     schema.adopt(connection)
     _check_known(connection)
+    if upgrades:
+        schema.refuse_in_the_way(connection, _made_after(_at(connection)))
 
 
 def end(connection: Connection) -> None:
@@ -87,7 +92,7 @@ def upgrade(
 
     def work(connection: Connection) -> str:
         upgrade_on(connection, _checked(revision))
-        return schema.revision_of(connection) or ""
+        return _at(connection)
 
     return _write(url, work, pooler, place)
 
@@ -100,8 +105,10 @@ def downgrade(
     def work(connection: Connection) -> str:
         target = _checked(revision)
         with _one_at_a_time:
+            begin(connection, upgrades=False)
             command.downgrade(configure(connection), target)
-        return schema.revision_of(connection) or ""
+            end(connection)
+        return _at(connection)
 
     return _write(url, work, pooler, place)
 
@@ -143,6 +150,30 @@ def run_on(
 def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
     # A database may hold other applications' tables; they are none of our business.
     return kind != "table" or name in models.metadata.tables
+
+
+def _at(connection: Connection) -> str:
+    return schema.revision_of(connection) or ""
+
+
+def _made_after(revision: str) -> set[str]:
+    """The tables that revisions after this one make, by what they say.
+
+    They are read and not run: nothing may be made where something is in the way.
+    """
+    made: set[str] = set()
+    script = ScriptDirectory.from_config(configure())
+    for step in script.walk_revisions():
+        if step.revision > revision:
+            tree = ast.parse(Path(step.path).read_text(encoding="utf-8"))
+            made |= {
+                str(call.args[0].value)
+                for call in ast.walk(tree)
+                if isinstance(call, ast.Call)
+                and getattr(call.func, "attr", "") == "create_table"
+                and isinstance(call.args[0], ast.Constant)
+            }
+    return made
 
 
 def _checked(revision: str) -> str:

@@ -8,6 +8,8 @@ ours.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy import (
     Column,
     Connection,
@@ -126,6 +128,23 @@ def enter(connection: Connection, *, make: bool = False) -> None:
         connection.execute(CreateSchema(place))
     path = connection.dialect.identifier_preparer.quote_identifier(place)
     connection.execute(select(func.set_config("search_path", path, True)))
+
+
+def refuse_in_the_way(connection: Connection, names: Iterable[str]) -> None:
+    """Refuse to make tables where there are such, before anything is made.
+
+    Raises:
+        SchemaMismatchError: There are; the message names them and says where to go.
+    """
+    inspector, place = inspect(connection), schema_of(connection)
+    taken = {*inspector.get_table_names(place), *inspector.get_view_names(place)}
+    found = sorted(taken.intersection(names))
+    if found:
+        elsewhere = "give convstore a database file of its own"
+        if place is not None:
+            elsewhere = "give convstore a schema of its own with CONVSTORE_SCHEMA"
+        remedy = f"another program's tables are in the way ({', '.join(found)}): "
+        raise SchemaMismatchError(revision_of(connection), REVISION, remedy + elsewhere)
 
 
 def hold(connection: Connection) -> None:

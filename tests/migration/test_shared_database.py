@@ -166,3 +166,32 @@ def _migrated(connection: Connection) -> None:
     connection.exec_driver_sql(
         "UPDATE convstore_version SET version_num = 'convstore_9999'"
     )
+
+
+def test_foreign_tables_in_the_way_are_named_before_anything_is_made(
+    empty_database_url: str,
+) -> None:
+    execute(
+        empty_database_url,
+        "CREATE TABLE sessions (id INTEGER)",
+        "CREATE TABLE orders (id INTEGER)",
+        "CREATE VIEW leases AS SELECT id FROM orders",
+    )
+
+    with pytest.raises(SchemaMismatchError, match=r"\(leases, sessions\)") as caught:
+        migrate.upgrade(empty_database_url)
+
+    assert "of its own" in caught.value.remedy
+    assert migrate.current(empty_database_url) is None
+    assert rows(empty_database_url, "SELECT * FROM sessions") == []
+
+
+def test_a_foreign_table_in_the_way_of_a_later_revision_is_named(
+    database_url: str,
+) -> None:
+    migrate.downgrade(database_url, "0001")
+    execute(database_url, "CREATE TABLE archive_folder (id INTEGER)")
+
+    # Nor does it make the database one of the revision that has such a table.
+    with pytest.raises(SchemaMismatchError, match=r"archive_folder"):
+        migrate.upgrade(database_url)

@@ -8,9 +8,8 @@ that a pooler which pools by transaction is safe.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Generic, TypeVar
 
@@ -22,7 +21,6 @@ from sqlalchemy import (
     Insert,
     Select,
     Table,
-    Text,
     bindparam,
     event,
     func,
@@ -31,15 +29,11 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import QueuePool
-from sqlalchemy.sql.compiler import SQLCompiler
 
 from convstore.concurrency.completion import finished
-from convstore.db import models
 from convstore.db.dialects.base import (
     Backend,
     BackendOptions,
@@ -51,6 +45,12 @@ from convstore.db.dialects.base import (
     Work,
     in_schema,
     silent_logging_name,
+)
+from convstore.db.dialects.postgres_schema import (
+    NO_RIGHTS,
+    driver_url,
+    number_of,
+    schema_asked_for,
 )
 from convstore.db.errors import ours, translated
 from convstore.db.models import JsonText
@@ -64,7 +64,6 @@ from convstore.vocabulary.errors import (
     StorageFullError,
     StoreClosedError,
 )
-from convstore.vocabulary.ids import SCHEMA_NAME
 
 T = TypeVar("T")
 
@@ -76,12 +75,6 @@ _UNREACHABLE = (
     "the database cannot be reached: see that the server runs, and that host and port "
     "of the URL are right"
 )
-_NO_RIGHTS = (
-    "the role lacks rights: GRANT USAGE ON SCHEMA to it, and SELECT, INSERT, UPDATE, "
-    "DELETE ON ALL TABLES IN SCHEMA; `convstore db upgrade` also needs CREATE ON SCHEMA"
-)
-# Sets the numbers of our advisory locks apart from those of an application.
-_ADVISORY = 0x636F6E76
 # A deadlock or a lost connection before COMMIT left nothing behind: run it again.
 _ATTEMPTS = 4
 
@@ -104,10 +97,7 @@ class PostgresDialect(Dialect):
         return PostgresBackend(self, options)
 
     def sync_url(self, url: str) -> str:
-        target = _target(url).difference_update_query(["schema"])
-        return target.set(drivername="postgresql+asyncpg").render_as_string(
-            hide_password=False
-        )
+        return driver_url(url)
 
     def insert_ignore(self, table: Table) -> Insert:
         return insert(table).on_conflict_do_nothing()
@@ -145,10 +135,10 @@ class PostgresDialect(Dialect):
         return statement.with_for_update(skip_locked=True, key_share=True)
 
     def claimed(self, *key: ColumnElement[str]) -> ColumnElement[bool]:
-        return func.pg_try_advisory_xact_lock(_number_of(key), type_=Boolean)
+        return func.pg_try_advisory_xact_lock(number_of(key), type_=Boolean)
 
     def claim(self, *key: ColumnElement[str]) -> ColumnElement[Any]:
-        return func.pg_advisory_xact_lock(_number_of(key))
+        return func.pg_advisory_xact_lock(number_of(key))
 
     def bound_waits(self, connection: Connection, wait_s: float) -> None:
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(wait_s * 1000)}")
@@ -162,7 +152,7 @@ class PostgresDialect(Dialect):
         if (refused := _refused_settings(state, error)) is not None:
             return ConfigError(refused)
         if state == "42501":
-            return DatabaseAccessError(_NO_RIGHTS)
+            return DatabaseAccessError(NO_RIGHTS)
         if state.startswith("57P") or _was_told_of_the_end(error):
             return ServerEndedError(_UNREACHABLE)
         if type(error).__name__ == "InvalidCachedStatementError":
@@ -195,50 +185,6 @@ def _refused_settings(state: str, error: BaseException) -> str | None:
     return None
 
 
-def _target(url: str) -> URL:
-    return make_url(url.replace("postgres://", "postgresql://", 1))
-
-
-def _schema_asked_for(options: BackendOptions) -> str | None:
-    """The schema that the settings name.
-
-    Raises:
-        ConfigError: It cannot be one, or the URL names another.
-    """
-    named = _target(options.url).query.get("schema")
-    if isinstance(named, tuple) or (
-        named and options.schema and named != options.schema
-    ):
-        raise ConfigError("SCHEMA: the URL and the setting name different schemas")
-    schema = options.schema or named
-    if schema is not None and re.fullmatch(SCHEMA_NAME, schema) is None:
-        raise ConfigError(
-            "SCHEMA: a letter or _, then up to 62 letters, digits, _ or -, please"
-        )
-    return schema
-
-
-class _Schema(ColumnElement[str]):
-    """The name of the schema that our tables are in, as a value of a statement."""
-
-    type = Text()
-    inherit_cache = True
-
-
-@compiles(_Schema)
-def _schema_as_text(_: _Schema, compiler: SQLCompiler, **__: Any) -> str:
-    # Or what stands for it until it is known: SQLAlchemy puts both in as a table's.
-    place = compiler.preparer.schema_for_object(models.sessions)
-    return "''" if place is None else f"$cs${compiler.preparer.quote(place)}$cs$"
-
-
-def _number_of(key: Sequence[ColumnElement[str]]) -> ColumnElement[int]:
-    """A number for an advisory lock, of which a database has one set for all schemas.
-    Keys that share one are claimed together, which costs a wait and no more."""
-    text_of = func.concat_ws("\x1f", _Schema(), *key)
-    return func.hashtextextended(text_of, _ADVISORY)
-
-
 class PostgresBackend(Backend):
     """The connections to one PostgreSQL database."""
 
@@ -248,7 +194,7 @@ class PostgresBackend(Backend):
     def __init__(self, dialect: Dialect, options: BackendOptions) -> None:
         self.dialect = dialect
         self._limits = options.limits
-        self._schema = _schema_asked_for(options)
+        self._schema = schema_asked_for(options)
         self._engine = _engine(dialect.sync_url(options.url), options)
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._pooled = options.pooler == "transaction"
@@ -261,7 +207,7 @@ class PostgresBackend(Backend):
                 lambda c: c.execute(select(func.current_schema())).scalar_one()
             )
         if self._schema is None:
-            raise DatabaseAccessError(_NO_RIGHTS)
+            raise DatabaseAccessError(NO_RIGHTS)
         named = in_schema(self._schema)
         self._engine = self._engine.execution_options(**named)
         self._reader = self._reader.execution_options(**named)

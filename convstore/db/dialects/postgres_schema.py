@@ -1,0 +1,77 @@
+"""Which schema of a PostgreSQL database is ours, and what must be told apart by it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Text, func
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from convstore.db import models
+from convstore.db.dialects.base import BackendOptions
+from convstore.vocabulary.errors import ConfigError
+from convstore.vocabulary.ids import SCHEMA_NAME
+
+# Sets the numbers of our advisory locks apart from those of an application.
+_ADVISORY = 0x636F6E76
+
+NO_RIGHTS = (
+    "the role lacks rights: GRANT USAGE ON SCHEMA to it, and SELECT, INSERT, UPDATE, "
+    "DELETE ON ALL TABLES IN SCHEMA; `convstore db upgrade` also needs CREATE ON SCHEMA"
+)
+
+
+def _target(url: str) -> URL:
+    return make_url(url.replace("postgres://", "postgresql://", 1))
+
+
+def driver_url(url: str) -> str:
+    """The URL for the driver, which knows nothing of `schema`."""
+    target = _target(url).difference_update_query(["schema"])
+    return target.set(drivername="postgresql+asyncpg").render_as_string(
+        hide_password=False
+    )
+
+
+def schema_asked_for(options: BackendOptions) -> str | None:
+    """The schema that the settings name.
+
+    Raises:
+        ConfigError: It cannot be one, or the URL names another.
+    """
+    named = _target(options.url).query.get("schema")
+    if isinstance(named, tuple) or (
+        named and options.schema and named != options.schema
+    ):
+        raise ConfigError("SCHEMA: the URL and the setting name different schemas")
+    schema = options.schema or named
+    if schema is not None and re.fullmatch(SCHEMA_NAME, schema) is None:
+        raise ConfigError(
+            "SCHEMA: a letter or _, then up to 62 letters, digits, _ or -, please"
+        )
+    return schema
+
+
+class _Schema(ColumnElement[str]):
+    """The name of the schema that our tables are in, as a value of a statement."""
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(_Schema)
+def _schema_as_text(_: _Schema, compiler: SQLCompiler, **__: Any) -> str:
+    # Or what stands for it until it is known: SQLAlchemy puts both in as a table's.
+    place = compiler.preparer.schema_for_object(models.sessions)
+    return "''" if place is None else f"$cs${compiler.preparer.quote(place)}$cs$"
+
+
+def number_of(key: Sequence[ColumnElement[str]]) -> ColumnElement[int]:
+    """A number for an advisory lock, of which a database has one set for all schemas.
+    Keys that share one are claimed together, which costs a wait and no more."""
+    text_of = func.concat_ws("\x1f", _Schema(), *key)
+    return func.hashtextextended(text_of, _ADVISORY)
