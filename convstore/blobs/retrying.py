@@ -2,6 +2,9 @@
 
 Only what is idempotent is repeated. A write, sync or publication that failed is not:
 its outcome is unknown, and the caller must begin again under a new key.
+
+The loop is ten lines of ours and not tenacity: what may be repeated is told by our
+own errors, the clock and the dice are handed in, and nothing else here retries.
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 Nothing here raises because the server is away: `run` gives None. The first failure of
 an episode is logged, so is its end; in between the server is asked again only every
 `retry_after_s` seconds, so that a slow server does not slow every call.
+
+The breaker is one deadline, not pybreaker: that counts failures and raises when it is
+open, where a cache has to be silently absent.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""How far an edit went: characters taken out and put in."""
+"""How far an edit went: characters taken out and put in.
+
+Ours, because the standard library's difflib gives no least distance, and rapidfuzz,
+which does, is a compiled dependency of everybody for one number of edited rows.
+"""
 
 from __future__ import annotations
 
