@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime
 from typing import Any
 
 import typer
 
-_UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+from convstore.vocabulary.durations import seconds_of
 
 
 def duration_s(option: str, text: str) -> float:
@@ -19,10 +17,10 @@ def duration_s(option: str, text: str) -> float:
     Raises:
         BadParameter: It is none.
     """
-    parts = _DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
+    duration = seconds_of(text)
+    if duration is None:
         raise bad_option(option, f"{text!a} is no duration such as 24h, 30m or 0s")
-    return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+    return duration
 
 
 def share(option: str, text: str) -> tuple[str, float]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import os
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import AliasChoices, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from convstore.vocabulary.durations import seconds_of
+from convstore.vocabulary.environment import PREFIX, check_names
 from convstore.vocabulary.errors import ConfigError
 from convstore.vocabulary.ids import SCHEMA_NAME
 from convstore.vocabulary.limits import Limits
@@ -89,6 +93,26 @@ class StoreConfig(BaseSettings):
     cache: CachePolicy = Field(default_factory=CachePolicy)
     limits: Limits = Field(default_factory=Limits)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_written(cls, given: Any) -> Any:
+        """Refuse names of the environment that are none of ours, and read `24h`."""
+        check_names(os.environ, cls._names())
+        return _durations(given)
+
+    @classmethod
+    def _names(cls) -> dict[str, type | None]:
+        """The settings as the environment names them, and the parts of those that
+        have some."""
+        names: dict[str, type | None] = {}
+        for name, setting in cls.model_fields.items():
+            choices = getattr(setting.validation_alias, "choices", None) or [name]
+            parts = setting.annotation
+            names[str(choices[0]).upper().removeprefix(PREFIX)] = (
+                parts if is_dataclass(parts) and isinstance(parts, type) else None
+            )
+        return names
+
     @model_validator(mode="after")
     def _can_be_meant(self) -> Self:
         """Refuse numbers with which a job would never end, or destroy all at once."""
@@ -124,6 +148,21 @@ class StoreConfig(BaseSettings):
     def archive_path(self) -> Path:
         """The archive folder in force."""
         return self.archive_dir or self.home / "convstore-archive"
+
+
+def _durations(given: Any) -> Any:
+    """Durations as people write them (`24h`, `1d12h`) as seconds, however deep.
+
+    A text that is none is left for the check of types, which names the setting.
+    """
+    if not isinstance(given, Mapping):
+        return given
+    return {
+        name: (seconds_of(value) if seconds_of(value) is not None else value)
+        if isinstance(value, str) and str(name).lower().endswith("_s")
+        else _durations(value)
+        for name, value in given.items()
+    }
 
 
 def load_config(**overrides: object) -> StoreConfig:

@@ -110,3 +110,55 @@ def test_an_override_is_held_to_the_same_bounds() -> None:
 
     with pytest.raises(ConfigError, match="RETENTION__TAGS__vip__KEEP_ARCHIVE_FOR_S"):
         StoreConfig(retention=RetentionPolicy(tags=tags))
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("CONVSTORE_ARCHIV_DIR", "CONVSTORE_ARCHIVE_DIR"),
+        ("convstore_urll", "CONVSTORE_URL"),
+        ("CONVSTORE_RETENTION__STALE_AFTER", "CONVSTORE_RETENTION__STALE_AFTER_S"),
+        ("CONVSTORE_URL__HOST", "CONVSTORE_URL"),
+    ],
+)
+def test_a_name_that_is_no_setting_is_refused_with_the_nearest(
+    name: str, near: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "1")
+
+    with pytest.raises(
+        ConfigError, match=f"{name.upper()} is not a setting: is {near}"
+    ):
+        load_config()
+
+
+def test_names_of_the_tests_and_of_overrides_are_no_mistake(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CONVSTORE_TEST_ANYTHING", "1")
+    monkeypatch.setenv("CONVSTORE_RETENTION__TENANTS__acme__STALE_AFTER_S", "1d")
+
+    assert load_config().retention.tenants["acme"].stale_after_s == 86_400
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("24h", 86_400), ("1d12h", 129_600), ("90", 90), ("0s", 0)]
+)
+def test_durations_are_taken_as_people_write_them(
+    text: str, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONVSTORE_RETENTION__STALE_AFTER_S", text)
+    monkeypatch.setenv("CONVSTORE_RETENTION__INTERVAL_S", "5m")
+
+    policy = load_config().retention
+
+    assert (policy.stale_after_s, policy.interval_s) == (seconds, 300)
+
+
+def test_what_is_no_duration_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CONVSTORE_RETENTION__STALE_AFTER_S", "soon")
+
+    with pytest.raises(ConfigError, match="RETENTION__STALE_AFTER_S"):
+        load_config()
