@@ -53,7 +53,7 @@ from convstore.db.dialects.sqlite_file import (
     engine_of,
     size_on_disk,
 )
-from convstore.db.dialects.sqlite_writer import SqliteWriter
+from convstore.db.dialects.sqlite_writer import HAS_FILE_LOCKS, SqliteWriter
 from convstore.db.errors import translated
 from convstore.vocabulary.errors import (
     ConfigError,
@@ -144,9 +144,23 @@ class SqliteDialect(Dialect):
         return None
 
 
+def database_of(url: str) -> str | None:
+    """What a URL names: a file, or nothing where it is in memory.
+
+    Raises:
+        ConfigError: It has parameters. None is heeded, and a wish for reading only
+            that is passed over in silence would be a database that is written to.
+    """
+    target = make_url(url)
+    if target.query:
+        names = ", ".join(sorted(name[:64] for name in target.query))
+        raise ConfigError(f"URL: sqlite:///FILE takes no parameters, and has {names}")
+    return None if target.database in ("", ":memory:") else target.database
+
+
 def _path_of(url: str) -> Path:
-    database = make_url(url).database
-    if not database or database == ":memory:":
+    database = database_of(url)
+    if database is None:
         raise ConfigError(
             "URL: sqlite:// keeps nothing; name a file: sqlite:///chat.db"
         )
@@ -166,8 +180,13 @@ class SqliteBackend(Backend):
     def __init__(self, dialect: Dialect, options: BackendOptions) -> None:
         self.dialect = dialect
         self._scratch: Path | None = None
-        database = make_url(options.url).database
-        if not database or database == ":memory:":
+        if not HAS_FILE_LOCKS:  # pragma: no cover - Windows
+            raise ConfigError(
+                "URL: SQLite is shared by file locks that this system has not; use "
+                "postgresql://"
+            )
+        database = database_of(options.url)
+        if database is None:
             self._scratch = Path(tempfile.mkdtemp(prefix="convstore-"))
             self.path = self._scratch / "memory.db"
         else:

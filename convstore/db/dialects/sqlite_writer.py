@@ -8,7 +8,6 @@ runs on the writer's thread.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import random
 import sqlite3
@@ -28,6 +27,13 @@ from convstore.vocabulary.errors import (
     DatabaseBusyError,
     DatabaseUnavailableError,
 )
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows, where `SqliteDialect.open` refuses
+    HAS_FILE_LOCKS = False
+else:
+    HAS_FILE_LOCKS = True
 
 _BUSY = "another process holds the database's write lock"
 
