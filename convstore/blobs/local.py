@@ -35,7 +35,7 @@ from convstore.blobs.posix import (
 )
 from convstore.blobs.staged import LocalStaged
 from convstore.vocabulary.clock import Clock, SystemClock, to_micros
-from convstore.vocabulary.errors import ConfigError, SegmentNotFoundError
+from convstore.vocabulary.errors import SegmentNotFoundError
 
 # Opening a pipe that somebody put in place of a blob must not wait for a writer.
 _READ_FLAGS = os.O_RDONLY | NO_FOLLOW | CLOSE_ON_EXEC | getattr(os, "O_NONBLOCK", 0)
@@ -46,14 +46,10 @@ class LocalBlobs:
 
     Safe for any number of threads and processes. `root` itself may be reached through
     symbolic links; nothing below it may.
-
-    Raises:
-        ConfigError: This system has no folder descriptors (Windows).
+    Needs a system with folder descriptors; see `blobs.selection`.
     """
 
     def __init__(self, root: Path | str, *, clock: Clock | None = None) -> None:
-        if os.link not in os.supports_dir_fd:
-            raise ConfigError("local archives need a POSIX system")  # pragma: no cover
         self._root = Path(os.path.abspath(root))
         self._clock = clock or SystemClock()
 

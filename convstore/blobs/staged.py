@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from contextlib import suppress
@@ -24,6 +25,8 @@ from convstore.vocabulary.errors import ConfigError, UnavailableError
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW | CLOSE_ON_EXEC
 
+# What `link` says where a file system has no such thing.
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 # A delete elsewhere may remove the target's empty folder just before the link. Each
 # time this happens somebody else made progress, so a few tries are plenty.
 _LINK_TRIES = 5
@@ -155,13 +158,24 @@ class LocalStaged:
         with open_chain(self._root, parts, create=True) as chain:
             self._on_step("publish.mkdir")
             # Unlike a rename, a link never replaces what has the name.
-            os.link(
-                self._name,
-                name,
-                src_dir_fd=staging,
-                dst_dir_fd=chain[-1],
-                follow_symlinks=False,
-            )
+            try:
+                os.link(
+                    self._name,
+                    name,
+                    src_dir_fd=staging,
+                    dst_dir_fd=chain[-1],
+                    follow_symlinks=False,
+                )
+            except OSError as error:
+                # The file is ours and both folders were just written to: what is
+                # missing is not a right.
+                if error.errno not in _NO_LINKS:
+                    raise
+                raise ConfigError(
+                    "the file system of the archive has no hard links, as SMB and "
+                    "exFAT have none, and without them nothing can be published that "
+                    "is sure to replace nothing: put the archive on another one"
+                ) from error
             self._on_step("publish.link")
             # Swept meanwhile is as good as removed.
             with suppress(FileNotFoundError):

@@ -17,10 +17,10 @@ from convstore.archive.documents import SOURCES, stream_documents
 from convstore.archive.inspection import Inspector
 from convstore.archive.restorer import Restorer
 from convstore.blobs.base import BlobStore, StepHook, silent
-from convstore.blobs.local import LocalBlobs
 from convstore.blobs.memory import MemoryBlobs
 from convstore.blobs.probe import probe
 from convstore.blobs.retrying import RetryingBlobs
+from convstore.blobs.selection import blob_store
 from convstore.cache.selection import session_cache
 from convstore.commits.group_commit import CommitStats, GroupCommit
 from convstore.db.batch import Batches
@@ -514,4 +514,4 @@ class Store(Nouns):
 def _blobs(config: StoreConfig) -> BlobStore:
     if config.archive_dir is None and config.database_url.rstrip("/") == "sqlite:":
         return MemoryBlobs()  # goes with the database in memory
-    return RetryingBlobs(LocalBlobs(config.archive_path))
+    return RetryingBlobs(blob_store(str(config.archive_path)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shutil
 import tempfile
@@ -17,6 +16,7 @@ from convstore.vocabulary.errors import (
     NEEDS_SETUP,
     NO_SPACE,
     AlreadyExistsError,
+    ConfigError,
     ExportRefusedError,
     InvalidInputError,
     StorageFullError,
@@ -144,6 +144,10 @@ def _held(partial: Path, target: Path) -> Iterator[None]:
 
 
 def _hold(lock: int, partial: Path, target: Path) -> None:
+    try:
+        import fcntl
+    except ImportError as error:  # pragma: no cover - Windows
+        raise ConfigError("an export needs file locks: a POSIX system") from error
     busy = AlreadyExistsError(f"an export to {shown(str(target))}")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

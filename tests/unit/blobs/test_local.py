@@ -309,6 +309,20 @@ def fail_once(monkeypatch: pytest.MonkeyPatch, call: str, code: int) -> None:
     monkeypatch.setattr(os, call, failing)
 
 
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+def test_a_file_system_without_hard_links_is_told_as_such(
+    root: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def link(*_: object, **__: object) -> None:
+        raise OSError(code, "injected")
+
+    monkeypatch.setattr(os, "link", link)
+
+    with pytest.raises(ConfigError, match="no hard links"):
+        put(LocalBlobs(root), KEY, DATA)
+    assert LocalBlobs(root).sweep(0) == []
+
+
 def test_a_failed_sync_is_never_tried_again(
     blobs: LocalBlobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
