@@ -6,6 +6,7 @@ from benchmarks.bench import Goal
 from benchmarks.goals import (
     appends,
     archive,
+    branches,
     chat_backend,
     exports,
     import_time,
@@ -24,6 +25,7 @@ GOALS: tuple[Goal, ...] = (
     warm_windows.GOAL,
     session_pages.GOAL,
     long_sessions.GOAL,
+    branches.GOAL,
     many_processes.GOAL,
     archive.GOAL,
     archive.GOAL_MANY,

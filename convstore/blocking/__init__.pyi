@@ -16,14 +16,16 @@ from convstore.gateway.prefix_cache.memory import PrefixEntry
 from convstore.gateway.prefix_cache.stores import PrefixKind
 from convstore.imports.model import ImportReport
 from convstore.messages.history import History
+from convstore.repositories.branches import Family, Leaving
 from convstore.repositories.buffer import Buffer
 from convstore.repositories.holds import HoldList
-from convstore.repositories.turns import BranchList, JsonList, ObjectList, TurnList
+from convstore.repositories.turns import JsonList, ObjectList, TurnList
 from convstore.retention.plan import Decision
 from convstore.vocabulary.clock import Clock
 from convstore.vocabulary.progress import OnProgress
 from convstore.vocabulary.records import (
     ActorKind,
+    Branch,
     Choice,
     DocumentSource,
     FeedbackSummary,
@@ -274,6 +276,28 @@ class _Sessions:
     def delete(self, session_id: str, *, archive: bool = True) -> None: ...
 
 class _Turns:
+    def branch(
+        self,
+        session_id: str,
+        *,
+        head: int | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+    ) -> list[Turn]: ...
+    def branches(self, session_id: str) -> list[Branch]: ...
+    def siblings(self, session_id: str, seqs: Iterable[int]) -> Family: ...
+    def children(self, session_id: str, seqs: Iterable[int]) -> Family: ...
+    def switch(
+        self,
+        session_id: str,
+        seq: int,
+        *,
+        action: Leaving | None = None,
+        expected_head: int | None = None,
+    ) -> None: ...
+    def pop(
+        self, session_id: str, *, expected_head: int | None = None
+    ) -> Turn | None: ...
     def append(
         self,
         session_id: str,
@@ -299,9 +323,15 @@ class _Turns:
         parent_seq: int | None = None,
         created_at: datetime | None = None,
         charge: bool = False,
+        expected_head: int | None = None,
     ) -> Turn: ...
     def append_many(
-        self, session_id: str, turns: Iterable[TurnInput | Mapping[str, Any]]
+        self,
+        session_id: str,
+        turns: Iterable[TurnInput | Mapping[str, Any]],
+        *,
+        parent_seq: int | None = None,
+        expected_head: int | None = None,
     ) -> TurnList: ...
     def add_exchange(
         self,
@@ -347,8 +377,6 @@ class _Turns:
         begin_with: str | None = None,
     ) -> History: ...
     def previous_user_turn(self, session_id: str) -> Turn | None: ...
-    def branches(self, session_id: str) -> BranchList: ...
-    def switch(self, session_id: str, seq: int) -> None: ...
     def tools(self, session_id: str, tools_hash: str) -> JsonList: ...
 
 class Conversation:
@@ -377,9 +405,14 @@ class Conversation:
         parent_seq: int | None = None,
         created_at: datetime | None = None,
         charge: bool = False,
+        expected_head: int | None = None,
     ) -> Turn: ...
     def append_many(
-        self, turns: Iterable[TurnInput | Mapping[str, Any]]
+        self,
+        turns: Iterable[TurnInput | Mapping[str, Any]],
+        *,
+        parent_seq: int | None = None,
+        expected_head: int | None = None,
     ) -> TurnList: ...
     def add_exchange(
         self,
@@ -413,8 +446,24 @@ class Conversation:
         begin_with: str | None = None,
     ) -> History: ...
     def previous_user_turn(self) -> Turn | None: ...
-    def branches(self) -> BranchList: ...
-    def switch(self, seq: int) -> None: ...
+    def branch(
+        self,
+        *,
+        head: int | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+    ) -> list[Turn]: ...
+    def branches(self) -> list[Branch]: ...
+    def siblings(self, seqs: Iterable[int]) -> Family: ...
+    def children(self, seqs: Iterable[int]) -> Family: ...
+    def switch(
+        self,
+        seq: int,
+        *,
+        action: Leaving | None = None,
+        expected_head: int | None = None,
+    ) -> None: ...
+    def pop(self, *, expected_head: int | None = None) -> Turn | None: ...
     def record(
         self,
         *,

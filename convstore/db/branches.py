@@ -10,12 +10,12 @@ is destroyed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
     CTE,
+    BigInteger,
     Column,
     ColumnElement,
     Connection,
@@ -25,9 +25,11 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    cast,
     func,
     literal_column,
     null,
+    or_,
     select,
     true,
     union_all,
@@ -39,7 +41,7 @@ from convstore.db.rows import TURN_COLUMNS, turn_from_row
 from convstore.db.statements import Prepared
 from convstore.db.unit import Key, Row, Unit, check_usable
 from convstore.vocabulary.codec import decode_json, dumps
-from convstore.vocabulary.errors import SessionNotFoundError, TurnNotFoundError
+from convstore.vocabulary.errors import SessionNotFoundError
 from convstore.vocabulary.records import Branch, Turn
 
 S = models.sessions.c
@@ -48,28 +50,6 @@ _OF_SESSION = (T.tenant_id == bindparam("tenant"), T.session_id == bindparam("id
 _PARENT = [column.name for column in TURN_COLUMNS].index("parent_seq")
 _WHOLE = 2**31 - 1
 """More turns than a branch has."""
-
-
-@dataclass(slots=True)
-class SwitchBranch:
-    """Make the branch that ends in `seq` the active one; slots follow it."""
-
-    key: Key
-    seq: int
-    now: int
-    user_id: str | None = None
-    size: int = 0
-
-    def apply(self, unit: Unit) -> None:
-        head = unit.active(self.key, self.user_id)
-        if not 1 <= self.seq <= head.row["turn_count"]:
-            raise TurnNotFoundError(self.key[1], self.seq)
-        if self.seq == head.row["head_seq"]:
-            return
-        inherit(unit, self.key, head.row, self.seq)
-        head.row["head_seq"] = self.seq
-        head.row["branched"] = True
-        head.touch(self.now)
 
 
 def newest(
@@ -144,6 +124,26 @@ def tips(connection: Connection, key: Key, head_seq: int | None) -> list[Branch]
     ]
 
 
+def siblings(
+    connection: Connection, key: Key, seqs: Sequence[int]
+) -> dict[int, tuple[Turn, ...]]:
+    """For each of `seqs` that there is the turns with its parent, itself among them, in
+    `seq` order. One statement, which passes over the session once."""
+    by_parent = _family(connection, _SIBLINGS, key, seqs)
+    parents = {t.seq: t.parent_seq for turns in by_parent.values() for t in turns}
+    return {seq: by_parent[parents[seq]] for seq in seqs if seq in parents}
+
+
+def children(
+    connection: Connection, key: Key, seqs: Sequence[int]
+) -> dict[int, tuple[Turn, ...]]:
+    """For each of `seqs` that there is the turns that follow it, in `seq` order; for 0
+    the first turns. One statement, which passes over the session once."""
+    by_parent = _family(connection, _CHILDREN, key, seqs)
+    known = {turn.seq for turns in by_parent.values() for turn in turns} | {0}
+    return {seq: by_parent.get(seq or None, ()) for seq in seqs if seq in known}
+
+
 def go_on(state: Row, row: Row) -> None:
     """Let a session's slots, template and language follow one more turn."""
     if row["language"] is not None:
@@ -176,6 +176,19 @@ def inherit(unit: Unit, key: Key, state: Row, seq: int | None) -> None:
             elif value is not None:
                 state[_KEPT_AS[kind]] = value
     state["current_slots"] = dumps(slots).decode()
+
+
+def _family(
+    connection: Connection, statement: Prepared, key: Key, seqs: Sequence[int]
+) -> dict[int | None, tuple[Turn, ...]]:
+    """The turns that a statement finds for `seqs`, by their parent."""
+    asked = dumps([(seq,) for seq in seqs]).decode()
+    given = {"tenant": key[0], "id": key[1], "asked": asked}
+    found: dict[int | None, list[Turn]] = {}
+    for row in statement.all(connection, given):
+        turn = turn_from_row(key[1], row)
+        found.setdefault(turn.parent_seq, []).append(turn)
+    return {parent: tuple(turns) for parent, turns in found.items()}
 
 
 def _walked(connection: Connection, key: Key, seq: int, limit: int) -> list[Any]:
@@ -293,6 +306,32 @@ _FIRST = _prepared(
 )
 _INHERITED = Prepared(_inherited)
 _NUMBERS = select(T.seq, T.parent_seq).where(*_OF_SESSION).order_by(T.seq)
+
+
+def _siblings(dialect: Dialect) -> Select[Any]:
+    asked, named = dialect.asked("seq"), models.turns.alias("named")
+    numbers = select(cast(asked.c.seq, BigInteger))
+    their_parents = select(func.coalesce(named.c.parent_seq, _NONE)).where(
+        named.c.tenant_id == bindparam("tenant"),
+        named.c.session_id == bindparam("id"),
+        named.c.seq.in_(numbers),
+    )
+    same = func.coalesce(T.parent_seq, _NONE).in_(their_parents)
+    return select(*TURN_COLUMNS).where(*_OF_SESSION, same).order_by(T.seq)
+
+
+def _children(dialect: Dialect) -> Select[Any]:
+    """The asked turns too: so the one statement tells which of them there are."""
+    asked = dialect.asked("seq")
+    numbers = select(cast(asked.c.seq, BigInteger))
+    follows = func.coalesce(T.parent_seq, _NONE).in_(numbers)
+    found = select(*TURN_COLUMNS).where(*_OF_SESSION, or_(follows, T.seq.in_(numbers)))
+    return found.order_by(T.seq)
+
+
+_NONE = literal_column("0", BigInteger)
+_SIBLINGS = Prepared(_siblings)
+_CHILDREN = Prepared(_children)
 _SESSION = _prepared(
     select(S.state, S.user_id, S.head_seq, S.branched).where(
         S.tenant_id == bindparam("tenant"), S.session_id == bindparam("id")

@@ -17,10 +17,10 @@ from typing import Any
 from sqlalchemy import Column, Connection, String, Table, insert, select
 
 from convstore.db import archive_entries, documents, models
-from convstore.db.branches import SwitchBranch
 from convstore.db.dialects import dialect_of
 from convstore.db.document_rows import document_rows, hold_rows, session_row
 from convstore.db.graph_states import PutGraphState
+from convstore.db.heads import SwitchBranch
 from convstore.db.interactions import RecordInteraction
 from convstore.db.rows import choice_from_text
 from convstore.db.session_ids import among, naming
@@ -183,7 +183,7 @@ class ImportSession:
                 raise InvalidInputError("supersedes", "names no earlier interaction")
         for graph in graphs:
             self._check_turn(graph.row["turn_seq"], last)
-        self._check_turn(self.head_seq, last)
+        self._check_turn(self.head_seq or None, last)
 
     def _check_turn(self, seq: int | None, last: int) -> None:
         if seq is not None and not 1 <= seq <= last:

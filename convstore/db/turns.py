@@ -22,6 +22,7 @@ from sqlalchemy import (
 from convstore.db import models
 from convstore.db.branches import go_on, inherit
 from convstore.db.dialects.base import Dialect
+from convstore.db.heads import check_head
 from convstore.db.ledger import ChangeLedger
 from convstore.db.rows import TURN_COLUMNS, turn_from_row
 from convstore.db.statements import Prepared
@@ -49,6 +50,9 @@ class AppendTurns:
     None goes on from the active branch's tip, 0 begins anew, else after that turn. A
     row whose external id is stored already gives that turn back.
     `charge` is what the turns cost: carried out if any of them is new.
+
+    A repeat gives the first result whatever the head is by now. Of a turn that was
+    taken off the branch, and whose parent is the tip, it puts it back.
     """
 
     key: Key
@@ -58,6 +62,7 @@ class AppendTurns:
     now: int
     user_id: str | None = None
     charge: ChangeLedger | None = None
+    expected_head: int | None = None
 
     @property
     def is_plain(self) -> bool:
@@ -70,15 +75,20 @@ class AppendTurns:
         look_up_external(unit, [self])
         known = self._check(unit, head)
         turns = []
+        tip = head.row["head_seq"]
         for row, earlier in zip(self.rows, known, strict=True):
             if earlier is None:
                 placed = self._place(unit, head, row)
             else:  # stored before this call, or placed by an earlier turn of it
                 placed = unit.external[(*self.key, row["external_id"])] or earlier
+                if placed["parent_seq"] == head.row["head_seq"]:
+                    head.row["head_seq"] = placed["seq"]
+                    go_on(head.row, placed)
             turns.append(_record(self.key[1], placed))
+        if head.row["head_seq"] != tip:
+            head.touch(self.now)
         if None in known:
             self._keep_tools(unit)
-            head.touch(self.now)
             if self.charge is not None:
                 self.charge.apply(unit)
         return turns
@@ -88,6 +98,7 @@ class AppendTurns:
         known: list[Row | None] = []
         seq = head.row["turn_count"]
         fresh: dict[str, Row] = {}
+        absent: int | None = None
         for row in self.rows:
             external_id = row["external_id"]
             earlier = None
@@ -99,12 +110,16 @@ class AppendTurns:
                 _check_same(row, earlier)
             else:
                 parent = row["parent_seq"]
-                if parent is not None and not 0 <= parent <= seq:
-                    raise TurnNotFoundError(self.key[1], parent)
+                if absent is None and parent is not None and not 0 <= parent <= seq:
+                    absent = parent
                 seq += 1
                 if external_id is not None:
                     fresh[external_id] = {**row, "parent_seq": parent or None}
             known.append(earlier)
+        if None in known:
+            check_head(head, self.expected_head)
+        if absent is not None:
+            raise TurnNotFoundError(self.key[1], absent)
         return known
 
     def _place(self, unit: Unit, head: Head, given: Row) -> Row:

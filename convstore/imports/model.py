@@ -46,7 +46,8 @@ class ImportedSession:
         session_id: The id that the source gives, or one derived from the record's
             content: the same record has the same id whenever it is imported.
         turns: In order; `parent_seq` as in `TurnInput`.
-        head_seq: The tip of the branch to make active; None leaves it at the last turn.
+        head_seq: The tip of the branch to make active, 0 for the empty one; None leaves
+            it at the last turn.
         document: The whole session, when the source holds one of our own documents. It
             is stored as it is; the other fields then only describe it.
     """
@@ -140,7 +141,7 @@ def from_document(document: SessionDocument) -> ImportedSession:
         created_at=session.created_at,
         interactions=tuple(map(_interaction_input, document.interactions)),
         graph_states=tuple(map(_graph_state_input, document.graph_states)),
-        head_seq=session.head_seq,
+        head_seq=session.head_seq or 0,
         document=document,
     )
 

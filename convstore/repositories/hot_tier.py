@@ -235,9 +235,8 @@ class HotTier:
         if turns is not None and isinstance(tracked.inner, AppendTurns):
             turns = _continued(turns, result)
         if turns is not None and session.state == "active":
-            tip = turns[-1].seq if turns else None
-            if tip != session.head_seq:
-                turns = None
+            turns = _up_to(turns, session.head_seq)
+            complete = complete or session.head_seq is None
         entry = Entry(frozen(session), turns, complete and turns is not None)
         await self.cache.put(key, self._cut(entry), began_at)
 
@@ -261,6 +260,15 @@ class HotTier:
         # What is proven before the bound is compared anyway.
         while next(iter(self._doubts.values())) + self._policy.staleness_s < now:
             self._doubts.popitem(last=False)
+
+
+def _up_to(turns: tuple[Turn, ...], head_seq: int | None) -> tuple[Turn, ...] | None:
+    """The branch as far as its turn `head_seq`; None where that is not among them."""
+    if head_seq is None:
+        return ()
+    while turns and turns[-1].seq > head_seq:
+        turns = turns[:-1]
+    return turns if turns and turns[-1].seq == head_seq else None
 
 
 def _continued(

@@ -18,16 +18,16 @@ from convstore.messages.history import (
     history_of,
     is_of,
 )
+from convstore.repositories.branches import Turns as Branching
+from convstore.repositories.branches import check_head
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.repositories.encoding import encode_turn, turn_input
 from convstore.repositories.histories import since_user, system_turns
 from convstore.repositories.ledger_changes import adding
-from convstore.repositories.scope import Scope
 from convstore.vocabulary.codec import check_int
 from convstore.vocabulary.errors import InvalidInputError, TurnNotFoundError
 from convstore.vocabulary.ids import check_id
 from convstore.vocabulary.records import (
-    Branch,
     Json,
     JsonObject,
     Page,
@@ -38,7 +38,6 @@ from convstore.vocabulary.records import (
 
 # Named here because inside the class `list` is the verb.
 TurnList: TypeAlias = list[Turn]
-BranchList: TypeAlias = list[Branch]
 JsonList: TypeAlias = list[Json]
 ObjectList: TypeAlias = list[JsonObject]
 RowList: TypeAlias = list[Row]
@@ -48,11 +47,8 @@ _turn_input_of = maker(TurnInput)
 _FIRST_PIECE = 64
 
 
-class Turns:
+class Turns(Branching):
     """Turns of the scope's sessions."""
-
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
 
     async def append(
         self,
@@ -79,6 +75,7 @@ class Turns:
         parent_seq: int | None = None,
         created_at: datetime | None = None,
         charge: bool = False,
+        expected_head: int | None = None,
     ) -> Turn:
         """Add one turn; when this returns, it is on the disk.
 
@@ -93,18 +90,23 @@ class Turns:
             parts: Payload items, verbatim: tool calls, images, framework messages.
             tools: Tool definitions offered to the model, kept once per distinct set.
             external_id: The caller's own id. Repeating an append with it gives the
-                first turn back; with other content it is a conflict.
+                first turn back, and puts it back on the active branch if that ends
+                in its parent; with other content it is a conflict.
             parent_seq: None continues the active branch, 0 begins a new first turn,
                 another number branches off after that turn and makes it active.
             created_at: When it was said, if not now; does not affect the order.
             charge: Also add `cost_micros` to the session's ledger and to the totals,
                 in the same commit; a repeat with the same external id adds nothing.
+            expected_head: Refuse unless this is the tip of the active branch; 0 is the
+                empty one. A repeat gives the first turn back all the same.
 
         Raises:
             InvalidInputError: A field cannot be stored; nothing was changed.
             SessionNotFoundError: No such session of this tenant (and user).
             SessionErasedError, SessionDeletedError: It must not come back.
             ConflictError: The external id is taken by another content.
+            VersionConflictError: The active branch has another tip by now.
+            TurnNotFoundError: There is no turn `parent_seq`.
             DatabaseBusyError: No place or lock within `busy_timeout_s`.
         """
         turn = _turn_input_of(
@@ -137,10 +139,17 @@ class Turns:
             if cost_micros is None:
                 raise InvalidInputError("charge", "needs cost_micros")
             cost = adding(self._scope, session_id, "cost_micros", cost_micros)
-        return (await self._append(session_id, [row], kept, size, now, cost))[0]
+        check_head("expected_head", expected_head)
+        added = self._append(session_id, [row], kept, size, now, expected_head, cost)
+        return (await added)[0]
 
     async def append_many(
-        self, session_id: str, turns: Iterable[TurnInput | Mapping[str, Any]]
+        self,
+        session_id: str,
+        turns: Iterable[TurnInput | Mapping[str, Any]],
+        *,
+        parent_seq: int | None = None,
+        expected_head: int | None = None,
     ) -> TurnList:
         """Add several turns in order, all in one commit or none.
 
@@ -148,7 +157,12 @@ class Turns:
         external id is looked at on its own, so a repeated call completes nothing
         twice.
 
+        Args:
+            parent_seq: Of the first turn, as in `append`: to branch and append in one.
+            expected_head: As in `append`; looked at if any of the turns is new.
+
         Raises:
+            VersionConflictError: The active branch has another tip by now.
             InvalidInputError: `turns[3].content`: which turn and field; or more turns
                 than `max_turns_per_call`.
         """
@@ -173,9 +187,16 @@ class Turns:
                 kept[row["tools_hash"]] = tools_text
             encoded.append(row)
             total += size
+        check_head("expected_head", expected_head)
+        if parent_seq is not None:
+            check_int("parent_seq", parent_seq)
         if not encoded:
             return []
-        return await self._append(session_id, encoded, kept, total, now)
+        if parent_seq is not None:
+            if encoded[0]["parent_seq"] not in (None, parent_seq):
+                raise InvalidInputError("parent_seq", "the first turn has another one")
+            encoded[0]["parent_seq"] = parent_seq
+        return await self._append(session_id, encoded, kept, total, now, expected_head)
 
     async def add_exchange(
         self,
@@ -374,27 +395,6 @@ class Turns:
                 return None
             piece *= 4
 
-    async def branches(self, session_id: str) -> BranchList:
-        """Every branch by its last turn, oldest first; one is active."""
-        key = self._scope.key(check_id("session_id", session_id))
-
-        return await self._scope.live(
-            session_id, lambda c, session: branches.tips(c, key, session.head_seq)
-        )
-
-    async def switch(self, session_id: str, seq: int) -> None:
-        """Make the branch that ends in turn `seq` active: windows show it, appends
-        continue it, slots and template become those of its path. Idempotent."""
-        check_int("seq", seq)
-        await self._scope.write(
-            branches.SwitchBranch(
-                self._scope.key(check_id("session_id", session_id)),
-                seq,
-                self._scope.now(),
-                self._scope.user_id,
-            )
-        )
-
     async def tools(self, session_id: str, tools_hash: str) -> JsonList:
         """The tool definitions that a turn's `tools_hash` names."""
         key = self._scope.key(check_id("session_id", session_id))
@@ -414,6 +414,7 @@ class Turns:
         kept: dict[str, str],
         size: int,
         now: int,
+        expected_head: int | None,
         charge: ChangeLedger | None = None,
     ) -> Coroutine[Any, Any, TurnList]:
         scope = self._scope
@@ -426,6 +427,7 @@ class Turns:
                 now,
                 scope.user_id,
                 charge,
+                expected_head,
             )
         )
 

@@ -208,9 +208,11 @@ class VersionConflictError(ConflictError):
 
     code = "version_conflict"
 
-    def __init__(self, what: str, expected: int, actual: int) -> None:
+    def __init__(
+        self, what: str, expected: int, actual: int, *, at: str = "version"
+    ) -> None:
         self.what, self.expected, self.actual = what, expected, actual
-        super().__init__(f"{what} is at version {actual}, not {expected}")
+        super().__init__(f"{what} is at {at} {actual}, not {expected}")
 
 
 class AlreadyExistsError(ConflictError):

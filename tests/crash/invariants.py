@@ -174,6 +174,8 @@ def _check_sessions(seen: _Seen) -> dict[Key, dict[str, Any]]:
             seen.expect(
                 (session["tenant_id"], session["id"]) == key, "I12 frame of", *key
             )
+            same = session["head_seq"] == row["head_seq"]
+            seen.expect(same or row["state"] != "archived", "I4 head of frame", *key)
         _check_numbers(seen, key, row, content)
         contents[key] = content
     return contents
@@ -200,6 +202,12 @@ def _check_numbers(
         numbers = sorted(item["seq"] for item in content[table])
         wanted = list(range(1, row[count] + 1))
         seen.expect(numbers == wanted, f"I4 {table} of", *key, len(numbers), row[count])
+    # A head may be the empty branch, whatever turns there are.
+    head = row["head_seq"]
+    there = head is None or 1 <= head <= row["turn_count"]
+    seen.expect(there, "I4 head of", *key, head)
+    before = all((t["parent_seq"] or 0) < t["seq"] for t in content["turns"])
+    seen.expect(before, "I4 a parent comes first in", *key)
     states = content["graph_states"]
     seen.expect(len(states) == row["graph_state_count"], "I4 graph states of", *key)
     for table in ("turns", "interactions", "graph_states"):

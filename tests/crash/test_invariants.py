@@ -26,6 +26,8 @@ def wrong(url: str, archive: Path, **more: object) -> str:
 
 
 HARM = {
+    "I4 head of": "UPDATE sessions SET head_seq = 99 WHERE session_id = 'live'",
+    "I4 a parent": "UPDATE turns SET parent_seq = 9 WHERE session_id = 'live'",
     "I4 turns": "DELETE FROM turns WHERE session_id = 'live' AND seq = 2",
     "I4 interactions": "DELETE FROM interactions WHERE session_id = 'live' AND seq = 2",
     "I4 graph": "DELETE FROM graph_states WHERE session_id = 'live' AND version = 2",

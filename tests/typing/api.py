@@ -26,6 +26,7 @@ from convstore import (
     open_store,
 )
 from convstore.repositories.conversation import Conversation
+from convstore.types import History
 
 
 async def asynchronous() -> None:
@@ -47,7 +48,7 @@ async def asynchronous() -> None:
         turns = await store.turns.append_many("s-1", [TurnInput("user"), {"role": "x"}])
         assert_type(turns, list[Turn])
         assert_type(await store.turns.window("s-1"), list[Turn])
-        assert_type(await store.turns.history("s-1"), list[dict[str, Any]])
+        assert_type(await store.turns.history("s-1"), History)
         assert_type(await store.turns.previous_user_turn("s-1"), Turn | None)
         assert_type(await store.turns.branches("s-1"), list[Branch])
         act = await store.interactions.record(
@@ -87,7 +88,7 @@ def threaded() -> None:
         chat = store.conversation("s-1")
         assert_type(chat, blocking.Conversation)
         assert_type(chat.append(role="user", content="Hi"), Turn)
-        assert_type(chat.history(), list[dict[str, Any]])
+        assert_type(chat.history(), History)
         with store.transaction() as tx:
             assert_type(tx, blocking.Transaction)
             assert_type(tx.graph_states.put("s-1", {}), GraphState)

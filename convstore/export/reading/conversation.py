@@ -106,9 +106,20 @@ class Conversation:
         return [seq for seq in self.turns if seq not in self.children]
 
     def head(self) -> int | None:
-        """The tip of the active branch; the last turn where none is named."""
+        """The tip of the active branch, None where that is empty; the last turn where
+        it is not in the document."""
         head = self.session.head_seq
-        return head if head in self.turns else max(self.turns, default=None)
+        if head is None or head in self.turns:
+            return head
+        return max(self.turns, default=None)
+
+    def taken_back(self, seq: int) -> bool:
+        """Whether code left the branch that ends in `seq`, and not a person's taste."""
+        return any(
+            act.turn_seq == seq and act.actor_kind == "code"
+            for action in _LEFT_BY_CODE
+            for act in self.acts.get(action, ())
+        )
 
     def message(self, seq: int) -> tuple[int, ...]:
         """The turns of the message that a turn is a part of, in their order.
@@ -370,6 +381,7 @@ def _voters(acts: Sequence[Interaction]) -> int:
     return len({(act.actor_id, act.actor_kind) for act in acts})
 
 
+_LEFT_BY_CODE = ("pop", "clear", "compact")
 REPORT_ACTIONS = frozenset({"report", "flag", "safety"})
 
 

@@ -230,6 +230,9 @@ def _regenerated(conversation: Conversation, rule: str) -> Iterator[Candidate]:
         if left is None or stale(conversation, act):
             yield Dropped("stale-feedback")
             continue
+        if conversation.taken_back(left.seq):
+            yield Dropped("taken-back", fault=False)
+            continue
         siblings = conversation.children.get(left.parent_seq, [])
         kept = [s for s in siblings if s > left.seq and s in conversation.children]
         if left.seq in conversation.children or not kept:

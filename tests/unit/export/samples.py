@@ -130,7 +130,8 @@ class Chat:
 
     def document(self) -> SessionDocument:
         """The finished document."""
-        fields = {**_SESSION, **self._session, "turn_count": len(self._turns)}
+        fields = {**_SESSION, "head_seq": len(self._turns) or None, **self._session}
+        fields["turn_count"] = len(self._turns)
         fields["interaction_count"] = len(self._acts)
         fields["graph_state_count"] = len(self._states)
         return SessionDocument(

@@ -177,6 +177,19 @@ def test_regenerate_and_keep_is_a_weak_pair() -> None:
     assert (row.origin.turn_ids, row.origin.weight) == ((kept, left), 0.3)
 
 
+@pytest.mark.parametrize("action", ["pop", "clear", "compact"])
+def test_what_code_took_back_is_no_rejected_answer(action: str) -> None:
+    chat = Chat()
+    question = chat.user("Hi?")
+    left = chat.assistant("What.")
+    chat.assistant("Hello.", parent_seq=question)
+    chat.user("Thanks.")
+    chat.act("regenerate", turn_seq=left)
+    chat.act(action, turn_seq=left, actor_kind="code")
+
+    assert reasons(chat, "R8") == ["taken-back"]
+
+
 def test_regenerate_alone_is_no_rejection() -> None:
     chat, left, _ = two_answers()
     chat.act("regenerate", turn_seq=left)
