@@ -36,6 +36,10 @@ READS: dict[str, Call] = {
     "turns.history": lambda s: s.turns.history("s-1"),
     "turns.previous_user_turn": lambda s: s.turns.previous_user_turn("s-1"),
     "turns.branches": lambda s: s.turns.branches("s-2"),
+    "turns.branch": lambda s: s.turns.branch("s-2"),
+    "turns.branch of a tip": lambda s: s.turns.branch("s-2", head=1),
+    "turns.siblings": lambda s: s.turns.siblings("s-2", [1]),
+    "turns.children": lambda s: s.turns.children("s-2", [0, 1]),
     "turns.tools": lambda s: s.turns.tools("s-1", TOOLS_HASH),
     "interactions.list": lambda s: s.interactions.list("s-1"),
     "interactions.summary": lambda s: s.interactions.summary("s-1"),
@@ -60,7 +64,7 @@ READS: dict[str, Call] = {
 # Writes, and what belongs to no tenant: segments and their upkeep.
 NOT_COMPARED = {
     "sessions": {"get_or_create", "update", "touch", "delete"},
-    "turns": {"append", "append_many", "add_exchange", "switch"},
+    "turns": {"append", "append_many", "add_exchange", "switch", "pop"},
     "interactions": {"record", "add_feedback"},
     "graph_states": {"put"},
     "holds": {"place", "release"},
