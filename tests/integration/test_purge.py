@@ -424,3 +424,23 @@ async def test_every_step_of_a_run_is_announced_in_its_order(
     assert set(first_times) == set(STEPS_OF_A_RUN)
     after = first_times[first_times.index("publish.dirsync") :]
     assert after[1:] == list(STEPS_OF_A_RUN[-9:])
+
+
+async def test_one_upkeep_gives_back_what_a_purge_freed(
+    open_another: OpenAnother, sqlite_url: str
+) -> None:
+    """However much: in steps, between which others write."""
+    store = await open_another(url=sqlite_url)
+    backend = store._parts.backend
+    for number in range(12):
+        await store.conversation(f"s-{number}").append(
+            role="user", content="x" * 1_500_000
+        )
+    before = await backend.size_bytes()
+    await store.run_retention(older_than_s=0)
+
+    done = await backend.maintain()
+
+    assert done["pages_freed"] > 4_000
+    assert raw(sqlite_url, "PRAGMA freelist_count") == [(0,)]
+    assert await backend.size_bytes() < before / 10
