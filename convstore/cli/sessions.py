@@ -72,6 +72,8 @@ def list_(
             for s in page.items
         ),
     )  # fmt: skip
+    if not page.complete:
+        say("not all was looked at: few sessions meet this, or very many are as recent")
     if page.next_cursor:
         say(f"more: --cursor {page.next_cursor}")
 

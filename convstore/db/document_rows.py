@@ -133,6 +133,7 @@ def session_row(session: Session) -> Row:
     """The session's row as it was when the record was read."""
     row = _SESSION.row(session.tenant_id, session)
     row["session_id"] = session.id
+    del row["activity_bucket"]  # the database's own
     if session.title == NEW_CHAT:
         row["title"] = None
     return row

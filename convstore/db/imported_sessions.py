@@ -14,7 +14,7 @@ from functools import cache
 from math import inf
 from typing import Any
 
-from sqlalchemy import Column, Connection, String, Table, insert, select
+from sqlalchemy import Column, Connection, String, Table, bindparam, insert, select
 
 from convstore.db import archive_entries, documents, models
 from convstore.db.dialects import dialect_of
@@ -22,10 +22,10 @@ from convstore.db.document_rows import document_rows, hold_rows, session_row
 from convstore.db.graph_states import PutGraphState
 from convstore.db.heads import SwitchBranch
 from convstore.db.interactions import RecordInteraction
-from convstore.db.rows import choice_from_text
+from convstore.db.rows import SESSION_COLUMNS, choice_from_text
 from convstore.db.session_ids import among, naming
 from convstore.db.sessions import new_row, searchable
-from convstore.db.statements import Prepared
+from convstore.db.statements import BOUND, Prepared
 from convstore.db.turns import AppendTurns, look_up_external
 from convstore.db.unit import Head, Key, Row, Unit, check_usable
 from convstore.vocabulary.codec import INT64_MAX, INT64_MIN
@@ -290,9 +290,12 @@ def _create(unit: Unit, key: Key, row: Row, found: dict[str, str]) -> bool:
     return bool(made)
 
 
+_NEW_COLUMNS = [column.name for column in (*SESSION_COLUMNS, models.sessions.c.problem)]
 _NEW = Prepared(
-    lambda dialect: dialect.insert_ignore(models.sessions).returning(
-        models.sessions.c.session_id
+    lambda dialect: (
+        dialect.insert_ignore(models.sessions)
+        .values({name: bindparam(BOUND + name) for name in _NEW_COLUMNS})
+        .returning(models.sessions.c.session_id)
     )
 )
 _SEARCHABLE = Prepared(lambda _: insert(models.session_metadata))

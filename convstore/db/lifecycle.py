@@ -31,12 +31,13 @@ from convstore.db.rows import (
     GRAPH_STATE_COLUMNS,
     INTERACTION_COLUMNS,
     LEDGER_COLUMNS,
+    SESSION_COLUMNS,
     TURN_COLUMNS,
 )
 from convstore.db.session_ids import about, about_keys, by_session, of_sessions
 from convstore.db.session_rows import SessionRows
 from convstore.db.sessions import new_row, searchable, write_searchable
-from convstore.db.statements import Prepared
+from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Head, Key, Unit
 from convstore.vocabulary.errors import (
     SessionDeletedError,
@@ -268,11 +269,11 @@ def _taken(
     return groups
 
 
-def _insert(table: Table) -> Prepared:
-    return Prepared(lambda _: insert(table))
-
-
-_STUB = _insert(models.sessions)
+_STUB = Prepared(
+    lambda _: insert(models.sessions).values(
+        {column.name: bindparam(BOUND + column.name) for column in SESSION_COLUMNS}
+    )
+)
 _FORGET_PROBLEMS = Prepared(
     lambda dialect: (
         update(models.sessions)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     ColumnElement,
+    Computed,
     Float,
     ForeignKeyConstraint,
     Index,
@@ -99,6 +100,11 @@ def _time(name: str, comment: str, nullable: bool = False) -> Column[int]:
 
 LISTED = text("state IN ('active', 'archived')")
 _ACTIVE = text("state = 'active'")
+_IN_ARCHIVE = text("segment_id IS NOT NULL")
+
+BUCKET_MICROS = 900_000_000
+"""A quarter of an hour: at the pace of people 95 of 100 appends stay in the bucket of
+the one before, of buckets of a minute 57."""
 
 sessions = _table(
     "sessions",
@@ -164,26 +170,35 @@ sessions = _table(
     Column(
         "problem", String(64), comment="why archiving failed last time; an error code"
     ),
+    # What the indexes hold of the time of activity. An append changes the time and
+    # mostly not the bucket, so PostgreSQL writes the new row beside the old one (HOT)
+    # and no index. The database computes it: no statement can forget to.
+    Column(
+        "activity_bucket",
+        BigInteger,
+        Computed(f"last_activity_at / {BUCKET_MICROS}"),
+        comment="last_activity_at in quarter hours",
+    ),
     Index(
-        "ix_sessions_listed",
+        "ix_sessions_recent",
         "tenant_id",
-        "last_activity_at",
+        "activity_bucket",
         "session_id",
         sqlite_where=LISTED,
         postgresql_where=LISTED,
     ),
     Index(
-        "ix_sessions_by_user",
+        "ix_sessions_recent_by_user",
         "tenant_id",
         "user_id",
-        "last_activity_at",
+        "activity_bucket",
         "session_id",
         sqlite_where=text("user_id IS NOT NULL"),
         postgresql_where=text("user_id IS NOT NULL"),
     ),
     Index(
-        "ix_sessions_active",
-        "last_activity_at",
+        "ix_sessions_idle",
+        "activity_bucket",
         "tenant_id",
         "session_id",
         sqlite_where=_ACTIVE,
@@ -194,6 +209,14 @@ sessions = _table(
         "expires_at",
         sqlite_where=text("state = 'active' AND expires_at IS NOT NULL"),
         postgresql_where=text("state = 'active' AND expires_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_sessions_archived",
+        "archived_at",
+        "tenant_id",
+        "session_id",
+        sqlite_where=_IN_ARCHIVE,
+        postgresql_where=_IN_ARCHIVE,
     ),
     key=("tenant_id", "session_id"),
     comment="One conversation; after a purge a stub that remembers its state.",

@@ -27,7 +27,9 @@ from convstore.vocabulary.records import (
 
 Row = Sequence[Any]
 
-SESSION_COLUMNS = [c for c in models.sessions.c if c.name != "problem"]
+SESSION_COLUMNS = [
+    c for c in models.sessions.c if c.name not in ("problem", "activity_bucket")
+]
 TURN_COLUMNS = [
     c for c in models.turns.c if c.name not in ("tenant_id", "session_id", "digest")
 ]

@@ -10,14 +10,12 @@ from typing import Any, TypeVar
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Select,
     Text,
     TextClause,
     bindparam,
     delete,
     func,
     insert,
-    or_,
     select,
 )
 from sqlalchemy.ext.compiler import compiles
@@ -249,31 +247,10 @@ class Filter:
     metadata: tuple[tuple[str, str], ...] = ()
 
 
-def list_page(
-    connection: Connection,
-    tenant: str,
-    wanted: Filter,
-    before: tuple[int, str] | None,
-    limit: int,
-) -> list[Session]:
-    """Newest activity first, from just behind `before` (time, id). One index walk."""
-    statement = list_statement(tenant, wanted, before).limit(limit)
-    return [session_from_row(row) for row in connection.execute(statement)]
-
-
-def list_statement(
-    tenant: str, wanted: Filter, before: tuple[int, str] | None
-) -> Select[Any]:
-    """The statement of `list_page`, without its limit."""
-    statement = select(*SESSION_COLUMNS).where(*_conditions(tenant, wanted))
-    if before is not None:
-        at, session_id = before
-        # The first half bounds the index walk; the second settles equal times.
-        statement = statement.where(
-            S.last_activity_at <= at,
-            or_(S.last_activity_at < at, S.session_id < session_id),
-        )
-    return statement.order_by(S.last_activity_at.desc(), S.session_id.desc())
+def bucket_of(micros: int) -> int:
+    """The bucket of a time of activity, as the database computes it: towards zero."""
+    size = models.BUCKET_MICROS
+    return micros // size if micros >= 0 else -(-micros // size)
 
 
 def list_by_id(
@@ -287,7 +264,7 @@ def list_by_id(
     """Ids and states by id, beyond `after`: an order that no activity changes."""
     statement = (
         select(S.session_id, S.state)
-        .where(*_conditions(tenant, wanted), S.session_id > after)
+        .where(*conditions(tenant, wanted), S.session_id > after)
         .order_by(S.session_id)
         .limit(limit)
     )
@@ -299,19 +276,20 @@ def list_by_id(
 
 
 def count(connection: Connection, tenant: str, wanted: Filter) -> int:
-    """How many sessions `list_page` would give in all. Walks them."""
+    """How many sessions there are of those wanted. Walks them."""
     statement = select(func.count()).select_from(models.sessions)
     return int(
-        connection.execute(statement.where(*_conditions(tenant, wanted))).scalar_one()
+        connection.execute(statement.where(*conditions(tenant, wanted))).scalar_one()
     )
 
 
-def _conditions(tenant: str, wanted: Filter) -> list[ColumnElement[bool] | TextClause]:
+def conditions(tenant: str, wanted: Filter) -> list[ColumnElement[bool] | TextClause]:
+    """What a session that is wanted meets."""
     conditions: list[ColumnElement[bool] | TextClause] = [S.tenant_id == tenant]
-    if set(wanted.states) == set(LISTED):
+    if set(wanted.states) <= set(LISTED):
         # Word for word the index's own condition, so that the planner may use it.
         conditions.append(models.LISTED)
-    else:
+    if set(wanted.states) != set(LISTED):
         conditions.append(one_of(S.state, wanted.states))
     if wanted.user_id is not None:
         conditions.append(S.user_id == wanted.user_id)
@@ -319,6 +297,8 @@ def _conditions(tenant: str, wanted: Filter) -> list[ColumnElement[bool] | TextC
         conditions.append(S.language == wanted.language)
     if wanted.updated_since is not None:
         conditions.append(S.last_activity_at >= wanted.updated_since)
+        # For the index, which has no more of it.
+        conditions.append(S.activity_bucket >= bucket_of(wanted.updated_since))
     if wanted.title is not None:
         conditions.append(
             _ascii_lower(S.title).contains(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, or_, select
+from sqlalchemy import Connection, Select, func, literal_column, or_, select
 
 from convstore.db import models
-from convstore.db.unit import Key, Row
+from convstore.db.session_ids import one_of
+from convstore.db.sessions import bucket_of
+from convstore.db.unit import Row
 
 S = models.sessions.c
 _SUMMARY = (
@@ -15,6 +17,7 @@ _SUMMARY = (
     S.session_id,
     S.version,
     S.last_activity_at,
+    S.activity_bucket,
     S.expires_at,
     S.tags,
     S.hold_count,
@@ -31,18 +34,24 @@ def candidates(
     after: tuple[int, str, str],
     limit: int,
     tenant: str | None = None,
+    younger_than: int | None = None,
 ) -> list[Row]:
-    """Live sessions that may be stale, least recently active first, beyond `after`.
+    """Live sessions that may be stale, by the quarter hour of their last activity and
+    by key, the oldest first, beyond `after`.
 
     Without a cutoff every live session is one. One walk along the index of live
     sessions; sessions with an expiry of their own come by `expired`.
     """
-    statement = candidates_statement(cutoff, after, tenant).limit(limit)
-    return [dict(row) for row in connection.execute(statement).mappings()]
+    statement = candidates_statement(cutoff, after, tenant, younger_than)
+    rows = connection.execute(statement.limit(limit)).mappings()
+    return [dict(row) for row in rows]
 
 
 def candidates_statement(
-    cutoff: int | None, after: tuple[int, str, str], tenant: str | None = None
+    cutoff: int | None,
+    after: tuple[int, str, str],
+    tenant: str | None = None,
+    younger_than: int | None = None,
 ) -> Select[Any]:
     """The statement of `candidates`, without its limit."""
     at, owner, session_id = after
@@ -50,17 +59,22 @@ def candidates_statement(
         select(*_SUMMARY)
         .where(
             S.state == "active",
-            S.last_activity_at >= at,
+            S.activity_bucket >= at,
             or_(
-                S.last_activity_at > at,
+                S.activity_bucket > at,
                 S.tenant_id > owner,
                 (S.tenant_id == owner) & (S.session_id > session_id),
             ),
         )
-        .order_by(S.last_activity_at, S.tenant_id, S.session_id)
+        .order_by(S.activity_bucket, S.tenant_id, S.session_id)
     )
     if cutoff is not None:
-        statement = statement.where(S.last_activity_at <= cutoff)
+        # The first part bounds the walk.
+        statement = statement.where(
+            S.activity_bucket <= bucket_of(cutoff), S.last_activity_at <= cutoff
+        )
+    if younger_than is not None:
+        statement = statement.where(S.last_activity_at > younger_than)
     if tenant is not None:
         # What the state says already: it lets the planner walk the index of the list.
         # By the key it would read and sort all of the tenant's sessions for each page.
@@ -93,22 +107,36 @@ def expired(
 
 
 def archived_before(
-    connection: Connection, *, cutoff: int, after: Key, limit: int
+    connection: Connection,
+    *,
+    cutoff: int,
+    after: tuple[int, str, str],
+    limit: int,
 ) -> list[Row]:
-    """Archived and deleted sessions whose archive may be due, by key beyond `after`."""
-    statement = (
+    """Archived and deleted sessions whose archive may be due, the longest archived
+    first, beyond `after`. One walk along the index of what the archive holds."""
+    statement = archived_statement(cutoff, after).limit(limit)
+    return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def archived_statement(cutoff: int, after: tuple[int, str, str]) -> Select[Any]:
+    """The statement of `archived_before`, without its limit."""
+    at, owner, session_id = after
+    return (
         select(*_SUMMARY)
         .where(
-            S.state.in_(("archived", "deleted")),
+            one_of(S.state, ("archived", "deleted")),
             S.segment_id.is_not(None),
             S.archived_at <= cutoff,
-            S.tenant_id >= after[0],
-            or_(S.tenant_id > after[0], S.session_id > after[1]),
+            S.archived_at >= at,
+            or_(
+                S.archived_at > at,
+                S.tenant_id > owner,
+                (S.tenant_id == owner) & (S.session_id > session_id),
+            ),
         )
-        .order_by(S.tenant_id, S.session_id)
-        .limit(limit)
+        .order_by(S.archived_at, S.tenant_id, S.session_id)
     )
-    return [dict(row) for row in connection.execute(statement).mappings()]
 
 
 def live_counts(connection: Connection) -> dict[str, int]:
@@ -135,7 +163,9 @@ def archived_count(connection: Connection, tenant: str | None) -> int:
 
 def newest_activity(connection: Connection) -> int | None:
     """When the most recently active live session was active."""
+    active = S.state == literal_column("'active'")
+    bucket = select(func.max(S.activity_bucket)).where(active).scalar_subquery()
     newest: int | None = connection.execute(
-        select(func.max(S.last_activity_at)).where(S.state == "active")
+        select(func.max(S.last_activity_at)).where(active, S.activity_bucket == bucket)
     ).scalar_one()
     return newest

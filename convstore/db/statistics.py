@@ -62,7 +62,7 @@ def oldest_stale(connection: Connection, cutoff: int) -> int | None:
     oldest: int | None = connection.execute(
         select(S.last_activity_at)
         .where(S.state == "active", S.last_activity_at <= cutoff, S.hold_count == 0)
-        .order_by(S.last_activity_at)
+        .order_by(S.activity_bucket, S.last_activity_at)
         .limit(1)
     ).scalar_one_or_none()
     return oldest

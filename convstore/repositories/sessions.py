@@ -6,7 +6,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from convstore.db import session_lists
 from convstore.db import sessions as rows
+from convstore.db.session_lists import Place
+from convstore.db.sessions import bucket_of
 from convstore.db.unit import Row, check_usable
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.repositories.encoding import (
@@ -17,7 +20,6 @@ from convstore.repositories.encoding import (
 )
 from convstore.repositories.scope import Scope
 from convstore.repositories.session_filter import MAX_TITLE_BYTES, session_filter
-from convstore.vocabulary.clock import to_micros
 from convstore.vocabulary.codec import check_text, decode_json
 from convstore.vocabulary.errors import (
     InvalidInputError,
@@ -190,8 +192,12 @@ class Sessions:
     ) -> Page[Session]:
         """Live and archived sessions, newest activity first, a page at a time.
 
-        A page costs the same however many sessions there are. Sessions that become
-        active while paging move to the front, which was read already.
+        A page costs the same however many sessions there are: where it would have to
+        look at more than some 20,000, because few of them meet the filters, it ends
+        early, perhaps empty, with `complete=False` and a cursor that goes on. So does
+        one that comes to a quarter of an hour in which more than 20,000 were active,
+        which is gone through by id. Sessions that become active while paging move to
+        the front, which was read already.
 
         Args:
             state: Only `active`, `archived`, `deleted` or `erased` ones.
@@ -214,20 +220,13 @@ class Sessions:
             tag=tag,
             metadata=metadata,
         )
-        before: tuple[int, str] | None = None
-        if cursor is not None:
-            at, session_id = decode_cursor(cursor, int, str)
-            before = at, session_id
+        place = None if cursor is None else _place(cursor)
         found = await self._scope.runner.read(
-            lambda connection: rows.list_page(
-                connection, self._scope.tenant, wanted, before, limit + 1
+            lambda connection: session_lists.list_page(
+                connection, self._scope.tenant, wanted, place, limit
             )
         )
-        items = tuple(found[:limit])
-        if len(found) <= limit:
-            return Page(items, None)
-        last = items[-1]
-        return Page(items, encode_cursor(to_micros(last.last_activity_at), last.id))
+        return Page(tuple(found.sessions), _cursor(found.next), found.complete)
 
     async def count(
         self,
@@ -345,3 +344,22 @@ class Sessions:
             at = given["expires_at"]
             values["expires_at"] = at and encode_time("expires_at", at)
         return values
+
+
+def _cursor(place: Place | None) -> str | None:
+    if place is None:
+        return None
+    if place.at is not None and place.session_id is not None:
+        return encode_cursor(place.at, place.session_id)
+    begun = "in" if place.session_id else "before"
+    return encode_cursor(begun, place.bucket, place.session_id or begun)
+
+
+def _place(cursor: str) -> Place:
+    """Where a page ended: behind a session, or in a bucket or before it."""
+    try:
+        at, session_id = decode_cursor(cursor, int, str)
+    except InvalidInputError:
+        begun, bucket, session_id = decode_cursor(cursor, str, int, str)
+        return Place(bucket, None, session_id if begun == "in" else None)
+    return Place(bucket_of(at), at, session_id)

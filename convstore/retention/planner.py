@@ -9,6 +9,7 @@ from typing import Any
 from convstore.archive.context import Context
 from convstore.db import staleness
 from convstore.db.engine import Connection
+from convstore.db.sessions import bucket_of
 from convstore.db.unit import Key
 from convstore.retention.plan import (
     Decision,
@@ -23,6 +24,9 @@ from convstore.vocabulary.codec import decode_json
 
 PAGE = 1_000
 """Candidates of one query."""
+
+IN_ORDER = 20_000
+"""Candidates of one quarter hour that are put in order by their exact activity."""
 
 _START = (-1, "", "")
 Row = dict[str, Any]
@@ -122,7 +126,7 @@ class Planner:
         aging: Page = lambda c, after: staleness.candidates(  # noqa: E731
             c, cutoff=cutoff, after=after, limit=PAGE, tenant=tenant
         )
-        async for row in self._pages(aging, "last_activity_at"):
+        async for row in _by_activity(self._pages(aging, "activity_bucket")):
             if _past_expiry(row, micros):
                 continue  # decided above
             decision = decide(policy, now, _summary(row), older_than_s=older_than_s)
@@ -145,10 +149,11 @@ class Planner:
             if left <= 0 or tenant not in (None, owner):
                 continue
             younger: Page = lambda c, after, o=owner: staleness.candidates(  # type: ignore[misc] # noqa: E731
-                c, cutoff=None, after=after, limit=PAGE, tenant=o
+                c, cutoff=None, after=after, limit=PAGE, tenant=o, younger_than=cutoff
             )
-            start = (cutoff, "\U0010ffff", "")
-            async for row in self._pages(younger, "last_activity_at", start):
+            start = (bucket_of(cutoff), "", "")
+            pages = self._pages(younger, "activity_bucket", start)
+            async for row in _by_activity(pages):
                 if left <= 0:
                     break
                 if _past_expiry(row, to_micros(now)):
@@ -173,7 +178,7 @@ class Planner:
     async def _archived(
         self, cutoff: int, tenant: str | None
     ) -> AsyncIterator[list[Row]]:
-        after: Key = ("", "")
+        after = _START
         while True:
             rows = await self._context.read(
                 lambda c, a=after: staleness.archived_before(  # type: ignore[misc]
@@ -185,7 +190,27 @@ class Planner:
                 yield wanted
             if len(rows) < PAGE:
                 return
-            after = (rows[-1]["tenant_id"], rows[-1]["session_id"])
+            last = rows[-1]
+            after = (last["archived_at"], last["tenant_id"], last["session_id"])
+
+
+async def _by_activity(rows: AsyncIterator[Row]) -> AsyncIterator[Row]:
+    """Rows that come by bucket of activity, by its exact time; of a bucket that holds
+    very many, a part at a time."""
+    bucket: list[Row] = []
+    async for row in rows:
+        other = bucket and row["activity_bucket"] != bucket[0]["activity_bucket"]
+        if other or len(bucket) == IN_ORDER:
+            for each in sorted(bucket, key=_activity):
+                yield each
+            bucket = []
+        bucket.append(row)
+    for each in sorted(bucket, key=_activity):
+        yield each
+
+
+def _activity(row: Row) -> tuple[int, str, str]:
+    return row["last_activity_at"], row["tenant_id"], row["session_id"]
 
 
 def _past_expiry(row: Row, now: int) -> bool:

@@ -14,6 +14,7 @@ from convstore.db import (
     documents,
     graph_states,
     interactions,
+    session_lists,
     session_locks,
     sessions,
     staleness,
@@ -22,6 +23,7 @@ from convstore.db import (
 )
 from convstore.db.dialects.base import BackendOptions
 from convstore.db.engine import open_backend
+from convstore.db.session_lists import Place
 from convstore.db.statements import Prepared
 from convstore.vocabulary.codec import dumps
 from convstore.vocabulary.limits import Limits
@@ -32,6 +34,14 @@ KEY = {"tenant": "default", "id": "s-7"}
 TABLES = ("sessions", "turns", "interactions", "graph_states")
 WHOLE = tuple(f"{how} {table}" for how in ("SCAN", "Seq Scan on") for table in TABLES)
 SORTS = ("TEMP B-TREE", "Sort")
+# Inside what the index has in order, and no further than the page reaches.
+SORTS_OF_PARTS = (
+    "B-TREE FOR LAST",
+    "B-TREE FOR RIGHT",
+    "Incremental Sort",
+    "Sort Key",
+    "Presorted",
+)
 
 
 @pytest.fixture
@@ -96,6 +106,13 @@ def assert_in_order(plan: str) -> None:
     assert not any(words in plan for words in SORTS), plan
 
 
+def assert_sorts_buckets_only(plan: str) -> None:
+    """The index gives the order but for what is in one bucket."""
+    lines = [line for line in plan.splitlines() if any(w in line for w in SORTS)]
+    assert lines, plan
+    assert all(any(w in line for w in SORTS_OF_PARTS) for line in lines), plan
+
+
 @pytest.mark.parametrize("way", ["_WAITING", "_PASSING"])
 async def test_heads_are_found_by_key(explain: Explain, way: str) -> None:
     statement = getattr(session_locks, way)
@@ -156,43 +173,74 @@ async def test_a_page_of_turns_walks_the_key(explain: Explain, page: Any) -> Non
     assert_in_order(plan)
 
 
-@pytest.mark.parametrize("before", [None, (2**60, "s-9")], ids=["first", "later"])
+BEFORE = pytest.mark.parametrize(
+    "place",
+    [None, Place(2**30, 2**60, "s-9"), Place(2**30)],
+    ids=["first", "behind a session", "before a bucket"],
+)
+
+
+@BEFORE
 async def test_a_page_of_sessions_walks_the_index_of_the_list(
-    explain: Explain, before: tuple[int, str] | None
+    explain: Explain, place: Place | None
 ) -> None:
-    statement = sessions.list_statement("default", sessions.Filter(), before)
+    statement = session_lists.list_statement("default", sessions.Filter(), place, 1)
     plan = await explain(statement.limit(5))
 
-    assert_walks(plan, "ix_sessions_listed")
-    assert_in_order(plan)
+    assert_walks(plan, "ix_sessions_recent")
+    assert_sorts_buckets_only(plan)
 
 
-@pytest.mark.parametrize("before", [None, (2**60, "s-9")], ids=["first", "later"])
+@BEFORE
 async def test_a_page_of_one_users_sessions_walks_the_index_of_users(
-    explain: Explain, before: tuple[int, str] | None
+    explain: Explain, place: Place | None
 ) -> None:
     wanted = sessions.Filter(user_id="u-1")
-    plan = await explain(sessions.list_statement("default", wanted, before).limit(5))
+    statement = session_lists.list_statement("default", wanted, place, 1)
+    plan = await explain(statement.limit(5))
 
-    assert_walks(plan, "ix_sessions_by_user")
+    assert_walks(plan, "ix_sessions_recent_by_user")
+    assert_sorts_buckets_only(plan)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        sessions.Filter(updated_since=1),
+        sessions.Filter(metadata=(("=plan", '"pro"'),)),
+        sessions.Filter(states=("active",)),
+    ],
+    ids=["time", "metadata", "state"],
+)
+async def test_a_page_by_a_filter_walks_the_index_of_the_list(
+    explain: Explain, wanted: sessions.Filter
+) -> None:
+    statement = session_lists.list_statement("default", wanted, None, 1)
+    plan = await explain(statement.limit(5))
+
+    assert_walks(plan, "ix_sessions_recent", "ix_sessions_idle")
+    assert_sorts_buckets_only(plan)
+
+
+@BEFORE
+@pytest.mark.parametrize("user_id", [None, "u-1"])
+async def test_how_far_a_page_looks_is_told_by_the_index(
+    explain: Explain, place: Place | None, user_id: str | None
+) -> None:
+    wanted = sessions.Filter(user_id=user_id)
+    statement = session_lists.edge_statement("default", wanted, place, 50, 20_000)
+    plan = await explain(statement)
+
+    assert_walks(plan, "ix_sessions_recent")
     assert_in_order(plan)
 
 
-async def test_a_page_by_time_walks_the_index_of_the_list(explain: Explain) -> None:
-    wanted = sessions.Filter(updated_since=1)
-    plan = await explain(sessions.list_statement("default", wanted, None).limit(5))
-
-    assert_walks(plan, "ix_sessions_listed")
-    assert_in_order(plan)
-
-
-async def test_sessions_are_found_by_metadata_without_reading_all(
+async def test_archives_that_are_due_are_read_from_the_oldest_on(
     explain: Explain,
 ) -> None:
-    wanted = sessions.Filter(metadata=(("=plan", '"pro"'),))
-    plan = await explain(sessions.list_statement("default", wanted, None).limit(5))
+    plan = await explain(staleness.archived_statement(2**60, (-1, "", "")).limit(5))
 
-    assert_walks(plan, "ix_sessions_listed")
+    assert_walks(plan, "ix_sessions_archived")
     assert_in_order(plan)
 
 
@@ -256,7 +304,7 @@ async def test_sessions_that_may_be_stale_are_read_from_the_oldest_on(
     after = (-1, "", "")
     plan = await explain(staleness.candidates_statement(cutoff, after).limit(5))
 
-    assert_walks(plan, "ix_sessions_active")
+    assert_walks(plan, "ix_sessions_idle")
     assert_in_order(plan)
 
 
@@ -268,5 +316,5 @@ async def test_those_of_one_tenant_are_neither_read_whole_nor_sorted(
     found = staleness.candidates_statement(cutoff, after, "default")
     plan = await explain(found.limit(5))
 
-    assert_walks(plan, "ix_sessions_listed", "ix_sessions_active")
+    assert_walks(plan, "ix_sessions_recent", "ix_sessions_idle")
     assert_in_order(plan)
