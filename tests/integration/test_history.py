@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from convstore import InvalidInputError, Store
+from convstore import InvalidInputError, ManualClock, Store
 from convstore.types import LeftOut
 
 
@@ -63,6 +63,21 @@ async def test_a_kept_system_turn_is_that_of_the_active_branch(store: Store) -> 
         "First.",
         "3",
     ]
+
+
+async def test_an_archived_branch_has_its_system_turn_too(
+    store: Store, clock: ManualClock
+) -> None:
+    await stored(store, saying("system", "First."), *TALK)
+    await store.turns.append_many("s-1", [saying("system", "Second.", parent_seq=0)])
+    await store.turns.append_many("s-1", TALK)
+    live = await store.turns.history("s-1", limit=1, keep_system=True)
+    clock.advance(2 * 86_400)
+    await store.run_retention()
+
+    assert (await store.sessions.get("s-1")).state == "archived"
+    assert await store.turns.history("s-1", limit=1, keep_system=True) == live
+    assert told(live) == ["Second.", "8"]
 
 
 async def test_a_history_may_have_to_begin_with_a_user(store: Store) -> None:

@@ -45,6 +45,9 @@ READS: dict[str, Read] = {
     "turns.window": lambda s: s.turns.window("s-1"),
     "turns.window by size": lambda s: s.turns.window("s-1", max_chars=40),
     "turns.history": lambda s: s.turns.history("s-1"),
+    "turns.history with all wishes": lambda s: s.turns.history(
+        "s-1", limit=1, repair=True, keep_system=True, begin_with="user"
+    ),
     "turns.previous_user_turn": lambda s: s.turns.previous_user_turn("s-1"),
     "turns.branches": lambda s: s.turns.branches("s-1"),
     "turns.branch": lambda s: s.turns.branch("s-1"),
