@@ -6,10 +6,11 @@ import asyncio
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
+from convstore.concurrency.relay import Relay, relay
 from convstore.store.runners import caller
 from convstore.vocabulary.errors import ConfigError, StoreClosedError
 
@@ -100,7 +101,7 @@ class Loop:
                 work.close()
             raise
         try:
-            result, error = future.result()
+            result, error = self._result(future)
         except CancelledError:
             raise StoreClosedError("the store was closed during the call") from None
         except BaseException:
@@ -112,6 +113,9 @@ class Loop:
             finally:
                 del error  # its traceback refers to this frame
         return cast(T, result)
+
+    def _result(self, future: Future[T]) -> T:
+        return future.result()
 
     def post(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` in the loop without waiting; nothing happens when it is closed."""
@@ -139,6 +143,29 @@ class Loop:
         self._loop = asyncio.get_running_loop()
         self._running.set()
         await self._stop.wait()
+
+
+class Relaying(Loop):
+    """The same loop, for calls whose work the waiting thread does itself in parts."""
+
+    def __init__(self, shared: Loop) -> None:
+        self._shared = shared
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._shared, name)
+
+    def run(self, work: Awaitable[T]) -> T:
+        token = relay.set(Relay())
+        try:
+            return super().run(work)
+        finally:
+            relay.reset(token)
+
+    def _result(self, future: Future[T]) -> T:
+        waiting = relay.get()
+        assert waiting is not None
+        waiting.serve(future)
+        return future.result()
 
 
 async def _outcome(work: Awaitable[T]) -> tuple[T | None, BaseException | None]:

@@ -14,11 +14,12 @@ from functools import cache, partial, wraps
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from convstore.blocking.loop import Loop, Strand
+from convstore.blocking.loop import Loop, Relaying, Strand
 from convstore.store import opening
 from convstore.vocabulary.clock import Clock
 
 if TYPE_CHECKING:
+    from convstore.db.joined import HostConnection
     from convstore.vocabulary.settings import StoreConfig
 
 
@@ -59,6 +60,14 @@ class Face:
 
 class Store(Face):
     """The blocking twin of `convstore.Store`."""
+
+    def joined(self, connection: HostConnection) -> Transaction:
+        """The nouns inside the application's transaction; see `convstore.Store`.
+
+        Work on the connection is done by the thread that calls the verb.
+        """
+        self._loop.check()
+        return Transaction(Relaying(self._loop), self._target.joined(connection))
 
     def close(self) -> None:
         """Finish what is queued and let go of everything. Idempotent."""

@@ -35,6 +35,19 @@ T = TypeVar("T")
 _FILL = 20
 
 
+# Sessions written to in open transactions of applications, before the ended are let go.
+_MOST_OPEN = 256
+
+
+class Ongoing(Protocol):
+    """A transaction that ends without telling."""
+
+    @property
+    def is_active(self) -> bool:
+        """False only when its outcome is in the database."""
+        ...
+
+
 class Commits(Protocol):
     """Where writes become durable."""
 
@@ -82,6 +95,9 @@ class HotTier:
         self._landed = 0
         # What is proven before its session's time here is compared before it is used.
         self._doubts: OrderedDict[Key, float] = OrderedDict()
+        # Transactions of the application that have written to a session.
+        self._open: dict[Key, list[Ongoing]] = {}
+        self._sweep_at = _MOST_OPEN
 
     async def read(self, runner: Runner, key: Key, limit: int) -> Entry:
         """The session in whatever state, with its newest `limit` turns if it is live.
@@ -89,6 +105,8 @@ class HotTier:
         Raises:
             UnavailableError: It was not warm, and the database is away.
         """
+        if self._open:
+            self._settle(key)
         landed = self._landed
         found = await self.cache.get(key)
         if found is None and landed != self._landed:
@@ -168,7 +186,38 @@ class HotTier:
         """Let go of the cache. Idempotent."""
         await self.cache.close()
 
+    def joined(self, key: Key, transaction: Ongoing) -> None:
+        """The application's transaction is about to write to a session.
+
+        Nobody tells when it ends: SQLAlchemy's event for a commit comes before COMMIT
+        is sent. So it is asked whenever the session is read.
+        """
+        if len(self._open) >= self._sweep_at:
+            for each in list(self._open):
+                self._settle(each)
+            self._sweep_at = max(_MOST_OPEN, 2 * len(self._open))
+        open_ = self._open.setdefault(key, [])
+        if transaction not in open_:
+            open_.append(transaction)
+
+    def _settle(self, key: Key) -> None:
+        """Doubt what is warm of a session once a transaction that wrote to it ended."""
+        if (open_ := self._open.get(key)) is None:
+            return
+        still = [transaction for transaction in open_ if transaction.is_active]
+        if len(still) < len(open_):
+            self.doubt(key)
+        if still:
+            self._open[key] = still
+        else:
+            del self._open[key]
+
     def _is_fresh(self, key: Key, proven_at: float) -> bool:
+        if self._open:
+            # It may have ended while the cache's server was answering.
+            self._settle(key)
+            if key in self._open:
+                return False
         if proven_at + self._policy.staleness_s < self._tick():
             return False
         doubt = self._doubts.get(key) if self._doubts else None

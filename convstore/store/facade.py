@@ -60,6 +60,7 @@ from convstore.vocabulary.settings import StoreConfig
 from convstore.vocabulary.watch import Watch
 
 if TYPE_CHECKING:
+    from convstore.db.joined import HostConnection
     from convstore.export.fields import ExportFields
     from convstore.export.report import ExportReport
     from convstore.imports.model import ImportReport
@@ -188,6 +189,29 @@ class Store(Nouns):
         assert isinstance(runner, Autocommit)
         async with runner.transaction() as held:
             yield Transaction(replace(self._scope, runner=held))
+
+    def joined(self, connection: HostConnection) -> Transaction:
+        """The nouns inside the application's own transaction of SQLAlchemy.
+
+        Commit, rollback and savepoints stay the application's: what is written here is
+        durable when *its* commit returns, and gone with its rollback. A call that fails
+        is undone by itself, and the transaction goes on; where the connection was lost,
+        the application's commit fails. If there is no transaction yet, the first call
+        begins it. On SQLite the first write takes the one write lock, until the end.
+
+        Args:
+            connection: An `AsyncConnection` or `AsyncSession` to the store's database,
+                by aiosqlite, asyncpg or psycopg; the `Connection` or `Session` inside
+                `run_sync` too. With `convstore.blocking` a `Connection` or `Session`
+                by sqlite3 or psycopg.
+
+        Raises:
+            ConfigError: By this call or by a verb: the connection cannot be joined, or
+                its transaction is over; the message says what to do.
+        """
+        runner = self._scope.runner
+        assert isinstance(runner, Autocommit)
+        return Transaction(replace(self._scope, runner=runner.join(connection)))
 
     async def run_retention(
         self,

@@ -7,7 +7,8 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from convstore.commits.group_commit import GroupCommit
 from convstore.db.batch import REFUSALS
@@ -17,11 +18,21 @@ from convstore.db.unit import Key, Operation, Unit
 from convstore.repositories.hot_tier import HotTier
 from convstore.vocabulary.errors import ConfigError, UnavailableError
 
+if TYPE_CHECKING:
+    from convstore.db.joined import HostConnection, Ongoing
+    from convstore.store.joined import Joined
+
 T = TypeVar("T")
 
 # Who calls, where that is not the task: the blocking face runs each call in a task of
 # its own, for the thread that waits for it.
 caller: ContextVar[object] = ContextVar("convstore_caller", default=None)
+
+
+_WAITS_FOR_ITSELF = (
+    "a write outside the open transaction would wait for it for ever: use the nouns of "
+    "the transaction (tx.turns, tx.sessions, …)"
+)
 
 
 class Autocommit:
@@ -37,6 +48,9 @@ class Autocommit:
         self._hot = hot
         self._watch = commits.watch
         self._holders: set[object] = set()
+        # Who wrote in which transactions of the application.
+        self._guests: WeakKeyDictionary[Any, list[Ongoing]] = WeakKeyDictionary()
+        self.loop = asyncio.get_running_loop()
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
         if not self._watch.observers:
@@ -92,12 +106,35 @@ class Autocommit:
                 runner.end()
             runner.check()
 
+    def join(self, connection: HostConnection) -> Joined:
+        """Run work in the transaction of the application on this connection."""
+        from convstore.db.joined import HostTransaction
+        from convstore.store.joined import Joined
+
+        return Joined(HostTransaction(connection, self._backend), self)
+
+    def joined(self, key: Key, transaction: Ongoing) -> None:
+        """The caller is about to write to a session in the application's transaction;
+        call it before the first row."""
+        if self._hot is not None:
+            self._hot.joined(key, transaction)
+        theirs = self._guests.setdefault(_caller(), [])
+        if transaction not in theirs:
+            theirs[:] = [*(each for each in theirs if each.is_active), transaction]
+
+    def refuse_to_join(self) -> None:
+        """Refuse to wait for a write lock that the caller itself holds elsewhere."""
+        waits = not self._backend.dialect.has_row_locks
+        if waits and self._holders and _caller() in self._holders:
+            raise ConfigError(_WAITS_FOR_ITSELF)
+
     def _refuse_holder(self) -> None:
         if self._holders and _caller() in self._holders:
-            raise ConfigError(
-                "a write outside the open transaction would wait for it for ever: "
-                "use the nouns of the transaction (tx.turns, tx.sessions, …)"
-            )
+            raise ConfigError(_WAITS_FOR_ITSELF)
+        if self._guests and (theirs := self._guests.get(_caller())):
+            if any(transaction.is_active for transaction in theirs):
+                raise ConfigError(_WAITS_FOR_ITSELF)
+            del self._guests[_caller()]
 
 
 class InTransaction:

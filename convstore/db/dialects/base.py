@@ -13,7 +13,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Insert, Select, Table
 
@@ -23,6 +24,9 @@ from convstore.vocabulary.errors import (
     DatabaseUnavailableError,
 )
 from convstore.vocabulary.limits import Limits
+
+if TYPE_CHECKING:
+    from convstore.db.joined import Guest
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -106,6 +110,16 @@ class Backend(ABC):
     def transaction(self) -> AbstractAsyncContextManager[OpenTransaction]:
         """Hold a transaction open: committed at the end, rolled back on any error."""
 
+    @cached_property
+    def guest(self) -> Guest:
+        """Does our work in transactions of an application."""
+        # Made when it is asked for: it loads SQLAlchemy's sessions.
+        return self.new_guest()
+
+    @abstractmethod
+    def new_guest(self) -> Guest:
+        """For `guest`."""
+
     @abstractmethod
     async def size_bytes(self) -> int:
         """Bytes that the database takes on its disk."""
@@ -175,6 +189,8 @@ class Dialect(ABC):
     has_far_server = False
     # Whether another transaction can hold a row while this one writes.
     has_row_locks = False
+    # SQLAlchemy's drivers whose transactions can be joined.
+    joins: tuple[str, ...] = ()
     # Whether a subquery in FROM may refer to what stands before it.
     has_lateral = False
     # Where the server may keep the bytes of a deleted row for a while: words of the

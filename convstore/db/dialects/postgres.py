@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sqlalchemy import (
     Boolean,
@@ -65,6 +65,9 @@ from convstore.vocabulary.errors import (
     StoreClosedError,
 )
 
+if TYPE_CHECKING:
+    from convstore.db.joined import Guest
+
 T = TypeVar("T")
 
 _BUSY = frozenset({"40001", "40P01", "55P03", "57014"})
@@ -85,6 +88,7 @@ class PostgresDialect(Dialect):
     name = "postgresql"
     has_far_server = True
     has_row_locks = True
+    joins = ("asyncpg", "psycopg", "psycopg_async")
     has_lateral = True
     # A page keeps the text of a dead row until it is written over, VACUUM or not.
     residue = ("table_pages", "index_pages", "write_ahead_log")
@@ -293,6 +297,11 @@ class PostgresBackend(Backend):
     async def _commit(self, connection: AsyncConnection) -> None:
         with translated(self.dialect):
             await connection.commit()
+
+    def new_guest(self) -> Guest:
+        from convstore.db.dialects.postgres_joined import PostgresGuest
+
+        return PostgresGuest(self)
 
     async def size_bytes(self) -> int:
         return await self.read(

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
@@ -66,6 +66,9 @@ from convstore.vocabulary.errors import (
     StoreClosedError,
 )
 
+if TYPE_CHECKING:
+    from convstore.db.joined import Guest
+
 T = TypeVar("T")
 
 # Versions 3.7.0 to 3.51.2 have the WAL-reset bug (sqlite.org/wal.html, section 11).
@@ -82,6 +85,7 @@ class SqliteDialect(Dialect):
     """Words and errors of SQLite."""
 
     name = "sqlite"
+    joins = ("aiosqlite", "pysqlite")
 
     def open(self, options: BackendOptions) -> Backend:
         if options.schema or "schema" in make_url(options.url).query:
@@ -201,8 +205,9 @@ class SqliteBackend(Backend):
             self.path = Path(database).resolve()
         self.created = create_file(self.path)
         self._busy_timeout_s = timeout_s = options.limits.busy_timeout_s
-        watch = FileWatch(self.path)
+        self.watch = watch = FileWatch(self.path)
         self._engine = engine_of(self.path, watch, options.pool_size + 1, timeout_s)
+        self.gate = Path(f"{self.path}-gate")
         self._writer = SqliteWriter(self._engine, self.path, watch, timeout_s)
         self._writing = DriverThread("convstore-write")
         self._reading = ThreadPoolExecutor(options.pool_size, "convstore-read")
@@ -285,6 +290,11 @@ class SqliteBackend(Backend):
                 await transaction.end(commit=False)
                 raise
             await transaction.end(commit=True)
+
+    def new_guest(self) -> Guest:
+        from convstore.db.dialects.sqlite_joined import SqliteGuest
+
+        return SqliteGuest(self)
 
     async def size_bytes(self) -> int:
         return await asyncio.to_thread(size_on_disk, self.path)
