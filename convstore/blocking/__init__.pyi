@@ -9,6 +9,7 @@ from typing import Any, Unpack
 from convstore.archive.inspection import Agreement
 from convstore.commits.lane import CommitStats
 from convstore.db.dialects.base import Finding
+from convstore.db.joined import HostConnection, HostEngine
 from convstore.export.fields import ExportFields
 from convstore.export.report import ExportReport
 from convstore.gateway.prefix_cache.cache import Expiry, Messages, PrefixCacheStats
@@ -559,6 +560,7 @@ class Store:
     def config(self) -> StoreConfig: ...
     def for_tenant(self, tenant_id: str) -> Store: ...
     def transaction(self) -> AbstractContextManager[Transaction]: ...
+    def joined(self, connection: HostConnection) -> Transaction: ...
     def run_retention(
         self,
         *,
@@ -639,7 +641,7 @@ class Transaction:
     ) -> Conversation: ...
 
 def open_store(
-    target: str | StoreConfig | None = None,
+    target: str | StoreConfig | HostEngine | None = None,
     *,
     clock: Clock | None = None,
     on_step: Callable[[str], None] | None = None,

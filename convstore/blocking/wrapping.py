@@ -19,13 +19,13 @@ from convstore.store import opening
 from convstore.vocabulary.clock import Clock
 
 if TYPE_CHECKING:
-    from convstore.db.joined import HostConnection
+    from convstore.db.joined import HostConnection, HostEngine
     from convstore.vocabulary.settings import StoreConfig
 
 
 @contextmanager
 def open_store(
-    target: str | StoreConfig | None = None, *, clock: Clock | None = None
+    target: str | StoreConfig | HostEngine | None = None, *, clock: Clock | None = None
 ) -> Iterator[Store]:
     """Open a store for threads, and close it at the end of the block.
 

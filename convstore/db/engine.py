@@ -10,6 +10,7 @@ from convstore.db import schema
 from convstore.db.dialects import dialect_of_url
 from convstore.db.dialects.base import Backend, BackendOptions, Finding, Work
 from convstore.db.unit import Operation
+from convstore.vocabulary.errors import ConfigError
 
 __all__ = [
     "Backend",
@@ -19,9 +20,35 @@ __all__ = [
     "Runner",
     "Work",
     "open_backend",
+    "url_of",
 ]
 
 T = TypeVar("T")
+
+
+def url_of(engine: object) -> str:
+    """The URL, without a driver, of an application's engine.
+
+    Raises:
+        ConfigError: It is no `AsyncEngine`, or of a database in memory.
+    """
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    if not isinstance(engine, AsyncEngine):
+        raise ConfigError(
+            "a store is opened with a URL, settings, or an AsyncEngine of SQLAlchemy, "
+            f"not with a {type(engine).__name__}"
+        )
+    url = engine.url
+    name = url.get_backend_name()
+    if name == "sqlite":
+        if not url.database or url.database.startswith((":memory:", "file:")):
+            raise ConfigError(
+                "the engine's database is in memory, or named by a URI: a store opens "
+                "the file by its name"
+            )
+        return f"sqlite:///{url.database}"
+    return url.set(drivername=name).render_as_string(hide_password=False)
 
 
 class Runner(Protocol):

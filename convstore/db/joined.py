@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary, ref
 from sqlalchemy import Connection
 from sqlalchemy.engine import RootTransaction
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 from sqlalchemy.util import greenlet_spawn
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+HostEngine: TypeAlias = AsyncEngine
 HostConnection: TypeAlias = AsyncConnection | AsyncSession | Connection | Session
 
 _OVER = (

@@ -16,15 +16,12 @@ from convstore.archive.data_sets import check_formats
 from convstore.archive.documents import SOURCES, stream_documents
 from convstore.archive.inspection import Inspector
 from convstore.archive.restorer import Restorer
-from convstore.blobs.base import BlobStore, StepHook, silent
-from convstore.blobs.memory import MemoryBlobs
+from convstore.blobs.base import StepHook, silent
 from convstore.blobs.probe import probe
-from convstore.blobs.retrying import RetryingBlobs
-from convstore.blobs.selection import blob_store
 from convstore.cache.selection import session_cache
 from convstore.commits.group_commit import CommitStats, GroupCommit
 from convstore.db.batch import Batches
-from convstore.db.engine import Backend, BackendOptions, Finding, open_backend
+from convstore.db.engine import Backend, Finding, open_backend
 from convstore.erasure.eraser import Eraser
 from convstore.erasure.replay import refuse_erased, replay_erasures
 from convstore.gateway.prefix_cache.cache import Expiry, PrefixCache, prefix_bounds
@@ -43,6 +40,7 @@ from convstore.repositories.turns import Turns
 from convstore.retention.job import BATCH, RetentionJob, RunOptions
 from convstore.retention.lifecycle import SessionLifecycle
 from convstore.retention.recovery import Recovery
+from convstore.store.places import backend_options, blobs_of
 from convstore.store.runners import Autocommit
 from convstore.store.statistics import count
 from convstore.vocabulary.clock import Clock
@@ -60,7 +58,7 @@ from convstore.vocabulary.settings import StoreConfig
 from convstore.vocabulary.watch import Watch
 
 if TYPE_CHECKING:
-    from convstore.db.joined import HostConnection
+    from convstore.db.joined import HostConnection, HostEngine
     from convstore.export.fields import ExportFields
     from convstore.export.report import ExportReport
     from convstore.imports.model import ImportReport
@@ -122,19 +120,16 @@ class Store(Nouns):
 
     @classmethod
     async def open(
-        cls, config: StoreConfig, clock: Clock, on_step: StepHook = silent
+        cls,
+        config: StoreConfig,
+        clock: Clock,
+        on_step: StepHook = silent,
+        *,
+        engine: HostEngine | None = None,
     ) -> Store:
         """Open the store that `config` describes; `open_store` is the usual way."""
         check_formats(config.retention.exports)
-        backend = await open_backend(
-            BackendOptions(
-                config.database_url,
-                config.pool_size,
-                config.pooler,
-                config.limits,
-                schema=config.db_schema,
-            )
-        )
+        backend = await open_backend(backend_options(config, engine))
 
         lanes = config.lanes or backend.lanes
         batches = Batches(backend)
@@ -143,7 +138,7 @@ class Store(Nouns):
         hot = None
         if (cache := session_cache(config.cache)) is not None:
             hot = HotTier(cache, backend, config.cache)
-        context = Context(backend, _blobs(config), clock, config.retention, on_step)
+        context = Context(backend, blobs_of(config), clock, config.retention, on_step)
         if hot is not None:
             context = replace(context, on_changed=hot.changed)
         restorer, eraser = Restorer(context), Eraser(context)
@@ -533,9 +528,3 @@ class Store(Nouns):
             last_to_first.push_async_callback(self._parts.archive.restorer.close)
             last_to_first.push_async_callback(self._scope.lifecycle.close)
             last_to_first.push_async_callback(self._parts.commits.close)
-
-
-def _blobs(config: StoreConfig) -> BlobStore:
-    if config.archive_dir is None and config.database_url.rstrip("/") == "sqlite:":
-        return MemoryBlobs()  # goes with the database in memory
-    return RetryingBlobs(blob_store(str(config.archive_path)))

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from convstore.vocabulary.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
+    from convstore.db.joined import HostEngine
     from convstore.store.facade import Store
     from convstore.vocabulary.settings import StoreConfig
 
 
 @asynccontextmanager
 async def open_store(
-    target: str | StoreConfig | None = None,
+    target: str | StoreConfig | HostEngine | None = None,
     *,
     clock: Clock | None = None,
     on_step: Callable[[str], None] | None = None,
@@ -27,7 +28,9 @@ async def open_store(
     Args:
         target: A URL (`sqlite:///chat.db`, `sqlite://` for memory, `postgresql://…`),
             settings, or None for the settings of the environment. With a URL the other
-            settings still come from the environment.
+            settings still come from the environment. Or an `AsyncEngine` of the
+            application: on PostgreSQL the store has a pool of its own that connects
+            as the engine does, by asyncpg or psycopg; of SQLite it opens the file.
         clock: Where the time comes from; the machine's clock by default.
         on_step: Told the name of each step of archive, purge, restore and erasure just
             after it happened; crash tests stop the world there.
@@ -41,11 +44,18 @@ async def open_store(
     from convstore.store.facade import Store
     from convstore.vocabulary.settings import StoreConfig, load_config
 
+    engine = None
     if isinstance(target, StoreConfig):
         config = target
-    else:
+    elif target is None or isinstance(target, str):
         config = load_config() if target is None else load_config(url=target)
-    store = await Store.open(config, clock or SystemClock(), on_step or silent)
+    else:
+        from convstore.db.engine import url_of
+
+        config, engine = load_config(url=url_of(target)), target
+    store = await Store.open(
+        config, clock or SystemClock(), on_step or silent, engine=engine
+    )
     try:
         yield store
     finally:

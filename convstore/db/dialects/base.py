@@ -26,6 +26,8 @@ from convstore.vocabulary.errors import (
 from convstore.vocabulary.limits import Limits
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
     from convstore.db.joined import Guest
 
 T = TypeVar("T")
@@ -37,8 +39,9 @@ class BackendOptions:
     """What a backend needs of the settings.
 
     `reflects` is for looking at the schema: SQLAlchemy's own queries then want JSON
-    decoded, which rows do not. `schema` is where the tables are, in a database that has
-    such; None is the one of the URL, or else the role's first.
+    decoded, which rows do not. `engine` is an application's, to connect as it does.
+    `schema` is where the tables are, in a database that has such; None is the one of
+    the URL, or else the role's first.
     """
 
     url: str
@@ -47,6 +50,7 @@ class BackendOptions:
     limits: Limits
     reflects: bool = False
     schema: str | None = None
+    engine: AsyncEngine | None = None
 
 
 @dataclass(frozen=True, slots=True)

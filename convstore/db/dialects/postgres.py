@@ -22,7 +22,6 @@ from sqlalchemy import (
     Select,
     Table,
     bindparam,
-    event,
     func,
     literal_column,
     select,
@@ -30,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import QueuePool
 
 from convstore.concurrency.completion import finished
@@ -41,11 +40,11 @@ from convstore.db.dialects.base import (
     Finding,
     Home,
     OpenTransaction,
-    ServerEndedError,
     Work,
     in_schema,
-    silent_logging_name,
 )
+from convstore.db.dialects.postgres_engine import engine_like, new_engine
+from convstore.db.dialects.postgres_errors import translate
 from convstore.db.dialects.postgres_schema import (
     NO_RIGHTS,
     driver_url,
@@ -55,13 +54,11 @@ from convstore.db.dialects.postgres_schema import (
 from convstore.db.errors import ours, translated
 from convstore.db.models import JsonText
 from convstore.vocabulary.errors import (
-    ConfigError,
     ConvstoreError,
     DatabaseAccessError,
     DatabaseBusyError,
     DatabaseUnavailableError,
     MissingExtraError,
-    StorageFullError,
     StoreClosedError,
 )
 
@@ -70,14 +67,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_BUSY = frozenset({"40001", "40P01", "55P03", "57014"})
-_FULL = frozenset({"53100", "53200"})
-# 25006 is a standby, after a failover; 25P03 a transaction that the server ended.
-_AWAY = ("08", "53", "25006", "25P03")
-_UNREACHABLE = (
-    "the database cannot be reached: see that the server runs, and that host and port "
-    "of the URL are right"
-)
 # A deadlock or a lost connection before COMMIT left nothing behind: run it again.
 _ATTEMPTS = 4
 
@@ -88,12 +77,14 @@ class PostgresDialect(Dialect):
     name = "postgresql"
     has_far_server = True
     has_row_locks = True
-    joins = ("asyncpg", "psycopg", "psycopg_async")
+    joins = ("asyncpg", "psycopg")
     has_lateral = True
     # A page keeps the text of a dead row until it is written over, VACUUM or not.
     residue = ("table_pages", "index_pages", "write_ahead_log")
 
     def open(self, options: BackendOptions) -> Backend:
+        if options.engine is not None:
+            return PostgresBackend(self, options)
         try:
             import asyncpg  # noqa: F401
         except ImportError as error:
@@ -148,45 +139,7 @@ class PostgresDialect(Dialect):
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(wait_s * 1000)}")
 
     def translate(self, error: BaseException) -> ConvstoreError | None:
-        state = getattr(error, "sqlstate", None) or ""
-        if state in _BUSY:
-            return DatabaseBusyError("the database gave up on a lock; try again")
-        if state in _FULL:
-            return StorageFullError("the database is out of disk or memory")
-        if (refused := _refused_settings(state, error)) is not None:
-            return ConfigError(refused)
-        if state == "42501":
-            return DatabaseAccessError(NO_RIGHTS)
-        if state.startswith("57P") or _was_told_of_the_end(error):
-            return ServerEndedError(_UNREACHABLE)
-        if type(error).__name__ == "InvalidCachedStatementError":
-            # A migration has changed what a prepared statement gives back: all of them
-            # are prepared again when this call is repeated.
-            return ServerEndedError("a prepared statement was outdated")
-        if state.startswith(_AWAY) or isinstance(
-            error, ConnectionError | TimeoutError | OSError
-        ):
-            return DatabaseUnavailableError(_UNREACHABLE)
-        if type(error).__name__ == "InternalClientError":
-            # asyncpg sends nothing more: the server's last words came while nobody was
-            # asking.
-            return ServerEndedError(_UNREACHABLE)
-        text_of = str(error)
-        if "connection is closed" in text_of or "connection was closed" in text_of:
-            return DatabaseUnavailableError("the connection to the database was lost")
-        return None
-
-
-def _refused_settings(state: str, error: BaseException) -> str | None:
-    """What is wrong with the settings, if that is why nobody is let in."""
-    if state in ("28P01", "28000", "3D000"):
-        return "URL: the server refuses this user, password or database"
-    if state == "08P01" and "startup parameter" in str(error):
-        return (
-            "URL: a connection pooler refuses our settings: behind one that pools by "
-            "transaction, such as PgBouncer, set CONVSTORE_POOLER=transaction"
-        )
-    return None
+        return translate(error)
 
 
 class PostgresBackend(Backend):
@@ -199,8 +152,19 @@ class PostgresBackend(Backend):
         self.dialect = dialect
         self._limits = options.limits
         self._schema = schema_asked_for(options)
-        self._engine = _engine(dialect.sync_url(options.url), options)
-        self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        engine = (
+            new_engine(dialect.sync_url(options.url), options, self.lanes)
+            if options.engine is None
+            else engine_like(options.engine, options)
+        )
+        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        # Whatever level an application has set for transactions of its own. Beside the
+        # other: of two levels, one on the other, the lower one is in force.
+        self._engine = (
+            engine
+            if options.engine is None
+            else engine.execution_options(isolation_level="READ COMMITTED")
+        )
         self._pooled = options.pooler == "transaction"
         self._closed = False
         self._home = Home()
@@ -215,6 +179,11 @@ class PostgresBackend(Backend):
         named = in_schema(self._schema)
         self._engine = self._engine.execution_options(**named)
         self._reader = self._reader.execution_options(**named)
+
+    @property
+    def schema(self) -> str | None:
+        """Where the tables are; known once the backend is ready."""
+        return self._schema
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
         self._check_open()
@@ -343,9 +312,8 @@ class PostgresBackend(Backend):
         return {}  # autovacuum does it
 
     def checked_out(self) -> int:
-        pool = self._engine.pool
-        assert isinstance(pool, QueuePool)
-        return pool.checkedout()
+        pool = self._engine.pool  # another kind keeps no count
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
 
     async def close(self) -> None:
         if not (self._closed or self._home.is_forked):
@@ -390,71 +358,19 @@ class _PostgresTransaction:
             return await self._connection.run_sync(work)
 
 
-def _was_told_of_the_end(error: BaseException) -> bool:
-    """Whether a connection was lost in a way that settles what was sent: with a last
-    word of the server, or because the system did not take all of it."""
-    told = error.__cause__
-    while told is not None:
-        state = getattr(told, "sqlstate", None) or ""
-        # What commits is the last message of a statement, so a pipe that broke while
-        # it was written has kept that from the server.
-        if state.startswith("57P") or isinstance(told, BrokenPipeError):
-            return True
-        told = told.__cause__
-    return False
-
-
 async def _let_go_of_the_lost(connection: AsyncConnection) -> None:
     """Empty the pool if the server is away, so that no caller gets a dead connection.
 
     Hot statements run past SQLAlchemy, which empties the pool when it sees such an
     error itself: here it is shown one.
     """
-    from asyncpg import InternalClientError
+    known: tuple[type[Exception], ...] = (DBAPIError, PendingRollbackError)
+    if connection.dialect.driver == "asyncpg":
+        from asyncpg import InternalClientError
 
+        known = (*known, InternalClientError)
     # The second when it has seen the error itself, and wants its transaction ended;
     # the third is not one that it knows.
-    with suppress(DBAPIError, PendingRollbackError, InternalClientError):
+    with suppress(*known):
         await connection.exec_driver_sql("SELECT 1")
     await connection.invalidate()
-
-
-def _engine(url: str, options: BackendOptions) -> AsyncEngine:
-    pooled = options.pooler == "transaction"
-    lock_timeout = f"{int(options.limits.busy_timeout_s * 1000)}"
-    settings: dict[str, Any] = {"timeout": options.limits.busy_timeout_s}
-    if pooled:
-        # A transaction pooler takes the server away behind each transaction, and hands
-        # it to another client. So nothing is kept there: each statement is prepared
-        # without a name, in the transaction that runs it, lone ones in one too: to
-        # prepare and to run are two messages, which might go to two servers.
-        settings["statement_cache_size"] = 0
-        settings["prepared_statement_cache_size"] = 0
-        settings["prepared_statement_name_func"] = str
-    else:
-        settings["server_settings"] = {
-            "application_name": "convstore",
-            "lock_timeout": lock_timeout,
-        }
-    engine = create_async_engine(
-        url,
-        connect_args=settings,
-        json_deserializer=None if options.reflects else _verbatim,
-        pool_size=options.pool_size + PostgresBackend.lanes,
-        max_overflow=0,
-        pool_timeout=options.limits.busy_timeout_s,
-        hide_parameters=True,
-        logging_name=silent_logging_name(),
-    )
-    if pooled:
-
-        @event.listens_for(engine.sync_engine, "begin")
-        def begin(connection: Connection) -> None:
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {lock_timeout}")
-
-    return engine
-
-
-def _verbatim(text: str) -> str:
-    """JSON stays text until a record is built, as on every database."""
-    return text

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 
-from convstore.db.dialects.base import silent_logging_name
+from convstore.db.dialects.base import in_schema, schema_of, silent_logging_name
 from convstore.db.joined import Guest, Visit, told
 from convstore.vocabulary.errors import ConfigError, ConvstoreError
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _ANOTHER = (
-    "the connection is to another database, or finds other tables under these names: "
-    "join one to the store's database, with its search_path"
+    "the connection is to another database, or finds no tables of the store there: "
+    "join one to the store's database"
 )
 # The last tells servers apart, whose numbers begin alike.
 _IDENTITY = (
-    "SELECT to_regclass('sessions')::oid::bigint, (SELECT oid::bigint FROM pg_database "
-    "WHERE datname = current_database()), "
+    "SELECT CAST(CAST(to_regclass(CAST(:sessions AS text)) AS oid) AS bigint), "
+    "(SELECT CAST(oid AS bigint) FROM pg_database WHERE datname = current_database()), "
     "(SELECT system_identifier FROM pg_control_system())"
 )
 
@@ -125,6 +125,8 @@ class PostgresGuest(Guest):
                 host.url,
                 hide_parameters=True,
                 logging_name=silent_logging_name(),
+                # Wherever the application's search_path leads.
+                execution_options=in_schema(self._backend.schema or "public"),
             )
             # Listeners that an application has put on the class would see our rows.
             engine._has_events = False
@@ -162,5 +164,6 @@ def _run(connection: Connection, statement: str) -> list[Any]:
 
 
 def _identity(connection: Connection) -> tuple[Any, ...]:
-    (row,) = _run(connection, _IDENTITY)
-    return tuple(row)
+    quoted = connection.dialect.identifier_preparer.quote_identifier
+    sessions = f"{quoted(schema_of(connection) or '')}.sessions"
+    return tuple(connection.execute(text(_IDENTITY), {"sessions": sessions}).one())
