@@ -247,7 +247,16 @@ class _Sessions:
         expires_at: datetime | Unset | None = ...,
         current_slots: Mapping[str, str] | Unset = ...,
         current_template_id: str | Unset | None = ...,
+        user_id: str | Unset = ...,
         expected_version: int | None = None,
+    ) -> Session: ...
+    def transfer(
+        self,
+        session_id: str,
+        *,
+        user_id: str,
+        actor_id: str | None = None,
+        reason: str | None = None,
     ) -> Session: ...
     def touch(self, session_id: str) -> Session: ...
     def list(
@@ -532,6 +541,7 @@ class Conversation:
         expires_at: datetime | Unset | None = ...,
         current_slots: Mapping[str, str] | Unset = ...,
         current_template_id: str | Unset | None = ...,
+        user_id: str | Unset = ...,
         expected_version: int | None = None,
     ) -> Session: ...
     def touch(self) -> Session: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +92,10 @@ class Batches:
         self, heads: RememberedHeads, operations: Operations
     ) -> list[Outcome]:
         done: dict[int, Outcome] = {}
-        if known := heads.recall(_plain_keys(operations)):
+        known = heads.recall(_plain_keys(operations))
+        for key in _claimed(operations, known):
+            del known[key]
+        if known:
             done = await self._at_once(heads, operations, known)
         rest = [o for place, o in enumerate(operations) if place not in done]
         others = iter(await self._in_transaction(heads, rest) if rest else ())
@@ -166,11 +169,11 @@ def run_in(unit: Unit, operations: Operations) -> list[Outcome]:
         done = iter(run_in(unit, free) if free else ())
         return [_HELD if o.key in held else next(done) for o in operations]
     look_up_external(unit, _appends(operations))
-    book = share_book(unit, _ledger_changes(operations))
+    book = unit.ledger = share_book(unit, _ledger_changes(operations))
     outcomes = []
     for operation in operations:
         try:
-            outcomes.append(Outcome(operation.apply(unit)))
+            outcomes.append(Outcome(unit.carry_out(operation)))
         except REFUSALS as error:
             outcomes.append(Outcome(error=error))
     unit.flush()
@@ -186,6 +189,17 @@ def _ledger_changes(operations: Operations) -> list[ChangeLedger]:
     charges = [append.charge for append in _appends(operations)]
     changes = [o for o in map(bare, operations) if isinstance(o, ChangeLedger)]
     return changes + [charge for charge in charges if charge is not None]
+
+
+def _claimed(operations: Operations, known: Mapping[Key, Row]) -> set[Key]:
+    """Those of the sessions that get an owner: what the one statement cannot do."""
+    return {
+        append.key
+        for append in _appends(operations)
+        if append.user_id is not None
+        and append.key in known
+        and known[append.key]["user_id"] is None
+    }
 
 
 def _plain_keys(operations: Operations) -> set[Key]:

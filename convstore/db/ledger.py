@@ -34,7 +34,8 @@ _KEY = ("tenant_id", "session_id")
 _OF_SESSION = tuple(L[name] == bindparam(BOUND + name) for name in _KEY)
 _ONE_STATEMENT = select(*LEDGER_COLUMNS).where(*_OF_SESSION)
 _VALUES: dict[str, Any] = {
-    column.name: bindparam(BOUND + column.name) for column in LEDGER_COLUMNS
+    column.name: bindparam(BOUND + column.name)
+    for column in (L.user_id, *LEDGER_COLUMNS)
 }
 _OF_OWNER = tuple(
     C[name] == bindparam(BOUND + name) for name in ("tenant_id", "user_id")
@@ -107,6 +108,22 @@ class Book:
         """Add to the totals."""
         self._spent[tenant, owner or NOBODY] += micros
 
+    def cost_of(self, key: Key) -> int:
+        """Micros of a session by now; 0 where it has no entry."""
+        entry = self.find(key)
+        return 0 if entry is None else entry.cost_micros
+
+    def change_owner(
+        self, key: Key, old: str | None, new: str, cost_micros: int
+    ) -> None:
+        """Give a session's entry another owner, and move a cost between the totals."""
+        entry = self.find(key)
+        if entry is not None:
+            self.put(key, entry, new)
+        if cost_micros:
+            self.spend(key[0], old, -cost_micros)
+            self.spend(key[0], new, cost_micros)
+
     def flush(self) -> None:
         """Write what was put and spent; what was read stays valid."""
         added: list[Row] = []
@@ -126,6 +143,25 @@ class Book:
         if self._spent:
             _add_costs(self._connection, self._spent)
             self._spent.clear()
+
+
+class OwnersBook:
+    """Moves costs to new owners at once, outside a batch."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def cost_of(self, key: Key) -> int:
+        """As `Book.cost_of`."""
+        return Book(self._connection).cost_of(key)
+
+    def change_owner(
+        self, key: Key, old: str | None, new: str, cost_micros: int
+    ) -> None:
+        """As `Book.change_owner`, written when it returns."""
+        book = Book(self._connection)
+        book.change_owner(key, old, new, cost_micros)
+        book.flush()
 
 
 @dataclass(slots=True)

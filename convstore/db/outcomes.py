@@ -31,7 +31,7 @@ class Tracked(Generic[R]):
     def apply(self, unit: Unit) -> R:
         head = unit.known(self.key)
         self.before = 0 if head is None else head.row["version"]
-        result = self.inner.apply(unit)
+        result = unit.carry_out(self.inner)
         head = unit.known(self.key)
         self.session = None if head is None else head.record
         return result

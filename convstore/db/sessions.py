@@ -28,7 +28,11 @@ from convstore.db.session_ids import among, naming, one_of
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Head, Key, Row, Unit, check_usable
 from convstore.vocabulary.codec import decode_json, dumps
-from convstore.vocabulary.errors import SessionNotFoundError, VersionConflictError
+from convstore.vocabulary.errors import (
+    ConflictError,
+    SessionNotFoundError,
+    VersionConflictError,
+)
 from convstore.vocabulary.ids import MAX_ID_CHARS
 from convstore.vocabulary.records import Json, Session, SessionState
 
@@ -74,7 +78,9 @@ class EnsureSession:
             unit.forget(self.key)
             head = unit.find(self.key)
             assert head is not None
-        check_usable(head.row["state"], head.row["user_id"], self.key[1], self.user_id)
+        head = unit.active(self.key, self.user_id)
+        if unit.gives_owner:
+            head.touch(self.now, activity=False)
         return head.record, False
 
     def _create(self, unit: Unit) -> Head | None:
@@ -95,6 +101,7 @@ class UpdateSession:
     expected_version: int | None = None
     user_id: str | None = None
     activity: bool = False
+    owner: str | None = None
     size: int = field(default=0)
 
     def apply(self, unit: Unit) -> Session:
@@ -102,6 +109,10 @@ class UpdateSession:
         version = head.row["version"]
         if self.expected_version is not None and version != self.expected_version:
             raise VersionConflictError("session", self.expected_version, version)
+        if self.owner is not None:
+            if head.row["user_id"] not in (None, self.owner):
+                raise ConflictError("user_id: the session has an owner already")
+            unit.give(self.key, head, self.owner)
         head.row.update(self.values)
         head.cold = head.cold or bool(self.values)
         head.touch(self.now, activity=self.activity)

@@ -9,6 +9,7 @@ statement, and all heads in another.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, Table, bindparam, insert, update
@@ -99,6 +100,32 @@ class Head:
         self.dirty = True
 
 
+class OwnersLedger(Protocol):
+    """Where costs follow a session to its new owner."""
+
+    def cost_of(self, key: Key) -> int:
+        """Micros that the session's entry says now."""
+        ...
+
+    def change_owner(
+        self, key: Key, old: str | None, new: str, cost_micros: int
+    ) -> None:
+        """Give the entry a new owner, and move a cost between the totals."""
+        ...
+
+
+@dataclass(slots=True)
+class _NewOwner:
+    """An owner that a session gets if the operation under way goes well."""
+
+    key: Key
+    head: Head
+    old: str | None
+    version: int
+    was_cold: bool
+    cost_micros: int
+
+
 class Operation(Protocol[R_co]):
     """One caller's write. `apply` raises before it changes the unit, or not at all."""
 
@@ -136,6 +163,9 @@ class Unit:
         self._back: set[Key] = set()
         # External ids of turns: what a batch looked up, and what it added since.
         self.external: dict[tuple[str, str, str], Row | None] = {}
+        # Whoever runs operations says where the costs of a new owner's session go.
+        self.ledger: OwnersLedger | None = None
+        self._new_owner: _NewOwner | None = None
         # Told of a session whose rows have come back: what was read of it is not so
         # any more.
         self.on_back: list[Callable[[Key], None]] = []
@@ -190,8 +220,20 @@ class Unit:
         head = self._heads[key] = Head(row)
         return head
 
+    def carry_out(self, operation: Operation[R_co]) -> R_co:
+        """Apply an operation; if it refuses, no session has got an owner by it."""
+        try:
+            result = operation.apply(self)
+        except BaseException:
+            self._take_owner_back()
+            raise
+        self._settle_owner()
+        return result
+
     def active(self, key: Key, user_id: str | None = None) -> Head:
         """The head of a session that can be written to.
+
+        One without an owner becomes the user's, in the commit of the operation.
 
         Raises:
             SessionNotFoundError: None, or of another user.
@@ -200,8 +242,53 @@ class Unit:
         head = self.find(key)
         if head is None:
             raise SessionNotFoundError(key[1])
-        check_usable(head.row["state"], head.row["user_id"], key[1], user_id)
+        owner = head.row["user_id"]
+        if owner is None:
+            check_usable(head.row["state"], None, key[1], None)
+            if user_id is not None:
+                self.give(key, head, user_id)
+        else:
+            check_usable(head.row["state"], owner, key[1], user_id)
         return head
+
+    def give(self, key: Key, head: Head, user_id: str) -> None:
+        """Make a user the owner of a live session, if the operation goes well; costs
+        follow."""
+        old = head.row["user_id"]
+        if old == user_id:
+            return
+        assert self.ledger is not None, "costs would stay where they are"
+        self._new_owner = _NewOwner(
+            key, head, old, head.row["version"], head.cold, self.ledger.cost_of(key)
+        )
+        head.row["user_id"] = user_id
+
+    @property
+    def gives_owner(self) -> bool:
+        """Whether the operation under way gives its session an owner."""
+        return self._new_owner is not None
+
+    def _settle_owner(self) -> None:
+        given, self._new_owner = self._new_owner, None
+        if given is None:
+            return
+        head = given.head
+        assert self.ledger is not None
+        self.ledger.change_owner(
+            given.key, given.old, head.row["user_id"], given.cost_micros
+        )
+        head.cold = True
+        if head.row["version"] == given.version:  # the operation changed nothing else
+            head.touch(head.row["updated_at"], activity=False)
+
+    def _take_owner_back(self) -> None:
+        given, self._new_owner = self._new_owner, None
+        if given is None:
+            return
+        head = given.head
+        head.row["user_id"] = given.old
+        if given.was_cold:  # a flush on the way may have written it
+            head.dirty = head.cold = True
 
     def add(self, table: Table, row: Row) -> None:
         """Gather a row for the flush."""
@@ -266,7 +353,7 @@ def check_usable(
 ) -> None:
     """Refuse what must not be read as live or written to; others' sessions come first,
     so that nobody learns what became of them."""
-    if user_id is not None and owner is not None and owner != user_id:
+    if is_hidden(state, owner, user_id):
         raise SessionNotFoundError(session_id)
     if state == "active":
         return
@@ -275,3 +362,13 @@ def check_usable(
     if state == "deleted":
         raise SessionDeletedError(session_id)
     raise SessionErasedError(session_id)
+
+
+def is_hidden(state: str, owner: str | None, user_id: str | None) -> bool:
+    """Whether a session is none to this user: another's, or nobody's.
+
+    What is gone for good has no owner any more, and says so to everybody.
+    """
+    if user_id is None or owner == user_id:
+        return False
+    return owner is not None or state in ("active", "archived")

@@ -8,9 +8,10 @@ from typing import Any
 
 from convstore.db import session_lists
 from convstore.db import sessions as rows
+from convstore.db.ownership import TransferSession
 from convstore.db.session_lists import Place
 from convstore.db.sessions import bucket_of
-from convstore.db.unit import Row, check_usable
+from convstore.db.unit import Row, check_usable, is_hidden
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.repositories.encoding import (
     encode_object,
@@ -28,6 +29,8 @@ from convstore.vocabulary.errors import (
 )
 from convstore.vocabulary.ids import check_id, check_optional_id, new_id
 from convstore.vocabulary.records import UNSET, Json, Page, Session, SessionState, Unset
+
+_MAX_REASON_BYTES = 4096
 
 
 class Sessions:
@@ -83,7 +86,8 @@ class Sessions:
 
         Args:
             session_id: None makes a fresh, time-ordered, unguessable id.
-            user_id: Owner. A session of another user is not found.
+            user_id: Owner. A session of another user is not found; one that has no
+                owner becomes this user's in the same commit.
             title: None takes the first user turn's first 35 characters, later.
             expires_at: The session's own expiry, from when it is stale.
             created_at: When the conversation began, if not now.
@@ -129,18 +133,25 @@ class Sessions:
         expires_at: datetime | Unset | None = UNSET,
         current_slots: Mapping[str, str] | Unset = UNSET,
         current_template_id: str | Unset | None = UNSET,
+        user_id: str | Unset = UNSET,
         expected_version: int | None = None,
     ) -> Session:
         """Change the fields mentioned; each replaces what was there.
 
         Args:
+            user_id: The owner of a session that has none; costs so far become this
+                user's. Another owner is given by `transfer`.
             title: None lets the next user turn give the title.
             metadata: The whole object, not a patch.
             expected_version: Change only if the session is at this version.
 
         Raises:
             VersionConflictError: It is at another one; both are on the error.
+            ConflictError: The session has another owner already.
         """
+        owner = None
+        if not isinstance(user_id, Unset):
+            owner = self._owner(check_id("user_id", user_id))
         given = {
             name: value
             for name, value in {
@@ -162,6 +173,42 @@ class Sessions:
                 self._scope.now(),
                 expected_version,
                 self._scope.user_id,
+                owner=owner,
+            )
+        )
+
+    async def transfer(
+        self,
+        session_id: str,
+        *,
+        user_id: str,
+        actor_id: str | None = None,
+        reason: str | None = None,
+    ) -> Session:
+        """Give a session to another user: an operator's act, not one of its users.
+
+        What it has cost moves to the new owner's total, and an interaction with the
+        action `transfer` says who did it and why. An archived session is restored
+        first. Nothing happens where it is that user's already.
+
+        Args:
+            actor_id: Who does it.
+            reason: Why; at most 4,096 bytes.
+
+        Raises:
+            SessionNotFoundError: No such session.
+        """
+        if self._scope.user_id is not None:
+            raise InvalidInputError("user_id", "is not changed through a user's handle")
+        return await self._scope.write(
+            TransferSession(
+                self._scope.key(check_id("session_id", session_id)),
+                check_id("user_id", user_id),
+                check_optional_id("actor_id", actor_id),
+                None
+                if reason is None
+                else check_text("reason", reason, _MAX_REASON_BYTES),
+                self._scope.now(),
             )
         )
 
@@ -296,14 +343,12 @@ class Sessions:
     def _own(self, session: Session | None) -> Session | None:
         """The session, unless it is another user's."""
         user_id = self._scope.user_id
-        if session is None or (
-            user_id is not None and session.user_id not in (None, user_id)
-        ):
+        if session is None or is_hidden(session.state, session.user_id, user_id):
             return None
         return session
 
     async def _existing(self, session_id: str, user_id: str | None) -> Session | None:
-        """The live session without a write, restored if it was archived."""
+        """The live session if no write is needed, restored if it was archived."""
         key = self._scope.key(check_id("session_id", session_id))
         while True:
             session = await self._scope.runner.read(
@@ -311,6 +356,8 @@ class Sessions:
             )
             if session is None:
                 return None
+            if session.user_id is None and user_id is not None:
+                return None  # to be claimed, by a write
             try:
                 check_usable(session.state, session.user_id, session_id, user_id)
             except SessionArchivedError:

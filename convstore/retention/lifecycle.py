@@ -46,8 +46,9 @@ class SessionLifecycle:
         return await self._through.read(runner, key, work)
 
     async def close(self) -> None:
-        """Let go of what was read of the archive. Idempotent."""
+        """Let go of what was read of the archive; who waits is served. Idempotent."""
         await self._through.close()
+        await self._restorer.close()
 
     async def delete(self, runner: Runner, key: Key, *, archive: bool) -> None:
         """Delete a session; see `Sessions.delete`."""

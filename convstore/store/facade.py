@@ -45,7 +45,7 @@ from convstore.store.runners import Autocommit
 from convstore.store.statistics import count
 from convstore.vocabulary.clock import Clock
 from convstore.vocabulary.errors import ConfigError
-from convstore.vocabulary.ids import check_id
+from convstore.vocabulary.ids import check_id, check_optional_id
 from convstore.vocabulary.progress import OnProgress
 from convstore.vocabulary.records import DocumentSource, Json, Session, SessionDocument
 from convstore.vocabulary.reports import (
@@ -271,14 +271,11 @@ class Store(Nouns):
         """
         if (user_id is None) == (session_id is None):
             raise ConfigError("name a user or a session to erase, one of them")
-        if user_id is not None:
-            check_id("user_id", user_id)
-        else:
-            check_id("session_id", session_id)
+        check_optional_id("user_id", user_id)
+        check_optional_id("session_id", session_id)
+        erase = self._parts.eraser.erase
         with self.watch.work("erase"):
-            return await self._parts.eraser.erase(
-                self.tenant, user_id=user_id, session_id=session_id
-            )
+            return await erase(self.tenant, user_id=user_id, session_id=session_id)
 
     async def replay_erasures(self) -> list[ErasureReceipt]:
         """Repeat every erasure of the ledger and of the archive folder.
@@ -525,6 +522,5 @@ class Store(Nouns):
             if self._scope.hot is not None:
                 last_to_first.push_async_callback(self._scope.hot.close)
             last_to_first.push_async_callback(self._parts.prefixes.close)
-            last_to_first.push_async_callback(self._parts.archive.restorer.close)
             last_to_first.push_async_callback(self._scope.lifecycle.close)
             last_to_first.push_async_callback(self._parts.commits.close)

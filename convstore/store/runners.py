@@ -14,6 +14,7 @@ from convstore.commits.group_commit import GroupCommit
 from convstore.db.batch import REFUSALS
 from convstore.db.dialects.base import OpenTransaction
 from convstore.db.engine import Backend, Connection, Work
+from convstore.db.ledger import OwnersBook
 from convstore.db.unit import Key, Operation, Unit
 from convstore.repositories.hot_tier import HotTier
 from convstore.vocabulary.errors import ConfigError, UnavailableError
@@ -157,7 +158,8 @@ class InTransaction:
         def work(connection: Connection) -> T:
             if self._unit is None:
                 self._unit = Unit(connection)
-            result = operation.apply(self._unit)
+                self._unit.ledger = OwnersBook(connection)
+            result = self._unit.carry_out(operation)
             self._unit.flush()
             return result
 

@@ -117,15 +117,6 @@ async def test_a_session_of_another_user_is_not_found(store: Store) -> None:
     assert (await store.sessions.get("s-1")).version == 1
 
 
-async def test_a_session_without_owner_is_open_to_every_user(store: Store) -> None:
-    await store.sessions.get_or_create("s-1")
-
-    chat = store.conversation("s-1", user_id="u-2")
-    await chat.append(role="user", content="x")
-
-    assert (await chat.session()).user_id is None
-
-
 async def test_the_owner_reaches_the_session_through_the_handle(store: Store) -> None:
     chat = store.conversation("s-1", user_id="u-1")
     await chat.append(role="user", content="x")

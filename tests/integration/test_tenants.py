@@ -63,7 +63,7 @@ READS: dict[str, Call] = {
 }
 # Writes, and what belongs to no tenant: segments and their upkeep.
 NOT_COMPARED = {
-    "sessions": {"get_or_create", "update", "touch", "delete"},
+    "sessions": {"get_or_create", "update", "touch", "transfer", "delete"},
     "turns": {"append", "append_many", "add_exchange", "switch", "pop"},
     "interactions": {"record", "add_feedback"},
     "graph_states": {"put"},
