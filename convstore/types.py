@@ -48,6 +48,7 @@ from convstore.vocabulary.errors import (
     VersionConflictError,
     WorkerLostError,
 )
+from convstore.vocabulary.http_status import http_status
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.policy import (
     CachePolicy,
@@ -112,6 +113,7 @@ if TYPE_CHECKING:
     from convstore.messages.history import History
     from convstore.messages.message import LeftOut
     from convstore.messages.openai import OpenAIMessages
+    from convstore.repositories.answer import Answer
     from convstore.repositories.archive import Archive
     from convstore.repositories.buffer import Buffer
     from convstore.repositories.conversation import Conversation
@@ -146,6 +148,7 @@ _LATE = {
     "History": "convstore.messages.history",
     "LeftOut": "convstore.messages.message",
     "OpenAIMessages": "convstore.messages.openai",
+    "Answer": "convstore.repositories.answer",
     "Archive": "convstore.repositories.archive",
     "Buffer": "convstore.repositories.buffer",
     "Conversation": "convstore.repositories.conversation",
@@ -167,6 +170,7 @@ __all__ = [
     "ActorKind",
     "Agreement",
     "AlreadyExistsError",
+    "Answer",
     "AnthropicMessages",
     "Archive",
     "ArchiveFault",
@@ -277,6 +281,7 @@ __all__ = [
     "VersionConflictError",
     "Watch",
     "WorkerLostError",
+    "http_status",
 ]
 
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager
 from functools import partial, wraps
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from convstore.db.sessions import EnsureSession
 from convstore.db.unit import Row
 from convstore.messages.buffers import BUFFER_CAP, BUFFER_IDLE_TTL_S, since_idle
+from convstore.repositories.answer import Answer
 from convstore.repositories.buffer import Buffer
 from convstore.repositories.graph_states import GraphStates
 from convstore.repositories.histories import system_turns
@@ -18,9 +27,9 @@ from convstore.repositories.ledger import Ledger
 from convstore.repositories.scope import Scope
 from convstore.repositories.sessions import Sessions
 from convstore.repositories.turns import Turns
-from convstore.vocabulary.errors import SessionNotFoundError
+from convstore.vocabulary.errors import ConvstoreError, SessionNotFoundError
 from convstore.vocabulary.ids import check_optional_id
-from convstore.vocabulary.records import Session, Turn
+from convstore.vocabulary.records import Json, Session, Turn
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -113,6 +122,49 @@ class Conversation:
         return await self.append(
             role="system", content=content, external_id=external_id
         )
+
+    @asynccontextmanager
+    async def answer(
+        self,
+        *,
+        model: str | None = None,
+        name: str | None = None,
+        language: str | None = None,
+        tools: Sequence[Json] | None = None,
+        metadata: Mapping[str, Json] | None = None,
+        external_id: str | None = None,
+        parent_seq: int | None = None,
+    ) -> AsyncIterator[Answer]:
+        """A streamed answer: `async with chat.answer(model=…) as a: a.write(text)`.
+
+        Stored as one assistant turn when the block ends. When it ends by an error, or
+        because the client left or the task was cancelled, what was said so far is
+        stored with the finish reason `interrupted`, and the error goes on. One that
+        had not begun by then leaves nothing. The fields are those of `append`.
+
+        Raises:
+            ConvstoreError: As `append`, at the end of the block.
+        """
+        given = {
+            "model": model,
+            "name": name,
+            "language": language,
+            "tools": tools,
+            "metadata": metadata,
+            "external_id": external_id,
+            "parent_seq": parent_seq,
+        }
+        answer = Answer(self.append, given)
+        try:
+            yield answer
+        except BaseException as error:
+            try:
+                await answer.end(interrupted=True)
+            except ConvstoreError as failure:
+                # The caller's own error is what happened first; this one is told too.
+                error.add_note(f"the answer so far was not stored: {failure.code}")
+            raise
+        await answer.end(interrupted=False)
 
     async def buffer(
         self,

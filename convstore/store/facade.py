@@ -131,6 +131,18 @@ class Store(Nouns):
         check_formats(config.retention.exports)
         backend = await open_backend(backend_options(config, engine))
 
+        try:
+            return cls._around(backend, config, clock, on_step)
+        except BaseException:
+            # A setting that cannot be meant must not leave threads and files open.
+            await backend.close()
+            raise
+
+    @classmethod
+    def _around(
+        cls, backend: Backend, config: StoreConfig, clock: Clock, on_step: StepHook
+    ) -> Store:
+        """The parts of a store, put together on an open database."""
         lanes = config.lanes or backend.lanes
         batches = Batches(backend)
         patient = batches.run_patiently if backend.dialect.has_row_locks else None

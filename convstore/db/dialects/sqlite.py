@@ -398,7 +398,7 @@ class SqliteBackend(Backend):
         return self._writing.call(unit)
 
     def _check_open(self) -> None:
-        self._home.check_process()
+        self._home.check()
         if self._closed:
             raise StoreClosedError("the store is closed")
 
