@@ -57,6 +57,21 @@ from convstore.vocabulary.reports import (
 from convstore.vocabulary.settings import StoreConfig
 from convstore.vocabulary.watch import Watch
 
+class _Answer:
+    @property
+    def text(self) -> str: ...
+    def write(self, text: str) -> None: ...
+    def finish(
+        self,
+        reason: str | None = None,
+        *,
+        tokens_in: int | None = None,
+        tokens_out: int | None = None,
+        cost_micros: int | None = None,
+        metadata: Mapping[str, Json] | None = None,
+    ) -> None: ...
+    def end(self, *, interrupted: bool) -> None: ...
+
 class _Archive:
     def list(
         self, *, user_id: str | None = None, limit: int = 100, cursor: str | None = None
@@ -549,6 +564,17 @@ class Conversation:
     def append_system_message(
         self, content: str, *, external_id: str | None = None
     ) -> Turn: ...
+    def answer(
+        self,
+        *,
+        model: str | None = None,
+        name: str | None = None,
+        language: str | None = None,
+        tools: Sequence[Json] | None = None,
+        metadata: Mapping[str, Json] | None = None,
+        external_id: str | None = None,
+        parent_seq: int | None = None,
+    ) -> AbstractContextManager[_Answer]: ...
     def buffer(
         self, *, cap: int = 80, idle_ttl_s: float = 1800.0, keep_system: bool = False
     ) -> Buffer: ...

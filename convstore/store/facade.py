@@ -4,43 +4,35 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from convstore.archive.context import Context
 from convstore.archive.data_sets import check_formats
 from convstore.archive.documents import SOURCES, stream_documents
-from convstore.archive.inspection import Inspector
-from convstore.archive.restorer import Restorer
 from convstore.blobs.base import StepHook, silent
 from convstore.blobs.probe import probe
-from convstore.cache.selection import session_cache
-from convstore.commits.group_commit import CommitStats, GroupCommit
-from convstore.db.batch import Batches
-from convstore.db.engine import Backend, Finding, open_backend
-from convstore.erasure.eraser import Eraser
+from convstore.commits.group_commit import CommitStats
+from convstore.db.engine import Finding, open_backend
 from convstore.erasure.replay import refuse_erased, replay_erasures
 from convstore.gateway.prefix_cache.cache import Expiry, PrefixCache, prefix_bounds
-from convstore.gateway.prefix_cache.stores import PrefixKind, PrefixStores
-from convstore.repositories.archive import Archive, ArchiveParts
+from convstore.gateway.prefix_cache.stores import PrefixKind
+from convstore.repositories.archive import Archive
 from convstore.repositories.conversation import Conversation
 from convstore.repositories.graph_states import GraphStates
 from convstore.repositories.holds import Holds
-from convstore.repositories.hot_tier import HotTier
 from convstore.repositories.interactions import Interactions
 from convstore.repositories.ledger import Ledger
 from convstore.repositories.scope import Scope
 from convstore.repositories.session_filter import session_filter
 from convstore.repositories.sessions import Sessions
 from convstore.repositories.turns import Turns
-from convstore.retention.job import BATCH, RetentionJob, RunOptions
-from convstore.retention.lifecycle import SessionLifecycle
-from convstore.retention.recovery import Recovery
-from convstore.store.places import backend_options, blobs_of
+from convstore.retention.job import BATCH, RunOptions
+from convstore.store.assembly import Parts, assemble
+from convstore.store.places import backend_options
 from convstore.store.runners import Autocommit
 from convstore.store.statistics import count
 from convstore.vocabulary.clock import Clock
@@ -100,20 +92,10 @@ class Transaction(Nouns):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    config: StoreConfig
-    backend: Backend
-    commits: GroupCommit
-    prefixes: PrefixStores
-    eraser: Eraser
-    archive: ArchiveParts
-
-
 class Store(Nouns):
     """An open store of one tenant; safe for any number of tasks of one event loop."""
 
-    def __init__(self, parts: _Parts, scope: Scope) -> None:
+    def __init__(self, parts: Parts, scope: Scope) -> None:
         super().__init__(scope)
         self._parts = parts
         self.archive = Archive(scope, parts.archive)
@@ -130,47 +112,12 @@ class Store(Nouns):
         """Open the store that `config` describes; `open_store` is the usual way."""
         check_formats(config.retention.exports)
         backend = await open_backend(backend_options(config, engine))
-
         try:
-            return cls._around(backend, config, clock, on_step)
+            return cls(*assemble(backend, config, clock, on_step))
         except BaseException:
             # A setting that cannot be meant must not leave threads and files open.
             await backend.close()
             raise
-
-    @classmethod
-    def _around(
-        cls, backend: Backend, config: StoreConfig, clock: Clock, on_step: StepHook
-    ) -> Store:
-        """The parts of a store, put together on an open database."""
-        lanes = config.lanes or backend.lanes
-        batches = Batches(backend)
-        patient = batches.run_patiently if backend.dialect.has_row_locks else None
-        commits = GroupCommit(batches.run, lanes, config.limits, patient)
-        hot = None
-        if (cache := session_cache(config.cache)) is not None:
-            hot = HotTier(cache, backend, config.cache)
-        context = Context(backend, blobs_of(config), clock, config.retention, on_step)
-        if hot is not None:
-            context = replace(context, on_changed=hot.changed)
-        restorer, eraser = Restorer(context), Eraser(context)
-        recovery = Recovery(context, eraser)
-        job = RetentionJob(context, eraser, recovery)
-        job.watch = commits.watch
-        archive = ArchiveParts(context, restorer, recovery, Inspector(context), job)
-        scope = Scope(
-            runner=Autocommit(backend, commits, hot),
-            tenant=check_id("tenant", config.tenant),
-            clock=clock,
-            limits=config.limits,
-            lifecycle=SessionLifecycle(context, restorer, eraser),
-            restore_on_read=config.restore_on_read,
-            ledger=config.ledger,
-            hot=hot,
-        )
-        prefixes = PrefixStores(backend, config.cache, config.limits)
-        parts = _Parts(config, backend, commits, prefixes, eraser, archive)
-        return cls(parts, scope)
 
     @property
     def config(self) -> StoreConfig:

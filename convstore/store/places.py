@@ -31,4 +31,4 @@ def blobs_of(config: StoreConfig) -> BlobStore:
     """The blob store of the archive; that of a database in memory goes with it."""
     if config.archive_dir is None and config.database_url.rstrip("/") == "sqlite:":
         return MemoryBlobs()
-    return RetryingBlobs(blob_store(config.archive_dir or str(config.archive_path)))
+    return RetryingBlobs(blob_store(str(config.archive_dir or config.archive_path)))

@@ -38,9 +38,8 @@ def descriptors() -> set[str]:
         ({"cache": CachePolicy(kind="memory", ttl_s=0)}, ConfigError),
         ({"tenant": ""}, InvalidInputError),
         ({"retention": RetentionPolicy(exports=("no-such-format",))}, ConvstoreError),
-        ({"archive_dir": "ftp://somewhere"}, ConfigError),
     ],
-    ids=["redis without url", "no ttl", "no tenant", "no format", "no such archive"],
+    ids=["redis without url", "no ttl", "no tenant", "no format"],
 )
 async def test_a_failed_open_leaves_no_thread_descriptor_or_folder(
     database_url: str, tmp_path: Path, wrong: dict[str, Any], error: type[Exception]

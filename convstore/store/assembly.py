@@ -1,0 +1,77 @@
+"""Puts the parts of a store together on an open database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from convstore.archive.context import Context
+from convstore.archive.inspection import Inspector
+from convstore.archive.restorer import Restorer
+from convstore.blobs.base import StepHook
+from convstore.cache.selection import session_cache
+from convstore.commits.group_commit import GroupCommit
+from convstore.db.batch import Batches
+from convstore.db.engine import Backend
+from convstore.erasure.eraser import Eraser
+from convstore.gateway.prefix_cache.stores import PrefixStores
+from convstore.repositories.archive import ArchiveParts
+from convstore.repositories.hot_tier import HotTier
+from convstore.repositories.scope import Scope
+from convstore.retention.job import RetentionJob
+from convstore.retention.lifecycle import SessionLifecycle
+from convstore.retention.recovery import Recovery
+from convstore.store.places import blobs_of
+from convstore.store.runners import Autocommit
+from convstore.vocabulary.clock import Clock
+from convstore.vocabulary.ids import check_id
+from convstore.vocabulary.settings import StoreConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What all tenants' faces of one store share."""
+
+    config: StoreConfig
+    backend: Backend
+    commits: GroupCommit
+    prefixes: PrefixStores
+    eraser: Eraser
+    archive: ArchiveParts
+
+
+def assemble(
+    backend: Backend, config: StoreConfig, clock: Clock, on_step: StepHook
+) -> tuple[Parts, Scope]:
+    """The parts, and what the nouns of the settings' tenant work in.
+
+    Raises:
+        ConfigError, InvalidInputError: A setting cannot be meant; nothing is left
+            behind but the open backend, which is the caller's.
+    """
+    lanes = config.lanes or backend.lanes
+    batches = Batches(backend)
+    patient = batches.run_patiently if backend.dialect.has_row_locks else None
+    commits = GroupCommit(batches.run, lanes, config.limits, patient)
+    hot = None
+    if (cache := session_cache(config.cache)) is not None:
+        hot = HotTier(cache, backend, config.cache)
+    context = Context(backend, blobs_of(config), clock, config.retention, on_step)
+    if hot is not None:
+        context = replace(context, on_changed=hot.changed)
+    restorer, eraser = Restorer(context), Eraser(context)
+    recovery = Recovery(context, eraser)
+    job = RetentionJob(context, eraser, recovery)
+    job.watch = commits.watch
+    archive = ArchiveParts(context, restorer, recovery, Inspector(context), job)
+    scope = Scope(
+        runner=Autocommit(backend, commits, hot),
+        tenant=check_id("tenant", config.tenant),
+        clock=clock,
+        limits=config.limits,
+        lifecycle=SessionLifecycle(context, restorer, eraser),
+        restore_on_read=config.restore_on_read,
+        ledger=config.ledger,
+        hot=hot,
+    )
+    prefixes = PrefixStores(backend, config.cache, config.limits)
+    return Parts(config, backend, commits, prefixes, eraser, archive), scope
