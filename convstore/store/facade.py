@@ -16,6 +16,7 @@ from convstore.archive.documents import SOURCES, stream_documents
 from convstore.blobs.base import StepHook, silent
 from convstore.blobs.probe import probe
 from convstore.commits.group_commit import CommitStats
+from convstore.db import foreign_keys
 from convstore.db.engine import Finding, open_backend
 from convstore.erasure.replay import refuse_erased, replay_erasures
 from convstore.gateway.prefix_cache.cache import Expiry, PrefixCache, prefix_bounds
@@ -444,7 +445,8 @@ class Store(Nouns):
 
     async def examine(self) -> list[Finding]:
         """What the database needs to keep the guarantees, and whether it has it."""
-        return await self._parts.backend.examine()
+        backend = self._parts.backend
+        return [*await backend.examine(), await foreign_keys.examine(backend)]
 
     async def probe_archive(self) -> None:
         """Write, read back, list and delete a file in the archive folder.
