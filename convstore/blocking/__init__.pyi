@@ -32,6 +32,7 @@ from convstore.vocabulary.records import (
     FeedbackSummary,
     GraphState,
     Interaction,
+    InteractionInput,
     Json,
     LedgerEntry,
     LedgerStats,
@@ -159,6 +160,12 @@ class _Interactions:
         external_id: str | None = None,
         created_at: datetime | None = None,
     ) -> Interaction: ...
+    def record_many(
+        self,
+        interactions: Iterable[InteractionInput | Mapping[str, Any]],
+        *,
+        session_id: str | None = None,
+    ) -> tuple[Interaction, ...]: ...
     def add_feedback(
         self,
         session_id: str,
@@ -174,6 +181,19 @@ class _Interactions:
     ) -> Interaction: ...
     def list(
         self, session_id: str, *, limit: int = 100, cursor: str | None = None
+    ) -> Page[Interaction]: ...
+    def effective(
+        self, session_id: str, turn_seq: int | None = None
+    ) -> tuple[Interaction, ...]: ...
+    def search(
+        self,
+        *,
+        action: str | None = None,
+        label: str | None = None,
+        actor_id: str | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
     ) -> Page[Interaction]: ...
     def summary(self, session_id: str) -> FeedbackSummary: ...
 
@@ -283,6 +303,7 @@ class _Sessions:
         updated_since: datetime | None = None,
         title: str | None = None,
         tag: str | None = None,
+        label: str | None = None,
         metadata: Mapping[str, Json] | None = None,
         limit: int = 50,
         cursor: str | None = None,
@@ -296,6 +317,7 @@ class _Sessions:
         updated_since: datetime | None = None,
         title: str | None = None,
         tag: str | None = None,
+        label: str | None = None,
         metadata: Mapping[str, Json] | None = None,
     ) -> int: ...
     def delete(self, session_id: str, *, archive: bool = True) -> None: ...

@@ -40,6 +40,9 @@ def list_(
     since: Annotated[str | None, typer.Option(help="Active at or after.")] = None,
     title: Annotated[str | None, typer.Option(help="Titles with this text.")] = None,
     tag: Annotated[str | None, typer.Option(help="With this tag.")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Judged so: a label in force.")
+    ] = None,
     limit: Annotated[int, typer.Option(help="Sessions of one page.")] = 50,
     cursor: Annotated[str | None, typer.Option(help="Of the page before.")] = None,
     as_json: AsJson = False,
@@ -56,6 +59,7 @@ def list_(
             updated_since=None if since is None else moment("--since", since),
             title=title,
             tag=tag,
+            label=label,
             limit=limit,
             cursor=cursor,
         )

@@ -11,8 +11,14 @@ from typing import Any
 from sqlalchemy import Connection
 
 from convstore.db.dialects.base import Backend, ServerEndedError
+from convstore.db.known_acts import look_up_acts
 from convstore.db.ledger import ChangeLedger, share_book
 from convstore.db.outcomes import bare
+from convstore.db.recording import (
+    RecordInteraction,
+    RecordInteractions,
+    asked_of,
+)
 from convstore.db.remembered_heads import (
     RememberedHeads,
     have_moved,
@@ -169,6 +175,7 @@ def run_in(unit: Unit, operations: Operations) -> list[Outcome]:
         done = iter(run_in(unit, free) if free else ())
         return [_HELD if o.key in held else next(done) for o in operations]
     look_up_external(unit, _appends(operations))
+    look_up_acts(unit, asked_of(_recordings(operations)))
     book = unit.ledger = share_book(unit, _ledger_changes(operations))
     outcomes = []
     for operation in operations:
@@ -183,6 +190,13 @@ def run_in(unit: Unit, operations: Operations) -> list[Outcome]:
 
 def _appends(operations: Iterable[Operation[Any]]) -> list[AppendTurns]:
     return [o for o in map(bare, operations) if isinstance(o, AppendTurns)]
+
+
+def _recordings(
+    operations: Operations,
+) -> list[RecordInteraction | RecordInteractions]:
+    kinds = (RecordInteraction, RecordInteractions)
+    return [o for o in map(bare, operations) if isinstance(o, kinds)]
 
 
 def _ledger_changes(operations: Operations) -> list[ChangeLedger]:

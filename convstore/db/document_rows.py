@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Table
 
 from convstore.db import models
-from convstore.db.interactions import target_hash
+from convstore.db.known_acts import target_hash
 from convstore.db.rows import graph_state_digest, interaction_digest, turn_digest
 from convstore.db.unit import Row
 from convstore.vocabulary.clock import to_micros

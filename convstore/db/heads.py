@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, select
 
 from convstore.db import models
 from convstore.db.branches import inherit
-from convstore.db.interactions import RecordInteraction
+from convstore.db.recording import RecordInteraction
 from convstore.db.rows import TURN_COLUMNS, interaction_digest, turn_from_row
 from convstore.db.unit import Head, Key, Row, Unit
 from convstore.vocabulary.errors import TurnNotFoundError, VersionConflictError

@@ -16,12 +16,13 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, String, Table, bindparam, insert, select
 
-from convstore.db import archive_entries, documents, models
+from convstore.db import archive_entries, documents, labels, models
 from convstore.db.dialects import dialect_of
 from convstore.db.document_rows import document_rows, hold_rows, session_row
 from convstore.db.graph_states import PutGraphState
 from convstore.db.heads import SwitchBranch
-from convstore.db.interactions import RecordInteraction
+from convstore.db.known_acts import KnownActs, look_up_acts
+from convstore.db.recording import RecordInteraction, asked_of
 from convstore.db.rows import SESSION_COLUMNS, choice_from_text
 from convstore.db.session_ids import among, naming
 from convstore.db.sessions import new_row, searchable
@@ -88,6 +89,7 @@ class ImportSession:
     def _fill(self, unit: Unit) -> Stored:
         # A new session has no external ids: nothing need be looked up.
         unit.external |= {(*self.key, row["external_id"]): None for row in self._rows}
+        unit.acts[self.key] = KnownActs(new=True)
         return self._add(unit, 0, self.acts, self.graphs, created=True)
 
     def _go_on(self, unit: Unit, head: Head) -> Stored:
@@ -122,6 +124,7 @@ class ImportSession:
             self.turns.apply(unit)
             if self.head_seq is not None:
                 SwitchBranch(self.key, self.head_seq, self.now).apply(unit)
+        look_up_acts(unit, asked_of(acts))
         for act in acts:
             act.apply(unit)
         for graph in graphs:
@@ -231,6 +234,8 @@ class ImportDocument:
                     if rows:
                         unit.connection.execute(insert(table), rows)
                 document = self.document
+                counts = document.session.feedback_counts
+                labels.replace(unit.connection, self.key, counts)
                 return Stored(
                     True,
                     len(document.turns),

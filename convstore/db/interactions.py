@@ -1,189 +1,77 @@
-"""Interactions: record, list, and the effective feedback that sessions count.
-
-Rows are only ever added. The effective feedback of an actor, action and target is the
-last one that no later interaction supersedes; a session's counts change in the same
-transaction.
-"""
+"""Interactions as they are read: of one session, and across sessions."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, or_, select, tuple_
 
 from convstore.db import models
-from convstore.db.rows import (
-    INTERACTION_COLUMNS,
-    choice_from_text,
-    interaction_from_row,
-)
-from convstore.db.unit import Head, Key, Row, Unit
-from convstore.vocabulary.codec import decode_json, digest, dumps
-from convstore.vocabulary.errors import (
-    ConflictError,
-    InteractionNotFoundError,
-    TurnNotFoundError,
-)
-from convstore.vocabulary.records import FeedbackSummary, Interaction
+from convstore.db.rows import INTERACTION_COLUMNS, interaction_from_row
+from convstore.db.sessions import bucket_of
+from convstore.db.unit import Key
+from convstore.vocabulary.records import Interaction
 
 I = models.interactions.c  # noqa: E741
-_NAMES = [column.name for column in INTERACTION_COLUMNS]
+S = models.sessions.c
 _OF_SESSION = (I.tenant_id == bindparam("tenant"), I.session_id == bindparam("id"))
-_PAGE = (
-    select(*INTERACTION_COLUMNS)
-    .where(*_OF_SESSION, I.seq > bindparam("after"))
-    .order_by(I.seq)
-    .limit(bindparam("limit"))
+_ALL = select(*INTERACTION_COLUMNS).where(*_OF_SESSION)
+_PAGE = _ALL.where(I.seq > bindparam("after")).order_by(I.seq).limit(bindparam("limit"))
+# What is upon a turn, chooses between turns, or takes something back.
+_OF_TURN = or_(
+    I.turn_seq == bindparam("turn"), I.choice.is_not(None), I.supersedes.is_not(None)
 )
-_EXTERNAL = select(I.digest, *INTERACTION_COLUMNS).where(
-    *_OF_SESSION, I.external_id == bindparam("external")
-)
-# From the index to the rows by a join: asked for a column that the index lacks, SQLite
-# prefers the key, and reads every interaction of the session for each judgement.
-_T = models.interactions.alias("of_target")
-_OF_TARGET = (
-    select(I.seq, I.feedback)
-    .select_from(
-        _T.join(
-            models.interactions,
-            and_(
-                *(I[name] == _T.c[name] for name in ("tenant_id", "session_id", "seq"))
-            ),
-        )
-    )
-    .where(
-        _T.c.tenant_id == bindparam("tenant"),
-        _T.c.session_id == bindparam("id"),
-        _T.c.target_hash == bindparam("target"),
-    )
-    .order_by(_T.c.seq)
-)
-_TARGET_OF = select(I.target_hash).where(*_OF_SESSION, I.seq == bindparam("seq"))
-_SUPERSEDED = select(I.supersedes).where(*_OF_SESSION, I.supersedes.is_not(None))
-_SUMMARY = (
-    select(
-        I.seq, I.target_hash, I.turn_seq, I.node_id, I.feedback, I.score, I.supersedes
-    )
-    .where(*_OF_SESSION)
-    .order_by(I.seq)
-)
+_EXAMINED = 10_000
+"""Acts, or sessions, that one search looks at where a filter takes few of them."""
 
 
-@dataclass(slots=True)
-class RecordInteraction:
-    """Add one interaction; the external id makes a repeat give the first one back."""
+class Place(NamedTuple):
+    """Where an act stands among all of a tenant, by time."""
 
-    key: Key
-    row: Row
-    size: int
-    now: int
+    created_at: int
+    session_id: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class ActFilter:
+    """Which acts of a tenant are wanted; None leaves a filter open."""
+
+    action: str | None = None
+    label: str | None = None
+    actor_id: str | None = None
+    since: int | None = None
     user_id: str | None = None
 
-    def apply(self, unit: Unit) -> Interaction:
-        head = unit.active(self.key, self.user_id)
-        unit.flush()
-        earlier = self._earlier(unit)
-        if earlier is not None:
-            return earlier
-        self._check_targets(head)
-        row = dict(self.row)
-        row["tenant_id"], row["session_id"] = self.key
-        row["seq"] = head.row["interaction_count"] + 1
-        row["target_hash"] = target_hash(row)
-        self._count(unit, head, row)
-        head.row["interaction_count"] = row["seq"]
-        unit.add(models.interactions, row)
-        head.touch(self.now)
-        return interaction_from_row(self.key[1], [row[name] for name in _NAMES])
+    @property
+    def is_open(self) -> bool:
+        """Whether every act that is recent enough is wanted."""
+        wanted = (self.action, self.label, self.actor_id, self.user_id)
+        return all(name is None for name in wanted)
 
-    def _given(self) -> dict[str, str]:
-        return {"tenant": self.key[0], "id": self.key[1]}
-
-    def _earlier(self, unit: Unit) -> Interaction | None:
-        external_id = self.row["external_id"]
-        if external_id is None:
-            return None
-        found = unit.connection.execute(
-            _EXTERNAL, {**self._given(), "external": external_id}
-        ).one_or_none()
-        if found is None:
-            return None
-        if bytes(found[0]) != self.row["digest"]:
-            raise ConflictError("external_id: stored already with another content")
-        return interaction_from_row(self.key[1], found[1:])
-
-    def _check_targets(self, head: Head) -> None:
-        turns = [] if self.row["turn_seq"] is None else [self.row["turn_seq"]]
-        if self.row["choice"] is not None:
-            choice = choice_from_text(self.row["choice"])
-            turns += [*choice.rejected, *([choice.chosen] if choice.chosen else [])]
-        for seq in turns:
-            if not 1 <= seq <= head.row["turn_count"]:
-                raise TurnNotFoundError(self.key[1], seq)
-        supersedes = self.row["supersedes"]
-        if supersedes is not None and not (
-            1 <= supersedes <= head.row["interaction_count"]
-        ):
-            raise InteractionNotFoundError(self.key[1], supersedes)
-
-    def _count(self, unit: Unit, head: Head, row: Row) -> None:
-        """Change the session's counts by what this row makes of its targets."""
-        supersedes = row["supersedes"]
-        if row["feedback"] is None and supersedes is None:
-            return
-        targets = {row["target_hash"]}
-        if supersedes is not None:
-            targets.add(
-                bytes(
-                    unit.connection.execute(
-                        _TARGET_OF, {**self._given(), "seq": supersedes}
-                    ).scalar_one()
-                )
-            )
-        counts: Counter[str] = Counter(decode_json(head.row["feedback_counts"]))
-        for target in targets:
-            acts, superseded = self._acts(unit, target)
-            counts[_effective(acts, superseded)] -= 1
-            if supersedes is not None:
-                superseded.add(supersedes)
-            if target == row["target_hash"]:
-                acts.append((row["seq"], row["feedback"]))
-            counts[_effective(acts, superseded)] += 1
-        del counts[""]
-        left = {label: count for label, count in counts.items() if count > 0}
-        head.row["feedback_counts"] = dumps(left).decode()
-
-    def _acts(
-        self, unit: Unit, target: bytes
-    ) -> tuple[list[tuple[int, str | None]], set[int]]:
-        acts = [
-            (seq, label)
-            for seq, label in unit.connection.execute(
-                _OF_TARGET, {**self._given(), "target": target}
-            )
-        ]
-        if not acts:
-            return acts, set()
-        superseded = unit.connection.execute(_SUPERSEDED, self._given())
-        return acts, set(superseded.scalars())
+    def takes(self, act: Interaction) -> bool:
+        """Whether the words of an act are those wanted; its time is not looked at."""
+        return (
+            (self.action is None or act.action == self.action)
+            and (self.label is None or act.feedback == self.label)
+            and (self.actor_id is None or act.actor_id == self.actor_id)
+        )
 
 
-def target_hash(row: Row) -> bytes:
-    """Names actor, action and target: feedback with equal names replaces."""
-    return digest(
-        row["actor_id"], row["action"], row["turn_seq"], row["node_id"], row["choice"]
-    )
+@dataclass(frozen=True, slots=True)
+class FoundActs:
+    """What a search found in rows, newest first, and what lies in the archive.
 
+    `end` is where it ended before it had looked at all; `archived` are sessions whose
+    acts may belong among them, newest activity first, `all_archived` whether all are.
+    """
 
-def _effective(acts: Iterable[tuple[int, str | None]], superseded: set[int]) -> str:
-    """The label in force among the acts on one target; empty when there is none."""
-    label = ""
-    for seq, given in acts:
-        if given is not None and seq not in superseded:
-            label = given
-    return label
+    acts: list[tuple[Place, Interaction]]
+    end: Place | None
+    archived: list[str]
+    all_archived: bool
 
 
 def page(
@@ -196,32 +84,119 @@ def page(
     ]
 
 
-def summary(connection: Connection, key: Key) -> FeedbackSummary:
-    """The effective feedback of a session, by label, turn and node."""
-    rows = connection.execute(_SUMMARY, {"tenant": key[0], "id": key[1]}).all()
-    superseded = {row.supersedes for row in rows if row.supersedes is not None}
-    in_force = {
-        bytes(row.target_hash): row
-        for row in rows
-        if row.seq not in superseded
-        and (row.feedback is not None or row.score is not None)
-    }
-    labels: Counter[str] = Counter()
-    by_turn: dict[int, Counter[str]] = {}
-    by_node: dict[str, Counter[str]] = {}
-    scores = [row.score for row in in_force.values() if row.score is not None]
-    for row in in_force.values():
-        if row.feedback is None:
-            continue
-        labels[row.feedback] += 1
-        if row.turn_seq is not None:
-            by_turn.setdefault(row.turn_seq, Counter())[row.feedback] += 1
-        if row.node_id is not None:
-            by_node.setdefault(row.node_id, Counter())[row.feedback] += 1
-    return FeedbackSummary(
-        total=labels.total(),
-        by_label=dict(labels),
-        by_turn={seq: dict(counts) for seq, counts in by_turn.items()},
-        by_node={node: dict(counts) for node, counts in by_node.items()},
-        mean_score=sum(scores) / len(scores) if scores else None,
+def of_session(
+    connection: Connection, key: Key, *, turn_seq: int | None = None
+) -> list[Interaction]:
+    """All interactions of a session; of a turn all that decide what stands of it."""
+    given: dict[str, Any] = {"tenant": key[0], "id": key[1]}
+    statement = _ALL
+    if turn_seq is not None:
+        statement, given["turn"] = statement.where(_OF_TURN), turn_seq
+    rows = connection.execute(statement, given)
+    return [interaction_from_row(key[1], row) for row in rows]
+
+
+def search(
+    connection: Connection,
+    tenant: str,
+    wanted: ActFilter,
+    before: Place | None,
+    limit: int,
+    most_archived: int,
+) -> FoundActs:
+    """The newest acts before a place, by an index walk that is bounded; of archived
+    sessions, `most_archived` at most, their ids. Call in a snapshot."""
+    end = None
+    if not wanted.is_open:
+        nth = places(tenant, wanted.since, before).offset(_EXAMINED - 1).limit(1)
+        row = connection.execute(nth).one_or_none()
+        end = None if row is None else Place(*row)
+    statement = search_statement(tenant, wanted, before, end).limit(limit)
+    acts = [
+        (Place(row[0], row[1], row[2]), interaction_from_row(row[1], row[2:]))
+        for row in connection.execute(statement)
+    ]
+    if len(acts) == limit:
+        end = None  # the page is full before that
+    # No act is later than the last activity of its session.
+    floors = [wanted.since, end and end.created_at]
+    floors.append(acts[-1][0].created_at if len(acts) == limit else None)
+    floor = max((at for at in floors if at is not None), default=0)
+    archived, all_archived = _archived(connection, tenant, wanted, floor, most_archived)
+    return FoundActs(acts, end, archived, all_archived)
+
+
+def places(tenant: str, since: int | None, before: Place | None) -> Select[Any]:
+    """The places of acts, newest first."""
+    order = (I.created_at.desc(), I.session_id.desc(), I.seq.desc())
+    return select(*_PLACE).where(*_within(tenant, since, before)).order_by(*order)
+
+
+def search_statement(
+    tenant: str, wanted: ActFilter, before: Place | None, end: Place | None
+) -> Select[Any]:
+    """The acts wanted among those from a place down to another, newest first."""
+    statement = (
+        select(I.created_at, I.session_id, *INTERACTION_COLUMNS)
+        .where(*_within(tenant, wanted.since, before))
+        .order_by(I.created_at.desc(), I.session_id.desc(), I.seq.desc())
     )
+    if end is not None:
+        statement = statement.where(tuple_(*_PLACE) >= tuple_(*end))
+    for column, value in (
+        (I.action, wanted.action),
+        (I.feedback, wanted.label),
+        (I.actor_id, wanted.actor_id),
+    ):
+        if value is not None:
+            statement = statement.where(column == value)
+    if wanted.user_id is not None:
+        owned = select(1).where(
+            S.tenant_id == I.tenant_id,
+            S.session_id == I.session_id,
+            S.user_id == wanted.user_id,
+        )
+        statement = statement.where(owned.exists())
+    return statement
+
+
+_PLACE = (I.created_at, I.session_id, I.seq)
+
+
+def _within(
+    tenant: str, since: int | None, before: Place | None
+) -> Sequence[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [I.tenant_id == tenant]
+    if since is not None:
+        conditions.append(I.created_at >= since)
+    if before is not None:
+        conditions.append(tuple_(*_PLACE) < tuple_(*before))
+    return conditions
+
+
+def _archived(
+    connection: Connection, tenant: str, wanted: ActFilter, floor: int, most: int
+) -> tuple[list[str], bool]:
+    """Archived sessions with acts and activity since `floor`, and whether that is all
+    of them."""
+    walk = (
+        select(S.session_id, S.state, S.interaction_count, S.user_id)
+        .where(
+            S.tenant_id == tenant,
+            models.LISTED,
+            S.activity_bucket >= bucket_of(floor),
+            S.last_activity_at >= floor,
+        )
+        .order_by(S.activity_bucket.desc(), S.last_activity_at.desc())
+        .limit(_EXAMINED + 1)
+    )
+    found: list[str] = []
+    for place, row in enumerate(connection.execute(walk)):
+        if place == _EXAMINED or len(found) > most:
+            break
+        ours = wanted.user_id is None or row.user_id == wanted.user_id
+        if row.state == "archived" and row.interaction_count and ours:
+            found.append(row.session_id)
+    else:
+        return found[:most], len(found) <= most
+    return found[:most], False

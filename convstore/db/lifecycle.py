@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from convstore.db import archive_entries, models, session_locks
+from convstore.db import archive_entries, labels, models, session_locks
 from convstore.db.dialects import dialect_of
 from convstore.db.document_rows import DocumentRows, hold_rows, session_row
 from convstore.db.documents import HOLDS, TOOL_SET_COLUMNS, selected
@@ -39,6 +39,7 @@ from convstore.db.session_rows import SessionRows
 from convstore.db.sessions import new_row, searchable, write_searchable
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Head, Key, Unit
+from convstore.vocabulary.codec import decode_json
 from convstore.vocabulary.errors import (
     SessionDeletedError,
     SessionErasedError,
@@ -90,7 +91,12 @@ def take(unit: Unit, tenant: str, heads: Sequence[Head]) -> list[SessionRows]:
 def destroy(connection: Connection, keys: Sequence[Key]) -> dict[str, int]:
     """Delete every row of sessions but the sessions' own; how many of which table."""
     counts: dict[str, int] = {}
-    tables = (*_GONE_WITH_SESSION, models.session_metadata, models.legal_holds)
+    tables = (
+        *_GONE_WITH_SESSION,
+        models.session_metadata,
+        models.session_labels,
+        models.legal_holds,
+    )
     given = about_keys(keys)
     for table in tables:
         name = str.__str__(table.name)  # SQLAlchemy's is a subclass of str
@@ -152,6 +158,9 @@ class RestoreSession:
         if state == "active" or head.row["segment_id"] != self.segment_id:
             return head.record
         unit.put_back(self.key, self.rows)
+        if state == "deleted":
+            for label, count in decode_json(head.row["feedback_counts"]).items():
+                unit.set_label(self.key, label, count)
         archive_entries.note_restored(unit, self.key, self.segment_id)
         head.row.update(state="active", segment_id=None, archived_at=None)
         head.cold = True
@@ -188,6 +197,7 @@ def adopt(
                 connection.execute(delete(table).where(*of_session))
     else:
         _STUB.many(connection, [row])
+    labels.replace(connection, key, session.feedback_counts)
     write_searchable(connection, key, searchable(session.metadata, list(session.tags)))
     holds = hold_rows(document)
     if holds:

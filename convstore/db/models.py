@@ -356,6 +356,7 @@ interactions = _table(
     ),
     _of_session(),
     Index("ix_interactions_target", "tenant_id", "session_id", "target_hash", "seq"),
+    Index("ix_interactions_time", "tenant_id", "created_at", "session_id", "seq"),
     Index(
         "ix_interactions_supersedes",
         "tenant_id",
@@ -375,6 +376,18 @@ interactions = _table(
     ),
     key=("tenant_id", "session_id", "seq"),
     comment="One act upon a session, turn, node or choice. Append-only.",
+)
+
+session_labels = _table(
+    "session_labels",
+    _tenant(),
+    _session(),
+    Column("label", _key(), nullable=False, comment="of effective feedback, any word"),
+    Column("count", BigInteger, nullable=False, comment="at least 1, else no row"),
+    _of_session(),
+    Index("ix_session_labels_label", "tenant_id", "label", "session_id"),
+    key=("tenant_id", "session_id", "label"),
+    comment="As sessions.feedback_counts, to find sessions by.",
 )
 
 graph_states = _table(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from convstore.db.interactions import RecordInteraction
+from convstore.db.recording import RecordInteraction
 from convstore.db.rows import INTERACTION_COLUMNS, interaction_digest
 from convstore.db.unit import Key, Row, Unit
 from convstore.vocabulary.records import Session

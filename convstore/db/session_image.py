@@ -10,16 +10,16 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, create_engine, insert
+from sqlalchemy import Connection, Table, bindparam, create_engine, insert
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from convstore.db import models
 from convstore.db.document_rows import document_rows, session_row
-from convstore.db.statements import Prepared
+from convstore.db.statements import BOUND, Prepared
 from convstore.vocabulary.records import SessionDocument
 
 T = TypeVar("T")
@@ -62,4 +62,7 @@ def _ddl(table: Table) -> tuple[str, ...]:
 
 @cache
 def _insert(table: Table) -> Prepared:
-    return Prepared(lambda _: insert(table))
+    # What the database computes is not given to it.
+    given = [column.name for column in table.c if column.computed is None]
+    values: dict[str, Any] = {name: bindparam(BOUND + name) for name in given}
+    return Prepared(lambda _: insert(table).values(values))

@@ -181,6 +181,7 @@ def _is_narrow(wanted: Filter) -> bool:
         or wanted.language is not None
         or wanted.title is not None
         or wanted.tag is not None
+        or wanted.label is not None
         or bool(wanted.metadata)
     )
 

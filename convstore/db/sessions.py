@@ -255,6 +255,7 @@ class Filter:
     updated_since: int | None = None
     title: str | None = None
     tag: str | None = None
+    label: str | None = None
     metadata: tuple[tuple[str, str], ...] = ()
 
 
@@ -318,6 +319,8 @@ def conditions(tenant: str, wanted: Filter) -> list[ColumnElement[bool] | TextCl
         )
     if wanted.tag is not None:
         conditions.append(_has_tag(wanted.tag))
+    if wanted.label is not None:
+        conditions.append(_has_label(tenant, wanted.label))
     for key, value in wanted.metadata:
         meta = models.session_metadata.c
         conditions.append(
@@ -360,4 +363,14 @@ def _has_tag(tag: str) -> ColumnElement[bool]:
             meta.key == tag,
         )
         .exists()
+    )
+
+
+def _has_label(tenant: str, label: str) -> ColumnElement[bool]:
+    # Not as a question asked of each session: few have a label that is rare.
+    labels = models.session_labels.c
+    return S.session_id.in_(
+        select(labels.session_id).where(
+            labels.tenant_id == tenant, labels.label == label
+        )
     )

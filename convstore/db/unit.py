@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Table, bindparam, insert, update
 
-from convstore.db import models, session_locks
+from convstore.db import labels, models, session_locks
 from convstore.db.dialects import dialect_of
 from convstore.db.rows import session_from_row
 from convstore.db.statements import BOUND, Prepared
@@ -25,6 +25,9 @@ from convstore.vocabulary.errors import (
     SessionNotFoundError,
 )
 from convstore.vocabulary.records import Session
+
+if TYPE_CHECKING:
+    from convstore.db.known_acts import KnownActs
 
 R_co = TypeVar("R_co", covariant=True)
 Key = session_locks.Key
@@ -144,6 +147,11 @@ class Operation(Protocol[R_co]):
         ...
 
 
+def keys_of(operation: Operation[Any]) -> Collection[Key]:
+    """The sessions that an operation writes to: `keys`, of one that has several."""
+    return getattr(operation, "keys", None) or (operation.key,)
+
+
 class Unit:
     """The work of one transaction."""
 
@@ -163,6 +171,9 @@ class Unit:
         self._back: set[Key] = set()
         # External ids of turns: what a batch looked up, and what it added since.
         self.external: dict[tuple[str, str, str], Row | None] = {}
+        # Of interactions, by session: likewise.
+        self.acts: dict[Key, KnownActs] = {}
+        self._labels: dict[tuple[str, str, str], int] = {}
         # Whoever runs operations says where the costs of a new owner's session go.
         self.ledger: OwnersLedger | None = None
         self._new_owner: _NewOwner | None = None
@@ -214,6 +225,7 @@ class Unit:
     def forget(self, key: Key) -> None:
         """Read the head again next time: somebody else may have made it."""
         self._heads.pop(key, None)
+        self.acts.pop(key, None)
 
     def add_head(self, key: Key, row: Row) -> Head:
         """Take up a session row that this transaction has just inserted."""
@@ -303,8 +315,13 @@ class Unit:
         # What was looked up of this session before is looked up again.
         for place in [place for place in self.external if place[:2] == key]:
             del self.external[place]
+        self.acts.pop(key, None)
         for tell in self.on_back:
             tell(key)
+
+    def set_label(self, key: Key, label: str, count: int) -> None:
+        """Gather how often a session's effective feedback says `label`."""
+        self._labels[*key, label] = count
 
     def change(self, statement: Prepared, values: Row) -> None:
         """Gather a change of a row for the flush."""
@@ -335,6 +352,8 @@ class Unit:
         for statement, values in self._changes.items():
             statement.many(self.connection, values)
         self._changes.clear()
+        labels.write(self.connection, self._labels)
+        self._labels.clear()
         if hot:
             _UPDATE_HOT.many(self.connection, hot)
         if full:

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
-from math import isfinite
-from typing import get_args
+from typing import Any
 
 from convstore.db import interactions as rows
-from convstore.db.rows import interaction_digest
+from convstore.db.interactions import ActFilter
+from convstore.db.recording import RecordInteraction, RecordInteractions
 from convstore.db.unit import Row
+from convstore.repositories.act_search import search
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
-from convstore.repositories.encoding import encode_object, encode_time, row_size
+from convstore.repositories.encoding import encode_time, row_size
+from convstore.repositories.interaction_rows import interaction_row
 from convstore.repositories.scope import Scope
-from convstore.vocabulary.codec import check_int, check_text, dumps, encode_json
+from convstore.vocabulary.codec import check_int
 from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.feedback import in_force, is_about, is_judgement, summary_of
 from convstore.vocabulary.ids import check_id, check_optional_id
 from convstore.vocabulary.records import (
     ActorKind,
     Choice,
     FeedbackSummary,
     Interaction,
+    InteractionInput,
     Json,
     Page,
 )
+
+_FIELDS = {field.name for field in fields(InteractionInput)}
+_MOST_AT_ONCE = 10_000
+"""Interactions of one call: what one transaction should hold locks for."""
 
 
 class Interactions:
@@ -77,43 +86,85 @@ class Interactions:
         Raises:
             TurnNotFoundError, InteractionNotFoundError: The target does not exist.
         """
-        limits, now = self._scope.limits, self._scope.now()
-        size = limits.max_turn_bytes
-        row: Row = {
-            "action": check_id("action", action),
-            "turn_seq": None if turn_seq is None else check_int("turn_seq", turn_seq),
-            "node_id": check_optional_id("node_id", node_id),
-            "choice": None if choice is None else _choice(choice),
-            "actor_id": check_optional_id("actor_id", actor_id),
-            "actor_kind": actor_kind,
-            "feedback": check_optional_id("feedback", feedback),
-            "score": None if score is None else _score(score),
-            "reason": None if reason is None else check_text("reason", reason, size),
-            "content": None
-            if content is None
-            else check_text("content", content, size),
-            "shown": None
-            if shown is None
-            else encode_json(
-                "shown", shown, limits.max_metadata_bytes, limits.max_json_depth
-            ),
-            "surface": check_optional_id("surface", surface),
-            "supersedes": None
-            if supersedes is None
-            else check_int("supersedes", supersedes),
-            "metadata": encode_object(limits, "metadata", metadata),
-            "external_id": check_optional_id("external_id", external_id),
-            "created_at": now
-            if created_at is None
-            else encode_time("created_at", created_at),
-        }
-        if actor_kind not in get_args(ActorKind):
-            raise InvalidInputError("actor_kind", "must be human, model or code")
-        row["digest"] = interaction_digest(row)
         key = self._scope.key(check_id("session_id", session_id))
-        return await self._scope.write(
-            rows.RecordInteraction(key, row, row_size(row), now, self._scope.user_id)
+        now = self._scope.now()
+        row = interaction_row(
+            self._scope.limits,
+            now,
+            InteractionInput(
+                action=action,
+                turn_seq=turn_seq,
+                node_id=node_id,
+                choice=choice,
+                actor_id=actor_id,
+                actor_kind=actor_kind,
+                feedback=feedback,
+                score=score,
+                reason=reason,
+                content=content,
+                shown=shown,
+                surface=surface,
+                supersedes=supersedes,
+                metadata={} if metadata is None else metadata,
+                external_id=external_id,
+                created_at=created_at,
+            ),
         )
+        return await self._scope.write(
+            RecordInteraction(key, row, row_size(row), now, self._scope.user_id)
+        )
+
+    async def record_many(
+        self,
+        interactions: Iterable[InteractionInput | Mapping[str, Any]],
+        *,
+        session_id: str | None = None,
+    ) -> tuple[Interaction, ...]:
+        """Add many interactions, all in one commit or none; in the order given.
+
+        Repeats by external id give the first ones back, here as in `record`. Of
+        several sessions all are locked together: prefer calls for one session each
+        where they need not be one.
+
+        Args:
+            interactions: At most 10,000; as mappings of the fields of
+                `InteractionInput`, they may have a `session_id` of their own.
+            session_id: Of those that name none.
+
+        Raises:
+            InvalidInputError: Names the field, as `interactions[3].score`.
+            SessionNotFoundError, TurnNotFoundError, InteractionNotFoundError,
+            ConflictError: As `record`, of any of them; nothing was recorded.
+        """
+        now, limits = self._scope.now(), self._scope.limits
+        given = _inputs(interactions, session_id)
+        parts: dict[str, list[tuple[int, Row]]] = {}
+        for place, (of_session, act) in enumerate(given):
+            try:
+                row = interaction_row(limits, now, act)
+            except InvalidInputError as error:
+                raise _at(place, error.field, error.problem) from None
+            parts.setdefault(of_session, []).append((place, row))
+        operations = [
+            RecordInteractions(
+                self._scope.key(of_session),
+                [row for _, row in rows],
+                sum(row_size(row) for _, row in rows),
+                now,
+                self._scope.user_id,
+            )
+            for of_session, rows in parts.items()
+        ]
+        if not operations:
+            return ()
+        if len(operations) == 1:
+            recorded = [await self._scope.write(operations[0])]
+        else:
+            recorded = await self._scope.write_together(operations)
+        found: dict[int, Interaction] = {}
+        for placed, records in zip(parts.values(), recorded, strict=True):
+            found |= zip((place for place, _ in placed), records, strict=True)
+        return tuple(found[place] for place in range(len(given)))
 
     async def add_feedback(
         self,
@@ -158,35 +209,108 @@ class Interactions:
             tuple(found[:limit]), encode_cursor(found[limit - 1].seq) if more else None
         )
 
+    async def effective(
+        self, session_id: str, turn_seq: int | None = None
+    ) -> tuple[Interaction, ...]:
+        """The judgements in force, in the order they were recorded.
+
+        Of one actor, action and target only the last one not retracted; a label, a
+        score, a choice, a comment given as feedback, or a correction. Of an archived
+        session they are read where it lies, and it stays there.
+
+        Args:
+            turn_seq: Only those upon this turn, or that chose between it and others.
+        """
+        if turn_seq is not None:
+            check_int("turn_seq", turn_seq)
+        acts = await self._acts(session_id, turn_seq)
+        return tuple(
+            act
+            for act in in_force(acts)
+            if is_judgement(act) and (turn_seq is None or is_about(act, turn_seq))
+        )
+
+    async def search(
+        self,
+        *,
+        action: str | None = None,
+        label: str | None = None,
+        actor_id: str | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page[Interaction]:
+        """Interactions of all sessions of the tenant, newest first.
+
+        Every act that was recorded, in force or not. Where filters take few of many,
+        a call looks at 10,000 acts at most, and `next_cursor` goes on behind them, be
+        the page full or empty. Acts of archived sessions are read from their segments,
+        of 64 sessions a call, those last active first. `complete` says whether
+        everything that belongs on this page was looked at.
+
+        Args:
+            action: Only this one, such as `feedback`.
+            label: Only with this label, as it was given.
+            actor_id: Only of this actor.
+            since: Only those done at this time or later.
+            cursor: `next_cursor` of the page before.
+        """
+        return await search(
+            self._scope,
+            ActFilter(
+                action=check_optional_id("action", action),
+                label=check_optional_id("label", label),
+                actor_id=check_optional_id("actor_id", actor_id),
+                since=None if since is None else encode_time("since", since),
+                user_id=self._scope.user_id,
+            ),
+            check_limit(self._scope.limits, limit),
+            cursor,
+        )
+
     async def summary(self, session_id: str) -> FeedbackSummary:
         """The effective feedback of a session, by label, turn and node."""
-        key = self._scope.key(check_id("session_id", session_id))
+        return summary_of(await self._acts(session_id))
 
+    async def _acts(
+        self, session_id: str, turn_seq: int | None = None
+    ) -> Sequence[Interaction]:
+        """Every act that decides what stands, of a live or an archived session."""
+        key = self._scope.key(check_id("session_id", session_id))
         return await self._scope.live(
-            session_id,
-            lambda c, _: rows.summary(c, key),
-            is_nothing=lambda found: not found.total and found.mean_score is None,
+            session_id, lambda c, _: rows.of_session(c, key, turn_seq=turn_seq)
         )
 
 
-def _choice(choice: Choice) -> str:
-    if not isinstance(choice, Choice):
-        raise InvalidInputError("choice", "must be a Choice")
-    seqs = [*choice.rejected, *([] if choice.chosen is None else [choice.chosen])]
-    for seq in seqs:
-        check_int("choice", seq)
-    if len(set(seqs)) != len(seqs) or len(seqs) < 2:
-        raise InvalidInputError("choice", "must name two or more different turns")
-    return dumps({"chosen": choice.chosen, "rejected": list(choice.rejected)}).decode()
+def _inputs(
+    interactions: Iterable[InteractionInput | Mapping[str, Any]],
+    session_id: str | None,
+) -> Sequence[tuple[str, InteractionInput]]:
+    given: list[tuple[str, InteractionInput]] = []
+    for place, act in enumerate(interactions):
+        if place == _MOST_AT_ONCE:
+            raise InvalidInputError(
+                "interactions", f"at most {_MOST_AT_ONCE} fit one call"
+            )
+        of_session = session_id
+        if not isinstance(act, InteractionInput):
+            if not isinstance(act, Mapping):
+                raise _at(place, "", "is no interaction")
+            of_session = act.get("session_id", session_id)
+            named = {name: act[name] for name in act if name != "session_id"}
+            unknown = sorted(map(str, named.keys() - _FIELDS))
+            if unknown or "action" not in named:
+                name = unknown[0] if unknown else "action"
+                problem = "is no field" if unknown else "is missing"
+                raise _at(place, name, problem)
+            act = InteractionInput(**named)
+        try:
+            given.append((check_id("session_id", of_session), act))
+        except InvalidInputError as error:
+            raise _at(place, error.field, error.problem) from None
+    return given
 
 
-def _score(score: float) -> float:
-    if isinstance(score, bool) or not isinstance(score, int | float):
-        raise InvalidInputError("score", "must be a number")
-    try:
-        value = float(score)
-    except OverflowError:
-        raise InvalidInputError("score", "is too large") from None
-    if not isfinite(value):
-        raise InvalidInputError("score", "must be finite")
-    return value
+def _at(place: int, field: str, problem: str) -> InvalidInputError:
+    where = f"interactions[{place}]"
+    return InvalidInputError(f"{where}.{field}" if field else where, problem)

@@ -6,13 +6,14 @@ A runner is the only difference between a lone call (`store.turns`), a transacti
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from operator import not_
 from typing import Protocol, TypeVar
 
 from convstore.db import sessions
 from convstore.db.engine import Connection, Runner, Work
+from convstore.db.recording import RecordInteractions, RecordTogether
 from convstore.db.unit import Key, Operation
 from convstore.repositories.hot_tier import HotTier
 from convstore.vocabulary.clock import Clock, to_micros
@@ -20,7 +21,7 @@ from convstore.vocabulary.errors import SessionArchivedError
 from convstore.vocabulary.ids import check_id
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.policy import LedgerPolicy
-from convstore.vocabulary.records import Session
+from convstore.vocabulary.records import Interaction, Session, SessionDocument
 
 T = TypeVar("T")
 
@@ -45,6 +46,12 @@ class Lifecycle(Protocol):
 
     async def close(self) -> None:
         """Let go of what is kept for reads of the archive. Idempotent."""
+        ...
+
+    async def read_many(
+        self, runner: Runner, tenant: str, session_ids: Sequence[str]
+    ) -> dict[str, SessionDocument]:
+        """As `read`, of those that can be had, with one visit to the files."""
         ...
 
     async def delete(self, runner: Runner, key: Key, *, archive: bool) -> None:
@@ -143,3 +150,14 @@ class Scope:
             except SessionArchivedError:
                 await self.lifecycle.revive(self.runner, operation.key)
         return await self.runner.write(operation)
+
+    async def write_together(
+        self, operations: Sequence[RecordInteractions]
+    ) -> list[list[Interaction]]:
+        """As `write`, of several sessions in one transaction."""
+        for _ in range(_REVIVALS * len(operations)):
+            try:
+                return await self.runner.write(RecordTogether([*operations]))
+            except SessionArchivedError as error:
+                await self.lifecycle.revive(self.runner, self.key(error.session_id))
+        return await self.runner.write(RecordTogether([*operations]))

@@ -26,6 +26,7 @@ def session_filter(
     updated_since: datetime | None = None,
     title: str | None = None,
     tag: str | None = None,
+    label: str | None = None,
     metadata: Mapping[str, Json] | None = None,
 ) -> Filter:
     """The filters of `sessions.list`, checked and as they are stored.
@@ -47,6 +48,7 @@ def session_filter(
         tag=None
         if tag is None
         else _sought("tag", rows.TAG_PREFIX, check_id("tag", tag)),
+        label=check_optional_id("label", label),
         metadata=tuple(
             (
                 _sought("metadata", rows.METADATA_PREFIX, check_id("metadata", key)),

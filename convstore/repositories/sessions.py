@@ -233,6 +233,7 @@ class Sessions:
         updated_since: datetime | None = None,
         title: str | None = None,
         tag: str | None = None,
+        label: str | None = None,
         metadata: Mapping[str, Json] | None = None,
         limit: int = 50,
         cursor: str | None = None,
@@ -251,6 +252,7 @@ class Sessions:
             updated_since: Active at or after this time.
             title: Text that the title contains, ASCII case ignored.
             tag: A tag that the session has.
+            label: A label that its effective feedback has, as it was given.
             metadata: Top-level keys and the scalar values that they must equal, as
                 JSON: 1, 1.0, "1" and True are four values.
             limit: Sessions of one page.
@@ -265,6 +267,7 @@ class Sessions:
             updated_since=updated_since,
             title=title,
             tag=tag,
+            label=label,
             metadata=metadata,
         )
         place = None if cursor is None else _place(cursor)
@@ -284,6 +287,7 @@ class Sessions:
         updated_since: datetime | None = None,
         title: str | None = None,
         tag: str | None = None,
+        label: str | None = None,
         metadata: Mapping[str, Json] | None = None,
     ) -> int:
         """How many sessions `list` with these filters would give. Walks them all."""
@@ -295,6 +299,7 @@ class Sessions:
             updated_since=updated_since,
             title=title,
             tag=tag,
+            label=label,
             metadata=metadata,
         )
         return await self._scope.runner.read(

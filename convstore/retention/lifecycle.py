@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 from convstore.archive.archiver import archive
 from convstore.archive.context import Context
 from convstore.archive.read_through import ReadThrough
 from convstore.archive.restorer import Restorer
-from convstore.db import sessions
+from convstore.db import labels, sessions
 from convstore.db.engine import Connection, Runner, Work
 from convstore.db.unit import Head, Key, Unit
 from convstore.erasure.eraser import Eraser
@@ -21,7 +22,7 @@ from convstore.vocabulary.errors import (
     SessionErasedError,
     SessionNotFoundError,
 )
-from convstore.vocabulary.records import Session
+from convstore.vocabulary.records import Session, SessionDocument
 
 T = TypeVar("T")
 
@@ -49,6 +50,12 @@ class SessionLifecycle:
         """Let go of what was read of the archive; who waits is served. Idempotent."""
         await self._through.close()
         await self._restorer.close()
+
+    async def read_many(
+        self, runner: Runner, tenant: str, session_ids: Sequence[str]
+    ) -> dict[str, SessionDocument]:
+        """As `read`, of those that can be had, with one visit to the files."""
+        return await self._restorer.read_many(runner, tenant, session_ids)
 
     async def delete(self, runner: Runner, key: Key, *, archive: bool) -> None:
         """Delete a session; see `Sessions.delete`."""
@@ -109,6 +116,7 @@ class SessionLifecycle:
             head.cold = True
             head.touch(self._context.now(), activity=False)
             unit.flush()
+            labels.remove(connection, [key])
             return True
 
         done = await self._context.write(work)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from convstore.archive.context import Context
-from convstore.db import archive_entries, lifecycle, schema, segments, sizes
+from convstore.db import archive_entries, labels, lifecycle, schema, segments, sizes
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.engine import Connection
 from convstore.db.session_rows import SessionRows
@@ -108,6 +108,8 @@ async def _purge_some(
             head.touch(now, activity=False)
         unit.flush()
         gone = [entry.key for entry, _ in going]
+        if final_state == "deleted":
+            labels.remove(connection, gone)
         stale = sorted({entry.key for entry in waiting} - set(gone))
         archive_entries.settle(connection, segment_id, gone, "committed")
         archive_entries.settle(connection, segment_id, stale, "stale")

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
 from convstore.db.engine import Connection, Work
-from convstore.db.unit import Operation, Unit
+from convstore.db.unit import Operation, Unit, keys_of
 from convstore.vocabulary.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ class Joined:
             visit = await self._visit()
             # Before the first row: nobody may be given what is warm of this session
             # from the commit on, and only the transaction itself tells of that.
-            self._beside.joined(operation.key, visit.root)
+            for key in keys_of(operation):
+                self._beside.joined(key, visit.root)
             return await self._transaction.write(visit, work)
 
     async def _visit(self) -> Visit:

@@ -15,7 +15,7 @@ from convstore.db.batch import REFUSALS
 from convstore.db.dialects.base import OpenTransaction
 from convstore.db.engine import Backend, Connection, Work
 from convstore.db.ledger import OwnersBook
-from convstore.db.unit import Key, Operation, Unit
+from convstore.db.unit import Key, Operation, Unit, keys_of
 from convstore.repositories.hot_tier import HotTier
 from convstore.vocabulary.errors import ConfigError, UnavailableError
 
@@ -63,9 +63,15 @@ class Autocommit:
 
     def write(self, operation: Operation[T]) -> Coroutine[Any, Any, T]:
         self._refuse_holder()
+        if len(keys_of(operation)) > 1:
+            return self._together(operation)  # a lane has room for one session's
         if self._watch.observers:
             return self._watched(operation)
         return self._write(operation)
+
+    async def _together(self, operation: Operation[T]) -> T:
+        async with self.transaction() as held:
+            return await held.write(operation)
 
     async def _watched(self, operation: Operation[T]) -> T:
         with self._watch.work("write", operation=type(operation).__name__):
@@ -163,7 +169,7 @@ class InTransaction:
             self._unit.flush()
             return result
 
-        self._written.add(operation.key)
+        self._written.update(keys_of(operation))
         return await self._run(work)
 
     async def _run(self, work: Work[T]) -> T:

@@ -100,7 +100,7 @@ def test_a_command_prints_lines_or_json(untouched: Cli, command: str) -> None:
 
 def test_the_schema_goes_up_and_down(cli: Cli) -> None:
     cli.ok("db", "upgrade")
-    assert cli.ok("db", "current", "--json").json["revision"] == "convstore_0003"
+    assert cli.ok("db", "current", "--json").json["revision"] == "convstore_0005"
 
     assert cli.ok("db", "downgrade", "base", "--yes", "--json").json["revision"] is None
     done = cli.run("sessions", "list")

@@ -144,12 +144,14 @@ def _check_sessions(seen: _Seen) -> dict[Key, dict[str, Any]]:
     """I3 to I8 of every session; the content of each, from rows or from its frame."""
     tables = {name: seen.of_session(name) for name in (*_CONTENT, "archive_entries")}
     holds = seen.of_session("legal_holds")
+    labels = seen.of_session("session_labels")
     segments = {row["segment_id"]: row for row in seen.rows["archive_segments"]}
     contents: dict[Key, dict[str, Any]] = {}
     for row in seen.rows["sessions"]:
         key = row["tenant_id"], row["session_id"]
         in_force = [h for h in holds.get(key, ()) if h["released_at"] is None]
         seen.expect(row["hold_count"] == len(in_force), "I11 hold_count", *key)
+        _check_labels(seen, key, row, labels.get(key, []))
         entries = tables["archive_entries"].get(key, [])
         committed = [entry for entry in entries if entry["state"] == "committed"]
         if row["state"] == "active":
@@ -179,6 +181,15 @@ def _check_sessions(seen: _Seen) -> dict[Key, dict[str, Any]]:
         _check_numbers(seen, key, row, content)
         contents[key] = content
     return contents
+
+
+def _check_labels(seen: _Seen, key: Key, row: Row, labels: list[Row]) -> None:
+    """The labels to find a session by are those that it counts; none of one gone."""
+    kept = row["state"] in ("active", "archived")
+    stored = json.loads(row["feedback_counts"]) if kept else {}
+    counts = {label: count for label, count in stored.items() if count}
+    found = {label["label"]: label["count"] for label in labels}
+    seen.expect(found == counts, "I18 labels", *key)
 
 
 def _content_of_frame(document: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,8 @@ from convstore import (
     TurnNotFoundError,
     open_store,
 )
+from convstore.vocabulary.feedback import in_force, label_counts
+from convstore.vocabulary.records import ActorKind
 from tests.integration.conversations import every_page, everything, say
 
 WHOLE: dict[str, Any] = {
@@ -263,13 +265,7 @@ async def test_recording_at_once_leaves_no_gap_and_right_counts(store: Store) ->
 
 def _recount(acts: list[Interaction]) -> dict[str, int]:
     """The effective feedback, by its definition, from the whole list."""
-    superseded = {act.supersedes for act in acts}
-    last: dict[object, str] = {}
-    for act in acts:
-        if act.feedback is not None and act.seq not in superseded:
-            target = (act.actor_id, act.action, act.turn_seq, act.node_id, act.choice)
-            last[target] = act.feedback
-    return dict(Counter(last.values()))
+    return label_counts(in_force(acts))
 
 
 @dataclass(frozen=True)
@@ -279,16 +275,22 @@ class _Act:
     turn_seq: int | None
     node_id: str | None
     feedback: str | None
+    score: float | None
+    choice: Choice | None
+    actor_kind: ActorKind
     supersedes: int | None
 
 
 _ACTS = st.builds(
     _Act,
-    action=st.sampled_from(["feedback", "retract"]),
+    action=st.sampled_from(["feedback", "retract", "inject"]),
     actor_id=st.sampled_from([None, "u-1"]),
     turn_seq=st.sampled_from([None, 1, 2]),
     node_id=st.sampled_from([None, "n"]),
     feedback=st.sampled_from([None, "up", "down"]),
+    score=st.sampled_from([None, 0.5]),
+    choice=st.sampled_from([None, None, Choice(1, (2,)), Choice(2, (1,))]),
+    actor_kind=st.sampled_from(["human", "model"]),
     supersedes=st.none() | st.integers(1, 8),
 )
 
@@ -303,14 +305,23 @@ def test_counts_equal_a_recount_whatever_was_recorded(
         async with open_store(StoreConfig(url=url)) as store:
             session_id = f"s-{next(number)}"
             await say(store, session_id, "q", "a")
-            for act in acts:
+            one_by_one, together = acts[::2], [vars(act) for act in acts[1::2]]
+            for act in one_by_one:
                 with suppress(InteractionNotFoundError):
                     await store.interactions.record(session_id, **vars(act))
+            with suppress(InteractionNotFoundError):
+                await store.interactions.record_many(together, session_id=session_id)
             recorded = await every_page(store.interactions.list, session_id)
             session = await store.sessions.get(session_id)
             summary = await store.interactions.summary(session_id)
             assert session.feedback_counts == _recount(recorded)
             assert summary.by_label == _recount(recorded)
+            judged = await store.interactions.effective(session_id)
+            assert label_counts(judged) == _recount(recorded)
+            listed = await store.sessions.list(label="up")
+            assert (session_id in {s.id for s in listed.items}) == (
+                "up" in _recount(recorded)
+            )
 
     @settings(max_examples=30)
     @given(st.lists(_ACTS, max_size=12))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from convstore.db import (
     documents,
     graph_states,
     interactions,
+    known_acts,
     session_lists,
     session_locks,
     sessions,
@@ -47,12 +49,25 @@ SORTS_OF_PARTS = (
 @pytest.fixture
 async def explain(database_url: str, store: Store) -> Explain:
     """Gives the plan of a statement, on a database with sessions and turns in it."""
+    at = datetime(2025, 1, 1, tzinfo=UTC)
     for number in range(40):
         await store.sessions.get_or_create(f"s-{number}", user_id=f"u-{number}")
         await store.turns.append_many(
             f"s-{number}", [{"role": "user", "external_id": f"m-{i}"} for i in range(9)]
         )
-        await store.interactions.add_feedback(f"s-{number}", turn_seq=1, feedback="up")
+        await store.interactions.record_many(
+            [
+                {
+                    "action": "feedback",
+                    "turn_seq": 1,
+                    "feedback": "up",
+                    "actor_id": f"u-{act}",
+                    "created_at": at + timedelta(seconds=act, minutes=number),
+                }
+                for act in range(40)
+            ],
+            session_id=f"s-{number}",
+        )
         await store.graph_states.put(f"s-{number}", {"nodes": []})
 
     async def explained(statement: Any, **values: Any) -> str:
@@ -259,25 +274,68 @@ async def test_a_page_of_interactions_walks_the_key(explain: Explain) -> None:
 
 
 @pytest.mark.parametrize(
-    ("statement", "index", "values"),
+    ("statement", "indexes", "values"),
     [
-        ("_OF_TARGET", "ix_interactions_target", {"target": b"x" * 16}),
-        ("_SUPERSEDED", "ix_interactions_supersedes", {}),
-        ("_EXTERNAL", "uq_interactions_external_id", {"external": "f-1"}),
+        ("_OF_TARGET", ["ix_interactions_target"], {**KEY, "target": b"x" * 32}),
+        ("_BY_SEQ", ["PRIMARY KEY", "pk_interactions"], {"asked": (1,)}),
+        ("_EXTERNAL", ["uq_interactions_external_id"], {"asked": ("f-1",)}),
     ],
 )
 async def test_feedback_counts_are_kept_by_indexes(
-    explain: Explain, statement: str, index: str, values: dict[str, Any]
+    explain: Explain, statement: str, indexes: list[str], values: dict[str, Any]
 ) -> None:
-    plan = await explain(getattr(interactions, statement).params(**KEY, **values))
+    if "asked" in values:
+        values = {"asked": dumps([("default", "s-7", *values["asked"])]).decode()}
+    plan = await explain(getattr(known_acts, statement), **values)
 
-    assert_walks(plan, index)
+    assert_walks(plan, *indexes)
+    if statement == "_OF_TARGET":
+        assert_walks(plan, "ix_interactions_supersedes")
 
 
-async def test_a_feedback_summary_reads_its_session_alone(explain: Explain) -> None:
-    plan = await explain(interactions._SUMMARY.params(**KEY))
+async def test_many_targets_are_found_by_their_index(
+    explain: Explain, database_url: str
+) -> None:
+    if not database_url.startswith("postgresql"):
+        return  # asked for one by one
+    target = asked("default", "s-7", "ab" * 32)
+    plan = await explain(known_acts._OF_TARGETS, asked=target)
+
+    assert_walks(plan, "ix_interactions_target")
+
+
+async def test_judgements_read_their_session_alone(explain: Explain) -> None:
+    statement = interactions._ALL.where(interactions._OF_TURN)
+    plan = await explain(statement.params(**KEY, turn=1))
 
     assert_walks(plan, "PRIMARY KEY", "pk_interactions", "ix_interactions_target")
+
+
+@pytest.mark.parametrize("end", [None, interactions.Place(1, "s-1", 1)])
+async def test_a_search_walks_acts_by_time(
+    explain: Explain, end: interactions.Place | None
+) -> None:
+    wanted = interactions.ActFilter(action="feedback", label="up")
+    before = interactions.Place(2**60, "s-9", 1)
+    plan = await explain(
+        interactions.search_statement("default", wanted, before, end).limit(3)
+    )
+    assert_walks(plan, "ix_interactions_time")
+    assert_in_order(plan)
+
+    places = interactions.places("default", 1, before).offset(9).limit(1)
+    plan = await explain(places)
+    assert_walks(plan, "ix_interactions_time")
+    assert_in_order(plan)
+
+
+async def test_sessions_with_a_label_are_found_by_its_index(explain: Explain) -> None:
+    wanted = sessions.Filter(label="up")
+    plan = await explain(
+        session_lists.list_statement("default", wanted, None, 1).limit(5)
+    )
+
+    assert_walks(plan, "ix_session_labels_label")
 
 
 @pytest.mark.parametrize("version", ["_HISTORY", "_VERSION", "_LATEST_VERSION"])

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, text
 
-from convstore import ConfigError, SchemaMismatchError, StoreConfig, open_store
+from convstore import Choice, ConfigError, SchemaMismatchError, StoreConfig, open_store
 from convstore.db import migrate, models, schema
 from tests.integration.conversations import everything, say
 
@@ -139,6 +139,46 @@ def test_every_single_step_goes_down_and_up_again(database_url: str) -> None:
 
     migrate.upgrade(database_url)
     assert migrate.differences(database_url) == []
+
+
+def test_labels_and_counts_are_made_anew_of_what_is_there(database_url: str) -> None:
+    async def prepared() -> None:
+        async with open_store(StoreConfig(url=database_url)) as store:
+            await say(store, "s-1", "q", "a", "b")
+            record = store.interactions.record
+            await record("s-1", action="feedback", turn_seq=2, feedback="up")
+            await record("s-1", action="feedback", turn_seq=2, score=1.0)
+            for chosen, rejected in ((2, 3), (3, 2)):
+                choice = Choice(chosen, (rejected,))
+                await record("s-1", action="choose", choice=choice, feedback="better")
+            await store.interactions.add_feedback("s-1", node_id="n", feedback="ok")
+
+    # What a release of before had counted: it took each for a target of its own.
+    forged = text('UPDATE sessions SET feedback_counts = \'{"up": 1, "better": 2}\'')
+
+    async def seen() -> tuple[dict[str, int], list[str]]:
+        async with open_store(StoreConfig(url=database_url)) as store:
+            before = (await store.sessions.get("s-1")).feedback_counts
+            listed = [
+                label
+                for label in ("up", "better", "ok")
+                if (await store.sessions.list(label=label)).items
+            ]
+            # The names of targets were made anew as well.
+            choice = Choice(2, (3,))
+            await store.interactions.record(
+                "s-1", action="choose", choice=choice, feedback="worse"
+            )
+            after = (await store.sessions.get("s-1")).feedback_counts
+            assert after == {"ok": 1, "worse": 1}
+            return before, listed
+
+    asyncio.run(prepared())
+    migrate.downgrade(database_url, "convstore_0004")
+    migrate.run_on(database_url, lambda connection: connection.execute(forged) and None)
+    migrate.upgrade(database_url)
+
+    assert asyncio.run(seen()) == ({"better": 1, "ok": 1}, ["better", "ok"])
 
 
 def test_revisions_are_numbers_in_one_line() -> None:

@@ -7,8 +7,8 @@ from dataclasses import fields, replace
 
 from convstore.export.example import Dropped, Row
 from convstore.export.formats.base import Column, Format
-from convstore.export.reading.feedback import effective
 from convstore.vocabulary.documents import FORMAT, FORMAT_VERSION
+from convstore.vocabulary.feedback import in_force
 from convstore.vocabulary.records import (
     Interaction,
     Json,
@@ -30,7 +30,7 @@ def _oasst(row: Row) -> JsonObject:
     kept = set(row.origin.turn_ids)
     turns = {turn.seq: turn for turn in document.turns if turn.seq in kept}
     root = turns[row.origin.turn_ids[0]]
-    acts = effective(document.interactions)
+    acts = in_force(document.interactions)
     nodes = {
         seq: _node(turns[seq], _said_until(turns, turns[seq]), document, acts)
         for seq in _ends_of_messages(turns)
@@ -214,7 +214,7 @@ def _act(act: Interaction) -> JsonObject:
 
 def _summary(document: SessionDocument) -> JsonObject:
     by_label: dict[str, int] = {}
-    for act in effective(document.interactions):
+    for act in in_force(document.interactions):
         if act.feedback is not None:
             by_label[act.feedback] = by_label.get(act.feedback, 0) + 1
     return {"total": sum(by_label.values()), "by_label": dict(sorted(by_label.items()))}

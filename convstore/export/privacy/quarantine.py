@@ -8,10 +8,10 @@ from pathlib import Path
 
 from convstore.export.dataset.folder import write_file
 from convstore.export.reading.conversation import REPORT_ACTIONS
-from convstore.export.reading.feedback import effective
 from convstore.export.stages.spool import Spool
 from convstore.export.writers.base import FileRecord
 from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.feedback import in_force
 from convstore.vocabulary.records import SessionDocument
 
 QUARANTINE = "rejected_rows/quarantine.jsonl"
@@ -20,7 +20,7 @@ QUARANTINE = "rejected_rows/quarantine.jsonl"
 def add_reports(spool: Spool, document: SessionDocument) -> None:
     """Put a line per standing report into the spool; no word of what was said."""
     session = document.session
-    for act in effective(document.interactions):
+    for act in in_force(document.interactions):
         if act.action in REPORT_ACTIONS:
             line = dumps(
                 {

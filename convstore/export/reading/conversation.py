@@ -14,11 +14,11 @@ from convstore.export.example import Dropped, Message, Origin, Side
 from convstore.export.formats.messages import Messages, has_calls, messages_of, more_of
 from convstore.export.formats.tools import infer_definitions, tool_definitions
 from convstore.export.options import ExportOptions
-from convstore.export.reading.feedback import effective
 from convstore.messages.parts import ROLES, kind_of
 from convstore.messages.sequence import NO_MESSAGES, Shape, ended, followed, whole
 from convstore.vocabulary.clock import to_micros
 from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.feedback import in_force
 from convstore.vocabulary.records import (
     GraphState,
     Interaction,
@@ -62,7 +62,7 @@ class Conversation:
         self.children: dict[int | None, list[int]] = {}
         for turn in document.turns:
             self.children.setdefault(turn.parent_seq, []).append(turn.seq)
-        self.feedback: tuple[Interaction, ...] = effective(self.document.interactions)
+        self.feedback: tuple[Interaction, ...] = in_force(self.document.interactions)
         self.graph_states: Sequence[GraphState] = self.document.graph_states
         self.acts: dict[str, list[Interaction]] = {}
         for act in self.feedback:

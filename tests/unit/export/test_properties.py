@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from convstore.export.example import Row
 from convstore.export.options import ExportOptions, Judging
 from convstore.export.reading.conversation import Conversation
-from convstore.export.reading.feedback import effective
 from convstore.export.rules import RULES
 from convstore.messages.sequence import NO_MESSAGES, followed, whole
+from convstore.vocabulary.feedback import in_force
 from tests.unit.export.samples import Chat, exported
 
 ROLES = st.sampled_from(["user", "assistant", "assistant", "tool", "system"])
@@ -80,7 +80,7 @@ def test_no_history_makes_an_unsound_row(
 ) -> None:
     chat = chat_of(turns, acts)
     document = chat.document()
-    standing = {act.seq for act in effective(document.interactions)}
+    standing = {act.seq for act in in_force(document.interactions)}
     view = Conversation(document, OPTIONS)
 
     for name, row in made(chat):

@@ -1,0 +1,75 @@
+"""Interactions across sessions: rows by their index, and archived ones."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from convstore.db import interactions as rows
+from convstore.db.interactions import ActFilter, Place
+from convstore.repositories.cursors import decode_cursor, encode_cursor
+from convstore.repositories.scope import Scope
+from convstore.vocabulary.clock import to_micros
+from convstore.vocabulary.records import Interaction, Page, SessionDocument
+
+_MOST_ARCHIVED = 64
+"""Archived sessions that one call reads: each is a frame to unpack and verify."""
+_AT_ONCE = 8
+"""Of those in memory together: one may have hundreds of megabytes."""
+
+Placed = tuple[Place, Interaction]
+
+
+async def search(
+    scope: Scope, wanted: ActFilter, limit: int, cursor: str | None
+) -> Page[Interaction]:
+    """A page of the acts of all sessions; see `Interactions.search`."""
+    before = None if cursor is None else Place(*decode_cursor(cursor, int, str, int))
+    found = await scope.runner.read(
+        lambda c: rows.search(
+            c, scope.tenant, wanted, before, limit + 1, _MOST_ARCHIVED
+        ),
+        snapshot=True,
+    )
+    acts: dict[Place, Interaction] = dict(found.acts)
+    unread = set(found.archived)
+    async for document in _documents(scope, found.archived):
+        unread.discard(document.session.id)
+        acts |= _among(document, wanted, before, found.end)
+    order = sorted(acts, reverse=True)
+    more = len(order) > limit
+    after = order[limit - 1] if more else found.end
+    return Page(
+        tuple(acts[place] for place in order[:limit]),
+        None if after is None else encode_cursor(*after),
+        complete=not unread and found.all_archived and (more or found.end is None),
+    )
+
+
+async def _documents(
+    scope: Scope, session_ids: Sequence[str]
+) -> AsyncIterator[SessionDocument]:
+    for start in range(0, len(session_ids), _AT_ONCE):
+        some = session_ids[start : start + _AT_ONCE]
+        read = await scope.lifecycle.read_many(scope.runner, scope.tenant, some)
+        for document in read.values():
+            yield document
+
+
+def _among(
+    document: SessionDocument,
+    wanted: ActFilter,
+    before: Place | None,
+    end: Place | None,
+) -> dict[Place, Interaction]:
+    """The acts of a session that belong on the page."""
+    found = {}
+    for act in document.interactions:
+        place = Place(to_micros(act.created_at), document.session.id, act.seq)
+        if (
+            wanted.takes(act)
+            and (wanted.since is None or place.created_at >= wanted.since)
+            and (before is None or place < before)
+            and (end is None or place >= end)
+        ):
+            found[place] = act
+    return found

@@ -1,0 +1,86 @@
+"""What a caller gives for one interaction, checked and as it is stored."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import get_args
+
+from convstore.db.known_acts import target_hash
+from convstore.db.rows import interaction_digest
+from convstore.db.unit import Row
+from convstore.repositories.encoding import encode_object, encode_time
+from convstore.vocabulary.codec import check_int, check_text, dumps, encode_json
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.ids import check_id, check_optional_id
+from convstore.vocabulary.limits import Limits
+from convstore.vocabulary.records import ActorKind, Choice, InteractionInput, Json
+
+
+def interaction_row(limits: Limits, now: int, given: InteractionInput) -> Row:
+    """The row that holds what was given, but for its place.
+
+    Raises:
+        InvalidInputError: Something cannot be stored; names the field.
+    """
+    row: Row = {
+        "action": check_id("action", given.action),
+        "turn_seq": _number("turn_seq", given.turn_seq),
+        "node_id": check_optional_id("node_id", given.node_id),
+        "choice": None if given.choice is None else _choice(given.choice),
+        "actor_id": check_optional_id("actor_id", given.actor_id),
+        "actor_kind": given.actor_kind,
+        "feedback": check_optional_id("feedback", given.feedback),
+        "score": None if given.score is None else _score(given.score),
+        "reason": _text(limits, "reason", given.reason),
+        "content": _text(limits, "content", given.content),
+        "shown": _shown(limits, given.shown),
+        "surface": check_optional_id("surface", given.surface),
+        "supersedes": _number("supersedes", given.supersedes),
+        "metadata": encode_object(limits, "metadata", given.metadata),
+        "external_id": check_optional_id("external_id", given.external_id),
+        "created_at": now
+        if given.created_at is None
+        else encode_time("created_at", given.created_at),
+    }
+    if given.actor_kind not in get_args(ActorKind):
+        raise InvalidInputError("actor_kind", "must be human, model or code")
+    row["target_hash"] = target_hash(row)
+    row["digest"] = interaction_digest(row)
+    return row
+
+
+def _number(name: str, value: int | None) -> int | None:
+    return None if value is None else check_int(name, value)
+
+
+def _text(limits: Limits, name: str, value: str | None) -> str | None:
+    return None if value is None else check_text(name, value, limits.max_turn_bytes)
+
+
+def _shown(limits: Limits, shown: Json) -> str | None:
+    if shown is None:
+        return None
+    return encode_json("shown", shown, limits.max_metadata_bytes, limits.max_json_depth)
+
+
+def _choice(choice: Choice) -> str:
+    if not isinstance(choice, Choice):
+        raise InvalidInputError("choice", "must be a Choice")
+    seqs = [*choice.rejected, *([] if choice.chosen is None else [choice.chosen])]
+    for seq in seqs:
+        check_int("choice", seq)
+    if len(set(seqs)) != len(seqs) or len(seqs) < 2:
+        raise InvalidInputError("choice", "must name two or more different turns")
+    return dumps({"chosen": choice.chosen, "rejected": list(choice.rejected)}).decode()
+
+
+def _score(score: float) -> float:
+    if isinstance(score, bool) or not isinstance(score, int | float):
+        raise InvalidInputError("score", "must be a number")
+    try:
+        value = float(score)
+    except OverflowError:
+        raise InvalidInputError("score", "is too large") from None
+    if not isfinite(value):
+        raise InvalidInputError("score", "must be finite")
+    return value
