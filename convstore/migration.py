@@ -59,6 +59,35 @@ def differences(
     return cast("list[str]", _migrate("differences")(url, pooler=pooler, place=schema))
 
 
+def include_object_for(schema: str | None = None) -> Callable[..., bool]:
+    """What keeps `alembic revision --autogenerate` of an application away from our
+    tables: `context.configure(include_object=include_object_for(), …)`.
+
+    Ours are those of `convstore.tables`, and, of what was found in the database, those
+    with their names in `schema`, with their indexes and the table of the revision. A
+    table that the application itself declares is its own, whatever it is called.
+
+    Args:
+        schema: That of convstore's tables; None for the connection's own.
+    """
+    models = import_module("convstore.db.models")
+    names = {*models.metadata.tables, "convstore_version"}
+    places = {None, "public"} if schema in (None, "public") else {schema}
+
+    def include_object(
+        item: Any, _name: str | None, kind: str, reflected: bool, _beside: Any
+    ) -> bool:
+        table = item if kind == "table" else getattr(item, "table", None)
+        if table is None:
+            return True
+        if table.metadata is models.metadata:
+            return False
+        found = reflected and table.name in names and table.schema in places
+        return not found
+
+    return include_object
+
+
 def _migrate(verb: str) -> Callable[..., Any]:
     return cast(
         "Callable[..., Any]", getattr(import_module("convstore.db.migrate"), verb)

@@ -7,10 +7,13 @@ that it first archives to, and touches none that has another's mark.
 
 from __future__ import annotations
 
+import asyncio
+
 from convstore.archive.context import Context
 from convstore.blobs.base import BlobStore
 from convstore.blobs.whole import publish_whole
 from convstore.db import archive_ownership
+from convstore.db.engine import Backend
 from convstore.vocabulary.codec import decode_json, dumps
 from convstore.vocabulary.errors import (
     AlreadyExistsError,
@@ -18,6 +21,7 @@ from convstore.vocabulary.errors import (
     CorruptionError,
     InvalidInputError,
     SegmentNotFoundError,
+    UnavailableError,
 )
 from convstore.vocabulary.ids import check_id, new_id
 
@@ -74,6 +78,18 @@ async def is_foreign(context: Context) -> bool:
     """Whether the archive folder is another database's."""
     marked = await context.files(lambda: read_mark(context.blobs))
     return marked not in (None, await context.read(archive_ownership.bound))
+
+
+async def archives_to(backend: Backend, blobs: BlobStore) -> bool:
+    """Whether a folder has this database's mark. One that cannot be read is not known
+    to be its own."""
+    bound = await backend.read(archive_ownership.bound)
+    if bound is None:
+        return False
+    try:
+        return await asyncio.to_thread(read_mark, blobs) == bound
+    except (CorruptionError, UnavailableError):
+        return False
 
 
 def read_mark(blobs: BlobStore) -> str | None:

@@ -37,7 +37,7 @@ class Globals:
 
     def config(self) -> StoreConfig:
         """The settings: the environment's, with these options on top."""
-        from convstore.vocabulary.settings import load_config
+        from convstore.vocabulary.settings import default_archive, load_config
 
         given = {
             "home": self.home,
@@ -47,10 +47,9 @@ class Globals:
         }
         if self.home is not None:
             # `--home` means both, whatever the environment says of each.
-            given |= {
-                "url": self.url or f"sqlite:///{self.home / 'convstore.db'}",
-                "archive_dir": self.archive_dir or self.home / "convstore-archive",
-            }
+            url = self.url or f"sqlite:///{self.home / 'convstore.db'}"
+            beside = default_archive(url, self.home)
+            given |= {"url": url, "archive_dir": self.archive_dir or beside}
         return load_config(**{k: v for k, v in given.items() if v is not None})
 
 

@@ -33,7 +33,7 @@ from convstore.repositories.sessions import Sessions
 from convstore.repositories.turns import Turns
 from convstore.retention.job import BATCH, RunOptions
 from convstore.store.assembly import Parts, assemble
-from convstore.store.places import backend_options
+from convstore.store.places import backend_options, with_archive
 from convstore.store.runners import Autocommit
 from convstore.store.statistics import count
 from convstore.vocabulary.clock import Clock
@@ -114,6 +114,7 @@ class Store(Nouns):
         check_formats(config.retention.exports)
         backend = await open_backend(backend_options(config, engine))
         try:
+            config = await with_archive(config, backend)
             return cls(*assemble(backend, config, clock, on_step))
         except BaseException:
             # A setting that cannot be meant must not leave threads and files open.

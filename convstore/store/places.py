@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from convstore.archive.ownership import archives_to
 from convstore.blobs.base import BlobStore
 from convstore.blobs.memory import MemoryBlobs
 from convstore.blobs.retrying import RetryingBlobs
 from convstore.blobs.selection import blob_store
-from convstore.db.engine import BackendOptions
+from convstore.db.engine import Backend, BackendOptions
 from convstore.vocabulary.settings import StoreConfig
 
 if TYPE_CHECKING:
@@ -27,8 +28,23 @@ def backend_options(config: StoreConfig, engine: HostEngine | None) -> BackendOp
     )
 
 
+async def with_archive(config: StoreConfig, backend: Backend) -> StoreConfig:
+    """The settings with the archive folder in force: where older releases kept the
+    archives of all, if that folder has this database's mark."""
+    if config.archive_dir is not None or _in_memory(config):
+        return config
+    former, chosen = config.former_archive_path, config.archive_path
+    if former != chosen and await archives_to(backend, blob_store(str(former))):
+        chosen = former
+    return config.model_copy(update={"archive_dir": str(chosen)})
+
+
+def _in_memory(config: StoreConfig) -> bool:
+    return config.database_url.rstrip("/") == "sqlite:"
+
+
 def blobs_of(config: StoreConfig) -> BlobStore:
     """The blob store of the archive; that of a database in memory goes with it."""
-    if config.archive_dir is None and config.database_url.rstrip("/") == "sqlite:":
+    if config.archive_dir is None and _in_memory(config):
         return MemoryBlobs()
     return RetryingBlobs(blob_store(str(config.archive_dir or config.archive_path)))

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import parse_qs, unquote, urlsplit
 
-from pydantic import AliasChoices, Field, ValidationError, model_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from convstore.vocabulary.durations import seconds_of
@@ -65,8 +73,11 @@ class StoreConfig(BaseSettings):
         description="CONVSTORE_SCHEMA: schema of the tables, on PostgreSQL; also "
         "`?schema=` in the URL. Empty is the first of the role's search_path.",
     )
-    archive_dir: Path | None = Field(
-        default=None, description="Archive folder; empty is HOME/convstore-archive."
+    # Text: a path would make one slash of the two that part a scheme from a name.
+    archive_dir: str | None = Field(
+        default=None,
+        description="Archive folder; empty is beside the database: chat-archive for "
+        "chat.db, HOME/DATABASE[-SCHEMA]-archive for PostgreSQL.",
     )
     tenant: str = Field(default="default", description="Tenant of the opened store.")
     pool_size: int = Field(
@@ -113,6 +124,11 @@ class StoreConfig(BaseSettings):
             )
         return names
 
+    @field_validator("archive_dir", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        return os.fspath(value) if isinstance(value, os.PathLike) else value
+
     @model_validator(mode="after")
     def _can_be_meant(self) -> Self:
         """Refuse numbers with which a job would never end, or destroy all at once."""
@@ -146,8 +162,36 @@ class StoreConfig(BaseSettings):
 
     @property
     def archive_path(self) -> Path:
-        """The archive folder in force."""
-        return self.archive_dir or self.home / "convstore-archive"
+        """The archive folder in force.
+
+        Of a store without the setting, `Store.config` says it: it may still be the one
+        that an older release would have taken.
+        """
+        if self.archive_dir is not None:
+            return Path(self.archive_dir)
+        return default_archive(self.database_url, self.home, self.db_schema)
+
+    @property
+    def former_archive_path(self) -> Path:
+        """Where older releases kept every archive that no setting placed."""
+        return self.home / "convstore-archive"
+
+
+def default_archive(url: str, home: Path, schema: str | None = None) -> Path:
+    """The archive folder beside a database: two in one folder have one each."""
+    scheme, _, rest = url.partition("://")
+    if scheme.startswith("sqlite"):
+        file = Path(unquote(rest.partition("?")[0]).removeprefix("/"))
+        if file.name in ("", ":memory:"):
+            return home / "convstore-archive"
+        return file.with_name(f"{file.stem}-archive")
+    parts = urlsplit(url)
+    schema = schema or next(iter(parse_qs(parts.query).get("schema", ())), None)
+    name = (
+        unquote(parts.path.strip("/")) or unquote(parts.username or "") or "convstore"
+    )
+    name = re.sub(r"[^\w.-]", "_", name)
+    return home / f"{name}-{schema}-archive" if schema else home / f"{name}-archive"
 
 
 def _durations(given: Any) -> Any:

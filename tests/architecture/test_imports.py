@@ -20,7 +20,7 @@ HOMES = {
     "pydantic_settings": ["convstore/vocabulary/settings.py"],
     "redis": ["convstore/cache/"],
     "rich": ["convstore/cli/"],
-    "sqlalchemy": ["convstore/db/"],
+    "sqlalchemy": ["convstore/db/", "convstore/migration.py", "convstore/tables.py"],
     "sqlite3": ["convstore/db/"],
     "typer": ["convstore/cli/"],
     "yaml": ["convstore/export/dataset/card.py"],

@@ -55,7 +55,7 @@ async def test_a_backup_made_as_the_page_says_has_everything(
         pytest.skip("no sqlite3 command here")
     config = StoreConfig(
         url=f"sqlite:///{tmp_path / 'chat.db'}",
-        archive_dir=tmp_path / "convstore-archive",
+        archive_dir=tmp_path / "chat-archive",
     )
     *copy_database, copy_archive = commands("VACUUM INTO")
     async with open_store(config) as store:
@@ -69,14 +69,14 @@ async def test_a_backup_made_as_the_page_says_has_everything(
 
     copies = {
         "CONVSTORE_URL": "sqlite:///backup/chat.db",
-        "CONVSTORE_ARCHIVE_DIR": "backup/convstore-archive",
+        "CONVSTORE_ARCHIVE_DIR": "backup/chat-archive",
     }
     for line in commands("convstore archive recover"):
         run(line, tmp_path, **copies)
 
     copied = StoreConfig(
         url=f"sqlite:///{tmp_path / 'backup' / 'chat.db'}",
-        archive_dir=tmp_path / "backup" / "convstore-archive",
+        archive_dir=tmp_path / "backup" / "chat-archive",
     )
     async with open_store(copied) as store:
         await store.restore("before")

@@ -1,0 +1,50 @@
+"""The tables as SQLAlchemy knows them: to join, to reference and to query.
+
+Read-only by convention: rows that are changed past the store are refused by their
+checksums, or missed by the cache, the archive and erasures. A foreign key may lead to
+`sessions`, whose rows are never deleted; one to another table would fail every purge.
+JSON columns are text, times microseconds since 1970. Where the tables are in a schema
+of their own, `schema_translate_map={None: "…"}` names it.
+"""
+
+from convstore.db.models import (
+    archive_entries,
+    archive_folder,
+    archive_segments,
+    cost_totals,
+    erasures,
+    graph_states,
+    interactions,
+    leases,
+    legal_holds,
+    metadata,
+    prefix_entries,
+    retention_runs,
+    schema_info,
+    session_ledger,
+    session_metadata,
+    sessions,
+    tool_sets,
+    turns,
+)
+
+__all__ = [
+    "archive_entries",
+    "archive_folder",
+    "archive_segments",
+    "cost_totals",
+    "erasures",
+    "graph_states",
+    "interactions",
+    "leases",
+    "legal_holds",
+    "metadata",
+    "prefix_entries",
+    "retention_runs",
+    "schema_info",
+    "session_ledger",
+    "session_metadata",
+    "sessions",
+    "tool_sets",
+    "turns",
+]
