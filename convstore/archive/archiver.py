@@ -210,7 +210,7 @@ def _add(writer: SegmentWriter, found: Iterable[SessionRows], result: Archived) 
 
 async def _export(context: Context, manifest: Manifest) -> None:
     def work() -> None:
-        write_shards(context.blobs, manifest, context.policy.exports)
+        write_shards(context.blobs, manifest, context.policy.exports, context.feedback)
         if context.policy.readable_json:
             write_readable(context.blobs, manifest)
 

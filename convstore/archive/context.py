@@ -14,7 +14,7 @@ from convstore.db.segments import StoredSegment
 from convstore.db.unit import Key
 from convstore.vocabulary.clock import Clock, to_micros
 from convstore.vocabulary.ids import new_id
-from convstore.vocabulary.policy import RetentionPolicy
+from convstore.vocabulary.policy import FeedbackPolicy, RetentionPolicy
 from convstore.vocabulary.version import __version__
 
 T = TypeVar("T")
@@ -43,6 +43,7 @@ class Context:
     clock: Clock
     policy: RetentionPolicy
     on_step: StepHook = silent
+    feedback: FeedbackPolicy = field(default_factory=FeedbackPolicy)
     on_changed: Callable[[Sequence[Key]], Awaitable[None]] = _nobody
     holder: str = field(default_factory=new_id)
 

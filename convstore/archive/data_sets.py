@@ -14,6 +14,7 @@ from convstore.segments.manifest import Manifest
 from convstore.segments.reader import Fault, iterate_documents
 from convstore.segments.segment import segment_id_of
 from convstore.vocabulary.errors import AlreadyExistsError
+from convstore.vocabulary.policy import FeedbackPolicy
 
 
 def check_formats(formats: tuple[str, ...]) -> None:
@@ -32,6 +33,7 @@ def write_shards(
     blobs: BlobStore,
     manifest: Manifest,
     formats: tuple[str, ...],
+    feedback: FeedbackPolicy,
     on_fault: Callable[[Fault], None] | None = None,
 ) -> int:
     """Write the shards of a sealed segment; how many are new. Idempotent.
@@ -40,14 +42,16 @@ def write_shards(
     """
     if not formats:
         return 0
+    from convstore.export.options import ExportOptions
     from convstore.export.stages.single_file import write_shard
 
+    options = ExportOptions().on(feedback)
     written = 0
     for name in formats:
         rows, provenance = io.BytesIO(), io.BytesIO()
         found = iterate_documents(blobs, manifest, on_fault=on_fault)
         documents = (document for _, document in found)
-        write_shard(documents, name, rows, provenance=provenance)
+        write_shard(documents, name, rows, options, provenance=provenance)
         folder = _folder(manifest.key)
         written += _publish(blobs, f"{folder}{name}.jsonl", rows.getvalue())
         if provenance.tell():

@@ -34,6 +34,7 @@ from convstore.vocabulary.records import (
     Interaction,
     InteractionInput,
     Json,
+    Judgement,
     LedgerEntry,
     LedgerStats,
     LegalHold,
@@ -184,7 +185,7 @@ class _Interactions:
     ) -> Page[Interaction]: ...
     def effective(
         self, session_id: str, turn_seq: int | None = None
-    ) -> tuple[Interaction, ...]: ...
+    ) -> tuple[Judgement, ...]: ...
     def search(
         self,
         *,

@@ -357,5 +357,7 @@ def _tell(report: Any, as_json: bool) -> None:
     for fmt in report.formats:
         for warning in fmt.warnings:
             say(f"{fmt.format}: {warning}")
+        if fmt.not_understood:
+            say(f"{fmt.format}: feedback not understood: {fact(fmt.not_understood)}")
         for reason in fmt.dropped.keys() & _HINTS.keys():
             say(f"{fmt.format}: {reason}: {_HINTS[reason]}")

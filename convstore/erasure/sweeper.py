@@ -219,7 +219,7 @@ class Sweeper:
         )
         assert new is not None  # somebody stays
         told: Callable[[Fault], None] | None = _pass_over if faults else None
-        write_shards(context.blobs, new, context.policy.exports, told)
+        write_shards(context.blobs, new, context.policy.exports, context.feedback, told)
         if context.policy.readable_json:
             write_readable(context.blobs, new, on_fault=told)
         return new, faults

@@ -7,12 +7,14 @@ same content with the same options give the same bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.judgements import Reading
+from convstore.vocabulary.policy import FeedbackPolicy
 from convstore.vocabulary.records import DocumentSource, Json, JsonObject
 
 FileType = Literal["jsonl", "parquet"]
@@ -100,10 +102,13 @@ class Judging:
     """How feedback is read.
 
     Attributes:
-        positive: Feedback words that mean a good answer.
+        positive: Feedback words that mean a good answer; None takes those of the
+            store's settings (`CONVSTORE_FEEDBACK__POSITIVE`), as do the next four.
         negative: Feedback words that mean a bad one.
         neutral: Feedback words that are no home for a yes or no; see rule R3.
-        score_high: Scores from here up are good (R4), on the scale people used.
+        scale: The worst and the best score that can be given.
+        scales: Scales by surface or action.
+        score_high: Scores from here up are good (R4), brought to 1 to 5.
         score_low: Scores up to here are bad; between the two is dropped.
         min_gap: Least difference of mean scores between two rated answers (R7).
         all_pairs: Every pair of rated answers with that gap, not only best and worst.
@@ -113,15 +118,23 @@ class Judging:
 
     __pydantic_config__: ClassVar[Any] = _READING
 
-    positive: tuple[str, ...] = ("correct", "thumbs_up")
-    negative: tuple[str, ...] = ("incorrect", "thumbs_down")
-    neutral: tuple[str, ...] = ("partial",)
+    positive: tuple[str, ...] | None = None
+    negative: tuple[str, ...] | None = None
+    neutral: tuple[str, ...] | None = None
+    scale: tuple[float, float] | None = None
+    scales: Mapping[str, tuple[float, float]] | None = None
     score_high: float = 4.0
     score_low: float = 2.0
     min_gap: float = 1.0
     all_pairs: bool = False
     failed_as_rejected: bool = False
     drop_identity: bool = True
+
+    def over(self, policy: FeedbackPolicy) -> FeedbackPolicy:
+        """The policy, with what is set here in its place."""
+        names = [f.name for f in fields(policy)]
+        own = {name: getattr(self, name) for name in names}
+        return replace(policy, **{n: v for n, v in own.items() if v is not None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +220,12 @@ class ExportOptions:
             if value is not None:
                 object.__setattr__(self, name, Path(value))
 
+    def on(self, policy: FeedbackPolicy) -> ExportOptions:
+        """These options, with everything said that a store's settings decide."""
+        full = self.judging.over(policy)
+        named = {f.name: getattr(full, f.name) for f in fields(full)}
+        return replace(self, judging=replace(self.judging, **named))
+
     def check(self) -> None:
         """Refuse what no export can mean.
 
@@ -225,6 +244,11 @@ class ExportOptions:
             moment = getattr(self.filters, end)
             if moment is not None and moment.tzinfo is None:
                 raise InvalidInputError(f"filters.{end}", "must have a time zone")
+        try:
+            Reading(self.judging.over(FeedbackPolicy()))
+        except InvalidInputError as error:
+            where = f"judging.{error.field}"
+            raise InvalidInputError(where, error.problem) from None
         self._check_bounds()
         if not 0 <= self.workers <= MOST_WORKERS:
             raise InvalidInputError("workers", f"must be from 0 to {MOST_WORKERS}")
@@ -272,8 +296,9 @@ class ExportOptions:
 
     def fingerprint(self) -> dict[str, Json]:
         """The options that decide the content, as JSON with stable order."""
+        whole = self.on(FeedbackPolicy())  # said or not, it decides
         return {
-            f.name: _plain(getattr(self, f.name))
+            f.name: _plain(getattr(whole, f.name))
             for f in fields(self)
             if f.name not in _NOT_IN_THE_BYTES
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -21,6 +21,8 @@ class FormatReport:
         tombstones: Rows of the former export that no longer exist.
         size_bytes: Bytes of the data files.
         warnings: What a team must know before it trains on this.
+        not_understood: Feedback in force that says nothing to the rules, by name:
+            labels that the settings do not know, scores outside their scale.
     """
 
     format: str
@@ -33,6 +35,7 @@ class FormatReport:
     tombstones: int
     size_bytes: int
     warnings: tuple[str, ...]
+    not_understood: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
@@ -29,6 +29,8 @@ from convstore.vocabulary.errors import (
     RefusedError,
     StorageFullError,
 )
+from convstore.vocabulary.judgements import Reading
+from convstore.vocabulary.policy import FeedbackPolicy
 from convstore.vocabulary.progress import OnProgress, Progress
 
 T = TypeVar("T")
@@ -74,12 +76,22 @@ class ImportOptions:
             with the bad records as they were read. Made if need be, for its owner only.
         limits: Bounds on the source.
         most_rejected_bytes: Of `rejected.jsonl`; later records are only counted.
+        reading: Tells which of the feedback says something.
     """
 
     strict: bool = False
     report_to: Path | None = None
     limits: SourceLimits = DEFAULT_LIMITS
     most_rejected_bytes: int = MOST_REJECTED_BYTES
+    reading: Reading = field(default_factory=lambda: Reading(FeedbackPolicy()))
+
+    @classmethod
+    def of(
+        cls, strict: bool, report_to: str | os.PathLike[str] | None, reading: Reading
+    ) -> ImportOptions:
+        """The options of a call, with the bounds that all have."""
+        folder = None if report_to is None else Path(report_to)
+        return cls(strict, folder, reading=reading)
 
 
 def _told(report: ImportReport) -> Progress:
@@ -119,7 +131,7 @@ async def run_import(
         while batch := await asyncio.shield(reading):
             # Reading goes on while this batch is written.
             reading = asyncio.ensure_future(asyncio.to_thread(_next_batch, items))
-            bad = await _write_batch(batch, write, report)
+            bad = await _write_batch(batch, write, report, options.reading)
             await finished(asyncio.to_thread(desk.add, bad))
             if on_progress is not None:
                 on_progress(_told(report))
@@ -150,7 +162,10 @@ def _next_batch(items: Iterator[Imported | Rejected]) -> list[Imported | Rejecte
 
 
 async def _write_batch(
-    batch: list[Imported | Rejected], write: Write, report: ImportReport
+    batch: list[Imported | Rejected],
+    write: Write,
+    report: ImportReport,
+    reading: Reading,
 ) -> list[Rejected]:
     """Write a batch; the records of it that were not taken, in order."""
     results = await asyncio.gather(
@@ -158,7 +173,7 @@ async def _write_batch(
     )
     bad = []
     failed: BaseException | None = None
-    for result in results:
+    for item, result in zip(batch, results, strict=True):
         if isinstance(result, BaseException):
             failed = failed or result
             continue
@@ -168,6 +183,9 @@ async def _write_batch(
             bad.append(result)
         else:
             _count(report, result)
+            if isinstance(item, Imported) and result.interactions:
+                for act in item.session.interactions[-result.interactions :]:
+                    report.note_unclear(reading.not_understood(act))
     if failed is not None:
         raise failed
     return bad

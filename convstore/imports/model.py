@@ -7,7 +7,7 @@ in one transaction, so that nothing is half imported.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 
@@ -86,6 +86,8 @@ class Rejected:
 
 
 MOST_REASONS = 5
+_MOST_NAMES = 200
+"""Of labels: each may be another word, and people read the list."""
 
 
 @dataclass(slots=True)
@@ -94,7 +96,9 @@ class ImportReport:
 
     `format` is how the records were read. `reasons` why some were not: the first few
     that differ, each with the first record that it was said of. `absent` are the
-    fields that a mapping names and no record had, known at the end.
+    fields that a mapping names and no record had, known at the end. `not_understood`
+    are labels that the settings do not know, and scores outside their scale; both are
+    stored as they came.
     """
 
     format: str = ""
@@ -107,6 +111,14 @@ class ImportReport:
     rejected: Counter[str] = field(default_factory=Counter)
     reasons: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
+    not_understood: Counter[str] = field(default_factory=Counter)
+
+    def note_unclear(self, names: Iterable[str]) -> None:
+        """Count feedback that came in and says nothing to the settings, by name."""
+        for name in names:
+            known = name in self.not_understood
+            room = known or len(self.not_understood) < _MOST_NAMES
+            self.not_understood[name if room else "others"] += 1
 
     def reject(self, record: Rejected) -> None:
         """Count a rejected record under its code."""

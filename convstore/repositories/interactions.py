@@ -27,6 +27,7 @@ from convstore.vocabulary.records import (
     Interaction,
     InteractionInput,
     Json,
+    Judgement,
     Page,
 )
 
@@ -211,21 +212,22 @@ class Interactions:
 
     async def effective(
         self, session_id: str, turn_seq: int | None = None
-    ) -> tuple[Interaction, ...]:
+    ) -> tuple[Judgement, ...]:
         """The judgements in force, in the order they were recorded.
 
         Of one actor, action and target only the last one not retracted; a label, a
         score, a choice, a comment given as feedback, or a correction. Of an archived
-        session they are read where it lies, and it stays there.
+        session they are read where it lies, and it stays there. What labels and
+        scores mean is read as `StoreConfig.feedback` says.
 
         Args:
             turn_seq: Only those upon this turn, or that chose between it and others.
         """
         if turn_seq is not None:
             check_int("turn_seq", turn_seq)
-        acts = await self._acts(session_id, turn_seq)
+        acts, reading = await self._acts(session_id, turn_seq), self._scope.reading
         return tuple(
-            act
+            reading.judgement(act)
             for act in in_force(acts)
             if is_judgement(act) and (turn_seq is None or is_about(act, turn_seq))
         )

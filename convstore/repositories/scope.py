@@ -19,8 +19,9 @@ from convstore.repositories.hot_tier import HotTier
 from convstore.vocabulary.clock import Clock, to_micros
 from convstore.vocabulary.errors import SessionArchivedError
 from convstore.vocabulary.ids import check_id
+from convstore.vocabulary.judgements import Reading
 from convstore.vocabulary.limits import Limits
-from convstore.vocabulary.policy import LedgerPolicy
+from convstore.vocabulary.policy import FeedbackPolicy, LedgerPolicy
 from convstore.vocabulary.records import Interaction, Session, SessionDocument
 
 T = TypeVar("T")
@@ -74,8 +75,14 @@ class Scope:
     lifecycle: Lifecycle
     restore_on_read: bool = False
     ledger: LedgerPolicy = field(default_factory=LedgerPolicy)
+    feedback: FeedbackPolicy = field(default_factory=FeedbackPolicy)
     user_id: str | None = None
     hot: HotTier | None = None
+
+    @property
+    def reading(self) -> Reading:
+        """What reads labels and scores as the settings say."""
+        return Reading(self.feedback)
 
     def now(self) -> int:
         """The time to be stored, in microseconds."""

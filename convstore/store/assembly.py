@@ -55,7 +55,9 @@ def assemble(
     hot = None
     if (cache := session_cache(config.cache)) is not None:
         hot = HotTier(cache, backend, config.cache)
-    context = Context(backend, blobs_of(config), clock, config.retention, on_step)
+    context = Context(
+        backend, blobs_of(config), clock, config.retention, on_step, config.feedback
+    )
     if hot is not None:
         context = replace(context, on_changed=hot.changed)
     restorer, eraser = Restorer(context), Eraser(context)
@@ -71,6 +73,7 @@ def assemble(
         lifecycle=SessionLifecycle(context, restorer, eraser),
         restore_on_read=config.restore_on_read,
         ledger=config.ledger,
+        feedback=config.feedback,
         hot=hot,
     )
     prefixes = PrefixStores(backend, config.cache, config.limits)

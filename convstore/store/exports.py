@@ -13,6 +13,7 @@ from convstore.export.options import ExportOptions
 from convstore.export.report import ExportReport
 from convstore.export.stages.job import run_export
 from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.policy import FeedbackPolicy
 from convstore.vocabulary.progress import OnProgress, Progress
 from convstore.vocabulary.records import Json, SessionDocument
 
@@ -63,15 +64,17 @@ def _text(value: Json) -> int:
     return size
 
 
-def options_of(given: Mapping[str, Any]) -> ExportOptions:
+def options_of(given: Mapping[str, Any], feedback: FeedbackPolicy) -> ExportOptions:
     """Options by name; those that are made of parts also as a dict of these.
+
+    What they leave to the store's settings is read from `feedback`.
 
     Raises:
         InvalidInputError: There is no option of this name, or its value is of a wrong
             kind.
     """
     try:
-        return TypeAdapter(ExportOptions).validate_python(dict(given))
+        return TypeAdapter(ExportOptions).validate_python(dict(given)).on(feedback)
     except ValidationError as error:
         # Without what was given: a filter may name a person.
         first = error.errors(

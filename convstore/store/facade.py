@@ -334,7 +334,7 @@ class Store(Nouns):
                 await context.files(lambda: choose_format(format_, source, mapping)),
                 source,
                 partial(write_imported, self._scope),
-                ImportOptions(strict, None if report_to is None else Path(report_to)),
+                ImportOptions.of(strict, report_to, self._scope.reading),
                 on_progress,
             )
             facts |= {
@@ -375,7 +375,8 @@ class Store(Nouns):
         from convstore.store.exports import options_of, run
 
         names = [formats] if isinstance(formats, str) else list(formats)
-        chosen = options_of(options)  # Refused before a session is read.
+        # Refused before a session is read.
+        chosen = options_of(options, self.config.feedback)
         documents = self.documents(source=chosen.filters.source)
         with self.watch.work("export") as facts:
             report = await run(documents, names, Path(to), chosen, on_progress)

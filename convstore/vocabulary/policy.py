@@ -50,6 +50,35 @@ class RetentionPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedbackPolicy:
+    """How labels and scores are read; they are stored as they were given.
+
+    Words are compared without case, spaces, dashes and underscores between letters,
+    and without the tone of a hand: `thumbs_up` is also `Thumbs-Up` and `thumbsUp`.
+
+    Attributes:
+        positive: Labels that mean good.
+        negative: Labels that mean bad.
+        neutral: Labels that mean neither.
+        scale: From the worst to the best score that can be given.
+        scales: The scale of a surface or an action, by its name; a surface goes before
+            an action. What the act itself says, in `metadata["scale"]`, before both.
+    """
+
+    positive: tuple[str, ...] = tuple(
+        "correct right thumbs_up up upvote like liked good great positive helpful "
+        "satisfied yes +1 👍 ✅".split()
+    )
+    negative: tuple[str, ...] = tuple(
+        "incorrect wrong thumbs_down down downvote dislike disliked bad negative "
+        "unhelpful dissatisfied no -1 👎 ❌".split()
+    )
+    neutral: tuple[str, ...] = ("partial", "partially_correct", "neutral", "mixed")
+    scale: tuple[float, float] = (0.0, 1.0)
+    scales: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerPolicy:
     """The settings of the session ledger.
 

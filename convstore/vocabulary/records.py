@@ -153,6 +153,22 @@ class Interaction:
     created_at: datetime
 
 
+Meaning: TypeAlias = Literal["good", "bad", "neutral"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement(Interaction):
+    """An interaction in force that judges, and how the settings read it.
+
+    `meaning` is what the label says, None for a word that the settings do not know, and
+    where there is none. `rating` is the score brought to 0 (worst) to 1 (best), None
+    where it is outside its scale.
+    """
+
+    meaning: Meaning | None
+    rating: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class GraphState:
     """A versioned JSON snapshot of the application's reasoning graph."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -19,12 +20,23 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from convstore.vocabulary.codec import decode_json
 from convstore.vocabulary.durations import seconds_of
 from convstore.vocabulary.environment import PREFIX, check_names
-from convstore.vocabulary.errors import ConfigError
+from convstore.vocabulary.errors import (
+    ConfigError,
+    CorruptionError,
+    InvalidInputError,
+)
 from convstore.vocabulary.ids import SCHEMA_NAME
+from convstore.vocabulary.judgements import Reading
 from convstore.vocabulary.limits import Limits
-from convstore.vocabulary.policy import CachePolicy, LedgerPolicy, RetentionPolicy
+from convstore.vocabulary.policy import (
+    CachePolicy,
+    FeedbackPolicy,
+    LedgerPolicy,
+    RetentionPolicy,
+)
 
 # The encoder stops at 254 levels, and a session document adds a few of its own.
 _MAX_JSON_DEPTH = 200
@@ -102,14 +114,16 @@ class StoreConfig(BaseSettings):
     retention: RetentionPolicy = Field(default_factory=RetentionPolicy)
     ledger: LedgerPolicy = Field(default_factory=LedgerPolicy)
     cache: CachePolicy = Field(default_factory=CachePolicy)
+    feedback: FeedbackPolicy = Field(default_factory=FeedbackPolicy)
     limits: Limits = Field(default_factory=Limits)
 
     @model_validator(mode="before")
     @classmethod
     def _as_written(cls, given: Any) -> Any:
-        """Refuse names of the environment that are none of ours, and read `24h`."""
+        """Refuse names of the environment that are none of ours, and read `24h`
+        and, in sections, lists and objects as JSON text."""
         check_names(os.environ, cls._names())
-        return _durations(given)
+        return _durations(_decoded(given))
 
     @classmethod
     def _names(cls) -> dict[str, type | None]:
@@ -153,6 +167,11 @@ class StoreConfig(BaseSettings):
             raise ConfigError(
                 f"settings: LIMITS__MAX_JSON_DEPTH: must be at most {_MAX_JSON_DEPTH}"
             )
+        try:
+            Reading(self.feedback)
+        except InvalidInputError as error:
+            where = error.field.replace(".", "__").upper()
+            raise ConfigError(f"settings: FEEDBACK__{where}: {error.problem}") from None
         return self
 
     @property
@@ -207,6 +226,19 @@ def _durations(given: Any) -> Any:
         else _durations(value)
         for name, value in given.items()
     }
+
+
+def _decoded(given: Any, *, inside: bool = False) -> Any:
+    """Lists and objects of sections, which the environment has as text."""
+    if isinstance(given, Mapping):
+        return {
+            n: _decoded(v, inside=isinstance(v, Mapping) or inside)
+            for n, v in given.items()
+        }
+    if inside and isinstance(given, str) and given[:1] in ("[", "{"):
+        with suppress(CorruptionError):  # then it is refused as what it is
+            return decode_json(given)
+    return given
 
 
 def load_config(**overrides: object) -> StoreConfig:

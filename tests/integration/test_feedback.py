@@ -1,6 +1,7 @@
 """Judgements in force, acts across sessions, many acts at once, sessions by label."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from convstore import (
 from convstore.db import interactions
 from convstore.db.statements import Prepared
 from convstore.vocabulary.documents import encode_document
+from convstore.vocabulary.policy import FeedbackPolicy
 from convstore.vocabulary.records import InteractionInput
 from tests.integration.archives import fill
 from tests.integration.conversations import every_page, say
@@ -473,3 +475,74 @@ async def test_a_time_without_zone_is_not_guessed(store: Store) -> None:
     await store.interactions.record("s-1", action="copy", created_at=at)
 
     assert len((await store.interactions.search(since=at)).items) == 1
+
+
+async def test_judgements_say_what_their_labels_and_scores_mean(
+    open_another: Open,
+) -> None:
+    policy = FeedbackPolicy(scales={"stars": (1.0, 5.0)})
+    store = await open_another(feedback=policy)
+    await say(store, "s-1", "q", "a")
+    record = store.interactions.record
+    await record("s-1", action="feedback", turn_seq=2, feedback="👍")
+    await record(
+        "s-1", action="feedback", turn_seq=2, score=4.0, surface="stars", actor_id="ann"
+    )
+    await record("s-1", action="feedback", turn_seq=2, score=4.0, actor_id="bob")
+
+    found = await store.interactions.effective("s-1")
+
+    assert [(act.feedback, act.score) for act in found] == [
+        ("👍", None),
+        (None, 4.0),
+        (None, 4.0),
+    ]
+    assert [(act.meaning, act.rating) for act in found] == [
+        ("good", None),
+        (None, 0.75),
+        (None, None),
+    ]
+
+
+async def test_an_import_tells_what_of_the_feedback_says_nothing(
+    store: Store, tmp_path: Path
+) -> None:
+    session = {
+        "session_id": "s-9",
+        "chat_history": [
+            {"role": "user", "content": "q", "timestamp": "2025-01-01T00:00:00"}
+        ],
+        "interactions": [
+            {
+                "action_type": "feedback",
+                "node_id": "n",
+                "feedback": label,
+                "timestamp": "2025-01-01T00:00:00",
+            }
+            for label in ("banana", "correct")
+        ],
+    }
+    file = tmp_path / "session.json"
+    file.write_text(json.dumps(session))
+
+    report = await store.import_("session-json", file)
+
+    assert dict(report.not_understood) == {"label banana": 1}
+    again = await store.import_("session-json", file)
+    assert dict(again.not_understood) == {}
+
+
+async def test_an_export_reads_feedback_as_the_settings_say(
+    open_another: Open, tmp_path: Path
+) -> None:
+    store = await open_another(feedback=FeedbackPolicy(positive=("goed",)))
+    await say(store, "s-1", "q", "a")
+    await store.interactions.add_feedback("s-1", turn_seq=2, feedback="goed")
+
+    report = await store.export("kto", to=tmp_path / "ours")
+    other = await store.export(
+        "kto", to=tmp_path / "other", judging={"positive": ["anders"]}
+    )
+
+    assert (report.rows, other.rows) == (1, 0)
+    assert other.formats[0].not_understood == {"label goed": 1}

@@ -24,6 +24,11 @@ LENGTH_EDGES = (100, 400, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000)
 TOKEN_EDGES = (1_000, 2_000, 4_000, 8_000)
 
 
+OTHERS = "others"
+_MOST_NAMES = 200
+"""Of labels: each may be another word, and people read the list."""
+
+
 @dataclass(slots=True)
 class Losses:
     """How often each reason kept something out.
@@ -52,6 +57,12 @@ class Tally:
     losses: Losses = field(default_factory=Losses)
     redactions: Counter[str] = field(default_factory=Counter)
     pictured: int = 0
+    unclear: Counter[str] = field(default_factory=Counter)
+
+    def note_unclear(self, name: str, times: int = 1) -> None:
+        """Count feedback that says nothing to the rules; names beyond many as one."""
+        known = name in self.unclear or len(self.unclear) < _MOST_NAMES
+        self.unclear[name if known else OTHERS] += times
 
     def told(self) -> JsonObject:
         """The counts as JSON."""
@@ -62,6 +73,7 @@ class Tally:
             "choices": losses.choices,
             "redactions": self.redactions,
             "pictured": self.pictured,
+            "unclear": self.unclear,
         }
 
     def take(self, told: JsonObject) -> None:
@@ -71,11 +83,14 @@ class Tally:
         self.losses.choices.update(told["choices"])
         self.redactions.update(told["redactions"])
         self.pictured += told["pictured"]
+        for name, times in told["unclear"].items():
+            self.note_unclear(name, times)
 
     def clear(self) -> None:
         """Count from nothing again; who holds the losses keeps them."""
         self.rows = self.pictured = 0
-        for counts in (self.losses.faults, self.losses.choices, self.redactions):
+        losses = self.losses
+        for counts in (losses.faults, losses.choices, self.redactions, self.unclear):
             counts.clear()
 
 

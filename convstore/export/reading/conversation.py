@@ -19,10 +19,13 @@ from convstore.messages.sequence import NO_MESSAGES, Shape, ended, followed, who
 from convstore.vocabulary.clock import to_micros
 from convstore.vocabulary.codec import dumps
 from convstore.vocabulary.feedback import in_force
+from convstore.vocabulary.judgements import Reading
+from convstore.vocabulary.policy import FeedbackPolicy
 from convstore.vocabulary.records import (
     GraphState,
     Interaction,
     Json,
+    Meaning,
     SessionDocument,
     Turn,
 )
@@ -40,6 +43,7 @@ class Conversation:
         options: How to read it.
         told: The same session with personal data redacted, for the rows.
         detect: Tells the language of a text, for turns without one.
+        reading: Reads feedback as the options say; made from them if not given.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Conversation:
         *,
         told: SessionDocument | None = None,
         detect: Callable[[str], str] | None = None,
+        reading: Reading | None = None,
     ) -> None:
         # Contexts and checks are about the words as stored; rows hold those of `told`.
         self.document, self.options = told or document, options
@@ -63,6 +68,7 @@ class Conversation:
         for turn in document.turns:
             self.children.setdefault(turn.parent_seq, []).append(turn.seq)
         self.feedback: tuple[Interaction, ...] = in_force(self.document.interactions)
+        self.reading = reading or reading_of(options)
         self.graph_states: Sequence[GraphState] = self.document.graph_states
         self.acts: dict[str, list[Interaction]] = {}
         for act in self.feedback:
@@ -302,6 +308,15 @@ class Conversation:
             return stored or ""
         return self._detect(turn.content or "")
 
+    def meaning(self, act: Interaction) -> Meaning | None:
+        """What the label of an act says."""
+        return self.reading.meaning(act.feedback)
+
+    def stars(self, act: Interaction) -> float | None:
+        """The score of an act, brought to 1 to 5; None where its scale is not known."""
+        rating = self.reading.rating(act)
+        return None if rating is None else 1 + 4 * rating
+
     def role(self, seq: int) -> str:
         """`system`, `user`, `assistant`, `tool`, or the stored word if none of them."""
         return self._roles[seq]
@@ -375,6 +390,11 @@ def _role_of(turn: Turn) -> str:
     # Some clients tell what tools gave back in messages of the user.
     results = all(kind_of(part) == "result" for part in turn.parts)
     return "tool" if results else role
+
+
+def reading_of(options: ExportOptions) -> Reading:
+    """What reads feedback as the options say."""
+    return Reading(options.judging.over(FeedbackPolicy()))
 
 
 def _voters(acts: Sequence[Interaction]) -> int:

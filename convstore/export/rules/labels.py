@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from convstore.export.example import Candidate, Dropped, Kind, Row
 from convstore.export.reading.conversation import Conversation
@@ -11,10 +12,9 @@ from convstore.export.rules.checks import language_problem, stale
 from convstore.export.rules.verdict import (
     RATING_ACTIONS,
     scored,
-    stars,
     verdict_of,
 )
-from convstore.vocabulary.records import Interaction
+from convstore.vocabulary.records import Interaction, Meaning
 
 WEAK = 0.3
 _COPIED = ("copy", "insert", "share")
@@ -53,10 +53,15 @@ def _filtered(conversation: Conversation, act: Interaction) -> bool:
     return bool(wanted) and act.feedback is not None and act.feedback not in wanted
 
 
+def _saying(
+    conversation: Conversation, meaning: Meaning
+) -> Callable[[Interaction], bool]:
+    return lambda act: conversation.meaning(act) == meaning
+
+
 def _thumbs_up(conversation: Conversation, rule: str) -> Iterator[Candidate]:
-    words = conversation.options.judging.positive
     disliked = verdict_of(conversation).disliked
-    for found in judged_turns(conversation, lambda act: act.feedback in words):
+    for found in judged_turns(conversation, _saying(conversation, "good")):
         if isinstance(found, Dropped):
             yield found
             continue
@@ -67,8 +72,7 @@ def _thumbs_up(conversation: Conversation, rule: str) -> Iterator[Candidate]:
 
 
 def _thumbs_down(conversation: Conversation, rule: str) -> Iterator[Candidate]:
-    words = conversation.options.judging.negative
-    for found in judged_turns(conversation, lambda act: act.feedback in words):
+    for found in judged_turns(conversation, _saying(conversation, "bad")):
         if isinstance(found, Dropped):
             yield found
         else:
@@ -76,8 +80,7 @@ def _thumbs_down(conversation: Conversation, rule: str) -> Iterator[Candidate]:
 
 
 def _partial(conversation: Conversation, rule: str) -> Iterator[Candidate]:
-    words = conversation.options.judging.neutral
-    for found in judged_turns(conversation, lambda act: act.feedback in words):
+    for found in judged_turns(conversation, _saying(conversation, "neutral")):
         if isinstance(found, Dropped):
             yield found
             continue
@@ -100,14 +103,14 @@ def _partial(conversation: Conversation, rule: str) -> Iterator[Candidate]:
 
 def _scores(conversation: Conversation, rule: str) -> Iterator[Candidate]:
     judging = conversation.options.judging
-    for found in judged_turns(conversation, lambda act: scored(act, judging)):
+    for found in judged_turns(conversation, partial(scored, conversation)):
         if isinstance(found, Dropped):
             yield found
             continue
         seq, acts = found
         sides: dict[bool, list[Interaction]] = {}
         for act in acts:
-            score = stars(act) or 0.0
+            score = conversation.stars(act) or 0.0
             if not in_bounds(conversation, score):
                 yield Dropped("filter-score", fault=False)
             elif judging.score_low < score < judging.score_high:

@@ -23,7 +23,6 @@ from convstore.export.rules.verdict import (
     EDIT_ACTIONS,
     RATING_ACTIONS,
     both_bad,
-    stars,
     verdict_of,
 )
 from convstore.vocabulary.records import Interaction
@@ -137,7 +136,7 @@ def _choices(conversation: Conversation, rule: str) -> Iterator[Candidate]:
         elif stale(conversation, act):
             yield Dropped("stale-feedback")
         elif choice.chosen is None:
-            if not both_bad(act, conversation.options.judging):
+            if not both_bad(conversation, act):
                 yield Dropped("tie", fault=False)
                 continue
             for seq in choice.rejected:
@@ -209,15 +208,13 @@ def _rated_siblings(
 
 
 def _rating(conversation: Conversation, act: Interaction) -> tuple[str, float] | None:
-    judging, wanted = conversation.options.judging, conversation.options.filters.labels
+    wanted, meaning = conversation.options.filters.labels, conversation.meaning(act)
     if wanted and act.feedback is not None and act.feedback not in wanted:
         return None
     # A word is coarser than a score and on a scale of its own.
-    if act.feedback in judging.positive:
-        return "thumbs", 1.0
-    if act.feedback in judging.negative:
-        return "thumbs", -1.0
-    score = stars(act)
+    if meaning in ("good", "bad"):
+        return "thumbs", 1.0 if meaning == "good" else -1.0
+    score = conversation.stars(act)
     if score is None or not in_bounds(conversation, score):
         return None
     aspect = act.metadata.get("aspect")

@@ -19,7 +19,6 @@ from convstore.export.rules.verdict import (
     EDIT_ACTIONS,
     RATING_ACTIONS,
     Verdict,
-    stars,
     verdict_of,
 )
 
@@ -169,7 +168,6 @@ def _prompts(conversation: Conversation, rule: str) -> Iterator[Candidate]:
 def _approved(conversation: Conversation) -> dict[int, str]:
     """Text that people approved or wrote as an answer, by the turn that asked."""
     texts: dict[int, str] = {}
-    positive = conversation.options.judging.positive
     disliked = verdict_of(conversation).disliked
     for act in conversation.feedback:
         turn = conversation.turns.get(act.turn_seq or 0)
@@ -180,7 +178,11 @@ def _approved(conversation: Conversation) -> dict[int, str]:
             continue
         if act.action in EDIT_ACTIONS and act.content:
             texts[asked] = act.content
-        elif act.feedback in positive and turn.content and turn.seq not in disliked:
+        elif (
+            conversation.meaning(act) == "good"
+            and turn.content
+            and turn.seq not in disliked
+        ):
             texts.setdefault(asked, turn.content)
     return texts
 
@@ -267,7 +269,7 @@ def _session_ratings(conversation: Conversation, rule: str) -> Iterator[Candidat
         for act in conversation.acts.get(action, ()):
             if act.turn_seq or act.node_id is not None or act.choice is not None:
                 continue
-            score = stars(act)
+            score = conversation.stars(act)
             if score is None or first is None:
                 yield Dropped("session-rating-without-score")
                 continue
@@ -303,7 +305,7 @@ TREE = Rule("tree", 2, frozenset({"tree"}), "all branches of a session", _trees)
 DOCUMENT = Rule("document", 1, frozenset({"whole"}), "a whole session", _documents)
 R16 = Rule(
     "R16",
-    1,
+    2,
     frozenset({"prompt"}),
     "a rating of the whole session, as the weight of its first prompt",
     _session_ratings,

@@ -26,17 +26,15 @@ class _Judged:
 
 
 def _judgements(conversation: Conversation) -> dict[str, _Judged]:
-    judging = conversation.options.judging
     votes: dict[str, list[Interaction]] = {}
     for action in RATING_ACTIONS:
         for act in conversation.acts.get(action, ()):
-            known = {*judging.positive, *judging.negative, *judging.neutral}
-            if act.node_id is not None and act.feedback in known:
+            if act.node_id is not None and conversation.meaning(act) is not None:
                 votes.setdefault(act.node_id, []).append(act)
     judged: dict[str, _Judged] = {}
     for node_id, acts in votes.items():
-        up = [act for act in acts if act.feedback in judging.positive]
-        down = [act for act in acts if act.feedback in judging.negative]
+        up = [act for act in acts if conversation.meaning(act) == "good"]
+        down = [act for act in acts if conversation.meaning(act) == "bad"]
         label = None if len(up) == len(down) else len(up) > len(down)
         agreeing = up if label else down
         judged[node_id] = _Judged(label, tuple(acts if label is None else agreeing))
@@ -248,7 +246,7 @@ def _outcome(conversation: Conversation, rule: str) -> Iterator[Candidate]:
 
 _STEPS: frozenset[Kind] = frozenset({"steps"})
 
-R11 = Rule("R11", 1, _STEPS, "steps judged right or wrong", _feedback)
+R11 = Rule("R11", 2, _STEPS, "steps judged right or wrong", _feedback)
 R12 = Rule("R12", 1, _STEPS, "steps pruned because they are wrong", _pruned)
 R13 = Rule(
     "R13",

@@ -8,13 +8,20 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from convstore.export.options import Judging
 from convstore.export.reading.conversation import Conversation
 from convstore.export.rules.checks import stale
+from convstore.vocabulary.feedback import EDIT_ACTIONS, RATING_ACTIONS
 from convstore.vocabulary.records import Interaction
 
-RATING_ACTIONS = ("feedback", "rate", "rating")
-EDIT_ACTIONS = ("edit", "correction", "correct")
+__all__ = [
+    "EDIT_ACTIONS",
+    "RATING_ACTIONS",
+    "Verdict",
+    "both_bad",
+    "scored",
+    "verdict_of",
+]
+
 _BOTH_BAD = frozenset({"both_bad", "bothbad"})
 
 
@@ -35,32 +42,21 @@ class Verdict:
     unwanted: frozenset[int]
 
 
-def stars(act: Interaction) -> float | None:
-    """The score, brought from the scale in `metadata["scale"] = [low, high]` to 1–5."""
-    scale = act.metadata.get("scale")
-    if act.score is None or not (isinstance(scale, list) and len(scale) == 2):
-        return act.score
-    if not all(type(end) in (int, float) for end in scale) or scale[0] == scale[1]:
-        return act.score
-    low, high = float(scale[0]), float(scale[1])
-    return 1 + 4 * (act.score - low) / (high - low)
-
-
-def scored(act: Interaction, judging: Judging) -> bool:
+def scored(conversation: Conversation, act: Interaction) -> bool:
     """Whether the act says good or bad by its score: a word goes before it."""
-    said = act.feedback in judging.positive or act.feedback in judging.negative
-    return act.score is not None and not said
+    said = conversation.meaning(act) in ("good", "bad")
+    return not said and conversation.stars(act) is not None
 
 
-def both_bad(act: Interaction, judging: Judging) -> bool:
+def both_bad(conversation: Conversation, act: Interaction) -> bool:
     """Whether the act says of all the answers offered that they are bad."""
     nobody = act.choice is not None and act.choice.chosen is None
-    return nobody and (act.feedback in _BOTH_BAD or act.feedback in judging.negative)
+    bad = act.feedback in _BOTH_BAD or conversation.meaning(act) == "bad"
+    return nobody and bad
 
 
 def verdict_of(conversation: Conversation) -> Verdict:
     """The verdict of all acts that still stand."""
-    judging = conversation.options.judging
     bad: set[int] = set()
     lost: set[int] = set()
     won: Counter[int] = Counter()
@@ -73,11 +69,11 @@ def verdict_of(conversation: Conversation) -> Verdict:
             won[choice.chosen] += len(choice.rejected)
             lost.update(choice.rejected)
         elif choice is not None:
-            bad.update(choice.rejected if both_bad(act, judging) else ())
+            bad.update(choice.rejected if both_bad(conversation, act) else ())
         elif act.turn_seq is not None:
-            if _disapproves(act, judging):
+            if _disapproves(conversation, act):
                 bad.add(act.turn_seq)
-            elif _approves(act, judging):
+            elif _approves(conversation, act):
                 liked[act.turn_seq] += 1
     # A judgement is about the whole message that its turn is a part of.
     bad, lost = _whole(conversation, bad), _whole(conversation, lost)
@@ -99,17 +95,21 @@ def _whole_counts(conversation: Conversation, counts: Counter[int]) -> Counter[i
     return whole
 
 
-def _approves(act: Interaction, judging: Judging) -> bool:
+def _approves(conversation: Conversation, act: Interaction) -> bool:
     if act.action not in RATING_ACTIONS:
         return False
-    high = scored(act, judging) and (stars(act) or 0.0) >= judging.score_high
-    return high or act.feedback in judging.positive
+    if scored(conversation, act):
+        least = conversation.options.judging.score_high
+        return (conversation.stars(act) or 0.0) >= least
+    return conversation.meaning(act) == "good"
 
 
-def _disapproves(act: Interaction, judging: Judging) -> bool:
+def _disapproves(conversation: Conversation, act: Interaction) -> bool:
     if act.action in EDIT_ACTIONS:
         return bool(act.content)
     if act.action not in RATING_ACTIONS:
         return False
-    low = scored(act, judging) and (stars(act) or 0.0) <= judging.score_low
-    return low or act.feedback in judging.negative
+    if scored(conversation, act):
+        most = conversation.options.judging.score_low
+        return (conversation.stars(act) or 0.0) <= most
+    return conversation.meaning(act) == "bad"

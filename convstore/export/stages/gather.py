@@ -13,14 +13,21 @@ from convstore.export.choosing.splits import SplitPicker
 from convstore.export.choosing.tokens import CHARS_PER_TOKEN, token_counter
 from convstore.export.dataset.statistics import Tally
 from convstore.export.dataset.version import EXPORTER
-from convstore.export.example import Candidate, Dropped, Message, Origin, Row
+from convstore.export.example import (
+    Candidate,
+    Dropped,
+    Kind,
+    Message,
+    Origin,
+    Row,
+)
 from convstore.export.formats.base import Column, Format, provenance
 from convstore.export.formats.messages import text_chars
 from convstore.export.formats.pictures import has_images, pictured
 from convstore.export.formats.spoken_calls import caller
 from convstore.export.options import ExportOptions, Filters, SplitBy
 from convstore.export.privacy.redaction import redactor
-from convstore.export.reading.conversation import Conversation
+from convstore.export.reading.conversation import Conversation, reading_of
 from convstore.export.reading.filters import consent_problem, session_problem
 from convstore.export.reading.language import language_detector
 from convstore.export.rules import RULES, pick_rules
@@ -44,6 +51,8 @@ from convstore.vocabulary.codec import dumps
 from convstore.vocabulary.records import Json, JsonObject, SessionDocument
 
 RULE_NAMES = tuple(RULES)
+_UNJUDGED: frozenset[Kind] = frozenset({"tree", "whole"})
+"""Rows in which feedback stands as it was given."""
 _RULE_NUMBERS = {name: number for number, name in enumerate(RULE_NAMES)}
 
 
@@ -72,6 +81,7 @@ class Gatherer:
         self._detect = language_detector() if options.detect_language else None
         tokenizer = options.tokenizer
         self._count_tokens = token_counter(tokenizer) if tokenizer else None
+        self._reading = reading_of(options)
         self._sign = signer() if options.near_duplicates is not None else None
         self._told_calls = caller(options.tool_calls)
         self._redactions: list[Json] = []
@@ -93,8 +103,13 @@ class Gatherer:
         told = self._redacted(document, takers)
         self._pictured = has_images(document.turns)
         conversation = Conversation(
-            document, self.options, told=told, detect=self._detect
+            document,
+            self.options,
+            told=told,
+            detect=self._detect,
+            reading=self._reading,
         )
+        self._note_unclear(conversation, takers)
         for rule in self._rules:
             users = [fmt for fmt in takers if fmt.kind in rule.kinds]
             if not users:
@@ -102,6 +117,16 @@ class Gatherer:
             number = _RULE_NUMBERS[rule.name]
             for candidate in rule.run(conversation, rule.id):
                 yield candidate, users, number
+
+    def _note_unclear(
+        self, conversation: Conversation, takers: Sequence[Format]
+    ) -> None:
+        """Count, by name, what of the feedback in force says nothing to the rules."""
+        judged = [fmt for fmt in takers if fmt.kind not in _UNJUDGED]
+        for act in conversation.feedback if judged else ():
+            for name in self._reading.not_understood(act):
+                for fmt in judged:
+                    self.tallies[fmt.name].note_unclear(name)
 
     def packed(self, document: SessionDocument) -> Iterator[Packed]:
         """The rows of one session as they go into the spools."""

@@ -236,6 +236,7 @@ class Export:
             tombstones=data.tombstones,
             size_bytes=sum(f.size_bytes for f in data.files if f.path[:5] == "data/"),
             warnings=tuple(data.warnings()),
+            not_understood=dict(sorted(tally.unclear.items())),
         )
 
     def _staying(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from convstore.vocabulary.records import SessionDocument
-from tests.unit.export.samples import WEATHER_TOOLS, Chat
+from tests.unit.export.samples import STARS, WEATHER_TOOLS, Chat
 
 
 def histories(count: int) -> list[SessionDocument]:
@@ -64,8 +64,8 @@ def _rated(chat: Chat, n: int) -> None:
     question = chat.user(f"Rate me {n}: what is {n}+{n}?")
     right = chat.assistant(f"{2 * n} is the answer here")
     wrong = chat.assistant(f"{2 * n + 1}" + " or so" * (n % 5), parent_seq=question)
-    chat.act("feedback", turn_seq=right, score=5.0)
-    chat.act("feedback", turn_seq=wrong, score=1.0)
+    chat.act("feedback", turn_seq=right, score=5.0, metadata=STARS)
+    chat.act("feedback", turn_seq=wrong, score=1.0, metadata=STARS)
 
 
 def _reasoned(chat: Chat, n: int) -> None:

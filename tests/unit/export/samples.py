@@ -43,6 +43,10 @@ WEATHER_TOOLS = [
 ]
 
 
+STARS = {"scale": [1, 5]}
+"""What an act says whose score is on a scale of one to five."""
+
+
 class Chat:
     """A session under construction; times go up by a second per turn or act."""
 

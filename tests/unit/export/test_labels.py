@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from convstore.export.options import DEFAULT_RULES, ExportOptions, Filters, Judging
-from tests.unit.export.samples import Chat, reasons, rows
+from convstore.export.stages.job import run_export
+from tests.unit.export.samples import STARS, Chat, reasons, rows
 
 
 def test_thumbs_up_gives_a_good_label_and_a_demonstration() -> None:
@@ -40,7 +44,7 @@ def test_scores_in_the_middle_band_give_no_label(
 ) -> None:
     chat = Chat()
     chat.user("Hi?")
-    chat.act("feedback", turn_seq=chat.assistant("Hello."), score=score)
+    chat.act("feedback", turn_seq=chat.assistant("Hello."), score=score, metadata=STARS)
 
     found = rows(chat, "R4")
 
@@ -170,3 +174,64 @@ def test_other_words_can_be_told_to_mean_good() -> None:
 
     assert rows(chat, "R1") == []
     assert [row.label for row in rows(chat, "R1", options)][:1] == [True]
+
+
+@pytest.mark.parametrize(("score", "label"), [(1.0, True), (0.0, False)])
+def test_a_score_is_read_on_a_scale_of_nought_to_one(score: float, label: bool) -> None:
+    chat = Chat()
+    chat.user("Hi?")
+    chat.act("feedback", turn_seq=chat.assistant("Hello."), score=score)
+
+    assert [row.label for row in rows(chat, "R4")] == [label]
+
+
+@pytest.mark.parametrize(
+    ("where", "score", "label"),
+    [
+        ({"surface": "stars"}, 5.0, True),
+        ({"surface": "stars"}, 1.0, False),
+        ({"surface": "stars", "metadata": {"scale": [0, 10]}}, 1.0, False),
+        ({"surface": "thumbs"}, -1.0, False),
+        ({"surface": "thumbs"}, 1.0, True),
+    ],
+)
+def test_a_surface_has_a_scale_of_its_own(
+    where: dict[str, Any], score: float, label: bool
+) -> None:
+    scales = {"stars": (1.0, 5.0), "thumbs": (-1.0, 1.0)}
+    options = ExportOptions(judging=Judging(scales=scales))
+    chat = Chat()
+    chat.user("Hi?")
+    chat.act("feedback", turn_seq=chat.assistant("Hello."), score=score, **where)
+
+    assert [row.label for row in rows(chat, "R4", options)] == [label]
+
+
+@pytest.mark.parametrize(
+    "label", ["thumbs-up", "👍🏽", "up", "like", "Positive", "good"]
+)
+def test_other_words_for_good_are_read(label: str) -> None:
+    chat = Chat()
+    chat.user("Hi?")
+    chat.act("feedback", turn_seq=chat.assistant("Hello."), feedback=label)
+
+    assert [row.label for row in rows(chat, "R1") if row.kind == "label"] == [True]
+
+
+def test_feedback_that_says_nothing_is_counted_by_name(tmp_path: Path) -> None:
+    chat = Chat()
+    chat.user("Hi?")
+    answer = chat.assistant("Hello.")
+    chat.act("feedback", turn_seq=answer, feedback="banana", actor_id="a")
+    chat.act("feedback", turn_seq=answer, feedback="banana", actor_id="b")
+    chat.act("feedback", turn_seq=answer, score=4.0)
+    chat.act("prune", node_id="n", feedback="irrelevant")
+
+    report = run_export([chat.document()], ["kto", "rlhf-json"], tmp_path / "out")
+
+    kto, whole = report.formats
+    assert (kto.rows, kto.not_understood) == (
+        0,
+        {"label banana": 2, "score outside 0..1": 1},
+    )
+    assert whole.not_understood == {}

@@ -14,7 +14,7 @@ from convstore.export.example import Row
 from convstore.export.formats import FORMATS
 from convstore.export.options import Caps, ExportOptions, Judging
 from convstore.export.stages.job import run_export
-from tests.unit.export.samples import Chat, exported, one_exchange, reasons, rows
+from tests.unit.export.samples import STARS, Chat, exported, one_exchange, reasons, rows
 
 
 def test_1_answers_to_different_contexts_are_never_paired() -> None:
@@ -337,7 +337,10 @@ def test_3_the_branch_that_was_preferred_is_imitated_not_the_one_it_beat() -> No
     ("good", "bad"),
     [
         ({"feedback": "thumbs_up"}, {"feedback": "thumbs_down"}),
-        ({"score": 5.0}, {"score": 1.0}),
+        (
+            {"score": 5.0, "metadata": STARS},
+            {"score": 1.0, "metadata": STARS},
+        ),
     ],
 )
 def test_3_beside_a_disliked_answer_the_liked_one_is_imitated(
@@ -375,7 +378,7 @@ def imitated(rows: list[dict[str, Any]]) -> list[str]:
     ("name", "act"),
     [
         ("down", {"feedback": "thumbs_down"}),
-        ("rated", {"score": 1.0}),
+        ("rated", {"score": 1.0, "metadata": STARS}),
         ("rated of ten", {"score": 3.0, "metadata": {"scale": [1, 10]}}),
         ("both bad", {"rejected": (2, 3), "feedback": "both_bad"}),
     ],

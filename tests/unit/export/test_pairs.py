@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from convstore.export.options import ExportOptions, Judging
-from tests.unit.export.samples import Chat, reasons, rows
+from tests.unit.export.samples import STARS, Chat, reasons, rows
 
 
 def two_answers(one: str = "Hello.", other: str = "Good day.") -> tuple[Chat, int, int]:
@@ -114,7 +114,7 @@ def test_ratings_pair_the_best_with_the_worst_at_their_gap() -> None:
     chat, one, other = two_answers()
     third = chat.assistant("Hey.", parent_seq=1)
     for turn, score in ((one, 3.0), (other, 5.0), (third, 1.0)):
-        chat.act("feedback", turn_seq=turn, score=score)
+        chat.act("feedback", turn_seq=turn, score=score, metadata=STARS)
 
     (row,) = rows(chat, "R7")
 
@@ -125,7 +125,7 @@ def test_all_pairs_with_a_gap_can_be_asked_for() -> None:
     chat, one, other = two_answers()
     third = chat.assistant("Hey.", parent_seq=1)
     for turn, score in ((one, 3.0), (other, 5.0), (third, 2.5)):
-        chat.act("feedback", turn_seq=turn, score=score)
+        chat.act("feedback", turn_seq=turn, score=score, metadata=STARS)
     options = ExportOptions(judging=Judging(all_pairs=True, min_gap=1.0))
 
     found = rows(chat, "R7", options)
@@ -137,8 +137,8 @@ def test_all_pairs_with_a_gap_can_be_asked_for() -> None:
 def test_scores_are_means_over_people() -> None:
     chat, one, other = two_answers()
     for person, score in (("a", 5.0), ("b", 2.0)):
-        chat.act("feedback", turn_seq=one, score=score, actor_id=person)
-    chat.act("feedback", turn_seq=other, score=1.0, actor_id="a")
+        chat.act("feedback", turn_seq=one, score=score, metadata=STARS, actor_id=person)
+    chat.act("feedback", turn_seq=other, score=1.0, metadata=STARS, actor_id="a")
 
     (row,) = rows(chat, "R7")
 
@@ -149,7 +149,7 @@ def test_scores_are_means_over_people() -> None:
 def test_a_thumb_and_a_score_are_on_different_scales() -> None:
     chat, one, other = two_answers()
     chat.up(one)
-    chat.act("feedback", turn_seq=other, score=1.0)
+    chat.act("feedback", turn_seq=other, score=1.0, metadata=STARS)
 
     assert rows(chat, "R7") == []
 

@@ -14,7 +14,7 @@ from convstore.export.reading.conversation import Conversation
 from convstore.export.rules import RULES
 from convstore.messages.sequence import NO_MESSAGES, followed, whole
 from convstore.vocabulary.feedback import in_force
-from tests.unit.export.samples import Chat, exported
+from tests.unit.export.samples import STARS, Chat, exported
 
 ROLES = st.sampled_from(["user", "assistant", "assistant", "tool", "system"])
 TURNS = st.lists(
@@ -56,6 +56,7 @@ def chat_of(turns: list[tuple[str, int, str]], acts: list[dict[str, object]]) ->
             action,
             feedback=act["word"],
             score=act["score"],
+            metadata=STARS,
             actor_id=act["actor"],
             supersedes=act["supersedes"],
             content="Corrected." if action in ("edit", "inject") else None,

@@ -11,7 +11,7 @@ import pytest
 
 from convstore.export.options import ExportOptions, Filters, Judging
 from convstore.export.stages.job import run_export
-from tests.unit.export.samples import START, WEATHER_TOOLS, Chat
+from tests.unit.export.samples import STARS, START, WEATHER_TOOLS, Chat
 
 
 def dropped(
@@ -173,7 +173,7 @@ CASES: dict[str, tuple[Callable[[], Chat], str, ExportOptions | None]] = {
         "stepwise",
         None,
     ),
-    "middle-score": (lambda: judged("Sunny.", score=3.0), "kto", None),
+    "middle-score": (lambda: judged("Sunny.", score=3.0, metadata=STARS), "kto", None),
     "more-than-one-message": (two_ways, "openai-dpo", None),
     "no-answer": (lambda: asked(), "messages", None),
     "no-prompt": (

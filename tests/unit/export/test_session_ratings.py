@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from convstore.export.options import ExportOptions
-from tests.unit.export.samples import Chat, exported, reasons, rows
+from tests.unit.export.samples import STARS, Chat, exported, reasons, rows
 
 
 def rated(**fields: object) -> Chat:
@@ -17,7 +17,7 @@ def rated(**fields: object) -> Chat:
     chat.assistant("One.")
     chat.user("Second?")
     chat.assistant("Two.")
-    chat.act("feedback", **fields)
+    chat.act("feedback", **{"metadata": STARS, **fields})
     return chat
 
 
@@ -62,7 +62,7 @@ def test_a_rating_of_a_turn_is_none_of_the_session() -> None:
 def test_a_session_in_which_nobody_asked_has_no_prompt_to_weigh() -> None:
     chat = Chat()
     chat.assistant("Hello!")
-    chat.act("feedback", score=5.0)
+    chat.act("feedback", score=5.0, metadata=STARS)
 
     assert reasons(chat, "R16") == ["session-rating-without-score"]
 
