@@ -206,10 +206,6 @@ class Dialect(ABC):
         """A backend for the database; connects lazily."""
 
     @abstractmethod
-    def sync_url(self, url: str) -> str:
-        """The SQLAlchemy URL that migrations use."""
-
-    @abstractmethod
     def insert_ignore(self, table: Table) -> Insert:
         """INSERT that does nothing where a key exists; rowcount tells."""
 

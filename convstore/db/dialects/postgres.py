@@ -44,16 +44,18 @@ from convstore.db.dialects.base import (
     in_schema,
 )
 from convstore.db.dialects.postgres_engine import engine_like, new_engine
-from convstore.db.dialects.postgres_errors import translate
+from convstore.db.dialects.postgres_errors import ReadOnlyServerError, translate
+from convstore.db.dialects.postgres_health import examine
 from convstore.db.dialects.postgres_schema import (
     NO_RIGHTS,
-    driver_url,
     number_of,
     schema_asked_for,
 )
+from convstore.db.dialects.postgres_url import postgres_target
 from convstore.db.errors import ours, translated
 from convstore.db.models import JsonText
 from convstore.vocabulary.errors import (
+    ConfigError,
     ConvstoreError,
     DatabaseAccessError,
     DatabaseBusyError,
@@ -90,9 +92,6 @@ class PostgresDialect(Dialect):
         except ImportError as error:
             raise MissingExtraError("PostgreSQL", "postgres") from error
         return PostgresBackend(self, options)
-
-    def sync_url(self, url: str) -> str:
-        return driver_url(url)
 
     def insert_ignore(self, table: Table) -> Insert:
         return insert(table).on_conflict_do_nothing()
@@ -152,11 +151,13 @@ class PostgresBackend(Backend):
         self.dialect = dialect
         self._limits = options.limits
         self._schema = schema_asked_for(options)
-        engine = (
-            new_engine(dialect.sync_url(options.url), options, self.lanes)
-            if options.engine is None
-            else engine_like(options.engine, options)
-        )
+        self._pooled = options.pooler == "transaction"
+        if options.engine is None:
+            target = postgres_target(options.url)
+            self._pooled = self._pooled or target.pooled
+            engine = new_engine(target, options, self.lanes, pooled=self._pooled)
+        else:
+            engine = engine_like(options.engine, options)
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
         # Whatever level an application has set for transactions of its own. Beside the
         # other: of two levels, one on the other, the lower one is in force.
@@ -165,15 +166,19 @@ class PostgresBackend(Backend):
             if options.engine is None
             else engine.execution_options(isolation_level="READ COMMITTED")
         )
-        self._pooled = options.pooler == "transaction"
         self._closed = False
         self._home = Home()
 
     async def locate(self) -> None:
-        if self._schema is None:
-            self._schema = await self.read(
-                lambda c: c.execute(select(func.current_schema())).scalar_one()
+        schema, encoding = await self.read(_place_and_encoding)
+        if encoding != "UTF8":
+            # It would go well until somebody says what has no letter there.
+            raise ConfigError(
+                f"URL: the database is encoded as {encoding}: make one with CREATE "
+                "DATABASE … ENCODING 'UTF8' TEMPLATE template0"
             )
+        if self._schema is None:
+            self._schema = schema
         if self._schema is None:
             raise DatabaseAccessError(NO_RIGHTS)
         named = in_schema(self._schema)
@@ -259,7 +264,9 @@ class PostgresBackend(Backend):
             try:
                 yield connection
             except Exception as error:
-                if isinstance(ours(self.dialect, error), DatabaseUnavailableError):
+                known = ours(self.dialect, error)
+                # A server that has become a standby is not the one to ask again.
+                if isinstance(known, DatabaseUnavailableError | ReadOnlyServerError):
                     await _let_go_of_the_lost(connection)
                 raise
 
@@ -282,31 +289,7 @@ class PostgresBackend(Backend):
         )
 
     async def examine(self) -> list[Finding]:
-        def unit(connection: Connection) -> tuple[str, str, str, bool]:
-            def show(name: str) -> str:
-                return str(connection.exec_driver_sql(f"SHOW {name}").scalar_one())
-
-            superuser = connection.exec_driver_sql(
-                "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
-            ).scalar_one()
-            return (
-                show("server_version"),
-                show("fsync"),
-                show("synchronous_commit"),
-                bool(superuser),
-            )
-
-        version, fsync, commit, superuser = await self.read(unit)
-        return [
-            Finding("PostgreSQL version", int(version.split(".")[0]) >= 14, version,
-                    "upgrade to PostgreSQL 14 or later"),
-            Finding("fsync", fsync == "on", fsync,
-                    "set fsync=on: without it a power cut loses everything"),
-            Finding("synchronous_commit", commit != "off", commit,
-                    "set synchronous_commit=on: acknowledged turns may be lost"),
-            Finding("role", True, "superuser: a role of its own is safer"
-                    if superuser else "not a superuser"),
-        ]  # fmt: skip
+        return await self.read(examine)
 
     async def maintain(self) -> dict[str, int]:
         return {}  # autovacuum does it
@@ -324,6 +307,12 @@ class PostgresBackend(Backend):
         self._home.check()
         if self._closed:
             raise StoreClosedError("the store is closed")
+
+
+def _place_and_encoding(connection: Connection) -> tuple[str | None, str]:
+    encoding = func.current_setting("server_encoding")
+    place, name = connection.execute(select(func.current_schema(), encoding)).one()
+    return place, name
 
 
 class _Unit(Generic[T]):

@@ -7,6 +7,7 @@ the URL, creators, tokens, TLS, and the listeners that set them up.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, event
@@ -18,8 +19,26 @@ from convstore.vocabulary.errors import ConfigError
 
 if TYPE_CHECKING:
     from convstore.db.dialects.base import BackendOptions
+    from convstore.db.dialects.postgres_url import PostgresTarget
 
 _DRIVERS = ("asyncpg", "psycopg")
+NEEDED = {
+    # Under a stricter level the same statements fail nine times in ten.
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
+}
+"""What the server is told as a connection starts, whatever role, database or URL say:
+without it the store's own statements fail or mean something else."""
+
+_USUAL = {
+    "application_name": "convstore",
+    # A limit set for an application's short statements would cut off long work of
+    # ours, such as an archive of many sessions. Locks have a limit of their own.
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+}
+"""Likewise, where the URL does not say otherwise."""
 
 
 def engine_like(host: AsyncEngine, options: BackendOptions) -> AsyncEngine:
@@ -40,7 +59,7 @@ def engine_like(host: AsyncEngine, options: BackendOptions) -> AsyncEngine:
             "leave poolclass as it is, or use NullPool"
         )
     pool = given.pool.recreate()
-    lock_timeout = f"SET lock_timeout = {int(options.limits.busy_timeout_s * 1000)}"
+    lock_timeout = f"{int(options.limits.busy_timeout_s * 1000)}"
     engine = Engine(
         pool,
         given.dialect,
@@ -52,25 +71,40 @@ def engine_like(host: AsyncEngine, options: BackendOptions) -> AsyncEngine:
 
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
-            connection.exec_driver_sql(lock_timeout.replace("SET", "SET LOCAL"))
+            connection.exec_driver_sql(_within_one(lock_timeout))
 
     else:
 
         @event.listens_for(pool, "connect")
         def connect(driver: Any, _: object) -> None:
             cursor = driver.cursor()
-            cursor.execute(lock_timeout)
+            cursor.execute(_told({**NEEDED, "lock_timeout": lock_timeout}, "false"))
             cursor.close()
             driver.commit()  # or the setting would go with the first rollback
 
     return AsyncEngine(engine)
 
 
-def new_engine(url: str, options: BackendOptions, lanes: int) -> AsyncEngine:
+def _within_one(lock_timeout: str) -> str:
+    """For a pooler that would let what is set outlive the transaction."""
+    return _told({"lock_timeout": lock_timeout, "statement_timeout": "0"}, "true")
+
+
+def _told(settings: Mapping[str, str], local: str) -> str:
+    """One statement that sets all of them. None of the texts is anybody's input."""
+    calls = (f"set_config('{k}', '{v}', {local})" for k, v in settings.items())
+    return f"SELECT {', '.join(calls)}"
+
+
+def new_engine(
+    target: PostgresTarget, options: BackendOptions, lanes: int, *, pooled: bool
+) -> AsyncEngine:
     """An engine of our own, by asyncpg, with room for `lanes` of writers."""
-    pooled = options.pooler == "transaction"
     lock_timeout = f"{int(options.limits.busy_timeout_s * 1000)}"
-    settings: dict[str, Any] = {"timeout": options.limits.busy_timeout_s}
+    settings: dict[str, Any] = {
+        "timeout": options.limits.busy_timeout_s,
+        **target.arguments,
+    }
     if pooled:
         # A transaction pooler takes the server away behind each transaction, and hands
         # it to another client. So nothing is kept there: each statement is prepared
@@ -79,13 +113,16 @@ def new_engine(url: str, options: BackendOptions, lanes: int) -> AsyncEngine:
         settings["statement_cache_size"] = 0
         settings["prepared_statement_cache_size"] = 0
         settings["prepared_statement_name_func"] = str
+        settings["server_settings"] = target.server_settings
     else:
         settings["server_settings"] = {
-            "application_name": "convstore",
+            **_USUAL,
+            **target.server_settings,
+            **NEEDED,
             "lock_timeout": lock_timeout,
         }
     engine = create_async_engine(
-        url,
+        target.url,
         connect_args=settings,
         json_deserializer=None if options.reflects else _verbatim,
         pool_size=options.pool_size + lanes,
@@ -98,7 +135,7 @@ def new_engine(url: str, options: BackendOptions, lanes: int) -> AsyncEngine:
 
         @event.listens_for(engine.sync_engine, "begin")
         def begin(connection: Connection) -> None:
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {lock_timeout}")
+            connection.exec_driver_sql(_within_one(lock_timeout))
 
     return engine
 

@@ -8,33 +8,72 @@ from convstore.db.dialects.postgres_schema import NO_RIGHTS
 from convstore.vocabulary.errors import (
     ConfigError,
     ConvstoreError,
+    CorruptionError,
     DatabaseAccessError,
     DatabaseBusyError,
     DatabaseUnavailableError,
     StorageFullError,
 )
 
-_BUSY = frozenset({"40001", "40P01", "55P03", "57014"})
-_FULL = frozenset({"53100", "53200"})
-# 25006 is a standby, after a failover; 25P03 a transaction that the server ended.
-_AWAY = ("08", "53", "25006", "25P03")
+# A transaction that the server ended, and connections that it refused or lost.
+_AWAY = ("08", "53", "25P")
+_READ_ONLY = (
+    "the server takes no writes: it is a standby, or default_transaction_read_only is "
+    "on; name the primary, or several hosts and target_session_attrs=read-write"
+)
+_NO_POLICY = (
+    "row-level security refuses what the store writes or reads: give its role a policy "
+    "for these tables, or BYPASSRLS"
+)
 _UNREACHABLE = (
     "the database cannot be reached: see that the server runs, and that host and port "
     "of the URL are right"
 )
 
 
+class ReadOnlyServerError(DatabaseAccessError):
+    """It takes no writes; another one of the same name may, after a failover."""
+
+
+_LOCK = "the database gave up on a lock; try again"
+_FULL = "the database is out of disk or memory"
+_DAMAGE = "the server reports damaged data: see its log"
+# A worker that was lost, or a disk that hesitated: the next call may go well.
+_INSIDE = "the server met a fault of its own: see its log, and try again"
+
+_BY_STATE: dict[str, tuple[type[ConvstoreError], str]] = {
+    "40001": (DatabaseBusyError, _LOCK),
+    "40P01": (DatabaseBusyError, _LOCK),
+    "55P03": (DatabaseBusyError, _LOCK),
+    "53100": (StorageFullError, _FULL),
+    "53200": (StorageFullError, _FULL),
+    "53300": (DatabaseUnavailableError, "the server has no connection free for us"),
+    "25006": (ReadOnlyServerError, _READ_ONLY),
+    "58000": (DatabaseUnavailableError, _INSIDE),
+    "58030": (DatabaseUnavailableError, _INSIDE),
+    "XX000": (DatabaseUnavailableError, _INSIDE),
+    "XX001": (CorruptionError, _DAMAGE),
+    "XX002": (CorruptionError, _DAMAGE),
+}
+
+
 def translate(error: BaseException) -> ConvstoreError | None:
     """Our error for a driver's; None when it is not a driver's."""
     state = getattr(error, "sqlstate", None) or ""
-    if state in _BUSY:
-        return DatabaseBusyError("the database gave up on a lock; try again")
-    if state in _FULL:
-        return StorageFullError("the database is out of disk or memory")
+    if (known := _BY_STATE.get(state)) is not None:
+        return known[0](known[1])
+    if state == "57014":
+        return DatabaseBusyError(_cancelled(error))
     if (refused := _refused_settings(state, error)) is not None:
         return ConfigError(refused)
     if state == "42501":
-        return DatabaseAccessError(NO_RIGHTS)
+        by_policy = "row-level security" in str(error)
+        return DatabaseAccessError(_NO_POLICY if by_policy else NO_RIGHTS)
+    return _lost(state, error)
+
+
+def _lost(state: str, error: BaseException) -> ConvstoreError | None:
+    """Our error where a connection was lost, or was never had."""
     if state.startswith("57P") or _was_told_of_the_end(error):
         return ServerEndedError(_UNREACHABLE)
     if type(error).__name__ == "InvalidCachedStatementError":
@@ -53,6 +92,16 @@ def translate(error: BaseException) -> ConvstoreError | None:
     return None
 
 
+def _cancelled(error: BaseException) -> str:
+    """Why the server gave up on a statement."""
+    if "statement timeout" in str(error):
+        return (
+            "a statement took longer than the server allows: ALTER ROLE … SET "
+            "statement_timeout = 0, or try again when it has less to do"
+        )
+    return "a statement was cancelled on the server; try again"
+
+
 def _refused_settings(state: str, error: BaseException) -> str | None:
     """What is wrong with the settings, if that is why nobody is let in."""
     if state in ("28P01", "28000", "3D000"):
@@ -60,6 +109,17 @@ def _refused_settings(state: str, error: BaseException) -> str | None:
     if not state and _is_lost_by_psycopg(error) and _refuses_to_connect(str(error)):
         # psycopg gives no state to what a server says before there is a connection.
         return "URL: the server refuses this user, password or database"
+    if state == "08P01" and "statement pooling" in str(error):
+        return (
+            "URL: a connection pooler pools by statement, which carries no "
+            "transaction: let it pool by transaction, and set "
+            "CONVSTORE_POOLER=transaction"
+        )
+    if state in ("26000", "42P05") and "prepared statement" in str(error):
+        return (
+            "URL: a connection pooler has mixed up prepared statements: behind one "
+            "that pools by transaction, set CONVSTORE_POOLER=transaction"
+        )
     if state == "08P01" and "startup parameter" in str(error):
         return (
             "URL: a connection pooler refuses our settings: behind one that pools by "

@@ -29,14 +29,6 @@ def _target(url: str) -> URL:
     return make_url(url.replace("postgres://", "postgresql://", 1))
 
 
-def driver_url(url: str) -> str:
-    """The URL for the driver, which knows nothing of `schema`."""
-    target = _target(url).difference_update_query(["schema"])
-    return target.set(drivername="postgresql+asyncpg").render_as_string(
-        hide_password=False
-    )
-
-
 def schema_asked_for(options: BackendOptions) -> str | None:
     """The schema that the settings name.
 

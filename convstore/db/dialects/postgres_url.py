@@ -66,6 +66,7 @@ def postgres_target(url: str) -> PostgresTarget:
         name: value if isinstance(value, str) else value[-1]
         for name, value in parsed.query.items()
     }
+    given.pop("schema", None)  # not the server's: see `postgres_schema`
     _take_ssl(target, given)
     for name, value in given.items():
         take = _TAKEN.get(name)

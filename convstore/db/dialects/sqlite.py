@@ -94,9 +94,6 @@ class SqliteDialect(Dialect):
             )
         return SqliteBackend(self, options)
 
-    def sync_url(self, url: str) -> str:
-        return f"sqlite:///{_path_of(url)}"
-
     def insert_ignore(self, table: Table) -> Insert:
         return insert(table).on_conflict_do_nothing()
 
@@ -166,15 +163,6 @@ def database_of(url: str) -> str | None:
         names = ", ".join(sorted(name[:64] for name in target.query))
         raise ConfigError(f"URL: sqlite:///FILE takes no parameters, and has {names}")
     return None if target.database in ("", ":memory:") else target.database
-
-
-def _path_of(url: str) -> Path:
-    database = database_of(url)
-    if database is None:
-        raise ConfigError(
-            "URL: sqlite:// keeps nothing; name a file: sqlite:///chat.db"
-        )
-    return Path(database)
 
 
 class SqliteBackend(Backend):
