@@ -8,6 +8,8 @@ from convstore.store.opening import open_store
 from convstore.vocabulary.clock import Clock, ManualClock, SystemClock
 from convstore.vocabulary.errors import (
     AlreadyExistsError,
+    ArchiveAwayError,
+    ArchiveTakenError,
     ConfigError,
     ConflictError,
     ConvstoreError,
@@ -69,6 +71,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlreadyExistsError",
+    "ArchiveAwayError",
+    "ArchiveTakenError",
     "Branch",
     "Choice",
     "Clock",

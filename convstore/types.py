@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from convstore.vocabulary.clock import Clock, ManualClock, SystemClock
 from convstore.vocabulary.errors import (
     AlreadyExistsError,
+    ArchiveAwayError,
+    ArchiveTakenError,
     ConfigError,
     ConflictError,
     ConvstoreError,
@@ -81,6 +83,7 @@ from convstore.vocabulary.records import (
     Unset,
 )
 from convstore.vocabulary.reports import (
+    AdoptionReport,
     ArchivedSession,
     ArchiveFault,
     ErasureReceipt,
@@ -168,12 +171,15 @@ _LATE = {
 
 __all__ = [
     "ActorKind",
+    "AdoptionReport",
     "Agreement",
     "AlreadyExistsError",
     "Answer",
     "AnthropicMessages",
     "Archive",
+    "ArchiveAwayError",
     "ArchiveFault",
+    "ArchiveTakenError",
     "ArchivedSession",
     "Branch",
     "Buffer",

@@ -176,6 +176,23 @@ def new_database(
         request.getfixturevalue("postgres_databases").drop(url)
 
 
+@pytest.fixture
+def copy_database(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Callable[[str], str]:
+    """Copy a database of which no store is open: `copy_database(url)` is the URL."""
+
+    def copy(url: str) -> str:
+        if url.startswith("sqlite"):
+            sqlite: SqliteDatabases = request.getfixturevalue("sqlite_databases")
+            number = sum(1 for _ in tmp_path.iterdir())
+            return sqlite.copy(url, tmp_path / f"copy-{number}.db")
+        # Dropped with the server's last ones: stores are open on it until then.
+        return str(request.getfixturevalue("postgres_databases").copy(url))
+
+    return copy
+
+
 @pytest.fixture(scope="session")
 def shared_redis(pytestconfig: pytest.Config) -> Iterator[str]:
     yield from _shared("redis", RedisServer, pytestconfig)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import sqlite3
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -42,6 +44,13 @@ class SqliteDatabases:
         shutil.copyfile(self._template, path)
         return f"sqlite:///{path}"
 
+    def copy(self, url: str, path: Path) -> str:
+        """A copy of a database as a backup makes it; its URL."""
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as live:
+            live.execute("VACUUM INTO ?", [str(path)])
+        path.chmod(0o600)
+        return f"sqlite:///{path}"
+
 
 class PostgresDatabases:
     """Databases of one server, made from a template that was migrated once.
@@ -70,6 +79,10 @@ class PostgresDatabases:
             self._template = self.create_empty()
             migrate(self._template)
         return self._create(f"TEMPLATE {self._name(self._template)}")
+
+    def copy(self, url: str) -> str:
+        """A copy of a database that nobody is connected to; its URL."""
+        return self._create(f"TEMPLATE {self._name(url)}")
 
     def create_empty(self) -> str:
         """A database without any table; its URL."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from convstore.archive.context import WRITER, Context
 from convstore.archive.data_sets import delete_shards, write_shards
-from convstore.archive.ownership import claim
+from convstore.archive.ownership import claim, guard, renew
 from convstore.db import documents, segments, sizes
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.document_rows import fingerprint_of
@@ -81,6 +81,8 @@ async def archive(
 
     Raises:
         StorageFullError: The archive's disk has less than `RESERVE_BYTES` left.
+        ArchiveAwayError, ArchiveTakenError, ConfigError: The folder is not proven to
+            be this database's; see `ownership`.
     """
     await claim(context)
     await _check_room(context)
@@ -105,8 +107,10 @@ async def archive(
         if manifest is not None:
             await _export(context, manifest)
     except SegmentNotFoundError:
-        # An erasure has cancelled us, and what we had written is gone already.
+        # An erasure has cancelled us, and what we had written is gone already. Or the
+        # whole folder is.
         await give_up(context, segment_id, key)
+        await guard(context)
         return result
     except ConvstoreError:
         # The segment's row tells recovery what to clean up; do it now if we can.
@@ -115,7 +119,6 @@ async def archive(
     if manifest is None:
         await give_up(context, segment_id, key)
         return result
-    # Not given up when this fails: whether the commit was made may be unknown.
     await _seal(context, manifest, now, result)
     return result
 
@@ -221,9 +224,16 @@ async def _export(context: Context, manifest: Manifest) -> None:
 async def _seal(
     context: Context, manifest: Manifest, now: int, result: Archived
 ) -> None:
+    try:
+        # What follows is known to this database alone: a copy of it must not go on.
+        await renew(context)
+    except ConvstoreError:
+        await give_up(context, manifest.segment_id, manifest.key)
+        raise
     segment = stored_segment(manifest, now)
     entries = stored_entries(manifest, "sealed")
     context.on_step("seal.begin")
+    # Not given up when this fails: whether the commit was made may be unknown.
     if not await context.write(lambda c: segments.seal(c, segment, entries)):
         # Recovery took us for dead, or an erasure cancelled us: their word stands.
         await give_up(context, manifest.segment_id, manifest.key)
@@ -247,13 +257,24 @@ async def destroy_marked(context: Context, *, alone: bool = False) -> int:
     done = 0
     marked = await context.read(lambda c: segments.by_state(c, "deleting"))
     for segment in marked:
-        await context.files(lambda s=segment: destroy_files(context, s.key))  # type: ignore[misc]
+        await destroy(context, segment.key)
         context.on_step("gc.unlink")
         if segment.sealed_at is None and not (alone or context.is_dead(segment)):
             continue
         await context.write(lambda c, s=segment: segments.forget(c, s.segment_id))  # type: ignore[misc]
         done += 1
     return done
+
+
+async def destroy(context: Context, key: str) -> int:
+    """As `destroy_files`, of a segment that may have been sealed: only in a folder that
+    is proven to be this database's.
+
+    Raises:
+        ArchiveAwayError, ArchiveTakenError: It is not; nothing was destroyed.
+    """
+    await renew(context)
+    return await context.files(lambda: destroy_files(context, key))
 
 
 def destroy_files(context: Context, key: str) -> int:

@@ -12,6 +12,7 @@ from math import inf
 from typing import Generic, TypeAlias, TypeVar
 
 from convstore.archive.context import Context
+from convstore.archive.ownership import look
 from convstore.db import segments, sizes
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.engine import Connection
@@ -46,11 +47,13 @@ class Unreadable:
 
     `moving`: an erasure may have moved it to a rewritten segment between the ledger
     and the file, so look again. `segment` is the one to be looked at by a person.
+    `missing`: there is no such file.
     """
 
     error: ConvstoreError
     segment: StoredSegment | None = None
     moving: bool = False
+    missing: bool = False
 
 
 Found: TypeAlias = Copy[C] | Unreadable | None
@@ -83,7 +86,14 @@ async def find_copies(
             found[place.key] = _found(context, place, unpacker, made_of)
         return found
 
-    return await context.files(work)
+    found = await context.files(work)
+    missing = [k for k, f in found.items() if isinstance(f, Unreadable) and f.missing]
+    if missing:
+        # Away is away, and damage is damage.
+        away = (await look(context)).error()
+        if away is not None:
+            return found | dict.fromkeys(missing, Unreadable(away))
+    return found
 
 
 def stored_document(
@@ -133,7 +143,7 @@ def _found(
         missing = SegmentCorruptError(
             segment.segment_id, "the file is missing", (session_id,)
         )
-        return Unreadable(missing, segment, moving=True)
+        return Unreadable(missing, segment, moving=True, missing=True)
     except SegmentCorruptError as error:
         return Unreadable(error, segment)
     except CorruptionError as error:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convstore.archive.context import Context
-from convstore.archive.ownership import is_foreign, refuse_foreign
+from convstore.archive.ownership import Kind, guard, look
 from convstore.blobs.base import BlobStore
+from convstore.blobs.probe import probe
 from convstore.db import archive_entries, segments
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.engine import Connection
@@ -28,20 +29,27 @@ from convstore.vocabulary.reports import ArchiveFault, SessionProblem, VerifyRep
 class Agreement:
     """Where the archive folder and the ledger differ; empty lists when they agree.
 
-    `is_foreign`: the folder is another database's, so that they cannot.
+    `standing` is whose the folder is, see `Standing.kind`: unless it is `ours` or
+    `unclaimed` they cannot agree, and what the lists hold says nothing.
     """
 
     missing_files: tuple[str, ...]
     unknown_files: tuple[str, ...]
     wrong_sizes: tuple[str, ...]
     unfinished: int
-    is_foreign: bool = False
+    standing: Kind = "unclaimed"
+    problem: str = ""
 
     @property
     def ok(self) -> bool:
         """Whether nothing differs."""
         differ = self.missing_files or self.unknown_files or self.wrong_sizes
-        return not (differ or self.is_foreign)
+        return not differ and self.standing in ("ours", "unclaimed")
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the folder has the mark of another database."""
+        return self.standing == "foreign"
 
 
 class Inspector:
@@ -68,8 +76,10 @@ class Inspector:
         Raises:
             SegmentNotFoundError: The ledger has no segment with this id.
             ConfigError: The archive folder is another database's.
+            ArchiveAwayError, ArchiveTakenError: It is not proven to be this one's: what
+                is missing there is no damage.
         """
-        await refuse_foreign(self._context)
+        (await look(self._context)).check()
         chosen = await self._chosen(segment_id, most)
         faults: list[ArchiveFault] = []
         at_risk: list[SessionProblem] = []
@@ -77,6 +87,8 @@ class Inspector:
             found = await self._context.files(
                 lambda s=segment: self._verify(s, deep)  # type: ignore[misc]
             )
+            if found:
+                await guard(self._context)  # the folder may have gone meanwhile
             only_copies = await self._note(segment, found)
             if only_copies is not None:
                 at_risk += _at_risk(only_copies, found)
@@ -91,8 +103,19 @@ class Inspector:
             sessions_at_risk=tuple(at_risk),
         )
 
+    async def probe(self) -> None:
+        """Write, read back, list and delete a file; see `blobs.probe`.
+
+        Raises:
+            ArchiveAwayError, ArchiveTakenError: The folder is not proven to be this
+                database's. Nothing is written: it would make the folder that is away.
+        """
+        await guard(self._context)
+        await self._context.files(lambda: probe(self._context.blobs))
+
     async def agreement(self) -> Agreement:
         """Compare names and sizes of files with the ledger; reads no segment."""
+        standing = await look(self._context)
         known = await self._context.read(
             lambda c: segments.by_state(
                 c, "writing", "sealed", "quarantined", "deleting"
@@ -120,7 +143,8 @@ class Inspector:
             ),
             wrong_sizes=tuple(wrong),
             unfinished=len(known) - len(final),
-            is_foreign=await is_foreign(self._context),
+            standing=standing.kind,
+            problem=standing.problem,
         )
 
     async def _chosen(

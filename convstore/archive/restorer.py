@@ -56,6 +56,7 @@ class Restorer:
         Raises:
             SessionNotFoundError: There is no archived session with this id.
             SegmentCorruptError: Its file is damaged or missing.
+            ArchiveAwayError: The archive folder is not there.
         """
         found = await self.made(runner, (tenant, session_id), _itself)
         if found is None:

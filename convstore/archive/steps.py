@@ -8,6 +8,11 @@ from __future__ import annotations
 from convstore.segments.segment import STEPS as SEGMENT_STEPS
 
 STEPS = (
+    "folder.bound",
+    "folder.marked",
+    "generation.announced",
+    "generation.published",
+    "generation.settled",
     "lease.acquired",
     "claim.begin",
     "claim.after_commit",
@@ -37,4 +42,7 @@ STEPS = (
     "recover.purge",
     "gc.mark",
     "gc.unlink",
+    "adopt.marked",
+    "adopt.published",
+    "adopt.settled",
 )

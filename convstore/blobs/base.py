@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from convstore.vocabulary.errors import InvalidInputError
 
@@ -112,6 +112,16 @@ class StagedBlob(Protocol):
 
         Never raises for a fault of the storage: what stays behind is found by `sweep`.
         """
+        ...
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """What a blob store may have besides: a word for where it is."""
+
+    def place(self, key: str) -> tuple[str, ...]:
+        """What tells the place of the blob with this key from a copy of it: two that
+        have none of these in common are two. Idempotent; empty where nothing tells."""
         ...
 
 

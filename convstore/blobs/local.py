@@ -129,6 +129,16 @@ class LocalBlobs:
         except SegmentNotFoundError:
             return []
 
+    def place(self, key: str) -> tuple[str, ...]:
+        """The folder's path, and the file's number on its disk; see `Placed`."""
+        names = [f"path:{os.path.realpath(self._root)}"]
+        try:
+            with translated("look at", key), self._opened(key) as (descriptor, _):
+                names.append(f"inode:{os.fstat(descriptor).st_ino}")
+        except SegmentNotFoundError:
+            pass
+        return tuple(names)
+
     def free_bytes(self) -> int | None:
         """Bytes that this user may still write on the file system of `root`."""
         folder = self._root

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from convstore.blobs.base import BlobStore, StagedBlob, StepHook, silent
+from convstore.blobs.base import BlobStore, Placed, StagedBlob, StepHook, silent
 from convstore.vocabulary.errors import StorageFullError, UnavailableError
 
 T = TypeVar("T")
@@ -94,6 +94,11 @@ class RetryingBlobs:
     def free_bytes(self) -> int | None:
         """Room left for new blobs."""
         return self.again(self._inner.free_bytes)
+
+    def place(self, key: str) -> tuple[str, ...]:
+        """Where the inner store is, if it tells."""
+        inner = self._inner
+        return inner.place(key) if isinstance(inner, Placed) else ()
 
     def again(self, action: Callable[[], T]) -> T:
         """The result of `action`, repeated within the policy while it is away."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from convstore.cli.adoption import adopt
 from convstore.cli.context import AsJson, globals_of, with_store
 from convstore.cli.exits import FOUND
 from convstore.cli.output import (
@@ -63,6 +64,7 @@ def commands() -> dict[str, object]:
         "verify": verify,
         "recover": recover,
         "rebuild": rebuild,
+        "adopt": adopt,
         "list": list_,
         "cat": cat,
         "restore": restore,

@@ -42,7 +42,12 @@ convstore; {INTERRUPTED} interrupted."""
 
 def code_of(error: ConvstoreError) -> int:
     """The exit code of an error."""
+    return code_of_class(type(error))
+
+
+def code_of_class(found: type[ConvstoreError]) -> int:
+    """The exit code of errors of a class."""
     for kind, code in _BY_CLASS:
-        if isinstance(error, kind):
+        if issubclass(found, kind):
             return code
     return INTERNAL

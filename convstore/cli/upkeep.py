@@ -29,6 +29,22 @@ if TYPE_CHECKING:
     from convstore.store.facade import Store
     from convstore.vocabulary.settings import StoreConfig
 
+# By whose the archive folder is.
+_STANDINGS = {
+    "foreign": (
+        "the folder belongs to another database",
+        "give this database a folder of its own: CONVSTORE_ARCHIVE_DIR",
+    ),
+    "away": (
+        "the archive folder is away",
+        "see that its volume is mounted; if it is lost, `convstore archive adopt`",
+    ),
+    "taken": (
+        "another database works on the archive folder",
+        "give a copy of a database a copy of the folder, or `convstore archive adopt`",
+    ),
+}
+
 MIN_FREE_BYTES = 256 * 1024 * 1024
 """Room for a few segments and a write-ahead log; less is a disk about to be full."""
 
@@ -54,6 +70,14 @@ _PROBLEMS = {
         f"see that the server runs, {_AGAIN}",
     ),
     "unavailable": ("the archive was away", f"see that its disk is there, {_AGAIN}"),
+    "archive_away": (
+        "the archive folder was away",
+        f"see that its volume is mounted, {_AGAIN}",
+    ),
+    "archive_taken": (
+        "another database works on the archive folder",
+        "give a copy of a database a copy of the folder, or `convstore archive adopt`",
+    ),
     "segment_corrupt": (
         "what it had written to the archive read back differently",
         f"see the disk of the archive, {_AGAIN}",
@@ -201,9 +225,9 @@ async def _agreement(store: Store) -> Finding:
         "of another size": found.wrong_sizes,
     }
     told = [f"{len(ids)} segments {what}" for what, ids in parts.items() if ids]
-    if found.is_foreign:
-        told.insert(0, "the folder belongs to another database")
-        remedy = "give this database a folder of its own: CONVSTORE_ARCHIVE_DIR"
+    if found.standing in _STANDINGS:
+        whose, remedy = _STANDINGS[found.standing]
+        told = [f"{whose}: {found.problem}"]
     elif found.unknown_files and not (found.missing_files or found.wrong_sizes):
         remedy = "run `convstore archive recover`, or `convstore archive rebuild`"
     else:

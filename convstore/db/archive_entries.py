@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, insert, literal_column, select, update
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from convstore.db import models
 from convstore.db.session_ids import about_keys, of_sessions, one_of
@@ -13,6 +22,7 @@ from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Key, Unit
 
 E = models.archive_entries.c
+S = models.sessions.c
 
 ENTRY_COLUMNS = (
     E.tenant_id,
@@ -109,6 +119,20 @@ def of_segment(
     if states:
         statement = statement.where(one_of(E.state, states))
     return [StoredEntry(*row) for row in connection.execute(statement)]
+
+
+def only_copies(connection: Connection, segment_id: str) -> int:
+    """How many sessions have their only copy in a segment: their stub names it."""
+    statement = (
+        select(func.count())
+        .select_from(models.archive_entries)
+        .join(
+            models.sessions,
+            and_(S.tenant_id == E.tenant_id, S.session_id == E.session_id),
+        )
+        .where(E.segment_id == segment_id, S.segment_id == segment_id)
+    )
+    return int(connection.execute(statement).scalar_one())
 
 
 def find(connection: Connection, key: Key, segment_id: str) -> StoredEntry | None:

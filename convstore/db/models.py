@@ -613,6 +613,16 @@ archive_folder = _table(
     "archive_folder",
     Column("id", Integer, nullable=False, autoincrement=False, comment="always 1"),
     Column("folder_id", String(64), nullable=False, comment="as in the folder's mark"),
+    Column(
+        "generation",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="the newest that is known to be in the folder; 0 before the first",
+    ),
+    Column("token", String(64), comment="of that generation"),
+    Column("next_token", String(64), comment="of the one that is being published"),
+    Column("instance", _json(), comment="what tells this database from a copy of it"),
     key=("id",),
     comment="Which archive folder is this database's, once it has one.",
 )

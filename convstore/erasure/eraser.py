@@ -10,14 +10,14 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import islice
 
 from convstore.archive.archiver import destroy_marked
 from convstore.archive.context import DEAD_AFTER_S, Context
-from convstore.archive.ownership import claim
-from convstore.db import erasures, ledger, lifecycle, schema, segments
+from convstore.archive.ownership import claim, guard
+from convstore.db import erasures, ledger, lifecycle, schema, segments, unfinished
 from convstore.db.engine import Connection
 from convstore.db.erasures import StoredErasure
 from convstore.db.unit import Key, Unit
@@ -26,6 +26,8 @@ from convstore.erasure.sweeper import Sweeper, Swept
 from convstore.erasure.tombstones import write_tombstone
 from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.errors import (
+    ArchiveAwayError,
+    ArchiveTakenError,
     DatabaseBusyError,
     LegalHoldError,
     SessionNotFoundError,
@@ -95,6 +97,10 @@ class Eraser:
 
         With `told`, it is one that the archive folder tells of, whosever that is.
 
+        Rows go in any case. Where the folder is not proven to be this database's, the
+        receipt is open: `waits_for` says why, `segments_waiting` where copies are, and
+        the next recovery that finds the folder goes on.
+
         Raises:
             LegalHoldError: A hold was placed after it was begun; it stays begun.
             SegmentCorruptError: A segment with a copy is damaged so that it cannot be
@@ -108,21 +114,22 @@ class Eraser:
         count = Count.so_far(erasure)
         for some in _chunks(keys):
             await self._blank(some, "erased", count=count)
-        if not told:
-            await claim(context)
-        # After the rows: a session that a hold has saved must not have one.
-        await context.files(lambda: write_tombstone(context.blobs, erasure))
-        context.on_step("erase.tombstone_file")
-        # What dead workers left behind may hold copies that no ledger knows of.
-        await destroy_marked(context)
-        await context.files(lambda: context.blobs.sweep(DEAD_AFTER_S))
-        swept = await self.sweep(keys)
-        _raise_failure(swept)
+        try:
+            swept = await self._clean_archive(erasure, keys, told=told)
+        except (ArchiveAwayError, ArchiveTakenError) as error:
+            return await self._leave_open(erasure, keys, count, error.code)
         # The last of all: until its sessions are gone, somebody may charge them.
         await self._forget(erasure, count)
         await self._clear_log()
-        receipt = self._receipt(erasure, count, swept)
         done_at = context.now()
+        receipt = replace(
+            self._receipt(erasure, count),
+            done_at=from_micros(done_at),
+            segments_rewritten=tuple(swept.rewritten),
+            shards_rewritten=swept.shards,
+            segments_damaged=tuple(swept.damaged),
+            segments_missing=tuple(swept.missing),
+        )
         await context.write(
             lambda c: erasures.finish(
                 c, tenant, erasure.erasure_id, asdict(receipt), done_at
@@ -131,23 +138,68 @@ class Eraser:
         context.on_step("erase.after_commit")
         return receipt
 
-    def _receipt(
-        self, erasure: StoredErasure, count: Count, swept: Swept
-    ) -> ErasureReceipt:
+    async def _clean_archive(
+        self, erasure: StoredErasure, keys: Sequence[Key], *, told: bool
+    ) -> Swept:
+        """Note the erasure in the archive folder, and destroy every copy there."""
         context = self._context
+        await (guard if told else claim)(context)
+        # After the rows: a session that a hold has saved must not have one.
+        await context.files(lambda: write_tombstone(context.blobs, erasure))
+        context.on_step("erase.tombstone_file")
+        # What dead workers left behind may hold copies that no ledger knows of.
+        await destroy_marked(context)
+        await context.files(lambda: context.blobs.sweep(DEAD_AFTER_S))
+        swept = await self.sweep(keys)
+        _raise_failure(swept)
+        return swept
+
+    async def _leave_open(
+        self,
+        erasure: StoredErasure,
+        keys: Sequence[Key],
+        count: Count,
+        waits_for: str,
+    ) -> ErasureReceipt:
+        """The rows are gone, and the archive cannot be had: say what is left to do."""
+        context = self._context
+        left = await context.read(
+            lambda c: unfinished.with_unwanted(c, frozenset(keys))
+        )
+        await self._forget(erasure, count)
+        await self._clear_log()
+        receipt = replace(
+            self._receipt(erasure, count),
+            waits_for=waits_for,
+            segments_waiting=tuple(sorted(left)),
+        )
+        log.warning(
+            "erasure %s waits: %s",
+            erasure.erasure_id,
+            waits_for,
+            extra={"event": "erasure_waits", "erasure_id": erasure.erasure_id},
+        )
+        await context.write(
+            lambda c: erasures.note(
+                c, erasure.tenant_id, erasure.erasure_id, asdict(receipt)
+            )
+        )
+        return receipt
+
+    def _receipt(self, erasure: StoredErasure, count: Count) -> ErasureReceipt:
+        """What is known once the rows are gone."""
         return ErasureReceipt(
             erasure_id=erasure.erasure_id,
             tenant_id=erasure.tenant_id,
             subject=erasure.subject,
             requested_at=from_micros(erasure.requested_at),
-            done_at=from_micros(context.now()),
+            done_at=None,
             session_ids=erasure.session_ids,
             rows_deleted=count.rows,
-            segments_rewritten=tuple(swept.rewritten),
-            shards_rewritten=swept.shards,
-            segments_damaged=tuple(swept.damaged),
+            segments_rewritten=(),
+            shards_rewritten=0,
             found=count.found,
-            residue=context.backend.dialect.residue,
+            residue=self._context.backend.dialect.residue,
         )
 
     async def _forget(self, erasure: StoredErasure, count: Count) -> None:
@@ -185,7 +237,10 @@ class Eraser:
 
         Raises:
             SessionNotFoundError, LegalHoldError: As the names say.
+            ArchiveAwayError, ArchiveTakenError: A copy in the archive could not be
+                destroyed; nothing was.
         """
+        await guard(self._context)
         await self._blank([key], "deleted", must_exist=True)
         _raise_failure(await self.sweep([key]))
 
@@ -202,6 +257,7 @@ class Eraser:
         """
         done, held, now = 0, 0, self._context.now()
         for some in _chunks(list(due)):
+            await guard(self._context)
             gone, passed = await self._context.write(partial(_expire, some, due, now))
             await self._context.on_changed(some)
             done, held = done + gone, held + passed

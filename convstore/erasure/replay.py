@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 
 from convstore.archive.context import Context
-from convstore.archive.ownership import refuse_foreign
+from convstore.archive.ownership import look
 from convstore.db import erasures, lifecycle
 from convstore.db.engine import Connection
 from convstore.db.erasures import StoredErasure
@@ -28,8 +28,16 @@ async def replay_erasures(context: Context, eraser: Eraser) -> list[ErasureRecei
     A user's erasure also takes the sessions that the backup knows under that user, but
     for those begun after it: the user may have come back. Idempotent: what is erased
     already is left alone, and only what was there still is counted in the receipts.
+    Where another database has worked on the folder since, the rows go, and the receipts
+    stay open until this one is given the folder (`adopt`).
+
+    Raises:
+        ArchiveAwayError: The folder is not there, and with it erasures that this
+            database may not know.
     """
-    await refuse_foreign(context, unless_unbound=True)
+    standing = await look(context)
+    if standing.kind == "away":
+        standing.check()
     known = await context.read(lambda c: erasures.all_of(c, "begun", "done"))
     told = await context.files(lambda: read_tombstones(context.blobs))
     there = {erasure.erasure_id for erasure in told}
@@ -48,7 +56,7 @@ async def finish_erasures(context: Context, eraser: Eraser) -> int:
     done = 0
     for erasure in await context.read(lambda c: erasures.all_of(c, "begun")):
         try:
-            await eraser.carry_out(erasure)
+            receipt = await eraser.carry_out(erasure)
         except (LegalHoldError, SegmentCorruptError, DatabaseBusyError) as error:
             log.warning(
                 "erasure %s waits: %s",
@@ -57,7 +65,7 @@ async def finish_erasures(context: Context, eraser: Eraser) -> int:
                 extra={"event": "erasure_waits", "erasure_id": erasure.erasure_id},
             )
             continue
-        done += 1
+        done += receipt.done_at is not None
     return done
 
 
@@ -92,7 +100,14 @@ def complete(connection: Connection, erasure: StoredErasure) -> StoredErasure:
 async def refuse_erased(context: Context) -> None:
     """Refuse the ids of every erasure of the archive folder that the database has
     forgotten, or never knew. Destroys nothing; before an import, which may bring them
-    back."""
+    back.
+
+    Raises:
+        ArchiveAwayError: The folder is not there: what it forbids is unknown.
+    """
+    standing = await look(context)
+    if standing.kind == "away":
+        standing.check()
     told = await context.files(lambda: read_tombstones(context.blobs))
     if not told:
         return

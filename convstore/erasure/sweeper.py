@@ -20,6 +20,7 @@ from convstore.archive.archiver import (
 )
 from convstore.archive.context import WRITER, Context
 from convstore.archive.data_sets import write_shards
+from convstore.archive.ownership import guard, renew
 from convstore.db import archive_entries, segments, unfinished
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.dialects import dialect_of
@@ -55,10 +56,11 @@ class Swept:
     are damaged, or that another transaction held a session of theirs for too long.
 
     `damaged` are the new names of segments in which the frame of another session was
-    damaged before, and still is.
+    damaged before, and still is. `missing` have no file in the folder.
     """
 
     rewritten: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
     shards: int = 0
     failed: list[SegmentCorruptError | DatabaseBusyError] = field(default_factory=list)
@@ -78,6 +80,10 @@ class Sweeper:
         quarantine from then on. Where it cannot be told whose the damaged bytes are,
         the segment is left as it is and told in the result. One whose file is missing
         is left too: should it come back, the next sweep finds it.
+
+        Raises:
+            ArchiveAwayError, ArchiveTakenError: There is a copy, and the folder is not
+                proven to be this database's.
         """
         swept = Swept()
         context, done = self._context, set[str]()
@@ -87,6 +93,7 @@ class Sweeper:
             left = [segment_id for segment_id in found if segment_id not in done]
             if not left:
                 break
+            await guard(context)
             for segment_id in left:
                 leaving = await context.read(
                     lambda c, s=segment_id: unfinished.unwanted(c, s)  # type: ignore[misc]
@@ -109,6 +116,8 @@ class Sweeper:
             segment = await self._context.read(lambda c: segments.find(c, segment_id))
             if segment is None or segment.state not in ("sealed", "quarantined"):
                 return False
+            await guard(self._context)  # is it the file that is away, or all of them?
+            swept.missing.append(segment_id)
             log.warning(
                 "segment %s holds what must go, and its file is missing",
                 segment_id,
@@ -181,6 +190,7 @@ class Sweeper:
     ) -> int | None:
         """Let the new one take the place of the old one, which is destroyed."""
         context = self._context
+        await renew(context)
 
         def work(connection: Connection) -> bool:
             dialect_of(connection).bound_waits(connection, _PATIENCE_S)

@@ -11,6 +11,7 @@ from convstore.archive.restorer import Restorer
 from convstore.db import segments
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.repositories.scope import Scope
+from convstore.retention.adoption import adopt
 from convstore.retention.job import RetentionJob, RunOptions
 from convstore.retention.plan import Decision
 from convstore.retention.rebuild import rebuild
@@ -20,6 +21,7 @@ from convstore.vocabulary.ids import check_id, check_optional_id
 from convstore.vocabulary.progress import OnProgress
 from convstore.vocabulary.records import NEW_CHAT, Page, SessionDocument
 from convstore.vocabulary.reports import (
+    AdoptionReport,
     ArchivedSession,
     RebuildReport,
     RecoveryReport,
@@ -83,6 +85,7 @@ class Archive:
         Raises:
             SessionNotFoundError: No archived session of this tenant has the id.
             SegmentCorruptError: Its file is damaged or missing.
+            ArchiveAwayError: The archive folder is not there.
         """
         return await self._parts.restorer.read(
             self._scope.runner, self._scope.tenant, check_id("session_id", session_id)
@@ -129,6 +132,21 @@ class Archive:
             alone: No other worker runs: what is half written is dead whatever its age.
         """
         return await self._parts.recovery.run(alone=alone)
+
+    async def adopt(self, *, dry_run: bool = False) -> AdoptionReport:
+        """Go on with the archive folder that is there, in place of the one that is
+        lost, or that a copy of this database worked on: a person's word.
+
+        Sessions whose only copy is not there are damaged from then on; the report says
+        how many. A copy of this database, or its original, stops. Idempotent.
+
+        Args:
+            dry_run: Change nothing; say what would be lost.
+
+        Raises:
+            ConfigError: The folder holds another database's segments alone.
+        """
+        return await adopt(self._parts.context, dry_run=dry_run)
 
     async def rebuild(self, *, on_progress: OnProgress | None = None) -> RebuildReport:
         """Take up every session of the archive folder that the database lacks.

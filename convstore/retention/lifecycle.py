@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from convstore.archive.archiver import archive
 from convstore.archive.context import Context
+from convstore.archive.ownership import guard
 from convstore.archive.read_through import ReadThrough
 from convstore.archive.restorer import Restorer
 from convstore.db import labels, sessions
@@ -105,6 +106,7 @@ class SessionLifecycle:
 
     async def _mark_deleted(self, key: Key) -> bool:
         """An archived session only changes its state: its rows are gone already."""
+        await guard(self._context)
 
         def work(connection: Connection) -> bool:
             unit = Unit(connection)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from convstore.archive.context import Context
+from convstore.archive.ownership import guard
 from convstore.db import archive_entries, labels, lifecycle, schema, segments, sizes
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.engine import Connection
@@ -63,10 +64,14 @@ async def purge(
 
     Raises:
         SchemaMismatchError: The database was migrated meanwhile; nothing is purged.
+        ArchiveAwayError, ArchiveTakenError: The archive folder is not proven to be this
+            database's; what was purged before that stays so.
     """
     result = Purged()
     lengths = (entry.raw_length for entry in entries)
     for left in sizes.portions(entries, lengths, AT_ONCE):
+        # The copies must be where they were written, still.
+        await guard(context)
         while left:
             try:
                 await _purge_some(

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from convstore.archive.archiver import destroy_files, destroy_marked
+from convstore.archive.archiver import destroy, destroy_marked
 from convstore.archive.context import DEAD_AFTER_S, WRITER, Context
 from convstore.archive.copies import stored_document
 from convstore.archive.inspection import verify_sealed
-from convstore.archive.ownership import claim
+from convstore.archive.ownership import claim, guard
 from convstore.db import archive_entries, segments, sessions, unfinished
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.document_rows import fingerprint_of
@@ -62,6 +62,7 @@ class Recovery:
 
         Raises:
             ConfigError: The archive folder is another database's.
+            ArchiveAwayError, ArchiveTakenError: It is not proven to be this one's.
         """
         await claim(self._context)
         report = RecoveryReport()
@@ -94,7 +95,7 @@ class Recovery:
             if state is None:
                 report = await self._remove_if_superseded(report, key, None)
             elif state == "deleted":
-                await context.files(lambda k=key: destroy_files(context, k))  # type: ignore[misc]
+                await destroy(context, key)
                 report = replace(report, segments_removed=report.segments_removed + 1)
         return report
 
@@ -120,7 +121,7 @@ class Recovery:
         ):
             return report  # its writer was alive after all, and has sealed it
         context.on_step("recover.remove")
-        await context.files(lambda: destroy_files(context, key))
+        await destroy(context, key)
         if known is not None:
             await context.write(lambda c: segments.forget(c, segment_id))
         return replace(report, segments_removed=report.segments_removed + 1)
@@ -128,6 +129,7 @@ class Recovery:
     async def _is_superseded(self, manifest: Manifest) -> bool:
         """Whether each session of a file is elsewhere, as new or newer."""
         context = self._context
+        await guard(context)
         others = await context.read(lambda c: _other_copies(c, manifest))
         if others is None:
             return False
@@ -147,6 +149,7 @@ class Recovery:
                 lambda s=segment: verify_sealed(context.blobs, s)  # type: ignore[misc]
             )
             if faults:
+                await guard(context)  # no fault of the segment if the folder has gone
                 await self._quarantine(segment, faults[0].problem)
                 report = replace(
                     report, entries_stale=report.entries_stale + len(entries)

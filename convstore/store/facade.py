@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Unpack
 from convstore.archive.data_sets import check_formats
 from convstore.archive.documents import SOURCES, stream_documents
 from convstore.blobs.base import StepHook, silent
-from convstore.blobs.probe import probe
 from convstore.commits.group_commit import CommitStats
 from convstore.db import foreign_keys
 from convstore.db.engine import Finding, open_backend
@@ -210,6 +209,7 @@ class Store(Nouns):
         Raises:
             SessionNotFoundError: Nothing is archived under this id.
             SegmentCorruptError: Its file is damaged or missing; nothing was changed.
+            ArchiveAwayError: The archive folder is not there.
         """
         check_id("session_id", session_id)
         restorer, runner = self._parts.archive.restorer, self._scope.runner
@@ -457,8 +457,7 @@ class Store(Nouns):
             ConfigError: The folder, or its file system, cannot serve as an archive.
             UnavailableError: It is away or full.
         """
-        context = self._parts.archive.context
-        await context.files(lambda: probe(context.blobs))
+        await self._parts.archive.inspector.probe()
 
     async def maintain(self) -> dict[str, int]:
         """The database's upkeep that is due: checkpoint, vacuum, statistics."""

@@ -23,11 +23,13 @@
     │   ├── SessionArchivedError
     │   ├── LimitExceededError
     │   ├── ExportRefusedError
+    │   ├── ArchiveTakenError
     │   └── RetentionHaltedError
     ├── UnavailableError               try again later (transient)
     │   ├── DatabaseBusyError
     │   ├── DatabaseUnavailableError
     │   ├── StorageFullError
+    │   ├── ArchiveAwayError
     │   ├── WorkerLostError
     │   └── StoreClosedError
     ├── DatabaseFaultError             the database refused one of our statements
@@ -306,6 +308,25 @@ class RetentionHaltedError(RefusedError):
     code = "retention_halted"
 
 
+class ArchiveTakenError(RefusedError):
+    """A copy of this database, or the database that it is a copy of, works on the
+    archive folder.
+
+    Nothing is archived, purged or destroyed: the other one may need what this one knows
+    nothing of. Reading and restoring go on. `problem` says how it was told.
+    """
+
+    code = "archive_taken"
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(
+            f"the archive folder is not this database's alone: {problem}. Give a copy "
+            "a copy of the folder; `convstore archive adopt` lets this database go on "
+            "with this one, and stops the other"
+        )
+
+
 class UnavailableError(ConvstoreError):
     """Something outside is away for now; retry with the same external id."""
 
@@ -333,6 +354,23 @@ class StorageFullError(UnavailableError):
     """The disk, quota or database is full; nothing was acknowledged."""
 
     code = "storage_full"
+
+
+class ArchiveAwayError(UnavailableError):
+    """The archive folder of this database is not there: missing, empty or another one.
+
+    Nothing is archived, purged or deleted, and what is archived cannot be read, until
+    it is back; live sessions go on. `problem` says what is there instead.
+    """
+
+    code = "archive_away"
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(
+            f"the archive folder is away: {problem}. If it is lost for good, "
+            "`convstore archive adopt` begins with the one that is there"
+        )
 
 
 class WorkerLostError(UnavailableError):

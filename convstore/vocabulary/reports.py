@@ -123,10 +123,34 @@ class RebuildReport:
 
 
 @dataclass(frozen=True, slots=True)
+class AdoptionReport:
+    """What a database loses that goes on with the archive folder that is there.
+
+    Attributes:
+        folder_id: Of that folder; None where it has no mark yet.
+        segments_found: Segments of the database that are there.
+        segments_lost: Ids of those that are not.
+        sessions_lost: Archived sessions whose only copy was in one of these.
+        segments_unknown: Segments that are there and that the database does not know;
+            `convstore archive rebuild` takes them up.
+        dry_run: Nothing was changed: this is what would be.
+    """
+
+    folder_id: str | None
+    segments_found: int
+    segments_lost: tuple[str, ...]
+    sessions_lost: int
+    segments_unknown: int
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ErasureReceipt:
     """Proof of an erasure: what, how many, where, when; nothing of what was said.
 
     Attributes:
+        done_at: When nothing was left; None while it waits for the archive folder. Its
+            rows are gone then all the same, and it goes on by itself.
         rows_deleted: Rows by table. Of an archived session there are none.
         segments_damaged: New names of those in which another session's frame was
             damaged, and still is.
@@ -135,6 +159,11 @@ class ErasureReceipt:
         residue: Where the bytes of deleted rows may lie until the database's server
             writes over them: `table_pages`, `index_pages`, `write_ahead_log`. The
             manual says what to do.
+        segments_missing: Those that hold a copy, as far as the ledger knows, and have
+            no file.
+        segments_waiting: Those that hold a copy which is still to be destroyed.
+        waits_for: Code of the error that is in the way: `archive_away`, or
+            `archive_taken`.
     """
 
     erasure_id: str
@@ -149,6 +178,9 @@ class ErasureReceipt:
     segments_damaged: tuple[str, ...] = ()
     found: dict[str, int] = field(default_factory=dict)
     residue: tuple[str, ...] = ()
+    segments_missing: tuple[str, ...] = ()
+    segments_waiting: tuple[str, ...] = ()
+    waits_for: str | None = None
 
     @property
     def is_empty(self) -> bool:

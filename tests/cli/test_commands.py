@@ -100,7 +100,7 @@ def test_a_command_prints_lines_or_json(untouched: Cli, command: str) -> None:
 
 def test_the_schema_goes_up_and_down(cli: Cli) -> None:
     cli.ok("db", "upgrade")
-    assert cli.ok("db", "current", "--json").json["revision"] == "convstore_0005"
+    assert cli.ok("db", "current", "--json").json["revision"] == "convstore_0006"
 
     assert cli.ok("db", "downgrade", "base", "--yes", "--json").json["revision"] is None
     done = cli.run("sessions", "list")
@@ -223,7 +223,12 @@ def test_erasures_are_repeated_on_a_restored_backup(filled: Cli) -> None:
     for leftover in filled.home.glob("convstore.db-*"):
         leftover.unlink()
 
+    waiting = filled.run("erase", "--replay")
+    asked = filled.run("archive", "adopt")
+    filled.ok("archive", "adopt", "--yes")
     done = filled.ok("erase", "--replay")
+
+    assert (waiting.code, asked.code) == (5, 2)
 
     assert "1 erasures repeated" in done.out
     assert filled.run("sessions", "show", "s-2").code == 5

@@ -11,10 +11,13 @@ import argparse
 import asyncio
 import json
 import os
+import shutil
 import signal
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from sqlalchemy import Connection, text
 
 from convstore import SessionDocument, Store, StoreConfig, open_store
 from convstore.archive.steps import STEPS
@@ -79,6 +82,7 @@ class Fate:
 
     async def _towards(self, store: Store) -> None:
         kind = self.step.partition(".")[0]
+        await self._unsettle(store, kind)
         if self.step == "recover.remove":
             await self._cut_short("seal.begin", store.run_retention(older_than_s=0))
             self._clock.advance(DAY_S)
@@ -96,10 +100,33 @@ class Fate:
             await store.archive.recover(alone=True)
         elif kind == "restore":
             await store.restore(self.names[0])
+        elif kind == "adopt":
+            await store.archive.adopt()
         elif kind == "erase":
             await store.erase(session_id=self.names[0])
         else:
             await store.run_retention(older_than_s=0)
+
+    async def _unsettle(self, store: Store, kind: str) -> None:
+        """Let there be something to claim, or to adopt."""
+        if kind not in ("folder", "adopt"):
+            return
+        statement = "DELETE FROM archive_folder"
+        if kind == "adopt":  # as if a copy had gone on
+            statement = "UPDATE archive_folder SET token = 'another'"
+
+        def work(connection: Connection) -> None:
+            connection.execute(text(statement))
+
+        await store._parts.backend.write(work)
+        if kind == "adopt":
+            return
+        # As in a database of before the marks, which is claimed for the first time.
+        for path in (self._archive / "archive.json", self._archive / "generations"):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     async def _cut_short(self, step: str, call: Awaitable[object]) -> None:
         def interrupt() -> None:
@@ -116,6 +143,8 @@ class Fate:
         self._clock.advance(4 * DAY_S)
         wrong = []
         async with open_store(self._config, clock=self._clock) as store:
+            if self.step.startswith("adopt"):
+                await store.archive.adopt()
             await store.archive.recover(alone=True)
             again = await store.archive.recover(alone=True)
             if again != type(again)():

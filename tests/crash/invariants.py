@@ -359,11 +359,27 @@ def _check_names(
             seen.expect(ok, "I5 says something else", name, *key)
 
 
+def _check_generation(seen: _Seen) -> None:
+    """I14: database and folder agree about the newest generation, or the database has
+    noted the one that a dead worker has published."""
+    files = sorted(_files(seen.archive / "generations"))
+    seen.expect(len(files) <= 2, "I14 generations", len(files))
+    found = json.loads(files[-1].read_bytes()) if files else {"number": 0}
+    for row in seen.rows["archive_folder"]:
+        known = {
+            (row["generation"], row["token"]),
+            (row["generation"] + 1, row["next_token"]),
+        }
+        same = (found["number"], found.get("token")) in known
+        seen.expect(same, "I14 generation", row["generation"], found["number"])
+
+
 def _check_settled(seen: _Seen) -> None:
     """I14: nothing half done is left, and no file that nobody knows."""
     staging = seen.archive / "tmp"
     left = [path.name for path in _files(staging)]
     seen.expect(not left, "I14 staged files", left[:3])
+    _check_generation(seen)
     states = {row["segment_id"]: row["state"] for row in seen.rows["archive_segments"]}
     for segment_id, state in states.items():
         done = state in ("sealed", "quarantined", "deleted")
@@ -377,6 +393,8 @@ def _check_settled(seen: _Seen) -> None:
             mark = json.loads(path.read_bytes())["folder_id"]
             bound = [row["folder_id"] for row in seen.rows["archive_folder"]]
             seen.expect(bound == [mark], "I14 mark of another database", bound, mark)
+            continue
+        if name.startswith("generations/"):
             continue
         known = any(segment_id in name for segment_id in alive)
         seen.expect(known, "I14 file of no segment", name)

@@ -17,7 +17,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # On their way, these need hours to pass between two crashes, or a crash in the one
 # moment before: the long run reaches them every time, a hundred kills not always.
-RARE = {"recover.purge", "recover.remove", "gc.mark", "gc.unlink"}
+RARE = {
+    "recover.purge",
+    "recover.remove",
+    "gc.mark",
+    "gc.unlink",
+    # A person's act, which no worker does.
+    "adopt.marked",
+    "adopt.published",
+    "adopt.settled",
+}
 
 
 @pytest.mark.parametrize(("database", "kills"), [("sqlite", 60), ("postgres", 40)])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from convstore import ConfigError, CorruptionError, Store
+from convstore import ArchiveAwayError, ConfigError, CorruptionError, Store
 from tests.integration.archives import (
     DAY_S,
     OpenAnother,
@@ -107,9 +107,11 @@ async def test_a_database_with_a_folder_takes_over_no_other(
     )
     await archived(own, "s-2")
 
-    for call in (second.archive.rebuild(), second.replay_erasures()):
-        with pytest.raises(ConfigError, match="belongs to another database"):
-            await call
+    for call in (second.archive.rebuild, second.replay_erasures):
+        with pytest.raises(ArchiveAwayError, match="mark of another database"):
+            await call()
+    with pytest.raises(ConfigError, match="belongs to another database"):
+        await second.archive.adopt()
 
     assert await states(second) == {"s-2": "archived"}
 

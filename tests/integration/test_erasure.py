@@ -275,6 +275,7 @@ async def test_a_missing_segment_does_not_stop_an_erasure(
     receipt = await store.erase(session_id="secret-1")
 
     assert receipt.segments_rewritten == ()
+    assert [name in path.name for name in receipt.segments_missing] == [True]
     # Should the file come back, from a backup or a mount, the copy goes.
     path.write_bytes(data)
     path.chmod(0o600)
@@ -307,6 +308,8 @@ async def test_erasures_are_repeated_on_a_backup_of_the_database(
     backup.chmod(0o600)
     old = await open_another(url=f"sqlite:///{backup}")
     assert (await states(old))["secret-1"] == was
+    # A person says that this is the database to go on with.
+    await old.archive.adopt()
 
     (receipt,) = await old.replay_erasures()
 

@@ -30,6 +30,11 @@ from tests.integration.archives import (
 from tests.integration.conversations import contents, say
 
 STEPS_OF_A_RUN = (
+    "folder.bound",
+    "folder.marked",
+    "generation.announced",
+    "generation.published",
+    "generation.settled",
     "lease.acquired",
     "claim.begin",
     "claim.after_commit",

@@ -86,6 +86,13 @@ class Backend(ABC):
     dialect: Dialect
     lanes: int
     migrates_itself: bool
+    _instance: tuple[str, ...] | None = None
+
+    async def instance(self) -> tuple[str, ...]:
+        """What tells this database from a copy of it; see `Dialect.instance`."""
+        if self._instance is None:
+            self._instance = await self.read(self.dialect.instance)
+        return self._instance
 
     @abstractmethod
     async def locate(self) -> None:
@@ -239,6 +246,11 @@ class Dialect(ABC):
     @abstractmethod
     def skip_locked(self, statement: Select[Any]) -> Select[Any]:
         """The SELECT that locks rows and passes over those locked by others."""
+
+    @abstractmethod
+    def instance(self, connection: Connection) -> tuple[str, ...]:
+        """What tells a database from a copy of it: two that have none of these in
+        common are two. It may be moved and keep one of them."""
 
     def claimed(self, *key: ColumnElement[str]) -> ColumnElement[bool]:
         """Whether this transaction could take the right to make the row of `key`, which

@@ -48,6 +48,7 @@ from convstore.db.dialects.postgres_errors import ReadOnlyServerError, translate
 from convstore.db.dialects.postgres_health import examine
 from convstore.db.dialects.postgres_schema import (
     NO_RIGHTS,
+    Identified,
     number_of,
     schema_asked_for,
 )
@@ -73,7 +74,7 @@ T = TypeVar("T")
 _ATTEMPTS = 4
 
 
-class PostgresDialect(Dialect):
+class PostgresDialect(Identified, Dialect):
     """Words and errors of PostgreSQL."""
 
     name = "postgresql"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, func
+from sqlalchemy import ColumnElement, Connection, Text, func, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -67,3 +67,23 @@ def number_of(key: Sequence[ColumnElement[str]]) -> ColumnElement[int]:
     Keys that share one are claimed together, which costs a wait and no more."""
     text_of = func.concat_ws("\x1f", _Schema(), *key)
     return func.hashtextextended(text_of, _ADVISORY)
+
+
+class Identified:
+    """The part of a dialect that tells one database from a copy of it."""
+
+    def instance(self, connection: Connection) -> tuple[str, ...]:
+        """The cluster's identifier and the database's OID, as one word."""
+
+        def run(statement: str) -> Any:
+            return connection.execute(text(statement)).scalar_one_or_none()
+
+        oid = run("SELECT oid FROM pg_database WHERE datname = current_database()")
+        # What is served by PostgreSQL's protocol need not have it, or let us ask.
+        if run(
+            "SELECT has_function_privilege(to_regprocedure("
+            "'pg_catalog.pg_control_system()'), 'EXECUTE')"
+        ):
+            cluster = run("SELECT system_identifier FROM pg_control_system()")
+            return (f"database:{cluster}/{oid}",)
+        return (f"database:{oid}",)

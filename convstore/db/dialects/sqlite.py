@@ -49,6 +49,7 @@ from convstore.db.dialects.driver_thread import DriverThread
 from convstore.db.dialects.fair_lock import Turnstile
 from convstore.db.dialects.sqlite_file import (
     FileWatch,
+    Identified,
     create_file,
     engine_of,
     size_on_disk,
@@ -81,7 +82,7 @@ _PAGES = 2_000
 _STEPS = 128
 
 
-class SqliteDialect(Dialect):
+class SqliteDialect(Identified, Dialect):
     """Words and errors of SQLite."""
 
     name = "sqlite"

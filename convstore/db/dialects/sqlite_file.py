@@ -183,6 +183,20 @@ class FileWatch:
         self._beside = {}
 
 
+class Identified:
+    """The part of a dialect that tells one database from a copy of it."""
+
+    def instance(self, connection: Connection) -> tuple[str, ...]:
+        """The file's path, and its number on the disk.
+
+        Either may change where the database stays the same: a volume is mounted
+        elsewhere, a file is put back under its name. A copy beside it changes both.
+        """
+        rows = connection.exec_driver_sql("PRAGMA database_list")
+        (path,) = (row[2] for row in rows if row[1] == "main")
+        return f"path:{path}", f"inode:{os.stat(path).st_ino}"
+
+
 def driver_of(connection: Connection) -> sqlite3.Connection:
     """The driver's own connection."""
     raw = connection.connection.dbapi_connection
