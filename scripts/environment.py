@@ -87,8 +87,7 @@ def build(folder: Path, purpose: str, wanted: str) -> None:
         (folder / PACKAGES / "below.pth").write_text(f"{below / PACKAGES}\n", "utf-8")
         pip += ["--python", str(folder / "bin/python")]
     for packages in PURPOSES[purpose][1]:
-        if purpose == "trainers":
-            say(f"installing {' '.join(packages)}")
+        say(f"installing {' '.join(packages)}")
         # Without byte code, which is a third of the time: most of the many thousand
         # modules are never imported.
         quiet = ["-qq", "--disable-pip-version-check", "--no-compile"]

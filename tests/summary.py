@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from typing import Any, NoReturn
 
 import pytest
@@ -19,6 +21,19 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in list(os.environ):
         if name.startswith("CONVSTORE_") and not name.startswith("CONVSTORE_TEST_"):
             del os.environ[name]
+    _hear_sigint()
+
+
+def _hear_sigint() -> None:
+    """Undo what a background shell did, which has its children ignore Ctrl-C.
+
+    Whoever inherits that ignores it too, unless told otherwise: the workers of
+    pytest-xdist, and the processes that tests interrupt.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return  # Only there can a handler be set.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)

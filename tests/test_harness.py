@@ -1,6 +1,8 @@
 """The harness itself: what the other tests rely on."""
 
 import os
+import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +18,8 @@ import redis
 from convstore import Store
 from tests.processes import Process
 from tests.servers import PostgresServer, RedisServer
+
+SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "test"
 
 COUNTS_TO_TEN = "wait_for_all()\nfor i in range(10): report([INDEX, i])"
 
@@ -138,6 +142,66 @@ def test_a_server_that_cannot_be_had_is_said_aloud_and_fails_in_ci(
 
     assert "REDIS WAS NOT TESTED" in done.stdout
     assert done.returncode == status
+
+
+def test_a_process_that_a_test_starts_hears_ctrl_c(
+    start_process: Callable[..., Process],
+) -> None:
+    process = start_process("wait_for_all()")
+    process.wait_until_waiting()
+
+    process.signal(signal.SIGINT)
+
+    assert process.finish() == -signal.SIGINT
+
+
+def test_a_run_from_a_background_shell_is_as_any_other() -> None:
+    in_background = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
+    one_test = f"{__file__}::test_a_process_that_a_test_starts_hears_ctrl_c"
+    run = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+
+    done = subprocess.run(
+        [*in_background, *run, one_test],
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "side_by_side"),
+    [
+        ("", True),
+        ("--fast -k history", True),
+        ("-n 4", False),
+        ("-n0", False),
+        ("-s", False),
+        ("--pdb", False),
+        ("-p no:xdist", False),
+    ],
+)
+def test_tests_run_side_by_side_and_are_heard_at_once_unless_told_otherwise(
+    tmp_path: Path, given: str, side_by_side: bool
+) -> None:
+    scripts = tmp_path / "scripts"
+    scripts.mkdir()
+    shutil.copy(SCRIPT, scripts)
+    (scripts / "environment").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (scripts / "environment").chmod(0o755)
+
+    done = subprocess.run(
+        [scripts / "test", *given.split()], capture_output=True, text=True, check=True
+    )
+
+    line = done.stdout.splitlines()
+    assert line[:3] == ["test", "python", "-u"]
+    assert "-rfEs" in line
+    assert ("worksteal" in line) == side_by_side
+    assert line[len(line) - len(given.replace("--fast", "").split()) :] == (
+        given.replace("--fast", "").split()
+    )
+    assert done.stderr.startswith("running the tests that are not benchmark")
 
 
 def test_a_server_dies_with_the_process_that_started_it(
