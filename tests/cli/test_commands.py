@@ -223,15 +223,32 @@ def test_erasures_are_repeated_on_a_restored_backup(filled: Cli) -> None:
     for leftover in filled.home.glob("convstore.db-*"):
         leftover.unlink()
 
-    waiting = filled.run("erase", "--replay")
-    asked = filled.run("archive", "adopt")
-    filled.ok("archive", "adopt", "--yes")
     done = filled.ok("erase", "--replay")
-
-    assert (waiting.code, asked.code) == (5, 2)
 
     assert "1 erasures repeated" in done.out
     assert filled.run("sessions", "show", "s-2").code == 5
+
+
+def test_an_archive_that_is_away_is_told_and_adopted_by_who_means_it(
+    filled: Cli,
+) -> None:
+    (mark,) = filled.home.rglob("archive.json")
+    archive = mark.parent
+    archive.rename(archive.with_name("aside"))
+
+    told = filled.run("doctor")
+    erased = filled.run("erase", "--session", "s-1", "--yes", "--json")
+    ran = filled.run("archive", "run", "--older-than", "0s")
+    asked = filled.run("archive", "adopt")
+
+    assert "the archive folder is away" in told.out
+    assert not archive.exists()
+    assert (erased.code, ran.code, asked.code) == (6, 6, 2)
+    assert (erased.json["done_at"], erased.json["waits_for"]) == (None, "archive_away")
+    assert len(erased.json["segments_waiting"]) == 1
+    adopted = filled.run("archive", "adopt", "--yes", "--json")
+    assert len(adopted.json["segments_lost"]) == 1
+    filled.ok("archive", "run", "--older-than", "0s")
 
 
 def test_a_damaged_segment_is_reported_with_its_session(filled: Cli) -> None:
@@ -334,6 +351,8 @@ def test_a_folder_of_another_database_is_refused_and_told(cli: Cli) -> None:
     cli.ok("import", "messages", cli.talks("s-1"))
     cli.ok("archive", "run", "--older-than", "0s")
     second = Cli(cli.folder, f"sqlite:///{cli.home / 'second.db'}")
+    (mark,) = cli.home.rglob("archive.json")
+    second.options += ["--archive-dir", str(mark.parent)]
     second.ok("import", "messages", cli.talks("s-1"))
 
     refused = second.run("archive", "run", "--older-than", "0s", "--json")
