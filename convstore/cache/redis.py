@@ -16,7 +16,7 @@ from collections.abc import Callable
 from convstore.cache.base import CacheStats, Entry, Key
 from convstore.cache.copies import Copies, tag_of
 from convstore.cache.frozen import frozen
-from convstore.cache.redis_link import VERSION, RedisLink, hashed
+from convstore.cache.redis_link import RedisLink, hashed
 from convstore.vocabulary.codec import decode_json
 from convstore.vocabulary.documents import document_from_json, encode_document
 from convstore.vocabulary.errors import ConvstoreError
@@ -94,7 +94,7 @@ class RedisCache:
         asked_at = self._tick()
         copy = self._copies.get(key)
         known = [str(copy[0].version), copy[1]] if copy else ["", ""]
-        answer = await self._link.run(_GET, [_name(key)], [self._ttl_ms, *known])
+        answer = await self._link.run(_GET, [self._name(key)], [self._ttl_ms, *known])
         self.stats.errors = self._link.errors
         if answer is None:
             # Proven at no time that is known: the tier asks the database.
@@ -116,7 +116,7 @@ class RedisCache:
 
     async def confirm(self, key: Key, version: int, proven_at: float) -> None:
         args = [str(version), self._server_ms(proven_at)]
-        await self._link.run(_CONFIRM, [_name(key)], args)
+        await self._link.run(_CONFIRM, [self._name(key)], args)
 
     async def bury(self, key: Key, version: int) -> None:
         self._see(key, version)
@@ -125,7 +125,10 @@ class RedisCache:
 
     async def forget(self, key: Key) -> None:
         self._copies.drop(key)
-        await self._link.run(_FORGET, [_name(key)], [])
+        await self._link.run(_FORGET, [self._name(key)], [])
+
+    def _name(self, key: Key) -> str:
+        return f"{self._link.prefix}{hashed(key[0])}:{hashed(key[1])}"
 
     def size(self) -> int:
         return len(self._copies)
@@ -160,7 +163,7 @@ class RedisCache:
             payload, tag = _encode(key, entry), tag_of(entry)
             proven = self._server_ms(proven_at)
         args = [self._ttl_ms, str(version), proven, payload, tag]
-        await self._link.run(_SET, [_name(key)], args)
+        await self._link.run(_SET, [self._name(key)], args)
         self.stats.errors = self._link.errors
 
     def _server_ms(self, at: float) -> str:
@@ -183,10 +186,6 @@ class RedisCache:
             if seen_at + 2 * self._bound_s > now:
                 return
             del self._seen[oldest]
-
-
-def _name(key: Key) -> str:
-    return f"cs:{VERSION}:{hashed(key[0])}:{hashed(key[1])}"
 
 
 def _encode(key: Key, entry: Entry) -> bytes:

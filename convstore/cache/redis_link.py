@@ -36,7 +36,10 @@ def hashed(text: str) -> str:
 
 
 class RedisLink:
-    """A server of one event loop's store; `run` executes one of the scripts."""
+    """A server of one event loop's store; `run` executes one of the scripts.
+
+    `namespace` tells the database whose copies these are from any other.
+    """
 
     def __init__(
         self,
@@ -44,9 +47,12 @@ class RedisLink:
         *,
         timeout_s: float,
         retry_after_s: float,
+        namespace: str = "",
         tick: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = _client(url, timeout_s)
+        # In every key, so that stores of two databases share a server and no entry.
+        self.prefix = f"cs:{VERSION}:{hashed(namespace)}:"
         self._timeout_s = timeout_s
         self._retry_after_s = retry_after_s
         self._tick = tick

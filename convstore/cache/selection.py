@@ -15,8 +15,10 @@ _POSITIVE = (
 )  # fmt: skip
 
 
-def session_cache(policy: CachePolicy) -> SessionCache | None:
+def session_cache(policy: CachePolicy, namespace: str) -> SessionCache | None:
     """The hot tier's cache, or None when it is switched off.
+
+    `namespace` tells the database whose copies it keeps from any other.
 
     Raises:
         ConfigError: A setting cannot be meant.
@@ -34,7 +36,7 @@ def session_cache(policy: CachePolicy) -> SessionCache | None:
             cleanup_interval_s=policy.cleanup_interval_s,
         )
     return RedisCache(
-        redis_link(policy),
+        redis_link(policy, namespace),
         ttl_s=policy.ttl_s,
         bound_s=policy.staleness_s,
         max_copies=policy.max_sessions,
@@ -42,7 +44,7 @@ def session_cache(policy: CachePolicy) -> SessionCache | None:
     )
 
 
-def redis_link(policy: CachePolicy) -> RedisLink:
+def redis_link(policy: CachePolicy, namespace: str) -> RedisLink:
     """A connection to the server that the settings name.
 
     Raises:
@@ -51,5 +53,8 @@ def redis_link(policy: CachePolicy) -> RedisLink:
     if not policy.url:
         raise ConfigError("cache.url must name a Redis server: redis://HOST:PORT/0")
     return RedisLink(
-        policy.url, timeout_s=policy.timeout_s, retry_after_s=policy.retry_after_s
+        policy.url,
+        timeout_s=policy.timeout_s,
+        retry_after_s=policy.retry_after_s,
+        namespace=namespace,
     )

@@ -39,10 +39,26 @@ class Parts:
     archive: ArchiveParts
 
 
+async def namespace_of(backend: Backend, config: StoreConfig) -> str:
+    """What tells this database, and schema of it, from all others on a cache server.
+
+    Empty where no server is named: nobody is asked then.
+    """
+    if not config.cache.url:
+        return ""
+    return " ".join((*await backend.instance(), backend.schema or ""))
+
+
 def assemble(
-    backend: Backend, config: StoreConfig, clock: Clock, on_step: StepHook
+    backend: Backend,
+    config: StoreConfig,
+    clock: Clock,
+    on_step: StepHook,
+    namespace: str,
 ) -> tuple[Parts, Scope]:
     """The parts, and what the nouns of the settings' tenant work in.
+
+    `namespace` is of what is kept on a cache server; see `namespace_of`.
 
     Raises:
         ConfigError, InvalidInputError: A setting cannot be meant; nothing is left
@@ -53,7 +69,7 @@ def assemble(
     patient = batches.run_patiently if backend.dialect.has_row_locks else None
     commits = GroupCommit(batches.run, lanes, config.limits, patient)
     hot = None
-    if (cache := session_cache(config.cache)) is not None:
+    if (cache := session_cache(config.cache, namespace)) is not None:
         hot = HotTier(cache, backend, config.cache)
     context = Context(
         backend, blobs_of(config), clock, config.retention, on_step, config.feedback
@@ -76,5 +92,5 @@ def assemble(
         feedback=config.feedback,
         hot=hot,
     )
-    prefixes = PrefixStores(backend, config.cache, config.limits)
+    prefixes = PrefixStores(backend, config.cache, config.limits, namespace)
     return Parts(config, backend, commits, prefixes, eraser, archive), scope

@@ -31,7 +31,7 @@ from convstore.repositories.session_filter import session_filter
 from convstore.repositories.sessions import Sessions
 from convstore.repositories.turns import Turns
 from convstore.retention.job import BATCH, RunOptions
-from convstore.store.assembly import Parts, assemble
+from convstore.store.assembly import Parts, assemble, namespace_of
 from convstore.store.places import backend_options, with_archive
 from convstore.store.runners import Autocommit
 from convstore.store.statistics import count
@@ -114,7 +114,8 @@ class Store(Nouns):
         backend = await open_backend(backend_options(config, engine))
         try:
             config = await with_archive(config, backend)
-            return cls(*assemble(backend, config, clock, on_step))
+            namespace = await namespace_of(backend, config)
+            return cls(*assemble(backend, config, clock, on_step, namespace))
         except BaseException:
             # A setting that cannot be meant must not leave threads and files open.
             await backend.close()

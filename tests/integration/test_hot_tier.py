@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
@@ -19,6 +21,7 @@ from convstore import (
     open_store,
 )
 from convstore.cache.base import Entry, Key
+from convstore.policy import CachePolicy
 from convstore.repositories.hot_tier import HotTier
 from convstore.testing.cache_suite import Ticks
 from convstore.vocabulary.reports import TierStats
@@ -423,3 +426,48 @@ def _use(store: Store, ticks: Ticks) -> None:
     hot = tier(store)
     hot._tick = ticks
     hot.cache._tick = ticks  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", ["redis", "none"])
+async def test_two_databases_share_a_server_and_no_entry(
+    database_url: str,
+    new_database: Callable[[str], str],
+    redis_url: str,
+    tmp_path: Path,
+    kind: Literal["redis", "none"],
+) -> None:
+    cache = CachePolicy(kind=kind, url=redis_url, staleness_s=60)
+    async with AsyncExitStack() as stack:
+        stores = [
+            await stack.enter_async_context(
+                open_store(
+                    StoreConfig(url=url, archive_dir=str(tmp_path / name), cache=cache)
+                )
+            )
+            for name, url in (
+                ("one", database_url),
+                ("other", new_database(_kind_of(database_url))),
+            )
+        ]
+        for place, store in zip(("here", "there"), stores, strict=True):
+            await say(store, "s-1", place)
+            await store.turns.window("s-1")
+            prefixes = store.prefix_cache("redis")
+            await prefixes.store("key", MESSAGES, place)
+
+        said = [await contents(store, "s-1") for store in stores]
+        found = [
+            await store.prefix_cache("redis").look_up("key", [*MESSAGES, NEXT])
+            for store in stores
+        ]
+
+    assert said == [["here"], ["there"]]
+    assert [entry and entry.upstream_session_id for entry in found] == ["here", "there"]
+
+
+MESSAGES = [{"role": "user", "content": "Welke archieven?"}]
+NEXT = {"role": "user", "content": "En in Hengelo?"}
+
+
+def _kind_of(url: str) -> str:
+    return "sqlite" if url.startswith("sqlite") else "postgres"

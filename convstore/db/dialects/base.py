@@ -94,6 +94,11 @@ class Backend(ABC):
             self._instance = await self.read(self.dialect.instance)
         return self._instance
 
+    @property
+    def schema(self) -> str | None:
+        """The schema that the tables are in; None where a database has no schemas."""
+        return None
+
     @abstractmethod
     async def locate(self) -> None:
         """Find out in which schema the tables are, before anything else is asked.

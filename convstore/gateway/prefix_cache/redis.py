@@ -6,7 +6,7 @@ exact. They share a hash tag, so that a cluster keeps them together.
 
 from __future__ import annotations
 
-from convstore.cache.redis_link import VERSION, RedisLink, hashed
+from convstore.cache.redis_link import RedisLink, hashed
 from convstore.gateway.prefix_cache.memory import PrefixBounds, PrefixEntry, Removed
 from convstore.vocabulary.codec import decode_json, dumps
 from convstore.vocabulary.errors import ConvstoreError
@@ -90,7 +90,7 @@ class RedisPrefixes:
         self._link = link
         self._shared = shared
         self._bounds = bounds
-        base = f"cs:{VERSION}:{{{hashed(tenant_id)}}}:prefixes:"
+        base = f"{link.prefix}{{{hashed(tenant_id)}}}:prefixes:"
         self._keys = [base + name for name in ("entries", "used", "expiry", "count")]
         # A tenant whom nobody asks for leaves nothing behind.
         self._idle_ms = 2 * max(1, bounds.ttl_micros // 1000)

@@ -27,9 +27,11 @@ class PrefixStores:
     Those in this process, on the server of `policy`, or in the database.
     """
 
-    def __init__(self, backend: Backend, policy: CachePolicy, limits: Limits) -> None:
+    def __init__(
+        self, backend: Backend, policy: CachePolicy, limits: Limits, namespace: str
+    ) -> None:
         self._backend = backend
-        self._policy = policy
+        self._policy, self._namespace = policy, namespace
         self._commits = prefix_commits(backend, limits)
         # One for all handles, however many a backend makes.
         self._link: RedisLink | None = None
@@ -44,7 +46,7 @@ class PrefixStores:
             return MemoryPrefixes(bounds)
         if kind == "redis":
             if self._link is None:
-                self._link = redis_link(self._policy)
+                self._link = redis_link(self._policy, self._namespace)
             return RedisPrefixes(self._link, bounds, tenant_id, shared=True)
         if kind == "database":
             return StoredPrefixes(self._backend, self._commits, bounds, tenant_id)
