@@ -21,6 +21,7 @@ import pytest
 from convstore.vocabulary.clock import ManualClock
 from tests.databases import PostgresDatabases, SqliteDatabases
 from tests.processes import Process, run_processes
+from tests.real_files import NAMED, REAL, STAND_INS, packed
 from tests.servers import (
     PostgresServer,
     RedisServer,
@@ -29,7 +30,6 @@ from tests.servers import (
 )
 from tests.summary import (
     give_up,
-    note_missing,
     note_tested,
     pytest_configure,
     pytest_sessionfinish,
@@ -69,18 +69,18 @@ def archive_dir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def real_data(pytestconfig: pytest.Config) -> Path:
-    """The folder of real conversations, which are not part of the repository."""
-    named = os.environ.get("CONVSTORE_TEST_DATA")
-    folder = Path(named) if named else ROOT.parent / "shared" / "data"
-    if folder.is_dir():
-        note_tested(pytestconfig, "real data", str(folder))
-        return folder
-    reason = f"no folder {folder}; CONVSTORE_TEST_DATA names another one"
-    if named:
-        give_up(pytestconfig, "real data", reason)
-    note_missing(pytestconfig, "real data", reason)
-    pytest.skip(reason)
+def real_data(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The folder of real conversations; where there is none, of their stand-ins."""
+    if REAL.is_dir():
+        note_tested(pytestconfig, "real data", str(REAL))
+        return REAL
+    if NAMED:
+        give_up(pytestconfig, "real data", f"CONVSTORE_TEST_DATA: no folder {NAMED}")
+    told = "stand-ins from tests/data; CONVSTORE_TEST_DATA names a folder of real ones"
+    note_tested(pytestconfig, "real data", told)
+    return packed(STAND_INS, tmp_path_factory.mktemp("conversations"))
 
 
 # Databases and servers

@@ -10,14 +10,13 @@ import pytest
 
 from convstore import Store
 from convstore.imports.registry import load_format
+from tests.real_files import EXPECTED
 
 FILES = {
-    "tau-bench-airline/trajectories.jsonl.gz": ("messages", 164),
-    "oasst1-en/messages.jsonl.gz": ("oasst", 105),
-    "oasst1-zh/dialogues.jsonl.gz": ("alpaca", 561),
-    "oasst1-zh/ranked.jsonl.gz": ("alpaca", 554),
-    "glaive-toolcall/toolcall-en.jsonl.gz": ("sharegpt", 223),
-    "glaive-toolcall/toolcall-zh.jsonl.gz": ("sharegpt", 231),
+    f"{file}.jsonl.gz": (name, sessions)
+    for file, name, sessions, *_ in EXPECTED
+    if name in ("messages", "oasst", "alpaca", "sharegpt")
+    if file != "oasst2-multilingual/trees"
 }
 
 

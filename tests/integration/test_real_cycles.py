@@ -127,7 +127,7 @@ async def test_the_naughtiest_strings_are_refused_or_come_back_equal(
     await store.restore("s-1")
 
     (back,) = (await documents(store)).values()
-    assert len(said) > 300
+    assert len(said) > 0.8 * len(strings)
     assert [turn.content for turn in back.turns] == said
 
 

@@ -11,7 +11,14 @@ import pytest
 
 from convstore.imports.model import ImportedSession
 from convstore.imports.reading import Imported, read_sessions
-from tests.real_files import EXPECTED, format_of
+from tests.real_files import (
+    EXPECTED,
+    EXPECTED_OF_STAND_INS,
+    STAND_INS,
+    TOOL_RESULTS,
+    format_of,
+    packed,
+)
 
 
 def imported(folder: Path, file: str, name: str) -> list[Imported]:
@@ -52,6 +59,16 @@ def test_every_data_set_is_covered(real_data: Path) -> None:
     assert files - described == {file for file, *_ in EXPECTED}
 
 
+def test_the_stand_ins_hold_what_is_expected_of_them(tmp_path: Path) -> None:
+    folder = packed(STAND_INS, tmp_path)
+
+    for file, name, *counts in EXPECTED_OF_STAND_INS:
+        sessions = sessions_of(folder, file, name)
+        turns = sum(len(session.turns) for session in sessions)
+        acts = sum(len(session.interactions) for session in sessions)
+        assert [len(sessions), turns, acts] == counts, file
+
+
 def test_the_tool_calls_of_agent_runs_are_found_by_their_results(
     real_data: Path,
 ) -> None:
@@ -63,7 +80,7 @@ def test_the_tool_calls_of_agent_runs_are_found_by_their_results(
             if turn.role == "tool":
                 calls["found" if turn.tool_call_id in known else "lost"] += 1
 
-    assert calls == {"found": 950}
+    assert calls == {"found": TOOL_RESULTS}
 
 
 def test_the_best_ranked_answers_are_the_active_branch(real_data: Path) -> None:
