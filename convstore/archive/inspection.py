@@ -18,6 +18,7 @@ from convstore.segments.segment import segment_id_of
 from convstore.segments.verify import verify_segment
 from convstore.vocabulary.errors import (
     ConfigError,
+    NewerFormatError,
     SegmentCorruptError,
     SegmentNotFoundError,
 )
@@ -83,10 +84,15 @@ class Inspector:
         chosen = await self._chosen(segment_id, most)
         faults: list[ArchiveFault] = []
         at_risk: list[SessionProblem] = []
+        newer: list[str] = []
         for number, segment in enumerate(chosen, 1):
-            found = await self._context.files(
-                lambda s=segment: self._verify(s, deep)  # type: ignore[misc]
-            )
+            try:
+                found = await self._context.files(
+                    lambda s=segment: self._verify(s, deep)  # type: ignore[misc]
+                )
+            except NewerFormatError:
+                newer.append(segment.segment_id)
+                continue
             if found:
                 await guard(self._context)  # the folder may have gone meanwhile
             only_copies = await self._note(segment, found)
@@ -101,6 +107,7 @@ class Inspector:
             size_bytes=sum(segment.size_bytes for segment in chosen),
             faults=tuple(faults),
             sessions_at_risk=tuple(at_risk),
+            newer=tuple(newer),
         )
 
     async def probe(self) -> None:

@@ -238,6 +238,8 @@ def verify(
     for fault in report.faults:
         who = f" {fault.tenant_id}/{fault.session_id}" if fault.session_id else ""
         say(f"segment {fault.segment_id}{who}: {fault.problem}")
+    for segment_id in report.newer:
+        say(f"segment {segment_id} is of a newer format: upgrade convstore to look")
     for risk in report.sessions_at_risk:
         say(f"no other copy of {risk.tenant_id}/{risk.session_id}: restore a backup")
     return 0 if report.ok else FOUND

@@ -8,6 +8,7 @@ from convstore.vocabulary.errors import (
     ConvstoreError,
     CorruptionError,
     InvalidInputError,
+    NewerFormatError,
     NotFoundError,
     RefusedError,
     SchemaMismatchError,
@@ -30,13 +31,15 @@ _BY_CLASS: tuple[tuple[type[ConvstoreError], int], ...] = (
     (RefusedError, 5),
     (UnavailableError, 6),
     (SchemaMismatchError, 7),
+    (NewerFormatError, 7),
     (CorruptionError, 8),
 )
 
 TABLE = f"""Exit codes: {OK} done; {FOUND} done, but something needs a look (see the
 output); {USAGE} wrong usage or input; 3 not found; 4 conflict with what is stored;
 5 refused (legal hold, erased, limit, halted); 6 database or disk away, busy or full,
-try again; 7 the database is at another schema; 8 damaged data; {INTERNAL} a fault in
+try again; 7 the database is at another schema,
+or a file of a newer format; 8 damaged data; {INTERNAL} a fault in
 convstore; {INTERRUPTED} interrupted."""
 
 

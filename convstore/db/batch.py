@@ -11,8 +11,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from convstore.db.dialects.base import Backend, ServerEndedError
+from convstore.db.imported_sessions import ImportDocument
 from convstore.db.known_acts import look_up_acts
-from convstore.db.ledger import ChangeLedger, share_book
+from convstore.db.ledger import ChangeLedger, Charging, share_book
 from convstore.db.outcomes import bare
 from convstore.db.recording import (
     RecordInteraction,
@@ -199,9 +200,11 @@ def _recordings(
     return [o for o in map(bare, operations) if isinstance(o, kinds)]
 
 
-def _ledger_changes(operations: Operations) -> list[ChangeLedger]:
+def _ledger_changes(operations: Operations) -> list[Charging]:
     charges = [append.charge for append in _appends(operations)]
-    changes = [o for o in map(bare, operations) if isinstance(o, ChangeLedger)]
+    changes: list[Charging] = [
+        o for o in map(bare, operations) if isinstance(o, ChangeLedger | ImportDocument)
+    ]
     return changes + [charge for charge in charges if charge is not None]
 
 

@@ -7,21 +7,21 @@ the source may only add to the end of what it brought before.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
-from math import inf
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, String, Table, bindparam, insert, select
+from sqlalchemy import Connection, Table, bindparam, insert, select
 
 from convstore.db import archive_entries, documents, labels, models
+from convstore.db.column_bounds import check_columns
 from convstore.db.dialects import dialect_of
 from convstore.db.document_rows import document_rows, hold_rows, session_row
 from convstore.db.graph_states import PutGraphState
 from convstore.db.heads import SwitchBranch
 from convstore.db.known_acts import KnownActs, look_up_acts
+from convstore.db.ledger import Book
 from convstore.db.recording import RecordInteraction, asked_of
 from convstore.db.rows import SESSION_COLUMNS, choice_from_text
 from convstore.db.session_ids import among, naming
@@ -29,7 +29,7 @@ from convstore.db.sessions import new_row, searchable
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.turns import AppendTurns, look_up_external
 from convstore.db.unit import Head, Key, Row, Unit, check_usable
-from convstore.vocabulary.codec import INT64_MAX, INT64_MIN
+from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.documents import encode_document
 from convstore.vocabulary.errors import (
     ConflictError,
@@ -38,10 +38,6 @@ from convstore.vocabulary.errors import (
     TurnNotFoundError,
 )
 from convstore.vocabulary.records import SessionDocument
-
-# An escape, and not the text of one: the backslash before it is not escaped itself.
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-_NUL_ESCAPE = rb"\u0000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +75,7 @@ class ImportSession:
         if head is None:
             self._check_places(self.acts, self.graphs)
             row = new_row(self.key, self.now) | self.values
+            row["last_activity_at"] = 0  # nothing has been said yet
             if _create(unit, self.key, row, self.searchable):
                 unit.add_head(self.key, row)
                 return self._fill(unit)
@@ -120,6 +117,9 @@ class ImportSession:
     ) -> Stored:
         """Carry out what has been checked: nothing in here refuses."""
         count = len(self._rows)
+        head = unit.find(self.key)
+        assert head is not None
+        last = head.row["last_activity_at"]
         if here < count:
             self.turns.apply(unit)
             if self.head_seq is not None:
@@ -129,7 +129,19 @@ class ImportSession:
             act.apply(unit)
         for graph in graphs:
             graph.apply(unit)
+        if created or here < count or acts or graphs:
+            self._date(head, last)
         return Stored(created, count - here, len(acts), len(graphs))
+
+    def _date(self, head: Head, last: int) -> None:
+        """The session was last active when its last turn was said, not today."""
+        said = [row["created_at"] for row in self._rows]
+        if last == 0:
+            said.append(head.row["created_at"])
+        # Not later than now, whatever a source says of its future.
+        head.row["last_activity_at"] = max(last, min(max(said, default=0), self.now))
+        head.row["imported_at"] = self.now
+        head.cold = head.dirty = True
 
     @property
     def _rows(self) -> list[Row]:
@@ -198,29 +210,31 @@ class ImportDocument:
     """Store one of our own documents as it is: numbers, times, versions and holds.
 
     Refused when the session exists with another content; bookkeeping (version, time of
-    the last change) does not count as content.
+    the last change) does not count as content. With a new session come its costs, into
+    the totals that budgets count.
     """
 
     key: Key
     document: SessionDocument
     rows: list[tuple[Table, list[Row]]] = field(default_factory=list)
     size: int = 0
+    book: Book | None = field(default=None, compare=False)
 
     @classmethod
-    def of(cls, document: SessionDocument) -> ImportDocument:
+    def of(cls, document: SessionDocument, now: datetime) -> ImportDocument:
         """The operation, with its rows checked against the columns.
 
         Raises:
             InvalidInputError: A value does not fit its column; names both.
         """
-        session = _as_live(document)
+        session = _as_live(document, now)
         rows = [
             (models.sessions, [session_row(session.session)]),
             *document_rows(session),
             (models.legal_holds, hold_rows(session)),
         ]
         for table, some in rows:
-            _check_columns(table, some)
+            check_columns(table, some)
         key = (document.session.tenant_id, document.session.id)
         return cls(key, session, rows, len(encode_document(document)))
 
@@ -233,6 +247,7 @@ class ImportDocument:
                 for table, rows in self.rows[1:]:
                     if rows:
                         unit.connection.execute(insert(table), rows)
+                self._charge(unit)
                 document = self.document
                 counts = document.session.feedback_counts
                 labels.replace(unit.connection, self.key, counts)
@@ -248,37 +263,33 @@ class ImportDocument:
             raise ConflictError("session: exists with another content")
         return Stored()
 
+    def _charge(self, unit: Unit) -> None:
+        ledger, session = self.document.ledger, self.document.session
+        if ledger is None or not ledger.cost_micros:
+            return
+        book = self.book or Book(unit.connection)
+        book.spend(session.tenant_id, session.user_id, ledger.cost_micros)
+        if self.book is None:
+            book.flush()
+
     def _is_there(self, unit: Unit, head: Head) -> bool:
         tenant, session_id = self.key
         if head.row["state"] == "archived":
             entry = archive_entries.find(
                 unit.connection, self.key, head.row["segment_id"]
             )
-            text = encode_document(self.document)
-            return (
-                entry is not None and entry.sha256 == hashlib.sha256(text).hexdigest()
-            )
+            if entry is None:
+                return False
+            # As it was archived, if it came in by this import or never by any.
+            at = head.row["imported_at"]
+            dates = {None, None if at is None else from_micros(at)}
+            return entry.sha256 in {_sha256(self.document, date) for date in dates}
         check_usable(head.row["state"], None, session_id, None)
         unit.flush()
         found = documents.read(unit.connection, tenant, [session_id])[session_id]
         if isinstance(found, CorruptionError):
             raise ConflictError("session: exists, and cannot be read")
         return _content(found) == _content(self.document)
-
-
-def check_rows(document: SessionDocument) -> None:
-    """Check that a session's own rows, and its holds, can be stored as they are.
-
-    Raises:
-        InvalidInputError: A value does not fit its column, or its text no database.
-    """
-    rows = [session_row(document.session)]
-    _check_columns(models.sessions, rows)
-    _check_columns(models.legal_holds, hold_rows(document))
-    line = encode_document(document)
-    # The escape is nearly never there, and looked for a hundred times as fast.
-    if _NUL_ESCAPE in line and _NUL.search(line):
-        raise InvalidInputError("document", "contains NUL")
 
 
 def _create(unit: Unit, key: Key, row: Row, found: dict[str, str]) -> bool:
@@ -306,12 +317,22 @@ _NEW = Prepared(
 _SEARCHABLE = Prepared(lambda _: insert(models.session_metadata))
 
 
-def _as_live(document: SessionDocument) -> SessionDocument:
+def _as_live(document: SessionDocument, now: datetime) -> SessionDocument:
     """As it is stored: an archived session's document comes back to life."""
     session = replace(
-        document.session, state="active", archived_at=None, segment_id=None
+        document.session,
+        state="active",
+        archived_at=None,
+        segment_id=None,
+        imported_at=now,
     )
     return replace(document, session=session)
+
+
+def _sha256(document: SessionDocument, imported_at: datetime | None) -> str:
+    session = replace(document.session, imported_at=imported_at)
+    line = encode_document(replace(document, session=session))
+    return hashlib.sha256(line).hexdigest()
 
 
 def _content(document: SessionDocument) -> SessionDocument:
@@ -321,36 +342,9 @@ def _content(document: SessionDocument) -> SessionDocument:
         version=0,
         updated_at=session.created_at,
         last_activity_at=session.created_at,
+        imported_at=None,
     )
     return replace(document, session=plain)
-
-
-def _check_columns(table: Table, rows: Iterable[Row]) -> None:
-    """SQLite would take what PostgreSQL refuses: both refuse it here."""
-    columns = _bounds(table)
-    for row in rows:
-        for name, nullable, room in columns:
-            value = row.get(name)
-            if value is None:
-                if not nullable and name in row:
-                    raise InvalidInputError(f"{table.name}.{name}", "is missing")
-            elif isinstance(value, str) and len(value) > room:
-                raise InvalidInputError(
-                    f"{table.name}.{name}", f"has over {room} characters"
-                )
-            elif type(value) is int and not INT64_MIN <= value <= INT64_MAX:
-                raise InvalidInputError(f"{table.name}.{name}", "is beyond 64 bits")
-
-
-@cache
-def _bounds(table: Table) -> list[tuple[str, bool, float]]:
-    """Of each column its name, whether it may be null, and the characters that fit."""
-    return [(column.name, bool(column.nullable), _room(column)) for column in table.c]
-
-
-def _room(column: Column[Any]) -> float:
-    length = column.type.length if isinstance(column.type, String) else None
-    return inf if length is None else length
 
 
 def _digests(

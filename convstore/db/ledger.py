@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import (
     Connection,
@@ -198,7 +198,14 @@ class ChangeLedger:
         return after
 
 
-def share_book(unit: Unit, changes: Collection[ChangeLedger]) -> Book:
+class Charging(Protocol):
+    """An operation that writes to a session's entry or to the totals."""
+
+    key: Key
+    book: Book | None
+
+
+def share_book(unit: Unit, changes: Collection[Charging]) -> Book:
     """The book of a batch, in the hands of each of `changes`; flush it at the end."""
     book = Book(unit.connection)
     unit.on_back.append(book.forget)

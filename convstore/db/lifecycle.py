@@ -127,6 +127,7 @@ def blank(head: Head, state: str, now: int) -> None:
         hold_count=0,
         archived_at=None,
         segment_id=None,
+        imported_at=None,
     )
     head.cold = True
     head.touch(now, activity=False)

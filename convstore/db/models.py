@@ -167,6 +167,7 @@ sessions = _table(
     Column(
         "segment_id", String(64), comment="the segment that holds the archived session"
     ),
+    _time("imported_at", "when turns last came from a file", nullable=True),
     Column(
         "problem", String(64), comment="why archiving failed last time; an error code"
     ),

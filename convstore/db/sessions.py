@@ -165,6 +165,7 @@ def new_row(key: Key, now: int) -> Row:
         "hold_count": 0,
         "archived_at": None,
         "segment_id": None,
+        "imported_at": None,
     }
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, literal_column, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 
 from convstore.db import models
 from convstore.db.session_ids import one_of
@@ -17,6 +25,7 @@ _SUMMARY = (
     S.session_id,
     S.version,
     S.last_activity_at,
+    S.imported_at,
     S.activity_bucket,
     S.expires_at,
     S.tags,
@@ -71,15 +80,25 @@ def candidates_statement(
     if cutoff is not None:
         # The first part bounds the walk.
         statement = statement.where(
-            S.activity_bucket <= bucket_of(cutoff), S.last_activity_at <= cutoff
+            S.activity_bucket <= bucket_of(cutoff),
+            S.last_activity_at <= cutoff,
+            imported_by(cutoff),
         )
     if younger_than is not None:
-        statement = statement.where(S.last_activity_at > younger_than)
+        statement = statement.where(
+            or_(S.last_activity_at > younger_than, S.imported_at > younger_than)
+        )
     if tenant is not None:
         # What the state says already: it lets the planner walk the index of the list.
         # By the key it would read and sort all of the tenant's sessions for each page.
         statement = statement.where(S.tenant_id == tenant, models.LISTED)
     return statement
+
+
+def imported_by(cutoff: int) -> ColumnElement[bool]:
+    """Whether a session was here by then: what was imported is not stale sooner than
+    if it had been said on that day, however old it is."""
+    return or_(S.imported_at.is_(None), S.imported_at <= cutoff)
 
 
 def expired(

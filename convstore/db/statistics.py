@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Text, cast, func, select
 
 from convstore.db import models
+from convstore.db.staleness import imported_by
 from convstore.vocabulary.codec import decode_json
 
 S = models.sessions.c
@@ -61,7 +62,12 @@ def oldest_stale(connection: Connection, cutoff: int) -> int | None:
     """Last activity of the least recently active live session at or before `cutoff`."""
     oldest: int | None = connection.execute(
         select(S.last_activity_at)
-        .where(S.state == "active", S.last_activity_at <= cutoff, S.hold_count == 0)
+        .where(
+            S.state == "active",
+            S.last_activity_at <= cutoff,
+            imported_by(cutoff),
+            S.hold_count == 0,
+        )
         .order_by(S.activity_bucket, S.last_activity_at)
         .limit(1)
     ).scalar_one_or_none()

@@ -40,7 +40,8 @@ HOT = (
     "last_activity_at"
 ).split()
 _COLD = (
-    "state user_id tags metadata expires_at hold_count archived_at segment_id"
+    "state user_id tags metadata expires_at hold_count archived_at segment_id "
+    "imported_at"
 ).split()
 
 _KEY = ("tenant_id", "session_id")

@@ -15,6 +15,7 @@ from convstore.erasure.tombstones import read_tombstones
 from convstore.vocabulary.errors import (
     DatabaseBusyError,
     LegalHoldError,
+    NewerFormatError,
     SegmentCorruptError,
 )
 from convstore.vocabulary.reports import ErasureReceipt
@@ -57,7 +58,12 @@ async def finish_erasures(context: Context, eraser: Eraser) -> int:
     for erasure in await context.read(lambda c: erasures.all_of(c, "begun")):
         try:
             receipt = await eraser.carry_out(erasure)
-        except (LegalHoldError, SegmentCorruptError, DatabaseBusyError) as error:
+        except (
+            LegalHoldError,
+            SegmentCorruptError,
+            NewerFormatError,
+            DatabaseBusyError,
+        ) as error:
             log.warning(
                 "erasure %s waits: %s",
                 erasure.erasure_id,

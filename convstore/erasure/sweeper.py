@@ -36,6 +36,7 @@ from convstore.segments.verify import rebuild_manifest
 from convstore.vocabulary.errors import (
     ConvstoreError,
     DatabaseBusyError,
+    NewerFormatError,
     SegmentCorruptError,
     SegmentNotFoundError,
 )
@@ -53,7 +54,8 @@ _ROUNDS = 5
 @dataclass(slots=True)
 class Swept:
     """What a sweep destroyed; `failed` says of segments that it had to leave that they
-    are damaged, or that another transaction held a session of theirs for too long.
+    are damaged or of a newer format, or that another transaction held a session of
+    theirs for too long.
 
     `damaged` are the new names of segments in which the frame of another session was
     damaged before, and still is. `missing` have no file in the folder.
@@ -63,7 +65,9 @@ class Swept:
     missing: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
     shards: int = 0
-    failed: list[SegmentCorruptError | DatabaseBusyError] = field(default_factory=list)
+    failed: list[SegmentCorruptError | NewerFormatError | DatabaseBusyError] = field(
+        default_factory=list
+    )
 
 
 class Sweeper:
@@ -124,7 +128,7 @@ class Sweeper:
                 extra={"event": "segment_missing", "segment_id": segment_id},
             )
             return True
-        except (SegmentCorruptError, DatabaseBusyError) as error:
+        except (SegmentCorruptError, NewerFormatError, DatabaseBusyError) as error:
             swept.failed.append(error)
             return True
         if shards is None:

@@ -21,6 +21,7 @@ from convstore.vocabulary.errors import (
     CorruptionError,
     InvalidInputError,
     LimitExceededError,
+    NewerFormatError,
 )
 from convstore.vocabulary.records import Json
 
@@ -66,7 +67,7 @@ def _session(
 ) -> Imported | Rejected:
     try:
         session = parse(record.value)
-    except (InvalidInputError, CorruptionError) as error:
+    except (InvalidInputError, CorruptionError, NewerFormatError) as error:
         return Rejected(record.number, error.code, str(error), record.data)
     return Imported(record.number, session, record.data)
 

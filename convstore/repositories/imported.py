@@ -18,6 +18,7 @@ from convstore.repositories.graph_states import GraphStates
 from convstore.repositories.interactions import Interactions
 from convstore.repositories.scope import Scope
 from convstore.repositories.turns import Turns
+from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.codec import check_text, decode_json, encode_json
 from convstore.vocabulary.documents import check_agreement, encode_document
 from convstore.vocabulary.errors import InvalidInputError
@@ -76,6 +77,7 @@ class _Gathering:
 
 async def _session(scope: Scope, session: ImportedSession) -> ImportSession:
     now = scope.now()
+    session = _dated(session)
     key = scope.key(check_id("session_id", session.session_id))
     turns = await _turns(scope, session.session_id, session.turns)
     acts = await _gathered(scope, session.session_id, session.interactions, _record)
@@ -92,6 +94,20 @@ async def _session(scope: Scope, session: ImportedSession) -> ImportSession:
         now=now,
         size=sum(o.size for o in (*acts, *graphs)) + (turns.size if turns else 0),
     )
+
+
+def _dated(session: ImportedSession) -> ImportedSession:
+    """With times where the source leaves them out: a turn was said no earlier than the
+    one before it in the file, the first when the session began. Without any, now."""
+    given = [turn.created_at for turn in session.turns if turn.created_at is not None]
+    begun = session.created_at or (min(given) if given else None)
+    if begun is None:
+        return session
+    at, turns = begun, []
+    for turn in session.turns:
+        at = turn.created_at or at
+        turns.append(turn if turn.created_at else replace(turn, created_at=at))
+    return replace(session, created_at=begun, turns=tuple(turns))
 
 
 async def _turns(
@@ -171,7 +187,7 @@ def _document(scope: Scope, document: SessionDocument) -> ImportDocument:
     # and JSON is looked at all the same, for a document may have been made by hand.
     whole = decode_json(encode_document(document))
     encode_json("document", whole, 2**63 - 1, limits.max_json_depth + _DOCUMENT_LEVELS)
-    return ImportDocument.of(document)
+    return ImportDocument.of(document, from_micros(scope.now()))
 
 
 def _check_times(scope: Scope, session: Session) -> None:

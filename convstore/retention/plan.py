@@ -184,9 +184,11 @@ def _decide_live(
     limit_s = older_than_s
     if limit_s is None:
         limit_s = _time(policy, summary, "stale_after_s")
-    idle = span(now - summary.last_activity_at)
+    # A clock that ran ahead leaves times that are still to come: they are now.
+    active_at = min(summary.last_activity_at, now)
+    idle = span(now - active_at)
     # `oldest_cutoff` must never hide a session that goes here: both use `_before`.
-    if limit_s is not None and summary.last_activity_at <= _before(now, limit_s):
+    if limit_s is not None and active_at <= _before(now, limit_s):
         text = f"idle for {idle}, at least {_seconds(limit_s)}"
         return Decision(summary, "archive", "idle", text)
     if over_cap:

@@ -9,7 +9,6 @@ from typing import Any
 from convstore.archive.context import Context
 from convstore.db import staleness
 from convstore.db.engine import Connection
-from convstore.db.sessions import bucket_of
 from convstore.db.unit import Key
 from convstore.retention.plan import (
     Decision,
@@ -124,7 +123,12 @@ class Planner:
             oldest_cutoff(policy, now, tenant_id=tenant, older_than_s=older_than_s)
         )
         aging: Page = lambda c, after: staleness.candidates(  # noqa: E731
-            c, cutoff=cutoff, after=after, limit=PAGE, tenant=tenant
+            c,
+            # By a clock that ran ahead some were active after now: all are by now.
+            cutoff=None if cutoff >= micros else cutoff,
+            after=after,
+            limit=PAGE,
+            tenant=tenant,
         )
         async for row in _by_activity(self._pages(aging, "activity_bucket")):
             if _past_expiry(row, micros):
@@ -151,8 +155,8 @@ class Planner:
             younger: Page = lambda c, after, o=owner: staleness.candidates(  # type: ignore[misc] # noqa: E731
                 c, cutoff=None, after=after, limit=PAGE, tenant=o, younger_than=cutoff
             )
-            start = (bucket_of(cutoff), "", "")
-            pages = self._pages(younger, "activity_bucket", start)
+            # From the front, where old ones lie that were imported of late.
+            pages = self._pages(younger, "activity_bucket")
             async for row in _by_activity(pages):
                 if left <= 0:
                     break
@@ -209,6 +213,12 @@ async def _by_activity(rows: AsyncIterator[Row]) -> AsyncIterator[Row]:
         yield each
 
 
+def _used(row: Row) -> int:
+    """When the session was last of use: active, or imported if that is later."""
+    active: int = row["last_activity_at"]
+    return max(active, row["imported_at"] or 0)
+
+
 def _activity(row: Row) -> tuple[int, str, str]:
     return row["last_activity_at"], row["tenant_id"], row["session_id"]
 
@@ -222,7 +232,7 @@ def _summary(row: Row) -> SessionSummary:
         tenant_id=row["tenant_id"],
         session_id=row["session_id"],
         version=row["version"],
-        last_activity_at=from_micros(row["last_activity_at"]),
+        last_activity_at=from_micros(_used(row)),
         expires_at=row["expires_at"] and from_micros(row["expires_at"]),
         tags=tuple(decode_json(row["tags"])),
         hold_count=row["hold_count"],

@@ -14,8 +14,9 @@ from convstore.archive.archiver import stored_entries, stored_segment
 from convstore.archive.context import WRITER, Context
 from convstore.archive.ownership import claim
 from convstore.db import archive_entries, lifecycle, segments
+from convstore.db.column_bounds import check_rows
 from convstore.db.engine import Connection
-from convstore.db.imported_sessions import check_rows
+from convstore.db.ledger import Book
 from convstore.db.unit import Head, Key, Unit
 from convstore.erasure.eraser import Eraser
 from convstore.erasure.replay import complete, finish_erasures
@@ -33,6 +34,7 @@ from convstore.vocabulary.clock import to_micros
 from convstore.vocabulary.documents import check_agreement
 from convstore.vocabulary.errors import (
     InvalidInputError,
+    NewerFormatError,
     SegmentCorruptError,
     SegmentNotFoundError,
 )
@@ -121,7 +123,13 @@ def _without_file(connection: Connection, keys: set[str]) -> frozenset[str]:
 
 
 async def _take_up(context: Context, key: str, tally: _Tally) -> None:
-    manifest = await context.files(lambda: _manifest(context, key, tally))
+    try:
+        manifest = await context.files(lambda: _manifest(context, key, tally))
+    except NewerFormatError as error:
+        # Not even in part: what is left out would be missing from the ledger for ever.
+        fault = ArchiveFault(segment_id_of(key), None, None, str(error))
+        tally.faults.append(fault)
+        return
     if manifest is None:
         tally.faults.append(
             ArchiveFault(segment_id_of(key), None, None, "cannot be read at all")
@@ -156,7 +164,7 @@ def _adopt(
 ) -> None:
     unit = Unit(connection)
     unit.load([(entry.tenant_id, entry.session_id) for entry, _ in some])
-    at = to_micros(manifest.created_at)
+    at, book = to_micros(manifest.created_at), Book(connection)
     for entry, document in some:
         key = (entry.tenant_id, entry.session_id)
         head = unit.find(key)
@@ -166,6 +174,10 @@ def _adopt(
             tally.erased += 1
         elif head is None:
             lifecycle.adopt(unit, document, manifest.segment_id, at)
+            if document.ledger is not None and document.ledger.cost_micros:
+                # Else budgets would begin anew with the database.
+                owner = document.session.user_id
+                book.spend(key[0], owner, document.ledger.cost_micros)
             states[key] = "committed"
             tally.sessions += 1
         elif head.row["segment_id"] == manifest.segment_id:
@@ -178,6 +190,7 @@ def _adopt(
             tally.superseded += 1
         else:
             states[key] = _state_beside(head, entry, tally)
+    book.flush()
 
 
 def _sound(
@@ -243,7 +256,11 @@ def _next(
 def _manifest(context: Context, key: str, tally: _Tally) -> Manifest | None:
     """What a segment holds; without a manifest what can be found, and told what not."""
     try:
-        return read_manifest(context.blobs, key)
+        manifest = read_manifest(context.blobs, key)
+        if manifest.writer != WRITER:
+            for _ in iterate_documents(context.blobs, manifest, on_fault=_told_later):
+                pass  # Whether all of it is understood, before any of it is taken up.
+        return manifest
     except (SegmentNotFoundError, SegmentCorruptError):
         try:
             return rebuild_manifest(
@@ -254,6 +271,10 @@ def _manifest(context: Context, key: str, tally: _Tally) -> Manifest | None:
             )
         except (SegmentNotFoundError, SegmentCorruptError):
             return None
+
+
+def _told_later(_: Fault) -> None:
+    """When the sessions are taken up."""
 
 
 def _told(fault: Fault) -> ArchiveFault:

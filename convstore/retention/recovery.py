@@ -33,6 +33,7 @@ from convstore.segments.verify import rebuild_manifest
 from convstore.vocabulary.errors import (
     ConfigError,
     DatabaseBusyError,
+    NewerFormatError,
     SegmentCorruptError,
     SegmentNotFoundError,
 )
@@ -107,7 +108,7 @@ class Recovery:
             manifest = await context.files(lambda: _manifest(context, key))
         except SegmentNotFoundError:
             manifest = None
-        except (SegmentCorruptError, ConfigError):
+        except (SegmentCorruptError, NewerFormatError, ConfigError):
             log.error(
                 "segment %s is unknown and cannot be read: kept",
                 segment_id,
@@ -145,9 +146,13 @@ class Recovery:
                     c, s.segment_id, "sealed"
                 )  # type: ignore[misc]
             )
-            faults = await context.files(
-                lambda s=segment: verify_sealed(context.blobs, s)  # type: ignore[misc]
-            )
+            try:
+                faults = await context.files(
+                    lambda s=segment: verify_sealed(context.blobs, s)  # type: ignore[misc]
+                )
+            except NewerFormatError as error:
+                _tell_newer(error)  # who wrote it finishes it
+                continue
             if faults:
                 await guard(context)  # no fault of the segment if the folder has gone
                 await self._quarantine(segment, faults[0].problem)
@@ -258,7 +263,20 @@ def _other_copies(connection: Connection, manifest: Manifest) -> set[str] | None
     return keys
 
 
-def _tell_stuck(error: SegmentCorruptError | DatabaseBusyError) -> None:
+def _tell_newer(error: NewerFormatError) -> None:
+    log.warning(
+        "segment %s is of a newer format: left as it is",
+        error.segment_id,
+        extra={"event": "segment_newer", "segment_id": error.segment_id},
+    )
+
+
+def _tell_stuck(
+    error: SegmentCorruptError | NewerFormatError | DatabaseBusyError,
+) -> None:
+    if isinstance(error, NewerFormatError):
+        _tell_newer(error)
+        return
     if isinstance(error, DatabaseBusyError):
         log.warning(
             "a session of a segment is held: what must go from it waits for the next "

@@ -16,10 +16,11 @@ from typing import Any
 
 from convstore.segments.segment import ArchiveLimits, segment_id_of, segment_name
 from convstore.vocabulary.codec import INT64_MAX, decode_json, dumps
-from convstore.vocabulary.documents import time_of
+from convstore.vocabulary.documents import REQUIRES, check_understood, time_of
 from convstore.vocabulary.errors import (
     CorruptionError,
     InvalidInputError,
+    NewerFormatError,
     SegmentCorruptError,
 )
 from convstore.vocabulary.ids import check_id
@@ -162,11 +163,14 @@ def parse_manifest(
     twice, and that it speaks of the segment beside which it lies.
 
     Raises:
-        SegmentCorruptError: It is damaged, of a newer version, or contradicts itself.
+        SegmentCorruptError: It is damaged, or contradicts itself.
+        NewerFormatError: It is of a newer version, or requires what is not known here.
     """
     segment_id = segment_id_of(key)
     try:
         return _parse(data, key, segment_id, limits or ArchiveLimits())
+    except NewerFormatError as error:
+        raise NewerFormatError(error.what, error.problem, segment_id) from None
     except (CorruptionError, InvalidInputError) as error:
         raise SegmentCorruptError(segment_id, f"manifest: {error}") from None
 
@@ -175,12 +179,12 @@ def _parse(data: bytes, key: str, segment_id: str, limits: ArchiveLimits) -> Man
     value = decode_json(data)
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise CorruptionError("not a segment manifest")
-    _check_version(value.get("format_version"))
-    if tuple(value) != _MEMBERS:
-        raise CorruptionError("members are missing, unknown or out of order")
+    check_understood("segment manifest", value, FORMAT_VERSION)
     seal = f',"sha256":"{manifest_sha256(data)}"}}\n'.encode()
     if not data.endswith(seal):
         raise CorruptionError("its own checksum does not match")
+    value.pop(REQUIRES, None)
+    _members(value, _MEMBERS)
     file = _members(value["file"], ("name", "size_bytes", "sha256"))
     if value["segment_id"] != segment_id or file["name"] != segment_name(segment_id):
         raise CorruptionError("it belongs to another segment")
@@ -198,14 +202,6 @@ def _parse(data: bytes, key: str, segment_id: str, limits: ArchiveLimits) -> Man
     if value["totals"] != totals or value["entry_count"] != len(manifest.entries):
         raise CorruptionError("its totals do not match its entries")
     return manifest
-
-
-def _check_version(version: Json) -> None:
-    if version != FORMAT_VERSION or type(version) is not int:
-        raise CorruptionError(
-            f"format version is not {FORMAT_VERSION}, which is what this version of "
-            "convstore reads"
-        )
 
 
 def _entries(value: Json, limits: ArchiveLimits) -> tuple[Entry, ...]:
@@ -279,8 +275,11 @@ def session_names(entries: Sequence[Entry]) -> set[tuple[str, str]]:
 
 
 def _members(value: Json, names: tuple[str, ...]) -> dict[str, Any]:
+    if isinstance(value, dict) and set(value) > set(names):
+        # The manifest vouches for itself: somebody meant them.
+        raise NewerFormatError("segment manifest", "unknown members")
     if not isinstance(value, dict) or tuple(value) != names:
-        raise CorruptionError("members are missing, unknown or out of order")
+        raise CorruptionError("members are missing or out of order")
     return value
 
 

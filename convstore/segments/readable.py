@@ -17,6 +17,7 @@ from convstore.vocabulary.errors import (
     AlreadyExistsError,
     ConfigError,
     CorruptionError,
+    NewerFormatError,
     SegmentNotFoundError,
 )
 
@@ -70,7 +71,7 @@ def readable_line(blobs: BlobStore, manifest: Manifest, entry: Entry) -> bytes |
     try:
         copy = blobs.read(readable_key(manifest, entry))
         line = encode_document(decode_document(copy))
-    except (SegmentNotFoundError, CorruptionError, ConfigError):
+    except (SegmentNotFoundError, CorruptionError, NewerFormatError, ConfigError):
         return None
     return line if hashlib.sha256(line).hexdigest() == entry.sha256 else None
 

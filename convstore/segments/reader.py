@@ -24,6 +24,7 @@ from convstore.segments.stream import Stream
 from convstore.vocabulary.documents import DOCUMENT_BEGINS, decode_document
 from convstore.vocabulary.errors import (
     CorruptionError,
+    NewerFormatError,
     SegmentCorruptError,
     SegmentNotFoundError,
 )
@@ -176,6 +177,7 @@ def iterate_documents(
     Raises:
         SegmentNotFoundError: The segment is not there.
         SegmentCorruptError: A session is damaged, and there is no `on_fault`.
+        NewerFormatError: A session is of a newer format, which is no fault.
     """
     bounds = limits or ArchiveLimits()
     unpacker = Unpacker(bounds)
@@ -190,6 +192,9 @@ def iterate_documents(
                 ) from None
             on_fault(entry_fault(manifest.segment_id, entry, error))
             continue
+        except NewerFormatError as error:
+            newer = manifest.segment_id
+            raise NewerFormatError(error.what, error.problem, newer) from None
         yield entry, document
 
 
@@ -260,6 +265,8 @@ def blamed(segment_id: str, session_id: str | None = None) -> Iterator[None]:
         yield
     except SegmentNotFoundError:
         raise SegmentNotFoundError(segment_id) from None
+    except NewerFormatError as error:
+        raise NewerFormatError(error.what, error.problem, segment_id) from None
     except CorruptionError as error:
         sessions = () if session_id is None else (session_id,)
         raise SegmentCorruptError(segment_id, str(error), sessions) from None

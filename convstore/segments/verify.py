@@ -31,6 +31,7 @@ from convstore.vocabulary.errors import (
     ConfigError,
     CorruptionError,
     InvalidInputError,
+    NewerFormatError,
     SegmentCorruptError,
     SegmentNotFoundError,
 )
@@ -55,6 +56,8 @@ def verify_segment(
         deep: Also check that each document, written again, gives the same bytes.
 
     Raises:
+        NewerFormatError: Nothing is wrong as far as can be told, but manifest or
+            documents are of a newer format. Of these the checksums were compared.
         UnavailableError: The storage is away; nothing can be said.
     """
     bounds = limits or ArchiveLimits()
@@ -79,6 +82,9 @@ def verify_segment(
         tell(f"the segment cannot be read: {error}")
     except SegmentCorruptError as error:
         tell(error.problem)
+    except NewerFormatError:
+        if not faults:
+            raise
     return faults
 
 
@@ -130,6 +136,7 @@ def _verify_entries(
     on_fault: FaultHook,
 ) -> None:
     segment_id, unpacker = manifest.segment_id, Unpacker(limits)
+    newer: NewerFormatError | None = None
     stream = open_stream(blobs, manifest.key)
     for entry in manifest.entries:
         try:
@@ -139,6 +146,9 @@ def _verify_entries(
                 prove_stable(line)
         except CorruptionError as error:
             on_fault(entry_fault(segment_id, entry, error))
+        except NewerFormatError as error:
+            # The line is the one that was written: its checksum said so.
+            newer = NewerFormatError(error.what, error.problem, segment_id)
     if stream.size_bytes != manifest.size_bytes:
         problem = (
             f"the file has {stream.size_bytes} bytes, its manifest says "
@@ -148,6 +158,8 @@ def _verify_entries(
     elif stream.sha256() != manifest.sha256:
         problem = "the file does not match its checksum"
         on_fault(Fault(segment_id, None, None, problem))
+    if newer is not None:
+        raise newer
 
 
 def _build_manifest(

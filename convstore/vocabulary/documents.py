@@ -2,6 +2,12 @@
 
 The line is what segments hold and what `docs/session-document.schema.json` describes.
 It is deterministic: equal documents give equal bytes, so a checksum compares them.
+
+What a later version adds is of two kinds. A reader may do without an optional field:
+one of a session, turn, interaction or graph state that is not known here is kept in the
+record's metadata under `KEPT`, and written where it was. What a reader must understand
+raises the format version, or is named in the list `requires`: then the document is
+refused as newer, and is no damage.
 """
 
 from __future__ import annotations
@@ -22,7 +28,11 @@ from typing import (
 )
 
 from convstore.vocabulary.codec import decode_json, dumps
-from convstore.vocabulary.errors import CorruptionError, InvalidInputError
+from convstore.vocabulary.errors import (
+    CorruptionError,
+    InvalidInputError,
+    NewerFormatError,
+)
 from convstore.vocabulary.records import (
     Choice,
     GraphState,
@@ -39,6 +49,17 @@ from convstore.vocabulary.records import (
 FORMAT = "convstore.session"
 FORMAT_VERSION = 1
 
+REQUIRES = "requires"
+"""Names a list of what a reader must understand; left out when that is nothing."""
+
+KEPT = "convstore:unknown"
+"""The first key of metadata that holds the fields of a record which are not known here.
+"""
+
+# Left out where there is none, so that lines of before they were thought of stay the
+# same; the last fields of their records.
+_OPTIONAL: dict[type[Any], tuple[str, ...]] = {Session: ("imported_at",)}
+
 DOCUMENT_BEGINS = f'{{"format":"{FORMAT}",'.encode()
 """How the line of every document begins."""
 
@@ -50,13 +71,17 @@ _FIRST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
 
 _SECTIONS = tuple(f.name for f in fields(SessionDocument))
+_MEMBERS = frozenset({"format", "format_version", REQUIRES, *_SECTIONS})
 
 
 class _Plan(NamedTuple):
     """How one record is made from JSON: its fields in order with the types that fit
-    each, and those that JSON holds as something else."""
+    each, and those that JSON holds as something else. `usual` are the fields without
+    the optional ones."""
 
     names: tuple[str, ...]
+    optional: tuple[str, ...]
+    usual: tuple[str, ...]
     types: tuple[frozenset[type], ...]
     converted: tuple[tuple[int, Callable[[Any], object]], ...]
     make: Callable[..., Any]
@@ -70,8 +95,11 @@ _MOST_FITTING = 1_000
 def _plan(cls: type[Any]) -> _Plan:
     hints = get_type_hints(cls)
     types = tuple(_types(hint) for hint in hints.values())
+    optional = _OPTIONAL.get(cls, ())
     return _Plan(
         names=tuple(hints),
+        optional=optional,
+        usual=tuple(name for name in hints if name not in optional),
         types=types,
         converted=tuple(
             (place, convert)
@@ -98,10 +126,41 @@ def _types(hint: Any) -> frozenset[type]:
 
 def encode_document(document: SessionDocument, *, indent: bool = False) -> bytes:
     """The document as one line of JSON without its newline, or indented to be read."""
+    return dumps(spelled(document), indent=indent)
+
+
+def spelled(document: SessionDocument) -> dict[str, object]:
+    """What the line says: its members in order, still with records in it."""
     head: dict[str, object] = {"format": FORMAT, "format_version": FORMAT_VERSION}
     for name in _SECTIONS:
         head[name] = getattr(document, name)
-    return dumps(head, indent=indent)
+    head["session"] = _spelled(document.session)
+    for name in ("turns", "interactions", "graph_states"):
+        records = getattr(document, name)
+        if any(KEPT in record.metadata for record in records):
+            head[name] = [_spelled(record) for record in records]
+    return head
+
+
+def _spelled(record: Any) -> dict[str, object]:
+    """The record's fields as they are written: optional ones only where they are there,
+    and those that are not known here behind the others."""
+    plan = _PLANS[type(record)]
+    written: dict[str, object] = {name: getattr(record, name) for name in plan.usual}
+    for name in plan.optional:
+        if (value := getattr(record, name)) is not None:
+            written[name] = value
+    # Only as `_arranged` leaves them: what an application wrote itself stays as it is.
+    unknown = record.metadata.get(KEPT)
+    if (
+        isinstance(unknown, dict)
+        and unknown
+        and next(iter(record.metadata)) == KEPT
+        and unknown.keys().isdisjoint(plan.names)
+    ):
+        written["metadata"] = {k: v for k, v in record.metadata.items() if k != KEPT}
+        written.update(unknown)
+    return written
 
 
 def beginning_of(tenant_id: str, session_id: str) -> bytes:
@@ -115,8 +174,10 @@ def decode_document(line: bytes | str) -> SessionDocument:
     """The document that `encode_document` wrote.
 
     Raises:
-        CorruptionError: Not JSON, not a session document, of a newer format version, or
-            with a field missing, unknown or of the wrong type.
+        CorruptionError: Not JSON, not a session document, or with a field missing or of
+            the wrong type.
+        NewerFormatError: Of a newer format version, it requires something that is not
+            known here, or has an unknown field where none can be kept.
     """
     return document_from_json(decode_json(line))
 
@@ -125,13 +186,11 @@ def document_from_json(data: Json) -> SessionDocument:
     """The document of parsed JSON; errors as `decode_document`."""
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise CorruptionError("not a session document")
-    if data.get("format_version") != FORMAT_VERSION:
-        raise CorruptionError(
-            f"session document of another format version than {FORMAT_VERSION}, which "
-            "is what this version of convstore reads"
-        )
-    if data.keys() != {"format", "format_version", *_SECTIONS}:
-        raise CorruptionError("session document with a section missing or unknown")
+    check_understood("session document", data, FORMAT_VERSION)
+    if unknown := data.keys() - _MEMBERS:
+        raise NewerFormatError("session document", f"{len(unknown)} unknown sections")
+    if not data.keys() >= _MEMBERS - {REQUIRES}:
+        raise CorruptionError("session document with a section missing")
     try:
         return SessionDocument(
             session=_record(Session, data["session"]),
@@ -151,13 +210,30 @@ def document_from_json(data: Json) -> SessionDocument:
         raise CorruptionError("session document with a malformed field") from None
 
 
+def check_understood(what: str, data: dict[str, Any], version: int) -> None:
+    """Check that a document or manifest is of a format that is known here.
+
+    Raises:
+        NewerFormatError: It is newer, or requires something that is not known here.
+        CorruptionError: It has no format version, or no usable list of requirements.
+    """
+    given, requires = data.get("format_version"), data.get(REQUIRES, [])
+    if type(given) is not int or given < 1:
+        raise CorruptionError(f"{what} without a format version")
+    if given > version:
+        raise NewerFormatError(what, f"version {given}, known are 1 to {version}")
+    if type(requires) is not list or not all(type(name) is str for name in requires):
+        raise CorruptionError(f"{what} with a malformed list of requirements")
+    if requires:
+        raise NewerFormatError(what, f"{len(requires)} unknown requirements")
+
+
 def _record(cls: type[R], data: dict[str, Any]) -> R:
     plan = _PLANS[cls]
-    if tuple(data) != plan.names:
-        if data.keys() != set(plan.names):
-            raise KeyError("a field is missing or unknown")
-        data = {name: data[name] for name in plan.names}
-    values = list(data.values())
+    if tuple(data) == plan.usual:
+        values = [*data.values(), *([None] * len(plan.optional))]
+    else:
+        values = _arranged(plan, data)
     for place, convert in plan.converted:
         if values[place] is not None:
             values[place] = convert(values[place])
@@ -166,6 +242,19 @@ def _record(cls: type[R], data: dict[str, Any]) -> R:
         _check_kinds(plan, kinds)
     made: R = plan.make(*values)
     return made
+
+
+def _arranged(plan: _Plan, data: dict[str, Any]) -> list[Any]:
+    """The values of the fields in order, with unknown fields kept in the metadata."""
+    if not data.keys() >= set(plan.usual):
+        raise KeyError("a field is missing")
+    unknown = {name: data[name] for name in data if name not in plan.names}
+    if unknown:
+        metadata = data.get("metadata")
+        if type(metadata) is not dict or KEPT in metadata:
+            raise NewerFormatError("session document", "a field that cannot be kept")
+        data = {**data, "metadata": {KEPT: unknown, **metadata}}
+    return [data.get(name) for name in plan.names]
 
 
 def _check_kinds(plan: _Plan, kinds: tuple[type, ...]) -> None:
@@ -258,8 +347,8 @@ def _counted(numbers: Iterable[int]) -> bool:
 
 
 def _choice(data: dict[str, Any]) -> Choice:
-    if len(data) != len(fields(Choice)):
-        raise KeyError("a field is missing or unknown")
+    if len(data) > len(fields(Choice)):
+        raise NewerFormatError("session document", "a field that cannot be kept")
     return Choice(data["chosen"], _tuple(data["rejected"]))
 
 

@@ -34,6 +34,7 @@
     │   └── StoreClosedError
     ├── DatabaseFaultError             the database refused one of our statements
     ├── SchemaMismatchError            the database is at another revision
+    ├── NewerFormatError               a file that a later version wrote
     └── CorruptionError                bytes are not what was written
         ├── RowCorruptError
         └── SegmentCorruptError
@@ -414,6 +415,24 @@ class SchemaMismatchError(ConvstoreError):
         super().__init__(
             f"database schema is at {found or 'no revision'}, this version of "
             f"convstore needs {wanted}: {remedy}"
+        )
+
+
+class NewerFormatError(ConvstoreError):
+    """A segment or session document of a later version of convstore: no damage.
+
+    Nothing was changed, and nothing is: a later version reads it. `what` is what is
+    newer, `problem` how, `segment_id` where, if it lies in a segment.
+    """
+
+    code = "newer_format"
+
+    def __init__(self, what: str, problem: str, segment_id: str | None = None) -> None:
+        self.what, self.problem, self.segment_id = what, problem, segment_id
+        where = "" if segment_id is None else f"segment {shown(segment_id)}: "
+        super().__init__(
+            f"{where}{what} of a newer format than this version of convstore reads "
+            f"({problem}): upgrade convstore"
         )
 
 

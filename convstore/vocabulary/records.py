@@ -46,7 +46,8 @@ class Session:
     """One conversation of one user with one application.
 
     After a purge the record stays as a stub: `state` says `archived`, the counts and
-    the title remain, and the turns are in segment `segment_id`.
+    the title remain, and the turns are in segment `segment_id`. `imported_at` is when
+    turns of it last came from a file, None if they never did.
     """
 
     tenant_id: str
@@ -73,6 +74,7 @@ class Session:
     hold_count: int
     archived_at: datetime | None
     segment_id: str | None
+    imported_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,13 +83,18 @@ class ArchiveFault:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """What verification read and found; `sessions_at_risk` have no other copy."""
+    """What verification read and found; `sessions_at_risk` have no other copy.
+
+    `newer` are segments of a newer format, which only a later version can look at:
+    nothing is said of them, and nothing was changed.
+    """
 
     segments: int
     sessions: int
     size_bytes: int
     faults: tuple[ArchiveFault, ...]
     sessions_at_risk: tuple[SessionProblem, ...]
+    newer: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from convstore.export.example import Dropped, Row
 from convstore.export.formats.base import Column, Format
-from convstore.vocabulary.documents import FORMAT, FORMAT_VERSION
+from convstore.vocabulary.documents import spelled
 from convstore.vocabulary.feedback import in_force
 from convstore.vocabulary.records import (
     Interaction,
@@ -224,11 +224,13 @@ def _convstore(row: Row) -> JsonObject:
     document = _document(row)
     # Where a session is kept is no part of it: live and archived give one line.
     session = replace(
-        document.session, state="active", archived_at=None, segment_id=None
+        document.session,
+        state="active",
+        archived_at=None,
+        segment_id=None,
+        imported_at=None,
     )
-    document = replace(document, session=session)
-    parts = {f.name: getattr(document, f.name) for f in fields(SessionDocument)}
-    return {"format": FORMAT, "format_version": FORMAT_VERSION, **parts}
+    return spelled(replace(document, session=session))
 
 
 OASST = Format(

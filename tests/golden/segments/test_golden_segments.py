@@ -10,12 +10,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from convstore.archive.reader import iterate_documents, read_entry, read_manifest
-from convstore.archive.segment import segment_id_of
-from convstore.archive.verify import rebuild_manifest, verify_segment
-from convstore.documents import encode_document
 
 from convstore.blobs.local import LocalBlobs
+from convstore.segments.reader import iterate_documents, read_entry, read_manifest
+from convstore.segments.segment import segment_id_of
+from convstore.segments.verify import rebuild_manifest, verify_segment
+from convstore.vocabulary.documents import encode_document
 
 HERE = Path(__file__).parent
 KEY = "segments/2026/01/segment-019c17d5-b17c-7d3e-8f6a-5b2c4d1e0f90.jsonl.zst"

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 
 from convstore.blobs.local import LocalBlobs
 from convstore.blobs.memory import MemoryBlobs
-from convstore.errors import CorruptionError
+from convstore.errors import CorruptionError, NewerFormatError
 from convstore.segments.reader import iterate_documents, read_entry, read_manifest
 from convstore.segments.verify import rebuild_manifest, verify_segment
 from convstore.vocabulary.documents import decode_document, encode_document
@@ -103,7 +103,7 @@ def test_the_schema_and_the_reader_refuse_alike(change: dict[str, object]) -> No
     data.update(change)
 
     assert not DOCUMENT_SCHEMA.is_valid(data)
-    with pytest.raises(CorruptionError):
+    with pytest.raises((CorruptionError, NewerFormatError)):
         decode_document(json.dumps(data))
 
 
