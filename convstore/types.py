@@ -23,6 +23,7 @@ from convstore.vocabulary.errors import (
     DatabaseBusyError,
     DatabaseFaultError,
     DatabaseUnavailableError,
+    ErasureNotFoundError,
     ExportRefusedError,
     GraphStateNotFoundError,
     HoldNotFoundError,
@@ -120,6 +121,7 @@ if TYPE_CHECKING:
     from convstore.repositories.archive import Archive
     from convstore.repositories.buffer import Buffer
     from convstore.repositories.conversation import Conversation
+    from convstore.repositories.erasures import Erasures
     from convstore.repositories.graph_states import GraphStates
     from convstore.repositories.holds import Holds
     from convstore.repositories.interactions import Interactions
@@ -136,6 +138,7 @@ _LATE = {
     "CommitStats": "convstore.commits.lane",
     "Finding": "convstore.db.dialects.base",
     "Caps": "convstore.export.options",
+    "Erasures": "convstore.repositories.erasures",
     "ExportFields": "convstore.export.fields",
     "ExportOptions": "convstore.export.options",
     "Filters": "convstore.export.options",
@@ -199,7 +202,9 @@ __all__ = [
     "DatabaseUnavailableError",
     "Decision",
     "DocumentSource",
+    "ErasureNotFoundError",
     "ErasureReceipt",
+    "Erasures",
     "ExportFields",
     "ExportOptions",
     "ExportRefusedError",

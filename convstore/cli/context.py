@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+from typer.exceptions import TyperException
 
 from convstore.cli.output import warn
 from convstore.cli.signals import complete
@@ -50,7 +51,20 @@ class Globals:
             url = self.url or f"sqlite:///{self.home / 'convstore.db'}"
             beside = default_archive(url, self.home)
             given |= {"url": url, "archive_dir": self.archive_dir or beside}
-        return load_config(**{k: v for k, v in given.items() if v is not None})
+        config = load_config(**{k: v for k, v in given.items() if v is not None})
+        refuse_a_file(config)
+        return config
+
+
+def refuse_a_file(config: StoreConfig) -> None:
+    """Refuse a home that is a file, or lies below one.
+
+    Raises:
+        ConfigError: It names the file.
+    """
+    for place in (config.home, *config.home.parents):
+        if place.is_file():
+            raise ConfigError(f"home: {place} is a file; name a folder")
 
 
 def globals_of(context: typer.Context) -> Globals:
@@ -111,10 +125,17 @@ def database_file(config: StoreConfig) -> Path | None:
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask before something is destroyed; a script that nobody watches has decided.
+    """Ask before something is destroyed. Who is not at a terminal says `--yes`.
 
     Raises:
+        TyperException: Nobody can be asked, and `--yes` was not given.
         Abort: The answer was no.
     """
-    if not yes and sys.stdin.isatty():
-        typer.confirm(question, abort=True, err=True)
+    if yes:
+        return
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise TyperException(
+            "this destroys data, and without a terminal nobody can be asked: "
+            "say --yes to go ahead"
+        )
+    typer.confirm(question, abort=True, err=True)

@@ -1,4 +1,4 @@
-"""`convstore erase`: destroy a person's data everywhere, and print the receipt."""
+"""`convstore erase`: destroy a person's data everywhere, and read the receipts."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convstore.cli.context import AsJson, Yes, confirm, with_store
-from convstore.cli.exits import code_of_class
-from convstore.cli.output import clean, print_facts, print_json, say, warn
+from convstore.cli.exits import OK, code_of_class
+from convstore.cli.output import (
+    clean,
+    fact,
+    print_facts,
+    print_json,
+    print_table,
+    say,
+    warn,
+)
 from convstore.vocabulary.errors import ArchiveAwayError, ArchiveTakenError
 
 if TYPE_CHECKING:
-    from convstore.store.facade import Store
+    from convstore.vocabulary.records import Page
     from convstore.vocabulary.reports import ErasureReceipt
 
 
@@ -27,6 +35,14 @@ def erase(
             "--replay", help="Repeat every erasure: after a backup came back."
         ),
     ] = False,
+    list_: Annotated[
+        bool, typer.Option("--list", help="List the receipts, the newest first.")
+    ] = False,
+    receipt: Annotated[
+        str | None, typer.Option(metavar="ID", help="Print this receipt again.")
+    ] = None,
+    limit: Annotated[int, typer.Option(help="Receipts of one page.")] = 100,
+    cursor: Annotated[str | None, typer.Option(help="Of the page before.")] = None,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> int:
@@ -34,34 +50,70 @@ def erase(
 
     From rows, archive and data set shards. The ids are refused for ever. The receipt
     says what was destroyed; it is kept in the database too, and holds nothing of what
-    was said. Exit code 6: the rows are gone, and the receipt names the segments that
-    wait for the archive folder; 5: likewise, and a copy of the database works there.
+    was said: --list and --receipt read it back. Exit code 6: the rows are gone, and the
+    receipt names the segments that wait for the archive folder; 5: likewise, and a copy
+    of the database works there.
     """
-    if sum((user is not None, session is not None, replay)) != 1:
-        raise typer.BadParameter("give one of --user, --session and --replay")
-    if not replay:
-        subject = f"user {user}" if user is not None else f"session {session}"
-        confirm(f"Erase {clean(subject)} for good, in database and archive?", yes)
-
-    async def work(store: Store) -> list[ErasureReceipt]:
-        if replay:
-            return await store.replay_erasures()
-        return [await store.erase(user_id=user, session_id=session)]
-
-    receipts = with_store(context, work)
-    if as_json:
-        shown = [_as_json(receipt) for receipt in receipts]
-        print_json({"items": shown} if replay else shown[0])
-        return _code(receipts)
-    for receipt in receipts:
-        if receipt.is_empty:
-            say("nothing was found")
-        facts = {name: getattr(receipt, name) for name in type(receipt).__slots__}
-        print_facts((name.replace("_", " "), value) for name, value in facts.items())
-        say()
+    if sum((user is not None, session is not None, replay, list_, bool(receipt))) != 1:
+        raise typer.BadParameter(
+            "give one of --user, --session, --replay, --list and --receipt"
+        )
+    if list_:
+        page = with_store(
+            context, lambda store: store.erasures.list(limit=limit, cursor=cursor)
+        )
+        _tell_list(page, as_json)
+        return OK
+    if receipt:
+        _tell(with_store(context, lambda s: s.erasures.get(receipt)), as_json)
+        return OK
     if replay:
-        say(f"{len(receipts)} erasures repeated")
-    return _code(receipts)
+        # What a person agreed to when it was asked for.
+        receipts = with_store(context, lambda store: store.replay_erasures())
+        _tell_repeated(receipts, as_json)
+        return _code(receipts)
+    subject = f"user {user}" if user is not None else f"session {session}"
+    confirm(f"Erase {clean(subject)} for good, in database and archive?", yes)
+    done = with_store(context, lambda s: s.erase(user_id=user, session_id=session))
+    _tell(done, as_json)
+    return _code([done])
+
+
+def _tell(receipt: ErasureReceipt, as_json: bool) -> None:
+    if as_json:
+        print_json(_as_json(receipt))
+        return
+    if receipt.is_empty:
+        say("nothing was found")
+    facts = {name: getattr(receipt, name) for name in type(receipt).__slots__}
+    print_facts((name.replace("_", " "), value) for name, value in facts.items())
+    say()
+
+
+def _tell_repeated(receipts: list[ErasureReceipt], as_json: bool) -> None:
+    if as_json:
+        print_json({"items": [_as_json(receipt) for receipt in receipts]})
+        return
+    for receipt in receipts:
+        _tell(receipt, as_json)
+    say(f"{len(receipts)} erasures repeated")
+
+
+def _tell_list(page: Page[ErasureReceipt], as_json: bool) -> None:
+    if as_json:
+        shown = [_as_json(receipt) for receipt in page.items]
+        print_json({"items": shown, "next_cursor": page.next_cursor})
+        return
+    print_table(
+        ("id", "of", "sessions", "found", "requested", "done"),
+        (
+            (r.erasure_id, f"a {r.subject}", len(r.session_ids), fact(r.found),
+             fact(r.requested_at), "not yet" if r.done_at is None else fact(r.done_at))
+            for r in page.items
+        ),
+    )  # fmt: skip
+    if page.next_cursor:
+        say(f"more: --cursor {page.next_cursor}")
 
 
 def _as_json(receipt: ErasureReceipt) -> dict[str, object]:

@@ -6,7 +6,9 @@ turn its order around. None of them gets out of here as it is.
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -58,21 +60,65 @@ def safe_json(data: bytes) -> str:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows under headings, each on one line.
+    """Print rows under headings, each on one line, as wide as the longest cells.
 
-    As wide as the longest cells: a terminal that is narrower breaks the lines itself,
-    and an id can be copied whole.
+    On a terminal that is narrower each row is a paragraph: its first cell alone on a
+    line, so that an id can be copied whole, and the others by name below it.
     """
     shown = [["" if cell is None else clean(cell) for cell in row] for row in rows]
     table = [[column.upper() for column in columns], *shown]
     widths = [max(map(_cells, column)) for column in zip(*table, strict=True)]
+    room = _room()
+    if room is not None and sum(widths) + len(_GAP) * (len(widths) - 1) > room:
+        for first, *others in shown:
+            named = zip(columns[1:], others, strict=True)
+            parts = (f"{name} {cell}" for name, cell in named if cell)
+            print("\n".join(_paragraph(first, parts, room)))
+        sys.stdout.flush()
+        return
     for row in table:
         padded = (
             cell + " " * (width - _cells(cell))
             for cell, width in zip(row, widths, strict=True)
         )
-        print("   ".join(padded).rstrip())
+        print(_GAP.join(padded).rstrip())
     sys.stdout.flush()
+
+
+_GAP = "   "
+_LEAST_ROOM = 20
+"""Columns of a terminal below which nothing can be laid out."""
+
+
+def _room() -> int | None:
+    """The columns of the terminal, or those of COLUMNS; None where nobody asks."""
+    given = os.environ.get("COLUMNS", "")
+    if not given.isdecimal() and not sys.stdout.isatty():
+        return None
+    return max(shutil.get_terminal_size().columns, _LEAST_ROOM)
+
+
+def _paragraph(first: str, parts: Iterable[str], room: int) -> list[str]:
+    """The first on lines of its own, then the others, as many on a line as fit."""
+    inner, line = room - len(_GAP), ""
+    lines = _folded(first, room)
+    for part in parts:
+        joined = f"{line}{_GAP}{part}" if line else part
+        if _cells(joined) <= inner:
+            line = joined
+            continue
+        if line:
+            lines.append(_GAP + line)
+        *full, line = _folded(part, inner)
+        lines += [_GAP + piece for piece in full]
+    return [*lines, _GAP + line] if line else lines
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """The text in pieces that fit."""
+    from rich.cells import chop_cells
+
+    return chop_cells(text, width) or [""]
 
 
 def _cells(text: str) -> int:

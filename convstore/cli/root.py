@@ -28,7 +28,7 @@ app = typer.Typer(
     help="The durable memory of a chat backend.",
     epilog=exits.TABLE,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

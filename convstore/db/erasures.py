@@ -83,6 +83,18 @@ def find(connection: Connection, tenant: str, erasure_id: str) -> StoredErasure 
     return None if row is None else _erasure(row)
 
 
+def of_tenant(
+    connection: Connection, tenant: str, *, before: str | None, limit: int
+) -> list[StoredErasure]:
+    """A tenant's erasures, the newest first, older than `before`: ids go with time."""
+    columns = [models.erasures.c[name] for name in StoredErasure.__slots__]
+    statement = select(*columns).where(R.tenant_id == tenant)
+    if before is not None:
+        statement = statement.where(R.erasure_id < before)
+    rows = connection.execute(statement.order_by(R.erasure_id.desc()).limit(limit))
+    return [_erasure(row) for row in rows]
+
+
 def _erasure(row: Sequence[Any]) -> StoredErasure:
     values = dict(zip(StoredErasure.__slots__, row, strict=True))
     values["session_ids"] = tuple(decode_json(values["session_ids"]))

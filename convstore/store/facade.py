@@ -22,6 +22,7 @@ from convstore.gateway.prefix_cache.cache import Expiry, PrefixCache, prefix_bou
 from convstore.gateway.prefix_cache.stores import PrefixKind
 from convstore.repositories.archive import Archive
 from convstore.repositories.conversation import Conversation
+from convstore.repositories.erasures import Erasures
 from convstore.repositories.graph_states import GraphStates
 from convstore.repositories.holds import Holds
 from convstore.repositories.interactions import Interactions
@@ -99,6 +100,7 @@ class Store(Nouns):
         super().__init__(scope)
         self._parts = parts
         self.archive = Archive(scope, parts.archive)
+        self.erasures = Erasures(scope)
 
     @classmethod
     async def open(

@@ -12,6 +12,7 @@
     │   ├── GraphStateNotFoundError
     │   ├── HoldNotFoundError
     │   ├── LedgerEntryNotFoundError
+    │   ├── ErasureNotFoundError
     │   └── SegmentNotFoundError
     ├── ConflictError                  the world moved, or the id means something else
     │   ├── VersionConflictError
@@ -188,6 +189,16 @@ class LedgerEntryNotFoundError(NotFoundError):
     def __init__(self, session_id: str) -> None:
         self.session_id = session_id
         super().__init__(f"session {shown(session_id)} has no ledger entry")
+
+
+class ErasureNotFoundError(NotFoundError):
+    """The tenant has no erasure with this id."""
+
+    code = "erasure_not_found"
+
+    def __init__(self, erasure_id: str) -> None:
+        self.erasure_id = erasure_id
+        super().__init__(f"there is no erasure {shown(erasure_id)}")
 
 
 class SegmentNotFoundError(NotFoundError):

@@ -41,7 +41,11 @@ class Cli:
 
     @staticmethod
     def environment(**more: str) -> dict[str, str]:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("CONVSTORE_")}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("CONVSTORE_") and name != "COLUMNS"
+        }
         # Warnings are errors here as everywhere in the tests.
         root = str(Path(__file__).resolve().parents[2])
         return {**kept, "PYTHONPATH": root, "PYTHONWARNINGS": "error", **more}

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
+from convstore import migration
 from tests.cli.conftest import Cli
 
 # Printed by commands that people paste into scripts: each must be JSON as a whole.
@@ -69,13 +71,13 @@ def test_the_whole_life_of_a_conversation(cli_on_each: Cli) -> None:
 
     assert cli.ok("archive", "cat", "s-1").json["session"]["id"] == "s-1"
     assert "2 turns" in cli.ok("archive", "restore", "s-1").out
-    assert cli.run("erase", "--session", "s-3").code == 5
+    assert cli.run("erase", "--session", "s-3", "--yes").code == 5
     cli.ok("hold", "release", "s-3")
-    receipt = cli.ok("erase", "--session", "s-3", "--json").json
+    receipt = cli.ok("erase", "--session", "s-3", "--yes", "--json").json
     assert receipt["rows_deleted"]["turns"] == 2
     assert cli.run("sessions", "show", "s-3").code == 5
 
-    cli.ok("sessions", "delete", "s-1")
+    cli.ok("sessions", "delete", "s-1", "--yes")
     cli.ok("export", "messages", "--to", "out")
     (data,) = (cli.folder / "out").rglob("*.jsonl")
     assert len(data.read_bytes().splitlines()) == 1
@@ -98,9 +100,30 @@ def test_a_command_prints_lines_or_json(untouched: Cli, command: str) -> None:
     assert lines.err == done.err == ""
 
 
+@pytest.mark.parametrize("command", ["sessions list", "archive list", "hold list"])
+def test_a_table_fits_a_narrow_terminal(cli: Cli, command: str) -> None:
+    long = "s-" + "0123456789" * 7
+    title = "Welche Archive gibt es in dieser Stadt? 図書館はどこですか 🎉"
+    cli.ok("import", "messages", cli.talks("s-1", long, title=title, user_id="u-1"))
+    cli.ok("hold", "place", long, "--reason", title)
+    cli.ok("archive", "run", "--older-than", "0s")
+
+    wide = cli.ok(*command.split()).out
+    narrow = cli.ok(*command.split(), COLUMNS="60").out
+
+    assert max(map(cell_len, narrow.splitlines())) <= 60
+    together = "".join(line.strip() for line in narrow.splitlines())
+    assert {"sessions": "s-1", "archive": "s-1", "hold": long}[
+        command.split()[0]
+    ] in together
+    assert title.replace(" ", "") in together.replace(" ", "")
+    assert len(wide.splitlines()) < len(narrow.splitlines())
+    assert cli.ok(*command.split(), COLUMNS="400").out == wide
+
+
 def test_the_schema_goes_up_and_down(cli: Cli) -> None:
     cli.ok("db", "upgrade")
-    assert cli.ok("db", "current", "--json").json["revision"] == "convstore_0006"
+    assert cli.ok("db", "current", "--json").json["revision"] == migration.head()
 
     assert cli.ok("db", "downgrade", "base", "--yes", "--json").json["revision"] is None
     done = cli.run("sessions", "list")
@@ -208,17 +231,37 @@ def test_an_archive_alone_makes_a_new_database(
 
 
 def test_an_erasure_of_nobody_says_that_nothing_was_found(filled: Cli) -> None:
-    lines = filled.ok("erase", "--user", "ghost").out
-    receipt = filled.ok("erase", "--user", "ghost", "--json").json
+    lines = filled.ok("erase", "--user", "ghost", "--yes").out
+    receipt = filled.ok("erase", "--user", "ghost", "--yes", "--json").json
 
     assert lines.startswith("nothing was found")
     assert receipt["is_empty"] is True
     assert receipt["found"]["sessions"] == 0
 
 
+def test_a_receipt_can_be_read_back(filled: Cli) -> None:
+    first = filled.ok("erase", "--session", "s-2", "--yes", "--json").json
+    filled.ok("erase", "--user", "ghost", "--yes")
+
+    listed = filled.ok("erase", "--list", "--json").json
+    page = filled.ok("erase", "--list", "--limit", 1, "--json").json
+    rest = filled.ok("erase", "--list", "--cursor", page["next_cursor"], "--json").json
+
+    assert [item["subject"] for item in listed["items"]] == ["user", "session"]
+    assert listed["items"][1] == first
+    assert page["items"] + rest["items"] == listed["items"]
+    assert filled.ok("erase", "--receipt", first["erasure_id"], "--json").json == first
+    lines = filled.ok("erase", "--list").out.splitlines()
+    assert lines[0].split() == "ID OF SESSIONS FOUND REQUESTED DONE".split()
+    assert lines[2].startswith(first["erasure_id"])
+    text = filled.ok("erase", "--receipt", first["erasure_id"]).out
+    assert first["erasure_id"] in text
+    assert "s-2" in text
+
+
 def test_erasures_are_repeated_on_a_restored_backup(filled: Cli) -> None:
     backup = (filled.home / "convstore.db").read_bytes()
-    filled.ok("erase", "--session", "s-2")
+    filled.ok("erase", "--session", "s-2", "--yes")
     (filled.home / "convstore.db").write_bytes(backup)
     for leftover in filled.home.glob("convstore.db-*"):
         leftover.unlink()

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from convstore.cli import exits
 from convstore.cli.root import run
@@ -29,7 +30,7 @@ WRONG = [
     ("sessions list --cursor nope", 2),
     ("sessions show", 2),
     ("sessions show absent", 3),
-    ("sessions delete absent", 3),
+    ("sessions delete absent --yes", 3),
     ("import nope in.jsonl", 2),
     ("import messages absent.jsonl", 2),
     ("import messages .", 2),
@@ -64,11 +65,15 @@ WRONG = [
     ("hold place absent --reason x", 3),
     ("hold release absent", 3),
     ("erase", 2),
+    ("erase --list --replay", 2),
+    ("erase --list --limit 0", 2),
+    ("erase --list --cursor nope", 2),
+    ("erase --receipt absent", 3),
     ("erase --user u --session s", 2),
-    ("erase --session absent", 3),
+    ("erase --session absent --yes", 3),
     ("db upgrade 9999", 2),
-    ("db downgrade 77", 2),
-    ("db downgrade -9", 2),
+    ("db downgrade 77 --yes", 2),
+    ("db downgrade -9 --yes", 2),
     ("demo absent.jsonl", 2),
 ]
 
@@ -154,6 +159,7 @@ def test_a_mistyped_home_is_an_error_and_makes_nothing(cli: Cli) -> None:
     [
         ("--url", "mysql://x/y", 2),
         ("--url", "postgresql://localhost:1/x", 6),
+        ("--url", "postgresql://no-such-host.invalid/x", 6),
         ("--tenant", "", 2),
     ],
 )
@@ -163,6 +169,34 @@ def test_a_wrong_place_is_told(
     done = migrated.run(option, value, "stats")
 
     assert done.code == code
+    assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        ("database", "no database of this name"),
+        ("user", "the user's name"),
+        ("host", "no server is known by the URL's host"),
+        ("port", "nothing listens at the URL's host and port"),
+    ],
+)
+def test_which_part_of_a_url_leads_nowhere_is_told(
+    cli: Cli, postgres_url: str, part: str, told: str
+) -> None:
+    url = make_url(postgres_url)
+    wrong = {
+        "database": url.set(database="no_such_database"),
+        "user": url.set(username="no_such_user"),
+        "host": url.set(host="no-such-host.invalid", query={}),
+        "port": url.set(host="localhost", port=1, query={}),
+    }[part]
+
+    done = cli.run("--url", wrong.render_as_string(hide_password=False), "stats")
+
+    assert done.code == (2 if part in ("database", "user") else 6)
+    assert told in done.err
+    assert "no_such" not in done.err
     assert len(done.err.splitlines()) == 1
 
 
@@ -326,6 +360,53 @@ def test_a_place_that_takes_no_export_is_told_by_a_dry_run_too(migrated: Cli) ->
         assert re.match("to: .*file.* cannot be written", told["message"])
 
 
+DESTROYING = [
+    "erase --session s-1",
+    "erase --user u-1",
+    "sessions delete s-1",
+    "sessions delete s-1 --no-archive",
+    "db downgrade 0001",
+    "db downgrade base",
+]
+
+
+@pytest.mark.parametrize("closed", [False, True], ids=["empty", "closed"])
+def test_without_a_terminal_nothing_is_destroyed_unasked(
+    cli: Cli, closed: bool
+) -> None:
+    cli.ok("import", "messages", cli.talks("s-1"))
+    before = _rows(cli)
+
+    for words in DESTROYING:
+        line = 'exec "$@" <&-' if closed else 'exec "$@" </dev/null'
+        done = subprocess.run(
+            ["sh", "-c", line, "sh", *cli.argv(*words.split())],
+            cwd=cli.folder,
+            env=cli.environment(),
+            capture_output=True,
+            text=True,
+        )
+
+        assert (done.returncode, done.stdout) == (2, ""), words
+        assert "--yes" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert _rows(cli) == before
+
+
+@pytest.mark.parametrize("command", ["stats", "db upgrade", "doctor", "sessions list"])
+@pytest.mark.parametrize("below", ["", "/deeper"])
+def test_a_file_in_place_of_the_home_is_told(
+    cli: Cli, command: str, below: str
+) -> None:
+    cli.write("notes.txt", 1)
+    cli.options = ["--home", f"{cli.folder / 'notes.txt'}{below}"]
+
+    done = cli.run(*command.split())
+
+    assert (done.code, done.out) == (2, "")
+    assert "notes.txt is a file; name a folder" in done.err
+
+
 NEED_A_DATABASE = [
     "sessions list",
     "sessions show s-1",
@@ -345,6 +426,8 @@ NEED_A_DATABASE = [
     "hold list",
     "erase --session s-1 --yes",
     "erase --replay",
+    "erase --list",
+    "erase --receipt x",
     "worker",
     "stats",
     "db check",

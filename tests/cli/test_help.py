@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from convstore.cli.root import app
+from convstore.cli.root import app, run
 from convstore.vocabulary.version import __version__
 from tests.cli.conftest import Cli
 
@@ -90,6 +90,30 @@ def test_a_command_that_prints_can_print_json(path: str) -> None:
 def test_the_top_says_the_exit_codes_and_the_version(cli: Cli) -> None:
     assert "Exit codes" in cli.ok("--help").out
     assert cli.ok("--version").out == f"convstore {__version__}\n"
+
+
+@pytest.mark.parametrize("path", ["", *ALL])
+def test_help_fits_a_narrow_terminal(
+    path: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+
+    assert run([*path.split(), "-h"]) == 0
+    told = capsys.readouterr().out
+    assert run([*path.split(), "--help"]) == 0
+
+    assert capsys.readouterr().out == told
+    assert max(map(len, told.splitlines())) <= 60
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands(cli: Cli, shell: str) -> None:
+    shown = cli.ok("--show-completion", shell).out
+    words = {"COMP_WORDS": "convstore arch", "COMP_CWORD": "1"}
+    asked = {"_CONVSTORE_COMPLETE": "complete_bash", **words}
+
+    assert "_CONVSTORE_COMPLETE" in shown
+    assert cli.ok(**asked).out.split() == ["archive"]
 
 
 def test_help_imports_nothing_heavy() -> None:

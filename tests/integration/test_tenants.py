@@ -58,6 +58,8 @@ READS: dict[str, Call] = {
     "ledger.is_cache_sticky": lambda s: s.ledger.is_cache_sticky("s-1"),
     "archive.list": lambda s: s.archive.list(),
     "archive.read": lambda s: s.archive.read("archived"),
+    "erasures.list": lambda s: s.erasures.list(),
+    "erasures.get": lambda s: _receipts(s),
     "documents": lambda s: _all(s.documents()),
     "conversation": lambda s: s.conversation("s-1", user_id="u-1").window(),
 }
@@ -80,12 +82,19 @@ async def _all(stream: AsyncIterator[Any]) -> list[Any]:
     return [item async for item in stream]
 
 
+async def _receipts(store: Store) -> Any:
+    page = await store.erasures.list()
+    return [await store.erasures.get(receipt.erasure_id) for receipt in page.items]
+
+
 async def _in_ledger(store: Store) -> Any:
     return (await store.ledger.stats()).sessions
 
 
 async def _fill(store: Store, said: str) -> None:
     """Equal ids in every tenant; only what is said differs."""
+    await store.sessions.get_or_create("erased")
+    await store.erase(session_id="erased")
     await say(store, "archived", f"q {said}")
     await store.sessions.delete("archived")
     await store.sessions.get_or_create(

@@ -3,6 +3,9 @@ said nothing, by the driver's word."""
 
 from __future__ import annotations
 
+import errno
+import socket
+
 from convstore.db.dialects.base import ServerEndedError
 from convstore.db.dialects.postgres_schema import NO_RIGHTS
 from convstore.vocabulary.errors import (
@@ -81,7 +84,7 @@ def _lost(state: str, error: BaseException) -> ConvstoreError | None:
         # are prepared again when this call is repeated.
         return ServerEndedError("a prepared statement was outdated")
     if _is_away(state, error):
-        return DatabaseUnavailableError(_UNREACHABLE)
+        return DatabaseUnavailableError(_unreachable(error))
     if type(error).__name__ == "InternalClientError":
         # asyncpg sends nothing more: the server's last words came while nobody was
         # asking.
@@ -90,6 +93,32 @@ def _lost(state: str, error: BaseException) -> ConvstoreError | None:
     if "connection is closed" in text_of or "connection was closed" in text_of:
         return DatabaseUnavailableError("the connection to the database was lost")
     return None
+
+
+def _unreachable(error: BaseException) -> str:
+    """Which part of the URL leads nowhere, where the system says so."""
+    if isinstance(error, socket.gaierror):
+        return "the database cannot be reached: no server is known by the URL's host"
+    # Of a name with several addresses there is one text for all their errors.
+    refused = isinstance(error, ConnectionRefusedError) or (
+        isinstance(error, OSError) and f"[Errno {errno.ECONNREFUSED}]" in str(error)
+    )
+    if refused:
+        return (
+            "the database cannot be reached: nothing listens at the URL's host and "
+            "port; see that the server runs, and that the port is right"
+        )
+    return _UNREACHABLE
+
+
+_REFUSED = {
+    "3D000": "URL: the server has no database of this name: see the URL's last part, "
+    "or make it with CREATE DATABASE",
+    "28P01": "URL: the server refuses the password of this user, or knows no such user",
+    "28000": "URL: the server does not let this user in: see the user's name, and the "
+    "server's pg_hba.conf",
+}
+"""By the state of the error; what the server says names people, and stays out."""
 
 
 def _cancelled(error: BaseException) -> str:
@@ -104,8 +133,8 @@ def _cancelled(error: BaseException) -> str:
 
 def _refused_settings(state: str, error: BaseException) -> str | None:
     """What is wrong with the settings, if that is why nobody is let in."""
-    if state in ("28P01", "28000", "3D000"):
-        return "URL: the server refuses this user, password or database"
+    if state in _REFUSED:
+        return _REFUSED[state]
     if not state and _is_lost_by_psycopg(error) and _refuses_to_connect(str(error)):
         # psycopg gives no state to what a server says before there is a connection.
         return "URL: the server refuses this user, password or database"

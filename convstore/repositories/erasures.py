@@ -1,0 +1,81 @@
+"""The noun `erasures`: the receipts of what was destroyed on request."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from convstore.db import erasures as rows
+from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
+from convstore.repositories.scope import Scope
+from convstore.vocabulary.clock import from_micros
+from convstore.vocabulary.errors import ErasureNotFoundError
+from convstore.vocabulary.ids import check_id
+from convstore.vocabulary.records import Page
+from convstore.vocabulary.reports import ErasureReceipt
+
+
+class Erasures:
+    """Receipts of the tenant's erasures. None holds anything of what was said."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def get(self, erasure_id: str) -> ErasureReceipt:
+        """One receipt. Of an erasure that has not ended yet `done_at` is None, and the
+        counts are those of so far.
+
+        Raises:
+            ErasureNotFoundError: The tenant has none with this id.
+        """
+        check_id("erasure_id", erasure_id)
+        found = await self._scope.runner.read(
+            lambda c: rows.find(c, self._scope.tenant, erasure_id)
+        )
+        if found is None:
+            raise ErasureNotFoundError(erasure_id)
+        return receipt_of(found)
+
+    async def list(
+        self, *, limit: int = 100, cursor: str | None = None
+    ) -> Page[ErasureReceipt]:
+        """Receipts, the newest erasure first."""
+        check_limit(self._scope.limits, limit)
+        before: Any = None
+        if cursor is not None:
+            (before,) = decode_cursor(cursor, str)
+        found = await self._scope.runner.read(
+            lambda c: rows.of_tenant(
+                c, self._scope.tenant, before=before, limit=limit + 1
+            )
+        )
+        items = tuple(receipt_of(erasure) for erasure in found[:limit])
+        if len(found) <= limit:
+            return Page(items, None)
+        return Page(items, encode_cursor(items[-1].erasure_id))
+
+
+def receipt_of(erasure: rows.StoredErasure) -> ErasureReceipt:
+    """The receipt as it was given, or as far as the erasure has come."""
+    kept = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in erasure.receipt.items()
+    }
+    nothing = {"rows_deleted": {}, "segments_rewritten": (), "shards_rewritten": 0}
+    told = (
+        nothing
+        | kept
+        | {
+            "erasure_id": erasure.erasure_id,
+            "tenant_id": erasure.tenant_id,
+            "subject": erasure.subject,
+            "requested_at": from_micros(erasure.requested_at),
+            "done_at": None
+            if erasure.done_at is None
+            else from_micros(erasure.done_at),
+            "session_ids": erasure.session_ids,
+        }
+    )
+    # One of a newer release may tell more than this one knows of.
+    known = {field.name for field in fields(ErasureReceipt)}
+    return ErasureReceipt(**{name: told[name] for name in told.keys() & known})
