@@ -96,6 +96,12 @@ class _Archive:
     def adopt(self, *, dry_run: bool = False) -> AdoptionReport: ...
     def rebuild(self, *, on_progress: OnProgress | None = None) -> RebuildReport: ...
 
+class _Erasures:
+    def get(self, erasure_id: str) -> ErasureReceipt: ...
+    def list(
+        self, *, limit: int = 100, cursor: str | None = None
+    ) -> Page[ErasureReceipt]: ...
+
 class _GraphStates:
     def put(
         self,
@@ -612,6 +618,7 @@ class Store:
     holds: _Holds
     ledger: _Ledger
     archive: _Archive
+    erasures: _Erasures
     @property
     def tenant(self) -> str: ...
     def conversation(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,7 +9,6 @@ import typer
 from convstore.cli.context import AsJson, Yes, confirm, with_store
 from convstore.cli.exits import FOUND
 from convstore.cli.output import count, print_json, say, warn
-from convstore.vocabulary.errors import ConfigError
 
 if TYPE_CHECKING:
     from convstore.vocabulary.reports import AdoptionReport
@@ -27,9 +25,7 @@ def adopt(context: typer.Context, yes: Yes = False, as_json: AsJson = False) -> 
     if not yes:
         for line in _told(seen):
             warn(line)
-        if not sys.stdin.isatty():
-            raise ConfigError("nobody is there to be asked: say --yes")
-        confirm("Go on with this folder?", yes)
+    confirm("Go on with this folder?", yes)
     done = with_store(context, lambda store: store.archive.adopt())
     if as_json:
         print_json(done)
