@@ -14,11 +14,13 @@ from convstore.cli.context import (
     confirm,
     database_file,
     no_database,
+    with_store,
 )
 from convstore.cli.exits import FOUND
-from convstore.cli.output import print_json, say
+from convstore.cli.output import count, print_json, progress, say
 
 if TYPE_CHECKING:
+    from convstore.store.facade import Store
     from convstore.vocabulary.settings import StoreConfig
 
 
@@ -29,6 +31,7 @@ def commands() -> dict[str, object]:
         "downgrade": downgrade,
         "current": current,
         "check": check,
+        "maintain": maintain,
     }
 
 
@@ -78,6 +81,36 @@ def check(context: typer.Context, as_json: AsJson = False) -> int:
     else:
         say(f"the schema is at {revision}, as it should be")
     return FOUND if found else 0
+
+
+def maintain(context: typer.Context, as_json: AsJson = False) -> int:
+    """Do the upkeep that workers do by and by, to its end.
+
+    On SQLite: free pages go back to the disk, the write-ahead log is emptied, the
+    planner's statistics are renewed. Others read and write meanwhile, and cut short it
+    goes on the next time. Exit code 1: an open read keeps the log from being emptied.
+    """
+
+    async def work(store: Store) -> dict[str, int]:
+        freed = 0
+        with progress("upkeep") as bar:
+            while done := await store.maintain(bar.told):
+                freed += done["pages_freed"]
+                if not (done["pages_freed"] and done["pages_left"]):
+                    return done | {"pages_freed": freed}
+        return done
+
+    done = with_store(context, work)
+    kept = done.get("wal_frames_left", 0)
+    if as_json:
+        print_json(done)
+    elif not done:
+        say("nothing to do: the server's autovacuum does it")
+    else:
+        say(f"gave {count(done['pages_freed'], 'page')} back to the disk")
+        if kept:
+            say(f"an open read keeps {count(kept, 'page')} in the write-ahead log")
+    return FOUND if kept else 0
 
 
 def _existing(context: typer.Context) -> StoreConfig:

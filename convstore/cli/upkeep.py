@@ -102,7 +102,7 @@ def stats(context: typer.Context, as_json: AsJson = False) -> None:
         print_json(found)
         return
     facts = asdict(found)
-    for name in ("database_bytes", "archive_bytes"):
+    for name in ("database_bytes", "log_bytes", "archive_bytes"):
         facts[name] = size(facts[name])
     for name in ("retention_lag_s", "writes", "commits", "queued"):
         facts[name] = facts[name] or None

@@ -303,6 +303,11 @@ def _of_archive(stats: StoreStats) -> Iterator[Metric]:
     yield segments
     yield _gauge("archive_bytes", "Bytes of all segments.", stats.archive_bytes)
     yield _gauge("database_bytes", "Bytes of the database.", stats.database_bytes)
+    yield _gauge(
+        "database_log_bytes",
+        "Of these, bytes of SQLite's write-ahead log.",
+        stats.log_bytes,
+    )
 
 
 def _of_retention(stats: StoreStats) -> Iterator[Metric]:

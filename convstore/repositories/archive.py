@@ -121,6 +121,11 @@ class Archive:
             segment_id, most=most, deep=deep, on_progress=on_progress
         )
 
+    async def count_segments(self) -> int:
+        """How many segments the archive has, damaged ones included; reads no file."""
+        found = await self._scope.runner.read(segments.totals)
+        return sum(found.get(state, (0, 0))[0] for state in ("sealed", "quarantined"))
+
     async def agreement(self) -> Agreement:
         """Where files and ledger differ, by name and size; reads no segment."""
         return await self._parts.inspector.agreement()

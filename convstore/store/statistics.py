@@ -37,4 +37,5 @@ async def count(context: Context, commits: CommitStats, tenant: str) -> StoreSta
         writes=commits.writes,
         commits=commits.commits,
         queued=commits.queued,
+        log_bytes=await context.backend.log_bytes(),
     )

@@ -21,7 +21,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from convstore.concurrency.completion import finished
 from convstore.vocabulary.clock import SystemClock
 from convstore.vocabulary.errors import ConfigError, ConvstoreError
-from convstore.vocabulary.reports import RetentionReport, StoreStats, VerifyReport
+from convstore.vocabulary.reports import RetentionReport, VerifyReport
 from convstore.vocabulary.settings import StoreConfig
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,8 @@ Body = Callable[[], Awaitable[str | None]]
 class VerifiableArchive(Protocol):
     """The part of the archive's noun that verification needs."""
 
+    async def count_segments(self) -> int: ...
+
     async def verify(
         self, *, most: int | None, on_progress: Callable[..., None] | None
     ) -> VerifyReport: ...
@@ -64,8 +66,6 @@ class Worked(Protocol):
     async def run_retention(
         self, *, time_budget_s: float | None, on_progress: Callable[[Any], None] | None
     ) -> RetentionReport: ...
-
-    async def stats(self) -> StoreStats: ...
 
     async def maintain(self) -> dict[str, int]: ...
 
@@ -88,6 +88,7 @@ class Scheduler:
     def __init__(self, store: Worked) -> None:
         self._store = store
         self._wall, self._watch = SystemClock(), ClockWatch()
+        self._log_kept = 0
         self._share = VerifyShare()
         self._stopping = False
         self._watcher: asyncio.Task[None] | None = None
@@ -221,8 +222,7 @@ class Scheduler:
         return None
 
     async def _verification(self) -> str | None:
-        numbers = await self._store.stats()
-        most = self._share.due(numbers.archive_segments)
+        most = self._share.due(await self._store.archive.count_segments())
         if not most:
             return None
         report = await self._store.archive.verify(
@@ -238,7 +238,15 @@ class Scheduler:
         return None
 
     async def _upkeep(self) -> str | None:
-        await self._store.maintain()
+        done = await self._store.maintain()
+        kept, before = done.get("wal_frames_left", 0), self._log_kept
+        self._log_kept = kept
+        # One reader that is not done yet is no news; one of a quarter of an hour is.
+        if kept and before:
+            return (
+                f"log_kept: an open read keeps {kept} pages in the write-ahead log, "
+                "which grows until it ends: see `convstore doctor`"
+            )
         return None
 
     def _end_here(self) -> None:

@@ -235,6 +235,8 @@ class StoreStats:
         retention_lag_s: How long that session has been overdue.
         unreadable: Live sessions that could not be archived, kept and waiting for a
             person.
+        log_bytes: Of `database_bytes`, those of SQLite's write-ahead log: it grows
+            while somebody holds a read open.
     """
 
     tenant_id: str
@@ -254,3 +256,4 @@ class StoreStats:
     writes: int
     commits: int
     queued: int
+    log_bytes: int = 0

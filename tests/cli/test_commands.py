@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from tests.cli.conftest import Cli
 JSON_COMMANDS = [
     "db current",
     "db check",
+    "db maintain",
     "sessions list",
     "sessions show s-2",
     "archive plan",
@@ -119,6 +122,32 @@ def test_a_table_fits_a_narrow_terminal(cli: Cli, command: str) -> None:
     assert title.replace(" ", "") in together.replace(" ", "")
     assert len(wide.splitlines()) < len(narrow.splitlines())
     assert cli.ok(*command.split(), COLUMNS="400").out == wide
+
+
+def test_upkeep_goes_to_its_end_and_tells_of_an_open_read(cli: Cli) -> None:
+    said = [{"role": "user", "content": "x" * 3_000_000}]
+    cli.ok("import", "messages", cli.write("a.jsonl", {"messages": said}))
+    cli.ok("archive", "run", "--older-than", "0s")
+    with closing(sqlite3.connect(cli.home / "convstore.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM sessions").fetchall()
+        cli.ok("import", "messages", cli.talks("s-1"))
+
+        kept = cli.run("db", "maintain", "--json")
+        doctor = cli.run("doctor", "--json").json["findings"]
+
+        reader.rollback()
+        (free,) = reader.execute("PRAGMA freelist_count").fetchone()
+    done = cli.ok("db", "maintain", "--json").json
+
+    assert (kept.code, kept.json["wal_frames_left"] > 0) == (1, True)
+    (log,) = (one for one in doctor if one["check"] == "write-ahead log")
+    assert log["ok"]  # it is small yet
+    assert "kept by an open read" in log["detail"]
+    assert free == 0
+    assert (done["pages_left"], done["wal_frames_left"]) == (0, 0)
+    assert kept.json["pages_freed"] + done["pages_freed"] > 700
+    assert "back to the disk" in cli.ok("db", "maintain").out
 
 
 def test_the_schema_goes_up_and_down(cli: Cli) -> None:

@@ -22,6 +22,7 @@ db upgrade
 db downgrade
 db current
 db check
+db maintain
 sessions list
 sessions show
 sessions delete
@@ -33,6 +34,7 @@ archive verify
 archive recover
 archive rebuild
 archive list
+archive adopt
 archive cat
 archive restore
 hold place

@@ -61,6 +61,7 @@ async def test_a_scrape_says_what_is_in_the_store(store: Store) -> None:
     assert found["convstore_archive_segments,state=sealed"] == 1
     assert found["convstore_archive_bytes"] == stats.archive_bytes > 0
     assert found["convstore_database_bytes"] > 0
+    assert found["convstore_database_log_bytes"] == stats.log_bytes
     assert found["convstore_retention_last_run_failed"] == 0
     assert stats.last_run_at is not None
     assert (

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, event
 
 from convstore import (
     ConfigError,
@@ -22,6 +25,7 @@ from convstore.tasks.scheduler import (
     VERIFY_ALL_S,
     VERIFY_EVERY_S,
     ClockWatch,
+    Scheduler,
     VerifyShare,
 )
 from tests.integration.conversations import say
@@ -243,3 +247,48 @@ def test_every_segment_is_verified_within_the_time(segments: int) -> None:
 
 def test_an_empty_archive_has_nothing_to_verify() -> None:
     assert VerifyShare().due(0) == 0
+
+
+async def test_a_log_that_an_open_read_keeps_is_told_once(
+    open_another: OpenAnother, sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = await open_another(url=sqlite_url)
+    caplog.set_level(logging.INFO)
+    await say(store, "s-1", "a")
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM sessions").fetchall()
+        await say(store, "s-2", "b")
+        scheduler = Scheduler(store)
+        await scheduler.run("upkeep")
+        first = told(caplog, logging.ERROR)
+        for _ in range(3):
+            await scheduler.run("upkeep")
+        kept = (await store.stats()).log_bytes
+        reader.rollback()
+        await scheduler.run("upkeep")
+
+    assert first == []  # a reader that is not done yet is no news
+    (line,) = told(caplog, logging.ERROR)
+    assert "an open read keeps" in line
+    assert "upkeep works again after 3 runs" in told(caplog, logging.INFO)
+    assert kept > 0
+    assert (await store.stats()).log_bytes == 0
+
+
+async def test_verification_walks_no_sessions(store: Store) -> None:
+    """However many there are, to know how many segments are to be read."""
+    await say(store, "s-1", "a")
+    seen: list[str] = []
+
+    def note(_: object, __: object, text: str, *___: object) -> None:
+        seen.append(text)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        await Scheduler(store).run("verification")
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+    assert [text for text in seen if "archive_segments" in text]
+    assert not [text for text in seen if "FROM sessions" in text]

@@ -72,7 +72,8 @@ NOT_COMPARED = {
     "holds": {"place", "release"},
     "ledger": {"pin", "touch", "escalate", "record_request", "add_cost",
                "set_cache_sticky", "clear"},
-    "archive": {"verify", "agreement", "recover", "rebuild"},
+    "archive": {"verify", "agreement", "count_segments", "recover", "rebuild",
+                "adopt"},
 }  # fmt: skip
 # SHA-256 of the JSON text [{"name":"f"}].
 TOOLS_HASH = "918efb218d11a906df5a29daaff50aaad3ff29d8342d4ccdd9357d725e69d041"

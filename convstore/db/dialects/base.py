@@ -24,6 +24,7 @@ from convstore.vocabulary.errors import (
     DatabaseUnavailableError,
 )
 from convstore.vocabulary.limits import Limits
+from convstore.vocabulary.progress import OnProgress
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -144,8 +145,12 @@ class Backend(ABC):
     async def examine(self) -> list[Finding]:
         """Check what this database needs to keep the guarantees; changes nothing."""
 
+    async def log_bytes(self) -> int:
+        """Bytes of a write-ahead log that lies beside the database's file."""
+        return 0
+
     @abstractmethod
-    async def maintain(self) -> dict[str, int]:
+    async def maintain(self, on_progress: OnProgress | None = None) -> dict[str, int]:
         """Do the upkeep that is due, in bounded steps; returns what was done."""
 
     @abstractmethod

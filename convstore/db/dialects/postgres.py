@@ -64,6 +64,7 @@ from convstore.vocabulary.errors import (
     MissingExtraError,
     StoreClosedError,
 )
+from convstore.vocabulary.progress import OnProgress
 
 if TYPE_CHECKING:
     from convstore.db.joined import Guest
@@ -292,7 +293,7 @@ class PostgresBackend(Backend):
     async def examine(self) -> list[Finding]:
         return await self.read(examine)
 
-    async def maintain(self) -> dict[str, int]:
+    async def maintain(self, on_progress: OnProgress | None = None) -> dict[str, int]:
         return {}  # autovacuum does it
 
     def checked_out(self) -> int:

@@ -209,13 +209,19 @@ def size_on_disk(path: Path) -> int:
 
     `os.stat` is safe beside open connections; opening the file would not be.
     """
-    total = 0
-    for suffix in ("", "-wal"):
-        try:
-            total += os.stat(f"{path}{suffix}").st_size
-        except FileNotFoundError:
-            continue
-    return total
+    return _size(path) + log_on_disk(path)
+
+
+def log_on_disk(path: Path) -> int:
+    """Bytes of the write-ahead log beside the file."""
+    return _size(Path(f"{path}-wal"))
+
+
+def _size(path: Path) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
