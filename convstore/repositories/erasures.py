@@ -62,20 +62,17 @@ def receipt_of(erasure: rows.StoredErasure) -> ErasureReceipt:
         for name, value in erasure.receipt.items()
     }
     nothing = {"rows_deleted": {}, "segments_rewritten": (), "shards_rewritten": 0}
-    told = (
-        nothing
-        | kept
-        | {
-            "erasure_id": erasure.erasure_id,
-            "tenant_id": erasure.tenant_id,
-            "subject": erasure.subject,
-            "requested_at": from_micros(erasure.requested_at),
-            "done_at": None
-            if erasure.done_at is None
-            else from_micros(erasure.done_at),
-            "session_ids": erasure.session_ids,
-        }
-    )
+    done_at = None if erasure.done_at is None else from_micros(erasure.done_at)
+    told: dict[str, Any] = {
+        **nothing,
+        **kept,
+        "erasure_id": erasure.erasure_id,
+        "tenant_id": erasure.tenant_id,
+        "subject": erasure.subject,
+        "requested_at": from_micros(erasure.requested_at),
+        "done_at": done_at,
+        "session_ids": erasure.session_ids,
+    }
     # One of a newer release may tell more than this one knows of.
     known = {field.name for field in fields(ErasureReceipt)}
     return ErasureReceipt(**{name: told[name] for name in told.keys() & known})

@@ -255,12 +255,14 @@ class RetentionJob:
             context.clock.now(),
             None if newest is None else from_micros(newest),
         )
-        counts = await context.read(staleness.live_counts)
-        if options.tenant is not None:
-            counts = {options.tenant: counts.get(options.tenant, 0)}
         going = 0
         async for decision in self.plan(options):
             going += decision.action == "archive"
+        if going <= breakers.SMALL_RUN:
+            return  # whatever its share: most runs need not count
+        counts = await context.read(staleness.live_counts)
+        if options.tenant is not None:
+            counts = {options.tenant: counts.get(options.tenant, 0)}
         breakers.check_fraction(context.policy, going, sum(counts.values()))
 
     async def _expire(self, tally: Tally, options: RunOptions) -> None:
@@ -273,7 +275,6 @@ class RetentionJob:
             going = 0
             async for keys in due(to_micros(cutoff), tenant):
                 going += len(keys)
-            total = await context.read(lambda c: staleness.archived_count(c, tenant))
             # Archiving too early is harmless. This is not: it has checks of its own.
             if going:
                 last = await context.read(retention_runs.last_sound)
@@ -282,7 +283,11 @@ class RetentionJob:
                     None if last is None else from_micros(last),
                     context.policy.interval_s,
                 )
-            breakers.check_fraction(context.policy, going, total, what="archives")
+            if going > breakers.SMALL_RUN:
+                total = await context.read(
+                    lambda c: staleness.archived_count(c, tenant)
+                )
+                breakers.check_fraction(context.policy, going, total, what="archives")
         async for keys in due(to_micros(cutoff), tenant, tally.reasons):
             with self.watch.work("retention.expire", sessions=len(keys)):
                 expired, held = await self._eraser.expire_archives(keys)

@@ -55,6 +55,12 @@ from convstore.db.dialects.sqlite_file import (
     log_on_disk,
     size_on_disk,
 )
+from convstore.db.dialects.sqlite_upkeep import (
+    clear_log,
+    examined_log,
+    give_back,
+    kept_log,
+)
 from convstore.db.dialects.sqlite_writer import HAS_FILE_LOCKS, SqliteWriter
 from convstore.db.errors import translated
 from convstore.vocabulary.errors import (
@@ -78,12 +84,9 @@ T = TypeVar("T")
 _WAL_RESET_FIXED = (3, 51, 3)
 
 
-# Pages that are given back while others wait to write, and steps of one upkeep: a
+# Steps of one upkeep, with pages that are given back while others wait to write: a
 # gibibyte of the usual pages, which is more than a quarter of an hour of purges frees.
-_PAGES = 2_000
 _STEPS = 128
-LARGE_LOG_BYTES = 64 * 1024 * 1024
-"""A write-ahead log that nobody keeps is emptied long before."""
 
 
 class SqliteDialect(Identified, Dialect):
@@ -300,7 +303,7 @@ class SqliteBackend(Backend):
             return mode, check, run("PRAGMA auto_vacuum").scalar_one()
 
         mode, check, vacuum = await self.read(unit)
-        log = await self._examine_log()
+        log = examined_log(await self.log_bytes(), await self._upkeep(kept_log))
         loose = self.path.stat().st_mode & 0o077
         version = sqlite3.sqlite_version_info
         return [
@@ -334,56 +337,27 @@ class SqliteBackend(Backend):
     async def maintain(self, on_progress: OnProgress | None = None) -> dict[str, int]:
         freed = left = 0
         for _ in range(_STEPS):
-            # Others write between the steps.
-            async with self._turn_to_write():
-                done, left = await self._call(self._give_back)
+            done, left = await self._upkeep(give_back)
             freed += done
             if on_progress is not None:
                 on_progress(Progress("give back", "pages", freed, freed + left))
             if not (done and left):
                 break
-        async with self._turn_to_write():
-            frames = await self._call(self._clear_log)
+        frames = await self._upkeep(clear_log)
         return {"pages_freed": freed, "pages_left": left, "wal_frames_left": frames}
-
-    def _give_back(self) -> tuple[int, int]:
-        """Give some free pages back to the disk; how many, and how many are left."""
-        with translated(self.dialect), self._writer.upkeep() as raw:
-            before = raw.execute("PRAGMA freelist_count").fetchone()[0]
-            # executescript steps to the end; execute frees one page on Python 3.11.
-            raw.executescript(f"PRAGMA incremental_vacuum({_PAGES});")
-            after = raw.execute("PRAGMA freelist_count").fetchone()[0]
-            return before - after, after
-
-    def _clear_log(self) -> int:
-        """Empty the write-ahead log; the frames that a reader keeps in it."""
-        with translated(self.dialect), self._writer.upkeep() as raw:
-            raw.executescript("PRAGMA optimize;")
-            busy, frames, _ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            return frames if busy else 0
 
     async def log_bytes(self) -> int:
         return await asyncio.to_thread(log_on_disk, self.path)
 
-    async def _examine_log(self) -> Finding:
-        """Whether somebody reads for so long that the write-ahead log only grows."""
-        size = await self.log_bytes()
-        # Moves what it may into the database, waits for nobody, and says what is kept.
-        async with self._turn_to_write():
-            kept = await self._call(self._kept_log)
-        return Finding(
-            "write-ahead log",
-            not (kept and size >= LARGE_LOG_BYTES),
-            f"{size / 1e6:.1f} MB"
-            + (f", {kept} pages kept by an open read" if kept else ""),
-            "end the program that holds a read of the database open (`fuser` names "
-            "those that have the file), then `convstore db maintain`",
-        )
+    async def _upkeep(self, step: Callable[[sqlite3.Connection], T]) -> T:
+        """Do a step of upkeep; others write between two of them."""
 
-    def _kept_log(self) -> int:
-        with translated(self.dialect), self._writer.upkeep() as raw:
-            _, frames, done = raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            return max(frames - done, 0)
+        def run() -> T:
+            with translated(self.dialect), self._writer.upkeep() as raw:
+                return step(raw)
+
+        async with self._turn_to_write():
+            return await self._call(run)
 
     def checked_out(self) -> int:
         pool = self._engine.pool
