@@ -86,9 +86,7 @@ async def test_a_whole_life_logs_nothing_that_was_said(
     await _live(store)
 
     logged = records()
-    assert "INSERT INTO retention_runs" in logged, (
-        "statements are captured, so rows would be"
-    )
+    assert "retention_runs (" in logged, "statements are captured, so rows would be"
     assert MARKER not in logged
 
 
