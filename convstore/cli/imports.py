@@ -44,6 +44,13 @@ def import_(
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first bad record.")
     ] = False,
+    replace_invalid: Annotated[
+        bool,
+        typer.Option(
+            "--replace-invalid",
+            help="Replace NUL and lone surrogates, which refuse a record, by U+FFFD.",
+        ),
+    ] = False,
     mapping: Annotated[
         Path | None, typer.Option("--map", help="TOML file: where the fields are.")
     ] = None,
@@ -63,7 +70,7 @@ def import_(
         # Before the first one is imported, and not after it.
         if str(file) != "-" and not file.exists():
             raise bad_option("FILE", f"{file} does not exist")
-    how = (format_, strict, mapping)
+    how = (format_, strict, mapping, replace_invalid)
     with progress("importing", quiet=quiet) as bar:
         reports = with_store(
             context,
@@ -92,14 +99,14 @@ def import_(
 async def _import(
     store: Store,
     context: typer.Context,
-    how: tuple[str, bool, Path | None],
+    how: tuple[str, bool, Path | None, bool],
     files: list[Path],
     report: Path | None,
     bar: Bar,
 ) -> list[dict[str, Any]]:
     from convstore.vocabulary.ids import new_id
 
-    format_, strict, mapping = how
+    format_, strict, mapping, replace_invalid = how
     told = []
     for place, file in enumerate(files, 1):
         folder = report or config_of(context).home / REPORTS / new_id()
@@ -117,6 +124,7 @@ async def _import(
                 strict=strict,
                 mapping=mapping,
                 report_to=folder,
+                replace_invalid=replace_invalid,
                 on_progress=tell,
             )
         finally:

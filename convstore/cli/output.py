@@ -226,8 +226,9 @@ def progress(text: str, *, quiet: bool = False) -> Iterator[Bar]:
         BarColumn(),
         TextColumn("{task.fields[per_s]}", markup=False),
         Elapsed(),
-        TextColumn("left"),
+        TextColumn("gone,"),
         Left(),
+        TextColumn("left"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         yield Bar(shown, shown.add_task(text, total=None, per_s=""))

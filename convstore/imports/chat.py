@@ -7,17 +7,19 @@ from typing import Any
 
 from convstore.imports.extras import external_id, keep, kept
 from convstore.imports.fields import (
+    first_time,
+    id_or_none,
     kind_of,
     need_object,
     need_text,
-    time_or_none,
 )
 from convstore.messages.parts import ROLES, parts_text
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import Json, JsonObject, TurnInput
 
-_TIMES = ("created_at", "timestamp")
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+_SAYING = frozenset({"tool_calls", "function_call", "refusal", "audio", *_THOUGHTS})
+"""What a message without content may say instead."""
 
 
 def role_of(field: str, given: Json) -> tuple[str, JsonObject]:
@@ -62,7 +64,9 @@ def message_of(turn: TurnInput) -> JsonObject:
         *parts, thought = parts
         message[notes["thoughts"]] = thought["text"]
     count = notes.get("content_parts")
-    if count is not None:
+    if "parts" in notes:
+        message["parts"] = list(map(_part_again, parts[:count], notes["parts"]))
+    elif count is not None:
         message["content"] = parts[:count]
     elif not notes.get("no_content"):
         message["content"] = turn.content
@@ -71,9 +75,10 @@ def message_of(turn: TurnInput) -> JsonObject:
         message["function_call"] = calls[0]["function"]
     elif calls:
         message["tool_calls"] = calls
-    for name in ("tool_call_id", "name"):
+    for name in ("tool_call_id", "name", "model"):
         value = getattr(turn, name)
-        if value is not None:
+        # A model may be that of the whole record.
+        if value is not None and notes.get(name) is not False:
             message[name] = value
     return message
 
@@ -90,14 +95,15 @@ def _turn(message: JsonObject, field: str, seq: int) -> TurnInput:
         for name in ("tool_call_id", "name")
         if isinstance(left_over.get(name), str)
     }
-    times = (time_or_none(left_over.get(key)) for key in _TIMES)
+    if id_or_none(left_over, "model") is not None:
+        given["model"] = left_over.pop("model")
     return TurnInput(
         role=role,
         content=content,
         parts=parts or None,
         metadata=keep(left_over, notes),
         external_id=external_id(seq),
-        created_at=next((at for at in times if at is not None), None),
+        created_at=first_time(left_over),
         **given,
     )
 
@@ -107,6 +113,10 @@ def _take_content(
 ) -> tuple[str | None, list[Json]]:
     if "content" not in message:
         notes["no_content"] = True
+        if isinstance(message.get("parts"), list):
+            return _take_parts(message, notes)
+        if not message.keys() & _SAYING:
+            raise InvalidInputError(f"{field}.content", "is missing")
         return None, []
     content = message.pop("content")
     if content is None or isinstance(content, str):
@@ -117,6 +127,41 @@ def _take_content(
         )
     notes["content_parts"] = len(content)
     return parts_text(content) or None, list(content)
+
+
+def _take_parts(
+    message: JsonObject, notes: JsonObject
+) -> tuple[str | None, list[Json]]:
+    """The content of a message that has `parts`: texts, or objects with a text and no
+    type, as two vendors write them, become parts as all others read them."""
+    given = message.pop("parts")
+    notes["parts"] = kinds = [_part_kind(part) for part in given]
+    notes["content_parts"] = len(given)
+    parts = [
+        {"type": "text", "text": part}
+        if kind == "text"
+        else {"type": "text", **part}
+        if kind == "untyped"
+        else part
+        for part, kind in zip(given, kinds, strict=True)
+    ]
+    return parts_text(parts) or None, parts
+
+
+def _part_kind(part: Json) -> str:
+    if isinstance(part, str):
+        return "text"
+    if isinstance(part, dict) and isinstance(part.get("text"), str):
+        return "typed" if "type" in part else "untyped"
+    return "typed"
+
+
+def _part_again(part: Json, kind: str) -> Json:
+    if kind == "text":
+        return part["text"]
+    if kind == "untyped":
+        return {name: value for name, value in part.items() if name != "type"}
+    return part
 
 
 def _take_calls(message: JsonObject, notes: JsonObject, field: str) -> list[Json]:

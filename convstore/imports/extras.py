@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from convstore.imports.fields import (
+    TIME_KEYS,
+    first_time,
     id_or_none,
     language_or_none,
     tags_of,
-    text_or_none,
-    time_or_none,
     title_or_none,
 )
 from convstore.imports.model import ImportedSession
@@ -77,19 +78,43 @@ def build_session(
 
     `session_id` or `conversation_id` is the session's id; other fields named `id` are
     not, because data sets number their rows and two files then mean different rows.
-    `user_id`, `language` or `lang`, `title`, `tags` and `created_at` are read, and
-    stay in the metadata as they came.
+    `user_id` or `user`, `language` or `lang`, `title`, `tags`, the model of its answers
+    and `created_at` or another time are read, and stay in the metadata as they came;
+    those of them that could not be are named in `left_out`.
     """
     left_over = {key: value for key, value in record.items() if key not in taken}
+    user_id, begun = id_or_none(record, "user_id", "user"), first_time(record)
+    model = id_or_none(record, "model")
+    read = {
+        **dict.fromkeys(("user_id", "user"), user_id),
+        **dict.fromkeys(TIME_KEYS, begun),
+        "model": model,
+        "feedback": next((act.feedback for act in interactions if act.feedback), None),
+    }
     return ImportedSession(
         session_id=id_or_none(record, *_ID_KEYS) or derived_id(format_name, record),
-        turns=turns,
-        user_id=id_or_none(record, "user_id"),
+        turns=turns if model is None else tuple(_of_model(turns, model)),
+        user_id=user_id,
         language=language_or_none(record.get("language") or record.get("lang")),
         title=title_or_none(record.get("title")),
         tags=tags_of(record.get("tags")),
         metadata=keep(left_over, {"format": format_name, **notes}),
-        created_at=time_or_none(text_or_none(record.get("created_at"))),
+        created_at=begun,
         interactions=interactions,
         head_seq=head_seq,
+        left_out=tuple(
+            name
+            for name, value in read.items()
+            if value is None and left_over.get(name) is not None
+        ),
     )
+
+
+def _of_model(turns: Iterable[TurnInput], model: str) -> Iterator[TurnInput]:
+    """The turns, with the model of the record where an answer names none."""
+    for turn in turns:
+        if turn.role == "assistant" and turn.model is None:
+            left_over, notes = kept(turn.metadata)
+            metadata = keep(left_over, {**notes, "model": False})
+            turn = replace(turn, model=model, metadata=metadata)
+        yield turn

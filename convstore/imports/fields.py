@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from convstore.messages.titles import cut_at
+from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import MAX_ID_CHARS, check_id
 from convstore.vocabulary.records import Json, JsonObject
@@ -13,6 +15,11 @@ from convstore.vocabulary.records import Json, JsonObject
 _MAX_LANGUAGE_CHARS = 35
 _MAX_TITLE_CHARS = 200
 _MAX_TAGS = 64
+_EPOCH = re.compile(r"[0-9]{9,17}([.][0-9]{1,9})?", re.ASCII)
+_EARLIEST_S, _LATEST_S = 631_152_000, 4_102_444_800
+
+TIME_KEYS = ("created_at", "timestamp", "create_time", "created", "created_date")
+"""Under which names a record or message says when it began."""
 
 
 def need_object(field: str, value: Json) -> JsonObject:
@@ -94,12 +101,33 @@ def tags_of(value: Json) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value))
 
 
+def first_time(record: Mapping[str, Json]) -> datetime | None:
+    """The first of the fields that say when something was said or begun."""
+    times = (time_or_none(record.get(key)) for key in TIME_KEYS)
+    return next((at for at in times if at is not None), None)
+
+
 def time_or_none(value: Json) -> datetime | None:
-    """`value` if it is a time in ISO 8601; one without a zone is taken as UTC."""
+    """`value` if it is a time: in ISO 8601, where one without a zone is taken as UTC,
+    or since 1970 in seconds, milliseconds or microseconds, told by its size. Numbers
+    that would lie outside 1990 to 2100 are no times."""
+    if isinstance(value, str) and _EPOCH.fullmatch(value):
+        value = float(value) if "." in value else int(value)
     if not isinstance(value, str):
-        return None
+        return _since_1970(value)
     try:
         at = datetime.fromisoformat(value)
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def _since_1970(value: Json) -> datetime | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    for per_second in (1, 1_000, 1_000_000):
+        if _EARLIEST_S <= value / per_second < _LATEST_S:
+            # Whole numbers exactly: a float has not the digits of microseconds.
+            micros = value * (1_000_000 // per_second)
+            return from_micros(round(micros))
+    return None

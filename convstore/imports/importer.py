@@ -77,6 +77,8 @@ class ImportOptions:
         limits: Bounds on the source.
         most_rejected_bytes: Of `rejected.jsonl`; later records are only counted.
         reading: Tells which of the feedback says something.
+        replace_invalid: Replace NUL and halves of surrogate pairs by U+FFFD, in place
+            of refusing the record.
     """
 
     strict: bool = False
@@ -84,14 +86,19 @@ class ImportOptions:
     limits: SourceLimits = DEFAULT_LIMITS
     most_rejected_bytes: int = MOST_REJECTED_BYTES
     reading: Reading = field(default_factory=lambda: Reading(FeedbackPolicy()))
+    replace_invalid: bool = False
 
     @classmethod
     def of(
-        cls, strict: bool, report_to: str | os.PathLike[str] | None, reading: Reading
+        cls,
+        strict: bool,
+        report_to: str | os.PathLike[str] | None,
+        reading: Reading,
+        replace_invalid: bool = False,
     ) -> ImportOptions:
         """The options of a call, with the bounds that all have."""
         folder = None if report_to is None else Path(report_to)
-        return cls(strict, folder, reading=reading)
+        return cls(strict, folder, reading=reading, replace_invalid=replace_invalid)
 
 
 def _told(report: ImportReport) -> Progress:
@@ -125,7 +132,9 @@ async def run_import(
     """
     report = ImportReport(format_.name)
     desk = _Desk(options.report_to, options.most_rejected_bytes)
-    items = read_sessions(format_, source, options.limits)
+    items = read_sessions(
+        format_, source, options.limits, replace_invalid=options.replace_invalid
+    )
     reading = asyncio.ensure_future(asyncio.to_thread(_next_batch, items))
     try:
         while batch := await asyncio.shield(reading):
@@ -183,6 +192,9 @@ async def _write_batch(
             bad.append(result)
         else:
             _count(report, result)
+            if isinstance(item, Imported):
+                report.left_out.update(item.session.left_out)
+                report.replaced += item.replaced
             if isinstance(item, Imported) and result.interactions:
                 for act in item.session.interactions[-result.interactions :]:
                     report.note_unclear(reading.not_understood(act))

@@ -50,6 +50,7 @@ class ImportedSession:
             it at the last turn.
         document: The whole session, when the source holds one of our own documents. It
             is stored as it is; the other fields then only describe it.
+        left_out: What of the record was not understood: a kind for each time.
     """
 
     session_id: str
@@ -64,6 +65,7 @@ class ImportedSession:
     graph_states: tuple[GraphStateInput, ...] = ()
     head_seq: int | None = None
     document: SessionDocument | None = None
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,9 @@ class ImportReport:
     that differ, each with the first record that it was said of. `absent` are the
     fields that a mapping names and no record had, known at the end. `not_understood`
     are labels that the settings do not know, and scores outside their scale; both are
-    stored as they came.
+    stored as they came. `left_out` counts by kind what was not understood of records
+    that came in: fields that are kept as metadata only, messages that follow each other
+    in a loop. `replaced` are records in which characters were replaced.
     """
 
     format: str = ""
@@ -112,6 +116,8 @@ class ImportReport:
     reasons: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
     not_understood: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    replaced: int = 0
 
     def note_unclear(self, names: Iterable[str]) -> None:
         """Count feedback that came in and says nothing to the settings, by name."""

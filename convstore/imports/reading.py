@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -25,27 +26,38 @@ from convstore.vocabulary.errors import (
 )
 from convstore.vocabulary.records import Json
 
+_TOO_LONG = "too_long"
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+# What no database can hold: NUL, and halves of surrogate pairs.
+_INVALID = re.compile("[\0\ud800-\udfff]")
+
 
 @dataclass(frozen=True, slots=True)
 class Imported:
     """A session read from the record at `number`; see `Rejected` for what that counts.
 
-    `data` is the record as read, for `rejected.jsonl` should the store refuse it.
+    `data` is the record as read, for `rejected.jsonl` should the store refuse it;
+    `replaced` says whether characters of it were.
     """
 
     number: int
     session: ImportedSession
     data: bytes
+    replaced: bool = False
 
 
 def read_sessions(
     format_: Format,
     source: str | os.PathLike[str],
     limits: SourceLimits = DEFAULT_LIMITS,
+    *,
+    replace_invalid: bool = False,
 ) -> Iterator[Imported | Rejected]:
     """One item for each record or group of rows, in the order of the source.
 
-    A bad record is given as `Rejected` and stops nothing. Empty lines are no records.
+    With `replace_invalid`, NUL and halves of surrogate pairs become U+FFFD; else the
+    store refuses the record that has one. A bad record is given as `Rejected` and stops
+    nothing. Empty lines are no records.
 
     Raises:
         InvalidInputError: The source cannot be read; nothing was given.
@@ -59,17 +71,33 @@ def read_sessions(
         if isinstance(record, Rejected):
             yield record
         else:
-            yield _session(format_.parse, record)
+            yield _session(format_.parse, record, replace_invalid)
 
 
 def _session(
-    parse: Callable[[Json], ImportedSession], record: Record
+    parse: Callable[[Json], ImportedSession], record: Record, replace_invalid: bool
 ) -> Imported | Rejected:
+    value, replaced = record.value, False
+    if replace_invalid and (b"\\u" in record.data or b"\0" in record.data):
+        value = _replaced(value)
+        replaced = value != record.value
     try:
-        session = parse(record.value)
+        session = parse(value)
     except (InvalidInputError, CorruptionError, NewerFormatError) as error:
         return Rejected(record.number, error.code, str(error), record.data)
-    return Imported(record.number, session, record.data)
+    return Imported(record.number, session, record.data, replaced)
+
+
+def _replaced(value: Json) -> Json:
+    if isinstance(value, str):
+        return _INVALID.sub(_REPLACEMENT, value)
+    if isinstance(value, list):
+        return [_replaced(item) for item in value]
+    if isinstance(value, dict):
+        made = {_replaced(key): _replaced(item) for key, item in value.items()}
+        # Two names may have become one: then nothing of them is lost here.
+        return made if len(made) == len(value) else value
+    return value
 
 
 def _records(
@@ -88,6 +116,9 @@ def _records(
         # Several lists, a line each, are no document of records.
         yield record
         lines = chain([second], lines)
+    elif isinstance(record, Rejected) and record.code == _TOO_LONG:
+        # Whole as it is, and too much of it: no beginning of anything.
+        yield record
     elif isinstance(record, Rejected) and _may_begin_document(first):
         document, lines = _document(first, lines, limits)
         yield from document
@@ -100,11 +131,11 @@ def _records(
 def _record(line: Line, limits: SourceLimits) -> Record | Rejected:
     if line.data is None:
         reason = f"has {line.size_bytes} bytes; at most {limits.max_line_bytes} fit"
-        return Rejected(line.number, "too_long", f"record: {reason}", None)
+        return Rejected(line.number, _TOO_LONG, f"record: {reason}", None)
     try:
         value = parse_json(line.data, limits.max_depth, max_pieces=limits.max_pieces)
     except LimitExceededError as error:
-        return Rejected(line.number, "too_long", f"record: {error}", line.data)
+        return Rejected(line.number, _TOO_LONG, f"record: {error}", line.data)
     except InvalidInputError as error:
         if line.complete or not _may_begin_document(line):
             return Rejected(line.number, "bad_json", str(error), line.data)

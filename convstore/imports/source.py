@@ -101,9 +101,9 @@ def read_lines(
 ) -> Iterator[Line]:
     """The lines of `source`: a path, or `-` for standard input.
 
-    Lines end with LF only, as the text may contain what other readers take for line
-    ends. A byte-order mark at the start is left out. Nothing is opened before the
-    first line is asked for.
+    Empty lines are counted and not given. Lines end with LF only, as the text may
+    contain what other readers take for line ends. A byte-order mark at the start is
+    left out. Nothing is opened before the first line is asked for.
 
     Raises:
         InvalidInputError: No such file, not a regular file, or an archive of files.
@@ -245,8 +245,15 @@ def _split(chunks: Iterator[bytes], max_bytes: int) -> Iterator[Line]:
     number, size = 1, 0
     kept: list[bytes] = []
     for chunk in chunks:
+        if not size and not chunk.strip():
+            # Nothing but line ends, of which a few bytes can hold hundreds of millions.
+            number += chunk.count(b"\n")
+            continue
         *ended, rest = chunk.split(b"\n")
         for piece in ended:
+            if not piece and not size:
+                number += 1
+                continue
             kept.append(piece)
             size += len(piece)
             yield _line(number, kept, size, max_bytes, complete=True)

@@ -302,6 +302,7 @@ class Store(Nouns):
         strict: bool = False,
         mapping: str | PathLike[str] | None = None,
         report_to: str | PathLike[str] | None = None,
+        replace_invalid: bool = False,
         on_progress: OnProgress | None = None,
     ) -> ImportReport:
         """Take in the conversations of a file: JSON Lines, JSON, gzip or zstd of them.
@@ -319,6 +320,9 @@ class Store(Nouns):
             mapping: TOML file that says where the fields of the records are.
             report_to: Folder for `report.json` and `rejected.jsonl`. The latter holds
                 what people said: keep it as safe as the database.
+            replace_invalid: Replace NUL and halves of surrogate pairs, which no
+                database holds, by U+FFFD, and count the records; else one refuses a
+                whole conversation.
             on_progress: Called after each batch of records.
 
         Raises:
@@ -337,7 +341,9 @@ class Store(Nouns):
                 await context.files(lambda: choose_format(format_, source, mapping)),
                 source,
                 partial(write_imported, self._scope),
-                ImportOptions.of(strict, report_to, self._scope.reading),
+                ImportOptions.of(
+                    strict, report_to, self._scope.reading, replace_invalid
+                ),
                 on_progress,
             )
             facts |= {

@@ -660,3 +660,24 @@ async def test_compressed_sources_are_read(store: Store, tmp_path: Path) -> None
     report = await store.import_("messages", source)
 
     assert report.sessions == 1
+
+
+@pytest.mark.parametrize("bad", ["\\u0000", "\\ud800"])
+async def test_what_no_database_holds_is_refused_or_replaced_when_asked(
+    store: Store, tmp_path: Path, bad: str
+) -> None:
+    whole = json.dumps(talk("s-1", "Hoi", "ok 🎉")).replace("Hoi", f"a{bad}b")
+    source = written(
+        tmp_path, whole.encode(), talk("s-2", "x", user=[])
+    )
+
+    refused = await store.import_("messages", source)
+    replaced = await store.import_("messages", source, replace_invalid=True)
+    again = await store.import_("messages", source, replace_invalid=True)
+
+    assert (refused.sessions, refused.rejected_total, refused.replaced) == (1, 1, 0)
+    assert (replaced.sessions, replaced.rejected_total, replaced.replaced) == (1, 0, 1)
+    assert (again.sessions, again.already_present) == (0, 2)
+    assert refused.left_out == {"user": 1}
+    turns = await store.turns.list("s-1")
+    assert [turn.content for turn in turns] == ["a\ufffdb", "ok 🎉"]

@@ -77,7 +77,32 @@ def parse(record: Json) -> ImportedSession:
         created_at=time_or_none(root.get("created_date")),
         interactions=judgements(messages, parents),
         head_seq=best_first(messages, parents),
+        left_out=tuple(_cut(messages)) if flat else (),
     )
+
+
+def _cut(messages: list[JsonObject]) -> Iterator[str]:
+    """Of each row whose parent did not come before it why that is not in the tree."""
+    parents = {each["message_id"]: each.get("parent_id") for each in messages}
+    seen: set[Json] = set()
+    for message in messages:
+        parent = message.get("parent_id")
+        if isinstance(parent, str) and parent not in seen:
+            yield _why_cut(parents, message["message_id"], parent)
+        seen.add(message["message_id"])
+
+
+def _why_cut(parents: dict[str, Json], message_id: str, parent: Json) -> str:
+    if parent not in parents:
+        return "parent_absent"
+    # As many steps as there are messages: the way up may end in another loop.
+    for _ in parents:
+        if parent == message_id:
+            return "parent_loop"
+        if not isinstance(parent, str) or parent not in parents:
+            break
+        parent = parents[parent]
+    return "parent_later"
 
 
 def to_record(session: ImportedSession) -> Json:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from convstore.vocabulary.records import Json, JsonObject
+from convstore.vocabulary.records import Json
 
 
 def locate(record: Json, path: str) -> list[str | int] | None:
@@ -37,15 +38,24 @@ def find(record: Json, path: str) -> Json:
     return None if keys is None else record
 
 
-def take(record: JsonObject, keys: Sequence[str]) -> JsonObject:
-    """The record without the value that the keys lead to; the other stays whole."""
+def take(record: Any, keys: Sequence[str | int]) -> Any:
+    """The record without the value that the keys lead to; the other stays whole.
+
+    The item of a list leaves null in its place.
+    """
     head, *rest = keys
+    if isinstance(head, int):
+        item = take(record[head], rest) if rest else None
+        return [*record[:head], item, *record[head + 1 :]]
     if rest:
         return {**record, head: take(record[head], rest)}
     return {key: value for key, value in record.items() if key != head}
 
 
-def put(record: JsonObject, keys: Sequence[str], value: Json) -> JsonObject:
+def put(record: Any, keys: Sequence[str | int], value: Json) -> Any:
     """The record from which `take` took the value."""
     head, *rest = keys
+    if isinstance(head, int):
+        item = put(record[head], rest, value) if rest else value
+        return [*record[:head], item, *record[head + 1 :]]
     return {**record, head: put(record[head], rest, value) if rest else value}

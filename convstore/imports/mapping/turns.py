@@ -1,7 +1,7 @@
 """The turns of a mapped record, and the record again.
 
-Texts and graphs are moved out of the record where the path to them goes through objects
-only; each move is noted in order, and undone in the opposite order.
+Texts and graphs are moved out of the record; each move is noted in order, and undone
+in the opposite order.
 """
 
 from __future__ import annotations
@@ -89,11 +89,9 @@ class TurnReader:
         return list(range(fork + 1, len(self.turns) + 1))
 
     def move(self, kind: str, path: str, *where: Json) -> None:
-        """Move the value at `path` out of what is left, if it can be put back."""
-        keys = [
-            key for key in locate(self.left_over, path) or () if isinstance(key, str)
-        ]
-        if keys and keys == locate(self.left_over, path):
+        """Move the value at `path` out of what is left."""
+        keys = locate(self.left_over, path)
+        if keys:
             self.left_over = take(self.left_over, keys)
             self.moved.append([kind, keys, *where])
 

@@ -60,9 +60,10 @@ def test_lines_are_the_same_however_they_are_packed(
 
     lines = list(read_lines(path))
 
-    assert b"\n".join(line.data or b"" for line in lines) == TEXT
-    assert [line.number for line in lines] == [1, 2, 3, 4]
-    assert [line.complete for line in lines] == [True, True, True, False]
+    # The empty line counts, and is not given.
+    assert [line.data for line in lines] == [x for x in TEXT.split(b"\n") if x]
+    assert [line.number for line in lines] == [1, 3, 4]
+    assert [line.complete for line in lines] == [True, True, False]
 
 
 def test_standard_input_is_read_and_told_by_its_first_bytes(
@@ -73,7 +74,7 @@ def test_standard_input_is_read_and_told_by_its_first_bytes(
 
     lines = list(read_lines("-"))
 
-    assert len(lines) == 4
+    assert len(lines) == 3
 
 
 @pytest.mark.parametrize(
@@ -182,14 +183,14 @@ def test_a_bomb_of_line_ends_is_given_a_few_at_a_time(
     tmp_path: Path, pack: Callable[[bytes], bytes]
 ) -> None:
     """One piece of zstd holds millions of them."""
-    path = written(tmp_path, pack(b"\n" * 1_000_000))
+    path = written(tmp_path, pack(b"x\n" * 500_000 + b"\n" * 500_000))
     tracemalloc.start()
 
     count = sum(1 for _ in read_lines(path))
 
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert count == 1_000_000
+    assert count == 500_000
     assert peak < 10_000_000
 
 

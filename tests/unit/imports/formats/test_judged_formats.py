@@ -103,7 +103,11 @@ def test_conversations_that_differ_from_the_start_are_two_first_turns() -> None:
         ),
         ({"prompt": "Q", "chosen": [], "rejected": "B"}, "chosen: is empty"),
         (
-            {"prompt": "Q", "chosen": [{"role": "assistant"}, 3], "rejected": "B"},
+            {
+                "prompt": "Q",
+                "chosen": [{"role": "assistant", "content": None}, 3],
+                "rejected": "B",
+            },
             "chosen[1]: must be an object, not a number",
         ),
     ],
