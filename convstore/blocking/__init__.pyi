@@ -654,6 +654,7 @@ class Store:
         user_id: str | None = None,
         language: str | None = None,
         updated_since: datetime | None = None,
+        changed_since: datetime | None = None,
         tag: str | None = None,
         metadata: Mapping[str, Json] | None = None,
         session_ids: Sequence[str] | None = None,
@@ -666,6 +667,7 @@ class Store:
         strict: bool = False,
         mapping: str | PathLike[str] | None = None,
         report_to: str | PathLike[str] | None = None,
+        replace_invalid: bool = False,
         on_progress: OnProgress | None = None,
     ) -> ImportReport: ...
     def export(

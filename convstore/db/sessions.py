@@ -254,6 +254,7 @@ class Filter:
     language: str | None = None
     states: tuple[SessionState, ...] = LISTED
     updated_since: int | None = None
+    changed_since: int | None = None
     title: str | None = None
     tag: str | None = None
     label: str | None = None
@@ -308,10 +309,7 @@ def conditions(tenant: str, wanted: Filter) -> list[ColumnElement[bool] | TextCl
         conditions.append(S.user_id == wanted.user_id)
     if wanted.language is not None:
         conditions.append(S.language == wanted.language)
-    if wanted.updated_since is not None:
-        conditions.append(S.last_activity_at >= wanted.updated_since)
-        # For the index, which has no more of it.
-        conditions.append(S.activity_bucket >= bucket_of(wanted.updated_since))
+    conditions += _by_time(wanted)
     if wanted.title is not None:
         conditions.append(
             _ascii_lower(S.title).contains(
@@ -334,6 +332,17 @@ def conditions(tenant: str, wanted: Filter) -> list[ColumnElement[bool] | TextCl
             )
             .exists()
         )
+    return conditions
+
+
+def _by_time(wanted: Filter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.updated_since is not None:
+        conditions.append(S.last_activity_at >= wanted.updated_since)
+        # For the index, which has no more of it.
+        conditions.append(S.activity_bucket >= bucket_of(wanted.updated_since))
+    if wanted.changed_since is not None:
+        conditions.append(S.updated_at >= wanted.changed_since)
     return conditions
 
 

@@ -49,6 +49,8 @@ class Origin:
         side: Where the chosen answer stood on the screen.
         votes: Actors who said so; decides contradictions.
         at_ms: Milliseconds since 1970 of the latest judgement or turn.
+        at_us: The same in microseconds, by which the oldest row is told: many records
+            of one import are of one millisecond.
         edit_distance: Characters taken out and put in by an edit; 0 where none was.
     """
 
@@ -67,6 +69,7 @@ class Origin:
     side: Side = ""
     votes: int = 1
     at_ms: int = 0
+    at_us: int = 0
     edit_distance: int = 0
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from convstore.messages.titles import cut_at
-from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import MAX_ID_CHARS, check_id
 from convstore.vocabulary.records import Json, JsonObject
@@ -16,6 +15,7 @@ _MAX_LANGUAGE_CHARS = 35
 _MAX_TITLE_CHARS = 200
 _MAX_TAGS = 64
 _EPOCH = re.compile(r"[0-9]{9,17}([.][0-9]{1,9})?", re.ASCII)
+_EPOCH_BEGINS = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST_S, _LATEST_S = 631_152_000, 4_102_444_800
 
 TIME_KEYS = ("created_at", "timestamp", "create_time", "created", "created_date")
@@ -129,5 +129,5 @@ def _since_1970(value: Json) -> datetime | None:
         if _EARLIEST_S <= value / per_second < _LATEST_S:
             # Whole numbers exactly: a float has not the digits of microseconds.
             micros = value * (1_000_000 // per_second)
-            return from_micros(round(micros))
+            return _EPOCH_BEGINS + timedelta(microseconds=round(micros))
     return None

@@ -24,6 +24,7 @@ def session_filter(
     language: str | None = None,
     state: SessionState | None = None,
     updated_since: datetime | None = None,
+    changed_since: datetime | None = None,
     title: str | None = None,
     tag: str | None = None,
     label: str | None = None,
@@ -44,6 +45,9 @@ def session_filter(
         updated_since=None
         if updated_since is None
         else encode_time("updated_since", updated_since),
+        changed_since=None
+        if changed_since is None
+        else encode_time("changed_since", changed_since),
         title=title and check_text("title", title, MAX_TITLE_BYTES),
         tag=None
         if tag is None

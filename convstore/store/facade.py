@@ -257,6 +257,7 @@ class Store(Nouns):
         user_id: str | None = None,
         language: str | None = None,
         updated_since: datetime | None = None,
+        changed_since: datetime | None = None,
         tag: str | None = None,
         metadata: Mapping[str, Json] | None = None,
         session_ids: Sequence[str] | None = None,
@@ -271,7 +272,10 @@ class Store(Nouns):
             source: `live` sessions of the database, those of the `archive`, or `both`.
             user_id: Only this user's.
             language: Only those in this language.
-            updated_since: Only those changed at this time or later.
+            updated_since: Only those active at this time or later, as in
+                `sessions.list`. What was imported is as old as what was said in it.
+            changed_since: Only those changed at this time or later in whatever way,
+                imported, judged, archived or restored: what a copy of before lacks.
             tag: Only those with this tag.
             metadata: Keys and values that their metadata must hold.
             session_ids: Only these.
@@ -282,6 +286,7 @@ class Store(Nouns):
             language=language,
             state=SOURCES[source if include_archived else "live"],
             updated_since=updated_since,
+            changed_since=changed_since,
             tag=tag,
             metadata=metadata,
         )

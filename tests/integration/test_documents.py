@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,22 @@ async def test_a_damaged_one_is_told_by_name_after_those_before_it(
 
     assert met == ["s-1"]
     assert told.value.session_ids == ("s-2",)
+
+
+async def test_documents_by_change_are_not_those_by_activity(
+    store: Store, clock: ManualClock, tmp_path: Path
+) -> None:
+    await say(store, "s-1", "one")
+    await say(store, "s-2", "two")
+    clock.advance(100)
+    since = clock.now()
+    old = {"role": "user", "content": "Q", "created_at": "2020-01-01T00:00:00Z"}
+    (tmp_path / "in").write_text(json.dumps({"session_id": "s-3", "messages": [old]}))
+    await store.import_("messages", tmp_path / "in")
+    await store.sessions.update("s-2", title="other")
+
+    changed = [d.session.id async for d in store.documents(changed_since=since)]
+    active = [d.session.id async for d in store.documents(updated_since=since)]
+
+    assert changed == ["s-2", "s-3"]
+    assert active == []

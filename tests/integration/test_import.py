@@ -7,6 +7,7 @@ import gzip
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from convstore import (
     StorageFullError,
     Store,
     StoreClosedError,
+    StoreConfig,
+    open_store,
 )
 from convstore.imports.importer import ImportOptions, Stored, run_import
 from convstore.imports.model import ImportedSession
@@ -667,9 +670,7 @@ async def test_what_no_database_holds_is_refused_or_replaced_when_asked(
     store: Store, tmp_path: Path, bad: str
 ) -> None:
     whole = json.dumps(talk("s-1", "Hoi", "ok 🎉")).replace("Hoi", f"a{bad}b")
-    source = written(
-        tmp_path, whole.encode(), talk("s-2", "x", user=[])
-    )
+    source = written(tmp_path, whole.encode(), talk("s-2", "x", user=[]))
 
     refused = await store.import_("messages", source)
     replaced = await store.import_("messages", source, replace_invalid=True)
@@ -680,4 +681,34 @@ async def test_what_no_database_holds_is_refused_or_replaced_when_asked(
     assert (again.sessions, again.already_present) == (0, 2)
     assert refused.left_out == {"user": 1}
     turns = await store.turns.list("s-1")
-    assert [turn.content for turn in turns] == ["a\ufffdb", "ok 🎉"]
+    assert [turn.content for turn in turns.items] == ["a\ufffdb", "ok 🎉"]
+
+
+class Ticking(ManualClock):
+    """Each look at it takes a few microseconds."""
+
+    def now(self) -> datetime:
+        self.advance(37e-6)
+        return super().now()
+
+
+async def test_one_file_imported_again_and_again_gives_data_sets_of_the_same_rows(
+    new_database: Callable[[str], str], tmp_path: Path
+) -> None:
+    records = [talk(f"s-{n}", f"Q {n % 20}", f"A {n % 5}") for n in range(120)]
+    source = written(tmp_path, *records)
+    found = []
+    for place in range(4):
+        # Each begins at another fraction of a millisecond.
+        clock = Ticking(datetime(2026, 1, 1, 0, 0, 0, 230 * place, tzinfo=UTC))
+        folder = tmp_path / str(place)
+        config = StoreConfig(url=new_database("sqlite"), archive_dir=folder / "archive")
+        async with open_store(config, clock=clock) as store:
+            await store.import_("messages", source, strict=True)
+            await store.export("messages", to=folder / "out", caps={"per_prompt": 1})
+        (data,) = (folder / "out" / "data").glob("*.jsonl")
+        rows = [json.loads(line) for line in data.read_bytes().split(b"\n") if line]
+        found.append(sorted(json.dumps(row["messages"]) for row in rows))
+
+    assert len(found[0]) == 20
+    assert found == [found[0]] * 4

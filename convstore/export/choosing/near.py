@@ -71,14 +71,14 @@ def bands_for(threshold: float) -> int:
 
 
 def add_bands(
-    spool: Spool, signature: bytes, threshold: float, at_ms: int, row_id: bytes
+    spool: Spool, signature: bytes, threshold: float, at_us: int, row_id: bytes
 ) -> None:
     """Put a row into a spool, once per band of its signature."""
     width = bands_for(threshold)
     for band in range(0, PERMUTATIONS, width):
         piece = bytes([band]) + signature[band : band + width]
         key = hashlib.sha256(piece).digest()[:KEY_BYTES]
-        spool.add(key, _ENTRY.pack(key, at_ms, row_id, signature))
+        spool.add(key, _ENTRY.pack(key, at_us, row_id, signature))
 
 
 def near_duplicates(spool: Spool, threshold: float) -> Iterator[bytes]:

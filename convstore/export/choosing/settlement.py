@@ -24,8 +24,8 @@ from convstore.export.stages.entries import (
 )
 from convstore.export.stages.spool import Spool
 
-_OLDEST_FIRST: Callable[[Entry], tuple[int, bytes]] = attrgetter("at_ms", "row_id")
-_BY_SUBJECT = attrgetter("subject", "polarity", "at_ms", "row_id")
+_OLDEST_FIRST: Callable[[Entry], tuple[int, bytes]] = attrgetter("at_us", "row_id")
+_BY_SUBJECT = attrgetter("subject", "polarity", "at_us", "row_id")
 
 
 def settle(entries: Spool, caps: Caps, losses: Losses, work: Path) -> Spool:

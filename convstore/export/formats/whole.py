@@ -202,6 +202,7 @@ def _act(act: Interaction) -> JsonObject:
         "node_id": act.node_id,
         "choice": choice
         and {"chosen": choice.chosen, "rejected": list(choice.rejected)},
+        "actor_id": act.actor_id,
         "actor_kind": act.actor_kind,
         "content": act.content,
         "feedback": act.feedback,

@@ -298,6 +298,7 @@ class Conversation:
             side=side,
             votes=_voters(acts) if len(acts) > 1 else 1,
             at_ms=to_micros(at) // 1000,
+            at_us=to_micros(at),
         )
 
     def language(self, seq: int | None) -> str:

@@ -17,7 +17,7 @@ _HEAD = struct.Struct(f"<{KEY_BYTES}sBBBII12sII")
 
 _PACKED = struct.Struct("<BHI")
 _ROW_ID = slice(2 * KEY_BYTES, 3 * KEY_BYTES)
-_AT_MS = struct.Struct(f"<{3 * KEY_BYTES + 16}xq")
+_AT_US = struct.Struct(f"<{3 * KEY_BYTES + 16}xq")
 
 LABEL_TRUE, LABEL_FALSE, PAIR, LONGER, LEFT, RIGHT, PICTURED = 1, 2, 4, 8, 16, 32, 64
 
@@ -30,7 +30,7 @@ class Entry(NamedTuple):
     row_id: bytes
     session: bytes
     user: bytes
-    at_ms: int
+    at_us: int
     votes: int
     polarity: int
     split: int
@@ -76,9 +76,9 @@ class Packed(NamedTuple):
         return self.entry[_ROW_ID]
 
     @property
-    def at_ms(self) -> int:
+    def at_us(self) -> int:
         """When the row was judged."""
-        return int(_AT_MS.unpack_from(self.entry)[0])
+        return int(_AT_US.unpack_from(self.entry)[0])
 
 
 def join_packed(rows: Iterable[Packed]) -> bytes:

@@ -310,7 +310,7 @@ def _entry(row: Row, keys: Keys, split: int) -> Entry:
         keys.row_id,
         short_key(origin.tenant_id, origin.session_id),
         short_key(origin.tenant_id, origin.user_id or f"session {origin.session_id}"),
-        origin.at_ms,
+        origin.at_us,
         origin.votes,
         keys.polarity,
         split,

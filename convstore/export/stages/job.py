@@ -173,7 +173,7 @@ class Export:
         rows.add(row_id, row.record)
         least = self.options.near_duplicates
         if row.signature and least is not None:
-            add_bands(near, row.signature, least, row.at_ms, row_id)
+            add_bands(near, row.signature, least, row.at_us, row_id)
         return len(row.record)
 
     def write(self, former: dict[str, Path | None]) -> ExportReport:
