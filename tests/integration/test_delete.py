@@ -62,7 +62,7 @@ async def test_a_deleted_id_is_refused(store: Store) -> None:
     ):
         with pytest.raises(SessionDeletedError):
             await call
-    with pytest.raises(SessionNotFoundError):
+    with pytest.raises(SessionDeletedError):
         await store.sessions.get("s-1")
     assert await store.sessions.find("s-1") is None
 

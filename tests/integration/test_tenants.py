@@ -43,6 +43,9 @@ READS: dict[str, Call] = {
     "turns.tools": lambda s: s.turns.tools("s-1", TOOLS_HASH),
     "interactions.list": lambda s: s.interactions.list("s-1"),
     "interactions.summary": lambda s: s.interactions.summary("s-1"),
+    "interactions.effective": lambda s: s.interactions.effective("s-1"),
+    "interactions.search": lambda s: s.interactions.search(),
+    "interactions.search by actor": lambda s: s.interactions.search(actor_id="u-1"),
     "graph_states.get": lambda s: s.graph_states.get("s-1"),
     "graph_states.find": lambda s: s.graph_states.find("s-1"),
     "graph_states.list": lambda s: s.graph_states.list("s-1"),
@@ -67,7 +70,7 @@ READS: dict[str, Call] = {
 NOT_COMPARED = {
     "sessions": {"get_or_create", "update", "touch", "transfer", "delete"},
     "turns": {"append", "append_many", "add_exchange", "switch", "pop"},
-    "interactions": {"record", "add_feedback"},
+    "interactions": {"record", "record_many", "add_feedback"},
     "graph_states": {"put"},
     "holds": {"place", "release"},
     "ledger": {"pin", "touch", "escalate", "record_request", "add_cost",

@@ -12,6 +12,7 @@ import pytest
 from convstore.export.options import ExportOptions, Judging
 from convstore.export.stages.job import run_export
 from tests.unit.export.samples import (
+    STARS,
     WEATHER_TOOLS,
     Chat,
     exported,
@@ -210,7 +211,8 @@ def test_ratings_of_answers_behind_their_thoughts_are_compared() -> None:
     for score, text in ((5.0, "4"), (1.0, "5")):
         thought = [{"type": "thinking", "thinking": text}]
         chat.assistant(None, parts=thought, parent_seq=1)
-        chat.act("feedback", turn_seq=chat.assistant(text), score=score)
+        turn = chat.assistant(text)
+        chat.act("feedback", turn_seq=turn, score=score, metadata=STARS)
 
     (row,) = rows(chat, "R7", ExportOptions(judging=Judging()))
 
