@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from convstore.cli.context import AsJson, config_of, database_file, with_store
 from convstore.cli.exits import FOUND
 from convstore.cli.output import fact, print_facts, print_json, say, size
 from convstore.cli.signals import complete
+from convstore.vocabulary.clock import SystemClock
 from convstore.vocabulary.errors import (
     ConfigError,
     ConvstoreError,
@@ -168,12 +170,29 @@ def _remedy(error: ConvstoreError, config: StoreConfig) -> str:
     return "see that the server runs, and that URL and rights are right"
 
 
+async def _clock(store: Store) -> Finding:
+    """Whether the clocks of those who wrote last agree with this one."""
+    newest = (await store.sessions.list(limit=1)).items
+    ahead = newest[0].last_activity_at - SystemClock().now() if newest else timedelta()
+    # As far as retention lets the clocks of two machines lie apart.
+    return Finding(
+        "clock",
+        ahead <= timedelta(seconds=60),
+        f"the newest session was active at {fact(newest[0].last_activity_at)}"
+        if newest
+        else "no session was active yet",
+        "set this clock right; if it is, that of a writer ran ahead, and retention "
+        "halts until then: run it with --older-than, which counts such sessions as "
+        "active now",
+    )
+
+
 async def _of_store(store: Store) -> list[Finding]:
     findings = [
         Finding(f.check, f.ok, f.detail, f.remedy) for f in await store.examine()
     ]
     findings.append(await _probe(store))
-    findings.append(await _agreement(store))
+    findings += [await _agreement(store), await _clock(store)]
     numbers = await store.stats()
     quarantined = numbers.quarantined_segments
     findings += [

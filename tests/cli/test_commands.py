@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
-from convstore import migration
+from convstore import ManualClock, StoreConfig, migration, open_store
 from tests.cli.conftest import Cli
 
 # Printed by commands that people paste into scripts: each must be JSON as a whole.
@@ -435,3 +437,21 @@ def test_a_folder_of_another_database_is_refused_and_told(cli: Cli) -> None:
     assert told.code == 1
     assert "the folder belongs to another database" in told.out
     assert cli.ok("archive", "verify", "--json").json["faults"] == []
+
+
+def test_the_doctor_tells_of_a_clock_that_ran_ahead(cli: Cli) -> None:
+    async def ahead() -> None:
+        config = StoreConfig(home=cli.home)
+        clock = ManualClock(datetime(2999, 1, 1, tzinfo=UTC))
+        async with open_store(config, clock=clock) as store:
+            await store.sessions.get_or_create("s-1")
+
+    cli.run("db", "upgrade")
+    before = {f["check"]: f["ok"] for f in cli.run("doctor", "--json").json["findings"]}
+    asyncio.run(ahead())
+    told = cli.run("doctor")
+
+    assert before["clock"]
+    assert told.code == 1
+    assert "BAD  clock: the newest session was active at 2999-01-01" in told.out
+    assert "--older-than" in told.out
