@@ -60,7 +60,7 @@ def filled(untouched: Cli, cli: Cli) -> Cli:
 
 def test_the_whole_life_of_a_conversation(cli_on_each: Cli) -> None:
     cli = cli_on_each
-    assert "at 0" in cli.ok("db", "upgrade").out
+    assert "at convstore_0" in cli.ok("db", "upgrade").out
     assert "3" in cli.ok("import", "messages", cli.talks("s-1", "s-2", "s-3")).out
     listed = cli.ok("sessions", "list", "--json").json
     assert {item["id"] for item in listed["items"]} == {"s-1", "s-2", "s-3"}

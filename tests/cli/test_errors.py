@@ -428,6 +428,7 @@ NEED_A_DATABASE = [
     "erase --replay",
     "erase --list",
     "erase --receipt x",
+    "db maintain",
     "worker",
     "stats",
     "db check",
