@@ -286,7 +286,7 @@ async def open_another(
         yield open_one
         in_use: list[int] = []
         # A commit whose caller was cancelled may still be on its way.
-        for _ in range(1000):
+        for _ in range(12_000):
             in_use = [store._parts.backend.checked_out() for store in stores]
             if not any(in_use):
                 break

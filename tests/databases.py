@@ -121,5 +121,5 @@ class PostgresDatabases:
         import asyncpg
 
         if self._connection is None:
-            self._connection = await asyncpg.connect(self._server_url, timeout=20)
+            self._connection = await asyncpg.connect(self._server_url, timeout=120)
         return await self._connection.fetchval(statement)

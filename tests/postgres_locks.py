@@ -14,13 +14,13 @@ async def until_somebody_waits(url: str, count: int = 1) -> None:
     """Return when `count` backends of the database wait for a lock.
 
     Raises:
-        TimeoutError: Nobody does within half a minute.
+        TimeoutError: Nobody does within two minutes.
     """
     import asyncpg
 
     connection = await asyncpg.connect(url)
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while await connection.fetchval(_WAITING) < count:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     finally:

@@ -83,13 +83,13 @@ class Process:
         self._popen.kill()
         self._popen.wait()
 
-    def finish(self, timeout_s: float = 120) -> int:
+    def finish(self, timeout_s: float = 600) -> int:
         """Wait for its end; its exit status."""
         return self._popen.wait(timeout_s)
 
     def errors(self) -> str:
         """Its standard error; complete once it has ended."""
-        self._reader.join(10)
+        self._reader.join(120)
         return "".join(self._errors)
 
     def close(self) -> None:
@@ -111,7 +111,7 @@ def run_processes(
     program: str | Path,
     *args: object,
     together: bool = False,
-    timeout_s: float = 120,
+    timeout_s: float = 600,
 ) -> list[list[Any]]:
     """Run `count` processes of one program and return what each of them reported.
 

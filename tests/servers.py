@@ -23,8 +23,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 300.0
+STOP_TIMEOUT_S = 120.0
 KEEP = "keep the folder"
 ROOM_BYTES = 4 * 1024**3
 """Memory that must be free before a server's folder is put there."""

@@ -12,6 +12,8 @@ import pytest
 IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 TESTED_ON = pytest.StashKey[dict[str, str]]()
 MISSING = pytest.StashKey[dict[str, str]]()
+ABSENT: dict[str, str] = {}
+"""Packages that were asked for and are not installed, and what to do about it."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,6 +47,7 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    session.config.stash[MISSING].update(ABSENT)
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["tested_on"] = session.config.stash[TESTED_ON]
@@ -70,6 +73,30 @@ def give_up(config: pytest.Config, name: str, reason: str) -> NoReturn:
     if IN_CI:
         pytest.fail(f"{name}: {reason}", pytrace=False)
     pytest.skip(f"{name}: {reason}")
+
+
+def leave_out(config: pytest.Config, name: str, reason: str) -> NoReturn:
+    """Leave a test out, loudly, for want of what no package brings.
+
+    A command or a right of the machine: where CI is set, no failure either.
+    """
+    note_missing(config, name, reason)
+    pytest.skip(f"{name}: {reason}")
+
+
+def needs(module: str, minversion: str | None = None) -> Any:
+    """A module of an optional package; without it the tests here are left out, loudly.
+
+    Where CI is set they fail: its environment has everything.
+    """
+    try:
+        return pytest.importorskip(module, minversion=minversion)
+    except pytest.skip.Exception as skipped:
+        reason = f"{skipped.msg}; scripts/test makes an environment that has it"
+    ABSENT[module] = reason
+    if IN_CI:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason, allow_module_level=True)
 
 
 def note_tested(config: pytest.Config, name: str, version: str) -> None:

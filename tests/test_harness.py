@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from convstore import Store
+from tests import summary
 from tests.processes import Process
 from tests.servers import PostgresServer, RedisServer
 
@@ -204,6 +205,23 @@ def test_tests_run_side_by_side_and_are_heard_at_once_unless_told_otherwise(
     assert done.stderr.startswith("running the tests that are not benchmark")
 
 
+@pytest.mark.parametrize(
+    ("in_ci", "outcome"),
+    [(False, pytest.skip.Exception), (True, pytest.fail.Exception)],
+)
+def test_a_package_that_is_absent_is_said_aloud_and_fails_in_ci(
+    monkeypatch: pytest.MonkeyPatch, in_ci: bool, outcome: type[BaseException]
+) -> None:
+    absent: dict[str, str] = {}
+    monkeypatch.setattr(summary, "IN_CI", in_ci)
+    monkeypatch.setattr(summary, "ABSENT", absent)
+
+    with pytest.raises(outcome, match="scripts/test makes an environment"):
+        summary.needs("no_such_package")
+
+    assert list(absent) == ["no_such_package"]
+
+
 def test_a_server_dies_with_the_process_that_started_it(
     start_process: Callable[..., Process],
 ) -> None:
@@ -219,7 +237,7 @@ def test_a_server_dies_with_the_process_that_started_it(
     process.kill()
 
     # Its guardian is no child of ours: there is nothing to wait on but its last act.
-    for _ in range(1000):
+    for _ in range(12_000):
         if not Path(folder).exists():
             break
         time.sleep(0.01)

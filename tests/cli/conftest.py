@@ -59,7 +59,7 @@ class Cli:
             text=True,
             cwd=self.folder,
             env=self.environment(**more),
-            timeout=120,
+            timeout=600,
         )
         assert "Traceback" not in done.stderr + done.stdout
         return Done(done.returncode, done.stdout, done.stderr)

@@ -165,7 +165,7 @@ def test_the_script_of_the_checkout_is_the_same_command(cli: Cli) -> None:
             env=cli.environment(CONVSTORE_HOME=str(cli.home)),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
         )
 
     done = run("messages", "prompt", "--to", "two", "--title", "Talks")

@@ -60,7 +60,7 @@ def test_a_worker_archives_and_ends_in_order(
     with running(cli_on_each, "worker", **settings) as worker:
         log = wait_for(worker, "archived 1 sessions")
         worker.send_signal(number)
-        _, rest = worker.communicate(timeout=60)
+        _, rest = worker.communicate(timeout=600)
 
     assert worker.returncode == 0
     assert "Traceback" not in rest
@@ -79,7 +79,7 @@ def test_an_interrupted_command_says_so_and_goes_on_when_repeated(
     with running(cli, *arguments, *(["--json"] if as_json else [])) as command:
         wait_for(command, "is a new database")
         command.send_signal(signal.SIGINT)
-        out, err = command.communicate(timeout=60)
+        out, err = command.communicate(timeout=600)
 
     assert (command.returncode, out) == (130, "")
     told = json.loads(err)["message"] if as_json else err
@@ -96,7 +96,7 @@ def test_a_loop_of_retention_ends_in_order(cli: Cli) -> None:
         assert loop.stdout is not None
         first = next(line for line in loop.stdout if "archived" in line)
         loop.send_signal(signal.SIGTERM)
-        _, err = loop.communicate(timeout=60)
+        _, err = loop.communicate(timeout=600)
 
     assert first.split()[-1] == "1"
     assert (loop.returncode, err) == (0, "")
@@ -116,7 +116,7 @@ def answer(cli: Cli, text: str, *arguments: object) -> int:
     )
     os.close(theirs)
     os.write(ours, text.encode())
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=600)
     os.close(ours)
     assert "Traceback" not in err
     return process.returncode
@@ -259,7 +259,7 @@ def test_an_interrupt_while_the_command_is_imported_is_told_in_one_line(
     with running(cli, *arguments, PYTHONPROFILEIMPORTTIME="1") as command:
         wait_for(command, f" {at}\n")
         command.send_signal(signal.SIGINT)
-        out, rest = command.communicate(timeout=60)
+        out, rest = command.communicate(timeout=600)
 
     told = [line for line in rest.splitlines() if not line.startswith("import time:")]
     assert command.returncode == 130

@@ -23,7 +23,7 @@ async def child(store):
         lambda: store.run_retention(older_than_s=0),
     ):
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 await call()
             told.append("done")
         except (ConvstoreError, TimeoutError) as error:
@@ -77,7 +77,7 @@ async def test_another_loop_is_told_to_open_its_own(store: Store) -> None:
 
     with ThreadPoolExecutor(1) as thread:
         beside = asyncio.get_running_loop().run_in_executor(thread, elsewhere)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             with pytest.raises(ConfigError, match="event loop"):
                 await beside
 

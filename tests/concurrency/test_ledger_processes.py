@@ -85,7 +85,7 @@ async def test_costs_of_eight_processes_end_with_the_exact_sum(
     await store.sessions.get_or_create("s-1", user_id="u-1")
 
     run_processes(
-        PROCESSES, SPEND, database_url, archive_dir, together=True, timeout_s=280
+        PROCESSES, SPEND, database_url, archive_dir, together=True, timeout_s=800
     )
 
     spent = [

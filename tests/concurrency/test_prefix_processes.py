@@ -39,7 +39,7 @@ async def main():
         ))
         # Each other process, until it is through: nothing but its entries tells.
         found = {{}}
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while int(MOST) > {TOTAL} and len(found) < {TOTAL}:
                 for n in set(range({TOTAL})) - found.keys():
                     entry = await prefixes.look_up("key", talk(n, "?"))

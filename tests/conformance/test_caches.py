@@ -21,7 +21,7 @@ SERVERS = ["redis_url", "valkey_url"]
 
 
 def link(url: str) -> RedisLink:
-    return RedisLink(url, timeout_s=5, retry_after_s=1)
+    return RedisLink(url, timeout_s=60, retry_after_s=1)
 
 
 class TestMemoryCache(SessionCacheSuite):

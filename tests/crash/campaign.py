@@ -153,10 +153,12 @@ class Campaign:
         if self._server is not None and self._random.random() < 0.04:
             time.sleep(self._random.uniform(0.1, 0.6))
             self._kill_server()
+        began_in_s = 0.0
         for number, pid in reversed(list(enumerate(workers))):
             if step or self._random.random() < 0.8:
-                self._wait_for_work(ground.logs / f"{ground.rounds}-{number}.log", pid)
-            self._end(pid, step if number == 0 else "")
+                log = ground.logs / f"{ground.rounds}-{number}.log"
+                began_in_s = max(began_in_s, self._wait_for_work(log, pid))
+            self._end(pid, step if number == 0 else "", began_in_s)
         OpLog(ground.logs / "rounds.log").write("round")
         self._check(ground, settled=self._random.random() < 0.4)
 
@@ -188,20 +190,25 @@ class Campaign:
             step = next(self._steps)
         return step
 
-    def _wait_for_work(self, log: Path, pid: int) -> None:
-        """Return when the worker has begun, which takes PostgreSQL's clients a while;
-        those that are killed before that lose nothing, and prove little."""
-        deadline = time.monotonic() + 10
+    def _wait_for_work(self, log: Path, pid: int) -> float:
+        """Return when the worker has begun, and the seconds that it took, which are
+        more for PostgreSQL's clients; those that are killed before that lose nothing,
+        and prove little."""
+        asked_at = time.monotonic()
+        deadline = asked_at + 120
         while time.monotonic() < deadline:
             ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if ended or (log.exists() and log.read_bytes().count(b'"ok"') >= 3):
-                return
+                break
             time.sleep(0.005)
+        return time.monotonic() - asked_at
 
-    def _end(self, pid: int, step: str) -> None:
+    def _end(self, pid: int, step: str, began_in_s: float) -> None:
         """Wait for the worker to kill itself, or kill it."""
         report = self._report
-        patience_s = _PATIENCE_S if step else self._random.uniform(0.03, 0.5)
+        # A machine that is slow to begin is slow to come to the step.
+        step_s = max(_PATIENCE_S, 3 * began_in_s)
+        patience_s = step_s if step else self._random.uniform(0.03, 0.5)
         deadline = time.monotonic() + patience_s
         while time.monotonic() < deadline:
             done, status = os.waitpid(pid, os.WNOHANG)

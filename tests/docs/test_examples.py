@@ -37,7 +37,7 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path) -> None:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
 

@@ -223,7 +223,7 @@ async def test_a_file_size_limit_is_a_full_disk(
     start_process: Any,
 ) -> None:
     if database_url.startswith("sqlite"):
-        pytest.skip("the limit would be that of the database's own file too")
+        pytest.skip("on SQLite the limit would stop the database's own file too")
     noise = os.urandom(60_000).hex()
     await say(store, "s-1", noise)
 

@@ -273,7 +273,7 @@ async def test_a_full_database_refuses_typed_and_stays_readable(
     open_another: Callable[..., Awaitable[Store]], database_url: str
 ) -> None:
     if not database_url.startswith("sqlite"):
-        pytest.skip("a file's size can be bounded by a pragma")
+        pytest.skip("only a file of SQLite can be told how far it may grow")
     store = await open_another()
     await say(store, "s-1", "before")
     await _bound_pages(store, 10)
@@ -359,7 +359,7 @@ async def test_a_role_without_rights_is_refused_for_good_until_it_has_them(
 async def test_a_lock_held_by_a_stranger_gives_busy_after_the_time_set(
     sqlite_url: str,
 ) -> None:
-    config = StoreConfig(url=sqlite_url, limits={"busy_timeout_s": 0.2})  # type: ignore[arg-type]
+    config = StoreConfig(url=sqlite_url, limits={"busy_timeout_s": 3})  # type: ignore[arg-type]
     async with open_store(config) as store:
         await say(store, "s-1", "before")
         stranger = sqlite3.connect(_path(sqlite_url), isolation_level=None)
@@ -380,7 +380,7 @@ async def test_a_row_lock_held_by_a_stranger_gives_busy_after_the_time_set(
 ) -> None:
     import asyncpg
 
-    config = StoreConfig(url=postgres_url, limits={"busy_timeout_s": 0.5})  # type: ignore[arg-type]
+    config = StoreConfig(url=postgres_url, limits={"busy_timeout_s": 3})  # type: ignore[arg-type]
     async with open_store(config) as store:
         await say(store, "s-1", "before")
         stranger = await asyncpg.connect(postgres_url)
@@ -398,7 +398,7 @@ async def test_a_row_lock_held_by_a_stranger_gives_busy_after_the_time_set(
 async def test_the_time_set_for_a_lock_is_waited_once(postgres_url: str) -> None:
     import asyncpg
 
-    config = StoreConfig(url=postgres_url, limits={"busy_timeout_s": 0.5})  # type: ignore[arg-type]
+    config = StoreConfig(url=postgres_url, limits={"busy_timeout_s": 3})  # type: ignore[arg-type]
     tries = []
 
     def lock(connection: Any) -> None:

@@ -18,8 +18,9 @@ import httpx
 import pytest
 
 from convstore import StoreConfig, open_store
+from tests.summary import needs
 
-pytest.importorskip("prometheus_client")
+needs("prometheus_client")
 
 ROOT = Path(__file__).resolve().parents[2]
 DASHBOARD = ROOT / "docs" / "grafana-dashboard.json"
@@ -44,20 +45,19 @@ def server(database_url: str, tmp_path: Path) -> Iterator[str]:
         yield _ready(f"http://127.0.0.1:{port}", process)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(300)
 
 
 def _ready(url: str, process: subprocess.Popen[bytes]) -> str:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the example ended early"
+    """The URL, once somebody answers there: for as long as the example lives."""
+    while process.poll() is None:
         try:
-            httpx.get(f"{url}/metrics", timeout=30)
+            httpx.get(f"{url}/metrics", timeout=None)
         except httpx.TransportError:
             time.sleep(0.1)  # nothing tells from outside when a port is opened
         else:
             return url
-    raise AssertionError("the example did not come up")
+    raise AssertionError(f"the example ended early: {process.returncode}")
 
 
 def events(response: httpx.Response) -> list[tuple[str, dict[str, Any]]]:
@@ -81,7 +81,7 @@ def say(
 
 
 def test_a_conversation_goes_through_the_whole_backend(server: str) -> None:
-    with httpx.Client(base_url=server, timeout=60) as client:
+    with httpx.Client(base_url=server, timeout=300) as client:
         first = say(client, "Welke archieven?", "m-1")
         second = say(client, "En daar?", "m-2")
         again = say(client, "En daar?", "m-2")
@@ -130,14 +130,16 @@ async def test_a_conversation_that_was_archived_is_read_as_before(
     server: str, database_url: str, tmp_path: Path
 ) -> None:
     paths = ("/history", "/graph", "/ledger")
-    async with httpx.AsyncClient(base_url=server, timeout=60, headers=ANN) as client:
+    async with httpx.AsyncClient(base_url=server, timeout=300, headers=ANN) as client:
         said = {"text": "Welke archieven?", "message_id": "m-1"}
         assert (await client.post("/chat", json=said)).status_code == 200
         graph = {"state": {"nodes": [1]}, "expected_version": None}
         assert (await client.put("/graph", json=graph)).status_code == 200
         before = [(await client.get(path)).json() for path in paths]
         async with open_store(StoreConfig(url=database_url, home=tmp_path)) as store:
-            report = await store.run_retention(older_than_s=0)
+            # The example's own run, at its start, may be under way.
+            while (report := await store.run_retention(older_than_s=0)).skipped:
+                pass
 
         after = [await client.get(path) for path in paths]
 
@@ -147,7 +149,7 @@ async def test_a_conversation_that_was_archived_is_read_as_before(
 
 
 def test_another_user_finds_nothing(server: str) -> None:
-    with httpx.Client(base_url=server, timeout=60) as client:
+    with httpx.Client(base_url=server, timeout=300) as client:
         say(client, "mine", "m-1")
 
         for method, path in (
@@ -165,7 +167,7 @@ def test_another_user_finds_nothing(server: str) -> None:
 
 
 def test_who_names_no_session_gets_a_fresh_one(server: str) -> None:
-    with httpx.Client(base_url=server, timeout=60) as client:
+    with httpx.Client(base_url=server, timeout=300) as client:
         said = {"text": "Hi", "message_id": "m-1"}
         answers = [client.post("/chat", json=said) for _ in range(2)]
 
@@ -190,7 +192,7 @@ def test_wrong_input_is_refused_by_its_field_and_makes_no_session(server: str) -
         ("POST", "/chat", ANN, {"text": "Hi"}),
         ("POST", "/feedback", {}, {"turn": 1, "label": "up"}),
     ]
-    with httpx.Client(base_url=server, timeout=60) as client:
+    with httpx.Client(base_url=server, timeout=300) as client:
         for method, path, headers, body in wrong:
             answer = client.request(method, path, headers=headers, json=body)
             assert answer.status_code == 422, (path, body, answer.text)
@@ -207,7 +209,7 @@ def test_wrong_input_is_refused_by_its_field_and_makes_no_session(server: str) -
 async def test_no_turn_is_lost_when_many_talk_at_once(server: str) -> None:
     """The load test in small; the large one is among the benchmarks."""
     limits = httpx.Limits(max_connections=20)
-    async with httpx.AsyncClient(base_url=server, timeout=60, limits=limits) as client:
+    async with httpx.AsyncClient(base_url=server, timeout=300, limits=limits) as client:
 
         async def talk(number: int) -> list[str]:
             headers = {"X-Session-ID": f"many-{number}", "X-User-ID": f"u-{number}"}

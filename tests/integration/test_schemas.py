@@ -111,7 +111,7 @@ async def test_two_stores_of_one_process_may_be_open_at_once(
             # A session that is about to be made in one is not about to be in the other.
             await tx.sessions.get_or_create("s-1")
             await tx.turns.append("s-1", role="user", content="one")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 await say(two, "s-1", "two")
         for store, said in ((one, "one"), (two, "two")):
             turns = await store.turns.window("s-1")

@@ -190,7 +190,7 @@ async def test_most_appends_at_human_pace_write_no_index(
     connection = await asyncpg.connect(postgres_url)
     try:
         await store.close()  # a connection tells of its updates when it ends
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while True:
                 updates, hot = await connection.fetchrow(
                     "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables "

@@ -8,7 +8,9 @@ import pytest
 
 from convstore import SessionNotFoundError, Store
 
-pytest.importorskip("opentelemetry.sdk")
+pytest.importorskip(
+    "opentelemetry.sdk", reason="opentelemetry.sdk comes with scripts/test"
+)
 
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor

@@ -76,7 +76,7 @@ async def test_a_lock_held_by_a_stranger_gives_busy_after_the_time_set(
 
     await say(pooled, "s-1", "before")
     stranger = await asyncpg.connect(postgres_url)
-    limits: Any = {"busy_timeout_s": 0.5}
+    limits: Any = {"busy_timeout_s": 3}
     config = StoreConfig(url=pooled_url, pooler="transaction", limits=limits)
     async with open_store(config) as impatient:
         await _meet_locks(impatient, stranger)

@@ -118,13 +118,13 @@ async def test_a_write_outside_by_another_task_waits_for_the_end(store: Store) -
 async def test_a_write_that_waits_too_long_for_a_transaction_says_busy(
     open_another: Callable[..., Awaitable[Store]],
 ) -> None:
-    store = await open_another(limits={"busy_timeout_s": 0.2})
+    store = await open_another(limits={"busy_timeout_s": 3})
     await store.sessions.get_or_create("s-1")
 
     async with store.transaction() as tx:
         await say(tx, "s-1", "first")
         with pytest.raises(DatabaseBusyError) as caught:
-            async with asyncio.timeout(60):  # far from what is asked for
+            async with asyncio.timeout(240):  # far from what is asked for
                 await asyncio.create_task(say_one(store, "late"))
 
     assert caught.value.transient

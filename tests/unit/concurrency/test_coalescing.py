@@ -113,11 +113,11 @@ def test_another_event_loop_asks_alone_and_does_not_wait_for_the_first() -> None
     first_loop = asyncio.new_event_loop()
     oracle.let = asyncio.Event()
     first = first_loop.create_task(gathering.of(1))
-    first_loop.run_until_complete(asyncio.wait_for(oracle.began.wait(), 5))
+    first_loop.run_until_complete(asyncio.wait_for(oracle.began.wait(), 120))
     mine, oracle.let = oracle.let, asyncio.Event()
     oracle.let.set()
 
-    assert asyncio.run(asyncio.wait_for(gathering.of(2), 5)) == 4
+    assert asyncio.run(asyncio.wait_for(gathering.of(2), 120)) == 4
 
     first_loop.call_soon(mine.set)
     assert first_loop.run_until_complete(first) == 2

@@ -17,6 +17,7 @@ from convstore.export.options import ExportOptions, Filters
 from convstore.export.privacy.patterns import find_patterns
 from convstore.export.privacy.redaction import finder_of, redactor
 from convstore.export.stages.job import run_export
+from tests.summary import needs
 from tests.unit.export.samples import Chat, documents, exported, read_rows, tree
 
 REGEX = ExportOptions(redact="regex")
@@ -54,13 +55,15 @@ def test_overlapping_finds_are_of_the_first_kind() -> None:
     ]
 
 
-@pytest.mark.parametrize("finder", ["regex", "presidio"])
+@pytest.mark.parametrize(
+    "finder", ["regex", pytest.param("presidio", marks=pytest.mark.trainers)]
+)
 def test_a_text_of_four_times_as_many_addresses_takes_four_times_as_long(
     finder: str,
 ) -> None:
     """In processor time, of which a quadratic search would take sixteen times."""
     if finder == "presidio":
-        pytest.importorskip("presidio_analyzer")
+        needs("presidio_analyzer")
     found = finder_of(finder)
     assert found is not None
     found.find("warm@example.org")
@@ -126,7 +129,7 @@ def test_a_lossless_copy_is_not_redacted_but_refused(tmp_path: Path) -> None:
 
 
 def test_languages_are_detected_where_none_is_stored() -> None:
-    pytest.importorskip("py3langid")
+    needs("py3langid")
     chat = Chat(language=None)
     chat.user("Waar is het archief?")
     chat.up(chat.assistant("Het archief staat in het centrum van de stad Enschede."))
@@ -142,7 +145,7 @@ def test_languages_are_detected_where_none_is_stored() -> None:
 
 
 def test_tokens_are_counted_by_the_named_tokenizer(tmp_path: Path) -> None:
-    tokenizers = pytest.importorskip("tokenizers")
+    tokenizers = needs("tokenizers")
     model = tokenizers.models.WordLevel({"[UNK]": 0}, unk_token="[UNK]")
     tokenizer = tokenizers.Tokenizer(model)
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
@@ -174,7 +177,7 @@ def test_of_a_pair_the_tokens_of_the_longer_side_count(tmp_path: Path) -> None:
 
 
 def test_a_bad_tokenizer_file_is_refused(tmp_path: Path) -> None:
-    pytest.importorskip("tokenizers")
+    needs("tokenizers")
     (tmp_path / "t.json").write_text("{}")
     options = ExportOptions(tokenizer=tmp_path / "t.json")
 
@@ -197,7 +200,7 @@ def nearly_equal(count: int) -> list[Chat]:
 
 
 def test_of_nearly_equal_rows_the_oldest_stays(tmp_path: Path) -> None:
-    pytest.importorskip("rensa")
+    needs("rensa")
     found = [chat.document() for chat in nearly_equal(5)]
     options = ExportOptions(near_duplicates=0.8)
 
@@ -216,7 +219,7 @@ def test_of_nearly_equal_rows_the_oldest_stays(tmp_path: Path) -> None:
 def test_turns_of_one_conversation_are_no_near_duplicates_of_each_other(
     tmp_path: Path,
 ) -> None:
-    pytest.importorskip("rensa")
+    needs("rensa")
     chat = Chat()
     for number in range(8):
         chat.user(f"Question {number} about {'abcdefgh'[number] * 9}?")

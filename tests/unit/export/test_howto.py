@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.summary import needs
+
 ROOT = Path(__file__).resolve().parents[3]
 HOWTO = ROOT / "docs" / "howto"
 # The script `trl` does the same. Several commands in one process import torch once
@@ -89,7 +91,7 @@ def test_the_import_commands_of_the_page_run(run: str) -> None:
 @pytest.mark.trainers
 @pytest.mark.timeout(900)
 def test_the_page_ends_in_a_training_run(run: str) -> None:
-    pytest.importorskip("trl")
+    needs("trl")
 
     run_page("export-rlhf.md", run, {"python", "sh", "sh trainers"})
 

@@ -11,10 +11,11 @@ import pytest
 from convstore.export.formats import FORMATS
 from convstore.export.options import ExportOptions
 from convstore.export.stages.job import run_export
+from tests.summary import needs
 from tests.unit.export.histories import histories
 from tests.unit.export.samples import read_rows
 
-datasets = pytest.importorskip("datasets", minversion="4.7")
+datasets = needs("datasets", minversion="4.7")
 
 pytestmark = [
     pytest.mark.slow,

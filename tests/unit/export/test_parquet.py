@@ -13,6 +13,7 @@ from convstore.export.formats import FORMATS
 from convstore.export.options import ExportOptions
 from convstore.export.stages.job import run_export
 from convstore.export.writers.arrays import JsonCells, values
+from tests.summary import needs
 from tests.unit.export.samples import (
     WEATHER_TOOLS,
     Chat,
@@ -21,7 +22,7 @@ from tests.unit.export.samples import (
     tree,
 )
 
-pq = pytest.importorskip("pyarrow.parquet")
+pq = needs("pyarrow.parquet")
 
 JSON = ExportOptions(file_type="parquet")
 TEXT = ExportOptions(file_type="parquet", profile="text")
@@ -112,7 +113,7 @@ def test_row_groups_are_bounded(
 
 
 def test_json_cells_may_be_null_between_others() -> None:
-    pa = pytest.importorskip("pyarrow")
+    pa = needs("pyarrow")
     one, many = JsonCells(pa.json_()), JsonCells(pa.list_(pa.json_()))
     at = 0
     for text in (b'{"a":1}', None, b"[2]"):
@@ -140,7 +141,7 @@ def test_json_cells_may_be_null_between_others() -> None:
 def test_arrays_made_of_buffers_equal_those_that_pyarrow_makes(
     cells: list[Any], kind: str
 ) -> None:
-    pa = pytest.importorskip("pyarrow")
+    pa = needs("pyarrow")
 
     made = values(pa, cells, getattr(pa, kind)())
 
@@ -160,7 +161,7 @@ def test_arrays_made_of_buffers_equal_those_that_pyarrow_makes(
 def test_lists_of_structs_made_of_buffers_equal_those_that_pyarrow_makes(
     cells: list[Any],
 ) -> None:
-    pa = pytest.importorskip("pyarrow")
+    pa = needs("pyarrow")
     kind = pa.list_(pa.struct([("kind", pa.string()), ("count", pa.int64())]))
 
     made = values(pa, cells, kind)

@@ -14,9 +14,10 @@ from convstore.export.options import ExportOptions
 from convstore.export.report import FormatReport
 from convstore.export.stages.job import run_export
 from convstore.vocabulary.records import SessionDocument
+from tests.summary import needs
 from tests.unit.export.samples import Chat, one_exchange
 
-datasets = pytest.importorskip("datasets")
+datasets = needs("datasets")
 
 PARQUET = ExportOptions(file_type="parquet")
 FORMATS = ["messages", "prompt-completion", "preference", "kto"]

@@ -15,6 +15,7 @@ from convstore.export.formats.schemas import schema_of
 from convstore.export.options import ExportOptions
 from convstore.export.stages.job import run_export
 from convstore.vocabulary.records import SessionDocument
+from tests.summary import needs
 from tests.unit.export.samples import Chat, exported, one_exchange, read_rows
 
 REGEX = ExportOptions(redact="regex")
@@ -59,7 +60,7 @@ def test_a_sidecar_says_it_too(tmp_path: Path) -> None:
 
 
 def test_the_schema_takes_a_kind_with_its_count_and_nothing_else() -> None:
-    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema = needs("jsonschema")
     told = schema_of("kto")["properties"]["convstore"]["properties"]["redactions"]
     checker = jsonschema.Draft202012Validator(told)
 
@@ -73,7 +74,7 @@ def test_the_schema_takes_a_kind_with_its_count_and_nothing_else() -> None:
 def test_parquet_has_one_type_with_and_without_redactions(
     tmp_path: Path, profile: Any
 ) -> None:
-    pq = pytest.importorskip("pyarrow.parquet")
+    pq = needs("pyarrow.parquet")
     names = [name for name, fmt in FORMATS.items() if fmt.parquet]
     found = [personal(), one_exchange(1)]
     options = replace(REGEX, file_type="parquet", profile=profile)

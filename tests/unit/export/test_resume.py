@@ -17,6 +17,7 @@ from convstore.export.options import Caps, ExportOptions, FileType, Filters
 from convstore.export.stages.job import run_export
 from convstore.vocabulary.progress import Progress
 from convstore.vocabulary.records import SessionDocument
+from tests.summary import needs
 from tests.unit.export.samples import documents, tree
 
 SPLIT = ExportOptions(splits={"train": 0.7, "validation": 0.3})
@@ -188,7 +189,7 @@ def test_a_cancelled_export_goes_on_and_leaves_no_file_open(tmp_path: Path) -> N
 def test_parts_that_have_grown_are_parted_again_without_a_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("rensa")
+    needs("rensa")
     options = ExportOptions(caps=Caps(per_user=20, per_prompt=3), near_duplicates=0.9)
     run_export(documents(200), ["kto"], tmp_path / "whole", options)
     monkeypatch.setattr("convstore.export.stages.spool.PART_BYTES", 500)

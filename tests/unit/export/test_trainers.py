@@ -14,6 +14,7 @@ import pytest
 
 from convstore.export.options import ExportOptions
 from convstore.export.stages.job import run_export
+from tests.summary import needs
 from tests.unit.export.histories import histories
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
@@ -36,8 +37,8 @@ TEMPLATE = (
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
-    tokenizers = pytest.importorskip("tokenizers")
-    transformers = pytest.importorskip("transformers")
+    tokenizers = needs("tokenizers")
+    transformers = needs("transformers")
     byte_level = tokenizers.pre_tokenizers.ByteLevel
     made = tokenizers.Tokenizer(tokenizers.models.BPE())
     made.pre_tokenizer = byte_level(add_prefix_space=False)
@@ -183,7 +184,7 @@ def test_a_trainer_takes_a_step_on_every_row(
     trainer: Callable[[Any, Any, dict[str, Any]], Any],
     file_type: Any,
 ) -> None:
-    pytest.importorskip("trl")
+    needs("trl")
     rows = data(tmp_path, name, file_type)
 
     made = trainer(rows, tokenizer, step(tmp_path))
@@ -194,7 +195,7 @@ def test_a_trainer_takes_a_step_on_every_row(
 
 
 def test_only_the_completion_is_under_the_loss(tmp_path: Path, tokenizer: Any) -> None:
-    pytest.importorskip("trl")
+    needs("trl")
     rows = data(tmp_path, "prompt-completion", "jsonl")
 
     made = sft(rows, tokenizer, step(tmp_path)).train_dataset
@@ -209,7 +210,7 @@ def test_only_the_completion_is_under_the_loss(tmp_path: Path, tokenizer: Any) -
 def test_labels_reach_the_loss_as_they_were_given(
     tmp_path: Path, tokenizer: Any
 ) -> None:
-    pytest.importorskip("trl")
+    needs("trl")
     rows = data(tmp_path, "kto", "parquet")
 
     batches = kto(rows, tokenizer, step(tmp_path)).get_train_dataloader()

@@ -25,6 +25,7 @@ from convstore.gateway import (
     to_openai_messages,
 )
 from convstore.messages.message import LeftOut
+from tests.summary import needs
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FIELDS = {field.name: None for field in dataclasses.fields(Turn)}
@@ -46,7 +47,7 @@ def told(*turns: dict[str, Any]) -> list[Turn]:
 
 @cache
 def adapter(client: str, *names: str) -> Any:
-    types = pytest.importorskip(client)
+    types = needs(client)
     from pydantic import ConfigDict, TypeAdapter
 
     union = getattr(types, names[0])

@@ -17,6 +17,7 @@ from convstore.gateway import (
     to_messages,
 )
 from convstore.messages.message import LeftOut
+from tests.summary import needs
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FIELDS = {field.name: None for field in dataclasses.fields(Turn)}
@@ -54,7 +55,7 @@ ANSWERED = [
 
 
 def test_the_messages_for_openai_have_its_types() -> None:
-    types = pytest.importorskip("openai.types.chat")
+    types = needs("openai.types.chat")
     from pydantic import TypeAdapter
 
     messages = to_messages(ANSWERED)
@@ -65,7 +66,7 @@ def test_the_messages_for_openai_have_its_types() -> None:
 
 
 def test_the_messages_for_anthropic_have_its_types() -> None:
-    types = pytest.importorskip("anthropic.types")
+    types = needs("anthropic.types")
     from pydantic import ConfigDict, TypeAdapter
 
     request = to_anthropic_messages(ANSWERED)

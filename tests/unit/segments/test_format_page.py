@@ -26,6 +26,7 @@ from convstore.vocabulary.records import (
     SessionDocument,
     Turn,
 )
+from tests.summary import leave_out
 from tests.unit.segments.made import MARKER, odd, write
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -43,11 +44,9 @@ def segment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return blobs.root / manifest.key
 
 
-@pytest.mark.skipif(
-    not (shutil.which("bash") and shutil.which("zstd") and shutil.which("jq")),
-    reason="needs the commands bash, zstd and jq",
-)
-def test_every_shell_example_runs(segment: Path) -> None:
+def test_every_shell_example_runs(segment: Path, pytestconfig: pytest.Config) -> None:
+    if not all(map(shutil.which, ("bash", "zstd", "jq"))):
+        leave_out(pytestconfig, "the format page", "needs bash, zstd and jq")
     outputs = []
     for example in blocks("sh"):
         done = subprocess.run(

@@ -9,7 +9,7 @@ import pytest
 from convstore.db.dialects.sqlite_writer import Gate
 
 SOON_S = 0.02
-LONG_S = 20.0
+LONG_S = 120.0
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_leaving_a_gate_that_was_never_entered_does_nothing(gates: list[Gate]) -
     first, second, _ = gates
     first.leave()
 
-    assert second.enter(SOON_S)
+    assert second.enter(LONG_S)
 
 
 def test_a_holder_that_is_closed_lets_the_next_in(gates: list[Gate]) -> None:
