@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from convstore.cache.base import SessionCache
 from convstore.cache.memory import MemoryCache
 from convstore.cache.redis import RedisCache
@@ -29,19 +31,7 @@ def session_cache(policy: CachePolicy, namespace: str) -> SessionCache | None:
     for name in _POSITIVE:
         if not getattr(policy, name) > 0:
             raise ConfigError(f"cache.{name} must be more than 0")
-    if policy.kind == "memory":
-        return MemoryCache(
-            max_sessions=policy.max_sessions,
-            ttl_s=policy.ttl_s,
-            cleanup_interval_s=policy.cleanup_interval_s,
-        )
-    return RedisCache(
-        redis_link(policy, namespace),
-        ttl_s=policy.ttl_s,
-        bound_s=policy.staleness_s,
-        max_copies=policy.max_sessions,
-        cleanup_interval_s=policy.cleanup_interval_s,
-    )
+    return KINDS[policy.kind](policy, namespace)
 
 
 def redis_link(policy: CachePolicy, namespace: str) -> RedisLink:
@@ -58,3 +48,28 @@ def redis_link(policy: CachePolicy, namespace: str) -> RedisLink:
         retry_after_s=policy.retry_after_s,
         namespace=namespace,
     )
+
+
+def _memory(policy: CachePolicy, _: str) -> SessionCache:
+    return MemoryCache(
+        max_sessions=policy.max_sessions,
+        ttl_s=policy.ttl_s,
+        cleanup_interval_s=policy.cleanup_interval_s,
+    )
+
+
+def _redis(policy: CachePolicy, namespace: str) -> SessionCache:
+    return RedisCache(
+        redis_link(policy, namespace),
+        ttl_s=policy.ttl_s,
+        bound_s=policy.staleness_s,
+        max_copies=policy.max_sessions,
+        cleanup_interval_s=policy.cleanup_interval_s,
+    )
+
+
+KINDS: dict[str, Callable[[CachePolicy, str], SessionCache]] = {
+    "memory": _memory,
+    "redis": _redis,
+}
+"""What makes a cache of the settings, by its kind; `none` makes none."""

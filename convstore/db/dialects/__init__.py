@@ -9,10 +9,12 @@ from convstore.db.dialects.postgres import PostgresDialect
 from convstore.db.dialects.sqlite import SqliteDialect
 from convstore.vocabulary.errors import ConfigError
 
-_DIALECTS: dict[str, Dialect] = {
+DIALECTS: dict[str, Dialect] = {
     "sqlite": SqliteDialect(),
     "postgresql": PostgresDialect(),
 }
+"""The databases by the scheme of their URLs."""
+
 _SCHEMES = {"postgres": "postgresql"}
 
 
@@ -23,7 +25,7 @@ def dialect_of_url(url: str) -> Dialect:
         ConfigError: No such database. The URL is not repeated: it may hold a password.
     """
     scheme = url.partition(":")[0].partition("+")[0]
-    dialect = _DIALECTS.get(_SCHEMES.get(scheme, scheme))
+    dialect = DIALECTS.get(_SCHEMES.get(scheme, scheme))
     if dialect is None or "://" not in url:
         raise ConfigError("URL: must begin with sqlite:///, sqlite:// or postgresql://")
     return dialect
@@ -31,4 +33,4 @@ def dialect_of_url(url: str) -> Dialect:
 
 def dialect_of(connection: Connection) -> Dialect:
     """The dialect of an open connection."""
-    return _DIALECTS[connection.dialect.name]
+    return DIALECTS[connection.dialect.name]

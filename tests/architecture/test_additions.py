@@ -1,0 +1,98 @@
+"""ARCHITECTURE.md says where a new part goes: each place is there, and is enough."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+
+from convstore.blobs import selection as blob_selection
+from convstore.blobs.memory import MemoryBlobs
+from convstore.cache import selection as cache_selection
+from convstore.cache.memory import MemoryCache
+from convstore.db import dialects, models
+from convstore.db.dialects.sqlite import SqliteDialect
+from convstore.export import formats as export_formats
+from convstore.imports import registry
+from convstore.imports.model import ImportedSession
+from convstore.policy import CachePolicy
+from tests.architecture.source import ROOT
+
+PLACE = re.compile(r"`((?:convstore|tests|migrations)/[\w/.]*)`")
+NAME = re.compile(r"`(\w+)`")
+
+
+def rows() -> Iterator[list[str]]:
+    text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    table = text.partition("## To add …")[2].partition("\n\nAn adapter")[0]
+    for line in table.strip().splitlines()[2:]:
+        yield [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_each_place_that_the_table_names_is_there() -> None:
+    places = [place for row in rows() for cell in row for place in PLACE.findall(cell)]
+
+    assert len(places) >= 16
+    assert [place for place in places if not (ROOT / place).exists()] == []
+
+
+def test_each_register_is_in_the_module_that_the_table_names() -> None:
+    for _, _, register, _ in rows():
+        (name,) = NAME.findall(register)
+        (module,) = PLACE.findall(register)
+
+        assert re.search(rf"^{name}\b", (ROOT / module).read_text("utf-8"), re.M)
+
+
+def test_an_export_format_is_added_by_its_entry(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    toy = export_formats.FORMATS["kto"]
+    monkeypatch.setitem(export_formats.FORMATS, "toy", toy)
+
+    assert export_formats.pick_formats(["toy"]) == [toy]
+
+
+def test_an_import_format_is_added_by_its_entry(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = ModuleType("convstore.imports.formats.toy")
+    made = ImportedSession(session_id="s-1", turns=())
+    module.parse = lambda _: made  # type: ignore[attr-defined]
+    module.to_record = dict  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    entry = registry.FormatEntry("toy", "a format of this test", "toy")
+    monkeypatch.setattr(registry, "FORMATS", {**registry.FORMATS, "toy": entry})
+
+    assert registry.load_format("toy").parse({}) is made
+
+
+def test_a_blob_store_is_added_by_its_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = MemoryBlobs()
+    monkeypatch.setitem(blob_selection.STORES, "toy", lambda _: toy)
+
+    assert blob_selection.blob_store("toy://somewhere") is toy
+
+
+def test_a_cache_is_added_by_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = MemoryCache(max_sessions=1, ttl_s=1, cleanup_interval_s=1)
+    monkeypatch.setitem(cache_selection.KINDS, "toy", lambda *_: toy)
+    policy = CachePolicy(kind="toy")  # type: ignore[arg-type]
+
+    assert cache_selection.session_cache(policy, "") is toy
+
+
+def test_a_dialect_is_added_by_its_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = SqliteDialect()
+    monkeypatch.setitem(dialects.DIALECTS, "toy", toy)
+
+    assert dialects.dialect_of_url("toy://somewhere") is toy
+
+
+def test_every_table_is_one_of_the_metadata_that_migrations_are_held_against() -> None:
+    declared = {name for name in vars(models) if not name.startswith("_")}
+
+    assert {table.name for table in models.metadata.sorted_tables} <= declared
