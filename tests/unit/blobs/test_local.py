@@ -50,6 +50,8 @@ def blobs(root: Path) -> LocalBlobs:
 
 @pytest.fixture(params=[0o000, 0o022, 0o277])
 def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    # Made before, or only root could write to it under the last of them.
+    request.getfixturevalue("tmp_path")
     before = os.umask(request.param)
     yield request.param
     os.umask(before)
