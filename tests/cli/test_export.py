@@ -47,6 +47,7 @@ async def fill(cli: Cli, numbers: range) -> None:
                     turn_seq=answer.seq,
                     score=score,
                     actor_id=user,
+                    metadata={"scale": [1, 5]},
                 )
             word = "correct" if n else "thumbs_up"
             await store.interactions.record(
