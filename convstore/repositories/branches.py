@@ -170,7 +170,12 @@ class Turns:
             raise InvalidInputError("seqs", f"at most {self._scope.limits.max_page}")
         for seq in asked:
             check_int("seqs", seq)
-        found = await self._scope.live(session_id, lambda c, _: read(c, key, asked))
+        found = await self._scope.live(
+            session_id,
+            lambda c, _: read(c, key, asked),
+            # Nobody below any of them: that may be the rows of a session that goes.
+            is_nothing=lambda family: not any(family.values()),
+        )
         for seq in asked:
             if seq not in found:
                 raise TurnNotFoundError(session_id, seq)

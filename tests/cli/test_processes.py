@@ -162,7 +162,7 @@ def test_an_export_shows_how_far_and_how_fast_it_is(cli: Cli) -> None:
 
     assert "reading: 3 sessions, 3 rows" in shown
     assert "writing: 3 rows, 2 left out" in shown  # they are equal
-    assert re.search(r"\d rows/s 0:00:\d\d left -?\d?:", shown)
+    assert re.search(r"\d rows/s 0:00:\d\d gone, -?\d?:", shown)
 
 
 def test_a_bar_tells_the_speed_of_a_phase_and_the_time_left() -> None:

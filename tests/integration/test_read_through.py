@@ -57,6 +57,7 @@ READS: dict[str, Read] = {
     "interactions.list": lambda s: s.interactions.list("s-1", limit=2),
     "interactions.summary": lambda s: s.interactions.summary("s-1"),
     "graph_states.get": lambda s: s.graph_states.get("s-1"),
+    "interactions.effective": lambda s: s.interactions.effective("s-1"),
     "graph_states.find": lambda s: s.graph_states.find("s-1", version=1),
     "graph_states.list": lambda s: s.graph_states.list("s-1"),
     "graph_states.namespaces": lambda s: s.graph_states.namespaces("s-1"),

@@ -187,7 +187,13 @@ async def test_an_orphan_that_may_be_the_only_copy_is_kept_and_reported(
     (path,) = segment_files(archive_dir)
     copy = orphan_of(path)
     if missing == "row":
-        for table in ("archive_entries", "legal_holds", "session_metadata", "sessions"):
+        for table in (
+            "archive_entries",
+            "legal_holds",
+            "session_labels",
+            "session_metadata",
+            "sessions",
+        ):
             raw(database_url, f"DELETE FROM {table}")
     elif missing == "version":
         raw(database_url, "UPDATE sessions SET version = 1")
@@ -258,7 +264,7 @@ async def test_an_orphan_whose_manifest_leaves_sessions_out_is_kept(
     await store.restore("s-1")
     raw(database_url, "DELETE FROM archive_entries")
     raw(database_url, "DELETE FROM archive_segments")
-    for table in ("session_metadata", "legal_holds", "sessions"):
+    for table in ("session_metadata", "session_labels", "legal_holds", "sessions"):
         raw(database_url, f"DELETE FROM {table} WHERE session_id = 's-2'")
 
     report = await store.archive.recover()

@@ -25,7 +25,7 @@ SPLIT = ExportOptions(splits={"train": 0.7, "validation": 0.3})
 _EXPORT = """
 import sys
 from pathlib import Path
-from convstore.export import job
+from convstore.export.stages import job
 from convstore.export.options import ExportOptions
 from tests.unit.export.samples import documents
 
@@ -33,7 +33,7 @@ job._MARK_DOCUMENTS, job._TELL_EVERY = 100, 10
 job.run_export(
     documents(2_000), ["kto", "messages"], Path(sys.argv[1]),
     ExportOptions(file_type=sys.argv[2]),
-    lambda progress: print(progress.phase, progress.documents, flush=True),
+    lambda progress: print(progress.phase, progress.counts["documents"], flush=True),
 )
 """
 
