@@ -29,13 +29,22 @@ from tests.integration.archives import (
 )
 from tests.integration.conversations import contents, say
 
-STEPS_OF_A_RUN = (
-    "folder.bound",
-    "folder.marked",
+STEPS_OF_A_GENERATION = (
     "generation.announced",
     "generation.published",
     "generation.settled",
+)
+
+# In a run, the first time: a generation is taken again before each seal.
+STEPS_BEFORE_THE_PLAN = (
     "lease.acquired",
+    "folder.bound",
+    "folder.marked",
+    *STEPS_OF_A_GENERATION,
+)
+
+STEPS_OF_A_RUN = (
+    *STEPS_BEFORE_THE_PLAN,
     "claim.begin",
     "claim.after_commit",
     "read.snapshot_open",
@@ -118,13 +127,42 @@ async def test_a_user_who_returns_at_any_step_loses_nothing(
 
     (turn,) = await elsewhere.answers()
     assert turn.seq == 4
-    # Before the plan is made, it is this very turn that is archived.
-    state = "archived" if step == "lease.acquired" else "active"
+    # Before the plan is made, this very turn is archived with the others.
+    state = "archived" if step in STEPS_BEFORE_THE_PLAN else "active"
     assert await states(store) == {"s-1": state, "s-2": "archived"}
     assert (await document(store, "s-1")).turns[-1].content == "I am back"
     sound(database_url, archive_dir)
     # It comes round again.
     await store.run_retention(older_than_s=0)
+    assert (await document(store, "s-1")).turns[-1].content == "I am back"
+    sound(database_url, archive_dir)
+
+
+@pytest.mark.parametrize("step", STEPS_OF_A_GENERATION)
+async def test_a_user_who_returns_while_a_seal_takes_its_generation_loses_nothing(
+    open_another: OpenAnother,
+    elsewhere: Elsewhere,
+    database_url: str,
+    archive_dir: Path,
+    step: str,
+) -> None:
+    hook = Steps()
+    store = await open_another(on_step=hook)
+    await fill(store, "s-1")
+    await fill(store, "s-2")
+
+    def come_back() -> None:
+        elsewhere.ask(lambda s: s.turns.append("s-1", role="user", content="I am back"))
+
+    # By then the rows were read, and the file has no such turn.
+    hook.at("export.done", lambda: hook.at(step, come_back))
+
+    report = await store.run_retention(older_than_s=0)
+
+    (turn,) = await elsewhere.answers()
+    assert turn.seq == 4
+    assert (report.purged, report.changed) == (1, 1)
+    assert await states(store) == {"s-1": "active", "s-2": "archived"}
     assert (await document(store, "s-1")).turns[-1].content == "I am back"
     sound(database_url, archive_dir)
 
