@@ -1,11 +1,13 @@
 """`convstore demo`: the whole life of conversations, told as it happens.
 
-Uses the public face alone, under a clock that it sets forward itself.
+Uses the public face alone, under a clock that it sets forward itself: from two days
+ago to now, so that nothing in the folder that it leaves lies in the future.
 """
 
 from __future__ import annotations
 
 from contextlib import ExitStack
+from datetime import timedelta
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -91,7 +93,7 @@ async def _tell(config: StoreConfig, sources: list[Path]) -> None:
     from convstore import open_store
     from convstore.vocabulary.clock import ManualClock, SystemClock
 
-    clock = ManualClock(SystemClock().now())
+    clock = ManualClock(SystemClock().now() - timedelta(days=_IDLE_DAYS))
     async with open_store(config, clock=clock) as store:
         _step(1, "A new store")
         say(f"database  {config.home / 'convstore.db'} (SQLite: nothing to install)")
