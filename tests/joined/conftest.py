@@ -8,6 +8,9 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.joined.hosts import ASYNC, engine_of, orders
+from tests.leaks import leaks_told
+
+__all__ = ["leaks_told"]  # A fixture that pytest finds here.
 
 
 @pytest.fixture(params=ASYNC)

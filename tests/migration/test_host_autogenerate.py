@@ -17,6 +17,7 @@ from alembic import context
 from sqlalchemy import (
     Column, ForeignKeyConstraint, Index, Integer, MetaData, String, Table, create_engine
 )
+from sqlalchemy.pool import NullPool
 from convstore.migration import include_object_for
 from convstore.tables import metadata as ours, sessions
 
@@ -33,7 +34,8 @@ Table(
     ),
     Index("ix_orders_item", "item"),
 )
-with create_engine(context.config.get_main_option("url")).connect() as connection:
+engine = create_engine(context.config.get_main_option("url"), poolclass=NullPool)
+with engine.connect() as connection:
     context.configure(
         connection=connection,
         target_metadata={target},
