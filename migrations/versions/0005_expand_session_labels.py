@@ -6,9 +6,9 @@ same target whichever way it went, people and models without a name are two acto
 a score alone replaces the label before it. So the counts of live sessions are made
 anew, and choices get new names of their targets.
 
-About ten seconds for a million interactions. Sessions whose counts change cannot be
-written to until it is done, nor can interactions be while their index is built, a
-second or two for a million; everything else goes on, but for a moment at the end.
+200,000 judged sessions took 13 s on SQLite and 14 on PostgreSQL, on two busy cores.
+Sessions whose counts change cannot be written to until it is done, nor can interactions
+be while their index is built; everything else goes on, but for a moment at the end.
 Code of before works beside it, and leaves the labels of what it writes as they were.
 """
 
