@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from sqlalchemy.exc import StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -15,14 +15,20 @@ from convstore.vocabulary.errors import (
     DatabaseFaultError,
 )
 
-if TYPE_CHECKING:  # the dialects themselves translate here
-    from convstore.db.dialects.base import Dialect
+
+class Translator(Protocol):
+    """Who knows a driver's errors: a dialect."""
+
+    def translate(self, error: BaseException) -> ConvstoreError | None:
+        """Our error for a driver's error; None when it is not the driver's."""
+        ...
+
 
 _DRIVERS = ("sqlite3", "asyncpg", "psycopg", "aiosqlite")
 
 
 @contextmanager
-def translated(dialect: Dialect) -> Iterator[None]:
+def translated(dialect: Translator) -> Iterator[None]:
     """Raise ours in place of a driver's or SQLAlchemy's error, with the cause kept."""
     try:
         yield
@@ -57,6 +63,6 @@ def _fault(error: Exception) -> str | None:
     return f"{type(orig).__name__} {name or ''}".rstrip()
 
 
-def ours(dialect: Dialect, error: BaseException) -> ConvstoreError | None:
+def ours(dialect: Translator, error: BaseException) -> ConvstoreError | None:
     """Our error for a driver's or SQLAlchemy's; None when it is neither."""
     return dialect.translate(getattr(error, "orig", None) or error)

@@ -7,20 +7,19 @@ here the same is kept so that one act more costs no walk over the others.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import LargeBinary, Select, and_, bindparam, cast, func, select
 
 from convstore.db import models
+from convstore.db.acts import KnownAct, KnownActs
 from convstore.db.dialects.base import Dialect
 from convstore.db.rows import INTERACTION_COLUMNS, choice_from_text
 from convstore.db.statements import Prepared
 from convstore.db.unit import Key, Row, Unit
 from convstore.vocabulary.codec import digest, dumps
-from convstore.vocabulary.feedback import RETRACT, offered, place_of
-from convstore.vocabulary.records import ActorKind, Choice
+from convstore.vocabulary.feedback import RETRACT, offered
 
 I = models.interactions.c  # noqa: E741
 # From the index to the rows by a join: asked for a column that the index lacks, SQLite
@@ -29,69 +28,7 @@ _T = models.interactions.alias("of_target")
 _KEY = ("tenant_id", "session_id")
 
 
-class KnownAct(NamedTuple):
-    """As much of an act as decides what stands."""
-
-    seq: int
-    action: str
-    actor_id: str | None
-    actor_kind: ActorKind
-    turn_seq: int | None
-    node_id: str | None
-    choice: Choice | None
-    feedback: str | None
-    supersedes: int | None
-    target_hash: bytes
-
-
 _KNOWN = [I[name] for name in KnownAct._fields]
-
-
-class KnownActs:
-    """The acts of one session, as far as somebody asked.
-
-    `external` has the row, with its digest, that an external id names, or None.
-    """
-
-    def __init__(self, *, new: bool = False) -> None:
-        self.external: dict[str, Row | None] = {}
-        self.by_seq: dict[int, KnownAct] = {}
-        self._new = new  # nothing of this session was stored before
-        self._targets: set[bytes] = set()
-        self._removed: set[int] = set()
-        self._places: dict[Hashable, list[KnownAct]] = defaultdict(list)
-
-    def knows_external(self, external_id: str | None) -> bool:
-        return self._new or external_id is None or external_id in self.external
-
-    def knows_act(self, seq: int | None) -> bool:
-        return self._new or seq is None or seq in self.by_seq
-
-    def knows_target(self, target: bytes) -> bool:
-        return self._new or target in self._targets
-
-    def note_target(self, target: bytes) -> None:
-        """From here on every act of this target is known."""
-        self._targets.add(target)
-
-    def add(self, act: KnownAct, *, removed: bool = False) -> None:
-        """Note an act, after all earlier ones of its target."""
-        self.by_seq[act.seq] = act
-        if removed:
-            self._removed.add(act.seq)
-        if act.action != RETRACT:
-            self._places[place_of(act)].append(act)
-
-    def remove(self, seq: int) -> None:
-        """Note that an act is superseded."""
-        self._removed.add(seq)
-
-    def label(self, place: Hashable) -> str | None:
-        """The label in force in a place."""
-        acts = self._places.get(place, [])
-        while acts and acts[-1].seq in self._removed:
-            acts.pop()  # it never comes back
-        return acts[-1].feedback if acts else None
 
 
 def target_hash(row: Row) -> bytes:

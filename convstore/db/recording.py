@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from convstore.db import models
+from convstore.db.acts import KnownAct
 from convstore.db.known_acts import (
-    KnownAct,
     act_of_row,
     look_up_acts,
     target_hash,

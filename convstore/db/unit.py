@@ -27,7 +27,7 @@ from convstore.vocabulary.errors import (
 from convstore.vocabulary.records import Session
 
 if TYPE_CHECKING:
-    from convstore.db.known_acts import KnownActs
+    from convstore.db.acts import KnownActs
 
 R_co = TypeVar("R_co", covariant=True)
 Key = session_locks.Key

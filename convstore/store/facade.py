@@ -33,6 +33,7 @@ from convstore.repositories.sessions import Sessions
 from convstore.repositories.turns import Turns
 from convstore.retention.job import BATCH, RunOptions
 from convstore.store.assembly import Parts, assemble, namespace_of
+from convstore.store.joined import join
 from convstore.store.places import backend_options, with_archive
 from convstore.store.runners import Autocommit
 from convstore.store.statistics import count
@@ -169,7 +170,8 @@ class Store(Nouns):
         """
         runner = self._scope.runner
         assert isinstance(runner, Autocommit)
-        return Transaction(replace(self._scope, runner=runner.join(connection)))
+        held = join(connection, self._parts.backend, runner)
+        return Transaction(replace(self._scope, runner=held))
 
     async def run_retention(
         self,

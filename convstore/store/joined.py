@@ -10,10 +10,22 @@ from convstore.db.unit import Operation, Unit, keys_of
 from convstore.vocabulary.errors import ConfigError
 
 if TYPE_CHECKING:
-    from convstore.db.joined import HostTransaction, Visit
+    from convstore.db.engine import Backend
+    from convstore.db.joined import HostConnection, HostTransaction
+    from convstore.db.visits import Visit
     from convstore.store.runners import Autocommit
 
 T = TypeVar("T")
+
+
+def join(connection: HostConnection, backend: Backend, beside: Autocommit) -> Joined:
+    """Run work in the transaction of the application on this connection.
+
+    `beside` is the store's own runner, which is told of what is written here.
+    """
+    from convstore.db.joined import HostTransaction  # loads SQLAlchemy's sessions
+
+    return Joined(HostTransaction(connection, backend), beside)
 
 
 class Joined:

@@ -20,8 +20,7 @@ from convstore.repositories.hot_tier import HotTier
 from convstore.vocabulary.errors import ConfigError, UnavailableError
 
 if TYPE_CHECKING:
-    from convstore.db.joined import HostConnection, Ongoing
-    from convstore.store.joined import Joined
+    from convstore.db.visits import Ongoing
 
 T = TypeVar("T")
 
@@ -112,13 +111,6 @@ class Autocommit:
                 self._holders.discard(holder)
                 runner.end()
             runner.check()
-
-    def join(self, connection: HostConnection) -> Joined:
-        """Run work in the transaction of the application on this connection."""
-        from convstore.db.joined import HostTransaction
-        from convstore.store.joined import Joined
-
-        return Joined(HostTransaction(connection, self._backend), self)
 
     def joined(self, key: Key, transaction: Ongoing) -> None:
         """The caller is about to write to a session in the application's transaction;

@@ -29,7 +29,7 @@ from convstore.vocabulary.progress import OnProgress
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from convstore.db.joined import Guest
+    from convstore.db.visits import Guest
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]

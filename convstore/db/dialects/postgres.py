@@ -67,7 +67,7 @@ from convstore.vocabulary.errors import (
 from convstore.vocabulary.progress import OnProgress
 
 if TYPE_CHECKING:
-    from convstore.db.joined import Guest
+    from convstore.db.visits import Guest
 
 T = TypeVar("T")
 
@@ -279,7 +279,7 @@ class PostgresBackend(Backend):
     def new_guest(self) -> Guest:
         from convstore.db.dialects.postgres_joined import PostgresGuest
 
-        return PostgresGuest(self)
+        return PostgresGuest(self, self._limits.busy_timeout_s)
 
     async def size_bytes(self) -> int:
         return await self.read(

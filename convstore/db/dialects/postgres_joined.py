@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import Connection, Engine, text
 
 from convstore.db.dialects.base import in_schema, schema_of, silent_logging_name
-from convstore.db.joined import Guest, Visit, told
+from convstore.db.joined import told
+from convstore.db.visits import Guest, Visit
 from convstore.vocabulary.errors import ConfigError, ConvstoreError
 
 if TYPE_CHECKING:
-    from convstore.db.dialects.base import Work
-    from convstore.db.dialects.postgres import PostgresBackend
+    from convstore.db.dialects.base import Backend, Work
 
 T = TypeVar("T")
 
@@ -33,10 +33,10 @@ _IDENTITY = (
 class PostgresGuest(Guest):
     """Joins connections of asyncpg and psycopg to the database of `backend`."""
 
-    def __init__(self, backend: PostgresBackend) -> None:
+    def __init__(self, backend: Backend, busy_timeout_s: float) -> None:
         super().__init__()
         self._backend = backend
-        self._lock_timeout = f"{int(backend._limits.busy_timeout_s * 1000)}ms"
+        self._lock_timeout = f"{int(busy_timeout_s * 1000)}ms"
         self._identity: tuple[Any, ...] | None = None
 
     async def check(self, visit: Visit) -> None:

@@ -76,7 +76,7 @@ from convstore.vocabulary.errors import (
 from convstore.vocabulary.progress import OnProgress, Progress
 
 if TYPE_CHECKING:
-    from convstore.db.joined import Guest
+    from convstore.db.visits import Guest
 
 T = TypeVar("T")
 
@@ -288,9 +288,19 @@ class SqliteBackend(Backend):
             await transaction.end(commit=True)
 
     def new_guest(self) -> Guest:
-        from convstore.db.dialects.sqlite_joined import SqliteGuest
+        from convstore.db.dialects.sqlite_joined import OwnFile, SqliteGuest
 
-        return SqliteGuest(self)
+        return SqliteGuest(
+            OwnFile(
+                dialect=self.dialect,
+                engine=self._engine,
+                path=self.path,
+                watch=self.watch,
+                gate=self.gate,
+                turn=self._turn_to_write,
+                busy_timeout_s=self._busy_timeout_s,
+            )
+        )
 
     async def size_bytes(self) -> int:
         return await asyncio.to_thread(size_on_disk, self.path)

@@ -14,15 +14,17 @@ import random
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from convstore.concurrency.completion import finished
 from convstore.db.dialects.sqlite_file import identity_of
 from convstore.db.dialects.sqlite_writer import Gate
-from convstore.db.joined import AGAIN, Guest, Visit, told
+from convstore.db.joined import AGAIN, told
+from convstore.db.visits import Guest, Visit
 from convstore.vocabulary.errors import (
     ConfigError,
     DatabaseBusyError,
@@ -32,8 +34,8 @@ from convstore.vocabulary.errors import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from convstore.db.dialects.base import Work
-    from convstore.db.dialects.sqlite import SqliteBackend
+    from convstore.db.dialects.base import Dialect, Work
+    from convstore.db.dialects.sqlite_file import FileWatch
 
 T = TypeVar("T")
 
@@ -72,20 +74,41 @@ class _Lent:
         self.cursor = raw.cursor
 
 
-class SqliteGuest(Guest):
-    """Joins connections of aiosqlite and sqlite3 to the file of `backend`."""
+@dataclass(frozen=True, slots=True)
+class OwnFile:
+    """The file of a backend, and how its writers take turns.
 
-    def __init__(self, backend: SqliteBackend) -> None:
+    Attributes:
+        path: The database.
+        watch: Says when it is not the file any more that was opened.
+        gate: The file at which processes queue up to write.
+        turn: Waits for this process's other writers.
+        busy_timeout_s: Longest wait for all of them.
+    """
+
+    dialect: Dialect
+    engine: Engine
+    path: Path
+    watch: FileWatch
+    gate: Path
+    turn: Callable[[], AbstractAsyncContextManager[None]]
+    busy_timeout_s: float
+
+
+class SqliteGuest(Guest):
+    """Joins connections of aiosqlite and sqlite3 to the file of a backend."""
+
+    def __init__(self, own: OwnFile) -> None:
         super().__init__()
-        self._backend = backend
+        self._own = own
 
     async def check(self, visit: Visit) -> None:
         if "checked" in visit.kept:
             return
-        path = self._backend.path
+        path = self._own.path
 
         def same(raw: sqlite3.Connection) -> bool:
-            self._backend.watch.check()
+            self._own.watch.check()
             names = {row[1]: row[2] for row in raw.execute("PRAGMA database_list")}
             return bool(names["main"]) and _is_file(names["main"], path)
 
@@ -132,10 +155,10 @@ class SqliteGuest(Guest):
     @asynccontextmanager
     async def _in_turn(self) -> AsyncIterator[float]:
         """Pass those who wait to write, here and in other processes."""
-        timeout_s = self._backend._busy_timeout_s
+        timeout_s = self._own.busy_timeout_s
         deadline = time.monotonic() + timeout_s
-        async with self._backend._turn_to_write():
-            gate = Gate(self._backend.gate)
+        async with self._own.turn():
+            gate = Gate(self._own.gate)
             left = max(deadline - time.monotonic(), 0.0)
             entering = asyncio.ensure_future(asyncio.to_thread(gate.enter, left))
             try:
@@ -170,7 +193,7 @@ class SqliteGuest(Guest):
     def _inner(self, raw: sqlite3.Connection) -> Connection:
         # Of our own engine: the application's settings, listeners and logs are not for
         # our statements. It is never ended: its end is the application's.
-        inner = Connection(self._backend._engine, connection=cast(Any, _Lent(raw)))
+        inner = Connection(self._own.engine, connection=cast(Any, _Lent(raw)))
         inner.begin()
         return inner
 
@@ -178,7 +201,7 @@ class SqliteGuest(Guest):
         self, visit: Visit, unit: Callable[[sqlite3.Connection], T]
     ) -> T:
         def work(raw: sqlite3.Connection) -> T:
-            with told(self._backend.dialect):
+            with told(self._own.dialect):
                 return unit(raw)
 
         driver: Any = visit.outer.connection.driver_connection
