@@ -55,6 +55,7 @@ from convstore.db.dialects.sqlite_file import (
     log_on_disk,
     size_on_disk,
 )
+from convstore.db.dialects.sqlite_health import examine
 from convstore.db.dialects.sqlite_upkeep import (
     clear_log,
     examined_log,
@@ -79,9 +80,6 @@ if TYPE_CHECKING:
     from convstore.db.visits import Guest
 
 T = TypeVar("T")
-
-# Versions 3.7.0 to 3.51.2 have the WAL-reset bug (sqlite.org/wal.html, section 11).
-_WAL_RESET_FIXED = (3, 51, 3)
 
 
 # Steps of one upkeep, with pages that are given back while others wait to write: a
@@ -306,43 +304,9 @@ class SqliteBackend(Backend):
         return await asyncio.to_thread(size_on_disk, self.path)
 
     async def examine(self) -> list[Finding]:
-        def unit(connection: Connection) -> tuple[str, str, int]:
-            run = connection.exec_driver_sql
-            mode = run("PRAGMA journal_mode").scalar_one()
-            check = run("PRAGMA quick_check(1)").scalar_one()
-            return mode, check, run("PRAGMA auto_vacuum").scalar_one()
-
-        mode, check, vacuum = await self.read(unit)
+        found = await self.read(lambda connection: examine(connection, self.path))
         log = examined_log(await self.log_bytes(), await self._upkeep(kept_log))
-        loose = self.path.stat().st_mode & 0o077
-        version = sqlite3.sqlite_version_info
-        return [
-            Finding("journal mode", mode == "wal", mode, "run `convstore db upgrade`"),
-            Finding("database pages", check == "ok", check, "restore a backup"),
-            log,
-            Finding(
-                "incremental vacuum",
-                vacuum == 2,
-                "on" if vacuum == 2 else "off: purged pages are reused, never returned",
-                "run VACUUM once after PRAGMA auto_vacuum=2",
-            ),
-            Finding(
-                "database permissions",
-                not loose,
-                f"{self.path.stat().st_mode & 0o777:04o}",
-                f"chmod 600 {self.path}",
-            ),
-            Finding(
-                "SQLite version",
-                True,
-                sqlite3.sqlite_version
-                + (
-                    ""
-                    if version >= _WAL_RESET_FIXED
-                    else " (before 3.51.3: rare WAL-reset bug; upgrade when you can)"
-                ),
-            ),
-        ]
+        return [*found[:2], log, *found[2:]]
 
     async def maintain(self, on_progress: OnProgress | None = None) -> dict[str, int]:
         freed = left = 0
