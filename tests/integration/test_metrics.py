@@ -10,18 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from convstore import ManualClock, Store
-from convstore.gateway import PrefixCache
-
-pytest.importorskip(
-    "prometheus_client", reason="prometheus_client comes with scripts/test"
-)
-
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from convstore import metrics
+from convstore import ManualClock, Store, metrics
+from convstore.gateway import PrefixCache
 
 SECRET = "Zwanenmeer"
 

@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-
-from convstore import SessionNotFoundError, Store
-
-pytest.importorskip(
-    "opentelemetry.sdk", reason="opentelemetry.sdk comes with scripts/test"
-)
-
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from convstore import SessionNotFoundError, Store
 from convstore.metrics import tracing
 
 SECRET = "Zwanenmeer"
