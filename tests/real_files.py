@@ -12,8 +12,8 @@ import shutil
 from pathlib import Path
 
 from convstore.imports.mapping.file import load_mapping
-from convstore.imports.mapping.records import mapped_format
 from convstore.imports.registry import Format, load_format
+from tests.unit.imports.inverse.formats import mapped
 
 _TESTS = Path(__file__).resolve().parent
 NAMED = os.environ.get("CONVSTORE_TEST_DATA")
@@ -131,4 +131,4 @@ def mapping_of(name: str) -> Path | None:
 def format_of(name: str) -> Format:
     """The format, or that of the mapping, of this name."""
     path = mapping_of(name)
-    return load_format(name) if path is None else mapped_format(load_mapping(path))
+    return load_format(name) if path is None else mapped(load_mapping(path))

@@ -1,11 +1,11 @@
-"""Chat messages of the OpenAI kind as turns, and back without loss."""
+"""Chat messages of the OpenAI kind as turns, without loss."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from convstore.imports.extras import external_id, keep, kept
+from convstore.imports.extras import external_id, keep
 from convstore.imports.fields import (
     first_time,
     id_or_none,
@@ -48,39 +48,6 @@ def turns_of(
         _turn(need_object(f"{field}[{place}]", message), f"{field}[{place}]", seq)
         for place, (seq, message) in enumerate(enumerate(messages, first_seq))
     ]
-
-
-def messages_of(turns: Iterable[TurnInput]) -> list[JsonObject]:
-    """The messages that `turns_of` took."""
-    return [message_of(turn) for turn in turns]
-
-
-def message_of(turn: TurnInput) -> JsonObject:
-    """The message that became this turn."""
-    message, notes = kept(turn.metadata)
-    message["role"] = notes.get("role", turn.role)
-    parts = turn.parts or []
-    if "thoughts" in notes:
-        *parts, thought = parts
-        message[notes["thoughts"]] = thought["text"]
-    count = notes.get("content_parts")
-    if "parts" in notes:
-        message["parts"] = list(map(_part_again, parts[:count], notes["parts"]))
-    elif count is not None:
-        message["content"] = parts[:count]
-    elif not notes.get("no_content"):
-        message["content"] = turn.content
-    calls = parts[count or 0 :]
-    if notes.get("function_call"):
-        message["function_call"] = calls[0]["function"]
-    elif calls:
-        message["tool_calls"] = calls
-    for name in ("tool_call_id", "name", "model"):
-        value = getattr(turn, name)
-        # A model may be that of the whole record.
-        if value is not None and notes.get(name) is not False:
-            message[name] = value
-    return message
 
 
 def _turn(message: JsonObject, field: str, seq: int) -> TurnInput:
@@ -154,14 +121,6 @@ def _part_kind(part: Json) -> str:
     if isinstance(part, dict) and isinstance(part.get("text"), str):
         return "typed" if "type" in part else "untyped"
     return "typed"
-
-
-def _part_again(part: Json, kind: str) -> Json:
-    if kind == "text":
-        return part["text"]
-    if kind == "untyped":
-        return {name: value for name, value in part.items() if name != "type"}
-    return part
 
 
 def _take_calls(message: JsonObject, notes: JsonObject, field: str) -> list[Json]:

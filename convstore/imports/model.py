@@ -144,8 +144,7 @@ class ImportReport:
 def from_document(document: SessionDocument) -> ImportedSession:
     """A stored session as it would have been imported.
 
-    The opposite of writing an import: `to_record` of the format it came from then
-    makes the record again. Numbers, times and external ids are those of the store.
+    Numbers, times and external ids are those of the store.
     """
     session = document.session
     return ImportedSession(

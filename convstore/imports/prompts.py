@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from convstore.imports.fields import kind_of, need_list
 from convstore.vocabulary.errors import InvalidInputError
-from convstore.vocabulary.records import Json, JsonObject
+from convstore.vocabulary.records import Json
 
 Form: TypeAlias = Literal["list", "message", "text"]
 
@@ -24,10 +24,3 @@ def spread(field: str, value: Json, role: str) -> tuple[list[Json], Form]:
     if isinstance(value, list):
         return list(need_list(field, value)), "list"
     raise InvalidInputError(field, f"must be messages or text, not {kind_of(value)}")
-
-
-def gather(messages: list[JsonObject], form: Form) -> Json:
-    """The value that `spread` took."""
-    if form == "text":
-        return messages[0]["content"]
-    return messages[0] if form == "message" else messages

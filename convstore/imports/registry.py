@@ -21,7 +21,6 @@ class Format:
         parse: One parsed record, or the list of a group, to a session. Raises
             `InvalidInputError` or `CorruptionError` and nothing else, whatever the
             record.
-        to_record: The record again, equal to what `parse` took.
         group_key: For rows that form a session together and stand next to each other:
             what they share; None for a record that stands alone.
         absent: Fields that a mapping names and no record had so far.
@@ -29,7 +28,6 @@ class Format:
 
     name: str
     parse: Callable[[Json], ImportedSession]
-    to_record: Callable[[ImportedSession], Json]
     group_key: Callable[[Json], str | None] | None = None
     absent: Callable[[], list[str]] | None = None
 
@@ -46,7 +44,7 @@ class FormatEntry:
         """The format, its module imported now."""
         module = import_module(f"convstore.imports.formats.{self.module}")
         group_key = getattr(module, "group_key", None)
-        return Format(self.name, module.parse, module.to_record, group_key)
+        return Format(self.name, module.parse, group_key)
 
 
 _ENTRIES = (

@@ -31,12 +31,6 @@ def offer_tools(
     return offered, frozenset({"tools"} if whole else ())
 
 
-def offered_tools(turns: tuple[TurnInput, ...]) -> JsonObject:
-    """The `tools` field that `offer_tools` took, if it did."""
-    tools = next((turn.tools for turn in turns if turn.tools is not None), None)
-    return {} if tools is None else {"tools": tools}
-
-
 def _read(given: Json) -> list[Json] | None:
     if isinstance(given, str):
         try:

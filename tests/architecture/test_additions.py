@@ -62,7 +62,6 @@ def test_an_import_format_is_added_by_its_entry(
     module = ModuleType("convstore.imports.formats.toy")
     made = ImportedSession(session_id="s-1", turns=())
     module.parse = lambda _: made  # type: ignore[attr-defined]
-    module.to_record = dict  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     entry = registry.FormatEntry("toy", "a format of this test", "toy")
     monkeypatch.setattr(registry, "FORMATS", {**registry.FORMATS, "toy": entry})

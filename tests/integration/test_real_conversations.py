@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from convstore import Store
 from convstore.imports.registry import load_format
 from tests.real_files import EXPECTED
+from tests.unit.imports.inverse.formats import to_record
 
 FILES = {
     f"{file}.jsonl.gz": (name, sessions)
@@ -43,8 +44,10 @@ def _compare(format_: str, records: list[Any], documents: list[Any]) -> None:
     """The records, made again from what the store gives, are those that went in."""
     from convstore.imports.model import from_document
 
-    to_record: Callable[..., Any] = load_format(format_).to_record
-    made = [to_record(from_document(document)) for document in documents]
+    made = [
+        to_record(load_format(format_), from_document(document))
+        for document in documents
+    ]
     flat = [r for one in made for r in (one if isinstance(one, list) else [one])]
     wanted = {json.dumps(r, sort_keys=True, ensure_ascii=False) for r in records}
     found = {json.dumps(r, sort_keys=True, ensure_ascii=False) for r in flat}

@@ -1,1 +1,1 @@
-"""One module per import format: `parse` a record, and `to_record` back."""
+"""One module per import format: `parse` makes a session of a record."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from convstore.imports.extras import build_session, external_id, kept
+from convstore.imports.extras import build_session, external_id
 from convstore.imports.fields import kind_of, need_list, need_object, need_text
 from convstore.imports.model import ImportedSession
 from convstore.imports.ranking import ranking
@@ -49,26 +49,6 @@ def parse(record: Json) -> ImportedSession:
         interactions=tuple(ranking([fork + n + 1 for n in range(len(answers))])),
         head_seq=fork + 1 if len(answers) > 1 else None,
     )
-
-
-def to_record(session: ImportedSession) -> JsonObject:
-    """The record that `parse` took."""
-    record, notes = kept(session.metadata)
-    said = [turn.content for turn in session.turns]
-    fork, given = notes["prompt"], notes["given"]
-    answers, asked = said[fork:], said[:fork]
-    question = asked.pop() or ""
-    cut = notes.get("instruction_chars", len(question))
-    record["instruction"] = question[:cut]
-    record["output"] = answers if notes.get("ranked") else answers[0]
-    if "input" in given:
-        record["input"] = question[cut + 1 :]
-    if "system" in given:
-        record["system"] = asked.pop(0)
-    if "history" in given:
-        pairs = zip(asked[::2], asked[1::2], strict=True)
-        record["history"] = [list(pair) for pair in pairs]
-    return record
 
 
 def _given(record: JsonObject) -> list[str]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from convstore.imports.model import ImportedSession, from_document
-from convstore.vocabulary.codec import decode_json
-from convstore.vocabulary.documents import document_from_json, encode_document
-from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.documents import document_from_json
 from convstore.vocabulary.records import Json
 
 NAME = "convstore"
@@ -18,14 +16,3 @@ def parse(record: Json) -> ImportedSession:
         CorruptionError: No document of a version that this library reads.
     """
     return from_document(document_from_json(record))
-
-
-def to_record(session: ImportedSession) -> Json:
-    """The record that `parse` took.
-
-    Raises:
-        InvalidInputError: The session was not read from a document.
-    """
-    if session.document is None:
-        raise InvalidInputError("document", "is missing")
-    return decode_json(encode_document(session.document))

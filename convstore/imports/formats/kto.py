@@ -7,13 +7,13 @@ ShareGPT it is the end of `conversations`, and the label is `kto_tag`. The label
 
 from __future__ import annotations
 
-from convstore.imports.chat import messages_of, turns_of
-from convstore.imports.exchange import KEYS, read_exchange, write_exchange
-from convstore.imports.extras import build_session, external_id, kept
+from convstore.imports.chat import turns_of
+from convstore.imports.exchange import KEYS, read_exchange
+from convstore.imports.extras import build_session, external_id
 from convstore.imports.fields import kind_of, need_list, need_object
-from convstore.imports.formats.sharegpt import read_conversation, write_conversation
+from convstore.imports.formats.sharegpt import read_conversation
 from convstore.imports.model import ImportedSession
-from convstore.imports.tools import offer_tools, offered_tools
+from convstore.imports.tools import offer_tools
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import InteractionInput, Json, JsonObject, TurnInput
 
@@ -54,18 +54,6 @@ def parse(record: Json) -> ImportedSession:
         notes=notes,
         interactions=(act,),
     )
-
-
-def to_record(session: ImportedSession) -> JsonObject:
-    """The record that `parse` took."""
-    left_over, notes = kept(session.metadata)
-    record = {**offered_tools(session.turns), **left_over}
-    label = session.interactions[0].feedback == _GOOD
-    if notes["layout"] == "sharegpt":
-        return {**record, **write_conversation(session.turns, notes), "kto_tag": label}
-    if notes["layout"] == "messages":
-        return {**record, "messages": messages_of(session.turns), "label": label}
-    return {**record, **write_exchange(session.turns, notes), "label": label}
 
 
 def _read(record: JsonObject) -> _Read:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from convstore.imports.chat import messages_of, turns_of
-from convstore.imports.exchange import KEYS, read_exchange, write_exchange
-from convstore.imports.extras import build_session, external_id, kept
+from convstore.imports.chat import turns_of
+from convstore.imports.exchange import KEYS, read_exchange
+from convstore.imports.extras import build_session, external_id
 from convstore.imports.fields import (
     id_or_none,
     need_list,
@@ -19,7 +19,7 @@ from convstore.imports.fields import (
     number_or_none,
 )
 from convstore.imports.model import ImportedSession
-from convstore.imports.tools import offer_tools, offered_tools
+from convstore.imports.tools import offer_tools
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import InteractionInput, Json, JsonObject, TurnInput
 
@@ -44,18 +44,6 @@ def parse(record: Json) -> ImportedSession:
         notes=notes,
         interactions=(*_reward(fields), *_feedback(fields, turns)),
     )
-
-
-def to_record(session: ImportedSession) -> JsonObject:
-    """The record that `parse` took."""
-    left_over, notes = kept(session.metadata)
-    record = {**offered_tools(session.turns), **left_over}
-    if "forms" in notes:
-        return {**record, **write_exchange(session.turns, notes)}
-    return {
-        **record,
-        notes.get("key", _KEYS[0]): messages_of(session.turns),
-    }
 
 
 def _read(record: JsonObject) -> tuple[list[TurnInput], frozenset[str], JsonObject]:

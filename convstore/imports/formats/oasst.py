@@ -8,10 +8,10 @@ external id; ranks, labels and reactions become interactions.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from convstore.imports.chat import role_of
-from convstore.imports.extras import derived_id, keep, kept
+from convstore.imports.extras import derived_id, keep
 from convstore.imports.fields import (
     id_or_none,
     kind_of,
@@ -105,19 +105,6 @@ def _why_cut(parents: dict[str, Json], message_id: str, parent: Json) -> str:
     return "parent_later"
 
 
-def to_record(session: ImportedSession) -> Json:
-    """The record that `parse` took."""
-    left_over, notes = kept(session.metadata)
-    messages = [_message(turn) for turn in session.turns]
-    if notes.get("flat"):
-        return messages
-    for place, turn in enumerate(session.turns):
-        parent = place if turn.parent_seq is None else turn.parent_seq
-        if parent:
-            messages[parent - 1]["replies"].append(messages[place])
-    return {**left_over, "prompt": messages[0]}
-
-
 def _flat(rows: list[Json]) -> Iterator[_Node]:
     places: dict[str, int] = {}
     for place, row in enumerate(rows):
@@ -179,12 +166,3 @@ def _turn(
         parent_seq=None if follows else parent or 0,
         created_at=time_or_none(message.get("created_date")),
     )
-
-
-def _message(turn: TurnInput) -> dict[str, Any]:
-    message, notes = kept(turn.metadata)
-    message["role"] = notes.get("role", _USUAL.get(turn.role, turn.role))
-    message["text"] = turn.content
-    if notes.get("replies"):
-        message["replies"] = []
-    return message

@@ -9,21 +9,18 @@ of both; the chosen branch is the active one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from convstore.imports.chat import messages_of, turns_of
-from convstore.imports.extras import build_session, external_id, kept
+from convstore.imports.chat import turns_of
+from convstore.imports.extras import build_session, external_id
 from convstore.imports.fields import need_list, need_object, need_text
 from convstore.imports.formats.sharegpt import (
     read_conversation,
     read_message,
-    write_conversation,
-    write_message,
 )
 from convstore.imports.model import ImportedSession
-from convstore.imports.prompts import Form, gather, spread
-from convstore.imports.tools import offer_tools, offered_tools
+from convstore.imports.prompts import Form, spread
+from convstore.imports.tools import offer_tools
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import (
     Choice,
@@ -64,15 +61,6 @@ def parse(record: Json) -> ImportedSession:
         interactions=(act,),
         head_seq=end,
     )
-
-
-def to_record(session: ImportedSession) -> JsonObject:
-    """The record that `parse` took."""
-    left_over, notes = kept(session.metadata)
-    turns, end = session.turns, _end_of_chosen(session)
-    fork = turns[end].parent_seq or 0
-    parts = turns[:fork], turns[fork:end], turns[end:]
-    return {**offered_tools(turns), **left_over, **_write(notes, *parts)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,61 +186,3 @@ def _read_sharegpt(record: JsonObject) -> _Pair:
     start, middle = len(prompt), ends[0]
     taken |= {"chosen", "rejected"}
     return _Pair(turns[:start], turns[start:middle], turns[middle:], taken, notes)
-
-
-_Turns = Sequence[TurnInput]
-
-
-def _write(
-    notes: JsonObject, prompt: _Turns, chosen: _Turns, rejected: _Turns
-) -> JsonObject:
-    layout = notes["layout"]
-    if layout == "sharegpt":
-        first, second = (
-            _write_answer(turns, form)
-            for turns, form in zip((chosen, rejected), notes["forms"], strict=True)
-        )
-        conversation = write_conversation(list(prompt), notes)
-        return {**conversation, "chosen": first, "rejected": second}
-    asked, one, other = messages_of(prompt), messages_of(chosen), messages_of(rejected)
-    if layout == "implicit":
-        return {"chosen": asked + one, "rejected": asked + other}
-    if layout == "transcript":
-        return {
-            "chosen": _transcript(asked + one),
-            "rejected": _transcript(asked + other),
-        }
-    given, first, second = (
-        gather(messages, form)
-        for messages, form in zip((asked, one, other), notes["forms"], strict=True)
-    )
-    if layout == "openai":
-        return {
-            "input": {"messages": given, **notes["input"]},
-            "preferred_output": first,
-            "non_preferred_output": second,
-        }
-    return {layout: given, "chosen": first, "rejected": second}
-
-
-def _write_answer(turns: _Turns, form: Form) -> Json:
-    messages = [write_message(turn) for turn in turns]
-    return messages[0]["value"] if form == "text" else gather(messages, form)
-
-
-def _transcript(messages: list[JsonObject]) -> str:
-    names = {role: who for who, role in _SPEAKERS.items()}
-    return "".join(f"\n\n{names[m['role']]}: {m['content']}" for m in messages)
-
-
-_WHOLE: dict[str, Callable[[list[JsonObject]], Json]] = {
-    "implicit": list,
-    "transcript": _transcript,
-}
-
-
-def _end_of_chosen(session: ImportedSession) -> int:
-    for act in session.interactions:
-        if act.choice is not None and act.choice.chosen is not None:
-            return act.choice.chosen
-    raise InvalidInputError("interactions", "hold no choice")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from convstore.imports.chat import message_of, turns_of
+from convstore.imports.chat import turns_of
 from convstore.imports.extras import NOTES, external_id
 from convstore.imports.fields import (
     id_or_none,
@@ -65,19 +65,6 @@ def parse(record: Json) -> ImportedSession:
     )
 
 
-def to_record(session: ImportedSession) -> JsonObject:
-    """The record that `parse` took."""
-    own = dict(session.metadata)
-    record = dict(own.pop(NOTES)["fields"])
-    sections: JsonObject = {
-        "metadata": own,
-        "chat_history": [message_of(turn) for turn in session.turns],
-        "interactions": [_act(act) for act in session.interactions],
-        "graph_state": session.graph_states[-1].state if session.graph_states else None,
-    }
-    return {**record, **{key: value for key, value in sections.items() if value}}
-
-
 def _section(fields: JsonObject, key: str) -> list[Json]:
     """The list under `key`, taken out; an empty one stays, as it was written."""
     value = fields.get(key) or []
@@ -124,13 +111,3 @@ def _interaction(given: Json, field: str, number: int) -> InteractionInput:
         created_at=time_or_none(act.get("timestamp")),
         **texts,
     )
-
-
-def _act(act: InteractionInput) -> JsonObject:
-    own = dict(act.metadata)
-    given: JsonObject = dict(own.pop(NOTES, {}))
-    texts = {name: getattr(act, name) for name in _ACT_TEXTS}
-    given.update({name: text for name, text in texts.items() if text is not None})
-    if own:
-        given["metadata"] = own
-    return {**given, "action_type": act.action}

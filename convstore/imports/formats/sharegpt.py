@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 from convstore.imports.chat import role_of
-from convstore.imports.extras import build_session, external_id, keep, kept
+from convstore.imports.extras import build_session, external_id, keep
 from convstore.imports.fields import need_list, need_object, need_text
 from convstore.imports.model import ImportedSession
 from convstore.imports.strict_json import parse_json
-from convstore.imports.tools import offer_tools, offered_tools
+from convstore.imports.tools import offer_tools
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import Json, JsonObject, TurnInput
 
@@ -43,16 +43,6 @@ def parse(record: Json) -> ImportedSession:
     )
 
 
-def to_record(session: ImportedSession) -> JsonObject:
-    """The record that `parse` took."""
-    left_over, notes = kept(session.metadata)
-    return {
-        **offered_tools(session.turns),
-        **left_over,
-        **write_conversation(session.turns, notes),
-    }
-
-
 def read_conversation(
     record: JsonObject,
 ) -> tuple[list[TurnInput], frozenset[str], JsonObject]:
@@ -69,16 +59,6 @@ def read_conversation(
             read_message(message, f"conversations[{place}]", len(turns) + 1, turns)
         )
     return turns, frozenset(taken), notes
-
-
-def write_conversation(
-    turns: tuple[TurnInput, ...] | list[TurnInput], notes: JsonObject
-) -> JsonObject:
-    """The fields that `read_conversation` took."""
-    if not notes.get("system"):
-        return {"conversations": [write_message(turn) for turn in turns]}
-    rest = [write_message(turn) for turn in turns[1:]]
-    return {"system": turns[0].content, "conversations": rest}
 
 
 def read_message(
@@ -99,18 +79,6 @@ def read_message(
     elif role == "tool":
         turn = replace(turn, tool_call_id=_answered(before))
     return replace(turn, metadata=keep(left_over, notes))
-
-
-def write_message(turn: TurnInput) -> JsonObject:
-    """The message that `read_message` took."""
-    message, notes = kept(turn.metadata)
-    message["from"] = notes.get("role", _USUAL.get(turn.role, turn.role))
-    value = turn.content
-    if turn.parts:
-        call = turn.parts[0]["function"]
-        value = notes.get("value") or json.dumps(call, ensure_ascii=False)
-    message["value"] = value
-    return message
 
 
 def _read_calls(value: str) -> list[JsonObject]:

@@ -1,4 +1,4 @@
-"""Fields by path: found, taken out of a record without changing it, and put back."""
+"""Fields by path: found, and taken out of a record without changing it."""
 
 from __future__ import annotations
 
@@ -50,12 +50,3 @@ def take(record: Any, keys: Sequence[str | int]) -> Any:
     if rest:
         return {**record, head: take(record[head], rest)}
     return {key: value for key, value in record.items() if key != head}
-
-
-def put(record: Any, keys: Sequence[str | int], value: Json) -> Any:
-    """The record from which `take` took the value."""
-    head, *rest = keys
-    if isinstance(head, int):
-        item = put(record[head], rest, value) if rest else value
-        return [*record[:head], item, *record[head + 1 :]]
-    return {**record, head: put(record[head], rest, value) if rest else value}

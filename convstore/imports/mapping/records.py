@@ -5,7 +5,6 @@ What the mapping does not name stays in the metadata, so the record can be made 
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from convstore.imports.extras import derived_id, external_id, keep
@@ -23,7 +22,7 @@ from convstore.imports.fields import (
 from convstore.imports.mapping.file import Mapping
 from convstore.imports.mapping.interactions import chain, judgements
 from convstore.imports.mapping.paths import find, locate
-from convstore.imports.mapping.turns import TurnReader, record_again
+from convstore.imports.mapping.turns import TurnReader
 from convstore.imports.model import GraphStateInput, ImportedSession
 from convstore.imports.registry import Format
 from convstore.vocabulary.errors import InvalidInputError
@@ -41,8 +40,7 @@ def mapped_format(mapping: Mapping) -> Format:
             waiting[:] = [path for path in waiting if locate(record, path) is None]
         return parse(mapping, record)
 
-    again = partial(record_again, mapping)
-    return Format(NAME, parsed, again, absent=lambda: list(waiting))
+    return Format(NAME, parsed, absent=lambda: list(waiting))
 
 
 def parse(mapping: Mapping, record: Json) -> ImportedSession:

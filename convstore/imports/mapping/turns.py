@@ -1,16 +1,15 @@
-"""The turns of a mapped record, and the record again.
+"""The turns of a mapped record.
 
-Texts and graphs are moved out of the record; each move is noted in order, and undone
-in the opposite order.
+Texts and graphs are moved out of the record; each move is noted, in order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from convstore.imports.chat import role_of
-from convstore.imports.extras import external_id, keep, kept
+from convstore.imports.extras import external_id, keep
 from convstore.imports.fields import (
     need_list,
     need_object,
@@ -18,9 +17,8 @@ from convstore.imports.fields import (
     text_or_none,
     time_or_none,
 )
-from convstore.imports.mapping.file import Answers, Mapping, OneTurn, TurnList
-from convstore.imports.mapping.paths import find, locate, put, take
-from convstore.imports.model import ImportedSession
+from convstore.imports.mapping.file import Answers, OneTurn, TurnList
+from convstore.imports.mapping.paths import find, locate, take
 from convstore.vocabulary.records import Json, JsonObject, TurnInput
 
 
@@ -118,45 +116,6 @@ class TurnReader:
     def _add(self, role: str, content: str, **fields: Any) -> None:
         number = external_id(len(self.turns) + 1)
         self.turns.append(TurnInput(role, content, external_id=number, **fields))
-
-
-def record_again(mapping: Mapping, session: ImportedSession) -> JsonObject:
-    """The record of a session that was read by this mapping."""
-    record, notes = kept(session.metadata)
-    for kind, keys, *where in reversed(notes.get("moved", [])):
-        record = put(record, keys, _moved(kind, where, mapping, session))
-    return record
-
-
-def _moved(
-    kind: str, where: list[Any], mapping: Mapping, session: ImportedSession
-) -> Json:
-    first, *rest = where
-    if kind in ("steps", "graph"):
-        known = [s.state for s in session.graph_states if s.namespace == first]
-        state = known[rest[0] - 1]
-        return [node["text"] for node in state["nodes"]] if kind == "steps" else state
-    turns = session.turns[first - 1 :]
-    if kind == "text":
-        return turns[0].content
-    if kind == "answers":
-        return [turn.content for turn in turns]
-    count, lengths = rest
-    return list(_items(mapping, iter(turns[:count]), lengths))
-
-
-def _items(
-    mapping: Mapping, turns: Iterator[TurnInput], lengths: list[int]
-) -> Iterator[Json]:
-    key = mapping.turns.text if mapping.turns else None
-    if key is not None:
-        yield from ({**kept(turn.metadata)[0], key: turn.content} for turn in turns)
-    elif not lengths:
-        yield from (turn.content for turn in turns)
-    for length in lengths if key is None else ():
-        # A text by itself has no length; empty lists were refused.
-        texts = [next(turns).content for _ in range(length or 1)]
-        yield texts if length else texts[0]
 
 
 def _role(turns: TurnList, message: JsonObject, field: str) -> str:

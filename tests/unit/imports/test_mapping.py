@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 
 from convstore.errors import ConfigError, InvalidInputError
 from convstore.imports.mapping.file import load_mapping, read_mapping
-from convstore.imports.mapping.paths import find, locate, put, take
-from convstore.imports.mapping.records import mapped_format
+from convstore.imports.mapping.paths import find, locate, take
 from convstore.imports.registry import Format
 from convstore.vocabulary.records import Choice, InteractionInput, TurnInput
+from tests.unit.imports.inverse.formats import mapped, to_record
+from tests.unit.imports.inverse.mapping import put
 
 
 def format_of(toml: str) -> Format:
-    return mapped_format(read_mapping(tomllib.loads(toml)))
+    return mapped(read_mapping(tomllib.loads(toml)))
 
 
 MEETING = format_of(
@@ -81,7 +82,7 @@ def test_a_list_of_turns_is_read_by_its_fields() -> None:
             external_id="import:1",
         ),
     )
-    assert MEETING.to_record(session) == record
+    assert to_record(MEETING, session) == record
 
 
 CONTEST = format_of(
@@ -139,7 +140,7 @@ def test_answers_branch_and_are_judged() -> None:
         ),
         InteractionInput("edit", turn_seq=4, content="D", external_id="import:4"),
     )
-    assert CONTEST.to_record(session) == record
+    assert to_record(CONTEST, session) == record
 
 
 def test_a_tie_chooses_nobody_and_an_unknown_vote_says_nothing() -> None:
@@ -163,7 +164,7 @@ def test_texts_without_roles_take_turns() -> None:
         ("assistant", "c"),
         ("assistant", "d"),
     ]
-    assert pairs.to_record(session) == record
+    assert to_record(pairs, session) == record
 
 
 def test_steps_become_a_chain_that_is_judged_up_to_the_first_wrong_one() -> None:
@@ -186,7 +187,7 @@ def test_steps_become_a_chain_that_is_judged_up_to_the_first_wrong_one() -> None
     ]
     judged = [(act.node_id, act.feedback) for act in session.interactions]
     assert judged == [("step-1", "correct"), ("step-2", "incorrect")]
-    assert traces.to_record(session) == record
+    assert to_record(traces, session) == record
 
 
 @pytest.mark.parametrize(
@@ -260,7 +261,7 @@ def test_graphs_are_found_again_in_the_order_of_a_store() -> None:
     session = graphs.parse(record)
 
     ordered = tuple(sorted(session.graph_states, key=lambda state: state.namespace))
-    assert graphs.to_record(replace(session, graph_states=ordered)) == record
+    assert to_record(graphs, replace(session, graph_states=ordered)) == record
 
 
 def test_ranked_answers_are_choices() -> None:
@@ -415,7 +416,7 @@ def test_a_mapped_record_is_refused_or_comes_back_equal(
     except InvalidInputError:
         return
 
-    again = format_.to_record(session)
+    again = to_record(format_, session)
 
     assert json.dumps(again, sort_keys=True) == json.dumps(record, sort_keys=True)
     assert json.dumps(record) == before

@@ -19,6 +19,7 @@ from tests.real_files import (
     format_of,
     packed,
 )
+from tests.unit.imports.inverse.formats import to_record
 
 
 def imported(folder: Path, file: str, name: str) -> list[Imported]:
@@ -45,7 +46,7 @@ def test_every_conversation_comes_in_and_comes_back_equal(
     assert sum(len(item.session.interactions) for item in items) == acts
     for item in items:
         rows = [json.loads(line) for line in item.data.split(b"\n")]
-        again = format_.to_record(item.session)
+        again = to_record(format_, item.session)
         assert again == (rows if isinstance(again, list) else rows[0])
 
 

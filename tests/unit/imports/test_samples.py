@@ -10,6 +10,7 @@ import pytest
 
 from convstore.imports.reading import Imported, read_sessions
 from convstore.imports.registry import load_format
+from tests.unit.imports.inverse.formats import to_record
 
 SAMPLES = Path(str(files("convstore"))) / "samples"
 
@@ -30,7 +31,7 @@ def test_every_sample_comes_in_and_comes_back_equal(
     assert len({session.session_id for session in sessions}) == count
     for item in items:
         assert isinstance(item, Imported)
-        assert format_.to_record(item.session) == json.loads(item.data)
+        assert to_record(format_, item.session) == json.loads(item.data)
 
 
 def test_the_samples_hold_what_a_demo_shows() -> None:

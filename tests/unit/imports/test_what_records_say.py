@@ -14,11 +14,11 @@ from convstore.errors import InvalidInputError
 from convstore.imports import source
 from convstore.imports.fields import time_or_none
 from convstore.imports.mapping.file import Mapping
-from convstore.imports.mapping.records import mapped_format
 from convstore.imports.model import ImportedSession, Rejected
 from convstore.imports.reading import Imported, read_sessions
 from convstore.imports.registry import load_format
 from convstore.imports.source import SourceLimits
+from tests.unit.imports.inverse.formats import mapped, to_record
 
 AT = datetime(2023, 5, 1, 10, 0, 0, 500_000, tzinfo=UTC)
 
@@ -49,7 +49,7 @@ def test_other_numbers_are_no_times(value: Any) -> None:
 def parsed(record: Any, name: str = "messages") -> ImportedSession:
     format_ = load_format(name)
     session = format_.parse(record)
-    assert format_.to_record(session) == record
+    assert to_record(format_, session) == record
     return session
 
 
@@ -120,14 +120,14 @@ def test_answers_that_a_mapping_took_are_not_in_the_metadata_too() -> None:
             "answers": {"text": ["answers.0.text", "answers.1.text"]},
         }
     )
-    format_ = mapped_format(mapping)
+    format_ = mapped(mapping)
     record = {"q": "Q", "answers": [{"text": "one", "k": 1}, {"text": "two"}]}
 
     session = format_.parse(record)
 
     assert [turn.content for turn in session.turns] == ["Q", "one", "two"]
     assert "one" not in json.dumps(dict(session.metadata))
-    assert format_.to_record(session) == record
+    assert to_record(format_, session) == record
 
 
 def read(path: Path, name: str = "messages", **more: Any) -> list[Any]:

@@ -23,6 +23,7 @@ from convstore.vocabulary.records import (
     Turn,
     TurnInput,
 )
+from tests.unit.imports.inverse.formats import to_record
 
 OASST = load_format("oasst")
 SESSION_JSON = load_format("session-json")
@@ -260,7 +261,7 @@ def test_a_file_of_the_earlier_manager_comes_in_whole() -> None:
             OLD["graph_state"], external_id="import:1", created_at=at.replace(minute=5)
         ),
     )
-    assert SESSION_JSON.to_record(session) == OLD
+    assert to_record(SESSION_JSON, session) == OLD
 
 
 def test_an_empty_session_of_the_earlier_manager_is_a_session() -> None:
@@ -273,7 +274,7 @@ def test_an_empty_session_of_the_earlier_manager_is_a_session() -> None:
     session = SESSION_JSON.parse(record)
 
     assert session.turns == ()
-    assert SESSION_JSON.to_record(session) == record
+    assert to_record(SESSION_JSON, session) == record
 
 
 @pytest.mark.parametrize(
@@ -387,7 +388,7 @@ def test_a_document_comes_in_as_it_is() -> None:
 
     assert session.document == DOCUMENT
     assert session.session_id == "s"
-    assert CONVSTORE.to_record(session) == record
+    assert to_record(CONVSTORE, session) == record
 
 
 def test_a_stored_session_is_told_as_it_would_be_imported() -> None:
@@ -407,6 +408,7 @@ def test_what_is_no_document_is_refused() -> None:
     with pytest.raises(CorruptionError):
         CONVSTORE.parse({"format": "convstore.session"})
     with pytest.raises(InvalidInputError):
-        CONVSTORE.to_record(
-            load_format("kto").parse({"prompt": "Q", "completion": "A", "label": True})
+        to_record(
+            CONVSTORE,
+            load_format("kto").parse({"prompt": "Q", "completion": "A", "label": True}),
         )

@@ -10,6 +10,7 @@ import pytest
 from convstore.errors import InvalidInputError
 from convstore.imports.registry import load_format
 from convstore.vocabulary.records import InteractionInput, TurnInput
+from tests.unit.imports.inverse.formats import to_record
 
 MESSAGES = load_format("messages")
 SHAREGPT = load_format("sharegpt")
@@ -271,7 +272,7 @@ def test_what_an_assistant_thought_is_a_part_of_its_turn(key: str) -> None:
 
     assert turn.content == "4"
     assert turn.parts == [CALL, {"type": "reasoning", "text": "2 + 2"}]
-    assert MESSAGES.to_record(MESSAGES.parse({"messages": [message]})) == {
+    assert to_record(MESSAGES, MESSAGES.parse({"messages": [message]})) == {
         "messages": [message]
     }
 
@@ -302,4 +303,4 @@ def test_a_prompt_and_its_completion_are_a_conversation(
     said = [(turn.role, turn.content) for turn in session.turns]
     assert said == [("user", "Q"), ("assistant", "A")]
     assert session.interactions == ()
-    assert MESSAGES.to_record(session) == record
+    assert to_record(MESSAGES, session) == record

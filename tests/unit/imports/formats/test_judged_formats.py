@@ -10,6 +10,7 @@ from convstore.errors import InvalidInputError
 from convstore.imports.model import ImportedSession
 from convstore.imports.registry import load_format
 from convstore.vocabulary.records import Choice, InteractionInput, TurnInput
+from tests.unit.imports.inverse.formats import to_record
 
 PREFERENCE = load_format("preference")
 KTO = load_format("kto")
@@ -58,7 +59,7 @@ def test_every_shape_of_a_preference_becomes_the_same_branches(
     assert session.turns == TURNS
     assert session.interactions == (CHOSEN,)
     assert session.head_seq == 2
-    assert PREFERENCE.to_record(session) == record
+    assert to_record(PREFERENCE, session) == record
 
 
 def test_answers_of_several_messages_stay_whole() -> None:
@@ -153,7 +154,7 @@ def test_a_label_becomes_thumbs_on_the_answer(
     )
     assert session.turns == TURNS[:2]
     assert session.interactions == (act,)
-    assert KTO.to_record(session) == labelled
+    assert to_record(KTO, session) == labelled
 
 
 @pytest.mark.parametrize("label", [1, 0, -1, 0.5, "true", None])
@@ -187,7 +188,7 @@ def test_an_instruction_with_history_becomes_turns() -> None:
         ("assistant", "Hi"),
     ]
     assert session.interactions == ()
-    assert ALPACA.to_record(session) == record
+    assert to_record(ALPACA, session) == record
 
 
 def test_ranked_outputs_become_branches_and_choices() -> None:
