@@ -105,10 +105,11 @@ def newest(blobs: BlobStore) -> tuple[int, str | None]:
 
 
 def publish_generation(blobs: BlobStore, number: int, token: str) -> bool:
-    """Make a generation the newest; False if its number has another token already.
+    """Make a generation the newest; False if its number has another token already, or
+    there is a newer one by now.
 
-    Durable when this returns. Idempotent. Removes those that it supersedes, but for the
-    one before: somebody may be between its name and its content.
+    Durable when this returns. Idempotent. Removes those that are superseded, but for
+    the one before the newest: somebody may be between its name and its content.
     """
     body = {
         "format": _GENERATION_FORMAT,
@@ -119,13 +120,18 @@ def publish_generation(blobs: BlobStore, number: int, token: str) -> bool:
     try:
         publish_whole(blobs, _key(number), dumps(body) + b"\n")
     except AlreadyExistsError:
-        with suppress(SegmentNotFoundError):
+        try:
             if _token(blobs, number) != token:
                 return False
-    for old in _numbers(blobs):
-        if old < number - 1:
+        except SegmentNotFoundError:
+            return False  # superseded, and removed
+    numbers = _numbers(blobs)
+    for old in numbers:
+        if old < numbers[-1] - 1:
             blobs.delete(_key(old))
-    return True
+    # Whoever slept since it looked may have taken a number whose file was removed long
+    # ago: nobody was kept from anything by that.
+    return numbers[-1:] == [number]
 
 
 def _numbers(blobs: BlobStore) -> list[int]:

@@ -5,7 +5,7 @@ crash left behind, and the other's erasures for its own. And in an empty folder,
 volume is not mounted, a database would archive and purge beside its archive. So it has
 a mark, known to both sides, and a generation, which both sides write when a worker
 begins, seals or destroys: whoever finds a newer one than it wrote is a copy of the
-database that wrote it, or the original of one. See decision 21.
+database that wrote it, or the original of one. See decision 27.
 """
 
 from __future__ import annotations

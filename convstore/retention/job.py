@@ -16,7 +16,6 @@ from math import inf
 
 from convstore.archive.archiver import Archived, archive
 from convstore.archive.context import LEASE_TTL_S, Context
-from convstore.archive.ownership import renew
 from convstore.concurrency.alongside import Aside
 from convstore.db import leases, lifecycle, retention_runs, staleness
 from convstore.db.retention_runs import StoredRun
@@ -179,8 +178,6 @@ class RetentionJob:
     ) -> None:
         with self.watch.work("retention.recover"):
             recovered = await self._recovery.run()
-            # Even where nothing is due: a copy of this database is behind from now on.
-            await renew(self._context)
         tally.recovered = recovered.purges_finished
         if options.older_than_s is None:
             await self._check(options)

@@ -16,7 +16,7 @@ from convstore.archive.archiver import destroy, destroy_marked
 from convstore.archive.context import DEAD_AFTER_S, WRITER, Context
 from convstore.archive.copies import stored_document
 from convstore.archive.inspection import verify_sealed
-from convstore.archive.ownership import claim, guard
+from convstore.archive.ownership import claim, guard, renew
 from convstore.db import archive_entries, segments, sessions, unfinished
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.document_rows import fingerprint_of
@@ -74,7 +74,11 @@ class Recovery:
         finished = await finish_erasures(self._context, self._eraser)
         report = replace(report, erasures_finished=finished)
         await self.sweep_archive()
-        return await self._sweep_staged(report, alone)
+        report = await self._sweep_staged(report, alone)
+        # Even where there was nothing to do: a copy of this database is behind from now
+        # on, and what a dead worker left of its own generation goes.
+        await renew(self._context)
+        return report
 
     async def _remove_dead(self, report: RecoveryReport, alone: bool) -> RecoveryReport:
         """Segments that were never sealed: nothing can have been purged by them."""

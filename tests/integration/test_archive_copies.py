@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from convstore import ArchiveTakenError, Store
+from convstore.archive import mark
 from convstore.archive.ownership import look
+from convstore.blobs.local import LocalBlobs
 from convstore.vocabulary.clock import ManualClock
 from tests.integration.archives import (
     DAY_S,
@@ -25,6 +27,7 @@ from tests.integration.archives import (
     fill,
     ids,
     raw,
+    segment_files,
     sound,
     states,
 )
@@ -368,6 +371,30 @@ async def test_a_worker_that_comes_late_with_an_old_generation_does_no_harm(
     assert (await look(slow._parts.archive.context)).kind == "ours"
     await other.archive.recover(alone=True)
     sound(database_url, archive_dir)
+
+
+async def test_who_slept_while_a_copy_worked_destroys_nothing_when_it_wakes(
+    open_another: OpenAnother, archive_dir: Path, clock: ManualClock
+) -> None:
+    """So long that the number it goes on with is free again: files go, numbers grow."""
+    hook = Steps()
+    slow = await open_another(on_step=hook)
+    await archived(slow, "s-1")
+    await slow.restore("s-1")
+    clock.advance(3 * DAY_S)
+    before = segment_files(archive_dir)
+    newest, _ = mark.newest(LocalBlobs(archive_dir))
+
+    def copy_works() -> None:
+        for number in range(newest + 1, newest + 5):
+            mark.publish_generation(LocalBlobs(archive_dir), number, f"its-{number}")
+
+    hook.at("generation.announced", copy_works)
+    with pytest.raises(ArchiveTakenError):
+        await slow.archive.recover(alone=True)
+
+    assert segment_files(archive_dir) == before != []
+    assert mark.newest(LocalBlobs(archive_dir)) == (newest + 4, f"its-{newest + 4}")
 
 
 async def test_the_generation_is_the_same_on_both_sides(

@@ -206,6 +206,24 @@ async def test_an_orphan_that_may_be_the_only_copy_is_kept_and_reported(
     assert copy.exists()
 
 
+async def test_recovery_leaves_no_generation_that_a_dead_worker_did_not_remove(
+    store: Store, archive_dir: Path, database_url: str
+) -> None:
+    """It died when it had published the next one."""
+    await archived(store, "s-1")
+    first, *_ = old = sorted((archive_dir / "generations").iterdir())
+    content = first.read_bytes()
+    await archived(store, "s-2")
+    first.write_bytes(content)
+
+    await store.archive.recover()
+
+    left = sorted((archive_dir / "generations").iterdir())
+    assert len(left) <= 2
+    assert not set(left) & set(old)
+    sound(database_url, archive_dir)
+
+
 async def test_a_superseded_segment_is_kept_for_a_day_and_then_removed(
     store: Store, clock: ManualClock, archive_dir: Path, database_url: str
 ) -> None:
