@@ -102,9 +102,9 @@ def _front(
         "task_categories": ["text-generation"],
         "tags": [*fmt.tags, "convstore"],
     }
-    splits = [name for name in options.splits if stats.splits[name]]
-    if not splits:
-        return front
+    # A split without rows keeps `datasets` from loading the others. Where no split has
+    # any, the card is what tells a streaming reader the columns.
+    splits = [name for name in options.splits if stats.splits[name] or not stats.rows]
     features = [_feature(column, options.profile == "text") for column in columns]
     if fmt.provenance == "column":
         struct = [_feature(column, True) for column in PROVENANCE_COLUMNS]

@@ -101,6 +101,10 @@ class DataSet:
 
     def finish(self, tally: Tally, facts: dict[str, Json]) -> None:
         """Give the shards their names and write card, plots and manifest."""
+        if not self.stats.rows:
+            # Readers need a file to find the columns by, be there rows or not.
+            for number, split in enumerate(self._splits):
+                self._open_shard(number, split)
         for name, split in zip(self._names, self._splits, strict=True):
             self._close_shard(split)
             self._name_shards(name, split)

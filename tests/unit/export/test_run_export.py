@@ -400,7 +400,9 @@ def test_nothing_to_export_is_a_valid_empty_export(tmp_path: Path) -> None:
 
     assert report.rows == 0
     assert (tmp_path / "out" / "manifest.json").is_file()
-    assert not (tmp_path / "out" / "data").exists()
+    assert [file.name for file in (tmp_path / "out" / "data").iterdir()] == [
+        "train-00000-of-00001.jsonl"
+    ]
 
 
 def test_what_was_reported_can_be_listed_by_id(tmp_path: Path) -> None:
