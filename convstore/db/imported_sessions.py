@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, insert, select
 
-from convstore.db import archive_entries, documents, labels, models
+from convstore.db import archive_entries, documents, models
 from convstore.db.acts import KnownActs
 from convstore.db.column_bounds import check_columns
 from convstore.db.dialects import dialect_of
@@ -244,14 +244,11 @@ class ImportDocument:
         if head is None:
             session = self.document.session
             found = searchable(session.metadata, session.tags)
-            if _create(unit, self.key, self.rows[0][1][0], found):
-                for table, rows in self.rows[1:]:
-                    if rows:
-                        unit.connection.execute(insert(table), rows)
+            row, document = self.rows[0][1][0], self.document
+            if _create(unit, self.key, row, found):
+                unit.note_made(self.key, row)
+                self._add(unit)
                 self._charge(unit)
-                document = self.document
-                counts = document.session.feedback_counts
-                labels.replace(unit.connection, self.key, counts)
                 return Stored(
                     True,
                     len(document.turns),
@@ -263,6 +260,15 @@ class ImportDocument:
         if not self._is_there(unit, head):
             raise ConflictError("session: exists with another content")
         return Stored()
+
+    def _add(self, unit: Unit) -> None:
+        """Gather the rows of a session that has just been made."""
+        holds = self.rows[-1][1]
+        if holds:
+            unit.connection.execute(insert(models.legal_holds), holds)
+        unit.put_back(self.key, self.rows[1:-1])
+        for label, count in self.document.session.feedback_counts.items():
+            unit.set_label(self.key, label, count)
 
     def _charge(self, unit: Unit) -> None:
         ledger, session = self.document.ledger, self.document.session

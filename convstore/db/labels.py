@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, bindparam, delete, insert
+from sqlalchemy import CTE, Connection, FromClause, bindparam, delete, insert
 
 from convstore.db import models
+from convstore.db.flushed import Flushed
+from convstore.db.session_locks import Key
 from convstore.db.statements import BOUND, Prepared
 from convstore.vocabulary.ids import MAX_ID_CHARS
 
-Key = tuple[str, str]
 _L = models.session_labels
 _IDENTITY = ("tenant_id", "session_id", "label")
 _REMOVE = Prepared(
@@ -30,29 +31,25 @@ _REMOVE_ALL = Prepared(
 _ADD = Prepared(lambda _: insert(_L))
 
 
-def write(connection: Connection, counts: Mapping[tuple[str, str, str], int]) -> None:
-    """Set the counts of labels of sessions, by tenant, session and label."""
-    if not counts:
-        return
-    named = [dict(zip(_IDENTITY, place, strict=True)) for place in counts]
-    _REMOVE.many(connection, named)
-    _add(connection, counts)
+class LabelHook:
+    """Keeps the labels of the sessions that a transaction writes."""
+
+    def flush(self, connection: Connection, flushed: Flushed) -> None:
+        """Set the counts that changed; a session that is gone has no labels."""
+        if flushed.labels:
+            _write(connection, flushed.labels)
+        states = ("deleted", "erased")
+        gone = [key for key, row in flushed.cold.items() if row["state"] in states]
+        if gone:
+            _remove(connection, gone)
+
+    def at_once(self, turns: FromClause, changed: CTE) -> Sequence[CTE]:
+        """Nothing: a turn is no feedback."""
+        return ()
 
 
-def replace(connection: Connection, key: Key, counts: Mapping[str, int]) -> None:
-    """Make the labels of one session these, and no others."""
-    remove(connection, [key])
-    _add(connection, {(*key, label): count for label, count in counts.items()})
-
-
-def remove(connection: Connection, keys: Sequence[Key]) -> None:
-    """Forget the labels of sessions."""
-    if keys:
-        named = [dict(zip(_IDENTITY, key, strict=False)) for key in keys]
-        _REMOVE_ALL.many(connection, named)
-
-
-def _add(connection: Connection, counts: Mapping[tuple[str, str, str], int]) -> None:
+def _write(connection: Connection, counts: Mapping[tuple[str, str, str], int]) -> None:
+    _REMOVE.many(connection, [dict(zip(_IDENTITY, p, strict=True)) for p in counts])
     rows = [
         {**dict(zip(_IDENTITY, place, strict=True)), "count": count}
         for place, count in counts.items()
@@ -60,3 +57,8 @@ def _add(connection: Connection, counts: Mapping[tuple[str, str, str], int]) -> 
     ]
     if rows:
         _ADD.many(connection, rows)
+
+
+def _remove(connection: Connection, keys: Sequence[Key]) -> None:
+    named = [dict(zip(_IDENTITY, key, strict=False)) for key in keys]
+    _REMOVE_ALL.many(connection, named)

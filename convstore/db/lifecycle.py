@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from convstore.db import archive_entries, labels, models, session_locks
+from convstore.db import archive_entries, models, session_locks
 from convstore.db.dialects import dialect_of
 from convstore.db.document_rows import DocumentRows, hold_rows, session_row
 from convstore.db.documents import HOLDS, TOOL_SET_COLUMNS, selected
@@ -55,6 +55,8 @@ _GONE_WITH_SESSION = (
     models.graph_states,
     models.session_ledger,
 )
+# Rows to find a session by, which say what its own row says.
+_SAID_AGAIN = (models.session_metadata, models.session_labels)
 _TAKEN = {
     models.turns: TURN_COLUMNS,
     models.tool_sets: TOOL_SET_COLUMNS,
@@ -91,12 +93,7 @@ def take(unit: Unit, tenant: str, heads: Sequence[Head]) -> list[SessionRows]:
 def destroy(connection: Connection, keys: Sequence[Key]) -> dict[str, int]:
     """Delete every row of sessions but the sessions' own; how many of which table."""
     counts: dict[str, int] = {}
-    tables = (
-        *_GONE_WITH_SESSION,
-        models.session_metadata,
-        models.session_labels,
-        models.legal_holds,
-    )
+    tables = (*_GONE_WITH_SESSION, *_SAID_AGAIN, models.legal_holds)
     given = about_keys(keys)
     for table in tables:
         name = str.__str__(table.name)  # SQLAlchemy's is a subclass of str
@@ -179,7 +176,7 @@ def adopt(
 ) -> None:
     """Make the stub of a session that only the archive knows, as its purge left it.
 
-    With `again`, in place of the stub that was made from another copy.
+    With `again`, in place of the stub that was made from another copy. To be flushed.
     """
     session, connection = document.session, unit.connection
     key = (session.tenant_id, session.id)
@@ -190,7 +187,7 @@ def adopt(
         "archived_at": now,
     }
     if again:
-        for table in (models.session_metadata, models.legal_holds, models.sessions):
+        for table in (*_SAID_AGAIN, models.legal_holds, models.sessions):
             of_session = (table.c.tenant_id == key[0], table.c.session_id == key[1])
             if table is models.sessions:
                 connection.execute(update(table).where(*of_session).values(row))
@@ -198,12 +195,14 @@ def adopt(
                 connection.execute(delete(table).where(*of_session))
     else:
         _STUB.many(connection, [row])
-    labels.replace(connection, key, session.feedback_counts)
+    for label, count in session.feedback_counts.items():
+        unit.set_label(key, label, count)
     write_searchable(connection, key, searchable(session.metadata, list(session.tags)))
     holds = hold_rows(document)
     if holds:
         connection.execute(insert(models.legal_holds), holds)
     unit.forget(key)
+    unit.note_made(key, row)
 
 
 def ids_of_user(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -33,8 +34,9 @@ from sqlalchemy import (
     update,
 )
 
-from convstore.db import models
+from convstore.db import flush_hooks, models
 from convstore.db.dialects.base import Dialect
+from convstore.db.flushed import FlushHook
 from convstore.db.statements import Prepared
 from convstore.db.turns import AppendTurns
 from convstore.db.unit import HOT, Head, Key, Row, Unit
@@ -105,7 +107,7 @@ def write_at_once(
     """Write the turns and heads of `unit` for the sessions that are as `before`, and
     that have none of the turns' external ids yet.
 
-    One statement, which is a transaction of its own.
+    One statement, which is a transaction of its own, with what flush hooks add to it.
 
     Returns:
         The sessions that were written; nothing of the others was.
@@ -122,7 +124,8 @@ def write_at_once(
             versions,
         ]
     values = dict(zip(_VALUES, columns, strict=True))
-    found = _AT_ONCE[one, named].all(connection, values)
+    statement = _prepared(flush_hooks.HOOKS, one=one, named=named)
+    found = statement.all(connection, values)
     return {(tenant_id, session_id) for tenant_id, session_id in found}
 
 
@@ -166,7 +169,7 @@ def _repeated(rows: FromClause, heads: FromClause) -> Exists:
     return found.correlate(heads).exists()
 
 
-def _at_once(*, one: bool, named: bool) -> Select[Any]:
+def _at_once(hooks: Sequence[FlushHook], *, one: bool, named: bool) -> Select[Any]:
     sessions, turns = models.sessions, models.turns
     columns = [sessions.c[name] for name in _HEAD_NAMES]
     heads = _given("h_", [*columns, Column("before", BigInteger)], one=one)
@@ -201,7 +204,8 @@ def _at_once(*, one: bool, named: bool) -> Select[Any]:
         )
         .cte("added")
     )
-    return select(changed.c.tenant_id, changed.c.session_id).add_cte(added)
+    more = [cte for hook in hooks for cte in hook.at_once(rows, changed)]
+    return select(changed.c.tenant_id, changed.c.session_id).add_cte(added, *more)
 
 
 def _versions(dialect: Dialect) -> Select[Any]:
@@ -214,15 +218,11 @@ def _versions(dialect: Dialect) -> Select[Any]:
 _VERSIONS = Prepared(_versions)
 
 
-def _prepared(*, one: bool, named: bool) -> Prepared:
-    return Prepared(lambda _: _at_once(one=one, named=named))
+@lru_cache
+def _prepared(hooks: tuple[FlushHook, ...], *, one: bool, named: bool) -> Prepared:
+    return Prepared(lambda _: _at_once(hooks, one=one, named=named))
 
 
-_AT_ONCE = {
-    (one, named): _prepared(one=one, named=named)
-    for one in (False, True)
-    for named in (False, True)
-}
 _turn_of = itemgetter(*(column.name for column in _TURN_COLUMNS))
 _head_of = itemgetter(*_HEAD_NAMES)
 _VALUES = [

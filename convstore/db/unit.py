@@ -3,7 +3,7 @@
 Operations of many callers run against one unit. Each reads the head of its session
 (the row, locked for the transaction), refuses by raising *before* it changes anything,
 then changes the head and adds rows. `flush` writes all rows of a table in one
-statement, and all heads in another.
+statement, and all heads in another, and tells `flush_hooks.HOOKS` what it wrote.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Table, bindparam, insert, update
 
-from convstore.db import labels, models, session_locks
+from convstore.db import flush_hooks, models, session_locks
 from convstore.db.dialects import dialect_of
+from convstore.db.flushed import Flushed
 from convstore.db.rows import session_from_row
 from convstore.db.statements import BOUND, Prepared
 from convstore.vocabulary.errors import (
@@ -167,6 +168,9 @@ class Unit:
         }
         self._missing = 0
         self._rows: dict[str, list[Row]] = {}
+        # Written since the last flush, and of which hooks are yet to be told.
+        self._inserted: dict[str, list[Row]] = {}
+        self._made: dict[Key, Row] = {}
         self._changes: dict[Prepared, list[Row]] = {}
         # Sessions whose whole rows are gathered: see `put_back`.
         self._back: set[Key] = set()
@@ -213,10 +217,10 @@ class Unit:
 
     def find(self, key: Key) -> Head | None:
         """The head of a session in any state, locked; None when there is none."""
+        if key in self._back:
+            self._write_rows()  # it may be about to look for what has come back
         if key not in self._heads:
             self.load([key])
-        elif key in self._back:
-            self._write_rows()  # it may be about to look for what has come back
         return self._heads[key]
 
     def known(self, key: Key) -> Head | None:
@@ -231,7 +235,12 @@ class Unit:
     def add_head(self, key: Key, row: Row) -> Head:
         """Take up a session row that this transaction has just inserted."""
         head = self._heads[key] = Head(row)
+        self.note_made(key, row)
         return head
+
+    def note_made(self, key: Key, row: Row) -> None:
+        """Have the next flush tell of a session whose row was written without it."""
+        self._made[key] = row
 
     def carry_out(self, operation: Operation[R_co]) -> R_co:
         """Apply an operation; if it refuses, no session has got an owner by it."""
@@ -343,27 +352,38 @@ class Unit:
 
     def flush(self) -> None:
         """Write what was gathered; heads stay valid for the next round."""
-        hot: list[Row] = []
-        full: list[Row] = []
-        for head in self._heads.values():
+        hot: dict[Key, Row] = {}
+        cold: dict[Key, Row] = {}
+        for key, head in self._heads.items():
             if head is not None and head.dirty:
-                (full if head.cold else hot).append(head.row)
+                (cold if head.cold else hot)[key] = head.row
                 head.dirty = head.cold = False
         self._write_rows()
         for statement, values in self._changes.items():
             statement.many(self.connection, values)
         self._changes.clear()
-        labels.write(self.connection, self._labels)
-        self._labels.clear()
         if hot:
-            _UPDATE_HOT.many(self.connection, hot)
-        if full:
-            _UPDATE_ALL.many(self.connection, full)
+            _UPDATE_HOT.many(self.connection, list(hot.values()))
+        if cold:
+            _UPDATE_ALL.many(self.connection, list(cold.values()))
+        self._tell(hot, cold)
+
+    def _tell(self, hot: dict[Key, Row], cold: dict[Key, Row]) -> None:
+        made, rows, labels = self._made, self._inserted, self._labels
+        self._made, self._inserted, self._labels = {}, {}, {}
+        if made:
+            # As its head has it by now, if it was written to since.
+            cold = {key: hot.pop(key, row) for key, row in made.items()} | cold
+        if hot or cold or rows or labels:
+            flushed = Flushed(rows, hot, cold, labels)
+            for hook in flush_hooks.HOOKS:
+                hook.flush(self.connection, flushed)
 
     def _write_rows(self) -> None:
         for name, rows in self._rows.items():
             if rows:
                 _INSERTS[name].many(self.connection, rows)
+                self._inserted.setdefault(name, []).extend(rows)
         self._rows.clear()
         self._back.clear()
 

@@ -10,7 +10,7 @@ from convstore.archive.context import Context
 from convstore.archive.ownership import guard
 from convstore.archive.read_through import ReadThrough
 from convstore.archive.restorer import Restorer
-from convstore.db import labels, sessions
+from convstore.db import sessions
 from convstore.db.engine import Connection, Runner, Work
 from convstore.db.unit import Head, Key, Unit
 from convstore.erasure.eraser import Eraser
@@ -118,7 +118,6 @@ class SessionLifecycle:
             head.cold = True
             head.touch(self._context.now(), activity=False)
             unit.flush()
-            labels.remove(connection, [key])
             return True
 
         done = await self._context.write(work)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from convstore.archive.context import Context
 from convstore.archive.ownership import guard
-from convstore.db import archive_entries, labels, lifecycle, schema, segments, sizes
+from convstore.db import archive_entries, lifecycle, schema, segments, sizes
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.engine import Connection
 from convstore.db.session_rows import SessionRows
@@ -113,8 +113,6 @@ async def _purge_some(
             head.touch(now, activity=False)
         unit.flush()
         gone = [entry.key for entry, _ in going]
-        if final_state == "deleted":
-            labels.remove(connection, gone)
         stale = sorted({entry.key for entry in waiting} - set(gone))
         archive_entries.settle(connection, segment_id, gone, "committed")
         archive_entries.settle(connection, segment_id, stale, "stale")

@@ -190,6 +190,7 @@ def _adopt(
             tally.superseded += 1
         else:
             states[key] = _state_beside(head, entry, tally)
+    unit.flush()
     book.flush()
 
 
