@@ -355,6 +355,27 @@ class _Turns:
     def pop(
         self, session_id: str, *, expected_head: int | None = None
     ) -> Turn | None: ...
+    def window(
+        self,
+        session_id: str,
+        *,
+        limit: int = 20,
+        max_chars: int | None = None,
+        max_tokens: int | None = None,
+        count_tokens: Callable[[Turn], int] | None = None,
+        step: int = 1,
+        payload: bool = False,
+    ) -> list[Turn]: ...
+    def history(
+        self,
+        session_id: str,
+        *,
+        limit: int = 6,
+        repair: bool = False,
+        keep_system: bool = False,
+        begin_with: str | None = None,
+    ) -> History: ...
+    def previous_user_turn(self, session_id: str) -> Turn | None: ...
     def append(
         self,
         session_id: str,
@@ -379,6 +400,8 @@ class _Turns:
         external_id: str | None = None,
         parent_seq: int | None = None,
         created_at: datetime | None = None,
+        payload: bytes | Json | None = None,
+        payload_format: str | None = None,
         charge: bool = False,
         expected_head: int | None = None,
     ) -> Turn: ...
@@ -414,26 +437,6 @@ class _Turns:
         cursor: str | None = None,
         newest_first: bool = False,
     ) -> Page[Turn]: ...
-    def window(
-        self,
-        session_id: str,
-        *,
-        limit: int = 20,
-        max_chars: int | None = None,
-        max_tokens: int | None = None,
-        count_tokens: Callable[[Turn], int] | None = None,
-        step: int = 1,
-    ) -> TurnList: ...
-    def history(
-        self,
-        session_id: str,
-        *,
-        limit: int = 6,
-        repair: bool = False,
-        keep_system: bool = False,
-        begin_with: str | None = None,
-    ) -> History: ...
-    def previous_user_turn(self, session_id: str) -> Turn | None: ...
     def tools(self, session_id: str, tools_hash: str) -> JsonList: ...
 
 class Conversation:
@@ -461,6 +464,8 @@ class Conversation:
         external_id: str | None = None,
         parent_seq: int | None = None,
         created_at: datetime | None = None,
+        payload: bytes | Json | None = None,
+        payload_format: str | None = None,
         charge: bool = False,
         expected_head: int | None = None,
     ) -> Turn: ...
@@ -493,7 +498,8 @@ class Conversation:
         max_tokens: int | None = None,
         count_tokens: Callable[[Turn], int] | None = None,
         step: int = 1,
-    ) -> TurnList: ...
+        payload: bool = False,
+    ) -> list[Turn]: ...
     def history(
         self,
         *,

@@ -37,7 +37,7 @@ from sqlalchemy import (
 
 from convstore.db import models
 from convstore.db.dialects.base import Dialect
-from convstore.db.rows import TURN_COLUMNS, turn_from_row
+from convstore.db.rows import TURN_COLUMNS, WINDOW_COLUMNS, turn_from_row
 from convstore.db.statements import Prepared
 from convstore.db.unit import Key, Row, Unit, check_usable
 from convstore.vocabulary.codec import decode_json, dumps
@@ -53,9 +53,15 @@ _WHOLE = 2**31 - 1
 
 
 def newest(
-    connection: Connection, key: Key, limit: int, user_id: str | None
+    connection: Connection,
+    key: Key,
+    limit: int,
+    user_id: str | None,
+    *,
+    payload: bool = False,
 ) -> list[Turn]:
-    """The newest turns of the active branch, oldest first.
+    """The newest turns of the active branch, oldest first, without their payloads
+    unless these are asked for.
 
     One statement for a session without branches, two for one that has some. Turns never
     change, so what is read is a prefix of what any later read gives, whatever commits
@@ -63,7 +69,7 @@ def newest(
     """
     given = {"tenant": key[0], "id": key[1], "limit": limit}
     while True:
-        rows = _NEWEST.all(connection, given)
+        rows = (_NEWEST_WHOLE if payload else _NEWEST).all(connection, given)
         if rows:
             state, owner, head_seq, branched = rows[0][:4]
         else:
@@ -74,7 +80,8 @@ def newest(
         check_usable(state, owner, key[1], user_id)
         turns = [row[4:] for row in rows]
         if branched and turns and limit > 1 and turns[0][_PARENT] is not None:
-            above = _walked(connection, key, turns[0][_PARENT], limit - 1)
+            parent = turns[0][_PARENT]
+            above = _walked(connection, key, parent, limit - 1, payload=payload)
             turns = [*turns, *above] if above else []
         if turns or head_seq is None:
             break
@@ -87,7 +94,7 @@ def read(connection: Connection, key: Key, seq: int, limit: int | None) -> list[
 
     Empty when there is no such turn. Reads as many turns as it gives.
     """
-    rows = _walked(connection, key, seq, limit or _WHOLE)
+    rows = _walked(connection, key, seq, limit or _WHOLE, payload=True)
     return [turn_from_row(key[1], row) for row in reversed(rows)]
 
 
@@ -97,7 +104,7 @@ def beginning(
     """The first turns of the path that ends in turn `head_seq`, at most `limit`.
 
     By key in a session without branches. In one with some the whole path is walked, by
-    its numbers alone.
+    its numbers alone. Without payloads.
     """
     statement = _FIRST_OF_PATH if branched else _FIRST
     given = {"tenant": key[0], "id": key[1], "head": head_seq or 0, "limit": _WHOLE}
@@ -191,10 +198,13 @@ def _family(
     return {parent: tuple(turns) for parent, turns in found.items()}
 
 
-def _walked(connection: Connection, key: Key, seq: int, limit: int) -> list[Any]:
-    """Rows of TURN_COLUMNS, from turn `seq` up; one statement, so all or none."""
+def _walked(
+    connection: Connection, key: Key, seq: int, limit: int, *, payload: bool
+) -> list[Any]:
+    """Rows of TURN_COLUMNS, or without payloads of WINDOW_COLUMNS, from turn `seq` up;
+    one statement, so all or none."""
     given = {"tenant": key[0], "id": key[1], "head": seq, "limit": limit}
-    rows = _PATH.all(connection, given)
+    rows = (_PATH_WHOLE if payload else _PATH).all(connection, given)
     rows.sort(key=itemgetter(0), reverse=True)
     return rows
 
@@ -231,15 +241,18 @@ def _walk(dialect: Dialect, columns: Sequence[Column[Any]]) -> CTE:
     return path.union_all(climbed.where(path.c.depth < bindparam("limit")))
 
 
-def _path(dialect: Dialect) -> Select[Any]:
-    path = _walk(dialect, TURN_COLUMNS)
-    return select(*(path.c[column.name] for column in TURN_COLUMNS))
+def _path(columns: Sequence[Column[Any]]) -> Prepared:
+    def word(dialect: Dialect) -> Select[Any]:
+        path = _walk(dialect, columns)
+        return select(*(path.c[column.name] for column in columns))
+
+    return Prepared(word)
 
 
 def _first_of_path(dialect: Dialect) -> Select[Any]:
     path = _walk(dialect, [T.seq, T.parent_seq])
     first = select(path.c.seq).order_by(path.c.seq).limit(bindparam("first"))
-    return select(*TURN_COLUMNS).where(*_OF_SESSION, T.seq.in_(first))
+    return select(*WINDOW_COLUMNS).where(*_OF_SESSION, T.seq.in_(first))
 
 
 _SLOT = "slot"
@@ -296,10 +309,11 @@ def _prepared(statement: Select[Any]) -> Prepared:
     return Prepared(lambda _: statement)
 
 
-_PATH = Prepared(_path)
+_PATH = _path(WINDOW_COLUMNS)
+_PATH_WHOLE = _path(TURN_COLUMNS)
 _FIRST_OF_PATH = Prepared(_first_of_path)
 _FIRST = _prepared(
-    select(*TURN_COLUMNS)
+    select(*WINDOW_COLUMNS)
     .where(*_OF_SESSION, T.seq <= bindparam("head"))
     .order_by(T.seq)
     .limit(bindparam("first"))
@@ -337,22 +351,28 @@ _SESSION = _prepared(
         S.tenant_id == bindparam("tenant"), S.session_id == bindparam("id")
     )
 )
+
+
 # Scalar subqueries, not a join: the planner evaluates each once and then walks the
 # key backwards, instead of sorting every turn of the session. Of a session with
 # branches it gives the tip alone, from where the rest is walked.
-_NEWEST = _prepared(
-    select(
-        _of_session(S.state).label("session_state"),
-        _of_session(S.user_id).label("owner"),
-        _of_session(S.head_seq).label("head"),
-        _of_session(S.branched).label("branched"),
-        *TURN_COLUMNS,
+def _newest(columns: Sequence[Column[Any]]) -> Prepared:
+    lowest = case((S.branched, S.head_seq), else_=literal_column("1"))
+    return _prepared(
+        select(
+            _of_session(S.state).label("session_state"),
+            _of_session(S.user_id).label("owner"),
+            _of_session(S.head_seq).label("head"),
+            _of_session(S.branched).label("branched"),
+            *columns,
+        )
+        .where(
+            *_OF_SESSION, T.seq <= _of_session(S.head_seq), T.seq >= _of_session(lowest)
+        )
+        .order_by(T.seq.desc())
+        .limit(bindparam("limit"))
     )
-    .where(
-        *_OF_SESSION,
-        T.seq <= _of_session(S.head_seq),
-        T.seq >= _of_session(case((S.branched, S.head_seq), else_=literal_column("1"))),
-    )
-    .order_by(T.seq.desc())
-    .limit(bindparam("limit"))
-)
+
+
+_NEWEST = _newest(WINDOW_COLUMNS)
+_NEWEST_WHOLE = _newest(TURN_COLUMNS)

@@ -281,6 +281,9 @@ turns = _table(
     Column(
         "digest", LargeBinary, nullable=False, comment="SHA-256 of the content columns"
     ),
+    Column("payload_format", String(255), comment="whose object the payload is"),
+    # The last column: what is read without it does not touch its pages.
+    Column("payload", LargeBinary, comment="a framework's own object, byte for byte"),
     _of_session(),
     Index(
         "uq_turns_external_id",

@@ -16,6 +16,7 @@ from convstore.db.rows import (
     INTERACTION_DIGEST,
     TURN_COLUMNS,
     TURN_DIGEST,
+    TURN_DIGEST_LATER,
     graph_state_from_row,
     interaction_from_row,
     turn_from_row,
@@ -41,11 +42,14 @@ class Kind(Generic[T]):
         columns: Sequence[Any],
         covered: Sequence[str],
         build: Callable[[str, Row], T],
+        later: Sequence[str] = (),
     ) -> None:
         names = [column.name for column in columns]
         self.table, self.columns = table, columns
         self._what, self._build = what, build
         self._covered = itemgetter(*(names.index(name) + 1 for name in covered))
+        places = [names.index(name) + 1 for name in later]
+        self._later = slice(places[0], places[-1] + 1) if places else slice(0, 0)
 
     def records(self, session_id: str, rows: Sequence[Row]) -> tuple[T, ...]:
         """The records of the rows of one session.
@@ -56,7 +60,10 @@ class Kind(Generic[T]):
         records = []
         for row in rows:
             try:
-                if digest(*self._covered(row)) != bytes(row[-1]):
+                covered = self._covered(row)
+                if (later := row[self._later]) and later[0] is not None:
+                    covered += tuple(later)
+                if digest(*covered) != bytes(row[-1]):
                     raise RowCorruptError(session_id, f"{self._what} {row[1]}")
                 records.append(self._build(session_id, row[1:-1]))
             except (CorruptionError, ValueError, TypeError):
@@ -64,7 +71,14 @@ class Kind(Generic[T]):
         return tuple(records)
 
 
-TURNS: Kind[Turn] = Kind("turn", models.turns, TURN_COLUMNS, TURN_DIGEST, turn_from_row)
+TURNS: Kind[Turn] = Kind(
+    "turn",
+    models.turns,
+    TURN_COLUMNS,
+    TURN_DIGEST,
+    turn_from_row,
+    TURN_DIGEST_LATER,
+)
 INTERACTIONS: Kind[Interaction] = Kind(
     "interaction",
     models.interactions,

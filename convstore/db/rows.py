@@ -33,6 +33,8 @@ SESSION_COLUMNS = [
 TURN_COLUMNS = [
     c for c in models.turns.c if c.name not in ("tenant_id", "session_id", "digest")
 ]
+# What a model is shown: payloads are for the framework that made them, and large.
+WINDOW_COLUMNS = [c for c in TURN_COLUMNS if not c.name.startswith("payload")]
 INTERACTION_COLUMNS = [
     c
     for c in models.interactions.c
@@ -53,12 +55,14 @@ LEDGER_COLUMNS = [
 ]
 
 # The columns that a digest covers, in the order of its input: what the caller said,
-# not where it was put. A column added later must not be put in here.
+# not where it was put. A column added later must not be put in here; what covers it
+# takes effect only where it has a value, as that of payloads does.
 TURN_DIGEST = (
     "role content parts name tool_call_id model finish_reason tokens_in tokens_out "
     "cost_micros language resolved_question template_id slots results tools_hash "
     "metadata"
 ).split()
+TURN_DIGEST_LATER = ("payload_format", "payload")
 INTERACTION_DIGEST = (
     "action turn_seq node_id choice actor_id actor_kind feedback score reason content "
     "shown surface supersedes metadata"
@@ -67,22 +71,29 @@ GRAPH_STATE_DIGEST = "namespace state turn_seq metadata".split()
 
 
 _turn = maker(Turn)
+_NO_PAYLOAD = (None, None)
 _session = maker(Session)
 _interaction = maker(Interaction)
 _graph_state = maker(GraphState)
 
 
-def _digester(columns: list[str]) -> Callable[[Mapping[str, Any]], bytes]:
+def _digester(
+    columns: list[str], later: Sequence[str] = ()
+) -> Callable[[Mapping[str, Any]], bytes]:
+    """`later` columns are covered in rows that have a value in the first of them."""
     pick = itemgetter(*columns)
+    pick_all = itemgetter(*columns, *later)
 
     def of_row(row: Mapping[str, Any]) -> bytes:
         """The checksum of a row's content columns as they are stored."""
+        if later and row[later[0]] is not None:
+            return digest(*pick_all(row))
         return digest(*pick(row))
 
     return of_row
 
 
-turn_digest = _digester(TURN_DIGEST)
+turn_digest = _digester(TURN_DIGEST, TURN_DIGEST_LATER)
 interaction_digest = _digester(INTERACTION_DIGEST)
 graph_state_digest = _digester(GRAPH_STATE_DIGEST)
 
@@ -126,13 +137,14 @@ def session_from_row(row: Row) -> Session:
 
 
 def turn_from_row(session_id: str, row: Row) -> Turn:
-    """The record of a row of TURN_COLUMNS."""
+    """The record of a row of TURN_COLUMNS, or of WINDOW_COLUMNS."""
     (
         seq, parent_seq, role, content, parts, name, tool_call_id, model,
         finish_reason, tokens_in, tokens_out, cost_micros, language,
         resolved_question, template_id, slots, results, tools_hash, metadata,
-        external_id, created_at,
+        external_id, created_at, *native,
     ) = row  # fmt: skip
+    payload_format, payload = native or _NO_PAYLOAD
     return _turn(
         session_id,
         seq,
@@ -156,6 +168,8 @@ def turn_from_row(session_id: str, row: Row) -> Turn:
         {} if metadata == "{}" else decode_json(metadata),
         external_id,
         from_micros(created_at),
+        None if payload is None else bytes(payload),
+        payload_format,
     )
 
 

@@ -5,9 +5,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Column, Connection, Select, Text, cast, func, literal, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    LargeBinary,
+    Select,
+    Text,
+    cast,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.sql.elements import ColumnElement
 
 from convstore.db import models
@@ -23,11 +33,9 @@ memory, as rows and as what is made of them. As much as one turn may be."""
 
 # Of what is small and bounded only the number matters.
 _ROW = 256
-_LARGE: dict[str, tuple[Column[str], ...]] = {
-    "turns": tuple(
-        models.turns.c[name]
-        for name in "content parts resolved_question slots results metadata".split()
-    ),
+_OF_TURN = "content parts resolved_question slots results metadata payload".split()
+_LARGE: dict[str, tuple[Column[Any], ...]] = {
+    "turns": tuple(models.turns.c[name] for name in _OF_TURN),
     "tool_sets": (models.tool_sets.c.tools,),
     "interactions": tuple(
         models.interactions.c[name]
@@ -37,8 +45,10 @@ _LARGE: dict[str, tuple[Column[str], ...]] = {
 }
 
 
-def _length(column: Column[str]) -> ColumnElement[int]:
-    return func.coalesce(func.length(cast(column, Text)), 0)
+def _length(column: Column[Any]) -> ColumnElement[int]:
+    is_bytes = isinstance(column.type, LargeBinary)
+    text = column if is_bytes else cast(column, Text)
+    return func.coalesce(func.length(text), 0)
 
 
 def _sums(dialect: Dialect, name: str) -> Select[tuple[str, int]]:
@@ -61,7 +71,8 @@ _SUMS = [_prepared(name) for name in _LARGE]
 
 
 def of(connection: Connection, tenant: str, session_ids: Sequence[str]) -> list[int]:
-    """Characters of each session's rows, in the order of the ids."""
+    """Characters, and bytes of payloads, of each session's rows, in the order of the
+    ids."""
     sizes: dict[str, int] = defaultdict(int)
     given = about(tenant, session_ids)
     for statement in _SUMS:

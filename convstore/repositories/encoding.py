@@ -12,7 +12,13 @@ from typing import Any
 from convstore.db.rows import turn_digest
 from convstore.db.unit import Row
 from convstore.vocabulary.clock import EPOCH, to_micros
-from convstore.vocabulary.codec import check_int, check_text, dumps, encode_json
+from convstore.vocabulary.codec import (
+    check_int,
+    check_text,
+    dumps,
+    encode_json,
+    encode_payload,
+)
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import check_id
 from convstore.vocabulary.limits import Limits
@@ -43,7 +49,7 @@ def encode_turn(
     limits: Limits, turn: TurnInput, now: int
 ) -> tuple[Row, str | None, int]:
     """The row of a turn without its place, the text of its tool definitions, and the
-    characters of both, which a batch is bounded by.
+    characters of both with the bytes of the payload, which a batch is bounded by.
 
     Raises:
         InvalidInputError: Names the field.
@@ -53,10 +59,12 @@ def encode_turn(
     for (field, encode), value in zip(_TURN_FIELDS.items(), _given(turn), strict=True):
         if value is not None:
             row[field] = encoded = encode(limits, field, value)
-            if type(encoded) is str:
+            if type(encoded) in _SIZED:
                 size += len(encoded)
     if row["role"] is None:
         check_id("role", turn.role)  # refuses
+    if (row["payload"] is None) != (row["payload_format"] is None):
+        raise InvalidInputError("payload_format", "goes together with payload")
     tools = row.pop("tools")
     if tools is not None:
         row["tools_hash"] = hashlib.sha256(tools.encode()).hexdigest()
@@ -70,6 +78,7 @@ def encode_turn(
 
 def _check_size(limits: Limits, row: Row) -> None:
     size = sum(len(value.encode()) for value in row.values() if type(value) is str)
+    size += len(row["payload"] or b"")
     if size > limits.max_turn_bytes:
         raise InvalidInputError(
             "turn", f"has {size} bytes; at most {limits.max_turn_bytes} fit"
@@ -158,7 +167,11 @@ def _slots(limits: Limits, _: str, value: Mapping[str, str]) -> str | None:
     return encode_slots(limits, value)
 
 
-_TURN_FIELDS: dict[str, Callable[[Limits, str, Any], str | int | None]] = {
+def _payload(_: Limits, field: str, value: bytes | Json) -> bytes:
+    return encode_payload(field, value)
+
+
+_TURN_FIELDS: dict[str, Callable[[Limits, str, Any], Any]] = {
     "role": _id,
     "content": _text,
     "parts": _list,
@@ -179,6 +192,9 @@ _TURN_FIELDS: dict[str, Callable[[Limits, str, Any], str | int | None]] = {
     "external_id": _id,
     "parent_seq": _int,
     "created_at": _time,
+    "payload": _payload,
+    "payload_format": _id,
 }
+_SIZED = (str, bytes)
 _ABSENT: Row = dict.fromkeys([*_TURN_FIELDS, "tools_hash"]) | {"metadata": "{}"}
 _given = attrgetter(*_TURN_FIELDS)

@@ -13,7 +13,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from convstore.cache.base import Entry, Key, SessionCache
@@ -330,5 +330,7 @@ def _continued(
             continue  # stored before: the same external id
         if (turn.parent_seq or 0) != tip:
             return None
+        if turn.payload is not None:  # as windows show it
+            turn = replace(turn, payload=None, payload_format=None)
         turns = (*turns, frozen(turn))
     return turns

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping
 from datetime import datetime
-from functools import partial
 from typing import Any, TypeAlias
 
-from convstore.db import branches
 from convstore.db import turns as rows
 from convstore.db.ledger import ChangeLedger
 from convstore.db.unit import Row
-from convstore.messages import windows
-from convstore.messages.history import (
-    History,
-    check_begin_with,
-    history_of,
-    is_of,
-)
-from convstore.repositories.branches import Turns as Branching
 from convstore.repositories.branches import check_head
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.repositories.encoding import encode_turn, turn_input
-from convstore.repositories.histories import since_user, system_turns
 from convstore.repositories.ledger_changes import adding
+from convstore.repositories.windows import Turns as Windowing
 from convstore.vocabulary.codec import check_int
 from convstore.vocabulary.errors import InvalidInputError, TurnNotFoundError
 from convstore.vocabulary.ids import check_id
@@ -43,11 +33,9 @@ ObjectList: TypeAlias = list[JsonObject]
 RowList: TypeAlias = list[Row]
 
 _turn_input_of = maker(TurnInput)
-# A window by size is read in pieces that grow: most fit the first.
-_FIRST_PIECE = 64
 
 
-class Turns(Branching):
+class Turns(Windowing):
     """Turns of the scope's sessions."""
 
     async def append(
@@ -74,6 +62,8 @@ class Turns(Branching):
         external_id: str | None = None,
         parent_seq: int | None = None,
         created_at: datetime | None = None,
+        payload: bytes | Json | None = None,
+        payload_format: str | None = None,
         charge: bool = False,
         expected_head: int | None = None,
     ) -> Turn:
@@ -95,6 +85,12 @@ class Turns(Branching):
             parent_seq: None continues the active branch, 0 begins a new first turn,
                 another number branches off after that turn and makes it active.
             created_at: When it was said, if not now; does not affect the order.
+            payload: A framework's own object of this turn, which that framework's
+                adapter reads again: bytes, kept as they are, or JSON, kept as its
+                text. Counts in the size of the turn; no part of windows, histories
+                and training data.
+            payload_format: Whose object it is, such as `openai-agents`; goes together
+                with `payload`.
             charge: Also add `cost_micros` to the session's ledger and to the totals,
                 in the same commit; a repeat with the same external id adds nothing.
             expected_head: Refuse unless this is the tip of the active branch; 0 is the
@@ -130,6 +126,8 @@ class Turns(Branching):
             external_id,
             parent_seq,
             created_at,
+            payload,
+            payload_format,
         )
         now = self._scope.now()
         row, tools_text, size = encode_turn(self._scope.limits, turn, now)
@@ -291,110 +289,6 @@ class Turns(Branching):
             tuple(found[:limit]), encode_cursor(found[limit - 1].seq) if more else None
         )
 
-    async def window(
-        self,
-        session_id: str,
-        *,
-        limit: int = 20,
-        max_chars: int | None = None,
-        max_tokens: int | None = None,
-        count_tokens: Callable[[Turn], int] | None = None,
-        step: int = 1,
-    ) -> TurnList:
-        """The newest turns of the active branch that fit, oldest first.
-
-        Never parts a tool call from its result: rather fewer turns come back. If the
-        newest exchange alone is over the limit, it comes back whole.
-
-        Args:
-            limit: Most turns.
-            max_chars: Most characters, in place of being bound by `limit` alone.
-            max_tokens: Most tokens as `count_tokens` counts one turn.
-            count_tokens: Needed with `max_tokens`; called from the newest turn back.
-            step: The window's start moves in strides of so many turns, so that a
-                model's prompt cache stays warm between them.
-        """
-        check_limit(self._scope.limits, limit)
-        if (max_tokens is None) != (count_tokens is None):
-            raise InvalidInputError("count_tokens", "goes together with max_tokens")
-
-        def cut(turns: Sequence[Turn]) -> Sequence[Turn]:
-            turns = windows.window_by_turns(turns, limit, step=step)
-            if max_chars is not None:
-                turns = windows.window_by_chars(turns, max_chars, step=step)
-            if max_tokens is not None and count_tokens is not None:
-                turns = windows.window_by_tokens(
-                    turns, max_tokens, count_tokens, step=step
-                )
-            return turns
-
-        by_size = max_chars is not None or max_tokens is not None
-        piece = min(limit, _FIRST_PIECE) if by_size else limit
-        while True:
-            newest = await self._newest(session_id, piece)
-            if step == 1 and not by_size and windows.is_plain(newest):
-                return newest
-            window = cut(newest)
-            whole_branch = len(newest) < piece
-            short_of_size = by_size and len(window) == len(newest) < limit
-            if whole_branch or not (
-                short_of_size or windows.has_orphan_results(window)
-            ):
-                return list(window)
-            piece = min(4 * piece, 2 * self._scope.limits.max_page)
-            if piece == len(newest):
-                return list(window)
-
-    async def history(
-        self,
-        session_id: str,
-        *,
-        limit: int = 6,
-        repair: bool = False,
-        keep_system: bool = False,
-        begin_with: str | None = None,
-    ) -> History:
-        """The newest turns of the active branch as chat messages for a model.
-
-        `resolved_question` stands in for the content where there is one; tool calls
-        and results keep their ids, and neighbouring turns of an assistant are one
-        message. Cut as `window`. What was left out of it is in `left_out`.
-
-        Args:
-            limit: Most turns.
-            repair: Every call with its results right behind it or not at all, in the
-                shapes that OpenAI's chat completions take; as `to_openai_messages`.
-            keep_system: Also the system turns that the branch begins with, on top of
-                `limit`; at most 16.
-            begin_with: `user`: what comes before the first user turn is left out, but
-                for system turns. Where no user speaks in the window, it begins with
-                the newest turn of one, over the limit if need be.
-
-        Raises:
-            InvalidInputError: `limit` or `begin_with` is none of those.
-        """
-        check_begin_with(begin_with)
-        newest = partial(self._newest, session_id)
-        window: Sequence[Turn] = await self.window(session_id, limit=limit)
-        if begin_with is not None and not any(is_of(t, begin_with) for t in window):
-            window = await since_user(self._scope, newest, limit) or window
-        kept: TurnList = []
-        if keep_system and window and window[0].parent_seq is not None:
-            kept = await system_turns(self._scope, session_id)
-        return history_of(window, repair=repair, kept=kept, begin_with=begin_with)
-
-    async def previous_user_turn(self, session_id: str) -> Turn | None:
-        """The newest user turn of the active branch, or None."""
-        piece = 8
-        while True:
-            newest = await self._newest(session_id, piece)
-            for turn in reversed(newest):
-                if turn.role == "user":
-                    return turn
-            if len(newest) < piece:
-                return None
-            piece *= 4
-
     async def tools(self, session_id: str, tools_hash: str) -> JsonList:
         """The tool definitions that a turn's `tools_hash` names."""
         key = self._scope.key(check_id("session_id", session_id))
@@ -429,16 +323,4 @@ class Turns(Branching):
                 charge,
                 expected_head,
             )
-        )
-
-    async def _newest(self, session_id: str, limit: int) -> TurnList:
-        scope = self._scope
-        key = scope.key(check_id("session_id", session_id))
-        warm = None
-        if (tier := scope.tier) is not None:
-            warm = partial(tier.window, scope.runner, key, limit, scope.user_id)
-        return await scope.read(
-            session_id,
-            lambda connection: branches.newest(connection, key, limit, scope.user_id),
-            warm=warm,
         )

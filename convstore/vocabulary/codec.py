@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from math import isfinite
 
@@ -98,7 +99,78 @@ def canonical(value: Json) -> bytes:
 
 def digest(*columns: object) -> bytes:
     """SHA-256 over columns as stored, unforgeably separated."""
-    return hashlib.sha256(orjson.dumps(columns)).digest()
+    return hashlib.sha256(orjson.dumps(columns, default=_digested)).digest()
+
+
+def _digested(value: object) -> list[str]:
+    """What stands for bytes among the columns: no column is a list by itself."""
+    if isinstance(value, bytes | memoryview):
+        return [hashlib.sha256(value).hexdigest()]
+    raise TypeError
+
+
+def encode_payload(field: str, value: bytes | Json) -> bytes:
+    """Bytes as they are, or the JSON text of anything else.
+
+    Wider than the profile above, because no database looks into it: integers of any
+    length, NaN, NUL and lone surrogates pass, the last two as escapes.
+
+    Raises:
+        InvalidInputError: It is neither bytes nor JSON, or nested too deeply for text.
+    """
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    try:
+        _check_keys(field, value)
+        text = _payload_text(value, ensure_ascii=False)
+        try:
+            return text.encode()
+        except UnicodeEncodeError:  # a lone surrogate, which ASCII spells out
+            return _payload_text(value, ensure_ascii=True).encode()
+    except (TypeError, ValueError):
+        raise InvalidInputError(field, "is neither bytes nor JSON") from None
+    except RecursionError:
+        raise InvalidInputError(field, "is nested too deeply") from None
+
+
+def _payload_text(value: Json, *, ensure_ascii: bool) -> str:
+    return json.dumps(value, ensure_ascii=ensure_ascii, separators=(",", ":"))
+
+
+def _check_keys(field: str, value: Json) -> None:
+    """Refuse keys that are not text: the encoder would make text of some."""
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise InvalidInputError(field, "has a key that is not text")
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return
+    for item in value:
+        _check_keys(field, item)
+
+
+def bytes_to_json(value: bytes) -> Json:
+    """Bytes as they stand in JSON: as text where they are UTF-8 without NUL, else as
+    `{"base64": …}`."""
+    if b"\0" not in value:
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            pass
+    return {"base64": b64encode(value).decode()}
+
+
+def bytes_from_json(value: Json) -> bytes:
+    """The bytes that `bytes_to_json` wrote.
+
+    Raises:
+        ValueError, TypeError: It wrote no such thing.
+    """
+    if type(value) is str:
+        return value.encode()
+    if type(value) is not dict or value.keys() != {"base64"}:
+        raise TypeError("neither text nor Base64")
+    return b64decode(value["base64"], validate=True)
 
 
 def _check_json(path: str, value: Json, depth: int) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from datetime import UTC, datetime
+from operator import attrgetter
 from types import UnionType
 from typing import (
     Any,
@@ -27,7 +28,12 @@ from typing import (
     get_type_hints,
 )
 
-from convstore.vocabulary.codec import decode_json, dumps
+from convstore.vocabulary.codec import (
+    bytes_from_json,
+    bytes_to_json,
+    decode_json,
+    dumps,
+)
 from convstore.vocabulary.errors import (
     CorruptionError,
     InvalidInputError,
@@ -58,7 +64,10 @@ KEPT = "convstore:unknown"
 
 # Left out where there is none, so that lines of before they were thought of stay the
 # same; the last fields of their records.
-_OPTIONAL: dict[type[Any], tuple[str, ...]] = {Session: ("imported_at",)}
+_OPTIONAL: dict[type[Any], tuple[str, ...]] = {
+    Session: ("imported_at",),
+    Turn: ("payload", "payload_format"),
+}
 
 DOCUMENT_BEGINS = f'{{"format":"{FORMAT}",'.encode()
 """How the line of every document begins."""
@@ -135,7 +144,13 @@ def spelled(document: SessionDocument) -> dict[str, object]:
     for name in _SECTIONS:
         head[name] = getattr(document, name)
     head["session"] = _spelled(document.session)
-    for name in ("turns", "interactions", "graph_states"):
+    head["turns"] = [
+        _spelled(turn)
+        if turn.payload is not None or KEPT in turn.metadata
+        else dict(zip(_USUAL, _usual_of(turn), strict=True))
+        for turn in document.turns
+    ]
+    for name in ("interactions", "graph_states"):
         records = getattr(document, name)
         if any(KEPT in record.metadata for record in records):
             head[name] = [_spelled(record) for record in records]
@@ -149,7 +164,7 @@ def _spelled(record: Any) -> dict[str, object]:
     written: dict[str, object] = {name: getattr(record, name) for name in plan.usual}
     for name in plan.optional:
         if (value := getattr(record, name)) is not None:
-            written[name] = value
+            written[name] = bytes_to_json(value) if type(value) is bytes else value
     # Only as `_arranged` leaves them: what an application wrote itself stays as it is.
     unknown = record.metadata.get(KEPT)
     if (
@@ -355,6 +370,7 @@ def _choice(data: dict[str, Any]) -> Choice:
 # What JSON holds otherwise, by the type of the field.
 _CONVERTED: dict[type, Callable[[Any], object]] = {
     datetime: time_of,
+    bytes: bytes_from_json,
     tuple: _tuple,
     Choice: _choice,
 }
@@ -363,3 +379,5 @@ _PLANS: dict[type[Any], _Plan] = {
     cls: _plan(cls)
     for cls in (Session, Turn, Interaction, GraphState, LegalHold, LedgerEntry)
 }
+_USUAL = _PLANS[Turn].usual
+_usual_of = attrgetter(*_USUAL)

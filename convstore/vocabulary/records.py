@@ -83,6 +83,8 @@ class Turn:
 
     `parent_seq` is the turn it answers or follows (None for a first turn); two turns
     with one parent are branches. `tools_hash` names the tool definitions offered.
+    `payload` is a framework's own object, byte for byte, and `payload_format` says
+    whose; windows leave both out unless they are asked for them.
     """
 
     session_id: str
@@ -107,6 +109,8 @@ class Turn:
     metadata: JsonObject
     external_id: str | None
     created_at: datetime
+    payload: bytes | None = field(default=None, repr=False)
+    payload_format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +289,8 @@ class TurnInput:
     """What a caller gives for one turn; `Turns.append_many` takes these or mappings.
 
     `parent_seq` None continues the active branch, 0 begins a new first turn, any
-    other number branches off after that turn.
+    other number branches off after that turn. `payload` is bytes, kept as they are, or
+    JSON, kept as its text; it goes together with `payload_format`.
     """
 
     role: str
@@ -308,6 +313,8 @@ class TurnInput:
     external_id: str | None = None
     parent_seq: int | None = None
     created_at: datetime | None = None
+    payload: bytes | Json | None = field(default=None, repr=False)
+    payload_format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from convstore.archive.steps import STEPS
 from tests.crash.invariants import Memory, check
 from tests.crash.oplog import OpLog, read_history
 from tests.crash.settling import make_database, settle
-from tests.crash.worker import Orders, content_of, run
+from tests.crash.worker import Orders, content_of, payload_of, run
 from tests.servers import KEEP, PostgresServer
 
 ROUNDS = 25
@@ -259,9 +259,8 @@ def examine(ground: Ground, settled: bool, answer: Path) -> None:
     if kept.exists():
         memory = Memory(**json.loads(kept.read_text("utf-8")))
     history = read_history(ground.logs)
-    wrong = check(
-        ground.url, ground.archive, history, memory=memory, content_of=content_of
-    )
+    says: dict[str, Any] = {"content_of": content_of, "payload_of": payload_of}
+    wrong = check(ground.url, ground.archive, history, memory=memory, **says)
     if settled and not wrong:
         # Long after: whatever was being written then is dead.
         settle(ground.url, ground.archive, ground.logs, ground.clock_offset_s + 5)
@@ -271,7 +270,7 @@ def examine(ground: Ground, settled: bool, answer: Path) -> None:
             read_history(ground.logs),
             settled=True,
             memory=memory,
-            content_of=content_of,
+            **says,
         )
     kept.write_text(json.dumps(asdict(memory)), "utf-8")
     answer.write_text(json.dumps({"wrong": wrong}), "utf-8")

@@ -7,6 +7,7 @@ are those of `docs/reliability.md`.
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 import sqlite3
@@ -22,6 +23,7 @@ from tests.crash.oplog import History, Key, Told
 
 Row = dict[str, Any]
 ContentOf = Callable[[str, str, str], str]
+PayloadOf = Callable[[str, str, str], bytes | None]
 
 _CONTENT = ("turns", "interactions", "graph_states", "tool_sets", "session_ledger")
 
@@ -62,6 +64,7 @@ def check(
     settled: bool = False,
     memory: Memory | None = None,
     content_of: ContentOf | None = None,
+    payload_of: PayloadOf | None = None,
 ) -> list[str]:
     """Every violation found, as text without content; empty when all is well.
 
@@ -71,6 +74,7 @@ def check(
             nothing half done may be left either.
         memory: Of the earlier checks of the same database.
         content_of: What the write of a name must say.
+        payload_of: What a framework keeps with the turn of a name.
     """
     seen = _Seen(read_rows(url), archive)
     if url.startswith("sqlite"):
@@ -83,6 +87,8 @@ def check(
         seen.wrong += history.errors
         for key, told in history.sessions.items():
             _check_told(seen, key, told, documents, content_of)
+            if payload_of is not None and key in documents:
+                _check_payloads(seen, key, documents[key]["turns"], payload_of)
     if settled:
         _check_settled(seen)
         _check_erased(seen, history)
@@ -357,6 +363,21 @@ def _check_names(
             said = item["content"] if "content" in item else item["state"]
             ok = said == wanted if "content" in item else wanted in said
             seen.expect(ok, "I5 says something else", name, *key)
+
+
+def _check_payloads(
+    seen: _Seen, key: Key, turns: Iterable[Row], payload_of: PayloadOf
+) -> None:
+    for turn in turns:
+        payload = turn.get("payload")
+        if isinstance(payload, str):  # as a document has it
+            payload = payload.encode()
+        elif isinstance(payload, dict):
+            payload = base64.b64decode(payload["base64"])
+        same = payload == payload_of(*key, turn["external_id"])
+        seen.expect(same, "I5 another payload", turn["external_id"], *key)
+        both = (payload is None) == (turn.get("payload_format") is None)
+        seen.expect(both, "I5 a payload of no format", turn["external_id"], *key)
 
 
 def _check_generation(seen: _Seen) -> None:

@@ -84,6 +84,18 @@ def content_of(tenant: str, session_id: str, name: str) -> str:
     return body + " reden" * (sum(map(ord, name)) % 60)
 
 
+def payload_of(tenant: str, session_id: str, name: str) -> bytes | None:
+    """What a framework keeps with the turn of this name: bytes, text, or nothing."""
+    kind = sum(map(ord, name)) % 3
+    said = content_of(tenant, session_id, name).encode()
+    return (None, said, b"\0\xff" + said)[kind]
+
+
+def _native(payload: bytes | None) -> dict[str, Any]:
+    format_ = None if payload is None else "openai-agents"
+    return {"payload": payload, "payload_format": format_}
+
+
 def run(orders: Orders) -> None:
     """The worker's whole life."""
     log = OpLog(orders.log)
@@ -215,6 +227,7 @@ class Worker:
                     "role": ("user", "assistant")[place % 2],
                     "content": content_of(tenant, session_id, name),
                     "external_id": name,
+                    **_native(payload_of(tenant, session_id, name)),
                 }
                 for place, name in enumerate(names)
             ],

@@ -71,6 +71,8 @@ async def fill(store: Nouns, session_id: str, user_id: str | None = "u-1") -> No
         tools=tools,
         results=[{"title": "Stadsarchief", "score": 0.25}],
         metadata={"k": "v"},
+        payload=b"\0\xff nothing that a text could hold",
+        payload_format="openai-agents",
     )
     await store.turns.append(
         session_id, role="assistant", content="Vier.", parent_seq=first.seq

@@ -144,6 +144,9 @@ class _Session:
             slots=self._json(turn.slots),
             results=self._json(turn.results),
             metadata=self._json(turn.metadata),
+            # Bytes of a framework, in which nothing can be found or replaced.
+            payload=None,
+            payload_format=None,
         )
 
     def _act(self, act: Interaction) -> Interaction:

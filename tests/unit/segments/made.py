@@ -331,6 +331,14 @@ def any_documents() -> st.SearchStrategy[list[SessionDocument]]:
         metadata=_objects,
         created_at=_times,
     )
+    payloads = _maybe(st.binary(max_size=20) | _texts_any.map(str.encode))
+    turns = st.builds(
+        lambda turn, payload: replace(
+            turn, payload=payload, payload_format=None if payload is None else "f"
+        ),
+        turns,
+        payloads,
+    )
     interactions = _with(
         INTERACTION,
         choice=_maybe(
