@@ -6,10 +6,8 @@ import asyncio
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import httpx
 import pytest
 
 from convstore import StoreConfig, open_store
+from tests.served import free_port, when_ready
 from tests.summary import needs
 
 needs("prometheus_client")
@@ -31,9 +30,7 @@ BOB = {"X-Session-ID": "s-1", "X-User-ID": "bob"}
 @pytest.fixture
 def server(database_url: str, tmp_path: Path) -> Iterator[str]:
     """The example on a free port: one worker on SQLite, two on PostgreSQL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     workers = 2 if database_url.startswith("postgresql") else 1
     program = [sys.executable, "-m", "examples.chat_backend", "--url", database_url]
     process = subprocess.Popen(
@@ -42,22 +39,10 @@ def server(database_url: str, tmp_path: Path) -> Iterator[str]:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     try:
-        yield _ready(f"http://127.0.0.1:{port}", process)
+        yield when_ready(f"http://127.0.0.1:{port}", process)
     finally:
         process.terminate()
         process.wait(300)
-
-
-def _ready(url: str, process: subprocess.Popen[bytes]) -> str:
-    """The URL, once somebody answers there: for as long as the example lives."""
-    while process.poll() is None:
-        try:
-            httpx.get(f"{url}/metrics", timeout=None)
-        except httpx.TransportError:
-            time.sleep(0.1)  # nothing tells from outside when a port is opened
-        else:
-            return url
-    raise AssertionError(f"the example ended early: {process.returncode}")
 
 
 def events(response: httpx.Response) -> list[tuple[str, dict[str, Any]]]:

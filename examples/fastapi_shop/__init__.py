@@ -1,0 +1,1 @@
+"""A FastAPI shop whose orders and chat messages come with one commit."""
