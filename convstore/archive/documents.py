@@ -10,7 +10,7 @@ from typing import TypeAlias
 from convstore.archive.restorer import Restorer
 from convstore.db import documents, sessions, sizes
 from convstore.db.engine import Connection, Runner
-from convstore.db.sessions import Filter
+from convstore.db.session_filters import Filter
 from convstore.vocabulary.errors import CorruptionError, SessionNotFoundError
 from convstore.vocabulary.records import DocumentSource, SessionDocument, SessionState
 

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, or_, select
 
 from convstore.db import models
 from convstore.db.rows import INTERACTION_COLUMNS, interaction_from_row
-from convstore.db.sessions import bucket_of
+from convstore.db.session_filters import bucket_of
 from convstore.db.unit import Key
 from convstore.vocabulary.records import Interaction
 

@@ -99,6 +99,7 @@ def _time(name: str, comment: str, nullable: bool = False) -> Column[int]:
 
 
 LISTED = text("state IN ('active', 'archived')")
+GONE = text("state IN ('deleted', 'erased')")
 _ACTIVE = text("state = 'active'")
 _IN_ARCHIVE = text("segment_id IS NOT NULL")
 
@@ -196,6 +197,15 @@ sessions = _table(
         "session_id",
         sqlite_where=text("user_id IS NOT NULL"),
         postgresql_where=text("user_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_sessions_gone",
+        "tenant_id",
+        "state",
+        "activity_bucket",
+        "session_id",
+        sqlite_where=GONE,
+        postgresql_where=GONE,
     ),
     Index(
         "ix_sessions_idle",

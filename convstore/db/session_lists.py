@@ -9,13 +9,35 @@ said: such a page is not `complete`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select, true
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    String,
+    and_,
+    bindparam,
+    or_,
+    select,
+    true,
+)
 
 from convstore.db import models
 from convstore.db.rows import SESSION_COLUMNS, session_from_row
-from convstore.db.sessions import LISTED, Filter, bucket_of, conditions
+from convstore.db.session_filters import (
+    GONE,
+    LISTED,
+    Filter,
+    bucket_of,
+    conditions,
+    of_states,
+    shape_of,
+    values_of,
+)
+from convstore.db.statements import Prepared
 from convstore.vocabulary.clock import to_micros
 from convstore.vocabulary.records import Session
 
@@ -56,11 +78,14 @@ def list_page(
     """The next sessions from `place` on."""
     if place is not None and place.at is None and place.session_id is not None:
         return _by_id(connection, tenant, wanted, place, limit, budget)
+    given = given_for(tenant, wanted, place)
     ahead = budget if _is_narrow(wanted) else limit + 1
-    edge, is_large = _edge(connection, tenant, wanted, place, ahead, budget)
-    lowest = None if edge is None else edge + is_large
-    statement = list_statement(tenant, wanted, place, lowest).limit(limit + 1)
-    found = [session_from_row(row) for row in connection.execute(statement)]
+    shapes = shape_of(wanted), _shape_of(place)
+    given |= {"ahead": ahead - 1, "budget": budget, "limit": limit + 1}
+    edge, is_large = _edge(connection, wanted, _edge_of(*shapes), given)
+    given["lowest"] = None if edge is None else edge + is_large
+    rows = _list_of(*shapes, bounded=edge is not None).all(connection, given)
+    found = [session_from_row(row) for row in rows]
     if len(found) > limit:
         return Listed(found[:limit], _behind(found[limit - 1]))
     if edge is None:
@@ -73,30 +98,29 @@ def list_page(
 
 
 def list_statement(
-    tenant: str, wanted: Filter, place: Place | None, lowest: int | None = None
+    wanted: Filter, place: Place | None, *, bounded: bool
 ) -> Select[Any]:
-    """Sessions from a place on, down to a bucket, in order of their exact activity."""
+    """Sessions from a place on, down to a bucket if `bounded`, in order of their exact
+    activity. No value is in it: `given_for` has them, but `lowest` and `limit`."""
     statement = select(*SESSION_COLUMNS).where(
-        *conditions(tenant, wanted), _from(place, inside=True)
+        *conditions(wanted), _from(place, inside=True)
     )
-    if lowest is not None:
-        statement = statement.where(S.activity_bucket >= lowest)
+    if bounded:
+        statement = statement.where(S.activity_bucket >= bindparam("lowest"))
     return statement.order_by(
         S.activity_bucket.desc(), S.last_activity_at.desc(), S.session_id.desc()
-    )
+    ).limit(bindparam("limit"))
 
 
-def edge_statement(
-    tenant: str, wanted: Filter, place: Place | None, ahead: int, budget: int
-) -> Select[Any]:
-    """The bucket of the session that is so many ahead, and of one that is more than the
-    budget behind the first of its bucket. Looks at the index alone."""
-    walked = _walked(tenant, wanted)
+def edge_statement(wanted: Filter, place: Place | None) -> Select[Any]:
+    """The bucket of the session that is `ahead` further on, and of one that is more
+    than the `budget` behind the first of its bucket. Looks at the index alone."""
+    walked = _walked(wanted)
     last = (
         select(S.activity_bucket)
         .where(*walked, _from(place, inside=False))
         .order_by(S.activity_bucket.desc(), S.session_id.desc())
-        .offset(ahead - 1)
+        .offset(bindparam("ahead"))
         .limit(1)
         .cte("edge")
     )
@@ -104,7 +128,7 @@ def edge_statement(
         select(S.session_id)
         .where(*walked, S.activity_bucket == last.c.activity_bucket)
         .order_by(S.session_id.desc())
-        .offset(budget)
+        .offset(bindparam("budget"))
         .limit(1)
         .correlate(last)
         .scalar_subquery()
@@ -112,27 +136,44 @@ def edge_statement(
     return select(last.c.activity_bucket, beyond)
 
 
+def given_for(tenant: str, wanted: Filter, place: Place | None) -> dict[str, Any]:
+    """What is bound to the statements of a filter and a place."""
+    given = values_of(tenant, wanted)
+    if place is not None:
+        given |= {"bucket": place.bucket, "at": place.at, "behind": place.session_id}
+    return given
+
+
+# Few shapes are asked for; wording one anew takes longer than its page.
+@lru_cache(maxsize=256)
+def _list_of(wanted: Filter, place: Place | None, *, bounded: bool) -> Prepared:
+    return Prepared(lambda _: list_statement(wanted, place, bounded=bounded))
+
+
+@lru_cache(maxsize=256)
+def _edge_of(wanted: Filter, place: Place | None) -> Prepared:
+    return Prepared(lambda _: edge_statement(wanted, place))
+
+
+def _shape_of(place: Place | None) -> Place | None:
+    if place is None:
+        return None
+    return Place(0) if place.at is None else Place(0, 0, "")
+
+
 def _edge(
-    connection: Connection,
-    tenant: str,
-    wanted: Filter,
-    place: Place | None,
-    ahead: int,
-    budget: int,
+    connection: Connection, wanted: Filter, statement: Prepared, given: dict[str, Any]
 ) -> tuple[int | None, bool]:
     """The bucket to which a page looks, and whether it is too large to be put in order;
     None when there is no need to stop before the end."""
-    if not set(wanted.states) <= set(LISTED):
-        return None, False  # of those there is no index
-    statement = edge_statement(tenant, wanted, place, ahead, budget)
-    row = connection.execute(statement).one_or_none()
-    if row is None:
+    rows = statement.all(connection, given)
+    if not rows:
         return None, False
-    since = wanted.updated_since
-    is_large = row[1] is not None
-    if since is not None and row[0] == bucket_of(since) and not is_large:
+    (bucket, beyond), since = rows[0], wanted.updated_since
+    is_large = beyond is not None
+    if since is not None and bucket == bucket_of(since) and not is_large:
         return None, False
-    return row[0], is_large
+    return bucket, is_large
 
 
 def _by_id(
@@ -144,23 +185,23 @@ def _by_id(
     budget: int,
 ) -> Listed:
     """Sessions of one bucket by id, as many as are looked at for one page."""
+    given = values_of(tenant, wanted)
     bucket = S.activity_bucket == place.bucket
     behind = true() if place.session_id is None else S.session_id < place.session_id
-    walked = (*_walked(tenant, wanted), bucket, behind)
+    walked = (*_walked(wanted), bucket, behind)
     last = connection.execute(
         select(S.session_id)
         .where(*walked)
         .order_by(S.session_id.desc())
         .offset(budget - 1)
-        .limit(1)
+        .limit(1),
+        given,
     ).scalar_one_or_none()
-    statement = select(*SESSION_COLUMNS).where(
-        *conditions(tenant, wanted), bucket, behind
-    )
+    statement = select(*SESSION_COLUMNS).where(*conditions(wanted), bucket, behind)
     if last is not None:
         statement = statement.where(S.session_id >= last)
-    rows = connection.execute(statement.order_by(S.session_id.desc()).limit(limit))
-    found = [session_from_row(row) for row in rows]
+    statement = statement.order_by(S.session_id.desc()).limit(limit)
+    found = [session_from_row(row) for row in connection.execute(statement, given)]
     if len(found) == limit:
         last = found[-1].id
     following = Place(place.bucket - 1)
@@ -177,7 +218,7 @@ def _behind(session: Session) -> Place:
 def _is_narrow(wanted: Filter) -> bool:
     """Whether sessions are passed over that the index cannot tell apart."""
     return (
-        set(wanted.states) != set(LISTED)
+        not (set(wanted.states) == set(LISTED) or _is_one_gone_state(wanted))
         or wanted.language is not None
         or wanted.title is not None
         or wanted.tag is not None
@@ -186,16 +227,24 @@ def _is_narrow(wanted: Filter) -> bool:
     )
 
 
-def _walked(tenant: str, wanted: Filter) -> list[Any]:
+def _is_one_gone_state(wanted: Filter) -> bool:
+    """Whether the index of what is gone tells the state; it has one order for each."""
+    gone = len(wanted.states) == 1 and wanted.states[0] in GONE
+    return gone and wanted.user_id is None
+
+
+def _walked(wanted: Filter) -> list[Any]:
     """What the index of a list tells by itself."""
-    walked: list[Any] = [S.tenant_id == tenant]
+    walked: list[Any] = [S.tenant_id == bindparam("tenant")]
     if wanted.user_id is not None:
         # In the index of users a state is a matter of the row.
-        walked.append(S.user_id == wanted.user_id)
+        walked.append(S.user_id == bindparam("user"))
     else:
-        walked.append(models.LISTED)
+        # Live or archived is a matter of the row, too.
+        listed = set(wanted.states) <= set(LISTED)
+        walked += of_states(LISTED if listed else wanted.states)
     if wanted.updated_since is not None:
-        walked.append(S.activity_bucket >= bucket_of(wanted.updated_since))
+        walked.append(S.activity_bucket >= bindparam("since_bucket"))
     return walked
 
 
@@ -204,12 +253,14 @@ def _from(place: Place | None, *, inside: bool) -> ColumnElement[bool]:
     if place is None:
         return true()
     if place.at is None:
-        return S.activity_bucket <= place.bucket
+        return S.activity_bucket <= bindparam("bucket")
     if not inside:
-        return S.activity_bucket < place.bucket
+        return S.activity_bucket < bindparam("bucket")
     # The first part bounds the walk; the second settles equal times.
+    at: ColumnElement[int] = bindparam("at", type_=BigInteger)
+    behind: ColumnElement[str] = bindparam("behind", type_=String)
     return and_(
-        S.activity_bucket <= place.bucket,
-        S.last_activity_at <= place.at,
-        or_(S.last_activity_at < place.at, S.session_id < place.session_id),
+        S.activity_bucket <= bindparam("bucket"),
+        S.last_activity_at <= at,
+        or_(S.last_activity_at < at, S.session_id < behind),
     )

@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import not_
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
-    Text,
-    TextClause,
     bindparam,
     delete,
     func,
     insert,
     select,
 )
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
 
 from convstore.db import models
 from convstore.db.dialects import dialect_of
 from convstore.db.rows import SESSION_COLUMNS, session_from_row
-from convstore.db.session_ids import among, naming, one_of
+from convstore.db.session_filters import Filter, conditions, values_of
+from convstore.db.session_ids import among, naming
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Head, Key, Row, Unit, check_usable
 from convstore.vocabulary.codec import decode_json, dumps
@@ -54,7 +50,6 @@ _CREATE = Prepared(
         .returning(S.session_id)
     )
 )
-LISTED: tuple[SessionState, ...] = ("active", "archived")
 
 
 @dataclass(slots=True)
@@ -245,28 +240,6 @@ def read_live(
             return found
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which sessions of a tenant to list. `metadata` maps a key to JSON scalar text;
-    that and `tag` are as in `session_metadata`, with their prefixes."""
-
-    user_id: str | None = None
-    language: str | None = None
-    states: tuple[SessionState, ...] = LISTED
-    updated_since: int | None = None
-    changed_since: int | None = None
-    title: str | None = None
-    tag: str | None = None
-    label: str | None = None
-    metadata: tuple[tuple[str, str], ...] = ()
-
-
-def bucket_of(micros: int) -> int:
-    """The bucket of a time of activity, as the database computes it: towards zero."""
-    size = models.BUCKET_MICROS
-    return micros // size if micros >= 0 else -(-micros // size)
-
-
 def list_by_id(
     connection: Connection,
     tenant: str,
@@ -278,109 +251,19 @@ def list_by_id(
     """Ids and states by id, beyond `after`: an order that no activity changes."""
     statement = (
         select(S.session_id, S.state)
-        .where(*conditions(tenant, wanted), S.session_id > after)
+        .where(*conditions(wanted), S.session_id > after)
         .order_by(S.session_id)
         .limit(limit)
     )
-    given = {}
+    given = values_of(tenant, wanted)
     if session_ids is not None:
         statement = statement.where(among(dialect_of(connection), S.session_id))
-        given = naming(session_ids)
+        given |= naming(session_ids)
     return [(row[0], row[1]) for row in connection.execute(statement, given)]
 
 
 def count(connection: Connection, tenant: str, wanted: Filter) -> int:
     """How many sessions there are of those wanted. Walks them."""
     statement = select(func.count()).select_from(models.sessions)
-    return int(
-        connection.execute(statement.where(*conditions(tenant, wanted))).scalar_one()
-    )
-
-
-def conditions(tenant: str, wanted: Filter) -> list[ColumnElement[bool] | TextClause]:
-    """What a session that is wanted meets."""
-    conditions: list[ColumnElement[bool] | TextClause] = [S.tenant_id == tenant]
-    if set(wanted.states) <= set(LISTED):
-        # Word for word the index's own condition, so that the planner may use it.
-        conditions.append(models.LISTED)
-    if set(wanted.states) != set(LISTED):
-        conditions.append(one_of(S.state, wanted.states))
-    if wanted.user_id is not None:
-        conditions.append(S.user_id == wanted.user_id)
-    if wanted.language is not None:
-        conditions.append(S.language == wanted.language)
-    conditions += _by_time(wanted)
-    if wanted.title is not None:
-        conditions.append(
-            _ascii_lower(S.title).contains(
-                wanted.title.encode().lower().decode(), autoescape=True
-            )
-        )
-    if wanted.tag is not None:
-        conditions.append(_has_tag(wanted.tag))
-    if wanted.label is not None:
-        conditions.append(_has_label(tenant, wanted.label))
-    for key, value in wanted.metadata:
-        meta = models.session_metadata.c
-        conditions.append(
-            select(1)
-            .where(
-                meta.tenant_id == tenant,
-                meta.session_id == S.session_id,
-                meta.key == key,
-                meta.value == value,
-            )
-            .exists()
-        )
-    return conditions
-
-
-def _by_time(wanted: Filter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if wanted.updated_since is not None:
-        conditions.append(S.last_activity_at >= wanted.updated_since)
-        # For the index, which has no more of it.
-        conditions.append(S.activity_bucket >= bucket_of(wanted.updated_since))
-    if wanted.changed_since is not None:
-        conditions.append(S.updated_at >= wanted.changed_since)
-    return conditions
-
-
-class _ascii_lower(FunctionElement[str]):  # noqa: N801 - reads as a function
-    """Small letters for A to Z and nothing else, whatever the database's language."""
-
-    type = Text()
-    inherit_cache = True
-
-
-@compiles(_ascii_lower)
-def _lower(element: Any, compiler: Any, **given: Any) -> str:
-    return f"lower({compiler.process(element.clauses, **given)})"
-
-
-@compiles(_ascii_lower, "postgresql")
-def _lower_in_c(element: Any, compiler: Any, **given: Any) -> str:
-    return f'lower({compiler.process(element.clauses, **given)} COLLATE "C")'
-
-
-def _has_tag(tag: str) -> ColumnElement[bool]:
-    meta = models.session_metadata.c
-    return (
-        select(1)
-        .where(
-            meta.tenant_id == S.tenant_id,
-            meta.session_id == S.session_id,
-            meta.key == tag,
-        )
-        .exists()
-    )
-
-
-def _has_label(tenant: str, label: str) -> ColumnElement[bool]:
-    # Not as a question asked of each session: few have a label that is rare.
-    labels = models.session_labels.c
-    return S.session_id.in_(
-        select(labels.session_id).where(
-            labels.tenant_id == tenant, labels.label == label
-        )
-    )
+    statement = statement.where(*conditions(wanted))
+    return int(connection.execute(statement, values_of(tenant, wanted)).scalar_one())

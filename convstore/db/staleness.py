@@ -15,8 +15,8 @@ from sqlalchemy import (
 )
 
 from convstore.db import models
+from convstore.db.session_filters import bucket_of
 from convstore.db.session_ids import one_of
-from convstore.db.sessions import bucket_of
 from convstore.db.unit import Row
 
 S = models.sessions.c

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from convstore.db import sessions as rows
-from convstore.db.sessions import Filter
+from convstore.db.session_filters import LISTED, Filter
 from convstore.repositories.encoding import encode_time
 from convstore.vocabulary.codec import check_text, encode_json
 from convstore.vocabulary.errors import InvalidInputError
@@ -41,7 +41,7 @@ def session_filter(
     return Filter(
         user_id=check_optional_id("user_id", user_id),
         language=check_optional_id("language", language),
-        states=rows.LISTED if state is None else (state,),
+        states=LISTED if state is None else (state,),
         updated_since=None
         if updated_since is None
         else encode_time("updated_since", updated_since),

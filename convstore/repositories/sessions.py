@@ -9,8 +9,8 @@ from typing import Any
 from convstore.db import session_lists
 from convstore.db import sessions as rows
 from convstore.db.ownership import TransferSession
+from convstore.db.session_filters import bucket_of
 from convstore.db.session_lists import Place
-from convstore.db.sessions import bucket_of
 from convstore.db.unit import Row, check_usable, is_hidden
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.repositories.encoding import (

@@ -25,12 +25,15 @@ from convstore.db import (
 )
 from convstore.db.dialects.base import BackendOptions
 from convstore.db.engine import open_backend
+from convstore.db.session_filters import Filter
 from convstore.db.session_lists import Place
 from convstore.db.statements import Prepared
 from convstore.vocabulary.codec import dumps
 from convstore.vocabulary.limits import Limits
+from convstore.vocabulary.records import SessionState
 
 Explain = Callable[..., Awaitable[str]]
+Row = dict[str, Any]
 
 KEY = {"tenant": "default", "id": "s-7"}
 TABLES = ("sessions", "turns", "interactions", "graph_states")
@@ -70,11 +73,11 @@ async def explain(database_url: str, store: Store) -> Explain:
         )
         await store.graph_states.put(f"s-{number}", {"nodes": []})
 
-    async def explained(statement: Any, **values: Any) -> str:
+    async def explained(statement: Any, given: Row | None = None, **values: Any) -> str:
         backend = await open_backend(BackendOptions(database_url, 1, "none", Limits()))
         try:
             # In a transaction: what is set here does not outlive it.
-            return await backend.write(lambda c: _plan(c, statement, values))
+            return await backend.write(lambda c: _plan(c, statement, given or values))
         finally:
             await backend.close()
 
@@ -188,6 +191,19 @@ async def test_a_page_of_turns_walks_the_key(explain: Explain, page: Any) -> Non
     assert_in_order(plan)
 
 
+def page(wanted: Filter, place: Place | None) -> tuple[Prepared, Row]:
+    """The statement of a page, and what is bound to it."""
+    given = session_lists.given_for("default", wanted, place)
+    statement = session_lists._list_of(wanted, place, bounded=True)
+    return statement, {**given, "lowest": 1, "limit": 5}
+
+
+def edge(wanted: Filter, place: Place | None) -> tuple[Prepared, Row]:
+    given = session_lists.given_for("default", wanted, place)
+    statement = session_lists._edge_of(wanted, place)
+    return statement, {**given, "ahead": 50, "budget": 20_000}
+
+
 BEFORE = pytest.mark.parametrize(
     "place",
     [None, Place(2**30, 2**60, "s-9"), Place(2**30)],
@@ -199,8 +215,7 @@ BEFORE = pytest.mark.parametrize(
 async def test_a_page_of_sessions_walks_the_index_of_the_list(
     explain: Explain, place: Place | None
 ) -> None:
-    statement = session_lists.list_statement("default", sessions.Filter(), place, 1)
-    plan = await explain(statement.limit(5))
+    plan = await explain(*page(Filter(), place))
 
     assert_walks(plan, "ix_sessions_recent")
     assert_sorts_buckets_only(plan)
@@ -210,9 +225,8 @@ async def test_a_page_of_sessions_walks_the_index_of_the_list(
 async def test_a_page_of_one_users_sessions_walks_the_index_of_users(
     explain: Explain, place: Place | None
 ) -> None:
-    wanted = sessions.Filter(user_id="u-1")
-    statement = session_lists.list_statement("default", wanted, place, 1)
-    plan = await explain(statement.limit(5))
+    wanted = Filter(user_id="u-1")
+    plan = await explain(*page(wanted, place))
 
     assert_walks(plan, "ix_sessions_recent_by_user")
     assert_sorts_buckets_only(plan)
@@ -221,17 +235,16 @@ async def test_a_page_of_one_users_sessions_walks_the_index_of_users(
 @pytest.mark.parametrize(
     "wanted",
     [
-        sessions.Filter(updated_since=1),
-        sessions.Filter(metadata=(("=plan", '"pro"'),)),
-        sessions.Filter(states=("active",)),
+        Filter(updated_since=1),
+        Filter(metadata=(("=plan", '"pro"'),)),
+        Filter(states=("active",)),
     ],
     ids=["time", "metadata", "state"],
 )
 async def test_a_page_by_a_filter_walks_the_index_of_the_list(
-    explain: Explain, wanted: sessions.Filter
+    explain: Explain, wanted: Filter
 ) -> None:
-    statement = session_lists.list_statement("default", wanted, None, 1)
-    plan = await explain(statement.limit(5))
+    plan = await explain(*page(wanted, None))
 
     assert_walks(plan, "ix_sessions_recent", "ix_sessions_idle")
     assert_sorts_buckets_only(plan)
@@ -242,11 +255,26 @@ async def test_a_page_by_a_filter_walks_the_index_of_the_list(
 async def test_how_far_a_page_looks_is_told_by_the_index(
     explain: Explain, place: Place | None, user_id: str | None
 ) -> None:
-    wanted = sessions.Filter(user_id=user_id)
-    statement = session_lists.edge_statement("default", wanted, place, 50, 20_000)
-    plan = await explain(statement)
+    wanted = Filter(user_id=user_id)
+    plan = await explain(*edge(wanted, place))
 
     assert_walks(plan, "ix_sessions_recent")
+    assert_in_order(plan)
+
+
+@BEFORE
+@pytest.mark.parametrize("state", ["deleted", "erased"])
+async def test_a_page_of_what_is_gone_walks_its_own_index(
+    explain: Explain, place: Place | None, state: SessionState
+) -> None:
+    wanted = Filter(states=(state,))
+
+    plan = await explain(*page(wanted, place))
+    assert_walks(plan, "ix_sessions_gone")
+    assert_sorts_buckets_only(plan)
+
+    plan = await explain(*edge(wanted, place))
+    assert_walks(plan, "ix_sessions_gone")
     assert_in_order(plan)
 
 
@@ -330,10 +358,8 @@ async def test_a_search_walks_acts_by_time(
 
 
 async def test_sessions_with_a_label_are_found_by_its_index(explain: Explain) -> None:
-    wanted = sessions.Filter(label="up")
-    plan = await explain(
-        session_lists.list_statement("default", wanted, None, 1).limit(5)
-    )
+    wanted = Filter(label="up")
+    plan = await explain(*page(wanted, None))
 
     assert_walks(plan, "ix_session_labels_label")
 

@@ -9,8 +9,8 @@ import pytest
 
 from convstore import Session, Store
 from convstore.db import session_lists
+from convstore.db.session_filters import Filter
 from convstore.db.session_lists import Place, list_page
-from convstore.db.sessions import Filter
 from convstore.vocabulary.clock import ManualClock
 from tests.integration.archives import OpenAnother
 
@@ -121,6 +121,28 @@ async def test_a_filter_that_few_meet_ends_early_and_goes_on(
     nobody = await pages(store, 5, 8, language="nl")
     assert [page.sessions for page in nobody if page.sessions] == []
     assert (nobody[0].complete, nobody[-1].next) == (False, None)
+
+
+@pytest.mark.parametrize("state", ["deleted", "erased"])
+async def test_what_is_gone_is_listed_whole_beside_very_many_live_ones(
+    store: Store, clock: ManualClock, state: str
+) -> None:
+    made = []
+    for number in range(40):
+        clock.advance(QUARTER_S / 4)
+        made.append((await store.sessions.get_or_create(f"s-{number:02}"))[0])
+    for session in made[::4]:
+        await store.sessions.delete(session.id, archive=False)
+        if state == "erased":
+            await store.erase(session_id=session.id)
+
+    seen = await pages(store, 3, 4, states=(state,))
+
+    assert [s.id for page in seen for s in page.sessions] == _newest_first(made[::4])
+    assert all(page.complete for page in seen)
+    listed = await store.sessions.list(state=state, limit=4)  # type: ignore[arg-type]
+    assert len(listed.items) == 4
+    assert listed.complete
 
 
 async def test_what_a_list_looks_at_does_not_grow_with_the_sessions(

@@ -1,0 +1,170 @@
+"""Which sessions a list wants: a filter, its conditions, and what is bound to them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Text, TextClause, bindparam, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from convstore.db import models
+from convstore.db.session_ids import one_of
+from convstore.vocabulary.records import SessionState
+
+S = models.sessions.c
+LISTED: tuple[SessionState, ...] = ("active", "archived")
+GONE: tuple[SessionState, ...] = ("deleted", "erased")
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which sessions of a tenant to list. `metadata` maps a key to JSON scalar text;
+    that and `tag` are as in `session_metadata`, with their prefixes."""
+
+    user_id: str | None = None
+    language: str | None = None
+    states: tuple[SessionState, ...] = LISTED
+    updated_since: int | None = None
+    changed_since: int | None = None
+    title: str | None = None
+    tag: str | None = None
+    label: str | None = None
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+def bucket_of(micros: int) -> int:
+    """The bucket of a time of activity, as the database computes it: towards zero."""
+    size = models.BUCKET_MICROS
+    return micros // size if micros >= 0 else -(-micros // size)
+
+
+def conditions(wanted: Filter) -> list[ColumnElement[bool] | TextClause]:
+    """What a session that is wanted meets; `values_of` has what is bound to it.
+
+    No value is in it but the states, so that filters of one `shape_of` share it.
+    """
+    conditions = [S.tenant_id == bindparam("tenant"), *of_states(wanted.states)]
+    if wanted.user_id is not None:
+        conditions.append(S.user_id == bindparam("user"))
+    if wanted.language is not None:
+        conditions.append(S.language == bindparam("language"))
+    if wanted.updated_since is not None:
+        conditions.append(S.last_activity_at >= bindparam("since"))
+        # For the index, which has no more of it.
+        conditions.append(S.activity_bucket >= bindparam("since_bucket"))
+    if wanted.changed_since is not None:
+        conditions.append(S.updated_at >= bindparam("changed"))
+    if wanted.title is not None:
+        conditions.append(
+            _ascii_lower(S.title).contains(bindparam("title", type_=Text), escape="/")
+        )
+    if wanted.tag is not None:
+        conditions.append(_has_tag())
+    if wanted.label is not None:
+        conditions.append(_has_label())
+    conditions += map(_has_metadata, range(len(wanted.metadata)))
+    return conditions
+
+
+def of_states(
+    states: Collection[SessionState],
+) -> list[ColumnElement[bool] | TextClause]:
+    """The condition that a session is in one of the states."""
+    for indexed, words in ((LISTED, models.LISTED), (GONE, models.GONE)):
+        if set(states) <= set(indexed):
+            # Word for word the index's own condition, so that the planner may use it.
+            rest = [] if set(states) == set(indexed) else [one_of(S.state, states)]
+            return [words, *rest]
+    return [one_of(S.state, states)]
+
+
+def values_of(tenant: str, wanted: Filter) -> dict[str, Any]:
+    """What is bound to the conditions of a filter."""
+    since = wanted.updated_since
+    title = (wanted.title or "").encode().lower().decode()
+    given: dict[str, Any] = {
+        "tenant": tenant,
+        "user": wanted.user_id,
+        "language": wanted.language,
+        "since": since,
+        "since_bucket": None if since is None else bucket_of(since),
+        "changed": wanted.changed_since,
+        "title": _LIKE.sub(r"/\g<0>", title),
+        "tag": wanted.tag,
+        "label": wanted.label,
+    }
+    for number, (key, value) in enumerate(wanted.metadata):
+        given |= {f"key_{number}": key, f"value_{number}": value}
+    return given
+
+
+def shape_of(wanted: Filter) -> Filter:
+    """What filters have in common that differ in values alone."""
+    return Filter(
+        user_id=_blank(wanted.user_id),
+        language=_blank(wanted.language),
+        states=wanted.states,
+        updated_since=None if wanted.updated_since is None else 0,
+        changed_since=None if wanted.changed_since is None else 0,
+        title=_blank(wanted.title),
+        tag=_blank(wanted.tag),
+        label=_blank(wanted.label),
+        metadata=(("", ""),) * len(wanted.metadata),
+    )
+
+
+def _blank(text: str | None) -> str | None:
+    return None if text is None else ""
+
+
+_LIKE = re.compile("[/%_]")
+
+
+class _ascii_lower(FunctionElement[str]):  # noqa: N801 - reads as a function
+    """Small letters for A to Z and nothing else, whatever the database's language."""
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(_ascii_lower)
+def _lower(element: Any, compiler: Any, **given: Any) -> str:
+    return f"lower({compiler.process(element.clauses, **given)})"
+
+
+@compiles(_ascii_lower, "postgresql")
+def _lower_in_c(element: Any, compiler: Any, **given: Any) -> str:
+    return f'lower({compiler.process(element.clauses, **given)} COLLATE "C")'
+
+
+def _has_tag() -> ColumnElement[bool]:
+    meta = models.session_metadata.c
+    return _of_metadata(meta.key == bindparam("tag"))
+
+
+def _has_metadata(number: int) -> ColumnElement[bool]:
+    meta = models.session_metadata.c
+    return _of_metadata(
+        meta.key == bindparam(f"key_{number}"),
+        meta.value == bindparam(f"value_{number}"),
+    )
+
+
+def _of_metadata(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    meta = models.session_metadata.c
+    key = (meta.tenant_id == S.tenant_id, meta.session_id == S.session_id)
+    return select(1).where(*key, *conditions).exists()
+
+
+def _has_label() -> ColumnElement[bool]:
+    # Not as a question asked of each session: few have a label that is rare.
+    labels = models.session_labels.c
+    return S.session_id.in_(
+        select(labels.session_id).where(
+            labels.tenant_id == bindparam("tenant"), labels.label == bindparam("label")
+        )
+    )
