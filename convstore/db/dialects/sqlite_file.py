@@ -93,13 +93,14 @@ def engine_of(
     return engine
 
 
-def identity_of(path: Path) -> Identity:
+def identity_of(path: str | Path) -> Identity:
     """What tells a database file from another one that comes to have its name."""
-    state = path.stat()
+    # Each commit asks five times; a Path takes three times as long to look.
+    state = os.stat(path)
     return state.st_dev, state.st_ino
 
 
-def check_same(path: Path, identity: Identity) -> None:
+def check_same(path: str, identity: Identity) -> None:
     """Refuse a file that is not the one that was opened.
 
     What is written to a file that has lost its name is lost with it, although SQLite
@@ -138,7 +139,7 @@ class FileWatch:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._identity = path, identity_of(path)
+        self._path, self._identity = str(path), identity_of(path)
         self._beside: dict[str, Identity] = {}
 
     def check(self) -> None:
@@ -154,7 +155,7 @@ class FileWatch:
         """As `check`, of the files beside the database alone."""
         for name, identity in self._beside.items():
             try:
-                same = identity_of(Path(name)) == identity
+                same = identity_of(name) == identity
             except FileNotFoundError:
                 same = False
             except OSError as error:
@@ -176,7 +177,7 @@ class FileWatch:
         names = [f"{self._path}-wal", f"{self._path}-shm"]
         # A connection that has read nothing yet has made none.
         with suppress(FileNotFoundError):
-            self._beside = {name: identity_of(Path(name)) for name in names}
+            self._beside = {name: identity_of(name) for name in names}
 
     def forget_log(self) -> None:
         """No connection is open: SQLite has taken the log away itself."""
