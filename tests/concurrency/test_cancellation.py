@@ -1,11 +1,14 @@
 """A cancelled write happened or did not, as a whole; the store goes on."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
 from convstore import Store
+from convstore.db import ledger
+from tests.integration.archives import raw
 from tests.integration.conversations import contents, say
 
 
@@ -90,6 +93,45 @@ async def test_cancelling_everything_at_random_keeps_the_store_sound(
     assert len(in_tx) == session.graph_state_count, "both of a transaction or neither"
     summary = await store.interactions.summary("s-1")
     assert session.feedback_counts == summary.by_label
+
+
+async def _a_transaction(store: Store) -> None:
+    async with store.transaction() as tx:
+        await tx.turns.append("s-1", role="user", content="in a transaction")
+        raise asyncio.CancelledError  # it leaves nothing behind
+
+
+async def _a_write(store: Store) -> None:
+    """As restores, erasures and retention write: not through a commit lane."""
+    backend = store._parts.backend
+    await backend.write(lambda c: ledger.find(c, (store.tenant, "s-1")))
+
+
+async def _a_read(store: Store) -> None:
+    backend = store._parts.backend
+    key = store.tenant, "s-1"
+    await backend.read(lambda c: ledger.find(c, key), snapshot=True)
+
+
+@pytest.mark.parametrize("call", [_a_transaction, _a_write, _a_read])
+async def test_what_is_acknowledged_after_a_cancelled_call_is_committed(
+    store: Store, database_url: str, call: Callable[[Store], Coroutine[Any, Any, None]]
+) -> None:
+    """Seen from outside: a connection that the call left in the middle of something
+    must not be given to those who write next."""
+    await say(store, "s-1", "first")
+    for turns in range(100):
+        task = asyncio.create_task(call(store))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    for number in range(2, 22):
+        await say(store, "s-1", f"{number}")
+        await store.interactions.add_feedback("s-1", feedback="up")
+        counts = "SELECT turn_count, interaction_count FROM sessions"
+        assert raw(database_url, counts) == [(number, number - 1)]
 
 
 async def test_closing_waits_for_what_is_queued(

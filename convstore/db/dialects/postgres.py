@@ -254,8 +254,11 @@ class PostgresBackend(Backend):
             # Seen through even when the caller is cancelled meanwhile: a commit that
             # was sent is either done or not, and the answer is awaited.
             await finished(self._commit(connection))
-        except DatabaseUnavailableError:
-            await _let_go_of_the_lost(connection)
+        except BaseException as error:
+            if isinstance(error, DatabaseUnavailableError):
+                await _let_go_of_the_lost(connection)
+            elif not isinstance(error, Exception):
+                await _let_go_of_the_interrupted(connection)
             raise
         finally:
             await finished(connection.close())
@@ -270,6 +273,9 @@ class PostgresBackend(Backend):
                 # A server that has become a standby is not the one to ask again.
                 if isinstance(known, DatabaseUnavailableError | ReadOnlyServerError):
                     await _let_go_of_the_lost(connection)
+                raise
+            except BaseException:
+                await _let_go_of_the_interrupted(connection)
                 raise
 
     async def _commit(self, connection: AsyncConnection) -> None:
@@ -347,6 +353,17 @@ class _PostgresTransaction:
     async def run(self, work: Work[T]) -> T:
         with translated(self._dialect):
             return await self._connection.run_sync(work)
+
+
+async def _let_go_of_the_interrupted(connection: AsyncConnection) -> None:
+    """Close a connection whose caller was cancelled in the middle of something.
+
+    If that was its BEGIN, the server has a transaction that nobody here knows of: the
+    COMMIT of whoever gets the connection next would only release a savepoint in it.
+    SQLAlchemy closes such a connection itself where it runs the statement; hot ones
+    run past it.
+    """
+    await finished(connection.invalidate())
 
 
 async def _let_go_of_the_lost(connection: AsyncConnection) -> None:
