@@ -27,7 +27,8 @@ from convstore.archive.steps import STEPS
 from tests.crash.invariants import Memory, check
 from tests.crash.oplog import OpLog, read_history
 from tests.crash.settling import make_database, settle
-from tests.crash.worker import Orders, content_of, payload_of, run
+from tests.crash.trying import Orders, content_of, payload_of
+from tests.crash.worker import run
 from tests.servers import KEEP, PostgresServer
 
 ROUNDS = 25
@@ -50,6 +51,7 @@ class Report:
     rounds: int = 0
     checks: int = 0
     acknowledged: int = 0
+    by_operation: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     violations: list[str] = field(default_factory=list)
     killed_at: dict[str, int] = field(default_factory=dict)
@@ -247,6 +249,9 @@ class Campaign:
         history = read_history(ground.logs)
         self._report.acknowledged += history.acknowledged
         self._reached |= history.steps
+        counts = self._report.by_operation
+        for op, times in history.done.items():
+            counts[op] = counts.get(op, 0) + times
         mark = f"ground {self._grounds}:"
         if not any(text.startswith(mark) for text in self._report.violations):
             shutil.rmtree(ground.folder)

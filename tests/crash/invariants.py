@@ -19,6 +19,15 @@ from typing import Any
 
 import zstandard
 
+from tests.crash.meaning import (
+    branch_faults,
+    decoded,
+    effective_labels,
+    half_faults,
+    spent_faults,
+    told_faults,
+    total_faults,
+)
 from tests.crash.oplog import History, Key, Told
 
 Row = dict[str, Any]
@@ -80,6 +89,7 @@ def check(
     if url.startswith("sqlite"):
         _check_sqlite(seen, url)
     documents = _check_sessions(seen)
+    seen.wrong += total_faults(seen.rows, documents)
     _check_segments(seen, settled)
     if memory is not None:
         _check_memory(seen, memory)
@@ -89,6 +99,10 @@ def check(
             _check_told(seen, key, told, documents, content_of)
             if payload_of is not None and key in documents:
                 _check_payloads(seen, key, documents[key]["turns"], payload_of)
+        known = {(r["tenant_id"], r["session_id"]) for r in seen.rows["sessions"]}
+        absent = history.sessions.keys() - known
+        seen.wrong += half_faults(history, documents, absent)
+        seen.wrong += spent_faults(seen.rows, history)
     if settled:
         _check_settled(seen)
         _check_erased(seen, history)
@@ -158,6 +172,7 @@ def _check_sessions(seen: _Seen) -> dict[Key, dict[str, Any]]:
         in_force = [h for h in holds.get(key, ()) if h["released_at"] is None]
         seen.expect(row["hold_count"] == len(in_force), "I11 hold_count", *key)
         _check_labels(seen, key, row, labels.get(key, []))
+        stated = row
         entries = tables["archive_entries"].get(key, [])
         committed = [entry for entry in entries if entry["state"] == "committed"]
         if row["state"] == "active":
@@ -178,13 +193,17 @@ def _check_sessions(seen: _Seen) -> dict[Key, dict[str, Any]]:
             if document is None:
                 continue
             content = _content_of_frame(document)
-            session = document["session"]
+            stated = session = document["session"]
             seen.expect(
                 (session["tenant_id"], session["id"]) == key, "I12 frame of", *key
             )
             same = session["head_seq"] == row["head_seq"]
             seen.expect(same or row["state"] != "archived", "I4 head of frame", *key)
         _check_numbers(seen, key, row, content)
+        for fault in branch_faults(stated, content["turns"]):
+            seen.expect(False, fault, *key)
+        same = effective_labels(content["interactions"]) == _counts(stated)
+        seen.expect(same, "I18 counts of", *key)
         contents[key] = content
     return contents
 
@@ -192,10 +211,14 @@ def _check_sessions(seen: _Seen) -> dict[Key, dict[str, Any]]:
 def _check_labels(seen: _Seen, key: Key, row: Row, labels: list[Row]) -> None:
     """The labels to find a session by are those that it counts; none of one gone."""
     kept = row["state"] in ("active", "archived")
-    stored = json.loads(row["feedback_counts"]) if kept else {}
-    counts = {label: count for label, count in stored.items() if count}
+    counts = _counts(row) if kept else {}
     found = {label["label"]: label["count"] for label in labels}
     seen.expect(found == counts, "I18 labels", *key)
+
+
+def _counts(session: Row) -> dict[str, int]:
+    stored = decoded(session["feedback_counts"])
+    return {label: count for label, count in stored.items() if count}
 
 
 def _content_of_frame(document: dict[str, Any]) -> dict[str, Any]:
@@ -206,6 +229,7 @@ def _content_of_frame(document: dict[str, Any]) -> dict[str, Any]:
             state | {"state": json.dumps(state["state"], ensure_ascii=False)}
             for state in document["graph_states"]
         ],
+        "session_ledger": [entry for entry in [document["ledger"]] if entry],
     }
 
 
@@ -334,6 +358,8 @@ def _check_told(
         ("graph_states", "version", told.graphs),
     ):
         _check_names(seen, key, content[table], number, names, content_of)
+    for fault in told_faults(row, content, told):
+        seen.expect(False, fault, *key)
 
 
 def _check_names(
@@ -344,7 +370,8 @@ def _check_names(
     names: dict[str, dict[str, Any]],
     content_of: ContentOf | None,
 ) -> None:
-    found = {item["external_id"]: item for item in items}
+    # What code does to the head has no name.
+    found = {item["external_id"]: item for item in items if item["external_id"]}
     for name in found.keys() - names.keys():
         seen.expect(False, "I15 nobody wrote", name, *key)
     for name, told in names.items():
@@ -355,7 +382,7 @@ def _check_names(
             seen.expect(item is None, "I15 refused, and there", name, *key)
         if item is None:
             continue
-        if told["state"] == "acknowledged":
+        if told.get("number") is not None:
             same = item[number] == told["number"]
             seen.expect(same, "I17 another number", name, *key)
         if content_of is not None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,15 +40,42 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 Key = tuple[str, str]
+Kept = dict[str, dict[str, list[str]]]
+"""Names by session and kind."""
+
+KINDS = {"append": "turns", "feedback": "acts", "graph": "graphs"}
+WRITES = (*KINDS, "judge", "import")
+"""Operations whose names are to be found afterwards."""
+SPEAKING = (*WRITES, "charge")
+"""Those that may make a session, and so name its user."""
+UNIT = 3
+"""Turns that a conversation in a file grows by."""
+CHARGE = 1
+"""Micros of one charge by itself."""
+TURN_COST = 1_000_000
+"""Micros of a turn that is charged: no number of charges comes to as much."""
 
 
 @dataclass
 class Told:
-    """What the logs say of one session."""
+    """What the logs say of one session.
+
+    Attributes:
+        charges: Costs by themselves, acknowledged and tried.
+        moves: How often the head was surely taken off a turn, by action and turn.
+        moves_tried: How often it may have been, by action.
+        users: Who may own it.
+        owner: Who was told so.
+    """
 
     turns: dict[str, dict[str, Any]] = field(default_factory=dict)
     acts: dict[str, dict[str, Any]] = field(default_factory=dict)
     graphs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    charges: list[int] = field(default_factory=lambda: [0, 0])
+    moves: Counter[tuple[str, int]] = field(default_factory=Counter)
+    moves_tried: Counter[str] = field(default_factory=Counter)
+    users: set[str] = field(default_factory=set)
+    owner: str | None = None
     destroy_tried: bool = False
     destroyed_at: int = 0
     erased: bool = False
@@ -63,10 +91,13 @@ class History:
     sessions: dict[Key, Told] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     acknowledged: int = 0
+    done: Counter[str] = field(default_factory=Counter)
     steps: set[str] = field(default_factory=set)
     open_writes: list[dict[str, Any]] = field(default_factory=list)
     # Tenant and id of users who were erased and have done nothing since.
     erased_users: set[Key] = field(default_factory=set)
+    # What is there as a whole or not at all: session, kind and name of each part.
+    wholes: list[list[tuple[Key, str, str]]] = field(default_factory=list)
 
 
 def read_history(folder: Path) -> History:
@@ -90,58 +121,184 @@ def read_history(folder: Path) -> History:
             tried = waiting.pop(line["id"], None)
             if tried is not None and kind == "ok":
                 history.acknowledged += 1
+                history.done[tried["op"]] += 1
                 _done(history, tried, line)
             elif tried is not None:
                 _refused(history, tried)
-    history.open_writes = [w for w in waiting.values() if w["op"] in WRITES]
+    history.open_writes = list(_open_writes(history, waiting.values()))
     return history
 
 
-WRITES = {"append": "turns", "feedback": "acts", "graph": "graphs"}
+def _open_writes(
+    history: History, unanswered: Iterable[dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Those of which it is not known what became, each once: a write that was repeated
+    and answered since is not open any more."""
+    seen = set()
+    for line in unanswered:
+        kept = _kept(line)
+        told = json.dumps([line["tenant"], kept], sort_keys=True)
+        open_ = any(
+            getattr(_told(history, line, session_id), kind)[name]["state"] == "tried"
+            for session_id, kinds in kept.items()
+            for kind, names in kinds.items()
+            for name in names
+        )
+        if line["op"] in WRITES and open_ and told not in seen:
+            seen.add(told)
+            yield line
 
 
 def _told(history: History, line: dict[str, Any], session_id: str) -> Told:
     return history.sessions.setdefault((line["tenant"], session_id), Told())
 
 
+def _kept(line: dict[str, Any]) -> Kept:
+    """What a write is to leave behind."""
+    if line["op"] in KINDS:
+        return {line["s"]: {KINDS[line["op"]]: line["names"]}}
+    kept: Kept = line.get("kept", {})
+    return kept
+
+
+def _sessions(line: dict[str, Any]) -> list[str]:
+    """The sessions that an operation is about."""
+    return list(line.get("sessions") or _kept(line) or [line["s"]])
+
+
+def _wholes(line: dict[str, Any]) -> Iterator[list[tuple[Key, str, str]]]:
+    """A file is taken in by units; anything else is one."""
+    units: dict[int, list[tuple[Key, str, str]]] = {}
+    for session_id, kinds in _kept(line).items():
+        key = line["tenant"], session_id
+        for kind, names in kinds.items():
+            for place, name in enumerate(names):
+                unit = 0
+                if line["op"] == "import":
+                    in_unit = place // UNIT if kind == "turns" else place
+                    unit = 1_000 * slot_of(session_id) + in_unit
+                units.setdefault(unit, []).append((key, kind, name))
+    yield from (unit for unit in units.values() if len(unit) > 1)
+
+
+def slot_of(session_id: str) -> int:
+    return int(session_id[1:].partition(".")[0])
+
+
 def _tried(history: History, line: dict[str, Any]) -> None:
     op = line["op"]
-    if op not in ("erase", "recover", "retention"):
-        history.erased_users.discard((line["tenant"], line.get("user", "")))
-    for session_id in line.get("sessions", [line["s"]]):
+    for user in line.get("users", {}).values():
+        history.erased_users.discard((line["tenant"], user or ""))
+    if not line.get("again"):
+        history.wholes += _wholes(line)
+    cost = line.get("args", {}).get("charge", False)
+    for session_id, kinds in _kept(line).items():
+        told = _told(history, line, session_id)
+        for kind, names in kinds.items():
+            kept = getattr(told, kind)
+            for name in names:
+                kept.setdefault(name, {"state": "tried", "cost": cost})
+    for session_id in _sessions(line):
         told = _told(history, line, session_id)
         told.open[line["id"]] = op
-        if op in WRITES:
-            kept = getattr(told, WRITES[op])
-            for name in line["names"]:
-                kept.setdefault(name, {"state": "tried"})
-        elif op in ("erase", "destroy"):
-            told.destroy_tried = True
-        elif op == "restore":
-            told.deleted = False
-        elif op == "release":
-            told.held = False
+        if user := line.get("users", {}).get(session_id):
+            told.users.add(user)
+        _tried_one(told, op, line)
+
+
+def _tried_one(told: Told, op: str, line: dict[str, Any]) -> None:
+    if op in ("erase", "destroy"):
+        told.destroy_tried = True
+    elif op == "restore":
+        told.deleted = False
+    elif op == "release":
+        told.held = False
+    elif op == "charge":
+        told.charges[1] += 1
+    elif action := _action(line):
+        told.moves_tried[action] += 1
+
+
+def _action(line: dict[str, Any]) -> str | None:
+    """What code says of a turn that it takes the head off."""
+    if line["op"] == "pop":
+        return "pop"
+    action: str | None = None
+    if line["op"] == "switch":
+        action = line["args"]["action"]
+    return action
 
 
 def _done(history: History, tried: dict[str, Any], line: dict[str, Any]) -> None:
     op, answer = tried["op"], line.get("answer")
     if op == "erase" and "user" in tried:
         _erased_user(history, tried)
-    for session_id in tried.get("sessions", [tried["s"]]):
+    for session_id in _sessions(tried):
         told = _told(history, tried, session_id)
         told.open.pop(tried["id"], None)
-        if op in WRITES:
+        if op in SPEAKING and answer != {}:
             if told.destroyed_at and tried["at"] > told.destroyed_at:
                 history.errors.append(f"{op} accepted after the end of {session_id}")
-            _acknowledged(history, getattr(told, WRITES[op]), tried["names"], answer)
+            _owned(history, told, tried, session_id)
+        if op in ("pop", "switch"):
+            _moved(told, tried, answer)
+        elif op == "charge":
+            told.charges[0] += 1
         elif op == "destroy" or (op == "erase" and session_id in answer):
             told.destroyed_at = line["at"]
             told.erased = told.erased or op == "erase"
-        # What is under way at the same time may come after: then nothing is known.
-        elif op == "delete":
-            told.deleted = "restore" not in told.open.values()
-        elif op == "hold":
-            told.held = not told.destroy_tried and "release" not in told.open.values()
+        else:
+            _done_one(told, op)
+    _wrote(history, tried, answer)
+
+
+def _done_one(told: Told, op: str) -> None:
+    # What is under way at the same time may come after: then nothing is known.
+    if op == "delete":
+        told.deleted = "restore" not in told.open.values()
+    elif op == "hold":
+        told.held = not told.destroy_tried and "release" not in told.open.values()
+
+
+def _wrote(history: History, tried: dict[str, Any], answer: Any) -> None:
+    for session_id, kinds in _kept(tried).items():
+        told = _told(history, tried, session_id)
+        if tried["op"] in KINDS:
+            _acknowledged(history, told, KINDS[tried["op"]], tried, answer)
+            continue
+        for kind, names in kinds.items():
+            numbers = answer.get(session_id, {}).get(kind)
+            if numbers is not None:
+                _acknowledge(history, getattr(told, kind), names, numbers)
+
+
+def _moved(told: Told, tried: dict[str, Any], answer: int | None) -> None:
+    """Which turn the head was taken off, if that is known, and if off any."""
+    action = _action(tried)
+    if action is None:
+        return
+    left = answer or 0
+    if tried["op"] == "switch":
+        left = tried["args"]["expected"]
+        if left is None:
+            return  # whatever it was: it may have been the same
+        if left == tried["args"]["to"]:
+            left = 0
+    if left == 0:
+        told.moves_tried[action] -= 1
+    else:
+        told.moves[action, left] += 1
+
+
+def _owned(
+    history: History, told: Told, tried: dict[str, Any], session_id: str
+) -> None:
+    user = tried.get("users", {}).get(session_id)
+    if user is None:
+        return
+    if told.owner not in (None, user):
+        history.errors.append(f"{session_id} was {told.owner}'s, and then {user}'s")
+    told.owner = user
 
 
 def _erased_user(history: History, tried: dict[str, Any]) -> None:
@@ -150,32 +307,57 @@ def _erased_user(history: History, tried: dict[str, Any]) -> None:
         told
         for (tenant, session_id), told in history.sessions.items()
         if tenant == tried["tenant"] and session_id in tried["sessions"]
-        if set(told.open.values()) & {*WRITES, "charge"}
+        if set(told.open.values()) & {*SPEAKING}
     ]
     if not busy:
         history.erased_users.add((tried["tenant"], tried["user"]))
 
 
 def _acknowledged(
+    history: History, told: Told, kind: str, tried: dict[str, Any], numbers: list[int]
+) -> None:
+    kept, names = getattr(told, kind), tried["names"]
+    _acknowledge(history, kept, names, numbers)
+    if kind != "turns":
+        return
+    args = tried.get("args", {})
+    parent = args.get("expected") if args.get("parent") is None else args["parent"]
+    for name, number in zip(names, numbers, strict=True):
+        kept[name]["parent"] = parent
+        parent = number
+
+
+def _acknowledge(
     history: History,
     kept: dict[str, dict[str, Any]],
     names: list[str],
-    numbers: list[int],
+    numbers: Sequence[int | None],
 ) -> None:
+    """None is a number that is not known."""
     for name, number in zip(names, numbers, strict=True):
-        before = kept[name].get("number", number)
-        if before != number:
+        before = kept[name].get("number")
+        if None not in (before, number) and before != number:
             history.errors.append(f"{name} was number {before}, and then {number}")
-        kept[name] = {"state": "acknowledged", "number": number}
+        number = before if number is None else number
+        kept[name] |= {"state": "acknowledged", "number": number}
 
 
 def _refused(history: History, tried: dict[str, Any]) -> None:
     """A refusal has changed nothing: what was only tried here must not be there."""
     op = tried["op"]
-    for session_id in tried.get("sessions", [tried["s"]]):
+    for session_id in _sessions(tried):
         told = _told(history, tried, session_id)
         told.open.pop(tried["id"], None)
-        for name in tried["names"] if op in WRITES else ():
-            kept = getattr(told, WRITES[op])
-            if kept[name]["state"] == "tried" and not tried.get("again"):
-                kept[name] = {"state": "refused"}
+        if op == "charge":
+            told.charges[1] -= 1
+        elif action := _action(tried):
+            told.moves_tried[action] -= 1
+    # A file may have been taken in by half, and names be those of an earlier file.
+    if op == "import" or tried.get("again"):
+        return
+    for session_id, kinds in _kept(tried).items():
+        for kind, names in kinds.items():
+            kept = getattr(_told(history, tried, session_id), kind)
+            for name in names:
+                if kept[name]["state"] == "tried":
+                    kept[name]["state"] = "refused"

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from convstore import open_store
 from convstore.db.migrate import upgrade
 from tests.crash.oplog import OpLog
-from tests.crash.worker import Orders, ShiftedClock, config_of
+from tests.crash.trying import Orders, ShiftedClock, config_of
 
 
 def make_database(server_url: str, url: str) -> None:

@@ -39,6 +39,12 @@ HARM = {
     "I8": "UPDATE archive_entries SET sha256 = 'x'",
     "I11": "UPDATE sessions SET hold_count = 3",
     "I14": "UPDATE archive_segments SET state = 'writing'",
+    "I18 counts of": "UPDATE interactions SET feedback = 'up'",
+    "I18 labels": "UPDATE session_labels SET count = 7",
+    "I19 total of": "UPDATE cost_totals SET cost_micros = 4",
+    "I20 slots": "UPDATE sessions SET current_slots = '{}' WHERE session_id = 'live'",
+    "I20 template": "UPDATE sessions SET current_template_id = NULL",
+    "I20 called straight": "UPDATE sessions SET branched = false",
 }
 
 
@@ -48,6 +54,7 @@ async def test_each_harm_to_the_database_is_seen(
 ) -> None:
     await archived(store, "s-1")
     await fill(store, "live")
+    await store.ledger.add_cost("live", micros=5)
     before = wrong(database_url, archive_dir)
 
     raw(database_url, HARM[rule])
@@ -114,6 +121,87 @@ async def test_what_was_acknowledged_is_compared_with_what_is_there(
     history = read_history(tmp_path)
 
     assert rule in wrong(database_url, archive_dir, history=history)
+
+
+TOLD: dict[str, tuple[dict[str, object], object]] = {
+    "I15 half": ({"op": "append", "names": ["m-1", "gone"]}, None),
+    "I19 cost": ({"op": "charge"}, 9),
+    "I21 owner": (
+        {"op": "append", "names": ["m-1"], "users": {"s-1": "jan"}},
+        [1],
+    ),
+    "I1 pop of 1": ({"op": "pop"}, 1),
+    "I1 clear of 1": (
+        {"op": "switch", "args": {"to": 0, "action": "clear", "expected": 1}},
+        None,
+    ),
+    "I20 m-1 follows": ({"op": "append", "names": ["m-1"], "args": {"parent": 4}}, [1]),
+    "I1 lost: f-9": ({"op": "judge", "kept": {"s-1": {"acts": ["f-9"]}}}, None),
+}
+
+
+@pytest.mark.parametrize("rule", TOLD)
+async def test_what_callers_were_told_is_compared_with_what_is_there(
+    store: Store, database_url: str, archive_dir: Path, tmp_path: Path, rule: str
+) -> None:
+    await store.sessions.get_or_create("s-1", user_id="ann")
+    await store.turns.append("s-1", role="user", content="x", external_id="m-1")
+    log = OpLog(tmp_path / "w.log")
+    line, answer = TOLD[rule]
+    log.write("try", id="0", op="append", tenant="default", s="s-1", names=["m-1"])
+    log.write("try", id="1", tenant="default", s="s-1", **line)
+    if rule.startswith("I1 lost"):
+        answer = {"s-1": {"acts": [1]}}
+    if not rule.startswith("I15"):
+        log.write("ok", id="1", answer=answer)
+
+    history = read_history(tmp_path)
+
+    assert rule in wrong(database_url, archive_dir, history=history)
+
+
+async def test_what_code_did_to_the_head_is_there_no_oftener_than_it_was_asked(
+    store: Store, database_url: str, archive_dir: Path, tmp_path: Path
+) -> None:
+    await store.sessions.get_or_create("s-1")
+    for name in ("m-1", "m-2"):
+        await store.turns.append("s-1", role="user", content="x", external_id=name)
+    log = OpLog(tmp_path / "w.log")
+    names = ["m-1", "m-2"]
+    log.write("try", id="1", op="append", tenant="default", s="s-1", names=names)
+    log.write("try", id="2", op="pop", tenant="default", s="s-1")
+    history = read_history(tmp_path)
+    await store.turns.pop("s-1")
+    once = wrong(database_url, archive_dir, history=history)
+
+    await store.turns.pop("s-1")
+
+    assert once == ""
+    assert "I15 nobody did pop" in wrong(database_url, archive_dir, history=history)
+
+
+async def test_a_tenant_has_cost_what_was_charged_and_no_more(
+    store: Store, database_url: str, archive_dir: Path, tmp_path: Path
+) -> None:
+    """Also for sessions that are gone."""
+    await store.sessions.get_or_create("s-1")
+    log = OpLog(tmp_path / "w.log")
+    for number in range(2):
+        log.write("try", id=f"{number}", op="charge", tenant="default", s="s-1")
+        await store.ledger.add_cost("s-1", micros=1)
+    log.write("ok", id="0", answer=1)
+    log.write("try", id="gone", op="destroy", tenant="default", s="s-1")
+    await store.sessions.delete("s-1", archive=False)
+    log.write("ok", id="gone")
+    history = read_history(tmp_path)
+    before = wrong(database_url, archive_dir, history=history)
+
+    raw(database_url, "UPDATE cost_totals SET cost_micros = 3")
+
+    assert before == ""
+    assert "I19 total of default: 3, 1 to 2" in wrong(
+        database_url, archive_dir, history=history
+    )
 
 
 def test_the_last_line_of_a_killed_worker_may_be_torn(tmp_path: Path) -> None:

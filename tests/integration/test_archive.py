@@ -313,7 +313,7 @@ async def test_what_is_written_is_read_back_and_compared_before_it_is_believed(
 async def test_disk_use_comes_back_to_where_it_was_after_many_cycles(
     store: Store, archive_dir: Path, database_url: str, clock: ManualClock
 ) -> None:
-    """I18: archive, restore and erase again and again leaves nothing behind."""
+    """I22: archive, restore and erase again and again leaves nothing behind."""
     sizes = []
     for cycle in range(6):
         await archived(store, f"s-{cycle}")

@@ -1,0 +1,80 @@
+"""What a killed worker does to whole sessions: archives, restores, holds, destroys."""
+
+from __future__ import annotations
+
+from tests.crash.oplog import slot_of
+from tests.crash.trying import OWNERLESS, TENANTS, Trying
+
+
+class Lifecycle(Trying):
+    """The operations that announce steps."""
+
+    async def _retention(self, tenant: str, _: str) -> None:
+        async def call() -> int:
+            report = await self._stores[tenant].run_retention(older_than_s=0, batch=3)
+            assert not report.problems, report.problems
+            return report.purged
+
+        await self._try("retention", tenant, "", call)
+
+    async def _recover(self, *_: str) -> dict[str, int]:
+        report = await self._stores[TENANTS[0]].archive.recover(
+            alone=self._orders.alone
+        )
+        return {"kept": len(report.segments_kept)}
+
+    async def _recover_now(self, tenant: str, _: str) -> None:
+        async def call() -> int:
+            report = await self._stores[tenant].archive.recover()
+            return len(report.segments_kept)
+
+        await self._try("recover", tenant, "", call)
+
+    async def _restore(self, tenant: str, session_id: str) -> None:
+        async def call() -> int:
+            return (await self._stores[tenant].restore(session_id)).version
+
+        await self._try("restore", tenant, session_id, call)
+
+    async def _delete(self, tenant: str, session_id: str) -> None:
+        async def call() -> None:
+            await self._stores[tenant].sessions.delete(session_id)
+
+        await self._try("delete", tenant, session_id, call)
+
+    async def _destroy(self, tenant: str, session_id: str) -> None:
+        async def call() -> None:
+            await self._stores[tenant].sessions.delete(session_id, archive=False)
+
+        await self._try("destroy", tenant, session_id, call)
+
+    async def _hold(self, tenant: str, session_id: str) -> None:
+        async def call() -> int:
+            hold = await self._stores[tenant].holds.place(session_id, reason="case 7")
+            return hold.number
+
+        await self._try("hold", tenant, session_id, call)
+
+    async def _release(self, tenant: str, session_id: str) -> None:
+        async def call() -> int:
+            return len(await self._stores[tenant].holds.release(session_id))
+
+        await self._try("release", tenant, session_id, call)
+
+    async def _erase(self, tenant: str, session_id: str) -> None:
+        async def call() -> list[str]:
+            receipt = await self._stores[tenant].erase(session_id=session_id)
+            return list(receipt.session_ids)
+
+        await self._try("erase", tenant, session_id, call, sessions=[session_id])
+
+    async def _erase_user(self, tenant: str, session_id: str) -> None:
+        slot = slot_of(session_id)
+        user = f"{self._random.choice('uv') if slot in OWNERLESS else 'u'}{slot}"
+        mine = [f"s{slot}.{generation}" for generation in range(200)]
+
+        async def call() -> list[str]:
+            receipt = await self._stores[tenant].erase(user_id=user)
+            return list(receipt.session_ids)
+
+        await self._try("erase", tenant, session_id, call, sessions=mine, user=user)

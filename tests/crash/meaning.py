@@ -1,0 +1,174 @@
+"""What a session's parts say of one another, and what was said of them to callers.
+
+Like the invariants that use it, this calls nothing of the library: what is effective,
+what a branch hands down and what a session costs is worked out again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator
+from typing import Any
+
+from tests.crash.oplog import CHARGE, TURN_COST, History, Told
+
+Row = dict[str, Any]
+Content = dict[str, list[Row]]
+_BY_CODE = ("pop", "clear", "compact")
+
+
+def decoded(value: Any) -> Any:
+    """JSON as a column holds it, or as a document does."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def effective_labels(acts: Iterable[Row]) -> dict[str, int]:
+    """The labels in force: of one actor, action and target the last one that nothing
+    has superseded; acts that only take back say nothing."""
+    removed = {act["supersedes"] for act in acts}
+    last: dict[Hashable, Row] = {}
+    for act in sorted(acts, key=lambda act: act["seq"]):
+        if act["seq"] not in removed and act["action"] != "retract":
+            last[_place(act)] = act
+    labels = (act["feedback"] for act in last.values())
+    return dict(Counter(label for label in labels if label is not None))
+
+
+def _place(act: Row) -> Hashable:
+    if act["action"] == "inject":
+        return act["seq"]
+    choice = decoded(act["choice"])
+    offered: frozenset[int] | None = None
+    if choice is not None:
+        offered = frozenset([choice["chosen"], *choice["rejected"]]) - {None}
+    names = ("actor_id", "actor_kind", "action", "turn_seq", "node_id")
+    return (*(act[name] for name in names), offered)
+
+
+def branch_faults(session: Row, turns: list[Row]) -> Iterator[str]:
+    """What the row says of the active branch, and its turns do not."""
+    by_seq = {turn["seq"]: turn for turn in turns}
+    path, seq = [], session["head_seq"]
+    while seq in by_seq:
+        path.append(by_seq[seq])
+        seq = by_seq[seq]["parent_seq"]
+    slots: dict[str, str] = {}
+    template = None
+    for turn in reversed(path):
+        if turn["role"] == "user":
+            slots |= decoded(turn["slots"]) or {}
+            template = turn["template_id"] or template
+    if slots != decoded(session["current_slots"]):
+        yield "I20 slots"
+    if template != session["current_template_id"]:
+        yield "I20 template"
+    straight = all((t["parent_seq"] or 0) == t["seq"] - 1 for t in turns)
+    if not session.get("branched", True) and not straight:
+        yield "I20 called straight"
+
+
+def cost_of(content: Content) -> int:
+    """What a session's ledger entry says that it has cost."""
+    return sum(int(entry["cost_micros"]) for entry in content["session_ledger"])
+
+
+def told_faults(row: Row, content: Content, told: Told) -> Iterator[str]:
+    """What callers were told of costs, owner and head, and is not so."""
+    charged = [t for t in told.turns.values() if t.get("cost")]
+    names = {turn["external_id"] for turn in content["turns"]}
+    turns = TURN_COST * sum(
+        1 for name, t in told.turns.items() if t.get("cost") and name in names
+    )
+    cost = cost_of(content) - turns
+    sure, tried = (CHARGE * times for times in told.charges)
+    if (charged or tried) and not sure <= cost <= tried:
+        yield f"I19 cost {cost} not within {sure} and {tried}"
+    if row["state"] in ("active", "archived") and told.users | {None} != {None}:
+        if told.owner is not None and row["user_id"] != told.owner:
+            yield f"I21 owner {told.owner}"
+        if row["user_id"] not in told.users | {None}:
+            yield f"I21 owner {row['user_id']}"
+    yield from _head_faults(content["interactions"], told)
+    for name, turn in ((turn["external_id"], turn) for turn in content["turns"]):
+        parent = told.turns.get(name, {}).get("parent")
+        if parent is not None and (turn["parent_seq"] or 0) != parent:
+            yield f"I20 {name} follows another turn"
+
+
+def _head_faults(acts: list[Row], told: Told) -> Iterator[str]:
+    by_code = [act for act in acts if act["external_id"] is None]
+    found = Counter((act["action"], act["turn_seq"]) for act in by_code)
+    for (action, seq), times in told.moves.items():
+        if found[action, seq] < times:
+            yield f"I1 {action} of {seq} lost"
+    for action, times in Counter(act["action"] for act in by_code).items():
+        if action not in _BY_CODE or times > told.moves_tried[action]:
+            yield f"I15 nobody did {action}"
+
+
+def total_faults(
+    rows: dict[str, list[Row]], contents: dict[tuple[str, str], Content]
+) -> Iterator[str]:
+    """Totals that say less than the sessions of their user."""
+    spent: Counter[tuple[str, str]] = Counter()
+    for row in rows["sessions"]:
+        key = row["tenant_id"], row["session_id"]
+        if row["state"] in ("active", "archived") and key in contents:
+            spent[key[0], row["user_id"] or ""] += cost_of(contents[key])
+    totals = _totals(rows)
+    for owner, micros in spent.items():
+        if totals[owner] < micros:
+            yield f"I19 total of {owner}: {totals[owner]} is less than {micros}"
+
+
+def _totals(rows: dict[str, list[Row]]) -> Counter[tuple[str, str]]:
+    totals: Counter[tuple[str, str]] = Counter()
+    for row in rows["cost_totals"]:
+        totals[row["tenant_id"], row["user_id"]] += row["cost_micros"]
+    return totals
+
+
+def spent_faults(rows: dict[str, list[Row]], history: History) -> Iterator[str]:
+    """Tenants whose total is not what was charged to their sessions, ever."""
+    low: Counter[str] = Counter()
+    high: Counter[str] = Counter()
+    for (tenant, _), told in history.sessions.items():
+        low[tenant] += CHARGE * told.charges[0]
+        high[tenant] += CHARGE * told.charges[1]
+        for turn in told.turns.values():
+            if turn.get("cost"):
+                low[tenant] += TURN_COST * (turn["state"] == "acknowledged")
+                high[tenant] += TURN_COST * (turn["state"] != "refused")
+    found: Counter[str] = Counter()
+    for (tenant, _), micros in _totals(rows).items():
+        found[tenant] += micros
+    for tenant, most in high.items():
+        if most and not low[tenant] <= found[tenant] <= most:
+            yield f"I19 total of {tenant}: {found[tenant]}, {low[tenant]} to {most}"
+
+
+def half_faults(
+    history: History, contents: dict[tuple[str, str], Content], absent: set[Any]
+) -> Iterator[str]:
+    """Writes of which a part is there and a part is not.
+
+    `absent` are sessions that nobody has made; those that are gone tell nothing.
+    """
+    names = {
+        (key, kind): {item["external_id"] for item in content[table]}
+        for key, content in contents.items()
+        for kind, table in TABLES.items()
+    }
+    for whole in history.wholes:
+        there = [
+            name in names.get((key, kind), ())
+            for key, kind, name in whole
+            if key in contents or key in absent
+        ]
+        if any(there) and not all(there):
+            (key, _, name), *_ = whole
+            yield f"I15 half of the call of {name}: {' '.join(key)}"
+
+
+TABLES = {"turns": "turns", "acts": "interactions", "graphs": "graph_states"}
