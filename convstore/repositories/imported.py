@@ -42,7 +42,7 @@ async def write_imported(scope: Scope, session: ImportedSession) -> Stored:
     """Store one imported session; durable on return.
 
     Idempotent. A session that exists is continued if its first turns are the record's,
-    and left as it is if it has them all.
+    and left as it is if it has them all; an archived one is restored to be continued.
 
     Raises:
         InvalidInputError: Something cannot be stored; names the field.
@@ -55,7 +55,7 @@ async def write_imported(scope: Scope, session: ImportedSession) -> Stored:
         operation = _document(scope, session.document)
     else:
         operation = await _session(scope, session)
-    return await scope.runner.write(operation)
+    return await scope.write(operation)
 
 
 class _Gathering:

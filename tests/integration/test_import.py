@@ -154,6 +154,20 @@ async def test_an_archived_session_is_present_and_stays_archived(
     assert (await store.sessions.get("s-1")).state == "archived"
 
 
+async def test_an_archived_session_is_restored_by_the_record_that_continues_it(
+    store: Store, tmp_path: Path
+) -> None:
+    await store.import_("messages", written(tmp_path, talk("s-1", "a", "b")))
+    await store.run_retention(older_than_s=0)
+
+    grown = written(tmp_path, talk("s-1", "a", "b", "c"))
+    report = await store.import_("messages", grown)
+
+    assert (report.turns, report.rejected_total) == (1, 0)
+    assert (await store.sessions.get("s-1")).state == "active"
+    assert [t.content for t in await store.turns.window("s-1")] == ["a", "b", "c"]
+
+
 async def test_an_erased_session_does_not_come_back_by_an_import(
     store: Store, tmp_path: Path
 ) -> None:
