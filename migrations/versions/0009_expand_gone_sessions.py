@@ -7,8 +7,8 @@ beside it. Sessions are read once while writes wait.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "convstore_0008"
-down_revision = "convstore_0007"
+revision = "convstore_0009"
+down_revision = "convstore_0008"
 branch_labels = None
 depends_on = None
 
