@@ -81,6 +81,7 @@ from convstore.vocabulary.records import (
     SessionDocument,
     SessionState,
     Turn,
+    TurnFields,
     TurnInput,
     Unset,
 )
@@ -285,6 +286,7 @@ __all__ = [
     "TierStats",
     "Transaction",
     "Turn",
+    "TurnFields",
     "TurnInput",
     "TurnNotFoundError",
     "Turns",

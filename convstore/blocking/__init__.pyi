@@ -43,6 +43,7 @@ from convstore.vocabulary.records import (
     SessionDocument,
     SessionState,
     Turn,
+    TurnFields,
     TurnInput,
     Unset,
 )
@@ -405,6 +406,14 @@ class _Turns:
         charge: bool = False,
         expected_head: int | None = None,
     ) -> Turn: ...
+    def append_once(
+        self,
+        session_id: str,
+        *,
+        charge: bool = False,
+        expected_head: int | None = None,
+        **turn: Unpack[TurnFields],
+    ) -> tuple[Turn, bool]: ...
     def append_many(
         self,
         session_id: str,
@@ -469,6 +478,13 @@ class Conversation:
         charge: bool = False,
         expected_head: int | None = None,
     ) -> Turn: ...
+    def append_once(
+        self,
+        *,
+        charge: bool = False,
+        expected_head: int | None = None,
+        **turn: Unpack[TurnFields],
+    ) -> tuple[Turn, bool]: ...
     def append_many(
         self,
         turns: Iterable[TurnInput | Mapping[str, Any]],

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Connection,
@@ -42,6 +42,13 @@ _values_of = itemgetter(*(column.name for column in TURN_COLUMNS))
 _OF_SESSION = (T.tenant_id == bindparam("tenant"), T.session_id == bindparam("id"))
 
 
+class Appended(NamedTuple):
+    """The turns of an append in its order, and which of them were not stored before."""
+
+    turns: list[Turn]
+    new: list[bool]
+
+
 @dataclass(slots=True)
 class AppendTurns:
     """Append turns to one session, all or none.
@@ -70,7 +77,7 @@ class AppendTurns:
         more = self.tool_sets or self.charge is not None
         return not more and all(row["parent_seq"] is None for row in self.rows)
 
-    def apply(self, unit: Unit) -> list[Turn]:
+    def apply(self, unit: Unit) -> Appended:
         head = unit.active(self.key, self.user_id)
         look_up_external(unit, [self])
         known = self._check(unit, head)
@@ -91,7 +98,7 @@ class AppendTurns:
             self._keep_tools(unit)
             if self.charge is not None:
                 self.charge.apply(unit)
-        return turns
+        return Appended(turns, [earlier is None for earlier in known])
 
     def _check(self, unit: Unit, head: Head) -> list[Row | None]:
         """For each row the one stored before, or None; refuses, and changes nothing."""

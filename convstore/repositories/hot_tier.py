@@ -21,7 +21,7 @@ from convstore.cache.frozen import frozen
 from convstore.db import versions
 from convstore.db.engine import Backend, Runner
 from convstore.db.outcomes import Tracked
-from convstore.db.turns import AppendTurns
+from convstore.db.turns import Appended
 from convstore.db.unit import Operation, check_usable
 from convstore.vocabulary.errors import SessionNotFoundError, UnavailableError
 from convstore.vocabulary.policy import CachePolicy
@@ -281,8 +281,8 @@ class HotTier:
             turns, complete = (), True
         elif found is not None and found[0].version == tracked.before:
             turns, complete = found[0].turns, found[0].complete
-        if turns is not None and isinstance(tracked.inner, AppendTurns):
-            turns = _continued(turns, result)
+        if turns is not None and isinstance(result, Appended):
+            turns = _continued(turns, result.turns)
         if turns is not None and session.state == "active":
             turns = _up_to(turns, session.head_seq)
             complete = complete or session.head_seq is None

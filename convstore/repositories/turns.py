@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Iterable, Mapping
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, Unpack
 
 from convstore.db import turns as rows
 from convstore.db.ledger import ChangeLedger
@@ -22,6 +22,7 @@ from convstore.vocabulary.records import (
     JsonObject,
     Page,
     Turn,
+    TurnFields,
     TurnInput,
     maker,
 )
@@ -129,17 +130,28 @@ class Turns(Windowing):
             payload,
             payload_format,
         )
-        now = self._scope.now()
-        row, tools_text, size = encode_turn(self._scope.limits, turn, now)
-        kept = {} if tools_text is None else {row["tools_hash"]: tools_text}
-        cost = None
-        if charge:
-            if cost_micros is None:
-                raise InvalidInputError("charge", "needs cost_micros")
-            cost = adding(self._scope, session_id, "cost_micros", cost_micros)
-        check_head("expected_head", expected_head)
-        added = self._append(session_id, [row], kept, size, now, expected_head, cost)
-        return (await added)[0]
+        added = await self._append_one(session_id, turn, charge, expected_head)
+        return added.turns[0]
+
+    async def append_once(
+        self,
+        session_id: str,
+        *,
+        charge: bool = False,
+        expected_head: int | None = None,
+        **turn: Unpack[TurnFields],
+    ) -> tuple[Turn, bool]:
+        """Add one turn as `append` does, and say whether it was new.
+
+        With an external id it is False where the turn was stored before, by this caller
+        or another: what was to happen with the turn has happened then.
+
+        Args:
+            turn: The fields of `append`.
+        """
+        given = TurnInput(**turn)
+        added = await self._append_one(session_id, given, charge, expected_head)
+        return added.turns[0], added.new[0]
 
     async def append_many(
         self,
@@ -194,7 +206,8 @@ class Turns(Windowing):
             if encoded[0]["parent_seq"] not in (None, parent_seq):
                 raise InvalidInputError("parent_seq", "the first turn has another one")
             encoded[0]["parent_seq"] = parent_seq
-        return await self._append(session_id, encoded, kept, total, now, expected_head)
+        added = self._append(session_id, encoded, kept, total, now, expected_head)
+        return (await added).turns
 
     async def add_exchange(
         self,
@@ -301,6 +314,25 @@ class Turns(Windowing):
             raise InvalidInputError("tools_hash", "is not of a turn of this session")
         return found
 
+    def _append_one(
+        self,
+        session_id: str,
+        turn: TurnInput,
+        charge: bool,
+        expected_head: int | None,
+    ) -> Coroutine[Any, Any, rows.Appended]:
+        scope = self._scope
+        now = scope.now()
+        row, tools_text, size = encode_turn(scope.limits, turn, now)
+        kept = {} if tools_text is None else {row["tools_hash"]: tools_text}
+        cost = None
+        if charge:
+            if turn.cost_micros is None:
+                raise InvalidInputError("charge", "needs cost_micros")
+            cost = adding(scope, session_id, "cost_micros", turn.cost_micros)
+        check_head("expected_head", expected_head)
+        return self._append(session_id, [row], kept, size, now, expected_head, cost)
+
     def _append(
         self,
         session_id: str,
@@ -310,7 +342,7 @@ class Turns(Windowing):
         now: int,
         expected_head: int | None,
         charge: ChangeLedger | None = None,
-    ) -> Coroutine[Any, Any, TurnList]:
+    ) -> Coroutine[Any, Any, rows.Appended]:
         scope = self._scope
         return scope.write(
             rows.AppendTurns(

@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, make_dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Generic,
+    Literal,
+    Required,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    cast,
+)
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -315,6 +326,33 @@ class TurnInput:
     created_at: datetime | None = None
     payload: bytes | Json | None = field(default=None, repr=False)
     payload_format: str | None = None
+
+
+class TurnFields(TypedDict, total=False):
+    """The fields of a `TurnInput`, as keyword arguments."""
+
+    role: Required[str]
+    content: str | None
+    parts: list[Json] | None
+    name: str | None
+    tool_call_id: str | None
+    model: str | None
+    finish_reason: str | None
+    tokens_in: int | None
+    tokens_out: int | None
+    cost_micros: int | None
+    language: str | None
+    resolved_question: str | None
+    template_id: str | None
+    slots: Mapping[str, str] | None
+    results: list[JsonObject] | None
+    tools: list[Json] | None
+    metadata: Mapping[str, Json]
+    external_id: str | None
+    parent_seq: int | None
+    created_at: datetime | None
+    payload: bytes | Json | None
+    payload_format: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ async def test_an_append_in_the_batch_of_a_restore_finds_the_turns_that_came_bac
         )
     )
 
-    (turn,) = outcomes[1].value
+    (turn,) = outcomes[1].value.turns
     assert turn.seq == 1
     assert await contents(store, "s-1") == ["Hallo?"]
     sound(database_url, archive_dir)

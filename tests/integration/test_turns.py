@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -18,6 +18,7 @@ from convstore import (
     TurnInput,
     TurnNotFoundError,
 )
+from convstore.types import TurnFields
 from tests.integration.conversations import contents, every_page, everything, say
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -579,3 +580,61 @@ async def test_a_turn_is_found_by_its_external_id(store: Store) -> None:
 
     assert await store.turns.find("s-1", external_id="m-1") == turn
     assert await store.turns.find("s-1", external_id="m-2") is None
+
+
+# append_once
+
+
+async def test_append_once_says_whether_the_turn_was_new(store: Store) -> None:
+    await store.sessions.get_or_create("s-1")
+    said: dict[str, Any] = {"role": "user", "content": "Q", "external_id": "m-1"}
+
+    turn, new = await store.turns.append_once("s-1", **said)
+    again = await store.turns.append_once("s-1", **said)
+    async with store.transaction() as tx:
+        inside = await tx.turns.append_once("s-1", **said)
+        other = await tx.turns.append_once("s-1", role="user", content="R")
+    handle = await store.conversation("s-1").append_once(**said)
+
+    assert new
+    assert turn == await store.turns.get("s-1", 1)
+    assert again == inside == handle == (turn, False)
+    assert (other[0].seq, other[1]) == (2, True)
+
+
+async def test_of_many_who_append_one_id_once_one_is_told_that_it_was_new(
+    store: Store, open_another: Callable[..., Awaitable[Store]]
+) -> None:
+    await store.sessions.get_or_create("s-1")
+    stores = [store, await open_another()]
+
+    told = await asyncio.gather(
+        *(
+            stores[n % 2].turns.append_once("s-1", role="user", external_id="m-1")
+            for n in range(20)
+        )
+    )
+
+    assert sorted(new for _, new in told) == [False] * 19 + [True]
+    assert {turn.seq for turn, _ in told} == {1}
+
+
+async def test_append_once_takes_what_append_takes(store: Store) -> None:
+    await store.conversation("s-1").append_once(**WHOLE)
+
+    turn = await store.turns.get("s-1", 1)
+
+    assert {name: getattr(turn, name) for name in WHOLE} == WHOLE
+    with pytest.raises(TypeError):
+        await store.turns.append_once("s-1", content="nobody's")  # type: ignore[call-arg]
+    charged = await store.turns.append_once(
+        "s-1", role="user", cost_micros=7, charge=True, expected_head=1
+    )
+    assert charged[1]
+    assert (await store.ledger.get("s-1")).cost_micros == 7
+
+
+def test_the_fields_of_a_turn_are_those_of_its_input() -> None:
+    told = get_type_hints(TurnFields)
+
+    assert told == get_type_hints(TurnInput)
