@@ -44,6 +44,12 @@ log = logging.getLogger(__name__)
 BATCH = 500
 """Sessions of one segment, unless the caller says otherwise."""
 
+INTERRUPTED = "interrupted"
+"""What is noted as the problem of a run that was cancelled, or failed unforeseen."""
+
+UNFINISHED = "unfinished"
+"""Of one that began after a silence, and ended before it came to the archives."""
+
 _LEASE = "retention"
 _MICROS = 1_000_000
 
@@ -154,10 +160,14 @@ class RetentionJob:
         if not await self._lease(run_id):
             return RetentionReport(skipped="another worker is running retention")
         context = self._context
+        silent = await self._is_silent()
         await context.write(lambda c: retention_runs.begin(c, run_id, began))
-        problem: str | None = None
+        problem: str | None = INTERRUPTED
         try:
             await self._run(run_id, options, tally, started, on_progress or _silent)
+            # After a silence only what came to the archives' check has ended well:
+            # the next run must not take this one's word for the clock.
+            problem = UNFINISHED if silent and not tally.finished else None
         except RetentionHaltedError as error:
             tally.halted, problem = str(error), error.code
             log.error("retention halted: %s", error, extra={"event": "halted"})
@@ -274,12 +284,7 @@ class RetentionJob:
                 going += len(keys)
             # Archiving too early is harmless. This is not: it has checks of its own.
             if going:
-                last = await context.read(retention_runs.last_sound)
-                breakers.check_silence(
-                    context.clock.now(),
-                    None if last is None else from_micros(last),
-                    context.policy.interval_s,
-                )
+                await self._check_silence()
             if going > breakers.SMALL_RUN:
                 total = await context.read(
                     lambda c: staleness.archived_count(c, tenant)
@@ -294,6 +299,23 @@ class RetentionJob:
             with self.watch.work("retention.sweep", sessions=tally.archives_expired):
                 # Once, for all of them: a segment mostly holds some of each page.
                 await self._recovery.sweep_archive()
+
+    async def _check_silence(self) -> None:
+        context = self._context
+        last = await context.read(retention_runs.last_sound)
+        breakers.check_silence(
+            context.clock.now(),
+            None if last is None else from_micros(last),
+            context.policy.interval_s,
+        )
+
+    async def _is_silent(self) -> bool:
+        """Whether archives that are due would wait for a person."""
+        try:
+            await self._check_silence()
+        except RetentionHaltedError:
+            return True
+        return False
 
     async def _lease(self, run_id: str) -> bool:
         context = self._context

@@ -356,6 +356,47 @@ async def test_a_clock_that_jumped_ahead_destroys_no_archive(
     assert await states(store) == {"s-1": "archived", "s-2": "archived"}
 
 
+@pytest.mark.parametrize("end", ["unfinished", "interrupted"])
+async def test_a_run_that_came_to_no_end_vouches_for_no_clock(
+    open_another: OpenAnother, clock: ManualClock, end: str
+) -> None:
+    """It ended before it would have been halted; so the next one is."""
+    hook = Steps()
+    store = await open_another(
+        retention=policy(keep_archive_for_s=30 * DAY_S), on_step=hook
+    )
+    await say(store, "s-1", "one")
+    await store.run_retention(older_than_s=0)
+    await say(store, "s-2", "one")
+    clock.advance(365 * DAY_S)
+    if end == "unfinished":
+        assert not (await store.run_retention(max_batches=0)).finished
+    else:
+        hook.at("claim.begin", lambda: asyncio.current_task().cancel())  # type: ignore[union-attr]
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(store.run_retention())
+    assert (await store.stats()).last_run_problem == end
+
+    after = await store.run_retention()
+
+    assert "jumped forward" in str(after.halted)
+    assert (await states(store))["s-1"] == "archived"
+
+
+async def test_runs_that_leave_some_for_the_next_are_no_silence(
+    open_another: OpenAnother, clock: ManualClock
+) -> None:
+    store = await open_another(retention=policy(keep_archive_for_s=30 * DAY_S))
+    await say(store, "s-1", "one")
+    await store.run_retention(older_than_s=0)
+    await say(store, "s-2", "one")
+    for _ in range(31):
+        clock.advance(DAY_S)
+        assert (await store.run_retention(max_batches=0)).halted is None
+
+    assert (await store.run_retention()).archives_expired == 1
+
+
 async def test_archives_that_are_due_after_a_silence_wait_for_a_person(
     open_another: OpenAnother, clock: ManualClock
 ) -> None:
