@@ -34,6 +34,7 @@ from convstore.segments.rewrite import copy_segment
 from convstore.segments.segment import segment_key
 from convstore.segments.verify import rebuild_manifest
 from convstore.vocabulary.errors import (
+    ConfigError,
     ConvstoreError,
     DatabaseBusyError,
     NewerFormatError,
@@ -265,6 +266,13 @@ def _manifest(
     a manifest leaves out would be destroyed with the old segment.
     """
     blobs, key = context.blobs, segment.key
+    try:
+        blobs.size(key)
+    except ConfigError as error:
+        # Such as a file of another user: no reason to leave everything else undone.
+        raise SegmentCorruptError(
+            segment.segment_id, f"cannot be read: {error}"
+        ) from None
     with suppress(SegmentCorruptError, SegmentNotFoundError):
         manifest = read_manifest(blobs, key)
         if not _missing(manifest, staying):

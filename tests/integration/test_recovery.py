@@ -11,6 +11,7 @@ import pytest
 from convstore import Store, StoreConfig
 from convstore.archive.archiver import archive
 from convstore.db import segments
+from convstore.errors import SegmentCorruptError
 from convstore.segments.readable import readable_key, write_readable
 from convstore.vocabulary.clock import ManualClock
 from convstore.vocabulary.reports import RecoveryReport
@@ -204,6 +205,29 @@ async def test_an_orphan_that_may_be_the_only_copy_is_kept_and_reported(
 
     assert len(report.segments_kept) >= 1
     assert copy.exists()
+
+
+async def test_a_file_that_may_not_be_read_keeps_nothing_else_from_being_done(
+    store: Store, archive_dir: Path, tmp_path: Path
+) -> None:
+    """It holds what must go; as soon as it may be read, that goes."""
+    await archived(store, "s-1", "s-2")
+    (segment,) = segment_files(archive_dir)
+    links = [tmp_path / "link-1", tmp_path / "link-2"]
+    for link in links:
+        link.hardlink_to(segment)  # whose they are nobody knows
+    with pytest.raises(SegmentCorruptError, match="cannot be read"):
+        await store.erase(session_id="s-1")
+    await fill(store, "s-3")
+
+    meanwhile = await store.run_retention(older_than_s=0)
+    for link in links:
+        link.unlink()
+    afterwards = await store.archive.recover()
+
+    assert meanwhile.purged == 1
+    assert afterwards.erasures_finished == 1
+    assert b"in s-1?" not in everything_under(archive_dir)
 
 
 async def test_recovery_leaves_no_generation_that_a_dead_worker_did_not_remove(
