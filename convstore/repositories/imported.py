@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 from convstore.db.engine import Work
 from convstore.db.imported_sessions import ImportDocument, ImportSession, Stored
 from convstore.db.sessions import searchable
-from convstore.db.turns import AppendTurns
+from convstore.db.turns import Appended, AppendTurns
 from convstore.db.unit import Operation, Row
 from convstore.imports.model import GraphStateInput, ImportedSession
 from convstore.repositories.encoding import encode_object, encode_tags, encode_time
@@ -72,7 +72,9 @@ class _Gathering:
 
     async def write(self, operation: Operation[T]) -> T:
         self.operations.append(operation)
-        return cast(T, None)
+        # Nobody looks at what a noun gives back for this.
+        nothing = Appended([], []) if isinstance(operation, AppendTurns) else None
+        return cast(T, nothing)
 
 
 async def _session(scope: Scope, session: ImportedSession) -> ImportSession:
