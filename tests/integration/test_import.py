@@ -706,8 +706,9 @@ class Ticking(ManualClock):
         return super().now()
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 async def test_one_file_imported_again_and_again_gives_data_sets_of_the_same_rows(
-    new_database: Callable[[str], str], tmp_path: Path
+    new_database: Callable[[str], str], tmp_path: Path, kind: str
 ) -> None:
     records = [talk(f"s-{n}", f"Q {n % 20}", f"A {n % 5}") for n in range(120)]
     source = written(tmp_path, *records)
@@ -716,7 +717,7 @@ async def test_one_file_imported_again_and_again_gives_data_sets_of_the_same_row
         # Each begins at another fraction of a millisecond.
         clock = Ticking(datetime(2026, 1, 1, 0, 0, 0, 230 * place, tzinfo=UTC))
         folder = tmp_path / str(place)
-        config = StoreConfig(url=new_database("sqlite"), archive_dir=folder / "archive")
+        config = StoreConfig(url=new_database(kind), archive_dir=folder / "archive")
         async with open_store(config, clock=clock) as store:
             await store.import_("messages", source, strict=True)
             await store.export("messages", to=folder / "out", caps={"per_prompt": 1})

@@ -180,6 +180,8 @@ def test_rlhf_json_holds_the_record_of_a_session() -> None:
     assert row["feedback_summary"] == {"total": 1, "by_label": {"thumbs_up": 1}}
     assert row["graph_state"] == {"default": {"nodes": [1]}}
     assert row["interactions"][0]["action_type"] == "feedback"
+    rated = row["interactions"][0]
+    assert (rated["actor_id"], rated["actor_kind"]) == ("u-1", "human")
 
 
 def test_convstore_lines_are_the_documents_themselves() -> None:
