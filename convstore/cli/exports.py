@@ -99,7 +99,7 @@ async def _run(
 ) -> Any:
     sessions = None
     if bar.shown:
-        # Only for people: it walks the sessions. New ones are not in it.
+        # Only for people. New ones are not in it.
         states = (await store.stats()).sessions
         wanted = _STATES[options["filters"]["source"]]
         sessions = sum(states.get(state, 0) for state in wanted)

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Computed,
     Float,
     ForeignKeyConstraint,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -402,6 +403,41 @@ session_labels = _table(
     Index("ix_session_labels_label", "tenant_id", "label", "session_id"),
     key=("tenant_id", "session_id", "label"),
     comment="As sessions.feedback_counts, to find sessions by.",
+)
+
+session_counts = _table(
+    "session_counts",
+    _tenant(),
+    Column("state", String(16), nullable=False, comment="as sessions.state"),
+    Column(
+        "id",
+        BigInteger,
+        Identity(),
+        nullable=False,
+        comment="0 on SQLite, which adds to one row; else a number for each addition",
+    ),
+    Column("sessions", BigInteger, nullable=False, comment="of tenant and state"),
+    Column(
+        "in_archive",
+        BigInteger,
+        nullable=False,
+        comment="of them, those that a segment holds",
+    ),
+    Column(
+        "unreadable",
+        BigInteger,
+        nullable=False,
+        comment="of them, those with a problem",
+    ),
+    Column("turns", BigInteger, nullable=False, comment="of those that are not active"),
+    Column(
+        "interactions",
+        BigInteger,
+        nullable=False,
+        comment="of those that are not active",
+    ),
+    key=("tenant_id", "state", "id"),
+    comment="Counts of sessions, to be added up; kept by triggers.",
 )
 
 graph_states = _table(

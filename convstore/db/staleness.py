@@ -158,28 +158,6 @@ def archived_statement(cutoff: int, after: tuple[int, str, str]) -> Select[Any]:
     )
 
 
-def live_counts(connection: Connection) -> dict[str, int]:
-    """Live sessions of each tenant."""
-    rows = connection.execute(
-        select(S.tenant_id, func.count())
-        .where(S.state == "active")
-        .group_by(S.tenant_id)
-    )
-    return {tenant: count for tenant, count in rows}  # noqa: C416
-
-
-def archived_count(connection: Connection, tenant: str | None) -> int:
-    """Sessions that the archive holds, of a tenant or of all."""
-    statement = (
-        select(func.count())
-        .select_from(models.sessions)
-        .where(S.state.in_(("archived", "deleted")), S.segment_id.is_not(None))
-    )
-    if tenant is not None:
-        statement = statement.where(S.tenant_id == tenant)
-    return int(connection.execute(statement).scalar_one())
-
-
 def newest_activity(connection: Connection) -> int | None:
     """When the most recently active live session was active."""
     active = S.state == literal_column("'active'")

@@ -1,60 +1,88 @@
-"""Counts for `stats`: one walk over a tenant's sessions, and a few numbers of all."""
+"""Counts for `stats`: what is kept, and a bounded look at what is not."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Text, cast, func, select
+from sqlalchemy import Connection, Select, func, select
 
-from convstore.db import models
+from convstore.db import models, session_counts
 from convstore.db.staleness import imported_by
-from convstore.vocabulary.codec import decode_json
 
 S = models.sessions.c
+L = models.session_labels.c
+
+MOST_READ = 20_000
+"""Sessions, and labels of sessions, that one look reads: some hundredths of a second.
+Of a larger tenant it counts what it read and says so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Sessions by state with their turns and interactions, and effective feedback."""
+    """Sessions by state with their turns and interactions, and effective feedback.
+
+    `complete` says whether all live sessions and all labels were read.
+    """
 
     sessions: dict[str, int]
     turns: int
     interactions: int
     feedback: dict[str, int]
     unreadable: int
+    complete: bool
 
 
-def of_tenant(connection: Connection, tenant: str) -> Counts:
-    """Count a tenant's sessions. Time grows with their number; memory does not."""
-    rows = connection.execute(
-        select(
-            S.state,
-            func.count(),
-            func.coalesce(func.sum(S.turn_count), 0),
-            func.coalesce(func.sum(S.interaction_count), 0),
-            func.count(S.problem),
-        )
-        .where(S.tenant_id == tenant)
-        .group_by(S.state)
-    ).all()
+def of_tenant(connection: Connection, tenant: str, most: int = MOST_READ) -> Counts:
+    """Count what a tenant has. To be run in one snapshot.
+
+    Sessions, and turns and interactions of those that are not live, are kept; of live
+    ones they are added up over the tenant's most recent `most` sessions, and labels
+    over as many of its labels.
+    """
+    kept = session_counts.of_tenant(connection, tenant)
+    found, turns, interactions = connection.execute(live_statement(tenant, most)).one()
     feedback: Counter[str] = Counter()
-    # Few different texts among many sessions: the database groups, Python adds up.
-    text_of = cast(S.feedback_counts, Text)
-    given = connection.execute(
-        select(text_of, func.count())
-        .where(S.tenant_id == tenant, S.interaction_count > 0)
-        .group_by(text_of)
-    )
-    for text, times in given:
-        for label, count in decode_json(text).items():
-            feedback[label] += count * times
+    labels = connection.execute(labels_statement(tenant, most + 1)).all()
+    for label, count in labels[:most]:
+        feedback[label] += count
+    live = kept.get("active")
     return Counts(
-        sessions={row[0]: row[1] for row in rows},
-        turns=sum(int(row[2]) for row in rows),
-        interactions=sum(int(row[3]) for row in rows),
+        sessions={state: of.sessions for state, of in sorted(kept.items())},
+        turns=int(turns) + sum(of.turns for of in kept.values()),
+        interactions=int(interactions) + sum(of.interactions for of in kept.values()),
         feedback=dict(sorted(feedback.items())),
-        unreadable=sum(row[4] for row in rows if row[0] == "active"),
+        unreadable=0 if live is None else live.unreadable,
+        complete=found == (0 if live is None else live.sessions)
+        and len(labels) <= most,
+    )
+
+
+def live_statement(tenant: str, most: int) -> Select[Any]:
+    """The live ones among a tenant's `most` recent sessions: how many, with how many
+    turns and interactions."""
+    recent = (
+        select(S.state, S.turn_count, S.interaction_count)
+        .where(S.tenant_id == tenant, models.LISTED)
+        .order_by(S.activity_bucket.desc())
+        .limit(most)
+        .subquery()
+    )
+    return select(
+        func.count(),
+        func.coalesce(func.sum(recent.c.turn_count), 0),
+        func.coalesce(func.sum(recent.c.interaction_count), 0),
+    ).where(recent.c.state == "active")
+
+
+def labels_statement(tenant: str, most: int) -> Select[Any]:
+    """Labels of a tenant's sessions with how often each is given, in order of key."""
+    return (
+        select(L.label, L.count)
+        .where(L.tenant_id == tenant)
+        .order_by(L.session_id, L.label)
+        .limit(most)
     )
 
 

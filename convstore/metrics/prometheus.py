@@ -274,7 +274,10 @@ def _of_store(stats: StoreStats) -> Iterator[Metric]:
         family = _family(name, text, ("tenant",))
         family.add_metric((stats.tenant_id,), value)
         yield family
-    feedback = _family("feedback", "Effective feedback of live sessions.", _PER_LABEL)
+    whole = _family("counts_complete", "0 where some are of a part.", ("tenant",))
+    whole.add_metric((stats.tenant_id,), stats.complete)
+    yield whole
+    feedback = _family("feedback", "Effective feedback by label.", _PER_LABEL)
     for label in _LABELS:
         feedback.add_metric((stats.tenant_id, label), stats.feedback.get(label, 0))
     # Labels are the callers' own words: as many time series as there are words of

@@ -290,7 +290,10 @@ class Sessions:
         label: str | None = None,
         metadata: Mapping[str, Json] | None = None,
     ) -> int:
-        """How many sessions `list` with these filters would give. Walks them all."""
+        """How many sessions `list` with these filters would give.
+
+        Their number, and that in a state, is kept. By any other filter it walks them.
+        """
         wanted = session_filter(
             self._scope.limits,
             user_id=self._owner(user_id),

@@ -17,7 +17,13 @@ from math import inf
 from convstore.archive.archiver import Archived, archive
 from convstore.archive.context import LEASE_TTL_S, Context
 from convstore.concurrency.alongside import Aside
-from convstore.db import leases, lifecycle, retention_runs, staleness
+from convstore.db import (
+    leases,
+    lifecycle,
+    retention_runs,
+    session_counts,
+    staleness,
+)
 from convstore.db.retention_runs import StoredRun
 from convstore.db.unit import Key
 from convstore.erasure.eraser import Eraser
@@ -267,7 +273,7 @@ class RetentionJob:
             going += decision.action == "archive"
         if going <= breakers.SMALL_RUN:
             return  # whatever its share: most runs need not count
-        counts = await context.read(staleness.live_counts)
+        counts = await context.read(session_counts.live)
         if options.tenant is not None:
             counts = {options.tenant: counts.get(options.tenant, 0)}
         breakers.check_fraction(context.policy, going, sum(counts.values()))
@@ -287,7 +293,7 @@ class RetentionJob:
                 await self._check_silence()
             if going > breakers.SMALL_RUN:
                 total = await context.read(
-                    lambda c: staleness.archived_count(c, tenant)
+                    lambda c: session_counts.in_archive(c, tenant)
                 )
                 breakers.check_fraction(context.policy, going, total, what="archives")
         async for keys in due(to_micros(cutoff), tenant, tally.reasons):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from convstore.archive.context import Context
-from convstore.db import staleness
+from convstore.db import session_counts, staleness
 from convstore.db.engine import Connection
 from convstore.db.unit import Key
 from convstore.retention.plan import (
@@ -109,7 +109,7 @@ class Planner:
         counts = (
             {}
             if policy.max_sessions is None
-            else await context.read(staleness.live_counts)
+            else await context.read(session_counts.live)
         )
         expiring: Page = lambda c, after: staleness.expired(  # noqa: E731
             c, now=micros, after=after, limit=PAGE

@@ -11,9 +11,11 @@ from convstore.vocabulary.reports import StoreStats
 
 
 async def count(context: Context, commits: CommitStats, tenant: str) -> StoreStats:
-    """Count what there is of a tenant, and of the whole; see `StoreStats`."""
+    """What there is of a tenant, and of the whole; see `StoreStats`."""
     cutoff = to_micros(oldest_cutoff(context.policy, context.clock.now()))
-    counts = await context.read(lambda c: statistics.of_tenant(c, tenant))
+    counts = await context.read(
+        lambda c: statistics.of_tenant(c, tenant), snapshot=True
+    )
     totals = await context.read(segments.totals)
     last = await context.read(retention_runs.last)
     oldest = await context.read(lambda c: statistics.oldest_stale(c, cutoff))
@@ -38,4 +40,5 @@ async def count(context: Context, commits: CommitStats, tenant: str) -> StoreSta
         commits=commits.commits,
         queued=commits.queued,
         log_bytes=await context.backend.log_bytes(),
+        complete=counts.complete,
     )

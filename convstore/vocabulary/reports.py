@@ -229,7 +229,10 @@ class StoreStats:
     Attributes:
         sessions: Sessions of the tenant by state; together, all that were ever
             created.
-        feedback: Effective feedback of live sessions of the tenant by label.
+        turns: Of the tenant's sessions.
+        interactions: Of the tenant's sessions.
+        feedback: Effective feedback of the tenant's live and archived sessions by
+            label.
         oldest_stale_at: Last activity of the least recently active live session that
             the policy would archive now; None when there is none.
         retention_lag_s: How long that session has been overdue.
@@ -237,6 +240,10 @@ class StoreStats:
             person.
         log_bytes: Of `database_bytes`, those of SQLite's write-ahead log: it grows
             while somebody holds a read open.
+        complete: False where `turns`, `interactions` or `feedback` are of a part:
+            20,000 sessions and as many labels are read, the sessions last active.
+            Turns and interactions of archived and deleted ones are always in them, and
+            `sessions` and `unreadable` always exact.
     """
 
     tenant_id: str
@@ -257,3 +264,4 @@ class StoreStats:
     commits: int
     queued: int
     log_bytes: int = 0
+    complete: bool = True

@@ -90,6 +90,8 @@ def check(
         _check_sqlite(seen, url)
     documents = _check_sessions(seen)
     seen.wrong += total_faults(seen.rows, documents)
+    kept, recounted = kept_counts(seen.rows), counted_anew(seen.rows)
+    seen.expect(kept == recounted, "I23 counts of sessions", kept, recounted)
     _check_segments(seen, settled)
     if memory is not None:
         _check_memory(seen, memory)
@@ -206,6 +208,40 @@ def _check_sessions(seen: _Seen) -> dict[Key, dict[str, Any]]:
         seen.expect(same, "I18 counts of", *key)
         contents[key] = content
     return contents
+
+
+def kept_counts(rows: dict[str, list[Row]]) -> dict[Key, tuple[int, ...]]:
+    """What is kept of each tenant and state: sessions, those in the archive, those with
+    a problem, turns and interactions of those that are not live."""
+    names = ("sessions", "in_archive", "unreadable", "turns", "interactions")
+    return _added_up(
+        (row["tenant_id"], row["state"], *(row[name] for name in names))
+        for row in rows["session_counts"]
+    )
+
+
+def counted_anew(rows: dict[str, list[Row]]) -> dict[Key, tuple[int, ...]]:
+    """The same, from the sessions."""
+    return _added_up(
+        (
+            row["tenant_id"],
+            row["state"],
+            1,
+            row["segment_id"] is not None,
+            row["problem"] is not None,
+            row["turn_count"] * (row["state"] != "active"),
+            row["interaction_count"] * (row["state"] != "active"),
+        )
+        for row in rows["sessions"]
+    )
+
+
+def _added_up(rows: Iterable[tuple[Any, ...]]) -> dict[Key, tuple[int, ...]]:
+    sums: dict[Key, list[int]] = defaultdict(lambda: [0] * 5)
+    for tenant, state, *numbers in rows:
+        for place, number in enumerate(numbers):
+            sums[tenant, state][place] += number
+    return {key: tuple(of) for key, of in sums.items() if any(of)}
 
 
 def _check_labels(seen: _Seen, key: Key, row: Row, labels: list[Row]) -> None:

@@ -45,6 +45,7 @@ HARM = {
     "I20 slots": "UPDATE sessions SET current_slots = '{}' WHERE session_id = 'live'",
     "I20 template": "UPDATE sessions SET current_template_id = NULL",
     "I20 called straight": "UPDATE sessions SET branched = false",
+    "I23": "UPDATE session_counts SET turns = turns + 1",
 }
 
 

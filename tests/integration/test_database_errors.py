@@ -430,7 +430,7 @@ async def test_statements_prepared_before_a_migration_are_prepared_again(
         async with store.transaction() as tx:
             await tx.turns.append("s-1", role="user", content="two")
         migration = await asyncpg.connect(postgres_url)
-        for column in ("title", "language", "problem", "current_template_id"):
+        for column in ("title", "language", "current_template_id"):
             await migration.execute(
                 f"ALTER TABLE sessions ALTER COLUMN {column} TYPE varchar(9999)"
             )

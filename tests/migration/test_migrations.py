@@ -17,8 +17,8 @@ from tests.integration.conversations import everything, say
 
 ROOT = Path(__file__).resolve().parents[2]
 # What belongs to the deployment, or to a tenant or user and to no conversation:
-# erasures and totals must outlive the sessions that they are about, and a prefix is
-# looked up by those who do not know the session yet.
+# erasures and totals must outlive the sessions that they are about, a prefix is looked
+# up by those who do not know the session yet, and counts name nobody.
 OPERATIONAL = {
     "archive_folder",
     "archive_segments",
@@ -28,6 +28,7 @@ OPERATIONAL = {
     "leases",
     "retention_runs",
     "schema_info",
+    "session_counts",
 }
 CONVERSATIONS = [
     t for name, t in models.metadata.tables.items() if name not in OPERATIONAL
