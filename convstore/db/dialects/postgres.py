@@ -261,22 +261,36 @@ class PostgresBackend(Backend):
                 await _let_go_of_the_interrupted(connection)
             raise
         finally:
-            await finished(connection.close())
+            await finished(self._give_back(connection))
 
     @asynccontextmanager
     async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-        async with engine.connect() as connection:
-            try:
-                yield connection
-            except Exception as error:
-                known = ours(self.dialect, error)
-                # A server that has become a standby is not the one to ask again.
-                if isinstance(known, DatabaseUnavailableError | ReadOnlyServerError):
-                    await _let_go_of_the_lost(connection)
-                raise
-            except BaseException:
-                await _let_go_of_the_interrupted(connection)
-                raise
+        connection = engine.connect()
+        await connection.start()
+        try:
+            yield connection
+        except Exception as error:
+            known = ours(self.dialect, error)
+            # A server that has become a standby is not the one to ask again.
+            if isinstance(known, DatabaseUnavailableError | ReadOnlyServerError):
+                await _let_go_of_the_lost(connection)
+            raise
+        except BaseException:
+            await _let_go_of_the_interrupted(connection)
+            raise
+        finally:
+            # Back in the pool before the caller is told, cancelled or not: SQLAlchemy's
+            # own block leaves that to a task behind its back, and a store that is
+            # closed just then would leave the connection open.
+            await finished(self._give_back(connection))
+
+    async def _give_back(self, connection: AsyncConnection) -> None:
+        used = connection.sync_connection
+        if self._closed and used is not None and not used.invalidated:
+            # The pool was disposed of while this one was in use, and what goes back to
+            # it now nobody closes.
+            used.detach()
+        await connection.close()
 
     async def _commit(self, connection: AsyncConnection) -> None:
         with translated(self.dialect):
