@@ -10,16 +10,20 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
-from functools import cache, partial, wraps
+from functools import partial, wraps
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from convstore.blocking.loop import Loop, Relaying, Strand
+from convstore.blocking import awaiting
+from convstore.blocking.awaiting import leave_cancelled
+from convstore.blocking.loop import Loop, Portal, Relaying, Strand
+from convstore.blocking.recognition import is_asynchronous
 from convstore.store import opening
 from convstore.vocabulary.clock import Clock
 
 if TYPE_CHECKING:
     from convstore.db.joined import HostConnection, HostEngine
+    from convstore.store import facade
     from convstore.vocabulary.settings import StoreConfig
 
 
@@ -36,10 +40,29 @@ def open_store(
         yield it
 
 
+def over(store: facade.Store | Store) -> Store:
+    """The blocking face of a store that is open already, for an adapter to a framework
+    that calls from threads and from tasks alike.
+
+    Every call is carried out in the event loop that the store was opened in. A blocking
+    call on that loop's own thread could never return, and raises `ConfigError` at once;
+    there, and anywhere else, `over(store).awaitable` serves.
+
+    Args:
+        store: An asynchronous one, an awaitable one, or a blocking one, which is given
+            back as it is.
+    """
+    if isinstance(store, Store):
+        return store
+    if isinstance(store, awaiting.Store):
+        return Store(*awaiting.parts_of(store))
+    return Store(Portal(store.loop), store)
+
+
 class Face:
     """The blocking twin of one asynchronous object."""
 
-    def __init__(self, loop: Loop, target: Any) -> None:
+    def __init__(self, loop: Portal, target: Any) -> None:
         self._loop = loop
         self._target = target
 
@@ -69,6 +92,19 @@ class Store(Face):
         self._loop.check()
         return Transaction(Relaying(self._loop), self._target.joined(connection))
 
+    @property
+    def awaitable(self) -> facade.Store:
+        """The same store for tasks of any event loop, in any thread.
+
+        The face of `convstore.Store`, and in its place wherever one is expected; only
+        `joined` is refused, as a connection belongs to one loop. A call that is
+        cancelled is told so when it has ended: it happened or did not, as a whole.
+        """
+        return cast("facade.Store", awaiting.Store(self._loop, self._target))
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), "awaitable"]
+
     def close(self) -> None:
         """Finish what is queued and let go of everything. Idempotent."""
         if not (self._loop.is_forked or self._loop.is_closed):
@@ -89,18 +125,30 @@ _TWINS = {twin.__name__: twin for twin in (Store, Transaction, Conversation)}
 class Context:
     """A context manager over an asynchronous one, entered and left in one task."""
 
-    def __init__(self, loop: Loop, target: AbstractAsyncContextManager[Any]) -> None:
+    def __init__(self, loop: Portal, target: AbstractAsyncContextManager[Any]) -> None:
         self._loop = loop
         self._target = target
         self._strand = Strand(loop)
+        self._entered = False
 
     def __enter__(self) -> Any:
         try:
-            value = self._strand.run(self._target.__aenter__)
+            value = self._strand.run(self._enter)
         except BaseException:
-            self._strand.end()
+            self._strand.end(self._undo)
             raise
         return blocking(self._loop, value)
+
+    async def _enter(self) -> Any:
+        value = await self._target.__aenter__()
+        self._entered = True
+        return value
+
+    async def _undo(self) -> None:
+        # Interrupted between the end of the step and the news of it, or before the
+        # step that leaves began.
+        if self._entered:
+            await leave_cancelled(self._target)
 
     def __exit__(
         self,
@@ -116,12 +164,16 @@ class Context:
             self._strand.end(leave)
             return None
         try:
-            return self._strand.run(leave)
+            return self._strand.run(partial(self._leave, leave))
         finally:
-            self._strand.end()
+            self._strand.end(self._undo)
+
+    async def _leave(self, leave: Callable[[], Any]) -> bool | None:
+        self._entered = False
+        return cast("bool | None", await leave())
 
 
-def blocking(loop: Loop, value: Any) -> Any:
+def blocking(loop: Portal, value: Any) -> Any:
     """`value` as threads may use it; an awaitable is waited for."""
     if inspect.isawaitable(value):
         return blocking(loop, loop.run(value))
@@ -134,25 +186,7 @@ def blocking(loop: Loop, value: Any) -> Any:
     return value
 
 
-def is_asynchronous(value: object) -> bool:
-    """Whether an object of ours has verbs that must be waited for, or nouns that do."""
-    kind: Any = type(value)
-    if not kind.__module__.startswith("convstore."):
-        return False
-    nouns = [v for k, v in getattr(value, "__dict__", {}).items() if k[0] != "_"]
-    return _has_verbs(kind) or any(map(is_asynchronous, nouns))
-
-
-@cache
-def _has_verbs(kind: type) -> bool:
-    return any(
-        inspect.iscoroutinefunction(verb) or inspect.isasyncgenfunction(verb)
-        for name, verb in inspect.getmembers(kind)
-        if not name.startswith("_")
-    )
-
-
-def _verb(loop: Loop, verb: Callable[..., Any]) -> Callable[..., Any]:
+def _verb(loop: Portal, verb: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(verb)
     def call(*args: Any, **kwargs: Any) -> Any:
         # First, because a coroutine that is made and then refused would complain.
@@ -162,7 +196,7 @@ def _verb(loop: Loop, verb: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _iterate(loop: Loop, source: AsyncIterator[Any]) -> Iterator[Any]:
+def _iterate(loop: Portal, source: AsyncIterator[Any]) -> Iterator[Any]:
     strand = Strand(loop)
     try:
         while True:

@@ -6,11 +6,13 @@ a write that fails, fails alone.
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from dataclasses import replace
 from typing import TypeVar, cast
 
 from convstore.commits.lane import CommitStats, Flush, Lane
 from convstore.commits.queue import Write
+from convstore.concurrency.completion import finished, told_at_the_end
 from convstore.vocabulary.errors import StoreClosedError
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.watch import Watch
@@ -41,7 +43,8 @@ class GroupCommit:
         """Queue `write` and wait until it is durable.
 
         Cancelling the caller withdraws a write that no commit has taken up; one that
-        is in flight happens or does not, as a whole.
+        is in flight happens or does not, as a whole, and is waited for only where
+        `told_at_the_end` says so.
 
         Raises:
             DatabaseBusyError: No place in the queue, or no commit, in
@@ -51,7 +54,12 @@ class GroupCommit:
         if self._closed:
             raise StoreClosedError("the store is closed")
         lane = self._lanes[hash(write.key) % len(self._lanes)]
-        return cast(R, await lane.submit(write))
+        try:
+            return cast(R, await lane.submit(write))
+        except CancelledError:
+            if told_at_the_end.get():
+                await finished(lane.settled(write))
+            raise
 
     def queued(self) -> int:
         """Writes that wait for a commit now."""

@@ -88,6 +88,8 @@ class Lane:
         self._idle: asyncio.Future[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        # Who waits to be told that a commit has ended, whichever.
+        self._spectators: list[asyncio.Future[None]] = []
 
     @property
     def count(self) -> int:
@@ -99,6 +101,19 @@ class Lane:
         if self._queue.is_full:
             return self._submit_when_there_is_space(write)
         return self._enqueue(write, time.monotonic() + self._timeout_s)
+
+    async def settled(self, write: Write[Any]) -> None:
+        """Return when no commit carries `write` any more; its caller has given up."""
+        while any(w.write is write for w in (*self._in_flight, *self._aside)):
+            landing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._spectators.append(landing)
+            await landing
+
+    def _tell_spectators(self) -> None:
+        for landing in self._spectators:
+            if not landing.done():
+                landing.set_result(None)
+        self._spectators.clear()
 
     async def close(self) -> None:
         """Take no more, and finish what is queued."""
@@ -180,6 +195,7 @@ class Lane:
 
     def _go_on(self) -> None:
         self._in_flight = []
+        self._tell_spectators()
         self._wait_aside()
         next_at = self._queue.next_at()
         if next_at is not None:
@@ -203,6 +219,7 @@ class Lane:
         self, batch: list[Waiting], started: float, flight: Flight[Sequence[Result]]
     ) -> None:
         self._aside = []
+        self._tell_spectators()
         if _refused_by_database(flight) and len(batch) > 1:
             held = batch  # by the long way it shows which of them it was
         else:

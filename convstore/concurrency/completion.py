@@ -10,9 +10,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+told_at_the_end: ContextVar[bool] = ContextVar(
+    "convstore_told_at_the_end", default=False
+)
+"""Whether a caller that is cancelled is told so only when a commit that carries its
+write has ended, where otherwise it is let go at once."""
 
 
 async def finished(work: Coroutine[Any, Any, T] | asyncio.Future[T]) -> T:

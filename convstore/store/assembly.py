@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop, get_running_loop
 from dataclasses import dataclass, replace
 
 from convstore.archive.context import Context
@@ -37,6 +38,7 @@ class Parts:
     prefixes: PrefixStores
     eraser: Eraser
     archive: ArchiveParts
+    loop: AbstractEventLoop
 
 
 async def namespace_of(backend: Backend, config: StoreConfig) -> str:
@@ -93,4 +95,5 @@ def assemble(
         hot=hot,
     )
     prefixes = PrefixStores(backend, config.cache, config.limits, namespace)
-    return Parts(config, backend, commits, prefixes, eraser, archive), scope
+    loop = get_running_loop()
+    return Parts(config, backend, commits, prefixes, eraser, archive, loop), scope

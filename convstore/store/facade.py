@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -128,6 +129,12 @@ class Store(Nouns):
     def config(self) -> StoreConfig:
         """The settings in force."""
         return self._parts.config
+
+    @property
+    def loop(self) -> AbstractEventLoop:
+        """The event loop that it was opened in and belongs to; tasks of another one,
+        and threads, use `convstore.blocking.over(store)`."""
+        return self._parts.loop
 
     def for_tenant(self, tenant_id: str) -> Store:
         """The same face on another tenant's rows; shares connections with this store.

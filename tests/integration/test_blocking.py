@@ -67,7 +67,8 @@ def test_of_sixteen_threads_one_creates_the_session(threaded: blocking.Store) ->
 
 async def test_every_verb_has_a_blocking_twin(database_url: str, store: Store) -> None:
     with blocking.open_store(StoreConfig(url=database_url)) as threaded:
-        assert set(dir(threaded)) == {n for n in dir(store) if n[0] != "_"}
+        verbs = {n for n in dir(store) if n[0] != "_"}
+        assert set(dir(threaded)) == {*verbs, "awaitable"}
         for noun in ("sessions", "turns", "interactions", "graph_states", "holds"):
             twin, original = getattr(threaded, noun), getattr(store, noun)
             verbs = {name for name in dir(original) if not name.startswith("_")}

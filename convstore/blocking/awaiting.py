@@ -1,0 +1,177 @@
+"""The asynchronous face for tasks of any event loop: each call is carried out in the
+store's own, and awaited where it was made."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial, wraps
+from types import TracebackType
+from typing import Any, cast
+
+from convstore.blocking.loop import Portal, Strand
+from convstore.blocking.recognition import is_asynchronous
+from convstore.vocabulary.errors import ConfigError
+
+
+class Face:
+    """The twin of one asynchronous object, and to be taken for it."""
+
+    def __init__(self, loop: Portal, target: Any) -> None:
+        self._loop = loop
+        self._target = target
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        # Its verbs and nouns are those of the target: whoever asks for a store has one.
+        return type(self._target)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"the awaitable face has no attribute {name!r}")
+        value = getattr(self._target, name)
+        if callable(value):
+            return _verb(self._loop, value)
+        return awaitable(self._loop, value)
+
+    def __dir__(self) -> list[str]:
+        return [name for name in dir(self._target) if not name.startswith("_")]
+
+    def __repr__(self) -> str:
+        return f"<awaitable {type(self._target).__name__}>"
+
+
+class Store(Face):
+    """The twin of `convstore.Store`."""
+
+    def joined(self, connection: Any) -> Any:
+        """As `convstore.Store.joined`, in the store's own event loop alone."""
+        if not self._loop.is_current:
+            raise ConfigError(
+                "a connection belongs to one event loop, and the store to another: "
+                "join with a store that is opened in the connection's"
+            )
+        return awaitable(self._loop, self._target.joined(connection))
+
+    async def close(self) -> None:
+        """Finish what is queued and let go of everything. Idempotent."""
+        if not (self._loop.is_forked or self._loop.is_closed):
+            await self._loop.carry(self._target.close)
+
+
+def parts_of(store: Store) -> tuple[Portal, Any]:
+    """The loop that carries out the calls, and the store itself."""
+    return store._loop, store._target
+
+
+class Context:
+    """A context manager over one that is entered and left in one task of the loop."""
+
+    def __init__(self, loop: Portal, target: AbstractAsyncContextManager[Any]) -> None:
+        self._loop = loop
+        self._target = target
+        self._strand: Strand | None = None
+        self._entered = False
+
+    async def __aenter__(self) -> Any:
+        if self._loop.is_current:
+            return awaitable(self._loop, await self._target.__aenter__())
+        self._strand = Strand(self._loop)
+        try:
+            value = await self._strand.carry(self._enter)
+        except BaseException:
+            with suppress(Exception):  # the loop is gone, and what was entered with it
+                await self._strand.finish(self._undo)
+            raise
+        return awaitable(self._loop, value)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        if self._loop.is_forked:
+            return None  # what was entered belongs to the parent process
+        leave = partial(self._target.__aexit__, kind, error, traceback)
+        if self._strand is None:
+            return await leave()
+        try:
+            left = await self._strand.carry(partial(self._leave, leave))
+        except BaseException:
+            await self._strand.finish(self._undo)
+            raise
+        self._strand.end()
+        return left
+
+    async def _leave(self, leave: Callable[[], Any]) -> bool | None:
+        self._entered = False
+        return cast("bool | None", await leave())
+
+    async def _enter(self) -> Any:
+        value = await self._target.__aenter__()
+        self._entered = True
+        return value
+
+    async def _undo(self) -> None:
+        # Cancelled between the end of the step and the news of it, or before the step
+        # that leaves began.
+        if self._entered:
+            await leave_cancelled(self._target)
+
+
+async def leave_cancelled(target: AbstractAsyncContextManager[Any]) -> None:
+    """Leave what was entered for nobody, as a block that was cancelled would."""
+    error = asyncio.CancelledError()
+    with suppress(asyncio.CancelledError):
+        await target.__aexit__(type(error), error, None)
+
+
+def awaitable(loop: Portal, value: Any) -> Any:
+    """`value` as tasks of any loop may use it."""
+    if inspect.isawaitable(value):
+        return _wait(loop, lambda: value)
+    if isinstance(value, AsyncIterator):
+        return _iterate(loop, value)
+    if isinstance(value, AbstractAsyncContextManager):
+        return Context(loop, value)
+    if is_asynchronous(value):
+        return (Store if type(value).__name__ == "Store" else Face)(loop, value)
+    return value
+
+
+def _verb(loop: Portal, verb: Callable[..., Any]) -> Callable[..., Any]:
+    if inspect.iscoroutinefunction(verb):
+        # The coroutine is made where it runs: one that is made here, by a call that is
+        # cancelled before its first step, would complain of never being awaited.
+        @wraps(verb)
+        async def wait(*args: Any, **kwargs: Any) -> Any:
+            return await _wait(loop, partial(verb, *args, **kwargs))
+
+        return wait
+
+    @wraps(verb)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        loop.check_open()
+        return awaitable(loop, verb(*args, **kwargs))
+
+    return call
+
+
+async def _wait(loop: Portal, step: Callable[[], Any]) -> Any:
+    return awaitable(loop, await loop.carry(step))
+
+
+async def _iterate(loop: Portal, source: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    strand = Strand(loop)
+    try:
+        while True:
+            try:
+                value = await strand.carry(source.__anext__)
+            except StopAsyncIteration:
+                return
+            yield awaitable(loop, value)
+    finally:
+        await strand.finish(getattr(source, "aclose", None))
