@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from convstore.blobs.base import BlobStore, StagedBlob, StepHook, silent
+from convstore.blobs.base import BlobStore, StagedBlob, StepHook
 from convstore.segments.entries import check_line
 from convstore.segments.frames import Unpacker
-from convstore.segments.manifest import Manifest, encode_manifest, parse_manifest
+from convstore.segments.manifest import Manifest, encode_manifest
 from convstore.segments.segment import ArchiveLimits, manifest_key
 from convstore.segments.stream import Stream
 from convstore.vocabulary.errors import (
@@ -83,19 +83,3 @@ def stage_manifest(
         staged.abort()
         raise
     return staged
-
-
-def publish_manifest(
-    blobs: BlobStore, manifest: Manifest, limits: ArchiveLimits | None = None
-) -> None:
-    """Write the manifest of a segment that has none, for example a rebuilt one.
-
-    A damaged one must be deleted first: nothing is ever overwritten.
-
-    Raises:
-        AlreadyExistsError: The segment has a manifest.
-        SegmentCorruptError: A reader would not accept it.
-    """
-    bounds = limits or ArchiveLimits()
-    parse_manifest(encode_manifest(manifest), manifest.key, bounds)
-    stage_manifest(blobs, manifest, bounds, silent).publish()

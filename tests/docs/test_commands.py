@@ -49,7 +49,7 @@ PAGES = {
         words={
             "postgresql://chat@db.example/chat": '"$DATABASE"',
             # The server of the tests keeps nothing over a power cut, and is told so.
-            "convstore doctor": "convstore doctor | grep -c BAD | grep -x 1",
+            "convstore doctor": "convstore doctor | grep -c ^BAD | grep -x 1",
         },
         on_postgres=True,
     ),
