@@ -74,8 +74,8 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One row in no format yet.
+class Example:
+    """One row of a data set, in no format yet.
 
     `answer` is the completion, the chosen side of a pair, or the last answer of a
     conversation; `prompt` is what came before. `silent` are positions, in prompt and
@@ -98,4 +98,4 @@ class Row:
     document: SessionDocument | None = field(default=None, repr=False)
 
 
-Candidate: TypeAlias = "Row | Dropped"
+Candidate: TypeAlias = "Example | Dropped"

@@ -24,7 +24,7 @@ def balanced(
     """The records without the surplus of one side.
 
     Args:
-        records: Row id and row, in order; read once, for counting.
+        records: Example id and row, in order; read once, for counting.
         again: The same records, to be given out.
         share: Most of all pairs that either side may be, 0.5 to 1.
         losses: Counts what goes under `length-balance`.

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 
-from convstore.export.example import Row
+from convstore.export.example import Example
 from convstore.vocabulary.codec import dumps
 from convstore.vocabulary.records import JsonObject
 
@@ -31,7 +31,7 @@ class Keys:
     polarity: int
 
 
-def keys_of(row: Row, body: JsonObject) -> Keys:
+def keys_of(row: Example, body: JsonObject) -> Keys:
     """The keys of a row that a format told as `body`."""
     origin = row.origin
     answer, rejected = _sha(row.answer), _sha(row.rejected) if row.rejected else b""
@@ -81,7 +81,7 @@ def group_key(*names: str) -> bytes:
     return _sha(names)
 
 
-def _prompt_keys(row: Row) -> tuple[bytes, bytes]:
+def _prompt_keys(row: Example) -> tuple[bytes, bytes]:
     """Of the prompt without its system text, and of all of it."""
     if row.document is not None:
         first = row.origin.turn_ids[:1]

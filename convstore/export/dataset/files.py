@@ -69,8 +69,8 @@ class DataSet:
         """Write all rows; with a former export, only what is new.
 
         Args:
-            rows: Row id and packed row, in order.
-            former: Row ids of the former export, in order.
+            rows: Example id and packed row, in order.
+            former: Example ids of the former export, in order.
             step: Called now and then with the rows written since.
         """
         dry = self.options.dry_run

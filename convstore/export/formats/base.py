@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from convstore.export.example import ROW_SCHEMA, Dropped, Kind, Row
+from convstore.export.example import ROW_SCHEMA, Dropped, Kind, Example
 from convstore.vocabulary.records import Json, JsonObject
 
 ColumnType = Literal[
@@ -68,8 +68,8 @@ class Format:
     kind: Kind
     description: str
     columns: tuple[Column, ...]
-    encode: Callable[[Row], JsonObject | Dropped]
-    trim: Callable[[Row], Row | Dropped] | None = None
+    encode: Callable[[Example], JsonObject | Dropped]
+    trim: Callable[[Example], Example | Dropped] | None = None
     provenance: Carriage = "column"
     consent: bool = True
     parquet: bool = True
@@ -100,7 +100,7 @@ PROVENANCE_COLUMNS = (
 )
 
 
-def until_disliked(row: Row) -> Row | Dropped:
+def until_disliked(row: Example) -> Example | Dropped:
     """The loss covers every message, so nothing may follow a disliked answer."""
     if not row.silent:
         return row
@@ -117,7 +117,7 @@ def until_disliked(row: Row) -> Row | Dropped:
 
 
 def provenance(
-    row: Row, row_id: str, n_chars: int, redactions: list[Json], exporter: str
+    row: Example, row_id: str, n_chars: int, redactions: list[Json], exporter: str
 ) -> JsonObject:
     """Where a row came from; every field present and none null.
 

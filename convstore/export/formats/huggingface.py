@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from convstore.export.example import Dropped, Message, Row
+from convstore.export.example import Dropped, Message, Example
 from convstore.export.formats.base import Column, Format, until_disliked
 from convstore.export.formats.pictures import pictured, with_placeholders
 from convstore.vocabulary.records import Json, JsonObject
@@ -19,7 +19,7 @@ def _with_tools(columns: JsonObject, tools: list[Json] | None) -> JsonObject:
     return columns
 
 
-def _wanted(row: Row) -> Row | Dropped:
+def _wanted(row: Example) -> Example | Dropped:
     """What one person liked and another disliked is not imitated."""
     return Dropped("contradiction", fault=False) if row.silent else row
 
@@ -41,7 +41,7 @@ def _named(messages: Sequence[Message], before: Sequence[Message] = ()) -> list[
     return told[len(before) :]
 
 
-def _sides(row: Row, **sides: Sequence[Message]) -> JsonObject:
+def _sides(row: Example, **sides: Sequence[Message]) -> JsonObject:
     """Columns of messages, of which the first is what was said before the others."""
     if row.tools is None:
         return {name: list(messages) for name, messages in sides.items()}
@@ -53,7 +53,7 @@ def _sides(row: Row, **sides: Sequence[Message]) -> JsonObject:
     return columns
 
 
-def _with_images(columns: JsonObject, row: Row) -> JsonObject:
+def _with_images(columns: JsonObject, row: Example) -> JsonObject:
     """The columns of messages, with their images in a column beside them, if any."""
     if pictured(row):
         told, images = with_placeholders(*columns.values())
@@ -61,41 +61,41 @@ def _with_images(columns: JsonObject, row: Row) -> JsonObject:
     return _with_tools(columns, row.tools)
 
 
-def _messages(row: Row) -> JsonObject:
+def _messages(row: Example) -> JsonObject:
     return _with_images(_sides(row, messages=row.prompt + row.answer), row)
 
 
-def _prompt_completion(row: Row) -> JsonObject:
+def _prompt_completion(row: Example) -> JsonObject:
     columns = _sides(row, prompt=row.prompt, completion=row.answer)
     return _with_images(columns, row)
 
 
-def _preference(row: Row) -> JsonObject:
+def _preference(row: Example) -> JsonObject:
     columns = _sides(row, prompt=row.prompt, chosen=row.answer, rejected=row.rejected)
     return _with_images(columns, row)
 
 
-def _reward(row: Row) -> JsonObject:
+def _reward(row: Example) -> JsonObject:
     sides = (row.prompt + row.answer, row.prompt + row.rejected)
     chosen, rejected = (_sides(row, messages=side)["messages"] for side in sides)
     columns = {"chosen": chosen, "rejected": rejected, "margin": float(row.margin)}
     return _with_tools(columns, row.tools)
 
 
-def _kto(row: Row) -> JsonObject:
+def _kto(row: Example) -> JsonObject:
     columns = _prompt_completion(row)
     rest = [key for key in ("images", "tools") if key in columns]
     beside: JsonObject = {key: columns.pop(key) for key in rest}
     return {**columns, "label": bool(row.label), **beside}
 
 
-def _prompt(row: Row) -> JsonObject:
+def _prompt(row: Example) -> JsonObject:
     columns = _sides(row, prompt=row.prompt)
     columns["reference"] = row.reference
     return _with_tools(columns, row.tools)
 
 
-def _stepwise(row: Row) -> JsonObject:
+def _stepwise(row: Example) -> JsonObject:
     return {
         "prompt": row.prompt[0]["content"],
         "completions": list(row.steps),

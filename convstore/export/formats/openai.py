@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from convstore.export.example import Dropped, Message, Row
+from convstore.export.example import Dropped, Message, Example
 from convstore.export.formats.base import Column, Format
 from convstore.vocabulary.codec import dumps
 from convstore.vocabulary.records import JsonObject
@@ -51,7 +51,7 @@ def _call(call: JsonObject, spare_id: str) -> JsonObject:
     }
 
 
-def _sft(row: Row) -> JsonObject | Dropped:
+def _sft(row: Example) -> JsonObject | Dropped:
     messages = openai_messages(row.prompt + row.answer)
     if row.silent:
         speaking = [
@@ -73,7 +73,7 @@ def _sft(row: Row) -> JsonObject | Dropped:
     return line
 
 
-def _dpo(row: Row) -> JsonObject | Dropped:
+def _dpo(row: Example) -> JsonObject | Dropped:
     if len(row.answer) != 1 or len(row.rejected) != 1:
         return Dropped("more-than-one-message")
     if "tool_calls" in row.answer[0] or "tool_calls" in row.rejected[0]:

@@ -11,7 +11,7 @@ import base64
 import binascii
 from collections.abc import Iterable, Sequence
 
-from convstore.export.example import Dropped, Message, Row
+from convstore.export.example import Dropped, Message, Example
 from convstore.messages.parts import kind_of
 from convstore.vocabulary.records import Json, JsonObject, Turn
 
@@ -57,7 +57,7 @@ def image_of(part: JsonObject) -> str | Dropped:
     return data if raw.startswith(_STARTS) else Dropped("image-malformed")
 
 
-def pictured(row: Row) -> bool:
+def pictured(row: Example) -> bool:
     """Whether a message of the row holds an image."""
     said = (*row.prompt, *row.answer, *row.rejected)
     return any(IMAGES in message for message in said)

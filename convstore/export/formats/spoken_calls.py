@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from convstore.export.example import Candidate, Dropped, Message, Row
+from convstore.export.example import Candidate, Dropped, Message, Example
 from convstore.export.formats.pictures import IMAGES
 from convstore.export.options import ToolCalls
 from convstore.vocabulary.codec import dumps
@@ -24,12 +24,12 @@ _OFFER = (
 )
 
 
-def caller(how: ToolCalls) -> Callable[[Row], Candidate] | None:
+def caller(how: ToolCalls) -> Callable[[Example], Candidate] | None:
     """What happens to a row before any format tells it; None leaves it as it is."""
     return {"keep": None, "drop": _without_calls, "text": calls_as_text}[how]
 
 
-def calls_as_text(row: Row) -> Candidate:
+def calls_as_text(row: Example) -> Candidate:
     """The row with every call, result and definition as text.
 
     `Dropped` where a result would be part of the answer: it is nothing that the model
@@ -60,11 +60,11 @@ def calls_as_text(row: Row) -> Candidate:
     )
 
 
-def _without_calls(row: Row) -> Candidate:
+def _without_calls(row: Example) -> Candidate:
     return Dropped("tool-calls", fault=False) if _uses_tools(row) else row
 
 
-def _uses_tools(row: Row) -> bool:
+def _uses_tools(row: Example) -> bool:
     return any(
         "tool_calls" in message or message["role"] == "tool"
         for message in (*row.prompt, *row.answer, *row.rejected)
@@ -82,7 +82,7 @@ def _spoken(messages: Iterable[Message]) -> tuple[Message, ...]:
     return tuple(told)
 
 
-def _moved(row: Row) -> tuple[int, ...]:
+def _moved(row: Example) -> tuple[int, ...]:
     """Where the silent messages are once neighbouring results have become one."""
     place, places = -1, list[int]()
     previous: Message | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from convstore.export.example import Dropped, Message, Row
+from convstore.export.example import Dropped, Message, Example
 from convstore.export.formats.base import Column, Format, until_disliked
 from convstore.vocabulary.codec import dumps
 from convstore.vocabulary.records import Json, JsonObject
@@ -49,11 +49,11 @@ def _line(
     return {"conversations": turns, **more, "system": system, "tools": text}
 
 
-def _sharegpt(row: Row) -> JsonObject | Dropped:
+def _sharegpt(row: Example) -> JsonObject | Dropped:
     return _line(row.prompt + row.answer, row.tools)
 
 
-def _sharegpt_dpo(row: Row) -> JsonObject | Dropped:
+def _sharegpt_dpo(row: Example) -> JsonObject | Dropped:
     ends = []
     for side in (row.answer, row.rejected):
         told = _turns(row.prompt + side)
@@ -65,11 +65,11 @@ def _sharegpt_dpo(row: Row) -> JsonObject | Dropped:
     return _line(row.prompt, row.tools, chosen=ends[0], rejected=ends[1])
 
 
-def _sharegpt_kto(row: Row) -> JsonObject | Dropped:
+def _sharegpt_kto(row: Example) -> JsonObject | Dropped:
     return _line(row.prompt + row.answer, row.tools, kto_tag=bool(row.label))
 
 
-def _axolotl_dpo(row: Row) -> JsonObject | Dropped:
+def _axolotl_dpo(row: Example) -> JsonObject | Dropped:
     if len(row.answer) != 1 or len(row.rejected) != 1:
         return Dropped("more-than-one-message")
     if any("tool_calls" in m for m in (*row.prompt, *row.answer, *row.rejected)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from convstore.export.example import Dropped, Row
+from convstore.export.example import Dropped, Example
 from convstore.export.formats.base import Column, Format
 from convstore.vocabulary.documents import spelled
 from convstore.vocabulary.feedback import in_force
@@ -25,7 +25,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _ROLES = {"user": "prompter", "human": "prompter", "prompter": "prompter"}
 
 
-def _oasst(row: Row) -> JsonObject:
+def _oasst(row: Example) -> JsonObject:
     document = _document(row)
     kept = set(row.origin.turn_ids)
     turns = {turn.seq: turn for turn in document.turns if turn.seq in kept}
@@ -54,7 +54,7 @@ def _oasst(row: Row) -> JsonObject:
     }
 
 
-def _document(row: Row) -> SessionDocument:
+def _document(row: Example) -> SessionDocument:
     if row.document is None:
         raise TypeError(f"a row of kind {row.kind} holds no document")
     return row.document
@@ -157,12 +157,12 @@ def _rank(replies: list[JsonObject], won: dict[int, int]) -> None:
         node["rank"] = rank
 
 
-def _unreported(row: Row) -> Row | Dropped:
+def _unreported(row: Example) -> Example | Dropped:
     """What was reported goes nowhere, and a session is told whole or not at all."""
     return Dropped("reported", fault=False) if row.silent else row
 
 
-def _rlhf_json(row: Row) -> JsonObject:
+def _rlhf_json(row: Example) -> JsonObject:
     document = _document(row)
     session = document.session
     states: dict[str, Json] = {
@@ -221,7 +221,7 @@ def _summary(document: SessionDocument) -> JsonObject:
     return {"total": sum(by_label.values()), "by_label": dict(sorted(by_label.items()))}
 
 
-def _convstore(row: Row) -> JsonObject:
+def _convstore(row: Example) -> JsonObject:
     document = _document(row)
     # Where a session is kept is no part of it: live and archived give one line.
     session = replace(

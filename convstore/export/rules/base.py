@@ -11,7 +11,7 @@ from convstore.export.example import (
     Kind,
     Message,
     Origin,
-    Row,
+    Example,
     Side,
 )
 from convstore.export.formats.messages import has_calls, text_chars
@@ -72,11 +72,13 @@ def judged_row(
         chosen=seq,
         weight=weight,
     )
-    row = Row("label", origin, messages[:-1], messages[-1:], label=label, tools=tools)
+    row = Example(
+        "label", origin, messages[:-1], messages[-1:], label=label, tools=tools
+    )
     return length_problem(conversation, row) or row
 
 
-def demonstration(row: Row, disliked: Set[int]) -> Row:
+def demonstration(row: Example, disliked: Set[int]) -> Example:
     """The approved answer of a row as something to imitate, unless others object."""
     silent = (len(row.prompt),) if row.origin.turn_ids[0] in disliked else ()
     return replace(
@@ -143,7 +145,7 @@ def finished_pair(
     tools = conversation.tools(seq, prompt + answer + other)
     if isinstance(tools, Dropped):
         return tools
-    row = Row("pair", origin, prompt, answer, other, margin=margin, tools=tools)
+    row = Example("pair", origin, prompt, answer, other, margin=margin, tools=tools)
     return length_problem(conversation, row) or row
 
 

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 
-from convstore.export.example import Dropped, Message, Row
+from convstore.export.example import Dropped, Message, Example
 from convstore.export.formats.messages import has_calls, text_chars
 from convstore.export.reading.conversation import Conversation
 from convstore.vocabulary.records import Interaction
@@ -132,7 +132,7 @@ def stale(conversation: Conversation, act: Interaction) -> bool:
     return isinstance(seen, str) and seen != conversation.context(act.turn_seq)
 
 
-def length_problem(conversation: Conversation, row: Row) -> Dropped | None:
+def length_problem(conversation: Conversation, row: Example) -> Dropped | None:
     """Which bound on characters the row breaks."""
     filters = conversation.options.filters
     for side in (row.answer, row.rejected):
@@ -143,7 +143,7 @@ def length_problem(conversation: Conversation, row: Row) -> Dropped | None:
     return None
 
 
-def row_chars(row: Row) -> int:
+def row_chars(row: Example) -> int:
     """Characters of everything a trainer would read of the row."""
     said = text_chars(row.prompt) + text_chars(row.answer) + text_chars(row.rejected)
     steps = sum(map(len, row.steps)) if row.steps else 0

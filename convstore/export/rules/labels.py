@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from convstore.export.example import Candidate, Dropped, Kind, Row
+from convstore.export.example import Candidate, Dropped, Kind, Example
 from convstore.export.reading.conversation import Conversation
 from convstore.export.rules.base import Rule, demonstration, judged_row
 from convstore.export.rules.checks import language_problem, stale
@@ -67,7 +67,7 @@ def _thumbs_up(conversation: Conversation, rule: str) -> Iterator[Candidate]:
             continue
         row = judged_row(conversation, rule, *found, label=True)
         yield row
-        if isinstance(row, Row):
+        if isinstance(row, Example):
             yield demonstration(row, disliked)
 
 
@@ -98,7 +98,7 @@ def _partial(conversation: Conversation, rule: str) -> Iterator[Candidate]:
             continue
         context = conversation.context(first)
         origin = conversation.origin(rule, [seq], acts, context=context)
-        yield Row("prompt", origin, messages)
+        yield Example("prompt", origin, messages)
 
 
 def _scores(conversation: Conversation, rule: str) -> Iterator[Candidate]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from convstore.export.example import Candidate, Dropped, Message, Row
+from convstore.export.example import Candidate, Dropped, Message, Example
 from convstore.export.formats.messages import only_text
 from convstore.export.reading.conversation import Conversation
 from convstore.export.rules.base import Rule
@@ -35,7 +35,7 @@ def _conversations(conversation: Conversation, rule: str) -> Iterator[Candidate]
     for path in paths:
         row = _conversation(conversation, rule, path, verdict)
         yield row
-        fault = conversation.fault(path) if isinstance(row, Row) else None
+        fault = conversation.fault(path) if isinstance(row, Example) else None
         if fault is not None and fault[1] in _UNPAIRED:
             yield Dropped(fault[1])  # What came after it is in no row.
 
@@ -102,7 +102,7 @@ def _conversation(
         context=conversation.context(spans[-1][0]),
         chosen=path[-1],
     )
-    row = Row(
+    row = Example(
         "conversation", origin, messages[:-1], messages[-1:], tools=tools, silent=silent
     )
     return length_problem(conversation, row) or row
@@ -161,7 +161,7 @@ def _prompts(conversation: Conversation, rule: str) -> Iterator[Candidate]:
             continue
         origin = conversation.origin(rule, [seq], context=conversation.context(seq))
         reference = approved.get(seq, "")
-        row = Row("prompt", origin, messages, reference=reference, tools=tools)
+        row = Example("prompt", origin, messages, reference=reference, tools=tools)
         yield length_problem(conversation, row) or row
 
 
@@ -208,7 +208,7 @@ def _trees(conversation: Conversation, rule: str) -> Iterator[Candidate]:
         for _ in range(pruned):
             yield Dropped("branch-cut", fault=False)
         origin = conversation.origin(rule, kept, context=conversation.context(root))
-        yield Row("tree", origin, document=conversation.document)
+        yield Example("tree", origin, document=conversation.document)
 
 
 def _is_root(conversation: Conversation, seq: int) -> bool:
@@ -257,7 +257,7 @@ def _is_plain(conversation: Conversation, seq: int, role: str, speaks: bool) -> 
 def _documents(conversation: Conversation, rule: str) -> Iterator[Candidate]:
     origin = conversation.origin(rule, list(conversation.turns))
     reported = tuple(sorted(conversation.reported))
-    whole = Row("whole", origin, document=conversation.document, silent=reported)
+    whole = Example("whole", origin, document=conversation.document, silent=reported)
     yield language_problem(conversation, None) or whole
 
 
@@ -283,7 +283,7 @@ def _session_ratings(conversation: Conversation, rule: str) -> Iterator[Candidat
             )
             problem = conversation.problem(conversation.path(first))
             problem = problem or language_problem(conversation, first)
-            yield problem or Row("prompt", replace(origin), messages)
+            yield problem or Example("prompt", replace(origin), messages)
 
 
 def _reports(conversation: Conversation, rule: str) -> Iterator[Candidate]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from convstore.export.example import Candidate, Dropped, Kind, Message, Row
+from convstore.export.example import Candidate, Dropped, Kind, Message, Example
 from convstore.export.formats.pictures import IMAGES
 from convstore.export.reading.conversation import Conversation
 from convstore.export.reading.graph import Node, path_to, read_graph
@@ -112,7 +112,7 @@ def _step_row(
     origin = conversation.origin(
         rule, [turns[-1]], acts, context=conversation.context(turns[-1])
     )
-    return Row(
+    return Example(
         "steps",
         origin,
         prompt=({"role": "user", "content": "\n".join([text, *before])},),
@@ -124,7 +124,7 @@ def _step_row(
 def _longest(rows: Iterator[Candidate]) -> Iterator[Candidate]:
     """Without rows that only begin another one: they would count its steps twice."""
     found = list(rows)
-    kept = [row for row in found if isinstance(row, Row)]
+    kept = [row for row in found if isinstance(row, Example)]
     whole = {
         (row.prompt[0]["content"], row.steps[:cut], row.step_labels[:cut])
         for row in kept
@@ -224,8 +224,8 @@ def _step_pair(
         conversation, origin, (messages, (good,), (bad,)), turns[-1], 0.0
     )
     yield row
-    if isinstance(row, Row):
-        yield Row("demonstration", origin, messages, (good,), tools=row.tools)
+    if isinstance(row, Example):
+        yield Example("demonstration", origin, messages, (good,), tools=row.tools)
 
 
 def _resurrected(conversation: Conversation, rule: str) -> Iterator[Candidate]:
@@ -239,7 +239,7 @@ def _outcome(conversation: Conversation, rule: str) -> Iterator[Candidate]:
             yield row
             continue
         answer: Message = {"role": "assistant", "content": "\n".join(row.steps)}
-        yield Row(
+        yield Example(
             "label", row.origin, row.prompt, (answer,), label=all(row.step_labels)
         )
 

@@ -19,7 +19,7 @@ from convstore.export.example import (
     Kind,
     Message,
     Origin,
-    Row,
+    Example,
 )
 from convstore.export.formats.base import Column, Format, provenance
 from convstore.export.formats.messages import text_chars
@@ -192,7 +192,7 @@ class Gatherer:
                 tally.rows += 1
                 yield packed
 
-    def _packed(self, fmt: Format, row: Row, rule: int) -> Made | Dropped:
+    def _packed(self, fmt: Format, row: Example, rule: int) -> Made | Dropped:
         trimmed = fmt.trim(row) if fmt.trim else row
         if isinstance(trimmed, Dropped):
             return trimmed
@@ -225,7 +225,7 @@ class Gatherer:
         signature = self._sign(_gist(row)) if self._sign and not row.document else b""
         return Made(fmt, _entry(row, keys, split), waiting, signature)
 
-    def _tokens(self, row: Row, chars: int) -> int:
+    def _tokens(self, row: Example, chars: int) -> int:
         """Those of a row; of a pair those of its longer side."""
         sides = (row.answer, row.rejected) if row.rejected else (row.answer,)
         if self._count_tokens is not None:
@@ -302,7 +302,7 @@ def _plain(fmt: Format, body: JsonObject) -> bool:
     )
 
 
-def _entry(row: Row, keys: Keys, split: int) -> Entry:
+def _entry(row: Example, keys: Keys, split: int) -> Entry:
     origin = row.origin
     return Entry(
         keys.prompt,
@@ -332,7 +332,7 @@ def _dealt(origin: Origin, split_by: SplitBy) -> bytes:
     return group_key(origin.tenant_id, origin.group_id)
 
 
-def _texts(row: Row, answer: Sequence[Message]) -> list[str]:
+def _texts(row: Example, answer: Sequence[Message]) -> list[str]:
     """What a trainer would read of the row with one of its answers, piece by piece."""
     if row.document is not None:
         return [turn.content or "" for turn in row.document.turns]
@@ -340,20 +340,20 @@ def _texts(row: Row, answer: Sequence[Message]) -> list[str]:
     return [*said, *row.steps]
 
 
-def _gist(row: Row) -> str:
+def _gist(row: Example) -> str:
     """What makes a row its own: earlier turns are shared by many rows of a session."""
     asked = row.prompt if row.kind == "conversation" else row.prompt[-1:]
     said = [message["content"] for message in (*asked, *row.answer, *row.rejected)]
     return "\n".join([*said, *row.steps])
 
 
-def _chars(row: Row) -> int:
+def _chars(row: Example) -> int:
     if row.document is None:
         return row_chars(row)
     return sum(len(turn.content or "") for turn in row.document.turns)
 
 
-def _flags(row: Row) -> int:
+def _flags(row: Example) -> int:
     flags = 0
     if row.label is not None:
         flags |= LABEL_TRUE if row.label else LABEL_FALSE

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from convstore.export.example import Dropped, Row
+from convstore.export.example import Dropped, Example
 from convstore.export.options import ExportOptions
 from convstore.export.reading.conversation import Conversation
 from convstore.export.rules import RULES
@@ -211,16 +211,16 @@ _NO_ACT: dict[str, Any] = {
 
 def candidates(
     chat: Chat, rule: str, options: ExportOptions | None = None
-) -> list[Row | Dropped]:
+) -> list[Example | Dropped]:
     """What one rule makes of the chat."""
     found = RULES[rule]
     view = Conversation(chat.document(), options or ExportOptions())
     return list(found.run(view, found.id))
 
 
-def rows(chat: Chat, rule: str, options: ExportOptions | None = None) -> list[Row]:
+def rows(chat: Chat, rule: str, options: ExportOptions | None = None) -> list[Example]:
     """The rows that one rule makes of the chat."""
-    return [row for row in candidates(chat, rule, options) if isinstance(row, Row)]
+    return [row for row in candidates(chat, rule, options) if isinstance(row, Example)]
 
 
 def reasons(chat: Chat, rule: str, options: ExportOptions | None = None) -> list[str]:

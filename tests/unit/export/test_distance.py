@@ -77,7 +77,9 @@ def test_above_the_stated_size_it_is_an_upper_bound_the_same_both_ways(
 
 def test_a_megabyte_with_changes_here_and_there_keeps_them_near() -> None:
     before = "".join(f"Line {n} of a long text.\n" for n in range(2_000))
-    after = before.replace("Line 77 ", "Row 77 ").replace("1900 of a", "1900 of the")
+    after = before.replace("Line 77 ", "Example 77 ").replace(
+        "1900 of a", "1900 of the"
+    )
 
     assert 9 <= edit_distance(before, after) < 100
 

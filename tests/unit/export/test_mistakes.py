@@ -10,7 +10,7 @@ import pytest
 
 from convstore.export.dataset.card import warnings_of
 from convstore.export.dataset.statistics import Stats
-from convstore.export.example import Row
+from convstore.export.example import Example
 from convstore.export.formats import FORMATS
 from convstore.export.options import Caps, ExportOptions, Judging
 from convstore.export.stages.job import run_export
@@ -302,7 +302,7 @@ def test_reported_turns_go_nowhere_with_all_that_follows_them() -> None:
     chat.up(reported)
     chat.act("report", turn_seq=reported)
 
-    found: list[Row] = rows(chat, "R1")
+    found: list[Example] = rows(chat, "R1")
 
     assert {row.origin.turn_ids for row in found} == {(2,)}
     assert "reported" in reasons(chat, "R1")

@@ -8,7 +8,7 @@ from functools import reduce
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from convstore.export.example import Row
+from convstore.export.example import Example
 from convstore.export.options import ExportOptions, Judging
 from convstore.export.reading.conversation import Conversation
 from convstore.export.rules import RULES
@@ -66,11 +66,11 @@ def chat_of(turns: list[tuple[str, int, str]], acts: list[dict[str, object]]) ->
     return chat
 
 
-def made(chat: Chat) -> Iterator[tuple[str, Row]]:
+def made(chat: Chat) -> Iterator[tuple[str, Example]]:
     view = Conversation(chat.document(), OPTIONS)
     for rule in RULES.values():
         for row in rule.run(view, rule.id):
-            if isinstance(row, Row):
+            if isinstance(row, Example):
                 yield rule.name, row
 
 
