@@ -16,7 +16,7 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CacheEntry:
     """One session as the database had it at one version.
 
     `session` is None where there is none. `turns` are the newest of the active branch,
@@ -54,11 +54,11 @@ class SessionCache(Protocol):
 
     stats: CacheStats
 
-    async def get(self, key: Key) -> tuple[Entry, float] | None:
+    async def get(self, key: Key) -> tuple[CacheEntry, float] | None:
         """The entry and the time at which it was still proven; extends its life."""
         ...
 
-    async def put(self, key: Key, entry: Entry, proven_at: float) -> None:
+    async def put(self, key: Key, entry: CacheEntry, proven_at: float) -> None:
         """Keep an entry, unless a higher version, or its tombstone, is here."""
         ...
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
-from convstore.cache.base import CacheStats, Entry, Key
+from convstore.cache.base import CacheEntry, CacheStats, Key
 from convstore.cache.sweep import Sweeper
 from convstore.vocabulary.clock import to_micros
 
 
-def tag_of(entry: Entry) -> str:
+def tag_of(entry: CacheEntry) -> str:
     """What tells one content of a version from another.
 
     An entry of one version may come to know more turns; and a database that was
@@ -43,13 +43,13 @@ class Copies:
         self._most = most
         self._ttl_s = ttl_s
         self._tick = tick
-        self._kept: OrderedDict[Key, tuple[Entry, str, float]] = OrderedDict()
+        self._kept: OrderedDict[Key, tuple[CacheEntry, str, float]] = OrderedDict()
         self._sweeper = Sweeper(cleanup_interval_s, self._sweep)
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def get(self, key: Key) -> tuple[Entry, str] | None:
+    def get(self, key: Key) -> tuple[CacheEntry, str] | None:
         """The copy and its tag."""
         kept = self._kept.get(key)
         if kept is None:
@@ -58,7 +58,7 @@ class Copies:
         self._kept.move_to_end(key)
         return kept[:2]
 
-    def keep(self, key: Key, entry: Entry) -> None:
+    def keep(self, key: Key, entry: CacheEntry) -> None:
         """Keep the entry, unless one of a higher version is here."""
         kept = self._kept.get(key)
         if kept is not None and kept[0].version > entry.version:

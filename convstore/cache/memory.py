@@ -15,7 +15,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from convstore.cache.base import CacheStats, Entry, Key
+from convstore.cache.base import CacheEntry, CacheStats, Key
 from convstore.cache.sweep import Sweeper
 
 
@@ -23,7 +23,7 @@ class _Kept:
     __slots__ = ("entry", "proven_at", "used_at", "version")
 
     def __init__(
-        self, entry: Entry | None, version: int, proven_at: float, used_at: float
+        self, entry: CacheEntry | None, version: int, proven_at: float, used_at: float
     ) -> None:
         self.entry = entry  # None is a tombstone
         self.version = version
@@ -50,7 +50,7 @@ class MemoryCache:
         self._lock = threading.Lock()
         self._sweeper = Sweeper(cleanup_interval_s, self._sweep)
 
-    async def get(self, key: Key) -> tuple[Entry, float] | None:
+    async def get(self, key: Key) -> tuple[CacheEntry, float] | None:
         now = self._tick()
         with self._lock:
             kept = self._kept.get(key)
@@ -64,7 +64,7 @@ class MemoryCache:
             self._kept.move_to_end(key)
             return kept.entry, kept.proven_at
 
-    async def put(self, key: Key, entry: Entry, proven_at: float) -> None:
+    async def put(self, key: Key, entry: CacheEntry, proven_at: float) -> None:
         self._keep(key, entry, entry.version, proven_at)
 
     async def confirm(self, key: Key, version: int, proven_at: float) -> None:
@@ -93,7 +93,7 @@ class MemoryCache:
             self._kept.clear()
 
     def _keep(
-        self, key: Key, entry: Entry | None, version: int, proven_at: float
+        self, key: Key, entry: CacheEntry | None, version: int, proven_at: float
     ) -> None:
         now = self._tick()
         with self._lock:

@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from convstore.cache.base import CacheStats, Entry, Key
+from convstore.cache.base import CacheEntry, CacheStats, Key
 from convstore.cache.copies import Copies, tag_of
 from convstore.cache.frozen import frozen
 from convstore.cache.redis_link import RedisLink, hashed
@@ -90,7 +90,7 @@ class RedisCache:
         # time of ours, it never gives more than the server's clock shows.
         self._sample: tuple[int, float] | None = None
 
-    async def get(self, key: Key) -> tuple[Entry, float] | None:
+    async def get(self, key: Key) -> tuple[CacheEntry, float] | None:
         asked_at = self._tick()
         copy = self._copies.get(key)
         known = [str(copy[0].version), copy[1]] if copy else ["", ""]
@@ -109,7 +109,7 @@ class RedisCache:
         self._see(key, entry.version)
         return entry, asked_at - (now_ms - float(answer[2])) / 1000
 
-    async def put(self, key: Key, entry: Entry, proven_at: float) -> None:
+    async def put(self, key: Key, entry: CacheEntry, proven_at: float) -> None:
         self._see(key, entry.version)
         self._copies.keep(key, entry)
         await self._set(key, entry.version, proven_at, entry)
@@ -141,8 +141,8 @@ class RedisCache:
         await self._link.close()
 
     def _answered(
-        self, key: Key, copy: tuple[Entry, str] | None, answer: list[bytes]
-    ) -> Entry | None:
+        self, key: Key, copy: tuple[CacheEntry, str] | None, answer: list[bytes]
+    ) -> CacheEntry | None:
         """What the server has: our copy, or what it sent."""
         if len(answer) == 1:
             return None
@@ -155,7 +155,7 @@ class RedisCache:
         return entry
 
     async def _set(
-        self, key: Key, version: int, proven_at: float, entry: Entry | None
+        self, key: Key, version: int, proven_at: float, entry: CacheEntry | None
     ) -> None:
         """Write an entry, or its tombstone."""
         payload, tag, proven = b"", "", "0"
@@ -188,7 +188,7 @@ class RedisCache:
             del self._seen[oldest]
 
 
-def _encode(key: Key, entry: Entry) -> bytes:
+def _encode(key: Key, entry: CacheEntry) -> bytes:
     if entry.session is None:
         return b"null"
     turns = entry.turns or ()
@@ -197,12 +197,12 @@ def _encode(key: Key, entry: Entry) -> bytes:
     return b"[" + known + b"," + encode_document(document) + b"]"
 
 
-def _decode(key: Key, payload: bytes) -> Entry | None:
+def _decode(key: Key, payload: bytes) -> CacheEntry | None:
     """The entry, or None where it is not what this version wrote for this key."""
     try:
         data = decode_json(payload)
         if data is None:
-            return Entry(None, (), True)
+            return CacheEntry(None, (), True)
         known, document = int(data[0]), document_from_json(data[1])
     except (ConvstoreError, TypeError, ValueError, LookupError):
         return None  # foreign or damaged bytes: the database knows better
@@ -210,4 +210,4 @@ def _decode(key: Key, payload: bytes) -> Entry | None:
         return None
     # Many readers are given the one copy that is kept of it.
     turns = tuple(frozen(turn) for turn in document.turns) if known else None
-    return Entry(frozen(document.session), turns, known == 2)
+    return CacheEntry(frozen(document.session), turns, known == 2)

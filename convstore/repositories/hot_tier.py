@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol, TypeVar
 
-from convstore.cache.base import Entry, Key, SessionCache
+from convstore.cache.base import CacheEntry, Key, SessionCache
 from convstore.cache.frozen import frozen
 from convstore.db import versions
 from convstore.db.engine import Backend, Runner
@@ -72,7 +72,7 @@ class HotStats:
 @dataclass(slots=True, eq=False)
 class _Flight:
     limit: int
-    done: asyncio.Future[Entry | None]
+    done: asyncio.Future[CacheEntry | None]
     overtaken: bool = field(default=False)
 
 
@@ -99,7 +99,7 @@ class HotTier:
         self._open: dict[Key, list[Ongoing]] = {}
         self._sweep_at = _MOST_OPEN
 
-    async def read(self, runner: Runner, key: Key, limit: int) -> Entry:
+    async def read(self, runner: Runner, key: Key, limit: int) -> CacheEntry:
         """The session in whatever state, with its newest `limit` turns if it is live.
 
         Raises:
@@ -223,7 +223,7 @@ class HotTier:
         doubt = self._doubts.get(key) if self._doubts else None
         return doubt is None or proven_at > doubt
 
-    async def _compare(self, runner: Runner, key: Key, entry: Entry) -> bool:
+    async def _compare(self, runner: Runner, key: Key, entry: CacheEntry) -> bool:
         began_at = self._tick()
         self.stats.validations += 1
         if not await runner.read(lambda c: versions.is_same(c, key, entry.session)):
@@ -231,7 +231,7 @@ class HotTier:
         await self.cache.confirm(key, entry.version, began_at)
         return True
 
-    async def _fill(self, runner: Runner, key: Key, limit: int) -> Entry:
+    async def _fill(self, runner: Runner, key: Key, limit: int) -> CacheEntry:
         """Read from the database; of any number of readers at once, one does."""
         while (flight := self._flights.get(key)) and flight.limit >= limit:
             # Shielded: one reader's cancellation is not the others'.
@@ -254,13 +254,13 @@ class HotTier:
 
     async def _load(
         self, runner: Runner, key: Key, limit: int, flight: _Flight
-    ) -> Entry:
+    ) -> CacheEntry:
         began_at = self._tick()
         session, newest = await runner.read(
             lambda c: versions.load(c, key, limit), snapshot=True
         )
         turns = tuple(frozen(turn) for turn in newest)
-        entry = Entry(
+        entry = CacheEntry(
             None if session is None else frozen(session),
             turns if limit else None,
             len(turns) < limit,
@@ -286,14 +286,14 @@ class HotTier:
         if turns is not None and session.state == "active":
             turns = _up_to(turns, session.head_seq)
             complete = complete or session.head_seq is None
-        entry = Entry(frozen(session), turns, complete and turns is not None)
+        entry = CacheEntry(frozen(session), turns, complete and turns is not None)
         await self.cache.put(key, self._cut(entry), began_at)
 
-    def _cut(self, entry: Entry) -> Entry:
+    def _cut(self, entry: CacheEntry) -> CacheEntry:
         most = self._policy.max_turns
         if entry.turns is None or len(entry.turns) <= most:
             return entry
-        return Entry(entry.session, entry.turns[-most:], False)
+        return CacheEntry(entry.session, entry.turns[-most:], False)
 
     def _overtake(self, key: Key) -> None:
         flight = self._flights.pop(key, None)

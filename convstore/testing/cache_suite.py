@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
-from convstore.cache.base import Entry, Key, SessionCache
+from convstore.cache.base import CacheEntry, Key, SessionCache
 from convstore.gateway.prefix_cache.cache import PrefixCache
 from convstore.vocabulary.clock import EPOCH, ManualClock
 from convstore.vocabulary.records import JsonObject, Session, Turn
@@ -55,10 +55,10 @@ def turn(seq: int, session_id: str = KEY[1]) -> Turn:
     )  # fmt: skip
 
 
-def entry(version: int, key: Key = KEY) -> Entry:
+def entry(version: int, key: Key = KEY) -> CacheEntry:
     """A session of so many turns, all of them known."""
     turns = tuple(turn(seq, key[1]) for seq in range(1, version + 1))
-    return Entry(session(version, key), turns, True)
+    return CacheEntry(session(version, key), turns, True)
 
 
 class SessionCacheSuite:
@@ -88,9 +88,9 @@ class SessionCacheSuite:
     async def test_what_is_known_of_the_turns_comes_back(self) -> None:
         cache = await self.make_cache(Ticks())
         kinds = [
-            Entry(session(2), None, False),
-            Entry(session(3), (turn(3),), False),
-            Entry(session(4), (), True),
+            CacheEntry(session(2), None, False),
+            CacheEntry(session(3), (turn(3),), False),
+            CacheEntry(session(4), (), True),
         ]
 
         for kind in kinds:
@@ -102,7 +102,7 @@ class SessionCacheSuite:
 
     async def test_that_there_is_no_session_is_kept_too(self) -> None:
         cache = await self.make_cache(Ticks())
-        await cache.put(KEY, Entry(None, (), True), 1_000.0)
+        await cache.put(KEY, CacheEntry(None, (), True), 1_000.0)
 
         found = await cache.get(KEY)
 

@@ -20,7 +20,7 @@ from convstore import (
     VersionConflictError,
     open_store,
 )
-from convstore.cache.base import Entry, Key
+from convstore.cache.base import CacheEntry, Key
 from convstore.policy import CachePolicy
 from convstore.repositories.hot_tier import HotTier
 from convstore.testing.cache_suite import Ticks
@@ -201,7 +201,7 @@ async def test_nothing_is_warm_before_it_is_in_the_database(
     store, cold = await tiered(staleness_s=600), await open_another()
     put, kept = tier(store).cache.put, []
 
-    async def looking(key: Key, entry: Entry, proven_at: float) -> None:
+    async def looking(key: Key, entry: CacheEntry, proven_at: float) -> None:
         stored = await cold.sessions.get(key[1])
         kept.append((entry.version, stored.version))
         await put(key, entry, proven_at)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from convstore.export.example import ROW_SCHEMA, Dropped, Kind, Example
+from convstore.export.example import ROW_SCHEMA, Dropped, Example, Kind
 from convstore.vocabulary.records import Json, JsonObject
 
 ColumnType = Literal[

@@ -11,7 +11,7 @@ import base64
 import binascii
 from collections.abc import Iterable, Sequence
 
-from convstore.export.example import Dropped, Message, Example
+from convstore.export.example import Dropped, Example, Message
 from convstore.messages.parts import kind_of
 from convstore.vocabulary.records import Json, JsonObject, Turn
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from convstore.export.example import Candidate, Dropped, Message, Example
+from convstore.export.example import Candidate, Dropped, Example, Message
 from convstore.export.formats.pictures import IMAGES
 from convstore.export.options import ToolCalls
 from convstore.vocabulary.codec import dumps

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from convstore.export.example import Dropped, Message, Example
+from convstore.export.example import Dropped, Example, Message
 from convstore.export.formats.base import Column, Format, until_disliked
 from convstore.vocabulary.codec import dumps
 from convstore.vocabulary.records import Json, JsonObject

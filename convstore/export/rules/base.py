@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from convstore.export.example import (
     Candidate,
     Dropped,
+    Example,
     Kind,
     Message,
     Origin,
-    Example,
     Side,
 )
 from convstore.export.formats.messages import has_calls, text_chars

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 
-from convstore.export.example import Dropped, Message, Example
+from convstore.export.example import Dropped, Example, Message
 from convstore.export.formats.messages import has_calls, text_chars
 from convstore.export.reading.conversation import Conversation
 from convstore.vocabulary.records import Interaction

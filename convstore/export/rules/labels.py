@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from convstore.export.example import Candidate, Dropped, Kind, Example
+from convstore.export.example import Candidate, Dropped, Example, Kind
 from convstore.export.reading.conversation import Conversation
 from convstore.export.rules.base import Rule, demonstration, judged_row
 from convstore.export.rules.checks import language_problem, stale

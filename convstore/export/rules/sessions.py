@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from convstore.export.example import Candidate, Dropped, Message, Example
+from convstore.export.example import Candidate, Dropped, Example, Message
 from convstore.export.formats.messages import only_text
 from convstore.export.reading.conversation import Conversation
 from convstore.export.rules.base import Rule

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from convstore.export.example import Candidate, Dropped, Kind, Message, Example
+from convstore.export.example import Candidate, Dropped, Example, Kind, Message
 from convstore.export.formats.pictures import IMAGES
 from convstore.export.reading.conversation import Conversation
 from convstore.export.reading.graph import Node, path_to, read_graph

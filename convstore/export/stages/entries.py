@@ -139,7 +139,7 @@ def flags_of(record: bytes) -> int:
 
 
 def cut_waiting(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Example id, beginning and end of each whole row of a part."""
+    """Row id, beginning and end of each whole row of a part."""
     at, last = 0, len(data) - _HEAD.size
     while at <= last:
         row_id, *_, data_size, side_size = _HEAD.unpack_from(data, at)

@@ -16,10 +16,10 @@ from convstore.export.dataset.version import EXPORTER
 from convstore.export.example import (
     Candidate,
     Dropped,
+    Example,
     Kind,
     Message,
     Origin,
-    Example,
 )
 from convstore.export.formats.base import Column, Format, provenance
 from convstore.export.formats.messages import text_chars

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from convstore.cache.base import Entry
+from convstore.cache.base import CacheEntry
 from convstore.cache.redis import RedisCache
 from convstore.cache.redis_link import RedisLink
 from convstore.errors import ConfigError
@@ -116,7 +116,7 @@ async def test_what_another_process_has_learned_replaces_the_copy(
     redis_url: str,
 ) -> None:
     mine, other = cache_on(redis_url), cache_on(redis_url)
-    bare = Entry(session(2), None, False)
+    bare = CacheEntry(session(2), None, False)
     restored = replace(bare, session=replace(session(2), updated_at=EPOCH + HOUR))
     for known in (bare, entry(2), restored, entry(3)):
         await mine.get(KEY)
@@ -152,7 +152,7 @@ async def test_no_id_is_part_of_a_key_or_shared_by_tenants(redis_url: str) -> No
     link = RedisLink(redis_url, timeout_s=60, retry_after_s=1)
     cache = RedisCache(link, ttl_s=60, bound_s=1)
     odd = ("t:1", "s:*\n🙂")
-    await cache.put(odd, Entry(session(1, odd), None, False), 0)
+    await cache.put(odd, CacheEntry(session(1, odd), None, False), 0)
     async with redis.asyncio.from_url(redis_url) as client:
         names = await client.keys("*")
         lives = await client.pttl(names[0])
