@@ -27,7 +27,7 @@ _STATES = ("active", "archived", "deleted", "erased")
 
 def commands() -> dict[str, object]:
     """The commands of the group, by name."""
-    return {"list": list_, "show": show, "delete": delete}
+    return {"list": list_, "show": show, "delete": delete, "fork": fork}
 
 
 def list_(
@@ -139,6 +139,26 @@ def delete(
     else:
         tenant = globals_of(context).tenant
         say(f"deleted {session_id}" + (f" of {tenant}" if tenant else ""))
+
+
+def fork(
+    context: typer.Context,
+    session_id: Annotated[str, typer.Argument(help="Of the session to go on from.")],
+    new_id: Annotated[str, typer.Argument(help="Of the session to make.")],
+    at: Annotated[
+        int | None, typer.Option(min=0, help="Its last turn to take; 0 for none.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Begin a session with the turns of another one.
+
+    With those of its active branch, or of the one that ends in turn --at.
+    """
+    made = with_store(context, lambda s: s.sessions.fork(session_id, new_id, at))
+    if as_json:
+        print_json(made)
+    else:
+        say(f"{made.id}: {made.turn_count} turns of {session_id}")
 
 
 async def _read(store: Store, session_id: str) -> tuple[Session, SessionDocument]:

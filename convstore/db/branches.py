@@ -48,7 +48,7 @@ S = models.sessions.c
 T = models.turns.c
 _OF_SESSION = (T.tenant_id == bindparam("tenant"), T.session_id == bindparam("id"))
 _PARENT = [column.name for column in TURN_COLUMNS].index("parent_seq")
-_WHOLE = 2**31 - 1
+WHOLE = 2**31 - 1
 """More turns than a branch has."""
 
 
@@ -94,7 +94,7 @@ def read(connection: Connection, key: Key, seq: int, limit: int | None) -> list[
 
     Empty when there is no such turn. Reads as many turns as it gives.
     """
-    rows = _walked(connection, key, seq, limit or _WHOLE, payload=True)
+    rows = _walked(connection, key, seq, limit or WHOLE, payload=True)
     return [turn_from_row(key[1], row) for row in reversed(rows)]
 
 
@@ -107,7 +107,7 @@ def beginning(
     its numbers alone. Without payloads.
     """
     statement = _FIRST_OF_PATH if branched else _FIRST
-    given = {"tenant": key[0], "id": key[1], "head": head_seq or 0, "limit": _WHOLE}
+    given = {"tenant": key[0], "id": key[1], "head": head_seq or 0, "limit": WHOLE}
     rows = statement.all(connection, {**given, "first": limit})
     return [turn_from_row(key[1], row) for row in sorted(rows, key=itemgetter(0))]
 
@@ -173,7 +173,7 @@ def inherit(unit: Unit, key: Key, state: Row, seq: int | None) -> None:
     slots: dict[str, str] = {}
     state["current_template_id"] = None
     if seq is not None:
-        given = {"tenant": key[0], "id": key[1], "head": seq, "limit": _WHOLE}
+        given = {"tenant": key[0], "id": key[1], "head": seq, "limit": WHOLE}
         # Each name in the order in which a turn first filled it in.
         for kind, name, value, _ in sorted(
             _INHERITED.all(unit.connection, given), key=itemgetter(3, 1)
@@ -212,7 +212,7 @@ def _walked(
 _ONE_STEP = literal_column("1", Integer)
 
 
-def _walk(dialect: Dialect, columns: Sequence[Column[Any]]) -> CTE:
+def walk(dialect: Dialect, columns: Sequence[Column[Any]]) -> CTE:
     """Up from the turn `head` along its parents, at most `limit` turns.
 
     What a planner knows of a table with a thousand short sessions makes it read the
@@ -243,14 +243,14 @@ def _walk(dialect: Dialect, columns: Sequence[Column[Any]]) -> CTE:
 
 def _path(columns: Sequence[Column[Any]]) -> Prepared:
     def word(dialect: Dialect) -> Select[Any]:
-        path = _walk(dialect, columns)
+        path = walk(dialect, columns)
         return select(*(path.c[column.name] for column in columns))
 
     return Prepared(word)
 
 
 def _first_of_path(dialect: Dialect) -> Select[Any]:
-    path = _walk(dialect, [T.seq, T.parent_seq])
+    path = walk(dialect, [T.seq, T.parent_seq])
     first = select(path.c.seq).order_by(path.c.seq).limit(bindparam("first"))
     return select(*WINDOW_COLUMNS).where(*_OF_SESSION, T.seq.in_(first))
 
@@ -266,7 +266,7 @@ def _inherited(dialect: Dialect) -> Any:
 
     Made out by the database: a path may have thousands of turns, and little remains.
     """
-    path = _walk(dialect, _OF_STATE)
+    path = walk(dialect, _OF_STATE)
     of_user = path.c.role == literal_column("'user'")
     name, value, source = dialect.members(path.c.slots)
     place = func.row_number().over(partition_by=name, order_by=path.c.depth)

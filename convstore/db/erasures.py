@@ -65,6 +65,14 @@ def finish(
     )
 
 
+def is_begun(connection: Connection, tenant: str, session_id: str) -> bool:
+    """Whether a session is about to be erased: it is there still, but not for long."""
+    begun = connection.execute(
+        select(R.session_ids).where(R.tenant_id == tenant, R.state == "begun")
+    )
+    return any(session_id in decode_json(ids) for ids in begun.scalars())
+
+
 def all_of(connection: Connection, *states: str) -> list[StoredErasure]:
     """Erasures in the states, oldest first."""
     columns = [models.erasures.c[name] for name in StoredErasure.__slots__]

@@ -36,12 +36,16 @@ class Flushed:
             is in both.
         labels: How often the effective feedback of a session says a label, where that
             changed; by tenant, session and label.
+        forked: Sessions that were forked, and from which: they are in `cold`, but the
+            database copied their turns and tool sets itself, and these are in no row
+            here. Whoever needs them reads them.
     """
 
     rows: Mapping[str, Sequence[Row]]
     hot: Mapping[Key, Row]
     cold: Mapping[Key, Row]
     labels: Mapping[tuple[str, str, str], int]
+    forked: Mapping[Key, Key]
 
 
 class FlushHook(Protocol):

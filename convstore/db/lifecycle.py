@@ -125,6 +125,10 @@ def blank(head: Head, state: str, now: int) -> None:
         archived_at=None,
         segment_id=None,
         imported_at=None,
+        forked_from=None,
+        forked_at_seq=None,
+        forked_turns=None,
+        root_session_id=None,
     )
     head.cold = True
     head.touch(now, activity=False)

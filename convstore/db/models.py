@@ -170,6 +170,10 @@ sessions = _table(
         "segment_id", String(64), comment="the segment that holds the archived session"
     ),
     _time("imported_at", "when turns last came from a file", nullable=True),
+    Column("forked_from", _key(), comment="the session that a fork went on from"),
+    Column("forked_at_seq", BigInteger, comment="after which turn of it"),
+    Column("forked_turns", BigInteger, comment="its first turns, which are copies"),
+    Column("root_session_id", _key(), comment="where the line of forks begins"),
     Column(
         "problem", String(64), comment="why archiving failed last time; an error code"
     ),
@@ -221,6 +225,14 @@ sessions = _table(
         "expires_at",
         sqlite_where=text("state = 'active' AND expires_at IS NOT NULL"),
         postgresql_where=text("state = 'active' AND expires_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_sessions_forks",
+        "tenant_id",
+        "forked_from",
+        "session_id",
+        sqlite_where=text("forked_from IS NOT NULL"),
+        postgresql_where=text("forked_from IS NOT NULL"),
     ),
     Index(
         "ix_sessions_archived",

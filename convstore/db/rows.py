@@ -105,7 +105,7 @@ def session_from_row(row: Row) -> Session:
         metadata, created_at, updated_at, last_activity_at, expires_at, head_seq,
         branched, turn_count, interaction_count, graph_state_count, feedback_counts,
         current_slots, current_template_id, hold_count, archived_at, segment_id,
-        imported_at,
+        imported_at, *fork,
     ) = row  # fmt: skip
     return _session(
         tenant_id,
@@ -133,6 +133,7 @@ def session_from_row(row: Row) -> Session:
         None if archived_at is None else from_micros(archived_at),
         segment_id,
         None if imported_at is None else from_micros(imported_at),
+        *fork,
     )
 
 

@@ -66,7 +66,8 @@ class EnsureSession:
     def apply(self, unit: Unit) -> tuple[Session, bool]:
         head = unit.find(self.key)
         if head is None:
-            head = self._create(unit)
+            row = new_row(self.key, self.now) | self.values
+            head = create(unit, self.key, row, self.searchable)
             if head is not None:
                 return head.record, True
             # Another process was first and has committed: its row is visible now.
@@ -77,13 +78,6 @@ class EnsureSession:
         if unit.gives_owner:
             head.touch(self.now, activity=False)
         return head.record, False
-
-    def _create(self, unit: Unit) -> Head | None:
-        row = new_row(self.key, self.now) | self.values
-        if not _CREATE.all(unit.connection, row):
-            return None
-        write_searchable(unit.connection, self.key, self.searchable)
-        return unit.add_head(self.key, row)
 
 
 @dataclass(slots=True)
@@ -161,7 +155,19 @@ def new_row(key: Key, now: int) -> Row:
         "archived_at": None,
         "segment_id": None,
         "imported_at": None,
+        "forked_from": None,
+        "forked_at_seq": None,
+        "forked_turns": None,
+        "root_session_id": None,
     }
+
+
+def create(unit: Unit, key: Key, row: Row, searchable: dict[str, str]) -> Head | None:
+    """Insert a session's row, and what it can be found by; None if it exists by now."""
+    if not _CREATE.all(unit.connection, row):
+        return None
+    write_searchable(unit.connection, key, searchable)
+    return unit.add_head(key, row)
 
 
 def write_searchable(

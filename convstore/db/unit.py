@@ -42,7 +42,7 @@ HOT = (
 ).split()
 _COLD = (
     "state user_id tags metadata expires_at hold_count archived_at segment_id "
-    "imported_at"
+    "imported_at forked_from forked_at_seq forked_turns root_session_id"
 ).split()
 
 _KEY = ("tenant_id", "session_id")
@@ -171,6 +171,8 @@ class Unit:
         # Written since the last flush, and of which hooks are yet to be told.
         self._inserted: dict[str, list[Row]] = {}
         self._made: dict[Key, Row] = {}
+        # Forks and the sessions that they were made from.
+        self._forked: dict[Key, Key] = {}
         self._changes: dict[Prepared, list[Row]] = {}
         # Sessions whose whole rows are gathered: see `put_back`.
         self._back: set[Key] = set()
@@ -241,6 +243,10 @@ class Unit:
     def note_made(self, key: Key, row: Row) -> None:
         """Have the next flush tell of a session whose row was written without it."""
         self._made[key] = row
+
+    def note_fork(self, key: Key, source: Key) -> None:
+        """Have the next flush tell of a session whose turns the database copies."""
+        self._forked[key] = source
 
     def carry_out(self, operation: Operation[R_co]) -> R_co:
         """Apply an operation; if it refuses, no session has got an owner by it."""
@@ -371,11 +377,12 @@ class Unit:
     def _tell(self, hot: dict[Key, Row], cold: dict[Key, Row]) -> None:
         made, rows, labels = self._made, self._inserted, self._labels
         self._made, self._inserted, self._labels = {}, {}, {}
+        forked, self._forked = self._forked, {}
         if made:
             # As its head has it by now, if it was written to since.
             cold = {key: hot.pop(key, row) for key, row in made.items()} | cold
         if hot or cold or rows or labels:
-            flushed = Flushed(rows, hot, cold, labels)
+            flushed = Flushed(rows, hot, cold, labels, forked)
             for hook in flush_hooks.HOOKS:
                 hook.flush(self.connection, flushed)
 

@@ -72,6 +72,10 @@ class Eraser:
         def work(connection: Connection) -> StoredErasure:
             keys = _keys(connection, tenant, user_id, session_id)
             _refuse_held(Unit(connection), keys)
+            # Forked from one of them before it was locked: that is theirs too.
+            while (now_there := _keys(connection, tenant, user_id, session_id)) != keys:
+                keys = now_there
+                _refuse_held(Unit(connection), keys)
             begun = StoredErasure(
                 tenant_id=tenant,
                 erasure_id=new_id(),

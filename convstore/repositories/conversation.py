@@ -106,6 +106,8 @@ class Conversation:
     ledger_entry = BoundVerb(Ledger, Ledger.find)
     update = BoundVerb(Sessions, Sessions.update)
     touch = BoundVerb(Sessions, Sessions.touch)
+    fork = BoundVerb(Sessions, Sessions.fork)
+    forks = BoundVerb(Sessions, Sessions.forks)
 
     def __init__(self, scope: Scope, session_id: str, user_id: str | None) -> None:
         self.session_id = session_id

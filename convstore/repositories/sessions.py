@@ -19,7 +19,7 @@ from convstore.repositories.encoding import (
     encode_tags,
     encode_time,
 )
-from convstore.repositories.scope import Scope
+from convstore.repositories.forking import Sessions as Forking
 from convstore.repositories.session_filter import MAX_TITLE_BYTES, session_filter
 from convstore.vocabulary.codec import check_text, decode_json
 from convstore.vocabulary.errors import (
@@ -33,11 +33,8 @@ from convstore.vocabulary.records import UNSET, Json, Page, Session, SessionStat
 _MAX_REASON_BYTES = 4096
 
 
-class Sessions:
+class Sessions(Forking):
     """Sessions of the scope's tenant (and user)."""
-
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
 
     async def get(self, session_id: str) -> Session:
         """The session, live or as the stub of an archived one.

@@ -65,7 +65,13 @@ KEPT = "convstore:unknown"
 # Left out where there is none, so that lines of before they were thought of stay the
 # same; the last fields of their records.
 _OPTIONAL: dict[type[Any], tuple[str, ...]] = {
-    Session: ("imported_at",),
+    Session: (
+        "imported_at",
+        "forked_from",
+        "forked_at_seq",
+        "forked_turns",
+        "root_session_id",
+    ),
     Turn: ("payload", "payload_format"),
 }
 

@@ -59,6 +59,10 @@ class Session:
     After a purge the record stays as a stub: `state` says `archived`, the counts and
     the title remain, and the turns are in segment `segment_id`. `imported_at` is when
     turns of it last came from a file, None if they never did.
+
+    Of a fork, `forked_from` is the session whose turn `forked_at_seq` it went on from
+    (None: from its empty branch), `forked_turns` how many of its first turns are copies
+    from there, and `root_session_id` where the line of forks begins.
     """
 
     tenant_id: str
@@ -86,6 +90,10 @@ class Session:
     archived_at: datetime | None
     segment_id: str | None
     imported_at: datetime | None = None
+    forked_from: str | None = None
+    forked_at_seq: int | None = None
+    forked_turns: int | None = None
+    root_session_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

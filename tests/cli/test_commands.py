@@ -238,6 +238,14 @@ def test_standard_input_is_a_source(cli: Cli) -> None:
     assert (done.code, done.json["sessions"]) == (0, 1)
 
 
+def test_a_session_is_forked(filled: Cli) -> None:
+    made = filled.ok("sessions", "fork", "s-2", "s-3", "--at", "1", "--json").json
+
+    assert (made["id"], made["forked_from"], made["turn_count"]) == ("s-3", "s-2", 1)
+    assert "turns of s-2" in filled.ok("sessions", "fork", "s-2", "s-4").out
+    assert filled.run("sessions", "fork", "s-2", "s-4").code != 0
+
+
 def test_a_tenant_sees_its_own_sessions_only(cli: Cli) -> None:
     cli.options += ["--tenant", "acme"]
     cli.ok("import", "messages", cli.talks("s-1"))

@@ -26,6 +26,7 @@ db maintain
 sessions list
 sessions show
 sessions delete
+sessions fork
 import
 export
 archive plan

@@ -7,7 +7,6 @@ are those of `docs/reliability.md`.
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import json
 import sqlite3
@@ -23,7 +22,9 @@ from tests.crash.meaning import (
     branch_faults,
     decoded,
     effective_labels,
+    fork_faults,
     half_faults,
+    payload_in,
     spent_faults,
     told_faults,
     total_faults,
@@ -53,6 +54,11 @@ class _Seen:
     archive: Path
     wrong: list[str] = field(default_factory=list)
     frames: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+    sessions: dict[Key, Row] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for row in self.rows["sessions"]:
+            self.sessions[row["tenant_id"], row["session_id"]] = row
 
     def expect(self, true: object, rule: str, *about: object) -> None:
         if not true:
@@ -92,6 +98,7 @@ def check(
     seen.wrong += total_faults(seen.rows, documents)
     kept, recounted = kept_counts(seen.rows), counted_anew(seen.rows)
     seen.expect(kept == recounted, "I23 counts of sessions", kept, recounted)
+    seen.wrong += fork_faults(seen.rows["sessions"], documents)
     _check_segments(seen, settled)
     if memory is not None:
         _check_memory(seen, memory)
@@ -101,8 +108,7 @@ def check(
             _check_told(seen, key, told, documents, content_of)
             if payload_of is not None and key in documents:
                 _check_payloads(seen, key, documents[key]["turns"], payload_of)
-        known = {(r["tenant_id"], r["session_id"]) for r in seen.rows["sessions"]}
-        absent = history.sessions.keys() - known
+        absent = history.sessions.keys() - seen.sessions.keys()
         seen.wrong += half_faults(history, documents, absent)
         seen.wrong += spent_faults(seen.rows, history)
     if settled:
@@ -363,10 +369,7 @@ def _check_told(
     content_of: ContentOf | None,
 ) -> None:
     """I1, I2, I5, I10, I11, I15 and I17 of one session."""
-    row = next(
-        (r for r in seen.rows["sessions"] if (r["tenant_id"], r["session_id"]) == key),
-        None,
-    )
+    row = seen.sessions.get(key)
     state = None if row is None else row["state"]
     gone = row is not None and state != "active" and row["segment_id"] is None
     if told.destroyed_at:
@@ -383,17 +386,32 @@ def _check_told(
     if row is None:
         kept = [*told.turns.values(), *told.acts.values(), *told.graphs.values()]
         lost = [1 for item in kept if item["state"] == "acknowledged"]
-        seen.expect(not lost, "I1 no such session", *key)
+        there = not lost and told.forked is None
+        seen.expect(there, "I1 no such session", *key)
         return
     content = contents.get(key)
-    if content is None:
-        return  # said above
+    if content is not None:  # if it is, that is said above
+        _check_content(seen, key, told, content, content_of)
+
+
+def _check_content(
+    seen: _Seen,
+    key: Key,
+    told: Told,
+    content: dict[str, Any],
+    content_of: ContentOf | None,
+) -> None:
+    row = seen.sessions[key]
+    copied = row["forked_turns"] or 0
+    if told.forked is not None:
+        seen.expect(copied == told.forked, "I17 another number of turns", *key)
+    own = {**content, "turns": [t for t in content["turns"] if t["seq"] > copied]}
     for table, number, names in (
         ("turns", "seq", told.turns),
         ("interactions", "seq", told.acts),
         ("graph_states", "version", told.graphs),
     ):
-        _check_names(seen, key, content[table], number, names, content_of)
+        _check_names(seen, key, own[table], number, names, content_of)
     for fault in told_faults(row, content, told):
         seen.expect(False, fault, *key)
 
@@ -432,15 +450,18 @@ def _check_payloads(
     seen: _Seen, key: Key, turns: Iterable[Row], payload_of: PayloadOf
 ) -> None:
     for turn in turns:
-        payload = turn.get("payload")
-        if isinstance(payload, str):  # as a document has it
-            payload = payload.encode()
-        elif isinstance(payload, dict):
-            payload = base64.b64decode(payload["base64"])
-        same = payload == payload_of(*key, turn["external_id"])
+        payload = payload_in(turn)
+        same = payload == payload_of(*_said_in(seen, key, turn), turn["external_id"])
         seen.expect(same, "I5 another payload", turn["external_id"], *key)
         both = (payload is None) == (turn.get("payload_format") is None)
         seen.expect(both, "I5 a payload of no format", turn["external_id"], *key)
+
+
+def _said_in(seen: _Seen, key: Key, turn: Row) -> Key:
+    """The session in which a turn was said first: a fork begins with another's."""
+    row = seen.sessions[key]
+    copied = turn["seq"] <= (row["forked_turns"] or 0)
+    return (key[0], row["forked_from"]) if copied else key
 
 
 def _check_generation(seen: _Seen) -> None:
@@ -501,7 +522,13 @@ def _check_erased(seen: _Seen, history: History | None) -> None:
         seen.expect(key not in gone, "I10 copy of", *key)
     for tenant, user in () if history is None else history.erased_users:
         _check_forgotten(seen, tenant, user)
-    marks = [f"«{tenant}|{session}|".encode() for tenant, session in gone]
+    # A fork is a session of its own, and tells on what it began with.
+    told_on = {
+        (key[0], row["forked_from"])
+        for key, row in seen.sessions.items()
+        if key not in gone
+    }
+    marks = [f"«{tenant}|{session}|".encode() for tenant, session in gone - told_on]
     if not marks:
         return
     for table, column, value in _values(seen):

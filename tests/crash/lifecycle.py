@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.crash.oplog import slot_of
-from tests.crash.trying import OWNERLESS, TENANTS, Trying
+from tests.crash.trying import OWNERLESS, TENANTS, Trying, fork_of
 
 
 class Lifecycle(Trying):
@@ -72,6 +72,7 @@ class Lifecycle(Trying):
         slot = slot_of(session_id)
         user = f"{self._random.choice('uv') if slot in OWNERLESS else 'u'}{slot}"
         mine = [f"s{slot}.{generation}" for generation in range(200)]
+        mine += [fork_of(session_id) for session_id in mine]
 
         async def call() -> list[str]:
             receipt = await self._stores[tenant].erase(user_id=user)

@@ -6,6 +6,7 @@ what a branch hands down and what a session costs is worked out again.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
@@ -48,14 +49,9 @@ def _place(act: Row) -> Hashable:
 
 def branch_faults(session: Row, turns: list[Row]) -> Iterator[str]:
     """What the row says of the active branch, and its turns do not."""
-    by_seq = {turn["seq"]: turn for turn in turns}
-    path, seq = [], session["head_seq"]
-    while seq in by_seq:
-        path.append(by_seq[seq])
-        seq = by_seq[seq]["parent_seq"]
     slots: dict[str, str] = {}
     template = None
-    for turn in reversed(path):
+    for turn in _path(turns, session["head_seq"]):
         if turn["role"] == "user":
             slots |= decoded(turn["slots"]) or {}
             template = turn["template_id"] or template
@@ -105,6 +101,57 @@ def _head_faults(acts: list[Row], told: Told) -> Iterator[str]:
     for action, times in Counter(act["action"] for act in by_code).items():
         if action not in _BY_CODE or times > told.moves_tried[action]:
             yield f"I15 nobody did {action}"
+
+
+def payload_in(turn: Row) -> bytes | None:
+    """The payload as a column holds it, or as a document does."""
+    payload = turn.get("payload")
+    if isinstance(payload, str):
+        return payload.encode()
+    if isinstance(payload, dict):
+        return base64.b64decode(payload["base64"])
+    return payload
+
+
+def fork_faults(
+    sessions: list[Row], contents: dict[tuple[str, str], Content]
+) -> Iterator[str]:
+    """Forks that do not begin with what their source said."""
+    rows = {(row["tenant_id"], row["session_id"]): row for row in sessions}
+    for key, row in rows.items():
+        if row["forked_from"] is None or key not in contents:
+            continue
+        name, count = " ".join(reversed(key)), row["forked_turns"]
+        copies = [t for t in contents[key]["turns"] if t["seq"] <= count]
+        copies.sort(key=lambda turn: turn["seq"])
+        if [(t["parent_seq"] or 0) + 1 for t in copies] != list(range(1, count + 1)):
+            yield f"I24 the beginning of {name} is not straight"
+        origin = key[0], row["forked_from"]
+        source = rows.get(origin)
+        if source is None:
+            yield f"I24 {name} comes from nowhere"
+        elif source["state"] != "erased":
+            root = source["root_session_id"] or origin[1]
+            if row["root_session_id"] != root:
+                yield f"I24 root of {name}"
+        if origin in contents:
+            path = _path(contents[origin]["turns"], row["forked_at_seq"])
+            if list(map(_said, copies)) != list(map(_said, path)):
+                yield f"I24 {name} says something else than its source"
+
+
+def _path(turns: list[Row], seq: int | None) -> list[Row]:
+    by_seq = {turn["seq"]: turn for turn in turns}
+    path = []
+    while seq in by_seq:
+        path.append(by_seq[seq])
+        seq = by_seq[seq]["parent_seq"]
+    return path[::-1]
+
+
+def _said(turn: Row) -> tuple[Any, ...]:
+    named = (turn[name] for name in ("role", "content", "external_id"))
+    return *named, decoded(turn["slots"]), payload_in(turn), turn.get("payload_format")
 
 
 def total_faults(

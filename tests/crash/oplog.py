@@ -66,6 +66,7 @@ class Told:
         moves_tried: How often it may have been, by action.
         users: Who may own it.
         owner: Who was told so.
+        forked: Turns that it began with, of a fork that was acknowledged.
     """
 
     turns: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -76,6 +77,7 @@ class Told:
     moves_tried: Counter[str] = field(default_factory=Counter)
     users: set[str] = field(default_factory=set)
     owner: str | None = None
+    forked: int | None = None
     destroy_tried: bool = False
     destroyed_at: int = 0
     erased: bool = False
@@ -244,6 +246,8 @@ def _done(history: History, tried: dict[str, Any], line: dict[str, Any]) -> None
             _moved(told, tried, answer)
         elif op == "charge":
             told.charges[0] += 1
+        elif op == "fork":
+            told.forked = answer
         elif op == "destroy" or (op == "erase" and session_id in answer):
             told.destroyed_at = line["at"]
             told.erased = told.erased or op == "erase"
@@ -307,7 +311,7 @@ def _erased_user(history: History, tried: dict[str, Any]) -> None:
         told
         for (tenant, session_id), told in history.sessions.items()
         if tenant == tried["tenant"] and session_id in tried["sessions"]
-        if set(told.open.values()) & {*SPEAKING}
+        if set(told.open.values()) & {*SPEAKING, "fork"}
     ]
     if not busy:
         history.erased_users.add((tried["tenant"], tried["user"]))

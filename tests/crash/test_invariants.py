@@ -44,6 +44,9 @@ HARM = {
     "I19 total of": "UPDATE cost_totals SET cost_micros = 4",
     "I20 slots": "UPDATE sessions SET current_slots = '{}' WHERE session_id = 'live'",
     "I20 template": "UPDATE sessions SET current_template_id = NULL",
+    "I24 fork default says": "UPDATE turns SET content = 'x' WHERE session_id = 'fork'",
+    "I24 root of": "UPDATE sessions SET root_session_id = 'x'"
+    " WHERE session_id = 'fork'",
     "I20 called straight": "UPDATE sessions SET branched = false",
     "I23": "UPDATE session_counts SET turns = turns + 1",
 }
@@ -56,6 +59,7 @@ async def test_each_harm_to_the_database_is_seen(
     await archived(store, "s-1")
     await fill(store, "live")
     await store.ledger.add_cost("live", micros=5)
+    await store.sessions.fork("live", "fork", at_seq=2)
     before = wrong(database_url, archive_dir)
 
     raw(database_url, HARM[rule])

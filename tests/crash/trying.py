@@ -12,6 +12,7 @@ from typing import Any
 
 from convstore import StoreConfig
 from convstore.errors import (
+    AlreadyExistsError,
     ConvstoreError,
     HoldNotFoundError,
     LegalHoldError,
@@ -33,9 +34,12 @@ OWNERLESS = (6, 7)
 """Of these the ones that begin without an owner: the first handle claims them."""
 IMPORTED = (8, 9)
 """Slots of sessions whose turns come from files."""
+FORKED = range(6)
+"""Slots of sessions that are forked, each once; nobody writes to a fork."""
 
 # What a worker on these sessions may be told; anything else is a fault.
 _REFUSALS = (
+    AlreadyExistsError,  # forked before
     HoldNotFoundError,
     LegalHoldError,
     SessionArchivedError,  # purged again and again while it was being restored
@@ -107,6 +111,11 @@ def payload_of(tenant: str, session_id: str, name: str) -> bytes | None:
     kind = sum(map(ord, name)) % 3
     said = content_of(tenant, session_id, name).encode()
     return (None, said, b"\0\xff" + said)[kind]
+
+
+def fork_of(session_id: str) -> str:
+    """The session that is forked from this one."""
+    return f"f{session_id[1:]}"
 
 
 def owner_of(session_id: str) -> str | None:

@@ -16,6 +16,7 @@ from convstore.errors import UnavailableError
 from tests.crash.lifecycle import Lifecycle
 from tests.crash.oplog import OpLog
 from tests.crash.trying import (
+    FORKED,
     IMPORTED,
     OWNERLESS,
     SPOKEN,
@@ -89,6 +90,7 @@ _MIX = {
     "judge": 12,
     "graph": 6,
     "charge": 8,
+    "fork": 5,
     "import": 6,
     "retention": 9,
     "recover_now": 2,
@@ -108,6 +110,7 @@ _SLOTS = {
     "claim": OWNERLESS,
     "pop": tuple(SPOKEN),
     "switch": tuple(SPOKEN),
+    "fork": tuple(FORKED),
     "import": IMPORTED,
 }
 _OPERATIONS, _WEIGHTS = list(_MIX), list(_MIX.values())

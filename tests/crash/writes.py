@@ -17,6 +17,7 @@ from tests.crash.trying import (
     IMPORTED,
     Trying,
     content_of,
+    fork_of,
     mark_of,
     owner_of,
     payload_of,
@@ -174,6 +175,20 @@ class Writes(Trying):
 
         args = {"to": to, "action": action, "expected": expected}
         await self._try("switch", tenant, session_id, call, args=args)
+
+    async def _fork(self, tenant: str, session_id: str) -> None:
+        count, _ = _numbers(await self._peek(tenant, session_id))
+        at = self._random.choice((None, self._random.randint(0, count)))
+        target = fork_of(session_id)
+
+        async def call() -> int | None:
+            sessions = self._stores[tenant].sessions
+            return (await sessions.fork(session_id, target, at)).forked_turns
+
+        users = {target: owner_of(session_id)}
+        await self._try(
+            "fork", tenant, session_id, call, sessions=[target], users=users
+        )
 
     async def _charge(self, tenant: str, session_id: str) -> None:
         async def call() -> int:

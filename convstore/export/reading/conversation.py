@@ -76,7 +76,8 @@ class Conversation:
         watched = "R17" in options.rules
         self.reported = reported(self.feedback) if watched else frozenset()
         root = self.session.metadata.get("root_session_id")
-        self.group_id = root if isinstance(root, str) and root else self.session.id
+        root = root if isinstance(root, str) and root else self.session.root_session_id
+        self.group_id = root or self.session.id
         self.text_problems: dict[int, Dropped | None] = {}
         """What `checks.answer_problem` found in the text of a turn, by turn."""
         # Paths share their beginnings: what is told of one is kept, turn by turn.
@@ -126,6 +127,10 @@ class Conversation:
             for action in _LEFT_BY_CODE
             for act in self.acts.get(action, ())
         )
+
+    def is_copied(self, seq: int) -> bool:
+        """Whether a turn is the copy that a fork began with: its source gives rows."""
+        return seq <= (self.session.forked_turns or 0)
 
     def message(self, seq: int) -> tuple[int, ...]:
         """The turns of the message that a turn is a part of, in their order.

@@ -22,6 +22,7 @@ from convstore.export.rules.verdict import (
     verdict_of,
 )
 
+_SHARED = Dropped("shared-beginning", fault=False)
 _UNPAIRED = frozenset({"call-without-result", "result-without-call", "double-result"})
 
 
@@ -88,6 +89,8 @@ def _conversation(
     if not spans:
         return reason
     path = path[: path.index(spans[-1][-1]) + 1]
+    if conversation.is_copied(path[-1]):
+        return _SHARED
     if conversation.reported & {0, *path}:
         return Dropped("reported", fault=False)
     tools = conversation.tools(path[-1], messages)
@@ -149,6 +152,9 @@ def _prompts(conversation: Conversation, rule: str) -> Iterator[Candidate]:
     for seq in conversation.turns:
         if conversation.role(seq) != "user":
             continue
+        if conversation.is_copied(seq):
+            yield _SHARED
+            continue
         path = conversation.path(seq)
         messages = conversation.messages(path)
         if isinstance(messages, Dropped):
@@ -205,6 +211,9 @@ def _trees(conversation: Conversation, rule: str) -> Iterator[Candidate]:
             yield Dropped("empty-turn")
             continue
         kept, pruned = _alternating(conversation, root)
+        if all(conversation.is_copied(seq) for seq in kept):
+            yield _SHARED
+            continue
         for _ in range(pruned):
             yield Dropped("branch-cut", fault=False)
         origin = conversation.origin(rule, kept, context=conversation.context(root))
