@@ -32,7 +32,7 @@ from convstore.vocabulary.records import SessionDocument
 C = TypeVar("C")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Copy(Generic[C]):
     """A copy that was read and verified: what was made of it, and where it lies."""
 
@@ -66,20 +66,23 @@ async def find_copies(
     keys: Sequence[Key],
     made_of: Callable[[SessionDocument], C],
     *,
-    room: float = inf,
+    room: Callable[[], Awaitable[float]] | None = None,
 ) -> dict[Key, Found[C]]:
     """The copies of sessions; None for one that is neither archived nor deleted.
 
-    Those that come when `room`, in bytes of documents, is taken are left out; the first
-    never is. `made_of` turns each document, in the thread that read it, into what is
-    wanted.
+    `room` is asked, when it is known where they lie, how many bytes of documents may
+    be read. Those that come when it is taken are left out; the first never is.
+    `made_of` turns each document, in the thread that read it, into what is wanted.
     """
     places = await read(lambda c: segments.places(c, keys))
+    order = {key: number for number, key in enumerate(keys)}
+    places.sort(key=lambda place: order[place.key])
+    most = inf if room is None else await room()
 
     def work() -> dict[Key, Found[C]]:
         found: dict[Key, Found[C]] = dict.fromkeys(keys)
         unpacker = Unpacker(ArchiveLimits())
-        fits = sizes.that_fit(map(_size, places), room)
+        fits = sizes.that_fit(map(_size, places), most)
         for place in places[fits:]:
             del found[place.key]
         for place in places[:fits]:

@@ -2,8 +2,8 @@
 
 The file is read and verified outside any transaction; the rows are inserted under a
 guard on the stub, so of any number of callers one restores. Callers who wait together
-are looked up, read and committed together. A frame that is missing or damaged is an
-error: never an empty session in its place.
+are looked up, read and committed together, as many as there is room for. A frame that
+is missing or damaged is an error: never an empty session in its place.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TypeVar
 from convstore.archive.context import Context
 from convstore.archive.copies import Copy, Found, Unreadable, find_copies
 from convstore.concurrency.coalescing import Gathering
+from convstore.concurrency.room import Room
 from convstore.db import segments, sessions
 from convstore.db.document_rows import DocumentRows, document_rows
 from convstore.db.engine import Runner
@@ -47,6 +48,8 @@ class Restorer:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._gathering = Gathering(self._find, at_once=AT_ONCE)
+        # Copies that wait for their commits; the next are read when there is room.
+        self._room = Room(BYTES_AT_ONCE)
 
     async def read(
         self, runner: Runner, tenant: str, session_id: str
@@ -83,9 +86,7 @@ class Restorer:
         would be too much to hold beside the others.
         """
         keys = [(tenant, session_id) for session_id in session_ids]
-        found = await find_copies(
-            self._context, runner.read, keys, _itself, room=BYTES_AT_ONCE
-        )
+        found = await find_copies(self._context, runner.read, keys, _itself, room=_once)
         return {
             session_id: copy.content
             for (_, session_id), copy in found.items()
@@ -105,16 +106,17 @@ class Restorer:
             if found is None:
                 return await self._as_it_is(runner, key, deleted_too)
             step("restore.read_entry")
-            session = await runner.write(
-                RestoreSession(
-                    key,
-                    found.content,
-                    found.segment_id,
-                    self._context.now(),
-                    deleted_too,
-                    found.size_bytes,
+            with self._room.holding(found, found.size_bytes):
+                session = await runner.write(
+                    RestoreSession(
+                        key,
+                        found.content,
+                        found.segment_id,
+                        self._context.now(),
+                        deleted_too,
+                        found.size_bytes,
+                    )
                 )
-            )
             step("restore.after_commit")
             if session.state == "active":
                 return session
@@ -133,7 +135,8 @@ class Restorer:
 
     async def _find(self, keys: Sequence[Key]) -> dict[Key, Found[DocumentRows]]:
         context = self._context
-        return await find_copies(context, context.read, keys, document_rows)
+        room = self._room.free
+        return await find_copies(context, context.read, keys, document_rows, room=room)
 
     async def _settled(
         self, runner: Runner, find: Callable[[], Awaitable[Found[C]]]
@@ -172,6 +175,10 @@ class Restorer:
             lambda c: segments.quarantine(c, segment.segment_id, problem)
         )
         return error
+
+
+async def _once() -> int:
+    return BYTES_AT_ONCE
 
 
 def _itself(document: SessionDocument) -> SessionDocument:

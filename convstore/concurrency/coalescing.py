@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from contextvars import Context
+from functools import partial
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -18,6 +19,9 @@ V = TypeVar("V")
 
 class Gathering(Generic[K, V]):
     """Callers ask for one key each; `ask` is given up to `at_once` of them.
+
+    It may leave keys out, but not the first: they are asked for again, before all
+    others.
 
     Belongs to the event loop of its first caller; one of another loop, or of a process
     that was forked, asks alone.
@@ -82,5 +86,28 @@ class Gathering(Generic[K, V]):
                 answer.cancel()
             raise
         else:
-            for key, answer in batch.items():
+            self._tell(batch, answers)
+
+    def _tell(self, batch: dict[K, asyncio.Future[V]], answers: Mapping[K, V]) -> None:
+        left: dict[K, asyncio.Future[V]] = {}
+        for key, answer in batch.items():
+            if key in answers:
                 answer.set_result(answers[key])
+            else:
+                left[key] = answer
+                if (newer := self._waiting.get(key)) is not None:
+                    # Whose answer is new enough for those of before, too.
+                    newer.add_done_callback(partial(_pass_on, answer))
+        if len(left) == len(batch):
+            raise AssertionError("nobody was answered")
+        self._waiting = {**left, **self._waiting}
+
+
+def _pass_on(answer: asyncio.Future[V], newer: asyncio.Future[V]) -> None:
+    if newer.cancelled():
+        answer.cancel()
+    elif (error := newer.exception()) is not None:
+        answer.set_exception(error)
+        answer.exception()
+    else:
+        answer.set_result(newer.result())

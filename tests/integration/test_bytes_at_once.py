@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -114,6 +115,55 @@ async def test_memory_of_documents_is_flat_in_the_number_of_large_sessions(
         try:
             async for _ in of.documents():
                 pass
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    few = await peak("few", 8)
+
+    assert await peak("many", 48) < 1.5 * few
+
+
+async def test_restores_hold_no_more_than_the_bound_until_their_commits(
+    store: Store, monkeypatch: pytest.MonkeyPatch, database_url: str, archive_dir: Any
+) -> None:
+    """Of many callers at once: copies that were read, and those of them committed."""
+    await fill(store, COUNT, LARGE)
+    await store.run_retention(older_than_s=0)
+    most, read, done = 0, 0, 0
+    rows_of = restorer.document_rows
+
+    def reading(document: Any) -> Any:
+        nonlocal most, read
+        read += 1
+        most = max(most, read - done)
+        return rows_of(document)
+
+    monkeypatch.setattr(restorer, "document_rows", reading)
+
+    async def restore(number: int) -> None:
+        nonlocal done
+        await store.restore(f"s-{number:03}")
+        done += 1
+
+    await asyncio.gather(*(restore(n % COUNT) for n in range(2 * COUNT)))
+
+    assert read == COUNT
+    fit = ROOM // LARGE
+    assert most <= 2 * fit + 1
+    sound(database_url, archive_dir)
+
+
+async def test_memory_of_restores_is_flat_in_the_number_of_large_sessions(
+    store: Store,
+) -> None:
+    async def peak(tenant: str, count: int) -> int:
+        of = store.for_tenant(tenant)
+        await fill(of, count, LARGE)
+        await store.run_retention(older_than_s=0)
+        tracemalloc.start()
+        try:
+            await asyncio.gather(*(of.restore(f"s-{n:03}") for n in range(count)))
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()

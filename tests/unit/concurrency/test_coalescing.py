@@ -48,6 +48,25 @@ async def test_no_more_are_asked_for_in_one_go_than_the_bound_says() -> None:
     assert [len(asked) for asked in oracle.asked] == [4, 4, 2]
 
 
+async def test_who_was_left_out_is_asked_for_again_before_all_others() -> None:
+    oracle = Oracle()
+
+    async def some(keys: Sequence[int]) -> dict[int, int]:
+        answers = await oracle.ask(keys)
+        return {key: answers[key] for key in keys[:2]}
+
+    oracle.let.clear()
+    gathering = Gathering(some, at_once=3)
+    early = [asyncio.ensure_future(gathering.of(n)) for n in (1, 2, 3)]
+    await oracle.began.wait()
+    late = [asyncio.ensure_future(gathering.of(n)) for n in (5, 3, 4)]
+    await asyncio.sleep(0)
+    oracle.let.set()
+
+    assert await asyncio.gather(*early, *late) == [2, 4, 6, 10, 6, 8]
+    assert oracle.asked == [[1, 2, 3], [3, 5, 4], [4]]
+
+
 async def test_who_comes_while_an_answer_is_on_its_way_is_asked_for_anew() -> None:
     """The answer under way may be of before what the second caller knows."""
     oracle = Oracle()
