@@ -111,7 +111,8 @@ class Eraser:
                 told where other sessions lie in it; it stays begun.
             ConfigError: The archive folder is another database's; it stays begun.
             DatabaseBusyError: A reader keeps the write-ahead log, with what was erased
-                in it, from being cleared; it stays begun.
+                in it, from being cleared, or other erasures keep a segment from being
+                rewritten; it stays begun.
         """
         context, tenant = self._context, erasure.tenant_id
         keys = [(tenant, session_id) for session_id in erasure.session_ids]

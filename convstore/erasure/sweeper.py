@@ -49,14 +49,20 @@ _PATIENCE_S = 1.0
 """For a session that another transaction holds; the next sweep comes back for it."""
 
 _ROUNDS = 5
-"""Other workers may move a copy to another segment while it is looked for."""
+"""Other workers may move a copy to another segment while it is looked for, and another
+erasure cancels every segment that is being written."""
+
+_MOVING = (
+    "other erasures are at work on the segments of this one: the rows are gone, and "
+    "the next recovery finishes it"
+)
 
 
 @dataclass(slots=True)
 class Swept:
     """What a sweep destroyed; `failed` says of segments that it had to leave that they
-    are damaged or of a newer format, or that another transaction held a session of
-    theirs for too long.
+    are damaged or of a newer format, that another transaction held a session of theirs
+    for too long, or that other erasures were always quicker.
 
     `damaged` are the new names of segments in which the frame of another session was
     damaged before, and still is. `missing` have no file in the folder.
@@ -93,10 +99,13 @@ class Sweeper:
         swept = Swept()
         context, done = self._context, set[str]()
         only = None if keys is None else frozenset(keys)
-        for _ in range(_ROUNDS):
+        for tried in range(_ROUNDS + 1):
             found = await context.read(lambda c: unfinished.with_unwanted(c, only))
             left = [segment_id for segment_id in found if segment_id not in done]
             if not left:
+                break
+            if tried == _ROUNDS:
+                swept.failed.append(DatabaseBusyError(_MOVING))
                 break
             await guard(context)
             for segment_id in left:
@@ -121,6 +130,9 @@ class Sweeper:
             segment = await self._context.read(lambda c: segments.find(c, segment_id))
             if segment is None or segment.state not in ("sealed", "quarantined"):
                 return False
+            key = segment.key
+            if await self._context.files(lambda: self._context.blobs.exists(key)):
+                return False  # the new one: another erasure cancelled and destroyed it
             await guard(self._context)  # is it the file that is away, or all of them?
             swept.missing.append(segment_id)
             log.warning(

@@ -165,9 +165,13 @@ class Recovery:
                 )
                 continue
             context.on_step("recover.purge")
-            prints = await context.files(
-                lambda s=segment, e=entries: _fingerprints(context, s, e)  # type: ignore[misc]
-            )
+            try:
+                prints = await context.files(
+                    lambda s=segment, e=entries: _fingerprints(context, s, e)  # type: ignore[misc]
+                )
+            except SegmentNotFoundError:
+                await guard(context)
+                continue  # replaced by an erasure since: the next run finds the new one
             done = await purge(context, entries, prints)
             report = replace(
                 report,
@@ -283,8 +287,8 @@ def _tell_stuck(
         return
     if isinstance(error, DatabaseBusyError):
         log.warning(
-            "a session of a segment is held: what must go from it waits for the next "
-            "sweep",
+            "a segment or a session in it is held: what must go from it waits for the "
+            "next sweep",
             extra={"event": "sweep_waits"},
         )
         return

@@ -382,6 +382,46 @@ async def test_what_a_dead_worker_left_staged_is_gone_with_the_receipt(
     assert not staged.exists()
 
 
+@pytest.mark.parametrize("times", [1, 9])
+async def test_an_erasure_under_another_ones_rewrite_lets_no_copy_stay(
+    open_another: OpenAnother,
+    archive_dir: Path,
+    database_url: str,
+    clock: ManualClock,
+    times: int,
+) -> None:
+    """The file that is missing then is the new one, which was destroyed half done."""
+    hook = Steps()
+    store = await open_another(on_step=hook, retention=EVERYTHING)
+    await archived(store, "secret-1", "s-2")
+    others = [f"other-{number}" for number in range(times)]
+    for name in others:
+        await fill(store, name)
+    elsewhere = Elsewhere(StoreConfig(url=database_url, archive_dir=archive_dir), clock)
+
+    def erase_another() -> None:
+        name = others.pop()
+        elsewhere.ask(lambda s: s.erase(session_id=name), 10.0)
+        if others:
+            hook.at("publish.dirsync", erase_another)
+
+    hook.at("publish.dirsync", erase_another)
+    try:
+        receipt = await store.erase(session_id="secret-1")
+    except DatabaseBusyError:
+        receipt = None  # it stays begun, for the next recovery
+        assert times > 5
+    await elsewhere.answers()
+    elsewhere.close()
+
+    if receipt is None:
+        assert (await store.archive.recover()).erasures_finished == 1
+    else:
+        assert receipt.segments_missing == ()
+    assert b"in secret-1?" not in everything_under(archive_dir)
+    assert (await document(store, "s-2")).session.id == "s-2"
+
+
 async def test_an_erasure_under_an_archiving_run_lets_the_run_go_on(
     open_another: OpenAnother, archive_dir: Path, database_url: str, clock: ManualClock
 ) -> None:
