@@ -76,7 +76,8 @@ async def archive(
     """Write sessions of a tenant, each at the version named, to one sealed segment.
 
     A session at another version by now is left out, and so is one that cannot be read
-    or written: both are said. One that another transaction holds is, with `passes`.
+    or written: both are said. One that another transaction holds is waited for; with
+    `passes`, it is left out.
     Without any session left there is no segment.
 
     Raises:
@@ -91,13 +92,12 @@ async def archive(
     context.on_step("claim.begin")
     result = Archived()
 
+    keys = [(tenant, session_id) for session_id, _ in wanted]
+
     def begin(connection: Connection) -> set[Key]:
         segments.begin(connection, segment_id, key, context.holder, now)
-        keys = [(tenant, session_id) for session_id, _ in wanted]
-        return Unit(connection).load_free(keys) if passes else set()
+        return _take_hold(connection, keys, passes)
 
-    # Whoever holds a session is likely to change it; what a foreign program holds may
-    # not even be referred to by a row of ours.
     held = await context.write(begin)
     context.on_step("claim.after_commit")
     result.held += sorted(held)
@@ -121,6 +121,20 @@ async def archive(
         return result
     await _seal(context, manifest, now, result)
     return result
+
+
+def _take_hold(connection: Connection, keys: list[Key], passes: bool) -> set[Key]:
+    """Those that another transaction holds, if they are passed by; else wait for them.
+
+    Whoever holds a session is likely to change it; what a foreign program holds may not
+    even be referred to by a row of ours. And an erasure that holds one cancels the
+    segments that it can see: the one that begins here is not among them yet.
+    """
+    unit = Unit(connection)
+    if passes:
+        return unit.load_free(keys)
+    unit.load(keys)
+    return set()
 
 
 async def _check_room(context: Context) -> None:

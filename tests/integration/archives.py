@@ -234,8 +234,14 @@ class Elsewhere:
     store holds: then the hook goes on, and the answer comes later.
     """
 
-    def __init__(self, config: StoreConfig, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: StoreConfig,
+        clock: Clock,
+        on_step: Callable[[str], None] | None = None,
+    ) -> None:
         self._config, self._clock = config, clock
+        self._on_step = on_step or (lambda _: None)
         self._thread = ThreadPoolExecutor(1, "elsewhere")
         self._loop = asyncio.Runner()
         self._opening: Any = None
@@ -243,7 +249,9 @@ class Elsewhere:
         self.store: Store = self._thread.submit(self._open).result()
 
     def _open(self) -> Store:
-        self._opening = open_store(self._config, clock=self._clock)
+        self._opening = open_store(
+            self._config, clock=self._clock, on_step=self._on_step
+        )
         return self._loop.run(self._opening.__aenter__())
 
     def ask(

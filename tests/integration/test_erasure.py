@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -380,6 +381,44 @@ async def test_what_a_dead_worker_left_staged_is_gone_with_the_receipt(
     await store.erase(session_id="secret-1")
 
     assert not staged.exists()
+
+
+async def test_a_deletion_that_archives_beside_an_erasure_leaves_no_copy(
+    open_another: OpenAnother,
+    archive_dir: Path,
+    database_url: str,
+    clock: ManualClock,
+) -> None:
+    """It reads the session before it is erased, and seals it when all is done."""
+    erasing, read = Event(), Event()
+
+    def before_commit(step: str) -> None:
+        if step == "erase.before_commit":
+            erasing.set()
+            read.wait(2.0)  # in vain where the deletion waits for the erasure
+
+    config = StoreConfig(url=database_url, archive_dir=archive_dir)
+    elsewhere = Elsewhere(config, clock, before_commit)
+    hook = Steps()
+    store = await open_another(on_step=hook)
+    await archived(store, "s-2")
+    await fill(store, "secret-1")
+
+    def when_read() -> None:
+        read.set()
+        elsewhere.ask(lambda s: s.sessions.find("s-2"), 20.0)  # when that is done
+
+    hook.at("read.end", when_read)
+    elsewhere.ask(lambda s: s.erase(session_id="secret-1"), 0)
+    await asyncio.to_thread(erasing.wait)
+
+    with pytest.raises(SessionErasedError):
+        await store.sessions.delete("secret-1")
+
+    receipt, *_ = await elsewhere.answers()
+    elsewhere.close()
+    assert receipt.done_at is not None
+    assert b"in secret-1?" not in everything_under(archive_dir)
 
 
 @pytest.mark.parametrize("times", [1, 9])
