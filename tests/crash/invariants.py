@@ -109,6 +109,7 @@ def check(
             if payload_of is not None and key in documents:
                 _check_payloads(seen, key, documents[key]["turns"], payload_of)
         absent = history.sessions.keys() - seen.sessions.keys()
+        _check_wiped(seen, {key for key, t in history.sessions.items() if t.wiped})
         seen.wrong += half_faults(history, documents, absent)
         seen.wrong += spent_faults(seen.rows, history)
     if settled:
@@ -544,6 +545,16 @@ def _check_erased(seen: _Seen, history: History | None) -> None:
             data = stream.read()
         for mark in marks:
             seen.expect(mark not in data, "I10 found in", path.name, mark.decode())
+
+
+def _check_wiped(seen: _Seen, wiped: set[Key]) -> None:
+    """I10, at any moment: an erasure that said it was done was."""
+    states = {row["segment_id"]: row["state"] for row in seen.rows["archive_segments"]}
+    for entry in seen.rows["archive_entries"]:
+        if (key := (entry["tenant_id"], entry["session_id"])) in wiped:
+            state = states.get(entry["segment_id"])
+            left = state in ("sealed", "quarantined")
+            seen.expect(not left, "I10 said to be done, and a copy of", *key)
 
 
 def _check_forgotten(seen: _Seen, tenant: str, user: str) -> None:

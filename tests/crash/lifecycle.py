@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from convstore.types import ErasureReceipt
 from tests.crash.oplog import slot_of
 from tests.crash.trying import OWNERLESS, TENANTS, Trying, fork_of
 
@@ -62,9 +65,8 @@ class Lifecycle(Trying):
         await self._try("release", tenant, session_id, call)
 
     async def _erase(self, tenant: str, session_id: str) -> None:
-        async def call() -> list[str]:
-            receipt = await self._stores[tenant].erase(session_id=session_id)
-            return list(receipt.session_ids)
+        async def call() -> dict[str, Any]:
+            return self._told(await self._stores[tenant].erase(session_id=session_id))
 
         await self._try("erase", tenant, session_id, call, sessions=[session_id])
 
@@ -74,8 +76,15 @@ class Lifecycle(Trying):
         mine = [f"s{slot}.{generation}" for generation in range(200)]
         mine += [fork_of(session_id) for session_id in mine]
 
-        async def call() -> list[str]:
-            receipt = await self._stores[tenant].erase(user_id=user)
-            return list(receipt.session_ids)
+        async def call() -> dict[str, Any]:
+            return self._told(await self._stores[tenant].erase(user_id=user))
 
         await self._try("erase", tenant, session_id, call, sessions=mine, user=user)
+
+    def _told(self, receipt: ErasureReceipt) -> dict[str, Any]:
+        if receipt.segments_missing:
+            # Nobody takes files away here.
+            missing = receipt.segments_missing
+            self._log.write("error", text=f"erase: {missing} called missing")
+        done = receipt.done_at is not None
+        return {"sessions": list(receipt.session_ids), "done": done}

@@ -67,6 +67,7 @@ class Told:
         users: Who may own it.
         owner: Who was told so.
         forked: Turns that it began with, of a fork that was acknowledged.
+        wiped: An erasure said that no segment holds a copy any more.
     """
 
     turns: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -81,6 +82,7 @@ class Told:
     destroy_tried: bool = False
     destroyed_at: int = 0
     erased: bool = False
+    wiped: bool = False
     deleted: bool = False
     held: bool = False
     open: dict[str, str] = field(default_factory=dict)
@@ -248,9 +250,10 @@ def _done(history: History, tried: dict[str, Any], line: dict[str, Any]) -> None
             told.charges[0] += 1
         elif op == "fork":
             told.forked = answer
-        elif op == "destroy" or (op == "erase" and session_id in answer):
+        elif op == "destroy" or (op == "erase" and session_id in answer["sessions"]):
             told.destroyed_at = line["at"]
             told.erased = told.erased or op == "erase"
+            told.wiped = told.wiped or (op == "erase" and answer["done"])
         else:
             _done_one(told, op)
     _wrote(history, tried, answer)

@@ -128,6 +128,20 @@ async def test_what_was_acknowledged_is_compared_with_what_is_there(
     assert rule in wrong(database_url, archive_dir, history=history)
 
 
+async def test_an_erasure_that_said_too_much_is_seen(
+    store: Store, database_url: str, archive_dir: Path, tmp_path: Path
+) -> None:
+    await archived(store, "s-1", "s-2")
+    log = OpLog(tmp_path / "w.log")
+    log.write("try", id="1", op="erase", tenant="default", s="s-1", sessions=["s-1"])
+    log.write("ok", id="1", answer={"sessions": ["s-1"], "done": True})
+
+    history = read_history(tmp_path)
+
+    found = wrong(database_url, archive_dir, history=history)
+    assert "I10 said to be done, and a copy of: default s-1" in found
+
+
 TOLD: dict[str, tuple[dict[str, object], object]] = {
     "I15 half": ({"op": "append", "names": ["m-1", "gone"]}, None),
     "I19 cost": ({"op": "charge"}, 9),
@@ -242,7 +256,7 @@ async def test_what_an_erasure_leaves_in_any_table_is_seen(
     told = {"id": "1", "op": "erase", "tenant": "default", "s": "s-1"}
     log.write("try", **told, sessions=["s-1"], user="jan")
     await store.erase(user_id="jan")
-    log.write("ok", id="1", answer=["s-1"])
+    log.write("ok", id="1", answer={"sessions": ["s-1"], "done": True})
     history = read_history(tmp_path)
     before = wrong(database_url, archive_dir, history=history)
     statement, rule = ERASED[place]
