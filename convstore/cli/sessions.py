@@ -1,4 +1,4 @@
-"""`convstore sessions`: list, show and delete conversations."""
+"""`convstore sessions`: list, show, name, tag and delete conversations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,14 @@ _STATES = ("active", "archived", "deleted", "erased")
 
 def commands() -> dict[str, object]:
     """The commands of the group, by name."""
-    return {"list": list_, "show": show, "delete": delete, "fork": fork}
+    return {
+        "list": list_,
+        "show": show,
+        "rename": rename,
+        "tag": tag,
+        "delete": delete,
+        "fork": fork,
+    }
 
 
 def list_(
@@ -112,6 +119,46 @@ def show(
         say(f"{turn.seq} {turn.role}" + (f" ({turn.name})" if turn.name else ""))
         for line in _lines(turn):
             say(f"   {line}")
+
+
+def rename(
+    context: typer.Context,
+    session_id: Annotated[str, typer.Argument(help="Of the session.")],
+    title: Annotated[str, typer.Argument(help="The new one.")],
+    as_json: AsJson = False,
+) -> None:
+    """Give a session another title. An archived session is restored."""
+
+    async def work(store: Store) -> Session:
+        return await store.sessions.patch(session_id, title=title)
+
+    _tell(with_store(context, work), as_json)
+
+
+def tag(
+    context: typer.Context,
+    session_id: Annotated[str, typer.Argument(help="Of the session.")],
+    tags: Annotated[list[str] | None, typer.Argument(help="To be added.")] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option(help="To be taken away; may be repeated.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add tags to a session, and take others away. An archived session is restored."""
+
+    async def work(store: Store) -> Session:
+        return await store.sessions.patch(
+            session_id, add_tags=tags or (), remove_tags=remove or ()
+        )
+
+    _tell(with_store(context, work), as_json)
+
+
+def _tell(session: Session, as_json: bool) -> None:
+    if as_json:
+        print_json(session)
+    else:
+        print_facts((name, getattr(session, name)) for name in ("id", "title", "tags"))
 
 
 def delete(

@@ -10,7 +10,12 @@ from sqlalchemy import Table
 
 from convstore.db import models
 from convstore.db.known_acts import target_hash
-from convstore.db.rows import graph_state_digest, interaction_digest, turn_digest
+from convstore.db.rows import (
+    graph_state_digest,
+    interaction_digest,
+    state_digest,
+    turn_digest,
+)
 from convstore.db.unit import Row
 from convstore.vocabulary.clock import to_micros
 from convstore.vocabulary.codec import digest, dumps
@@ -120,6 +125,7 @@ def document_rows(document: SessionDocument) -> DocumentRows:
         (models.interactions, acts),
         (models.graph_states, graphs),
         (models.session_ledger, ledger),
+        (models.session_state, _state_rows(document)),
     ]
 
 
@@ -149,8 +155,19 @@ def fingerprint_of(document: SessionDocument) -> bytes:
         [_INTERACTION.selected(act) for act in document.interactions],
         [_GRAPH_STATE.selected(graph) for graph in document.graph_states],
         document.ledger,
+        [(name, _text(state)) for name, state in document.adapter_state.items()],
         document.holds,
     )
+
+
+def _state_rows(document: SessionDocument) -> list[Row]:
+    session = document.session
+    rows = []
+    for name, state in document.adapter_state.items():
+        row: Row = {"tenant_id": session.tenant_id, "session_id": session.id}
+        row |= {"name": name, "state": _text(state)}
+        rows.append(row | {"digest": state_digest(row)})
+    return rows
 
 
 def _tool_sets(document: SessionDocument) -> list[tuple[str, str]]:

@@ -32,6 +32,7 @@ from convstore.db.rows import (
     INTERACTION_COLUMNS,
     LEDGER_COLUMNS,
     SESSION_COLUMNS,
+    STATE_COLUMNS,
     TURN_COLUMNS,
 )
 from convstore.db.session_ids import about, about_keys, by_session, of_sessions
@@ -54,6 +55,7 @@ _GONE_WITH_SESSION = (
     models.interactions,
     models.graph_states,
     models.session_ledger,
+    models.session_state,
 )
 # Rows to find a session by, which say what its own row says.
 _SAID_AGAIN = (models.session_metadata, models.session_labels)
@@ -63,6 +65,7 @@ _TAKEN = {
     models.interactions: INTERACTION_COLUMNS,
     models.graph_states: GRAPH_STATE_COLUMNS,
     models.session_ledger: LEDGER_COLUMNS,
+    models.session_state: STATE_COLUMNS,
 }
 # How DELETE … RETURNING gives rows back is not defined: they are put in key order.
 _ORDER = {
@@ -71,6 +74,7 @@ _ORDER = {
     models.interactions: 1,
     models.graph_states: 2,
     models.session_ledger: 0,
+    models.session_state: 1,
 }
 
 

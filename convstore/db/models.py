@@ -526,6 +526,18 @@ session_ledger = _table(
     comment="Routing, escalation and cost of one session.",
 )
 
+session_state = _table(
+    "session_state",
+    _tenant(),
+    _session(),
+    Column("name", _key(), nullable=False, comment="whose state, as its adapter says"),
+    Column("state", _json(), nullable=False, comment="object, changed by patches"),
+    Column("digest", LargeBinary, nullable=False, comment="SHA-256 of name and state"),
+    _of_session(),
+    key=("tenant_id", "session_id", "name"),
+    comment="What adapters keep of a session, beside its row: an append is small.",
+)
+
 cost_totals = _table(
     "cost_totals",
     _tenant(),

@@ -14,16 +14,19 @@ from convstore.db.rows import (
     GRAPH_STATE_DIGEST,
     INTERACTION_COLUMNS,
     INTERACTION_DIGEST,
+    STATE_COLUMNS,
+    STATE_DIGEST,
     TURN_COLUMNS,
     TURN_DIGEST,
     TURN_DIGEST_LATER,
     graph_state_from_row,
     interaction_from_row,
+    state_from_row,
     turn_from_row,
 )
 from convstore.vocabulary.codec import digest
 from convstore.vocabulary.errors import CorruptionError, RowCorruptError
-from convstore.vocabulary.records import GraphState, Interaction, Turn
+from convstore.vocabulary.records import GraphState, Interaction, JsonObject, Turn
 
 T = TypeVar("T")
 Row = Sequence[Any]
@@ -92,4 +95,7 @@ GRAPH_STATES: Kind[GraphState] = Kind(
     GRAPH_STATE_COLUMNS,
     GRAPH_STATE_DIGEST,
     graph_state_from_row,
+)
+STATES: Kind[tuple[str, JsonObject]] = Kind(
+    "adapter state", models.session_state, STATE_COLUMNS, STATE_DIGEST, state_from_row
 )

@@ -18,6 +18,7 @@ from convstore.vocabulary.records import (
     Choice,
     GraphState,
     Interaction,
+    JsonObject,
     LedgerEntry,
     LegalHold,
     Session,
@@ -48,6 +49,7 @@ GRAPH_STATE_COLUMNS = [
 HOLD_COLUMNS = [
     c for c in models.legal_holds.c if c.name not in ("tenant_id", "session_id")
 ]
+STATE_COLUMNS = [models.session_state.c.name, models.session_state.c.state]
 LEDGER_COLUMNS = [
     c
     for c in models.session_ledger.c
@@ -68,6 +70,7 @@ INTERACTION_DIGEST = (
     "shown surface supersedes metadata"
 ).split()
 GRAPH_STATE_DIGEST = "namespace state turn_seq metadata".split()
+STATE_DIGEST = "name state".split()
 
 
 _turn = maker(Turn)
@@ -96,6 +99,7 @@ def _digester(
 turn_digest = _digester(TURN_DIGEST, TURN_DIGEST_LATER)
 interaction_digest = _digester(INTERACTION_DIGEST)
 graph_state_digest = _digester(GRAPH_STATE_DIGEST)
+state_digest = _digester(STATE_DIGEST)
 
 
 def session_from_row(row: Row) -> Session:
@@ -222,6 +226,12 @@ def graph_state_from_row(session_id: str, row: Row) -> GraphState:
         external_id,
         from_micros(created_at),
     )
+
+
+def state_from_row(_: str, row: Row) -> tuple[str, JsonObject]:
+    """The name and the state of a row of STATE_COLUMNS."""
+    name, state = row
+    return name, decode_json(state)
 
 
 def hold_from_row(session_id: str, row: Row) -> LegalHold:

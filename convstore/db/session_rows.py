@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from convstore.db.row_kinds import GRAPH_STATES, INTERACTIONS, TURNS, Row
+from convstore.db.row_kinds import GRAPH_STATES, INTERACTIONS, STATES, TURNS, Row
 from convstore.db.rows import hold_from_row, ledger_from_row
 from convstore.vocabulary.codec import decode_json, digest
 from convstore.vocabulary.errors import CorruptionError, RowCorruptError
@@ -35,6 +35,7 @@ class SessionRows:
     interactions: Sequence[Row]
     graph_states: Sequence[Row]
     ledger: Sequence[Row]
+    states: Sequence[Row]
     holds: Sequence[Row]
 
     def document(self) -> SessionDocument:
@@ -58,6 +59,7 @@ class SessionRows:
             graph_states=GRAPH_STATES.records(sid, self.graph_states),
             ledger=self._ledger(),
             holds=self._holds(),
+            adapter_state=dict(STATES.records(sid, self.states)),
         )
 
     def fingerprint(self) -> bytes:
@@ -74,6 +76,7 @@ class SessionRows:
             [row[1:-1] for row in self.interactions],
             [row[1:-1] for row in self.graph_states],
             self._ledger(),
+            [row[1:-1] for row in self.states],
             self._holds(),
         )
 

@@ -106,25 +106,8 @@ class UpdateSession:
         head.cold = head.cold or bool(self.values)
         head.touch(self.now, activity=self.activity)
         if "tags" in self.values or "metadata" in self.values:
-            self._index(unit, head)
+            index_again(unit, self.key, head)
         return head.record
-
-    def _index(self, unit: Unit, head: Head) -> None:
-        # Both from the locked row: a caller that changes one of them has not seen what
-        # the other is by now.
-        table = models.session_metadata
-        unit.connection.execute(
-            delete(table).where(
-                table.c.tenant_id == self.key[0], table.c.session_id == self.key[1]
-            )
-        )
-        write_searchable(
-            unit.connection,
-            self.key,
-            searchable(
-                decode_json(head.row["metadata"]), decode_json(head.row["tags"])
-            ),
-        )
 
 
 def new_row(key: Key, now: int) -> Row:
@@ -168,6 +151,18 @@ def create(unit: Unit, key: Key, row: Row, searchable: dict[str, str]) -> Head |
         return None
     write_searchable(unit.connection, key, searchable)
     return unit.add_head(key, row)
+
+
+def index_again(unit: Unit, key: Key, head: Head) -> None:
+    """Write what a filter can ask of a session, in place of what could be asked."""
+    # Both from the locked row: a caller that changes one of them has not seen what the
+    # other is by now.
+    table = models.session_metadata
+    unit.connection.execute(
+        delete(table).where(table.c.tenant_id == key[0], table.c.session_id == key[1])
+    )
+    found = searchable(decode_json(head.row["metadata"]), decode_json(head.row["tags"]))
+    write_searchable(unit.connection, key, found)
 
 
 def write_searchable(

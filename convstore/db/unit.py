@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from sqlalchemy import Connection, Table, bindparam, insert, update
 
 from convstore.db import flush_hooks, models, session_locks
+from convstore.db.cells import Cells, CellTable
 from convstore.db.dialects import dialect_of
 from convstore.db.flushed import Flushed
 from convstore.db.rows import session_from_row
@@ -75,6 +76,7 @@ _INSERTS = {
         models.interactions,
         models.graph_states,
         models.session_ledger,
+        models.session_state,
     )
 }
 
@@ -181,6 +183,7 @@ class Unit:
         # Of interactions, by session: likewise.
         self.acts: dict[Key, KnownActs] = {}
         self._labels: dict[tuple[str, str, str], int] = {}
+        self._cells: dict[str, Cells] = {}
         # Whoever runs operations says where the costs of a new owner's session go.
         self.ledger: OwnersLedger | None = None
         self._new_owner: _NewOwner | None = None
@@ -232,7 +235,7 @@ class Unit:
     def forget(self, key: Key) -> None:
         """Read the head again next time: somebody else may have made it."""
         self._heads.pop(key, None)
-        self.acts.pop(key, None)
+        self._look_up_again(key)
 
     def add_head(self, key: Key, row: Row) -> Head:
         """Take up a session row that this transaction has just inserted."""
@@ -331,9 +334,21 @@ class Unit:
         # What was looked up of this session before is looked up again.
         for place in [place for place in self.external if place[:2] == key]:
             del self.external[place]
-        self.acts.pop(key, None)
+        self._look_up_again(key)
         for tell in self.on_back:
             tell(key)
+
+    def _look_up_again(self, key: Key) -> None:
+        self.acts.pop(key, None)
+        for cells in self._cells.values():
+            cells.forget(key)
+
+    def cells(self, table: CellTable) -> Cells:
+        """A table's rows that are changed in place, as this transaction has them."""
+        found = self._cells.get(table.name)
+        if found is None:
+            found = self._cells[table.name] = Cells(table)
+        return found
 
     def set_label(self, key: Key, label: str, count: int) -> None:
         """Gather how often a session's effective feedback says `label`."""
@@ -368,6 +383,8 @@ class Unit:
         for statement, values in self._changes.items():
             statement.many(self.connection, values)
         self._changes.clear()
+        for cells in self._cells.values():
+            cells.flush(self.connection)
         if hot:
             _UPDATE_HOT.many(self.connection, list(hot.values()))
         if cold:

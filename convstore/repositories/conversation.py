@@ -108,6 +108,8 @@ class Conversation:
     touch = BoundVerb(Sessions, Sessions.touch)
     fork = BoundVerb(Sessions, Sessions.fork)
     forks = BoundVerb(Sessions, Sessions.forks)
+    patch = BoundVerb(Sessions, Sessions.patch, creates=True)
+    adapter_state = BoundVerb(Sessions, Sessions.adapter_state)
 
     def __init__(self, scope: Scope, session_id: str, user_id: str | None) -> None:
         self.session_id = session_id

@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
+from convstore.db.patching import Patch, state_field
 from convstore.db.rows import turn_digest
 from convstore.db.unit import Row
 from convstore.vocabulary.clock import EPOCH, to_micros
 from convstore.vocabulary.codec import (
     check_int,
     check_text,
+    decode_json,
     dumps,
     encode_json,
     encode_payload,
@@ -24,6 +26,7 @@ from convstore.vocabulary.ids import check_id
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.records import Json, TurnInput
 
+MAX_TITLE_BYTES = 4096
 _LAST_MICROS = to_micros(datetime.max.replace(tzinfo=UTC))
 _INPUT_FIELDS = frozenset(f.name for f in fields(TurnInput))
 
@@ -115,6 +118,52 @@ def encode_slots(limits: Limits, slots: Mapping[str, str] | None) -> str | None:
         if not isinstance(name, str) or not isinstance(value, str):
             raise InvalidInputError("slots", "names and values must be text")
     return encode_object(limits, "slots", dict(slots))
+
+
+def encode_patch(
+    limits: Limits,
+    values: Row,
+    metadata: Mapping[str, Json] | None,
+    adapter_state: Mapping[str, Mapping[str, Json] | None] | None,
+    add_tags: object = (),
+    remove_tags: object = (),
+) -> Patch:
+    """What to change of a session; `values` are columns as they are stored.
+
+    Raises:
+        InvalidInputError: Names the field.
+    """
+    states: dict[str, str | None] = {}
+    if adapter_state is not None and not isinstance(adapter_state, Mapping):
+        raise InvalidInputError("adapter_state", "must be an object of objects")
+    for name, state in (adapter_state or {}).items():
+        check_id("adapter_state", name)
+        if state is None:
+            states[name] = None
+        else:
+            states[name] = _patch_text(
+                state_field(name), state, limits.max_state_bytes, limits
+            )
+    return Patch(
+        values,
+        None
+        if metadata is None
+        else _patch_text("metadata", metadata, limits.max_metadata_bytes, limits),
+        states,
+        tuple(decode_json(encode_tags(limits, add_tags))),
+        tuple(decode_json(encode_tags(limits, remove_tags))),
+    )
+
+
+def _patch_text(field: str, patch: object, most: int, limits: Limits) -> str:
+    if not isinstance(patch, dict):
+        raise InvalidInputError(field, f"must be a dict, not {type(patch).__name__}")
+    return encode_json(field, patch, most, limits.max_json_depth)
+
+
+def encode_title(title: object) -> str | None:
+    """A title; None lets the next user turn give it."""
+    return None if title is None else check_text("title", title, MAX_TITLE_BYTES)
 
 
 def encode_tags(limits: Limits, tags: object) -> str:

@@ -7,14 +7,12 @@ from datetime import datetime
 
 from convstore.db import sessions as rows
 from convstore.db.session_filters import LISTED, Filter
-from convstore.repositories.encoding import encode_time
+from convstore.repositories.encoding import MAX_TITLE_BYTES, encode_time
 from convstore.vocabulary.codec import check_text, encode_json
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import MAX_ID_CHARS, check_id, check_optional_id
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.records import Json, SessionState
-
-MAX_TITLE_BYTES = 4096
 
 
 def session_filter(

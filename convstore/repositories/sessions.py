@@ -18,9 +18,11 @@ from convstore.repositories.encoding import (
     encode_slots,
     encode_tags,
     encode_time,
+    encode_title,
 )
 from convstore.repositories.forking import Sessions as Forking
-from convstore.repositories.session_filter import MAX_TITLE_BYTES, session_filter
+from convstore.repositories.patching import Sessions as Patching
+from convstore.repositories.session_filter import session_filter
 from convstore.vocabulary.codec import check_text, decode_json
 from convstore.vocabulary.errors import (
     InvalidInputError,
@@ -28,12 +30,19 @@ from convstore.vocabulary.errors import (
     SessionNotFoundError,
 )
 from convstore.vocabulary.ids import check_id, check_optional_id, new_id
-from convstore.vocabulary.records import UNSET, Json, Page, Session, SessionState, Unset
+from convstore.vocabulary.records import (
+    UNSET,
+    Json,
+    Page,
+    Session,
+    SessionState,
+    Unset,
+)
 
 _MAX_REASON_BYTES = 4096
 
 
-class Sessions(Forking):
+class Sessions(Forking, Patching):
     """Sessions of the scope's tenant (and user)."""
 
     async def get(self, session_id: str) -> Session:
@@ -382,10 +391,8 @@ class Sessions(Forking):
         for name in ("user_id", "language", "current_template_id"):
             if name in given:
                 values[name] = check_optional_id(name, given[name])
-        if given.get("title") is not None:
-            values["title"] = check_text("title", given["title"], MAX_TITLE_BYTES)
-        elif "title" in given:
-            values["title"] = None
+        if "title" in given:
+            values["title"] = encode_title(given["title"])
         if "tags" in given:
             values["tags"] = encode_tags(limits, given["tags"])
         if "metadata" in given:

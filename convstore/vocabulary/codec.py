@@ -49,6 +49,11 @@ def check_int(field: str, value: object) -> int:
     return value
 
 
+def check_optional_int(field: str, value: object) -> int | None:
+    """As `check_int`, but None may pass."""
+    return None if value is None else check_int(field, value)
+
+
 def encode_json(field: str, value: Json, max_bytes: int, max_depth: int) -> str:
     """The JSON text of `value` as it will be stored.
 

@@ -44,6 +44,7 @@ from convstore.vocabulary.records import (
     GraphState,
     Interaction,
     Json,
+    JsonObject,
     LedgerEntry,
     LegalHold,
     Session,
@@ -86,6 +87,9 @@ _FIRST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
 
 _SECTIONS = tuple(f.name for f in fields(SessionDocument))
+# Sections that are left out where they are empty, for the same reason. A reader that
+# does not know one refuses the document as newer.
+_OPTIONAL_SECTIONS = frozenset({"adapter_state"})
 _MEMBERS = frozenset({"format", "format_version", REQUIRES, *_SECTIONS})
 
 
@@ -148,7 +152,9 @@ def spelled(document: SessionDocument) -> dict[str, object]:
     """What the line says: its members in order, still with records in it."""
     head: dict[str, object] = {"format": FORMAT, "format_version": FORMAT_VERSION}
     for name in _SECTIONS:
-        head[name] = getattr(document, name)
+        section = getattr(document, name)
+        if section or name not in _OPTIONAL_SECTIONS:
+            head[name] = section
     head["session"] = _spelled(document.session)
     head["turns"] = [
         _spelled(turn)
@@ -210,7 +216,7 @@ def document_from_json(data: Json) -> SessionDocument:
     check_understood("session document", data, FORMAT_VERSION)
     if unknown := data.keys() - _MEMBERS:
         raise NewerFormatError("session document", f"{len(unknown)} unknown sections")
-    if not data.keys() >= _MEMBERS - {REQUIRES}:
+    if not data.keys() >= _MEMBERS - {REQUIRES} - _OPTIONAL_SECTIONS:
         raise CorruptionError("session document with a section missing")
     try:
         return SessionDocument(
@@ -225,6 +231,7 @@ def document_from_json(data: Json) -> SessionDocument:
             ),
             ledger=_optional(LedgerEntry, data["ledger"]),
             holds=tuple(_record(LegalHold, item) for item in _tuple(data["holds"])),
+            adapter_state=_objects(data.get("adapter_state", {})),
         )
     except (TypeError, ValueError, KeyError, AttributeError):
         # The cause may quote content: name the kind of fault only.
@@ -300,6 +307,12 @@ def _lists(sets: dict[str, Json]) -> dict[str, list[Json]]:
     if not all(type(tools) is list for tools in sets.values()):
         raise TypeError("a field has a value of the wrong type")
     return sets
+
+
+def _objects(states: dict[str, Json]) -> dict[str, JsonObject]:
+    if not all(type(state) is dict for state in states.values()):
+        raise TypeError("a field has a value of the wrong type")
+    return dict(sorted(states.items()))
 
 
 def time_of(text: str) -> datetime:

@@ -266,7 +266,8 @@ class SessionDocument:
     """Everything that belongs to one session: the unit of archive, restore and export.
 
     Turns are in `seq` order, interactions too, graph states by namespace and version.
-    `tool_sets` maps a `tools_hash` to the tool definitions that turns refer to.
+    `tool_sets` maps a `tools_hash` to the tool definitions that turns refer to, and
+    `adapter_state` the name of an adapter to what it keeps, in the order of the names.
     """
 
     session: Session
@@ -276,6 +277,7 @@ class SessionDocument:
     graph_states: tuple[GraphState, ...]
     ledger: LedgerEntry | None
     holds: tuple[LegalHold, ...]
+    adapter_state: dict[str, JsonObject] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,18 @@ def test_the_whole_life_of_a_conversation(cli_on_each: Cli) -> None:
     assert bad <= {"fsync", "database permissions"}
 
 
+def test_a_session_is_renamed_and_tagged(filled: Cli) -> None:
+    assert "Stadsarchief" in filled.ok("sessions", "rename", "s-1", "Stadsarchief").out
+    filled.ok("sessions", "tag", "s-1", "urgent", "zaak")
+    told = filled.ok("sessions", "tag", "s-1", "later", "--remove", "zaak", "--json")
+
+    assert told.json["title"] == "Stadsarchief"
+    assert told.json["tags"] == ["urgent", "later"]
+    listed = filled.ok("sessions", "list", "--tag", "later", "--json").json
+    assert [item["id"] for item in listed["items"]] == ["s-1"]
+    assert filled.run("sessions", "rename", "absent", "x").code == 3
+
+
 @pytest.mark.parametrize("command", JSON_COMMANDS)
 def test_a_command_prints_lines_or_json(untouched: Cli, command: str) -> None:
     lines = untouched.ok(*command.split())

@@ -25,6 +25,8 @@ db check
 db maintain
 sessions list
 sessions show
+sessions rename
+sessions tag
 sessions delete
 sessions fork
 import

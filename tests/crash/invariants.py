@@ -35,7 +35,10 @@ Row = dict[str, Any]
 ContentOf = Callable[[str, str, str], str]
 PayloadOf = Callable[[str, str, str], bytes | None]
 
-_CONTENT = ("turns", "interactions", "graph_states", "tool_sets", "session_ledger")
+_CONTENT = (
+    "turns", "interactions", "graph_states", "tool_sets", "session_ledger",
+    "session_state",
+)  # fmt: skip
 
 
 @dataclass

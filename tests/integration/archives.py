@@ -102,6 +102,9 @@ async def fill(store: Nouns, session_id: str, user_id: str | None = "u-1") -> No
     await store.graph_states.put(session_id, {"nodes": [{"id": "n", "x": 1e-7}]})
     await store.graph_states.put(session_id, {"nodes": []}, turn_seq=3)
     await store.graph_states.put(session_id, [1, "two"], namespace="plan")
+    await store.sessions.patch(
+        session_id, adapter_state={"z": {"b": [1.0, None], "a": {}}, "frame": {"n": 1}}
+    )
     await store.holds.place(session_id, reason="case 7", actor_id="jurist")
     await store.holds.release(session_id, actor_id="jurist")
 

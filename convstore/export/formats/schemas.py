@@ -228,7 +228,7 @@ _BESIDE: dict[str, Json] = {
     "system": _STRING,
     "tools": {**_STRING, "description": "JSON text of the definitions, or empty."},
 }
-_OPTIONAL = {"tools", "images", "parallel_tool_calls"}
+_OPTIONAL = {"tools", "images", "parallel_tool_calls", "adapter_state"}
 _FREE = _list(_OBJECT, 0)
 
 _ROWS: Mapping[str, JsonObject] = {
@@ -321,6 +321,7 @@ _ROWS: Mapping[str, JsonObject] = {
         "graph_states": _FREE,
         "ledger": {"type": ["object", "null"]},
         "holds": _FREE,
+        "adapter_state": _OBJECT,
     },
 }
 

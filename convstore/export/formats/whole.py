@@ -284,6 +284,7 @@ CONVSTORE = Format(
         Column("graph_states", "messages"),
         Column("ledger", "json"),
         Column("holds", "messages"),
+        Column("adapter_state", "json"),
     ),
     _convstore,
     provenance="none",

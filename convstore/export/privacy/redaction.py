@@ -132,6 +132,7 @@ class _Session:
             turns=tuple(self._turn(turn) for turn in document.turns),
             interactions=tuple(self._act(act) for act in document.interactions),
             graph_states=tuple(self._state(s) for s in document.graph_states),
+            adapter_state=self._json(document.adapter_state),
         )
         return Redacted(redacted, self.counts)
 

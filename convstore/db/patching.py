@@ -1,0 +1,212 @@
+"""A session changed by merge patches, under its row's lock: what others wrote meanwhile
+is kept, key by key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, bindparam, select
+
+from convstore.db import models
+from convstore.db.cells import CellTable, Place
+from convstore.db.rows import state_digest
+from convstore.db.sessions import index_again
+from convstore.db.statements import BOUND, Prepared
+from convstore.db.unit import Head, Key, Row, Unit
+from convstore.vocabulary.codec import decode_json, dumps
+from convstore.vocabulary.errors import InvalidInputError, VersionConflictError
+from convstore.vocabulary.limits import Limits
+from convstore.vocabulary.merge_patch import merged
+from convstore.vocabulary.records import JsonObject, Session
+
+MAX_STATES = 64
+"""Adapters that keep something of one session: one document reads all of them."""
+
+MAX_SHOWN = 64
+
+STATES = CellTable(models.session_state)
+_T = models.session_state.c
+_OF_SESSION = (
+    _T.tenant_id == bindparam(BOUND + "tenant"),
+    _T.session_id == bindparam(BOUND + "id"),
+)
+_NAMES = Prepared(lambda _: select(_T.name).where(*_OF_SESSION))
+_STATE = Prepared(
+    lambda _: select(_T.state).where(*_OF_SESSION, _T.name == bindparam(BOUND + "name"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """What is to be changed. `values` are columns as stored; `metadata` and each of
+    `states` are JSON text of merge patches, None of a state removes it."""
+
+    values: Row = field(default_factory=dict)
+    metadata: str | None = None
+    states: Mapping[str, str | None] = field(default_factory=dict)
+    add_tags: tuple[str, ...] = ()
+    remove_tags: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Characters of it, for the bound of a batch."""
+        texts = [self.metadata, *self.states.values()]
+        return sum(len(text) for text in texts if text is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a patch makes of a session: columns, and rows of states; None removes."""
+
+    values: Row
+    states: Mapping[Place, Row | None]
+
+    def __bool__(self) -> bool:
+        return bool(self.values or self.states)
+
+
+@dataclass(slots=True)
+class PatchSession:
+    """Patch a session, if it is at the expected version.
+
+    A patch that changes nothing leaves the version as it is.
+    """
+
+    key: Key
+    patch: Patch
+    limits: Limits
+    now: int
+    expected_version: int | None = None
+    user_id: str | None = None
+
+    @property
+    def size(self) -> int:
+        return self.patch.size
+
+    def apply(self, unit: Unit) -> Session:
+        head = unit.active(self.key, self.user_id)
+        check_version(head, self.expected_version)
+        change = changed_by(unit, self.key, head, self.patch, self.limits)
+        if change:
+            make(unit, self.key, head, change)
+            head.touch(self.now, activity=False)
+        return head.record
+
+
+def check_version(head: Head, expected: int | None) -> None:
+    """Refuse where the session is at another version.
+
+    Raises:
+        VersionConflictError: With both.
+    """
+    actual = head.row["version"]
+    if expected is not None and expected != actual:
+        raise VersionConflictError("session", expected, actual)
+
+
+def changed_by(
+    unit: Unit, key: Key, head: Head, patch: Patch, limits: Limits
+) -> Change:
+    """What a patch would change; changes nothing itself.
+
+    Raises:
+        InvalidInputError: The result would be over a limit; names the field.
+    """
+    values = dict(patch.values)
+    if patch.metadata is not None:
+        values["metadata"] = _patched(
+            "metadata", head.row["metadata"], patch.metadata, limits.max_metadata_bytes
+        )
+    if patch.add_tags or patch.remove_tags:
+        values["tags"] = _tags(head.row["tags"], patch, limits)
+    same = [name for name, value in values.items() if head.row[name] == value]
+    for name in same:
+        del values[name]
+    return Change(values, _states(unit, key, patch, limits))
+
+
+def make(unit: Unit, key: Key, head: Head, change: Change) -> None:
+    """Carry a change out; the caller raises the version."""
+    if change.values:
+        head.row.update(change.values)
+        head.cold = head.dirty = True
+        if "tags" in change.values or "metadata" in change.values:
+            index_again(unit, key, head)
+    cells = unit.cells(STATES)
+    for place, row in change.states.items():
+        cells.set(place, row)
+
+
+def state_field(name: str) -> str:
+    """What an error calls the state of an adapter: by a name that is one."""
+    named = name.replace("-", "_").isidentifier() and len(name) <= MAX_SHOWN
+    return f"adapter_state.{name}" if named else "adapter_state"
+
+
+def find_state(connection: Connection, key: Key, name: str) -> JsonObject | None:
+    """What an adapter keeps of a session; None when that is nothing."""
+    rows = _STATE.all(connection, {"tenant": key[0], "id": key[1], "name": name})
+    return decode_json(rows[0][0]) if rows else None
+
+
+def _states(
+    unit: Unit, key: Key, patch: Patch, limits: Limits
+) -> dict[Place, Row | None]:
+    if not patch.states:
+        return {}
+    cells = unit.cells(STATES)
+    cells.look_up(unit.connection, [(*key, name) for name in patch.states])
+    changed: dict[Place, Row | None] = {}
+    for name, text in patch.states.items():
+        place, before = (*key, name), cells.get((*key, name))
+        if text is None:
+            if before is not None:
+                changed[place] = None
+            continue
+        most, field_ = limits.max_state_bytes, state_field(name)
+        old = "{}" if before is None else before["state"]
+        state = _patched(field_, old, text, most)
+        if before is not None and before["state"] == state:
+            continue
+        row: Row = {"tenant_id": key[0], "session_id": key[1]}
+        row |= {"name": name, "state": state}
+        changed[place] = row | {"digest": state_digest(row)}
+    _check_count(unit, key, changed)
+    return changed
+
+
+def _check_count(unit: Unit, key: Key, changed: Mapping[Place, Row | None]) -> None:
+    cells = unit.cells(STATES)
+    new = {p for p, row in changed.items() if row is not None and cells.get(p) is None}
+    if not new:
+        return
+    unit.flush()  # those of earlier operations count too
+    given = {"tenant": key[0], "id": key[1]}
+    there = {(*key, row[0]) for row in _NAMES.all(unit.connection, given)}
+    left = (there | new) - {place for place, row in changed.items() if row is None}
+    if len(left) > MAX_STATES:
+        raise InvalidInputError(
+            "adapter_state", f"would have {len(left)} names; at most {MAX_STATES} fit"
+        )
+
+
+def _patched(name: str, text: str, patch: str, most: int) -> str:
+    # Patch and target are within the profile each, and so is what they are together:
+    # only the size has to be looked at.
+    result = dumps(merged(decode_json(text), decode_json(patch)))
+    if len(result) > most:
+        raise InvalidInputError(
+            name, f"would have {len(result)} bytes; at most {most} fit"
+        )
+    return result.decode()
+
+
+def _tags(text: str, patch: Patch, limits: Limits) -> str:
+    tags = dict.fromkeys([*decode_json(text), *patch.add_tags])
+    left = [tag for tag in tags if tag not in patch.remove_tags]
+    if len(left) > limits.max_tags:
+        raise InvalidInputError(
+            "add_tags", f"would be {len(left)} tags; at most {limits.max_tags} fit"
+        )
+    return dumps(left).decode()
