@@ -29,6 +29,7 @@ from convstore.vocabulary.errors import (
     HoldNotFoundError,
     InteractionNotFoundError,
     InvalidInputError,
+    ItemNotFoundError,
     LedgerEntryNotFoundError,
     LegalHoldError,
     LimitExceededError,
@@ -70,6 +71,7 @@ from convstore.vocabulary.records import (
     GraphState,
     Interaction,
     InteractionInput,
+    Item,
     Json,
     JsonObject,
     LedgerEntry,
@@ -127,6 +129,7 @@ if TYPE_CHECKING:
     from convstore.repositories.graph_states import GraphStates
     from convstore.repositories.holds import Holds
     from convstore.repositories.interactions import Interactions
+    from convstore.repositories.items import Items
     from convstore.repositories.ledger import Ledger
     from convstore.repositories.sessions import Sessions
     from convstore.repositories.turns import Turns
@@ -163,6 +166,7 @@ _LATE = {
     "GraphStates": "convstore.repositories.graph_states",
     "Holds": "convstore.repositories.holds",
     "Interactions": "convstore.repositories.interactions",
+    "Items": "convstore.repositories.items",
     "Ledger": "convstore.repositories.ledger",
     "Sessions": "convstore.repositories.sessions",
     "Turns": "convstore.repositories.turns",
@@ -228,6 +232,9 @@ __all__ = [
     "InteractionNotFoundError",
     "Interactions",
     "InvalidInputError",
+    "Item",
+    "ItemNotFoundError",
+    "Items",
     "Json",
     "JsonObject",
     "Judging",

@@ -21,6 +21,7 @@ from convstore.messages.history import History
 from convstore.repositories.branches import Family, Leaving
 from convstore.repositories.buffer import Buffer
 from convstore.repositories.holds import HoldList
+from convstore.repositories.items import Items, Named
 from convstore.repositories.turns import JsonList, ObjectList, TurnList
 from convstore.retention.plan import Decision
 from convstore.store import facade
@@ -35,7 +36,9 @@ from convstore.vocabulary.records import (
     GraphState,
     Interaction,
     InteractionInput,
+    Item,
     Json,
+    JsonObject,
     Judgement,
     LedgerEntry,
     LedgerStats,
@@ -210,6 +213,71 @@ class _Interactions:
     ) -> Page[Interaction]: ...
     def summary(self, session_id: str) -> FeedbackSummary: ...
 
+class _Items:
+    def put(
+        self,
+        namespace: str,
+        key: str,
+        value: Json,
+        *,
+        user_id: str | None = None,
+        expires_at: datetime | None = None,
+        ttl_s: float | None = None,
+        expected_version: int | None = None,
+        session_id: str | None = None,
+    ) -> Item: ...
+    def patch(
+        self,
+        namespace: str,
+        key: str,
+        patch: Mapping[str, Json],
+        *,
+        user_id: str | None = None,
+        expires_at: datetime | Unset | None = ...,
+        ttl_s: float | None = None,
+        expected_version: int | None = None,
+        session_id: str | None = None,
+    ) -> Item: ...
+    def touch(
+        self, namespace: str, key: str, *, session_id: str | None = None
+    ) -> Item | None: ...
+    def delete(
+        self,
+        namespace: str,
+        key: str,
+        *,
+        expected_version: int | None = None,
+        session_id: str | None = None,
+    ) -> bool: ...
+    def get(
+        self, namespace: str, key: str, *, session_id: str | None = None
+    ) -> Item: ...
+    def find(
+        self, namespace: str, key: str, *, session_id: str | None = None
+    ) -> Item | None: ...
+    def find_many(
+        self, names: Iterable[tuple[str, str]], *, session_id: str | None = None
+    ) -> Named: ...
+    def list(
+        self,
+        namespace: str | None = None,
+        *,
+        prefix: str | None = None,
+        key_prefix: str | None = None,
+        user_id: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        session_id: str | None = None,
+    ) -> Page[Item]: ...
+    def namespaces(
+        self,
+        *,
+        prefix: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        session_id: str | None = None,
+    ) -> Page[str]: ...
+
 class _Ledger:
     def get(self, session_id: str) -> LedgerEntry: ...
     def find(self, session_id: str) -> LedgerEntry | None: ...
@@ -270,6 +338,18 @@ class _Scheduler:
     def next_run_at(self, name: str) -> datetime | None: ...
 
 class _Sessions:
+    def patch(
+        self,
+        session_id: str,
+        *,
+        metadata: Mapping[str, Json] | None = None,
+        adapter_state: Mapping[str, Mapping[str, Json] | None] | None = None,
+        title: str | Unset | None = ...,
+        add_tags: Iterable[str] = ...,
+        remove_tags: Iterable[str] = ...,
+        expected_version: int | None = None,
+    ) -> Session: ...
+    def adapter_state(self, session_id: str, name: str) -> JsonObject | None: ...
     def fork(self, source: str, new_id: str, at_seq: int | None = None) -> Session: ...
     def forks(
         self, session_id: str, *, limit: int = 50, cursor: str | None = None
@@ -622,6 +702,19 @@ class Conversation:
     def touch(self) -> Session: ...
     def fork(self, new_id: str, at_seq: int | None = None) -> Session: ...
     def forks(self, *, limit: int = 50, cursor: str | None = None) -> Page[Session]: ...
+    def patch(
+        self,
+        *,
+        metadata: Mapping[str, Json] | None = None,
+        adapter_state: Mapping[str, Mapping[str, Json] | None] | None = None,
+        title: str | Unset | None = ...,
+        add_tags: Iterable[str] = ...,
+        remove_tags: Iterable[str] = ...,
+        expected_version: int | None = None,
+    ) -> Session: ...
+    def adapter_state(self, name: str) -> JsonObject | None: ...
+    @property
+    def items(self) -> Items: ...
     def session(self) -> Session: ...
     def append_system_message(
         self, content: str, *, external_id: str | None = None
@@ -646,6 +739,7 @@ class Store:
     turns: _Turns
     interactions: _Interactions
     graph_states: _GraphStates
+    items: _Items
     holds: _Holds
     ledger: _Ledger
     archive: _Archive
@@ -737,6 +831,7 @@ class Transaction:
     turns: _Turns
     interactions: _Interactions
     graph_states: _GraphStates
+    items: _Items
     holds: _Holds
     ledger: _Ledger
     @property

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from convstore.db.dialects.base import Backend, ServerEndedError
 from convstore.db.imported_sessions import ImportDocument
+from convstore.db.items import lock, lock_free, places_of
 from convstore.db.known_acts import look_up_acts
 from convstore.db.ledger import ChangeLedger, Charging, share_book
 from convstore.db.outcomes import bare
@@ -28,7 +29,7 @@ from convstore.db.remembered_heads import (
     write_at_once,
 )
 from convstore.db.turns import AppendTurns, look_up_external
-from convstore.db.unit import Key, Operation, Row, Unit
+from convstore.db.unit import Key, Operation, Row, Unit, keys_of
 from convstore.vocabulary.errors import (
     ConflictError,
     ConvstoreError,
@@ -85,7 +86,8 @@ class Batches:
         def work(connection: Connection) -> list[Outcome]:
             unit = Unit(connection)
             unit.dialect.bound_waits(connection, PATIENCE_S)
-            unit.load({operation.key for operation in operations})
+            unit.load(_keys(operations))
+            lock(unit, places_of(operations))
             return run_in(unit, operations)
 
         if self._heads is not None:
@@ -170,11 +172,13 @@ def run_in(unit: Unit, operations: Operations) -> list[Outcome]:
     session that is held elsewhere are left out. An error of the database itself passes
     out of here: the caller rolls back and nothing has happened.
     """
-    held = unit.load_free({operation.key for operation in operations})
-    if held:
-        free = [o for o in operations if o.key not in held]
+    held = unit.load_free(_keys(operations))
+    held_items = lock_free(unit, places_of(operations))
+    if held or held_items:
+        left = [o.key in held or bool(held_items & places_of([o])) for o in operations]
+        free = [o for o, is_held in zip(operations, left, strict=True) if not is_held]
         done = iter(run_in(unit, free) if free else ())
-        return [_HELD if o.key in held else next(done) for o in operations]
+        return [_HELD if is_held else next(done) for is_held in left]
     look_up_external(unit, _appends(operations))
     look_up_acts(unit, asked_of(_recordings(operations)))
     book = unit.ledger = share_book(unit, _ledger_changes(operations))
@@ -187,6 +191,10 @@ def run_in(unit: Unit, operations: Operations) -> list[Outcome]:
     unit.flush()
     book.flush()
     return outcomes
+
+
+def _keys(operations: Operations) -> set[Key]:
+    return {key for operation in operations for key in keys_of(operation)}
 
 
 def _appends(operations: Iterable[Operation[Any]]) -> list[AppendTurns]:

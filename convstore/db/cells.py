@@ -6,7 +6,7 @@ the lock that guards a row may ask and change it here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy import update as update_
 
 from convstore.db.dialects.base import Dialect
-from convstore.db.session_locks import Row
+from convstore.db.key_locks import Row
 from convstore.db.statements import BOUND, Prepared
 from convstore.vocabulary.codec import dumps
 
@@ -62,22 +62,33 @@ class Cells:
 
     def __init__(self, table: CellTable) -> None:
         self._table = table
+        self.key, self.columns = table.key, table.columns
         self._stored: dict[Place, bool] = {}
         self._rows: dict[Place, Row | None] = {}
         self._changed: dict[Place, None] = {}
 
     def look_up(self, connection: Connection, places: Iterable[Place]) -> None:
         """Read those that are not known yet, with one statement."""
-        wanted = {place for place in places if place not in self._rows}
+        wanted = self.unknown(places)
         if not wanted:
             return
-        self._rows |= dict.fromkeys(wanted)
-        self._stored |= dict.fromkeys(wanted, False)
+        found: dict[Place, Row] = {}
         asked = {"asked": dumps(sorted(wanted)).decode()}
         for values in self._table.find.all(connection, asked):
             row = dict(zip(self._table.columns, values, strict=True))
-            place = tuple(row[name] for name in self._table.key)
-            self._rows[place], self._stored[place] = row, True
+            found[tuple(row[name] for name in self._table.key)] = row
+        self.know(wanted, found)
+
+    def unknown(self, places: Iterable[Place]) -> set[Place]:
+        """Those that were not looked up yet."""
+        return {place for place in places if place not in self._rows}
+
+    def know(self, places: Iterable[Place], rows: Mapping[Place, Row]) -> None:
+        """Take up what somebody else has looked up: at `places` there are these rows,
+        and no others."""
+        for place in places:
+            self._rows[place] = rows.get(place)
+            self._stored[place] = place in rows
 
     def get(self, place: Place) -> Row | None:
         """The row as it is now, changes included; it must have been looked up."""

@@ -13,6 +13,7 @@ from convstore.db.known_acts import target_hash
 from convstore.db.rows import (
     graph_state_digest,
     interaction_digest,
+    item_digest,
     state_digest,
     turn_digest,
 )
@@ -23,6 +24,7 @@ from convstore.vocabulary.records import (
     NEW_CHAT,
     GraphState,
     Interaction,
+    Item,
     LedgerEntry,
     LegalHold,
     Session,
@@ -90,6 +92,7 @@ _TURN = _Shape(models.turns, Turn)
 _INTERACTION = _Shape(models.interactions, Interaction)
 _GRAPH_STATE = _Shape(models.graph_states, GraphState, payload="state")
 _LEDGER = _Shape(models.session_ledger, LedgerEntry)
+_ITEM = _Shape(models.session_items, Item, payload="value")
 _HOLD = _Shape(models.legal_holds, LegalHold)
 
 
@@ -115,6 +118,9 @@ def document_rows(document: SessionDocument) -> DocumentRows:
         }
         for tools_hash, text in _tool_sets(document)
     ]
+    items = [_ITEM.row(tenant, item) for item in document.items]
+    for row in items:
+        row["digest"] = item_digest(row)
     ledger = []
     if document.ledger is not None:
         row = _LEDGER.row(tenant, document.ledger)
@@ -126,6 +132,7 @@ def document_rows(document: SessionDocument) -> DocumentRows:
         (models.graph_states, graphs),
         (models.session_ledger, ledger),
         (models.session_state, _state_rows(document)),
+        (models.session_items, items),
     ]
 
 
@@ -156,6 +163,7 @@ def fingerprint_of(document: SessionDocument) -> bytes:
         [_GRAPH_STATE.selected(graph) for graph in document.graph_states],
         document.ledger,
         [(name, _text(state)) for name, state in document.adapter_state.items()],
+        [_ITEM.selected(item) for item in document.items],
         document.holds,
     )
 

@@ -14,6 +14,7 @@ from convstore.db.rows import (
     INTERACTION_COLUMNS,
     LEDGER_COLUMNS,
     SESSION_COLUMNS,
+    SESSION_ITEM_COLUMNS,
     STATE_COLUMNS,
     TURN_COLUMNS,
     session_from_row,
@@ -56,6 +57,7 @@ _ROWS = (
     _rows_of(models.graph_states, GRAPH_STATE_COLUMNS, "namespace", "version"),
     _rows_of(models.session_ledger, LEDGER_COLUMNS),
     _rows_of(models.session_state, STATE_COLUMNS, "name"),
+    _rows_of(models.session_items, SESSION_ITEM_COLUMNS, "namespace", "key"),
     HOLDS,
 )
 

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Insert,
     Select,
     String,
+    Table,
     and_,
     bindparam,
     case,
@@ -135,6 +136,8 @@ class ForkSession:
         if count:
             (_COPY_PATH if walked else _COPY).run(unit.connection, given)
             _COPY_TOOLS.run(unit.connection, given)
+        for copy in _COPY_BESIDE:
+            copy.run(unit.connection, given)
         return head
 
     def _row(self, unit: Unit, source: Head, at: int) -> Row:
@@ -228,6 +231,16 @@ def _copy_tools() -> Insert:
     return insert(tools).from_select(names, found)
 
 
+def _copy_beside(table: Table) -> Insert:
+    """What lies beside the turns and is the session's own, with its versions."""
+    rest = [column for column in table.c if column.name not in _PLACED]
+    found = select(*_new_key(), *rest).where(
+        table.c.tenant_id == bindparam("tenant"), table.c.session_id == bindparam("id")
+    )
+    names = ["tenant_id", "session_id", *(column.name for column in rest)]
+    return insert(table).from_select(names, found)
+
+
 def _prepared(statement: Insert) -> Prepared:
     return Prepared(lambda _: statement)
 
@@ -237,4 +250,8 @@ _CONTENT: Sequence[Any] = [c for c in models.turns.c if c.name not in _PLACED]
 _COPY = _prepared(_copy())
 _COPY_PATH = Prepared(_copy_path)
 _COPY_TOOLS = _prepared(_copy_tools())
+_COPY_BESIDE = [
+    _prepared(_copy_beside(table))
+    for table in (models.session_state, models.session_items)
+]
 _LENGTH = Prepared(_length)

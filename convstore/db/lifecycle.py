@@ -32,6 +32,7 @@ from convstore.db.rows import (
     INTERACTION_COLUMNS,
     LEDGER_COLUMNS,
     SESSION_COLUMNS,
+    SESSION_ITEM_COLUMNS,
     STATE_COLUMNS,
     TURN_COLUMNS,
 )
@@ -56,6 +57,7 @@ _GONE_WITH_SESSION = (
     models.graph_states,
     models.session_ledger,
     models.session_state,
+    models.session_items,
 )
 # Rows to find a session by, which say what its own row says.
 _SAID_AGAIN = (models.session_metadata, models.session_labels)
@@ -66,6 +68,7 @@ _TAKEN = {
     models.graph_states: GRAPH_STATE_COLUMNS,
     models.session_ledger: LEDGER_COLUMNS,
     models.session_state: STATE_COLUMNS,
+    models.session_items: SESSION_ITEM_COLUMNS,
 }
 # How DELETE … RETURNING gives rows back is not defined: they are put in key order.
 _ORDER = {
@@ -75,6 +78,7 @@ _ORDER = {
     models.graph_states: 2,
     models.session_ledger: 0,
     models.session_state: 1,
+    models.session_items: 2,
 }
 
 

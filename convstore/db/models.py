@@ -538,6 +538,61 @@ session_state = _table(
     comment="What adapters keep of a session, beside its row: an append is small.",
 )
 
+session_items = _table(
+    "session_items",
+    _tenant(),
+    _session(),
+    Column("namespace", _key(), nullable=False, comment="which kind of document"),
+    Column("key", _key(), nullable=False, comment="within the namespace"),
+    Column("value", _json(), nullable=False, comment="any JSON value"),
+    Column("version", BigInteger, nullable=False, comment="raised by every change"),
+    _time("created_at", "when it was made"),
+    _time("updated_at", "when its value last changed"),
+    _time("expires_at", "nobody finds it from here on", nullable=True),
+    Column("ttl_s", _double, comment="seconds that each use lets it live"),
+    Column(
+        "digest", LargeBinary, nullable=False, comment="SHA-256 of the content columns"
+    ),
+    _of_session(),
+    Index(
+        "ix_session_items_expiring",
+        "expires_at",
+        sqlite_where=text("expires_at IS NOT NULL"),
+        postgresql_where=text("expires_at IS NOT NULL"),
+    ),
+    key=("tenant_id", "session_id", "namespace", "key"),
+    comment="Small documents that belong to a session and change in place.",
+)
+
+items = _table(
+    "items",
+    _tenant(),
+    Column("namespace", _key(), nullable=False, comment="whose state, in the tenant"),
+    Column("key", _key(), nullable=False, comment="within the namespace"),
+    Column("value", _json(), nullable=False, comment="any JSON value"),
+    Column("version", BigInteger, nullable=False, comment="raised by every change"),
+    Column("user_id", _key(), comment="owner: erasing the user destroys it"),
+    _time("created_at", "when it was made"),
+    _time("updated_at", "when its value last changed"),
+    _time("expires_at", "nobody finds it from here on", nullable=True),
+    Column("ttl_s", _double, comment="seconds that each use lets it live"),
+    Index(
+        "ix_items_user",
+        "tenant_id",
+        "user_id",
+        sqlite_where=text("user_id IS NOT NULL"),
+        postgresql_where=text("user_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_items_expiring",
+        "expires_at",
+        sqlite_where=text("expires_at IS NOT NULL"),
+        postgresql_where=text("expires_at IS NOT NULL"),
+    ),
+    key=("tenant_id", "namespace", "key"),
+    comment="Small documents outside sessions: state of an application or a user.",
+)
+
 cost_totals = _table(
     "cost_totals",
     _tenant(),

@@ -14,6 +14,8 @@ from convstore.db.rows import (
     GRAPH_STATE_DIGEST,
     INTERACTION_COLUMNS,
     INTERACTION_DIGEST,
+    ITEM_DIGEST,
+    SESSION_ITEM_COLUMNS,
     STATE_COLUMNS,
     STATE_DIGEST,
     TURN_COLUMNS,
@@ -21,12 +23,13 @@ from convstore.db.rows import (
     TURN_DIGEST_LATER,
     graph_state_from_row,
     interaction_from_row,
+    session_item_from_row,
     state_from_row,
     turn_from_row,
 )
 from convstore.vocabulary.codec import digest
 from convstore.vocabulary.errors import CorruptionError, RowCorruptError
-from convstore.vocabulary.records import GraphState, Interaction, JsonObject, Turn
+from convstore.vocabulary.records import GraphState, Interaction, Item, JsonObject, Turn
 
 T = TypeVar("T")
 Row = Sequence[Any]
@@ -98,4 +101,11 @@ GRAPH_STATES: Kind[GraphState] = Kind(
 )
 STATES: Kind[tuple[str, JsonObject]] = Kind(
     "adapter state", models.session_state, STATE_COLUMNS, STATE_DIGEST, state_from_row
+)
+ITEMS: Kind[Item] = Kind(
+    "item",
+    models.session_items,
+    SESSION_ITEM_COLUMNS,
+    ITEM_DIGEST,
+    session_item_from_row,
 )

@@ -18,6 +18,7 @@ from convstore.vocabulary.records import (
     Choice,
     GraphState,
     Interaction,
+    Item,
     JsonObject,
     LedgerEntry,
     LegalHold,
@@ -40,6 +41,11 @@ INTERACTION_COLUMNS = [
     c
     for c in models.interactions.c
     if c.name not in ("tenant_id", "session_id", "target_hash", "digest")
+]
+SESSION_ITEM_COLUMNS = [
+    c
+    for c in models.session_items.c
+    if c.name not in ("tenant_id", "session_id", "digest")
 ]
 GRAPH_STATE_COLUMNS = [
     c
@@ -71,6 +77,7 @@ INTERACTION_DIGEST = (
 ).split()
 GRAPH_STATE_DIGEST = "namespace state turn_seq metadata".split()
 STATE_DIGEST = "name state".split()
+ITEM_DIGEST = "namespace key value".split()
 
 
 _turn = maker(Turn)
@@ -100,6 +107,7 @@ turn_digest = _digester(TURN_DIGEST, TURN_DIGEST_LATER)
 interaction_digest = _digester(INTERACTION_DIGEST)
 graph_state_digest = _digester(GRAPH_STATE_DIGEST)
 state_digest = _digester(STATE_DIGEST)
+item_digest = _digester(ITEM_DIGEST)
 
 
 def session_from_row(row: Row) -> Session:
@@ -225,6 +233,32 @@ def graph_state_from_row(session_id: str, row: Row) -> GraphState:
         {} if metadata == "{}" else decode_json(metadata),
         external_id,
         from_micros(created_at),
+    )
+
+
+def session_item_from_row(session_id: str, row: Row) -> Item:
+    """The record of a row of SESSION_ITEM_COLUMNS."""
+    named = dict(zip(_SESSION_ITEM_NAMES, row, strict=True))
+    return item_from_row({**named, "session_id": session_id})
+
+
+_SESSION_ITEM_NAMES = [column.name for column in SESSION_ITEM_COLUMNS]
+
+
+def item_from_row(row: Mapping[str, Any]) -> Item:
+    """The record of a row by its columns, outside sessions or in one."""
+    expires_at, ttl_s = row["expires_at"], row["ttl_s"]
+    return Item(
+        row["namespace"],
+        row["key"],
+        decode_json(row["value"]),
+        row["version"],
+        row.get("user_id"),
+        from_micros(row["created_at"]),
+        from_micros(row["updated_at"]),
+        None if expires_at is None else from_micros(expires_at),
+        None if ttl_s is None else float(ttl_s),
+        row.get("session_id"),
     )
 
 

@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from convstore.db.row_kinds import GRAPH_STATES, INTERACTIONS, STATES, TURNS, Row
+from convstore.db.row_kinds import (
+    GRAPH_STATES,
+    INTERACTIONS,
+    ITEMS,
+    STATES,
+    TURNS,
+    Row,
+)
 from convstore.db.rows import hold_from_row, ledger_from_row
 from convstore.vocabulary.codec import decode_json, digest
 from convstore.vocabulary.errors import CorruptionError, RowCorruptError
@@ -36,6 +43,7 @@ class SessionRows:
     graph_states: Sequence[Row]
     ledger: Sequence[Row]
     states: Sequence[Row]
+    items: Sequence[Row]
     holds: Sequence[Row]
 
     def document(self) -> SessionDocument:
@@ -60,6 +68,7 @@ class SessionRows:
             ledger=self._ledger(),
             holds=self._holds(),
             adapter_state=dict(STATES.records(sid, self.states)),
+            items=ITEMS.records(sid, self.items),
         )
 
     def fingerprint(self) -> bytes:
@@ -77,6 +86,7 @@ class SessionRows:
             [row[1:-1] for row in self.graph_states],
             self._ledger(),
             [row[1:-1] for row in self.states],
+            [row[1:-1] for row in self.items],
             self._holds(),
         )
 

@@ -41,6 +41,7 @@ _LARGE: dict[str, tuple[Column[Any], ...]] = {
         models.interactions.c[name]
         for name in "content reason choice shown metadata".split()
     ),
+    "session_items": (models.session_items.c.value,),
     "session_state": (models.session_state.c.state,),
     "graph_states": (models.graph_states.c.state, models.graph_states.c.metadata),
 }

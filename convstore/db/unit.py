@@ -77,6 +77,7 @@ _INSERTS = {
         models.graph_states,
         models.session_ledger,
         models.session_state,
+        models.session_items,
     )
 }
 
@@ -152,8 +153,10 @@ class Operation(Protocol[R_co]):
 
 
 def keys_of(operation: Operation[Any]) -> Collection[Key]:
-    """The sessions that an operation writes to: `keys`, of one that has several."""
-    return getattr(operation, "keys", None) or (operation.key,)
+    """The sessions that an operation writes to: `keys`, of one that has several, or
+    none."""
+    keys: Collection[Key] | None = getattr(operation, "keys", None)
+    return (operation.key,) if keys is None else keys
 
 
 class Unit:

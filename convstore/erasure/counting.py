@@ -52,6 +52,13 @@ class Count:
                 found[kind] += row[column]
         return replace(self, rows=dict(sums), found=found)
 
+    def with_items(self, gone: int) -> Count:
+        """The count with items of a user, outside sessions, that were deleted."""
+        rows, found = Counter(self.rows), Counter(self.found)
+        for counts in (rows, found):
+            counts["items"] += gone
+        return replace(self, rows=dict(rows), found=dict(found))
+
     def keep(self, connection: Connection) -> None:
         """Write it down, in the transaction that makes it true."""
         kept = {"rows_deleted": self.rows, "found": self.found}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import islice
@@ -17,7 +17,15 @@ from itertools import islice
 from convstore.archive.archiver import destroy_marked
 from convstore.archive.context import DEAD_AFTER_S, Context
 from convstore.archive.ownership import claim, guard
-from convstore.db import erasures, ledger, lifecycle, schema, segments, unfinished
+from convstore.db import (
+    erasures,
+    item_reads,
+    ledger,
+    lifecycle,
+    schema,
+    segments,
+    unfinished,
+)
 from convstore.db.engine import Connection
 from convstore.db.erasures import StoredErasure
 from convstore.db.unit import Key, Unit
@@ -42,6 +50,8 @@ AT_ONCE = 100
 
 # Users that are looked through at once.
 _USERS = 1_000
+# Items that are destroyed with one commit.
+_ITEMS = 1_000
 # Each waits a second for readers to finish.
 _LOG_TRIES = 3
 
@@ -119,6 +129,7 @@ class Eraser:
         count = Count.so_far(erasure)
         for some in _chunks(keys):
             await self._blank(some, "erased", count=count)
+        await self._destroy_items(erasure, count)
         try:
             swept = await self._clean_archive(erasure, keys, told=told)
         except (ArchiveAwayError, ArchiveTakenError) as error:
@@ -207,24 +218,53 @@ class Eraser:
             residue=self._context.backend.dialect.residue,
         )
 
+    async def _destroy_items(self, erasure: StoredErasure, count: Count) -> None:
+        """Destroy what an erased user owns outside sessions, but for what was made
+        after the erasure."""
+        context, tenant = self._context, erasure.tenant_id
+        for user_id in await self._named(erasure, item_reads.users):
+
+            def work(connection: Connection, user_id: str = user_id) -> Count | None:
+                gone = item_reads.remove_of_user(
+                    connection, tenant, user_id, erasure.requested_at, _ITEMS
+                )
+                if not gone:
+                    return None
+                more = count.with_items(gone)
+                more.keep(connection)
+                return more
+
+            while (more := await context.write(work)) is not None:
+                count.rows, count.found = more.rows, more.found
+                context.on_step("erase.items")
+
     async def _forget(self, erasure: StoredErasure, count: Count) -> None:
-        """Take an erased user out of the totals. Who it is has to be looked for: the
-        erasure itself does not say."""
+        """Take an erased user out of the totals."""
+        context, tenant = self._context, erasure.tenant_id
+        for user_id in await self._named(erasure, ledger.users_with_totals):
+            if await context.write(
+                lambda c, u=user_id: ledger.forget_user(c, tenant, u)  # type: ignore[misc]
+            ):
+                count.rows["cost_totals"] = 1
+
+    async def _named(
+        self,
+        erasure: StoredErasure,
+        users: Callable[[Connection, str, str, int], list[str]],
+    ) -> list[str]:
+        """The erased user, if they are among those that `users` gives in pages. Who it
+        is has to be looked for: the erasure itself does not say."""
         if erasure.subject != "user":
-            return
-        context, tenant, after = self._context, erasure.tenant_id, ""
-        while users := await context.read(
-            lambda c, a=after: ledger.users_with_totals(c, tenant, a, _USERS)  # type: ignore[misc]
+            return []
+        tenant, after = erasure.tenant_id, ""
+        while found := await self._context.read(
+            lambda c, a=after: users(c, tenant, a, _USERS)  # type: ignore[misc]
         ):
-            for user_id in users:
-                if erasures.subject_hash(user_id, erasure.salt) != erasure.subject_hash:
-                    continue
-                if await context.write(
-                    lambda c, u=user_id: ledger.forget_user(c, tenant, u)  # type: ignore[misc]
-                ):
-                    count.rows["cost_totals"] = 1
-                return
-            after = users[-1]
+            for user_id in found:
+                if erasures.subject_hash(user_id, erasure.salt) == erasure.subject_hash:
+                    return [user_id]
+            after = found[-1]
+        return []
 
     async def _clear_log(self) -> None:
         """Erased text must not lie on in a write-ahead log."""

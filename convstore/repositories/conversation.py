@@ -23,6 +23,7 @@ from convstore.repositories.buffer import Buffer
 from convstore.repositories.graph_states import GraphStates
 from convstore.repositories.histories import system_turns
 from convstore.repositories.interactions import Interactions
+from convstore.repositories.items import Items
 from convstore.repositories.ledger import Ledger
 from convstore.repositories.scope import Scope
 from convstore.repositories.sessions import Sessions
@@ -114,6 +115,11 @@ class Conversation:
     def __init__(self, scope: Scope, session_id: str, user_id: str | None) -> None:
         self.session_id = session_id
         self._scope = scope.for_user(check_optional_id("user_id", user_id))
+
+    @property
+    def items(self) -> Items:
+        """The items of this session; it must be there."""
+        return Items(self._scope, self.session_id)
 
     async def session(self) -> Session:
         """The session, created or restored if need be."""

@@ -16,7 +16,7 @@ from convstore.archive.data_sets import check_formats
 from convstore.archive.documents import SOURCES, stream_documents
 from convstore.blobs.base import StepHook, silent
 from convstore.commits.group_commit import CommitStats
-from convstore.db import foreign_keys
+from convstore.db import foreign_keys, item_upkeep
 from convstore.db.engine import Finding, open_backend
 from convstore.erasure.replay import refuse_erased, replay_erasures
 from convstore.gateway.prefix_cache.cache import Expiry, PrefixCache, prefix_bounds
@@ -27,6 +27,7 @@ from convstore.repositories.erasures import Erasures
 from convstore.repositories.graph_states import GraphStates
 from convstore.repositories.holds import Holds
 from convstore.repositories.interactions import Interactions
+from convstore.repositories.items import Items
 from convstore.repositories.ledger import Ledger
 from convstore.repositories.scope import Scope
 from convstore.repositories.session_filter import session_filter
@@ -69,6 +70,7 @@ class Nouns:
         self.turns = Turns(scope)
         self.interactions = Interactions(scope)
         self.graph_states = GraphStates(scope)
+        self.items = Items(scope)
         self.holds = Holds(scope)
         self.ledger = Ledger(scope)
 
@@ -487,12 +489,26 @@ class Store(Nouns):
 
         On SQLite a call gives back up to a gigabyte to the disk: `pages_freed`, and
         `pages_left` for the next; `wal_frames_left` are pages of the write-ahead log
-        that a reader keeps in it. On PostgreSQL autovacuum does it: nothing is told.
+        that a reader keeps in it. On PostgreSQL autovacuum does that: nothing is told.
+        On both, items that have expired are removed, in every tenant: `items_expired`
+        where there were any.
 
         Args:
             on_progress: Told of each step of some megabytes.
         """
-        return await self._parts.backend.maintain(on_progress)
+        expired = await self._remove_expired()
+        done = await self._parts.backend.maintain(on_progress)
+        return done | ({"items_expired": expired} if expired else {})
+
+    async def _remove_expired(self) -> int:
+        context, total = self._parts.archive.context, 0
+        now = self._scope.now()
+        while True:
+            gone = await context.write(lambda c: item_upkeep.remove_expired(c, now))
+            await context.on_changed(gone.sessions)
+            total += gone.count
+            if not gone.count:
+                return total
 
     @property
     def watch(self) -> Watch:

@@ -77,7 +77,7 @@ class Autocommit:
             return await self._write(operation)
 
     def _write(self, operation: Operation[T]) -> Coroutine[Any, Any, T]:
-        if self._hot is not None:
+        if self._hot is not None and keys_of(operation):
             return self._hot.write(self._commits, operation)
         return self._commits.submit(operation)
 

@@ -43,6 +43,7 @@ from convstore.vocabulary.records import (
     Choice,
     GraphState,
     Interaction,
+    Item,
     Json,
     JsonObject,
     LedgerEntry,
@@ -89,7 +90,7 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 _SECTIONS = tuple(f.name for f in fields(SessionDocument))
 # Sections that are left out where they are empty, for the same reason. A reader that
 # does not know one refuses the document as newer.
-_OPTIONAL_SECTIONS = frozenset({"adapter_state"})
+_OPTIONAL_SECTIONS = frozenset({"adapter_state", "items"})
 _MEMBERS = frozenset({"format", "format_version", REQUIRES, *_SECTIONS})
 
 
@@ -232,6 +233,7 @@ def document_from_json(data: Json) -> SessionDocument:
             ledger=_optional(LedgerEntry, data["ledger"]),
             holds=tuple(_record(LegalHold, item) for item in _tuple(data["holds"])),
             adapter_state=_objects(data.get("adapter_state", {})),
+            items=tuple(_record(Item, i) for i in _tuple(data.get("items", []))),
         )
     except (TypeError, ValueError, KeyError, AttributeError):
         # The cause may quote content: name the kind of fault only.
@@ -340,8 +342,8 @@ def check_agreement(document: SessionDocument) -> None:
     session, turns = document.session, document.turns
     acts, graphs = document.interactions, document.graph_states
     last = len(turns)
-    owners = {session.id}
-    for part in (turns, acts, graphs, document.holds):
+    owners: set[str | None] = {session.id}
+    for part in (turns, acts, graphs, document.items, document.holds):
         owners |= {item.session_id for item in part}
     chosen = {
         seq
@@ -351,6 +353,7 @@ def check_agreement(document: SessionDocument) -> None:
     }
     targets = {session.head_seq, *chosen, *(act.turn_seq for act in acts)} - {None}
     states = [(graph.namespace, graph.version) for graph in graphs]
+    items = [(item.namespace, item.key) for item in document.items]
     hashes = {turn.tools_hash for turn in turns} - {None}
     held = sum(hold.released_at is None for hold in document.holds)
     agreed = {
@@ -364,6 +367,7 @@ def check_agreement(document: SessionDocument) -> None:
         "interactions.seq": _counted(act.seq for act in acts),
         "turn_seq": targets <= set(range(1, last + 1)),
         "graph_states.version": len(set(states)) == len(states),
+        "items.key": len(set(items)) == len(items),
         "holds.number": _counted(hold.number for hold in document.holds),
         "session.turn_count": session.turn_count == last,
         "session.interaction_count": session.interaction_count == len(acts),
@@ -396,7 +400,15 @@ _CONVERTED: dict[type, Callable[[Any], object]] = {
 
 _PLANS: dict[type[Any], _Plan] = {
     cls: _plan(cls)
-    for cls in (Session, Turn, Interaction, GraphState, LegalHold, LedgerEntry)
+    for cls in (
+        Session,
+        Turn,
+        Interaction,
+        GraphState,
+        Item,
+        LegalHold,
+        LedgerEntry,
+    )
 }
 _USUAL = _PLANS[Turn].usual
 _usual_of = attrgetter(*_USUAL)

@@ -10,6 +10,7 @@
     │   ├── TurnNotFoundError
     │   ├── InteractionNotFoundError
     │   ├── GraphStateNotFoundError
+    │   ├── ItemNotFoundError
     │   ├── HoldNotFoundError
     │   ├── LedgerEntryNotFoundError
     │   ├── ErasureNotFoundError
@@ -169,6 +170,16 @@ class GraphStateNotFoundError(NotFoundError):
         super().__init__(
             f"session {shown(session_id)} has no graph state {shown(namespace)}{at}"
         )
+
+
+class ItemNotFoundError(NotFoundError):
+    """There is no item with this key in the namespace, or it has expired."""
+
+    code = "item_not_found"
+
+    def __init__(self, namespace: str, key: str) -> None:
+        self.namespace, self.key = namespace, key
+        super().__init__(f"{shown(namespace)} has no item {shown(key)}")
 
 
 class HoldNotFoundError(NotFoundError):

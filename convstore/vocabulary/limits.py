@@ -15,6 +15,7 @@ class Limits:
         max_metadata_bytes: JSON bytes of one `metadata`, `slots` or `shown` value.
         max_graph_state_bytes: JSON bytes of one graph state.
         max_state_bytes: JSON bytes of what one adapter keeps of a session.
+        max_item_bytes: JSON bytes of the value of one item.
         max_json_depth: Levels of nesting in any JSON value. At most 200: the encoder
             stops at 254, and a session document adds a few levels of its own.
         max_turns_per_call: Turns in one `append_many`.
@@ -32,6 +33,7 @@ class Limits:
     max_metadata_bytes: int = 64 * 1024
     max_graph_state_bytes: int = 16 * 1024 * 1024
     max_state_bytes: int = 16 * 1024 * 1024
+    max_item_bytes: int = 16 * 1024 * 1024
     max_json_depth: int = 64
     max_turns_per_call: int = 10_000
     max_tags: int = 64

@@ -262,12 +262,34 @@ class LedgerStats:
 
 
 @dataclass(frozen=True, slots=True)
+class Item:
+    """A small document in a namespace, outside sessions or in one (`session_id`).
+
+    `version` counts its changes from 1; one that is made anew after it was deleted or
+    has expired begins at 1 again. From `expires_at` on it is not found; `ttl_s` is how
+    many seconds each use lets it live, None where its end does not move.
+    """
+
+    namespace: str
+    key: str
+    value: Json
+    version: int
+    user_id: str | None
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime | None
+    ttl_s: float | None
+    session_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class SessionDocument:
     """Everything that belongs to one session: the unit of archive, restore and export.
 
     Turns are in `seq` order, interactions too, graph states by namespace and version.
     `tool_sets` maps a `tools_hash` to the tool definitions that turns refer to, and
     `adapter_state` the name of an adapter to what it keeps, in the order of the names.
+    Items are by namespace and key.
     """
 
     session: Session
@@ -278,6 +300,7 @@ class SessionDocument:
     ledger: LedgerEntry | None
     holds: tuple[LegalHold, ...]
     adapter_state: dict[str, JsonObject] = field(default_factory=dict)
+    items: tuple[Item, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ PayloadOf = Callable[[str, str, str], bytes | None]
 
 _CONTENT = (
     "turns", "interactions", "graph_states", "tool_sets", "session_ledger",
-    "session_state",
+    "session_state", "session_items",
 )  # fmt: skip
 
 

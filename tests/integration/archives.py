@@ -105,6 +105,8 @@ async def fill(store: Nouns, session_id: str, user_id: str | None = "u-1") -> No
     await store.sessions.patch(
         session_id, adapter_state={"z": {"b": [1.0, None], "a": {}}, "frame": {"n": 1}}
     )
+    await store.items.put("step", "1", {"n": None, "a": [1.0]}, session_id=session_id)
+    await store.items.put("a", "z", None, session_id=session_id, ttl_s=10 * DAY_S)
     await store.holds.place(session_id, reason="case 7", actor_id="jurist")
     await store.holds.release(session_id, actor_id="jurist")
 

@@ -18,12 +18,14 @@ from tests.integration.conversations import everything, say
 ROOT = Path(__file__).resolve().parents[2]
 # What belongs to the deployment, or to a tenant or user and to no conversation:
 # erasures and totals must outlive the sessions that they are about, a prefix is looked
-# up by those who do not know the session yet, and counts name nobody.
+# up by those who do not know the session yet, counts name nobody, and items lie outside
+# sessions: erasure finds those of a user by their owner.
 OPERATIONAL = {
     "archive_folder",
     "archive_segments",
     "cost_totals",
     "erasures",
+    "items",
     "prefix_entries",
     "leases",
     "retention_runs",

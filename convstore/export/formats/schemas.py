@@ -228,7 +228,7 @@ _BESIDE: dict[str, Json] = {
     "system": _STRING,
     "tools": {**_STRING, "description": "JSON text of the definitions, or empty."},
 }
-_OPTIONAL = {"tools", "images", "parallel_tool_calls", "adapter_state"}
+_OPTIONAL = {"tools", "images", "parallel_tool_calls", "adapter_state", "items"}
 _FREE = _list(_OBJECT, 0)
 
 _ROWS: Mapping[str, JsonObject] = {
@@ -322,6 +322,7 @@ _ROWS: Mapping[str, JsonObject] = {
         "ledger": {"type": ["object", "null"]},
         "holds": _FREE,
         "adapter_state": _OBJECT,
+        "items": _FREE,
     },
 }
 

@@ -285,6 +285,7 @@ CONVSTORE = Format(
         Column("ledger", "json"),
         Column("holds", "messages"),
         Column("adapter_state", "json"),
+        Column("items", "messages"),
     ),
     _convstore,
     provenance="none",

@@ -20,6 +20,7 @@ from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import (
     GraphState,
     Interaction,
+    Item,
     Json,
     SessionDocument,
     Turn,
@@ -133,6 +134,7 @@ class _Session:
             interactions=tuple(self._act(act) for act in document.interactions),
             graph_states=tuple(self._state(s) for s in document.graph_states),
             adapter_state=self._json(document.adapter_state),
+            items=tuple(self._item(item) for item in document.items),
         )
         return Redacted(redacted, self.counts)
 
@@ -163,6 +165,9 @@ class _Session:
         return replace(
             state, state=self._json(state.state), metadata=self._json(state.metadata)
         )
+
+    def _item(self, item: Item) -> Item:
+        return replace(item, value=self._json(item.value))
 
     def _json(self, value: Json) -> Json:
         if isinstance(value, str):

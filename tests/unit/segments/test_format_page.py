@@ -20,6 +20,7 @@ from convstore.vocabulary.records import (
     Choice,
     GraphState,
     Interaction,
+    Item,
     LedgerEntry,
     LegalHold,
     Session,
@@ -92,6 +93,7 @@ def test_the_schemas_name_the_fields_of_the_records_in_their_order() -> None:
         "graph_state": GraphState,
         "ledger": LedgerEntry,
         "hold": LegalHold,
+        "item": Item,
     }
 
     for name, record in named.items():
@@ -109,7 +111,7 @@ def test_every_object_of_the_schemas_is_closed_but_free_form_ones() -> None:
                 assert part["additionalProperties"] is False
                 optional = {"imported_at", "payload", "payload_format"}
                 optional |= {"forked_from", "forked_at_seq", "forked_turns"}
-                optional |= {"root_session_id", "adapter_state"}
+                optional |= {"root_session_id", "adapter_state", "items"}
                 needed = [name for name in part["properties"] if name not in optional]
                 assert part["required"] == needed
 

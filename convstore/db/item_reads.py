@@ -1,0 +1,235 @@
+"""Items read: one, several, pages of them and of their namespaces; and what is due."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    tuple_,
+)
+
+from convstore.db import models
+from convstore.db.cells import Place
+from convstore.db.dialects import dialect_of
+from convstore.db.dialects.base import Dialect
+from convstore.db.rows import item_from_row
+from convstore.db.statements import BOUND, Prepared
+from convstore.db.unit import Key
+from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.records import Item
+
+Owner: TypeAlias = tuple[str, str | None]
+"""Whose items: a tenant, and one of its sessions or None for those outside sessions."""
+
+I = models.items.c  # noqa: E741
+_LAST = 0x10FFFF
+_SURROGATES = range(0xD800, 0xE000)
+
+
+def _find(table: Table) -> Prepared:
+    names = [column.name for column in table.primary_key.columns]
+
+    def word(dialect: Dialect) -> Select[Any]:
+        asked = dialect.asked(*names)
+        same = and_(*(table.c[name] == asked.c[name] for name in names))
+        joined = asked.join(table, same)
+        return select(*table.c).select_from(joined).where(_is_there(table))
+
+    return Prepared(word)
+
+
+def _is_there(table: Table) -> ColumnElement[bool]:
+    ends = table.c.expires_at
+    return or_(ends.is_(None), ends > bindparam(BOUND + "now"))
+
+
+_FIND = {table: _find(table) for table in (models.items, models.session_items)}
+
+
+def find(
+    connection: Connection, owner: Owner, names: Sequence[tuple[str, str]], now: int
+) -> dict[tuple[str, str], Item]:
+    """Those of the items that are there, by namespace and key."""
+    table = _table(owner)
+    lead = [part for part in owner if part is not None]
+    places: list[Place] = [(*lead, *name) for name in names]
+    given = {"asked": dumps(places).decode(), "now": now}
+    found = [_item(table, row) for row in _FIND[table].all(connection, given)]
+    return {(item.namespace, item.key): item for item in found}
+
+
+def page(
+    connection: Connection,
+    owner: Owner,
+    *,
+    namespace: str | None,
+    prefix: str | None,
+    key_prefix: str | None,
+    user_id: str | None,
+    after: tuple[str, str] | None,
+    limit: int,
+    now: int,
+) -> list[Item]:
+    """Items by namespace and key, behind `after`, of one namespace or of those that
+    begin with `prefix`."""
+    table = _table(owner)
+    c = table.c
+    wanted = [*_of(table, owner), _is_there(table)]
+    if namespace is not None:
+        wanted.append(c.namespace == namespace)
+    wanted += _begins(c.namespace, prefix) + _begins(c.key, key_prefix)
+    if user_id is not None:
+        wanted.append(I.user_id == user_id)
+    if after is not None:
+        wanted.append(tuple_(c.namespace, c.key) > tuple_(*after))
+    statement = select(*c).where(*wanted).order_by(c.namespace, c.key).limit(limit)
+    rows = connection.execute(statement, {BOUND + "now": now})
+    return [_item(table, row) for row in rows]
+
+
+def namespaces(
+    connection: Connection,
+    owner: Owner,
+    *,
+    prefix: str | None,
+    after: str | None,
+    limit: int,
+    now: int,
+) -> list[str]:
+    """Namespaces that hold an item, in order, behind `after`: one step of the index for
+    each, however many items it has."""
+    table = _table(owner)
+    name = table.c.namespace
+    mine = [*_of(table, owner), *_begins(name, prefix)]
+    first = select(func.min(name).label("name")).where(
+        *mine, *([] if after is None else [name > after])
+    )
+    walk = first.cte("walk", recursive=True)
+    following = (
+        select(func.min(name))
+        .where(*mine, name > walk.c.name)
+        .correlate(walk)
+        .scalar_subquery()
+    )
+    walk = walk.union_all(select(following).where(walk.c.name.is_not(None)))
+    here = select(name).where(*_of(table, owner), name == walk.c.name, _is_there(table))
+    statement = (
+        select(walk.c.name)
+        .where(walk.c.name.is_not(None), here.correlate(walk).exists())
+        .limit(limit)
+    )
+    found = connection.execute(statement, {BOUND + "now": now})
+    return [row[0] for row in found]
+
+
+def users(connection: Connection, tenant: str, after: str, limit: int) -> list[str]:
+    """Users of a tenant that own items, in order, beyond `after`."""
+    found = connection.execute(
+        select(I.user_id)
+        .where(I.tenant_id == tenant, I.user_id > after)
+        .distinct()
+        .order_by(I.user_id)
+        .limit(limit)
+    )
+    return list(found.scalars())
+
+
+def remove_of_user(
+    connection: Connection, tenant: str, user_id: str, begun_by: int, limit: int
+) -> int:
+    """Destroy items of a user that were made until a time; how many of at most so
+    many. One that is being changed is waited for, and goes as well."""
+    chosen = (
+        select(*models.items.primary_key.columns)
+        .where(I.tenant_id == tenant, I.user_id == user_id, I.created_at <= begun_by)
+        .limit(limit)
+    )
+    locked = dialect_of(connection).locked(chosen, models.items)
+    return _remove(connection, connection.execute(locked).all())
+
+
+def remove_expired(connection: Connection, now: int, limit: int) -> int:
+    """Remove items outside sessions that have expired; how many of at most so many.
+    One that is being changed is passed over."""
+    chosen = (
+        select(*models.items.primary_key.columns)
+        .where(I.expires_at <= now)
+        .order_by(I.expires_at)
+        .limit(limit)
+    )
+    free = dialect_of(connection).skip_locked(chosen)
+    return _remove(connection, connection.execute(free).all())
+
+
+def sessions_with_expired(connection: Connection, now: int, limit: int) -> list[Key]:
+    """Sessions that hold items which have expired."""
+    c = models.session_items.c
+    chosen = select(c.tenant_id, c.session_id).where(c.expires_at <= now).limit(limit)
+    return sorted({(row[0], row[1]) for row in connection.execute(chosen)})
+
+
+def remove_expired_of(connection: Connection, key: Key, now: int) -> int:
+    """Remove a session's items that have expired; its lock is held."""
+    c = models.session_items.c
+    return connection.execute(
+        delete(models.session_items).where(
+            c.tenant_id == key[0], c.session_id == key[1], c.expires_at <= now
+        )
+    ).rowcount
+
+
+def _remove(connection: Connection, places: Sequence[Any]) -> int:
+    if not places:
+        return 0
+    asked = dialect_of(connection).asked("tenant_id", "namespace", "key")
+    these = tuple_(I.tenant_id, I.namespace, I.key).in_(
+        select(asked.c.tenant_id, asked.c.namespace, asked.c.key)
+    )
+    given = {"asked": dumps([tuple(place) for place in places]).decode()}
+    return connection.execute(delete(models.items).where(these), given).rowcount
+
+
+def _table(owner: Owner) -> Table:
+    return models.items if owner[1] is None else models.session_items
+
+
+def _of(table: Table, owner: Owner) -> list[ColumnElement[bool]]:
+    of = [table.c.tenant_id == owner[0]]
+    return of if owner[1] is None else [*of, table.c.session_id == owner[1]]
+
+
+def _begins(column: ColumnElement[str], prefix: str | None) -> list[Any]:
+    """That text begins like this, as a range of the index: by code point."""
+    if not prefix:
+        return []
+    within: list[Any] = [column >= prefix]
+    end = _behind(prefix)
+    return within if end is None else [*within, column < end]
+
+
+def _behind(prefix: str) -> str | None:
+    """The first text behind all that begin with `prefix`."""
+    while prefix:
+        number = ord(prefix[-1]) + 1
+        if number in _SURROGATES:
+            number = _SURROGATES.stop
+        if number <= _LAST:
+            return prefix[:-1] + chr(number)
+        prefix = prefix[:-1]
+    return None
+
+
+def _item(table: Table, row: Sequence[Any]) -> Item:
+    names = [column.name for column in table.c]
+    return item_from_row(dict(zip(names, row, strict=True)))

@@ -1,0 +1,42 @@
+"""Items that have expired, removed: nobody finds them before that either."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from convstore.db import item_reads
+from convstore.db.unit import Key, Unit
+
+AT_ONCE = 1_000
+"""Items, and sessions, of one commit: those of callers wait for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """How many items went, and the sessions whose version was raised by it."""
+
+    count: int
+    sessions: tuple[Key, ...]
+
+
+def remove_expired(connection: Connection, now: int) -> Removed:
+    """Remove what is due and held by nobody, in the open transaction; call it again
+    until there is nothing more. It is no activity of a session."""
+    count = item_reads.remove_expired(connection, now, AT_ONCE)
+    unit, changed = Unit(connection), []
+    keys = item_reads.sessions_with_expired(connection, now, AT_ONCE)
+    held = unit.load_free(keys)
+    for key in keys:
+        head = None if key in held else unit.find(key)
+        if head is None or head.row["state"] != "active":
+            continue
+        gone = item_reads.remove_expired_of(connection, key, now)
+        if gone:
+            # A purge, or whoever has read the session, must notice.
+            head.touch(now, activity=False)
+            changed.append(key)
+            count += gone
+    unit.flush()
+    return Removed(count, tuple(changed))

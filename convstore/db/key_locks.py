@@ -1,0 +1,130 @@
+"""Rows whose key is text, read and locked for a transaction: waiting for whoever holds
+them, or passing over those that are held.
+
+One that another transaction is about to make has no row to lock. So whoever finds none
+holds the key itself, as an advisory lock, until the transaction ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    FromClause,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    case,
+    false,
+    select,
+    true,
+)
+
+from convstore.db.dialects.base import Dialect
+from convstore.db.statements import Prepared
+from convstore.vocabulary.codec import dumps
+
+K = TypeVar("K", bound=tuple[str, ...])
+Row = dict[str, Any]
+
+
+class KeyLocks(Generic[K]):
+    """The locks on the rows of one table.
+
+    Args:
+        key: The columns of its key, in order.
+        columns: What is read: the key, then a column that is never null, then others.
+    """
+
+    def __init__(
+        self, table: Table, key: Sequence[str], columns: Sequence[Column[Any]]
+    ) -> None:
+        self._table, self._key, self._columns = table, tuple(key), columns
+        self._names = [column.name for column in columns]
+        self._waiting = Prepared(lambda dialect: self._statement(dialect, waits=True))
+        self._passing = Prepared(lambda dialect: self._statement(dialect, waits=False))
+        self._claim = Prepared(self._claims)
+
+    def locked(
+        self, connection: Connection, keys: Collection[K], *, claims: bool = True
+    ) -> dict[K, Row]:
+        """Lock and read the rows of `keys`; those held elsewhere are waited for.
+
+        A key that is not given has no row; with `claims`, nobody else makes one before
+        this transaction ends.
+        """
+        rows, held = self._read(self._waiting, connection, keys, claims)
+        if held:  # being made elsewhere: whether they are there is known when that ends
+            self._claim.all(connection, _asked(held))
+            made, _ = self._read(self._waiting, connection, held, claims)
+            rows |= made
+        return rows
+
+    def free(
+        self, connection: Connection, keys: Collection[K]
+    ) -> tuple[dict[K, Row], set[K]]:
+        """Lock and read the rows of `keys` that nobody else holds, without waiting.
+
+        Returns:
+            The rows, and the keys that are held elsewhere. A key in neither is as with
+            `locked` and `claims`.
+        """
+        return self._read(self._passing, connection, keys, claims=True)
+
+    def _read(
+        self,
+        statement: Prepared,
+        connection: Connection,
+        keys: Collection[K],
+        claims: bool,
+    ) -> tuple[dict[K, Row], set[K]]:
+        rows: dict[K, Row] = {}
+        held: set[K] = set()
+        width = len(self._key)
+        for row in statement.all(connection, {**_asked(keys), "claims": claims}):
+            key: Any = tuple(row[:width])
+            if row[width] is None:
+                held.add(key)
+            else:
+                rows[key] = dict(zip(self._names, row, strict=True))
+        return rows, held
+
+    def _same_key(self, asked: FromClause) -> Any:
+        return and_(*(self._table.c[name] == asked.c[name] for name in self._key))
+
+    def _statement(self, dialect: Dialect, *, waits: bool) -> Select[Any]:
+        asked, table = dialect.asked(*self._key), self._table
+        if not dialect.has_row_locks:
+            return select(*self._columns).join_from(asked, table, self._same_key(asked))
+        # By key, one after the other, in a lateral subquery: whatever the planner knows
+        # of the table, it locks in the order that was asked for.
+        head = select(*self._columns).where(self._same_key(asked)).correlate(asked)
+        head = dialect.locked(head, table) if waits else dialect.skip_locked(head)
+        found = head.lateral("head")
+        key = [asked.c[name] for name in self._key]
+        exists = select(true()).where(self._same_key(asked)).correlate(asked)
+        always, *others = self._names[len(key) :]
+        # A row that is there and was not locked is held. The order of a CASE is kept:
+        # only the key of a row that is not there is claimed.
+        told = case(
+            (found.c[always].is_not(None), true()),
+            (exists.scalar_subquery(), true()),
+            (~bindparam("claims", type_=Boolean), false()),
+            else_=~dialect.claimed(*key),
+        )
+        columns = [*key, found.c[always], *(found.c[name] for name in others)]
+        return select(*columns).select_from(asked.outerjoin(found, true())).where(told)
+
+    def _claims(self, dialect: Dialect) -> Select[Any]:
+        asked = dialect.asked(*self._key)
+        return select(dialect.claim(*(asked.c[name] for name in self._key)))
+
+
+def _asked(keys: Collection[tuple[str, ...]]) -> dict[str, str]:
+    # In order, so that two transactions never wait for each other.
+    return {"asked": dumps(sorted(keys)).decode()}
