@@ -6,11 +6,11 @@ from collections.abc import Callable
 from datetime import datetime
 
 from convstore.blobs.base import BlobStore, StepHook, silent
+from convstore.segments.damaged_frames import DamagedFrames
 from convstore.segments.frames import Packer
 from convstore.segments.manifest import Entry, Manifest
 from convstore.segments.readable import delete_readable, readable_line
 from convstore.segments.reader import Fault, blamed, entry_fault, frame_at, open_stream
-from convstore.segments.remains import Remains
 from convstore.segments.segment import ArchiveLimits, manifest_key
 from convstore.segments.writer import SegmentWriter
 from convstore.vocabulary.errors import CorruptionError
@@ -32,8 +32,8 @@ def copy_segment(
 
     Frames are copied as they are, each verified before and again after. A session to be
     kept that is damaged is told to `on_fault`, and what is left of its frame is kept
-    (see `remains`), unless its readable copy mends it. The old segment is left alone;
-    `delete_segment` destroys it. Other arguments as of `SegmentWriter`.
+    (see `damaged_frames`), unless its readable copy mends it. The old segment is left
+    alone; `delete_segment` destroys it. Other arguments as of `SegmentWriter`.
 
     Raises:
         SegmentNotFoundError: The old segment is not there.
@@ -45,7 +45,7 @@ def copy_segment(
     if not kept:
         return None
     stream = open_stream(blobs, manifest.key)
-    remains = Remains(blobs, manifest, limits or ArchiveLimits())
+    damaged = DamagedFrames(blobs, manifest, limits or ArchiveLimits())
     with SegmentWriter(
         blobs,
         writer=writer,
@@ -66,7 +66,7 @@ def copy_segment(
                         raise
                     if _mend(blobs, manifest, entry, target):
                         continue
-                    target.add_damaged(entry, remains.kept(entry, frame))
+                    target.add_damaged(entry, damaged.kept(entry, frame))
                     on_fault(entry_fault(manifest.segment_id, entry, error))
         return target.finish()
 

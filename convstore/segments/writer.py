@@ -143,7 +143,7 @@ class SegmentWriter:
         return self._append(entry, bytes(frame))
 
     def add_damaged(self, entry: Entry, kept: bytes) -> Entry:
-        """Append what `Remains.kept` made of a damaged frame of another segment.
+        """Append what `DamagedFrames.kept` made of a damaged frame of another segment.
 
         Its session is listed like any other, and found damaged by whoever reads it.
         Raises as `add`.

@@ -1,4 +1,4 @@
-"""The program of one worker: sessions come in, packed rows go out. See `crew`.
+"""The program of one worker: sessions come in, packed rows go out. See `workers`.
 
 Ends when its input ends, which it does when the export is killed.
 """

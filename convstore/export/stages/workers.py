@@ -77,15 +77,15 @@ def gathered(
         yield Batch((document,), gatherer.packed(document))
     more = next(source, None)
     if more is not None:
-        with Crew(gatherer) as crew:
-            yield from crew.gathered(chain([more], source))
+        with WorkerPool(gatherer) as pool:
+            yield from pool.gathered(chain([more], source))
 
 
 Answer = tuple[dict[str, JsonObject], Iterable[Packed]]
 """What was counted for a batch, by format, and its rows."""
 
 
-class Crew:
+class WorkerPool:
     """The workers of one export; a context that ends them all."""
 
     def __init__(self, gatherer: Gatherer) -> None:
@@ -105,7 +105,7 @@ class Crew:
             self.close()
             raise
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *_: object) -> None:

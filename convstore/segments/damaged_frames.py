@@ -26,7 +26,7 @@ from convstore.vocabulary.documents import DOCUMENT_BEGINS, beginning_of
 from convstore.vocabulary.errors import CorruptionError
 
 
-class Remains:
+class DamagedFrames:
     """Judges the bytes at the place of a damaged frame; reads the segment when asked.
 
     Args:
