@@ -86,7 +86,7 @@ def test_a_cache_is_added_by_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_dialect_is_added_by_its_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
     toy = SqliteDialect()
-    monkeypatch.setitem(dialects.DIALECTS, "toy", toy)
+    monkeypatch.setitem(dialects.DIALECTS, "toy", lambda: toy)
 
     assert dialects.dialect_of_url("toy://somewhere") is toy
 

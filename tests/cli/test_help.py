@@ -58,6 +58,18 @@ HEAVY = {
     "sqlalchemy",
 }
 
+UNUSED_BY_A_LIST = {
+    "alembic",
+    "apscheduler",
+    "asyncpg",
+    "convstore.db.dialects.postgres",
+    "convstore.export",
+    "convstore.imports",
+    "convstore.tasks",
+    "sqlalchemy.ext.asyncio",
+    "sqlalchemy.orm",
+}
+
 
 def commands(group: Any = None, path: str = "") -> Iterator[tuple[str, Any]]:
     """Every command with its path."""
@@ -123,18 +135,28 @@ def test_a_shell_completes_commands(cli: Cli, shell: str) -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     """The time it takes is measured by the benchmarks; this is its cause."""
+    assert loaded_by("--help").isdisjoint(HEAVY)
+
+
+def test_a_list_of_a_file_loads_nothing_of_servers_or_migrations(cli: Cli) -> None:
+    cli.ok("db", "upgrade")
+
+    loaded = loaded_by(*cli.options, "sessions", "list")
+
+    assert "convstore.db.dialects.sqlite" in loaded
+    assert loaded.isdisjoint(UNUSED_BY_A_LIST)
+
+
+def loaded_by(*arguments: str) -> set[str]:
     program = (
-        "import sys, json; from convstore.cli.root import run; run(['--help']);"
+        "import sys, json; from convstore.cli.root import run; run(sys.argv[1:]);"
         "print('\\n' + json.dumps(sorted(sys.modules)))"
     )
-
     done = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", program, *arguments],
         capture_output=True,
         text=True,
         check=True,
         env=Cli.environment(),
     )
-
-    loaded = set(json.loads(done.stdout.splitlines()[-1]))
-    assert loaded.isdisjoint(HEAVY)
+    return set(json.loads(done.stdout.splitlines()[-1]))
