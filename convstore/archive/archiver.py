@@ -257,7 +257,13 @@ async def _seal(
 
 
 async def give_up(context: Context, segment_id: str, key: str) -> None:
-    """Destroy what there is of a segment that will not be sealed. Idempotent."""
+    """Destroy what there is of a segment that will not be sealed. Idempotent.
+
+    Not of one that is: a rebuild took its writer for dead, and took it up.
+    """
+    known = await context.read(lambda c: segments.find(c, segment_id))
+    if known is not None and known.state in ("sealed", "quarantined"):
+        return
     await context.files(lambda: destroy_files(context, key))
     await context.write(lambda c: segments.forget(c, segment_id))
 

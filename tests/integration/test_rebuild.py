@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from convstore import Store
+from convstore import Store, StoreConfig
 from convstore.errors import SessionErasedError
 from convstore.segments.writer import SegmentWriter
 from convstore.vocabulary.clock import ManualClock
 from tests.integration.archives import (
     DAY_S,
+    Elsewhere,
     OpenAnother,
+    Steps,
     archived,
     damage,
     document,
@@ -271,3 +273,30 @@ async def test_a_rebuild_that_was_cut_short_is_finished_by_the_next(
     assert await documents(fresh) == await documents(store)
     assert raw(url, "SELECT DISTINCT state FROM archive_entries") == [("committed",)]
     sound(url, archive_dir)
+
+
+async def test_a_slow_writer_leaves_what_a_rebuild_has_taken_up(
+    open_another: OpenAnother,
+    database_url: str,
+    archive_dir: Path,
+    clock: ManualClock,
+) -> None:
+    """It was taken for dead, and comes back to seal what is sealed."""
+    hook = Steps()
+    store = await open_another(on_step=hook)
+    await fill(store, "s-1")
+    elsewhere = Elsewhere(StoreConfig(url=database_url, archive_dir=archive_dir), clock)
+
+    def take_up() -> None:
+        clock.advance(DAY_S / 24)
+        elsewhere.ask(lambda s: s.archive.rebuild(), 20.0)
+
+    hook.at("seal.begin", take_up)
+    report = await store.run_retention(older_than_s=0)
+    (rebuilt,) = await elsewhere.answers()
+    elsewhere.close()
+
+    assert (rebuilt.segments, rebuilt.already_present) == (1, 1)
+    assert report.purged == 0
+    assert (await store.archive.verify(deep=True)).ok
+    sound(database_url, archive_dir)
