@@ -524,6 +524,14 @@ class _Turns:
     ) -> tuple[Turn, Turn]: ...
     def get(self, session_id: str, seq: int) -> Turn: ...
     def find(self, session_id: str, *, external_id: str) -> Turn | None: ...
+    def find_all(
+        self,
+        *,
+        external_id: str,
+        user_id: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page[Turn]: ...
     def list(
         self,
         session_id: str,

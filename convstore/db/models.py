@@ -317,6 +317,14 @@ turns = _table(
         sqlite_where=text("external_id IS NOT NULL"),
         postgresql_where=text("external_id IS NOT NULL"),
     ),
+    Index(
+        "ix_turns_external_id",
+        "tenant_id",
+        "external_id",
+        "session_id",
+        sqlite_where=text("external_id IS NOT NULL"),
+        postgresql_where=text("external_id IS NOT NULL"),
+    ),
     key=("tenant_id", "session_id", "seq"),
     comment="One message by one author; never changed once committed.",
 )

@@ -204,6 +204,40 @@ def find_external(connection: Connection, key: Key, external_id: str) -> Turn | 
     return None if row is None else turn_from_row(key[1], row)
 
 
+def find_everywhere(
+    connection: Connection,
+    tenant: str,
+    external_id: str,
+    user_id: str | None,
+    after: str,
+    limit: int,
+) -> list[Turn]:
+    """The turns of live sessions with this external id, by session id beyond `after`;
+    with a user, of theirs."""
+    given = {"tenant": tenant, "external": external_id, "after": after, "limit": limit}
+    statement = _EVERYWHERE
+    if user_id is not None:
+        statement, given = _OF_USER, given | {"user": user_id}
+    rows = connection.execute(statement, given)
+    return [turn_from_row(row[0], row[1:]) for row in rows]
+
+
+def archived_after(
+    connection: Connection, tenant: str, user_id: str | None, after: str, most: int
+) -> tuple[list[str], str | None]:
+    """Archived sessions with turns, by id beyond `after`, and behind which one to go
+    on; None when there is none. Looks at some 10,000 sessions, and gives `most`."""
+    given = {"tenant": tenant, "after": after, "limit": _LOOKED_AT}
+    found: list[str] = []
+    rows = connection.execute(_BY_ID, given).all()
+    for session_id, state, owner, count in rows:
+        if state == "archived" and count and user_id in (None, owner):
+            found.append(session_id)
+            if len(found) == most:
+                return found, session_id
+    return found, rows[-1][0] if len(rows) == _LOOKED_AT else None
+
+
 def page(
     connection: Connection, key: Key, *, after: int, limit: int, newest_first: bool
 ) -> list[Turn]:
@@ -255,6 +289,32 @@ _EXTERNAL = Prepared(_external)
 _ONE = select(*TURN_COLUMNS).where(*_OF_SESSION, T.seq == bindparam("seq"))
 _ONE_EXTERNAL = select(*TURN_COLUMNS).where(
     *_OF_SESSION, T.external_id == bindparam("external")
+)
+_LOOKED_AT = 10_000
+_EVERYWHERE = (
+    select(T.session_id, *TURN_COLUMNS)
+    .where(
+        T.tenant_id == bindparam("tenant"),
+        T.external_id == bindparam("external"),
+        T.session_id > bindparam("after"),
+    )
+    .order_by(T.session_id)
+    .limit(bindparam("limit"))
+)
+_OF_USER = _EVERYWHERE.where(
+    select(1)
+    .where(
+        S.tenant_id == T.tenant_id,
+        S.session_id == T.session_id,
+        S.user_id == bindparam("user"),
+    )
+    .exists()
+)
+_BY_ID = (
+    select(S.session_id, S.state, S.user_id, S.turn_count)
+    .where(S.tenant_id == bindparam("tenant"), S.session_id > bindparam("after"))
+    .order_by(S.session_id)
+    .limit(bindparam("limit"))
 )
 _UP = (
     select(*TURN_COLUMNS)

@@ -13,10 +13,11 @@ from convstore.repositories.branches import check_head
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.repositories.encoding import encode_turn, turn_input
 from convstore.repositories.ledger_changes import adding
+from convstore.repositories.turn_search import find_all
 from convstore.repositories.windows import Turns as Windowing
 from convstore.vocabulary.codec import check_int
 from convstore.vocabulary.errors import InvalidInputError, TurnNotFoundError
-from convstore.vocabulary.ids import check_id
+from convstore.vocabulary.ids import check_id, check_optional_id
 from convstore.vocabulary.records import (
     Json,
     JsonObject,
@@ -274,6 +275,37 @@ class Turns(Windowing):
 
         return await self._scope.live(
             session_id, lambda c, _: rows.find_external(c, key, external_id)
+        )
+
+    async def find_all(
+        self,
+        *,
+        external_id: str,
+        user_id: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page[Turn]:
+        """The turns of all sessions of the tenant that have this external id: forks
+        keep ids, so several may. Those of live sessions first, by session id.
+
+        Archived sessions are read where they lie, 64 a call. While some are left,
+        `complete` is False and `next_cursor` goes on, be the page full or empty. A
+        session that is archived or restored meanwhile may come twice, or not.
+
+        Args:
+            user_id: Only of this user's sessions.
+            limit: Turns of one page.
+            cursor: `next_cursor` of the page before.
+        """
+        scope = self._scope
+        if scope.user_id is not None and user_id not in (None, scope.user_id):
+            raise InvalidInputError("user_id", "is not the user of this handle")
+        return await find_all(
+            scope,
+            check_id("external_id", external_id),
+            check_optional_id("user_id", user_id or scope.user_id),
+            check_limit(scope.limits, limit),
+            cursor,
         )
 
     async def list(
