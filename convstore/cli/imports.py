@@ -30,15 +30,21 @@ def import_(
         str,
         typer.Argument(
             metavar="FORMAT",
-            help="convstore, messages, sharegpt, preference, kto, alpaca, oasst, "
-            "session-json; `map` with --map; `auto` tells it by the first record.",
+            help="`auto` tells it by what the source looks like. Tools: chatgpt, "
+            "claude-ai, open-webui, librechat, langchain, langgraph, openai-agents, "
+            "google-adk, agno, pydantic-ai, uimessage, claude-code, codex, llm, "
+            "chainlit, sillytavern, langfuse, langsmith, phoenix, label-studio, "
+            "argilla, rasa, discord, slack. Data sets: arena, ultrafeedback, wildchat, "
+            "convstore, messages, sharegpt, preference, kto, alpaca, oasst, "
+            "session-json; `map` with --map.",
         ),
     ],
     files: Annotated[
         list[Path],
         typer.Argument(
             metavar="FILE...",
-            help="JSONL or JSON, plain, gzip or zstd; `-` is standard input.",
+            help="JSONL or JSON, plain, gzip or zstd; a folder or zip of such files; "
+            "a SQLite file; `-` is standard input.",
         ),
     ],
     strict: Annotated[
@@ -66,10 +72,14 @@ def import_(
     A bad record is set aside and reported, and stops nothing. Without --report, a
     report is kept in HOME/convstore-imports when there was one. Exit code 1: some were.
     """
+    from convstore.store.importing import recognise
+
     for file in files:
         # Before the first one is imported, and not after it.
         if str(file) != "-" and not file.exists():
             raise bad_option("FILE", f"{file} does not exist")
+        # Nor is a database made for what nobody can read.
+        recognise(format_, source_of(file), mapping)
     how = (format_, strict, mapping, replace_invalid)
     with progress("importing", quiet=quiet) as bar:
         reports = with_store(
@@ -84,7 +94,7 @@ def import_(
         print_facts((name.replace("_", " "), value) for name, value in total.items())
         for told in reports:
             if format_ == "auto":
-                say(f"{told['file']}: read as {told['format']}")
+                say(f"{told['file']}: read as {told['format']}: {told['why']}")
             for reason in told["reasons"]:
                 say(f"{told['file']}: {reason}")
             for path in told["absent"]:
@@ -94,6 +104,11 @@ def import_(
             if told["records"] == sum(told["rejected"].values()) > 0:
                 say(f"no record of it is {told['format']}: `auto` looks for a format")
     return FOUND if total["rejected"] else 0
+
+
+def source_of(file: Path) -> str | Path:
+    """What the store is told of a FILE: `-` is no path."""
+    return "-" if str(file) == "-" else file
 
 
 async def _import(
@@ -115,12 +130,13 @@ async def _import(
 
         def tell(so_far: Progress, name: str = file.name) -> None:
             text = f"{name}: {count(so_far.done, 'record')}"
-            bar.at(so_far.done, None, text, counted=(so_far.done, so_far.unit))
+            read, of = so_far.counts["bytes"], so_far.counts.get("total_bytes")
+            bar.at(read, of, text, counted=(so_far.done, so_far.unit))
 
         try:
             done = await store.import_(
                 format_,
-                str(file) if str(file) == "-" else file,
+                source_of(file),
                 strict=strict,
                 mapping=mapping,
                 report_to=folder,

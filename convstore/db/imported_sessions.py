@@ -43,12 +43,16 @@ from convstore.vocabulary.records import SessionDocument
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What an import added; nothing at all when everything was there already."""
+    """What an import added; nothing at all when everything was there already.
+
+    `changed` are those that are there with another content.
+    """
 
     created: bool = False
     turns: int = 0
     interactions: int = 0
     graph_states: int = 0
+    changed: int = 0
 
 
 @dataclass(slots=True)
@@ -169,7 +173,7 @@ class ImportSession:
         """The operations whose rows are not there yet."""
         if not operations:
             return []
-        stored = _digests(
+        stored = stored_digests(
             unit.connection, table, self.key, [o.row["external_id"] for o in operations]
         )
         missing = []
@@ -354,9 +358,10 @@ def _content(document: SessionDocument) -> SessionDocument:
     return replace(document, session=plain)
 
 
-def _digests(
+def stored_digests(
     connection: Connection, table: Table, key: Key, external_ids: Sequence[str]
 ) -> dict[str, bytes]:
+    """The checksums of what a session has of these external ids."""
     found = connection.execute(
         select(table.c.external_id, table.c.digest).where(
             table.c.tenant_id == key[0],

@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeVar
+from typing import BinaryIO, Protocol, TypeAlias, TypeVar
 
 from convstore.concurrency.completion import finished
+from convstore.imports.material import LeftOut
 from convstore.imports.model import ImportedSession, ImportReport, Rejected
+from convstore.imports.opening import Opened, open_source
 from convstore.imports.reading import Imported, read_sessions
 from convstore.imports.registry import Format
 from convstore.imports.source import DEFAULT_LIMITS, SourceLimits
@@ -24,6 +26,7 @@ from convstore.vocabulary.codec import dumps
 from convstore.vocabulary.errors import (
     NO_SPACE,
     ConflictError,
+    ConvstoreError,
     InvalidInputError,
     NotFoundError,
     RefusedError,
@@ -60,8 +63,11 @@ class Stored(Protocol):
     def interactions(self) -> int: ...
     @property
     def graph_states(self) -> int: ...
+    @property
+    def changed(self) -> int: ...
 
 
+Item: TypeAlias = Imported | Rejected | LeftOut
 Write = Callable[[ImportedSession], Awaitable[Stored]]
 
 
@@ -79,6 +85,7 @@ class ImportOptions:
         reading: Tells which of the feedback says something.
         replace_invalid: Replace NUL and halves of surrogate pairs by U+FFFD, in place
             of refusing the record.
+        batch: What the import is called, in the report and on the sessions it makes.
     """
 
     strict: bool = False
@@ -87,6 +94,7 @@ class ImportOptions:
     most_rejected_bytes: int = MOST_REJECTED_BYTES
     reading: Reading = field(default_factory=lambda: Reading(FeedbackPolicy()))
     replace_invalid: bool = False
+    batch: str = ""
 
     @classmethod
     def of(
@@ -95,20 +103,31 @@ class ImportOptions:
         report_to: str | os.PathLike[str] | None,
         reading: Reading,
         replace_invalid: bool = False,
+        batch: str = "",
     ) -> ImportOptions:
         """The options of a call, with the bounds that all have."""
         folder = None if report_to is None else Path(report_to)
-        return cls(strict, folder, reading=reading, replace_invalid=replace_invalid)
+        return cls(
+            strict,
+            folder,
+            reading=reading,
+            replace_invalid=replace_invalid,
+            batch=batch,
+        )
 
 
-def _told(report: ImportReport) -> Progress:
-    """How far an import is; how long its source is, only its end tells."""
+def _told(report: ImportReport, source: Opened) -> Progress:
+    """How far an import is: by records, and of files by bytes, as only the end of a
+    source tells how many records it has."""
     counts = {
         "sessions": report.sessions,
         "turns": report.turns,
         "already_present": report.already_present,
         "rejected": report.rejected_total,
+        "bytes": source.read_bytes,
     }
+    if source.total_bytes is not None:
+        counts["total_bytes"] = source.total_bytes
     return Progress("import", "records", report.records, None, counts)
 
 
@@ -130,20 +149,27 @@ async def run_import(
         StorageFullError: There is no room for the report.
         UnavailableError: The database is away.
     """
-    report = ImportReport(format_.name)
+    report = ImportReport(format_.name, batch=options.batch)
     desk = _Desk(options.report_to, options.most_rejected_bytes)
+    opened = open_source(source, options.limits)
+    try:
+        material = await asyncio.to_thread(opened.__enter__)
+    except BaseException:
+        await finished(asyncio.to_thread(desk.close, report))
+        raise
     items = read_sessions(
-        format_, source, options.limits, replace_invalid=options.replace_invalid
+        format_, material, options.limits, replace_invalid=options.replace_invalid
     )
-    reading = asyncio.ensure_future(asyncio.to_thread(_next_batch, items))
+    batches = _batches(items)
+    reading = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
     try:
         while batch := await asyncio.shield(reading):
             # Reading goes on while this batch is written.
-            reading = asyncio.ensure_future(asyncio.to_thread(_next_batch, items))
+            reading = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
             bad = await _write_batch(batch, write, report, options.reading)
             await finished(asyncio.to_thread(desk.add, bad))
             if on_progress is not None:
-                on_progress(_told(report))
+                on_progress(_told(report, material))
             if bad and options.strict:
                 first = min(bad, key=lambda rejected: rejected.number)
                 raise InvalidInputError(f"record {first.number}", first.reason)
@@ -154,24 +180,41 @@ async def run_import(
         try:
             with suppress(Exception):  # told already, or nobody is left to be told
                 await finished(reading)
+            await finished(asyncio.to_thread(_let_go, items, opened))
         finally:
             await finished(asyncio.to_thread(desk.close, report))
     return report
 
 
-def _next_batch(items: Iterator[Imported | Rejected]) -> list[Imported | Rejected]:
-    batch: list[Imported | Rejected] = []
+def _let_go(items: Iterator[Item], opened: AbstractContextManager[Opened]) -> None:
+    items.close()  # type: ignore[attr-defined]  # a generator
+    opened.__exit__(None, None, None)
+
+
+def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:
+    """The items, many at a time; those before an error come before it."""
+    batch: list[Item] = []
     size = 0
-    for item in items:
-        batch.append(item)
-        size += len(item.data or b"")
-        if len(batch) >= BATCH or size >= BATCH_BYTES:
-            break
-    return batch
+    try:
+        for item in items:
+            batch.append(item)
+            if isinstance(item, Imported):
+                size += item.size_bytes
+            elif isinstance(item, Rejected):
+                size += len(item.data or b"")
+            if len(batch) >= BATCH or size >= BATCH_BYTES:
+                yield batch
+                batch, size = [], 0
+    except ConvstoreError:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
 
 
 async def _write_batch(
-    batch: list[Imported | Rejected],
+    batch: list[Item],
     write: Write,
     report: ImportReport,
     reading: Reading,
@@ -186,26 +229,41 @@ async def _write_batch(
         if isinstance(result, BaseException):
             failed = failed or result
             continue
+        if isinstance(item, LeftOut):
+            report.left_out[item.kind] += item.count
+            continue
         report.records += 1
         if isinstance(result, Rejected):
             report.reject(result)
             bad.append(result)
-        else:
-            _count(report, result)
-            if isinstance(item, Imported):
-                report.left_out.update(item.session.left_out)
-                report.replaced += item.replaced
-            if isinstance(item, Imported) and result.interactions:
-                for act in item.session.interactions[-result.interactions :]:
-                    report.note_unclear(reading.not_understood(act))
+        elif isinstance(item, Imported):
+            report.left_out.update(item.session.left_out)
+            report.replaced += item.replaced
+            if result is None:
+                report.empty += 1
+            else:
+                _count(report, result)
+                _note(report, item, result, reading)
     if failed is not None:
         raise failed
     return bad
 
 
-async def _write_one(item: Imported | Rejected, write: Write) -> Stored | Rejected:
+def _note(
+    report: ImportReport, item: Imported, stored: Stored, reading: Reading
+) -> None:
+    report.without_bytes += item.session.without_bytes
+    if stored.interactions:
+        for act in item.session.interactions[-stored.interactions :]:
+            report.note_unclear(reading.not_understood(act))
+
+
+async def _write_one(item: Item, write: Write) -> Stored | Rejected | None:
+    """What was stored; None where nothing was to be."""
     if isinstance(item, Rejected):
         return item
+    if isinstance(item, LeftOut) or (item.session.own_ids and not item.session.turns):
+        return None
     try:
         return await write(item.session)
     except (InvalidInputError, NotFoundError, ConflictError, RefusedError) as error:
@@ -217,6 +275,7 @@ def _count(report: ImportReport, stored: Stored) -> None:
     report.turns += stored.turns
     report.interactions += stored.interactions
     report.graph_states += stored.graph_states
+    report.changed += stored.changed
     added = stored.turns + stored.interactions + stored.graph_states
     report.already_present += not (stored.created or added)
 

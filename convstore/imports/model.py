@@ -51,6 +51,10 @@ class ImportedSession:
         document: The whole session, when the source holds one of our own documents. It
             is stored as it is; the other fields then only describe it.
         left_out: What of the record was not understood: a kind for each time.
+        own_ids: The external ids are the source's own and not places, so that what it
+            adds later, in the middle too, is found by them. Such a session without
+            turns is an empty conversation and no error.
+        without_bytes: Attachments that the source only points to.
     """
 
     session_id: str
@@ -66,6 +70,8 @@ class ImportedSession:
     head_seq: int | None = None
     document: SessionDocument | None = None
     left_out: tuple[str, ...] = ()
+    own_ids: bool = False
+    without_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,12 @@ class ImportReport:
     are labels that the settings do not know, and scores outside their scale; both are
     stored as they came. `left_out` counts by kind what was not understood of records
     that came in: fields that are kept as metadata only, messages that follow each other
-    in a loop. `replaced` are records in which characters were replaced.
+    in a loop. `replaced` are records in which characters were replaced. `empty` are
+    conversations in which nothing was said; they are not stored. `changed` are turns,
+    judgements and states that the source has with another content by now than when they
+    were imported; they are left as they are. `without_bytes` are attachments that the
+    source only points to. `batch` names this import, and
+    `why` says by what its format was told.
     """
 
     format: str = ""
@@ -118,6 +129,11 @@ class ImportReport:
     not_understood: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     replaced: int = 0
+    empty: int = 0
+    changed: int = 0
+    without_bytes: int = 0
+    batch: str = ""
+    why: str = ""
 
     def note_unclear(self, names: Iterable[str]) -> None:
         """Count feedback that came in and says nothing to the settings, by name."""

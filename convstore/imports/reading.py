@@ -1,32 +1,32 @@
 """From a source to sessions: a stream in bounded memory, bad records set aside.
 
-A source is JSON Lines, or one JSON document: an object, or a list of records. Which of
-them is told by the first line.
+A source is JSON Lines, or one JSON document: an object, or a list of records; or a
+folder or zip of such files; or, for formats that read tables, a SQLite file.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import chain
+from contextlib import ExitStack
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 from convstore.imports.grouping import Record, grouped
+from convstore.imports.material import LeftOut
 from convstore.imports.model import ImportedSession, Rejected
+from convstore.imports.opening import Opened, open_source
 from convstore.imports.registry import Format
-from convstore.imports.source import DEFAULT_LIMITS, Line, SourceLimits, read_lines
-from convstore.imports.strict_json import parse_json
+from convstore.imports.source import DEFAULT_LIMITS, SourceLimits
 from convstore.vocabulary.errors import (
     CorruptionError,
     InvalidInputError,
-    LimitExceededError,
     NewerFormatError,
 )
 from convstore.vocabulary.records import Json
 
-_TOO_LONG = "too_long"
+R = TypeVar("R")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 # What no database can hold: NUL, and halves of surrogate pairs.
 _INVALID = re.compile("[\0\ud800-\udfff]")
@@ -36,23 +36,24 @@ _INVALID = re.compile("[\0\ud800-\udfff]")
 class Imported:
     """A session read from the record at `number`; see `Rejected` for what that counts.
 
-    `data` is the record as read, for `rejected.jsonl` should the store refuse it;
-    `replaced` says whether characters of it were.
+    `data` is the record as read, for `rejected.jsonl` should the store refuse it; None
+    where it was many rows. `replaced` says whether characters of it were.
     """
 
     number: int
     session: ImportedSession
-    data: bytes
+    data: bytes | None
     replaced: bool = False
+    size_bytes: int = 0
 
 
 def read_sessions(
     format_: Format,
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] | Opened,
     limits: SourceLimits = DEFAULT_LIMITS,
     *,
     replace_invalid: bool = False,
-) -> Iterator[Imported | Rejected]:
+) -> Iterator[Imported | Rejected | LeftOut]:
     """One item for each record or group of rows, in the order of the source.
 
     With `replace_invalid`, NUL and halves of surrogate pairs become U+FFFD; else the
@@ -61,17 +62,46 @@ def read_sessions(
 
     Raises:
         InvalidInputError: The source cannot be read; nothing was given.
-        LimitExceededError: A bomb, or a JSON document beyond `max_line_bytes`.
+        LimitExceededError: A bomb, or one text that is longer than a record may be.
         CorruptionError: The compressed source is damaged; what came before was given.
     """
-    records = _records(read_lines(source, limits), limits)
+    with ExitStack() as stack:
+        if not isinstance(source, Opened):
+            source = stack.enter_context(open_source(source, limits))
+        if format_.read is not None:
+            yield from _read(format_, source, replace_invalid)
+            return
+        for name in source.names:
+            yield from _by_records(format_, source, name, replace_invalid)
+
+
+def _by_records(
+    format_: Format, source: Opened, name: str, replace_invalid: bool
+) -> Iterator[Imported | Rejected]:
+    records = source.records(name)
     if format_.group_key is not None:
-        records = grouped(records, format_.group_key, limits)
+        records = grouped(records, format_.group_key, source.limits)
     for record in records:
         if isinstance(record, Rejected):
-            yield record
+            yield source.told(record, name)
         else:
-            yield _session(format_.parse, record, replace_invalid)
+            found = _session(format_.parse, record, replace_invalid)
+            yield source.told(found, name) if isinstance(found, Rejected) else found
+
+
+def _read(
+    format_: Format, source: Opened, replace_invalid: bool
+) -> Iterator[Imported | Rejected | LeftOut]:
+    """The sessions of a format that reads files and tables by itself."""
+    assert format_.read is not None
+    for number, found in enumerate(format_.read(source), 1):
+        if not isinstance(found, ImportedSession):
+            yield found
+            continue
+        session, replaced = found, False
+        if replace_invalid:
+            session, replaced = _replaced_in(found)
+        yield Imported(number, session, None, replaced, _size(session))
 
 
 def _session(
@@ -85,7 +115,49 @@ def _session(
         session = parse(value)
     except (InvalidInputError, CorruptionError, NewerFormatError) as error:
         return Rejected(record.number, error.code, str(error), record.data)
-    return Imported(record.number, session, record.data, replaced)
+    return Imported(record.number, session, record.data, replaced, len(record.data))
+
+
+def _replaced_in(session: ImportedSession) -> tuple[ImportedSession, bool]:
+    """The session with what no database can hold replaced, and whether any was."""
+    made = replace(
+        _replaced_fields(session),
+        turns=tuple(map(_replaced_fields, session.turns)),
+        interactions=tuple(map(_replaced_fields, session.interactions)),
+        graph_states=tuple(map(_replaced_fields, session.graph_states)),
+    )
+    return made, made != session
+
+
+def _replaced_fields(record: R) -> R:
+    given: Any = record
+    changed = {
+        field.name: _replaced(value)
+        for field in fields(given)
+        if isinstance(value := getattr(record, field.name), (str, list, dict))
+    }
+    made: R = replace(given, **changed)
+    return made
+
+
+def _size(session: ImportedSession) -> int:
+    """About how many bytes it takes: what texts it has."""
+    return sum(
+        len(turn.content or "") + _text_size(turn.parts) + 200 for turn in session.turns
+    )
+
+
+def _text_size(value: Json) -> int:
+    waiting, size = [value], 0
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            size += len(item)
+        elif isinstance(item, dict):
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+    return size
 
 
 def _replaced(value: Json) -> Json:
@@ -98,87 +170,3 @@ def _replaced(value: Json) -> Json:
         # Two names may have become one: then nothing of them is lost here.
         return made if len(made) == len(value) else value
     return value
-
-
-def _records(
-    lines: Iterator[Line], limits: SourceLimits
-) -> Iterator[Record | Rejected]:
-    lines = (line for line in lines if line.data is None or line.data.strip())
-    first = next(lines, None)
-    if first is None:
-        return
-    record = _record(first, limits)
-    if isinstance(record, Record) and isinstance(record.value, list):
-        second = next(lines, None)
-        if second is None:
-            yield from _items(record.value)
-            return
-        # Several lists, a line each, are no document of records.
-        yield record
-        lines = chain([second], lines)
-    elif isinstance(record, Rejected) and record.code == _TOO_LONG:
-        # Whole as it is, and too much of it: no beginning of anything.
-        yield record
-    elif isinstance(record, Rejected) and _may_begin_document(first):
-        document, lines = _document(first, lines, limits)
-        yield from document
-    else:
-        yield record
-    for line in lines:
-        yield _record(line, limits)
-
-
-def _record(line: Line, limits: SourceLimits) -> Record | Rejected:
-    if line.data is None:
-        reason = f"has {line.size_bytes} bytes; at most {limits.max_line_bytes} fit"
-        return Rejected(line.number, _TOO_LONG, f"record: {reason}", None)
-    try:
-        value = parse_json(line.data, limits.max_depth, max_pieces=limits.max_pieces)
-    except LimitExceededError as error:
-        return Rejected(line.number, _TOO_LONG, f"record: {error}", line.data)
-    except InvalidInputError as error:
-        if line.complete or not _may_begin_document(line):
-            return Rejected(line.number, "bad_json", str(error), line.data)
-        reason = "record: is not whole: the source ends inside it"
-        return Rejected(line.number, "truncated", reason, line.data)
-    return Record(line.number, value, line.data)
-
-
-def _may_begin_document(line: Line) -> bool:
-    return line.data is not None and line.data.lstrip()[:1] in (b"[", b"{")
-
-
-def _document(
-    first: Line, lines: Iterator[Line], limits: SourceLimits
-) -> tuple[Iterator[Record | Rejected], Iterator[Line]]:
-    """The records of a document that `first` begins, or `first` as the line it is.
-
-    And the lines that are left.
-    """
-    taken, size = [first], first.size_bytes
-    for line in lines:
-        taken.append(line)
-        size += line.size_bytes + 1
-        if size > limits.max_line_bytes or len(taken) > limits.max_pieces:
-            if (first.data or b"").lstrip()[:1] == b"[":
-                raise _over_the_limit(limits, size, len(taken))
-            return iter(()), chain(taken, lines)
-    data = b"\n".join(line.data or b"" for line in taken)
-    try:
-        value = parse_json(data, limits.max_depth + 1, max_pieces=limits.max_pieces)
-    except InvalidInputError:
-        return iter(()), iter(taken)
-    if isinstance(value, list):
-        return _items(value), iter(())
-    return iter([Record(1, value, data)]), iter(())
-
-
-def _over_the_limit(limits: SourceLimits, size: int, lines: int) -> Exception:
-    if size > limits.max_line_bytes:
-        return LimitExceededError("max_line_bytes", limits.max_line_bytes, size)
-    return LimitExceededError("max_pieces", limits.max_pieces, lines)
-
-
-def _items(values: list[Json]) -> Iterator[Record]:
-    for number, value in enumerate(values, 1):
-        yield Record(number, value, json.dumps(value).encode())

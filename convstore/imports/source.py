@@ -1,7 +1,7 @@
 """Lines of a file, of a compressed file or of standard input, in bounded memory.
 
 Knows bytes and not what they mean. Compression is told by the first bytes, not by the
-name. Zip and tar archives are refused, so no name from inside an archive is ever used.
+name. Archives of files are refused here; `opening` reads the members of a zip.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,18 +111,56 @@ def read_lines(
         CorruptionError: The compressed data is damaged or ends early. Lines before
             the damage have been given.
     """
-    with _open(source) as file:
-        yield from _split(_decompressed(_Counted(file), limits), limits.max_line_bytes)
+    with open_plain(source) as file:
+        yield from split_lines(read_chunks(file, limits), limits.max_line_bytes)
+
+
+def read_chunks(
+    file: BinaryIO,
+    limits: SourceLimits,
+    *,
+    spent: Callable[[], int] | None = None,
+    on_read: Callable[[int], None] | None = None,
+) -> Iterator[bytes]:
+    """The bytes of an open file in chunks, decompressed, without a byte-order mark.
+
+    Args:
+        file: Anything with `read`.
+        spent: The bytes that were really read, where `file` itself decompresses.
+        on_read: Told of each piece how many bytes it took from the file.
+
+    Raises:
+        InvalidInputError, LimitExceededError, CorruptionError: As `read_lines`.
+    """
+    return _decompressed(_Counted(file, spent, on_read), limits)
 
 
 class _Counted:
     """A file that counts the bytes read from it."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        spent: Callable[[], int] | None = None,
+        on_read: Callable[[int], None] | None = None,
+    ) -> None:
         self._file = file
+        self._spent = spent
+        self._on_read = on_read
         self._first = file.read(len(_ZSTD))
         self.first = self._first
-        self.size_bytes = len(self._first)
+        self._size = 0
+        self._count(self._first)
+
+    @property
+    def size_bytes(self) -> int:
+        """What went in: bytes of the file, or what its owner says that they took."""
+        return self._size if self._spent is None else self._spent()
+
+    def _count(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._on_read is not None:
+            self._on_read(len(data))
 
     def read(self, size: int = -1) -> bytes:
         if self._first:
@@ -131,12 +169,17 @@ class _Counted:
             self._first = self._first[len(first) :]
             return first
         data = self._file.read(size)
-        self.size_bytes += len(data)
+        self._count(data)
         return data
 
 
 @contextmanager
-def _open(source: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def open_plain(source: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A regular file, or standard input for `-`, open for reading bytes.
+
+    Raises:
+        InvalidInputError: There is no such file, or it is not a regular one.
+    """
     if source == STDIN:
         yield sys.stdin.buffer
         return
@@ -241,7 +284,8 @@ def _check_bomb(total: int, size_bytes: int, limits: SourceLimits) -> None:
         raise LimitExceededError("max_ratio", limits.max_ratio, ratio)
 
 
-def _split(chunks: Iterator[bytes], max_bytes: int) -> Iterator[Line]:
+def split_lines(chunks: Iterator[bytes], max_bytes: int) -> Iterator[Line]:
+    """The lines of these chunks; one longer than `max_bytes` has no data."""
     number, size = 1, 0
     kept: list[bytes] = []
     for chunk in chunks:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from convstore.db.engine import Work
 from convstore.db.imported_sessions import ImportDocument, ImportSession, Stored
+from convstore.db.imported_talks import ImportTalk
 from convstore.db.sessions import searchable
 from convstore.db.turns import Appended, AppendTurns
 from convstore.db.unit import Operation, Row
@@ -85,7 +86,8 @@ async def _session(scope: Scope, session: ImportedSession) -> ImportSession:
     acts = await _gathered(scope, session.session_id, session.interactions, _record)
     graphs = await _gathered(scope, session.session_id, session.graph_states, _put)
     values = _values(scope, session)
-    return ImportSession(
+    kind = ImportTalk if session.own_ids else ImportSession
+    return kind(
         key=key,
         values=values,
         searchable=searchable(session.metadata, decode_json(values["tags"])),

@@ -321,7 +321,8 @@ class Store(Nouns):
         replace_invalid: bool = False,
         on_progress: OnProgress | None = None,
     ) -> ImportReport:
-        """Take in the conversations of a file: JSON Lines, JSON, gzip or zstd of them.
+        """Take in the conversations of a file, a folder, a zip or a SQLite database:
+        JSON Lines, JSON, gzip or zstd of them, or the tables of another tool.
 
         One record is stored whole or not at all. Idempotent: what is there already is
         counted and left alone; a conversation that has grown since is continued; what
@@ -330,7 +331,7 @@ class Store(Nouns):
 
         Args:
             format_: A name of `convstore.imports.registry.FORMATS`, `map` with a
-                `mapping`, or `auto` to tell it by the first record.
+                `mapping`, or `auto` to tell it by what the source looks like.
             source: A path, or `-` for standard input.
             strict: Stop at the first bad record, with its error.
             mapping: TOML file that says where the fields of the records are.
@@ -353,8 +354,11 @@ class Store(Nouns):
         context = self._parts.archive.context
         with self.watch.work("import") as facts:
             await refuse_erased(context)
+            choice = await context.files(
+                lambda: choose_format(format_, source, mapping)
+            )
             report = await run_import(
-                await context.files(lambda: choose_format(format_, source, mapping)),
+                choice.format,
                 source,
                 partial(write_imported, self._scope),
                 ImportOptions.of(
@@ -362,6 +366,7 @@ class Store(Nouns):
                 ),
                 on_progress,
             )
+            report.why = choice.why
             facts |= {
                 "sessions": report.sessions,
                 "turns": report.turns,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from convstore.errors import InvalidInputError, LimitExceededError
+from convstore.errors import InvalidInputError
 from convstore.imports.model import ImportReport, Rejected
 from convstore.imports.reading import Imported, read_sessions
 from convstore.imports.registry import FORMATS, Format, load_format
@@ -149,11 +149,31 @@ def test_lines_after_a_bad_first_one_are_not_lost(tmp_path: Path) -> None:
     assert found == [(1, "bad_json"), (2, "a"), (3, "invalid_input")]
 
 
-def test_a_json_list_over_the_limit_is_refused_as_a_whole(tmp_path: Path) -> None:
-    data = json.dumps([talk("a")] * 10, indent=2).encode()
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_json_list_may_be_longer_than_a_record(
+    tmp_path: Path, indent: int | None
+) -> None:
+    data = json.dumps([talk("a")] * 10, indent=indent).encode()
 
-    with pytest.raises(LimitExceededError, match="max_line_bytes"):
-        outcome(tmp_path, data, limits=SourceLimits(max_line_bytes=200))
+    found = outcome(tmp_path, data, limits=SourceLimits(max_line_bytes=200))
+
+    assert found == [(number, "a") for number in range(1, 11)]
+
+
+def test_an_item_of_a_list_over_the_limit_is_set_aside(tmp_path: Path) -> None:
+    long = {"messages": [{"role": "user", "content": str(n)} for n in range(90)]}
+    data = json.dumps([talk("a"), long, talk("c")], indent=1).encode()
+
+    found = outcome(tmp_path, data, limits=SourceLimits(max_line_bytes=200))
+
+    assert found == [(1, "a"), (2, "too_long"), (3, "c")]
+
+
+def test_a_list_that_is_cut_off_gives_what_came_before(tmp_path: Path) -> None:
+    data = json.dumps([talk("a"), talk("b")], indent=1).encode()
+
+    assert outcome(tmp_path, data[:-20]) == [(1, "a"), (2, "truncated")]
+    assert outcome(tmp_path, data + b"x") == [(1, "a"), (2, "b"), (3, "truncated")]
 
 
 def test_a_record_of_too_many_values_is_set_aside(tmp_path: Path) -> None:
@@ -165,21 +185,18 @@ def test_a_record_of_too_many_values_is_set_aside(tmp_path: Path) -> None:
     assert found == [(1, "a"), (2, "too_long"), (3, "a")]
 
 
-def test_a_json_list_of_too_many_lines_is_refused_before_it_fills_memory(
-    tmp_path: Path,
-) -> None:
+def test_memory_does_not_grow_with_a_list(tmp_path: Path) -> None:
+    path = tmp_path / "in.json"
+    record = json.dumps(talk("x" * 900)).encode()
+    path.write_bytes(b"[" + b",".join([record] * 20_000) + b"]")
     tracemalloc.start()
 
-    with pytest.raises(LimitExceededError, match="max_pieces: 100002 is over"):
-        outcome(
-            tmp_path,
-            b"[\n" + b"1,\n" * 1_000_000 + b"1]",
-            limits=SourceLimits(max_pieces=100_001),
-        )
+    count = sum(isinstance(item, Imported) for item in read_sessions(MESSAGES, path))
 
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 30_000_000
+    assert count == 20_000
+    assert peak < 16_000_000
 
 
 def test_a_long_file_with_a_bad_first_line_is_read_as_lines(tmp_path: Path) -> None:

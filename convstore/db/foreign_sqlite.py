@@ -1,0 +1,165 @@
+"""SQLite files of other programs: read, and left exactly as they are.
+
+A file without a log beside it is opened as one that never changes, so that nothing is
+locked, made or recovered next to it. With a log, both are copied and the copy is read:
+without the log it would be an old database, and reading it in place would write there.
+Nothing that the file says is carried out: no triggers, no views, no virtual tables, no
+functions of its schema, and no extension.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from convstore.vocabulary.errors import (
+    NO_SPACE,
+    CorruptionError,
+    InvalidInputError,
+    LimitExceededError,
+    StorageFullError,
+)
+
+_MOST_TABLES = 2_000
+_AT_A_TIME = 256
+
+
+class ForeignTables:
+    """The tables of a file: real ones only."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._row_ids: dict[str, bool] = {}
+        self.columns: Mapping[str, tuple[str, ...]] = self._look()
+
+    def _look(self) -> dict[str, tuple[str, ...]]:
+        # Virtual tables have no root page: their module would be run.
+        found = self._all(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0 "
+            "AND name NOT LIKE 'sqlite_%'"
+        )
+        if len(found) > _MOST_TABLES:
+            raise LimitExceededError("max_tables", _MOST_TABLES, len(found))
+        return {
+            name: tuple(
+                row[1] for row in self._all(f"PRAGMA table_info({_name(name)})")
+            )
+            for (name,) in found
+            if isinstance(name, str)
+        }
+
+    def rows(
+        self,
+        table: str,
+        *,
+        order: Sequence[str] = (),
+        where: Mapping[str, Any] | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """The rows in order; see `convstore.imports.material.Tables`."""
+        columns = self.columns.get(table, ())
+        wanted = where or {}
+        if not columns or not wanted.keys() <= set(columns):
+            return
+        told = ", ".join(map(_name, columns))
+        text = f"SELECT {told} FROM {_name(table)}"  # noqa: S608  # names of the file
+        if wanted:
+            text += " WHERE " + " AND ".join(f"{_name(name)} = ?" for name in wanted)
+        by = [_name(name) for name in order if name in columns]
+        if self._has_row_id(table):
+            by.append("rowid")
+        if by:
+            text += " ORDER BY " + ", ".join(by)
+        with _reading():
+            cursor = self._connection.execute(text, list(wanted.values()))
+            while some := cursor.fetchmany(_AT_A_TIME):
+                for row in some:
+                    yield dict(zip(columns, row, strict=True))
+
+    def _has_row_id(self, table: str) -> bool:
+        if "rowid" in {name.lower() for name in self.columns[table]}:
+            return False
+        known = self._row_ids.get(table)
+        if known is None:
+            try:
+                text = f"SELECT rowid FROM {_name(table)} LIMIT 0"  # noqa: S608
+                self._connection.execute(text)
+                known = True
+            except sqlite3.OperationalError:
+                known = False  # WITHOUT ROWID: its key is its order
+            self._row_ids[table] = known
+        return known
+
+    def _all(self, text: str) -> list[Any]:
+        with _reading():
+            return self._connection.execute(text).fetchall()
+
+
+@contextmanager
+def open_foreign(path: Path, most_bytes: int) -> Iterator[ForeignTables]:
+    """The tables of the file while the block lasts; no value above `most_bytes`.
+
+    Raises:
+        InvalidInputError: It cannot be read.
+        CorruptionError: It is no sound database.
+        StorageFullError: There is no room for the copy that its log makes necessary.
+    """
+    log = path.with_name(path.name + "-wal")
+    if not _has_bytes(log):
+        with _opened(path.resolve(), "mode=ro&immutable=1", most_bytes) as tables:
+            yield tables
+        return
+    with tempfile.TemporaryDirectory(prefix="convstore-import-") as folder:
+        copy = Path(folder) / "copy.db"
+        try:
+            shutil.copyfile(path, copy)
+            shutil.copyfile(log, copy.with_name("copy.db-wal"))
+        except OSError as error:
+            if error.errno in NO_SPACE:
+                raise StorageFullError(f"no space left for a copy of {path}") from None
+            problem = f"{path} cannot be copied: {error.strerror}"
+            raise InvalidInputError("source", problem) from None
+        with _opened(copy, "mode=rw", most_bytes) as tables:
+            yield tables
+
+
+def _has_bytes(path: Path) -> bool:
+    with suppress(OSError):
+        return path.stat().st_size > 0
+    return False
+
+
+@contextmanager
+def _opened(path: Path, how: str, most_bytes: int) -> Iterator[ForeignTables]:
+    with _reading():
+        connection = sqlite3.connect(
+            f"{path.as_uri()}?{how}", uri=True, check_same_thread=False
+        )
+    with closing(connection):
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(most_bytes, 1_000_000))
+        connection.text_factory = lambda data: data.decode("utf-8", "replace")
+        with _reading():
+            for name in ("trusted_schema = 0", "query_only = 1", "cell_size_check = 1"):
+                connection.execute(f"PRAGMA {name}")
+            tables = ForeignTables(connection)
+        yield tables
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_CANTOPEN:
+            raise InvalidInputError("source", "cannot be opened") from None
+        raise CorruptionError("the SQLite file cannot be read") from None
+    except (sqlite3.Error, OverflowError):
+        raise CorruptionError("the SQLite file is damaged") from None
+
+
+def _name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

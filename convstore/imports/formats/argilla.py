@@ -1,0 +1,114 @@
+"""`argilla`: records of Argilla, with suggestions and responses.
+
+A field of messages is the talk. Fields that responses choose between are answers to it;
+without either, the first field of text is the question and the others answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from convstore.imports.chat_messages import said_of_chat
+from convstore.imports.extras import derived_id
+from convstore.imports.fields import (
+    id_or_none,
+    need_object,
+    number_or_none,
+    text_or_none,
+)
+from convstore.imports.material import Found, Material
+from convstore.imports.model import ImportedSession
+from convstore.imports.reader import each_record
+from convstore.imports.talk import Said, Talk, Vote
+from convstore.vocabulary.records import ActorKind, Json, JsonObject
+
+NAME = "argilla"
+_LABEL_CHARS = 64
+
+
+def read(material: Material) -> Iterator[Found]:
+    """All records."""
+    yield from each_record(material, material.names, parse)
+
+
+def parse(record: Json) -> ImportedSession:
+    """The session of one record.
+
+    Raises:
+        InvalidInputError: It has no fields.
+    """
+    given = need_object("record", record)
+    fields = need_object("fields", given.get("fields"))
+    talk = Talk(NAME, id_or_none(given, "id") or derived_id(NAME, given))
+    talk.metadata = _object(given.get("metadata")) | {"status": given.get("status")}
+    acts = list(_acts(given))
+    for value in fields.values():
+        for number, message in enumerate(_talk_of(value), 1):
+            before = talk.last
+            said = said_of_chat(talk, message, f"message-{number}")
+            said.parent = before
+            talk.say(said)
+    asked = talk.last
+    texts = [name for name, value in fields.items() if isinstance(value, str)]
+    chosen = {value for _, value, *_ in acts if isinstance(value, str)}
+    answers = texts if chosen & set(texts) else []
+    if asked is None and texts:
+        first = next((name for name in texts if name not in chosen), texts[0])
+        asked = talk.say(Said(first, "user", str(fields[first]))).id
+        answers = [name for name in texts if name != first]
+    for name in answers:
+        if name != asked:
+            talk.say(Said(name, "assistant", str(fields[name]), parent=asked))
+    talk.metadata["fields"] = [n for n in texts if n not in answers and n != asked]
+    for place, act in enumerate(acts, 1):
+        _vote(talk, place, act, answers)
+    return talk.session()
+
+
+def _talk_of(value: Json) -> list[JsonObject]:
+    if not isinstance(value, list):
+        return []
+    talk = [m for m in value if isinstance(m, dict) and {"role", "content"} <= m.keys()]
+    return talk if len(talk) == len(value) else []
+
+
+def _acts(
+    record: JsonObject,
+) -> Iterator[tuple[str, Json, ActorKind, str | None, Json]]:
+    for question, given in _object(record.get("responses")).items():
+        for response in given if isinstance(given, list) else [given]:
+            told = _object(response)
+            rater = text_or_none(told.get("user_id"))
+            yield question, told.get("value"), "human", rater, told.get("status")
+    for question, given in _object(record.get("suggestions")).items():
+        told = _object(given)
+        agent = text_or_none(told.get("agent"))
+        yield question, told.get("value"), "model", agent, told.get("score")
+
+
+def _vote(
+    talk: Talk,
+    place: int,
+    act: tuple[str, Json, ActorKind, str | None, Json],
+    answers: list[str],
+) -> None:
+    question, value, kind, rater, told = act
+    name = f"{kind}:{question}:{rater or place}"
+    vote = Vote(name, talk.last if len(answers) < 2 else None, rater=rater, kind=kind)
+    vote.metadata = {"name": question, "told": told}
+    if isinstance(value, str) and value in answers and len(answers) > 1:
+        vote.action, vote.on, vote.chosen = "choose", None, value
+        vote.rejected = tuple(answer for answer in answers if answer != value)
+    elif number_or_none(value) is not None:
+        vote.score = number_or_none(value)
+    elif isinstance(value, str) and len(value) <= _LABEL_CHARS:
+        vote.label = value
+    elif isinstance(value, str):
+        vote.content = value
+    else:
+        vote.metadata["value"] = value
+    talk.vote(vote)
+
+
+def _object(value: Json) -> JsonObject:
+    return dict(value) if isinstance(value, dict) else {}

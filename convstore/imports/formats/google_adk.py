@@ -1,0 +1,157 @@
+"""`google-adk`: sessions of Google's Agent Development Kit, in its SQLite file.
+
+A session's id is `app/user/id`, as the same one may be of several users and apps. A
+rewind leaves what it takes back on a branch of its own. Before version 1 the column
+`actions` is a pickle, which is never read: it is counted, and what it would say (state,
+rewinds) is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from convstore.imports.fields import text_or_none, time_or_none
+from convstore.imports.gemini_contents import add_parts
+from convstore.imports.material import Found, Material, Row, Value
+from convstore.imports.model import ImportedSession
+from convstore.imports.rowsets import bounded, by_key, joined, made
+from convstore.imports.steps import Steps
+from convstore.imports.talk import Said, Talk
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import Json, JsonObject
+
+NAME = "google-adk"
+STATE = "adk-state"
+_OWNER = ["app_name", "user_id", "id"]
+_OF = ["app_name", "user_id", "session_id"]
+
+
+def read(material: Material) -> Iterator[Found]:
+    """All sessions, with the state of session, user and app."""
+    tables = material.tables
+    if tables is None:
+        return
+    apps = {row.get("app_name"): row.get("state") for row in tables.rows("app_states")}
+    users = {
+        (row.get("app_name"), row.get("user_id")): row.get("state")
+        for row in tables.rows("user_states")
+    }
+    groups = by_key(tables, "events", _OF, ["timestamp"])
+    sessions = tables.rows("sessions", order=_OWNER)
+    found = enumerate(joined(sessions, _OWNER, groups), 1)
+    for number, (key, owner, rows) in found:
+        states = (
+            (owner or {}).get("state"),
+            users.get((key[0], key[1])),
+            apps.get(key[0]),
+        )
+        yield made(
+            number,
+            lambda key=key, owner=owner, rows=rows, states=states: _session(  # type: ignore[misc]
+                material, key, owner, rows, states
+            ),
+        )
+
+
+def _session(
+    material: Material,
+    key: tuple[Value, ...],
+    owner: Row | None,
+    rows: Iterator[Row],
+    states: tuple[Value, ...],
+) -> ImportedSession:
+    talk = Talk(NAME, "/".join(map(str, key)))
+    talk.user_id = str(key[1])
+    talk.created_at = time_or_none((owner or {}).get("create_time"))
+    talk.metadata = {"app_name": key[0], "session_id": key[2]}
+    tip: str | None = None
+    before: dict[Json, str | None] = {}
+    for row in bounded(rows):
+        event = _event(material, talk, row)
+        invocation = event.get("invocation_id")
+        actions = _object(event.get("actions"))
+        rewind = actions.get("rewind_before_invocation_id")
+        if isinstance(rewind, str):
+            tip = before.get(rewind, tip)
+            continue
+        before.setdefault(invocation, tip)
+        tip = _add(talk, event, actions, tip)
+    talk.head = tip
+    _keep_state(material, talk, states)
+    return talk.session()
+
+
+def _event(material: Material, talk: Talk, row: Row) -> JsonObject:
+    if "event_data" in row:
+        event = material.decoded(row["event_data"], field="event_data")
+        if not isinstance(event, dict):
+            raise InvalidInputError("event_data", "must be an object")
+        return {"id": row.get("id"), **event}
+    event = {k: v for k, v in row.items() if k != "actions"}
+    if row.get("actions"):
+        talk.drop("column_actions_is_a_pickle")
+    content = row.get("content")
+    event["content"] = material.decoded(content, field="content") if content else None
+    return event
+
+
+def _add(
+    talk: Talk, event: JsonObject, actions: JsonObject, tip: str | None
+) -> str | None:
+    content = _object(event.get("content"))
+    parts = content.get("parts")
+    author = event.get("author")
+    if event.get("partial") is True or not isinstance(parts, list) or not parts:
+        talk.drop("event_of_state_alone")
+        return tip
+    steps = Steps(talk, "user" if author == "user" else "assistant")
+    steps.at = time_or_none(event.get("timestamp"))
+    add_parts(steps, parts)
+    made = steps.finished()
+    for said in made:
+        if said.role == "assistant":
+            said.name = text_or_none(author)
+    _finish(event, actions, made)
+    event_id = text_or_none(event.get("id")) or f"event-{len(talk.left_out)}"
+    talk.say_all(event_id, tip, made)
+    return talk.last if made else tip
+
+
+def _finish(event: JsonObject, actions: JsonObject, made: list[Said]) -> None:
+    if not made:
+        return
+    last, usage = made[-1], _object(event.get("usage_metadata"))
+    last.finish_reason = text_or_none(event.get("finish_reason"))
+    last.model = text_or_none(event.get("model_version"))
+    last.tokens_in = _count(usage.get("prompt_token_count"))
+    last.tokens_out = _count(usage.get("candidates_token_count"))
+    for name in ("invocation_id", "branch", "error_code", "error_message"):
+        if event.get(name):
+            last.metadata[name] = event[name]
+    for name in ("state_delta", "artifact_delta", "transfer_to_agent"):
+        if actions.get(name):
+            last.metadata[name] = actions[name]
+    if event.get("error_code"):
+        last.metadata["error"] = True
+
+
+def _keep_state(material: Material, talk: Talk, states: tuple[Value, ...]) -> None:
+    """State of the session, and beside it that of the user and of the app, under the
+    prefixes that the framework uses."""
+    whole: JsonObject = {}
+    for prefix, text in zip(("", "user:", "app:"), states, strict=True):
+        if not text:
+            continue
+        value = material.decoded(text, field="state")
+        for name, item in _object(value).items():
+            whole[prefix + name] = item
+    if whole:
+        talk.state(STATE, whole)
+
+
+def _object(value: Json) -> JsonObject:
+    return value if isinstance(value, dict) else {}
+
+
+def _count(value: Json) -> int | None:
+    return value if type(value) is int and value >= 0 else None

@@ -1,0 +1,153 @@
+"""`langfuse`: traces of Langfuse, as its page and its API give them.
+
+Of each trace the last generation is read: what it was given is the history, with the
+steps before it, and what it gave the answer. Traces of one session are one
+conversation, which goes on from what they share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from convstore.imports.fields import (
+    need_object,
+    number_or_none,
+    text_or_none,
+    time_or_none,
+)
+from convstore.imports.grouping import Record
+from convstore.imports.material import Found, LeftOut, Material
+from convstore.imports.model import ImportedSession, Rejected
+from convstore.imports.reader import each_record
+from convstore.imports.rowsets import MOST_ROWS, made
+from convstore.imports.talk import Talk, Vote
+from convstore.imports.trace_messages import Line, decoded
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import ActorKind, Json, JsonObject
+
+NAME = "langfuse"
+_KINDS: dict[str, ActorKind] = {"API": "code", "EVAL": "model", "ANNOTATION": "human"}
+
+
+def read(material: Material) -> Iterator[Found]:
+    """A conversation for each session, or trace without one."""
+    for name in material.names:
+        first = next(iter(material.records(name)), None)
+        row = first.value if isinstance(first, Record) else None
+        if isinstance(row, dict) and "traceId" in row and "observations" not in row:
+            yield from _of_rows(material, name)
+        else:
+            yield from each_record(material, [name], parse)
+
+
+def _of_rows(material: Material, name: str) -> Iterator[Found]:
+    """Observations one to a line: of each trace those that stand in the file."""
+    traces: dict[str, list[JsonObject]] = {}
+    rows = 0
+    for record in material.records(name):
+        if isinstance(record, Rejected):
+            yield material.told(record, name)
+            continue
+        row = record.value if isinstance(record.value, dict) else {}
+        rows += 1
+        if row.get("type") != "GENERATION" or rows > MOST_ROWS:
+            yield LeftOut(f"observation:{row.get('type')}")
+            continue
+        traces.setdefault(str(row.get("traceId")), []).append(row)
+    for number, (trace_id, some) in enumerate(traces.items(), 1):
+        trace = {"id": trace_id, "sessionId": some[0].get("sessionId")}
+        yield made(
+            number,
+            lambda trace=trace, some=some: _session(trace, some),  # type: ignore[misc]
+        )
+
+
+def parse(record: Json) -> ImportedSession:
+    """The session of one trace.
+
+    Raises:
+        InvalidInputError: It is no trace.
+    """
+    given = need_object("record", record)
+    trace = given.get("trace", given)
+    trace = need_object("trace", trace)
+    observations = given.get("observations", trace.get("observations"))
+    if not isinstance(observations, list):
+        raise InvalidInputError("observations", "must be a list")
+    return _session(trace, [o for o in observations if isinstance(o, dict)])
+
+
+def _session(trace: JsonObject, observations: list[JsonObject]) -> ImportedSession:
+    named = text_or_none(trace.get("sessionId")) or text_or_none(trace.get("id"))
+    if named is None:
+        raise InvalidInputError("trace.id", "is missing")
+    talk = Talk(NAME, named)
+    talk.user_id = text_or_none(trace.get("userId"))
+    talk.title = trace.get("name")
+    talk.tags = trace.get("tags")
+    talk.created_at = time_or_none(trace.get("timestamp"))
+    talk.metadata = {
+        key: trace[key]
+        for key in ("metadata", "environment", "release", "version")
+        if trace.get(key)
+    }
+    talk.metadata["trace_id"] = trace.get("id")
+    generations = [o for o in observations if o.get("type") == "GENERATION"]
+    # They are not in order in real files.
+    last = max(generations, key=lambda o: str(o.get("startTime")), default=None)
+    line = Line(talk, model=text_or_none((last or {}).get("model")))
+    given = last or trace
+    line.at = time_or_none(
+        given.get("endTime") or given.get("startTime") or trace.get("timestamp")
+    )
+    _instructions(line, given)
+    line.history(given.get("input"))
+    line.answer(given.get("output"))
+    _spend(line, given)
+    tip = line.say()
+    for place, score in enumerate(_listed(trace.get("scores"))):
+        _judge(talk, score, tip, place)
+    for correction in _listed(trace.get("corrections")):
+        text = decoded(correction.get("value") or correction.get("output"))
+        vote = Vote(f"correction:{correction.get('id')}", tip, action="edit")
+        vote.content = text if isinstance(text, str) else None
+        talk.vote(vote)
+    talk.drop("observation_before_the_last", max(0, len(generations) - 1))
+    return talk.session()
+
+
+def _instructions(line: Line, generation: JsonObject) -> None:
+    """The system prompt, which the Responses API has beside the messages."""
+    output = decoded(generation.get("output"))
+    parameters = generation.get("modelParameters")
+    for told in (output, parameters):
+        text = told.get("instructions") if isinstance(told, dict) else None
+        if isinstance(text, str) and text:
+            line.history([{"role": "system", "content": text}])
+            return
+
+
+def _spend(line: Line, generation: JsonObject) -> None:
+    usage = generation.get("usageDetails") or generation.get("usage")
+    if line.steps and isinstance(usage, dict):
+        given, used = usage.get("input"), usage.get("output")
+        line.steps[-1].tokens_in = given if type(given) is int else None
+        line.steps[-1].tokens_out = used if type(used) is int else None
+
+
+def _judge(talk: Talk, score: JsonObject, tip: str | None, place: int) -> None:
+    name = text_or_none(score.get("id")) or f"score-{place}"
+    vote = Vote(name, tip, kind=_KINDS.get(str(score.get("source")), "code"))
+    vote.score = number_or_none(score.get("value"))
+    label = text_or_none(score.get("stringValue"))
+    vote.label = label if score.get("dataType") != "NUMERIC" else None
+    vote.content = text_or_none(score.get("comment"))
+    vote.rater = text_or_none(score.get("authorUserId"))
+    vote.at = time_or_none(score.get("timestamp") or score.get("createdAt"))
+    vote.metadata = {"name": score.get("name"), "data_type": score.get("dataType")}
+    talk.vote(vote)
+
+
+def _listed(value: Json) -> list[JsonObject]:
+    items = value if isinstance(value, list) else []
+    return [item for item in items if isinstance(item, dict)]

@@ -1,0 +1,169 @@
+"""`langgraph`: the checkpoints of LangGraph's SQLite saver.
+
+Each checkpoint holds the whole list of messages. Their union by id is the tree: a
+message follows the one before it in the first list that has it, so that what a later
+run took another way is a branch, and what was removed stays off the head. Objects are
+read as plain data and never made; what was pickled or encrypted is refused.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from convstore.imports.fields import time_or_none
+from convstore.imports.langchain_messages import is_message, plain, said_of
+from convstore.imports.material import Found, Material, Row
+from convstore.imports.model import ImportedSession
+from convstore.imports.msgpack import Extension, unpack
+from convstore.imports.rowsets import MOST_ROWS, by_key, made
+from convstore.imports.talk import Talk, digest_of
+from convstore.vocabulary.errors import CorruptionError, InvalidInputError
+from convstore.vocabulary.records import Json, JsonObject
+
+NAME = "langgraph"
+_ARRAYS = 3
+"""Parts of an extension: module, name, and what it is made of."""
+_FROM_FIELDS = frozenset({2, 4, 5})
+"""Codes of extensions whose third part are the fields of an object."""
+
+
+def read(material: Material) -> Iterator[Found]:
+    """A conversation for each thread, and each of its subgraphs."""
+    tables = material.tables
+    if tables is None:
+        return
+    key = ["thread_id", "checkpoint_ns"]
+    groups = by_key(tables, "checkpoints", key, ["checkpoint_id"])
+    for number, ((thread, space), rows) in enumerate(groups, 1):
+        yield made(
+            number,
+            lambda thread=thread, space=space, rows=rows: _thread(  # type: ignore[misc]
+                material, str(thread), str(space or ""), rows
+            ),
+        )
+
+
+def _thread(
+    material: Material, thread: str, space: str, rows: Iterator[Row]
+) -> ImportedSession:
+    talk = Talk(NAME, f"{thread}/{space}" if space else thread)
+    talk.metadata = {"thread_id": thread, **({"checkpoint_ns": space} if space else {})}
+    union = _Union(talk)
+    for count, row in enumerate(rows):
+        if count >= MOST_ROWS:
+            raise InvalidInputError("checkpoints", f"are more than {MOST_ROWS}")
+        told = _metadata(material, row.get("metadata"))
+        user = told.get("user_id")
+        if isinstance(user, str) and talk.user_id is None:
+            talk.user_id = user
+        checkpoint = _checkpoint(material, row)
+        values = checkpoint.get("channel_values")
+        messages = _messages(values if isinstance(values, dict) else {})
+        if messages is not None:
+            at = time_or_none(checkpoint.get("ts"))
+            talk.created_at = talk.created_at or at
+            union.add(messages, at)
+    return talk.session()
+
+
+def _checkpoint(material: Material, row: Row) -> JsonObject:
+    kind, data = row.get("type"), row.get("checkpoint")
+    if kind == "msgpack" and isinstance(data, bytes):
+        value = as_json(unpack(data))
+    elif kind in ("json", None) and isinstance(data, str | bytes):
+        value = material.decoded(data, field="checkpoint")
+    else:
+        problem = "is pickled or encrypted, which is not read"
+        raise InvalidInputError("checkpoints.type", problem)
+    if not isinstance(value, dict):
+        raise CorruptionError("a checkpoint that is no object")
+    return value
+
+
+def _metadata(material: Material, data: Any) -> JsonObject:
+    if isinstance(data, str | bytes) and data[:1] in ("{", b"{"):
+        value = material.decoded(data, field="metadata")
+    elif isinstance(data, bytes):
+        try:
+            value = as_json(unpack(data))
+        except CorruptionError:
+            return {}
+    else:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def as_json(value: Any) -> Json:
+    """Unpacked data as JSON: an object by its fields, with its class's name where it
+    is a message; bytes in base64."""
+    if isinstance(value, Extension):
+        return _of_extension(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, list):
+        return [as_json(item) for item in value]
+    if isinstance(value, dict):
+        return {key: as_json(item) for key, item in value.items()}
+    if isinstance(value, float) and value != value:
+        return None
+    return value
+
+
+def _of_extension(value: Extension) -> Json:
+    parts = value.value
+    if not isinstance(parts, list) or len(parts) < _ARRAYS:
+        return as_json(parts)
+    fields = as_json(parts[2])
+    if value.code in _FROM_FIELDS and isinstance(fields, dict):
+        return fields if "type" in fields else {**fields, "type": as_json(parts[1])}
+    return fields
+
+
+def _messages(values: JsonObject) -> list[Json] | None:
+    """The list of messages among the channels: the one of that name, or another."""
+    for name in ("messages", *values):
+        value = values.get(name)
+        if name == "__start__":
+            continue
+        if isinstance(value, list) and value and all(map(is_message, value)):
+            return value
+        if name == "messages" and value == []:
+            return []
+    return None
+
+
+class _Union:
+    """The messages of all checkpoints, each once."""
+
+    def __init__(self, talk: Talk) -> None:
+        self._talk = talk
+        self._first: dict[str, str] = {}
+        self._said: set[str] = set()
+
+    def add(self, messages: list[Json], at: datetime | None) -> None:
+        parent: str | None = None
+        for place, value in enumerate(messages):
+            found = plain(value)
+            fields = {} if found is None else found[1]
+            if found is not None and found[0] == "remove":
+                continue
+            named = fields.get("id")
+            content = digest_of({key: fields.get(key) for key in _LASTING})
+            name = named if isinstance(named, str) and named else f"{place}:{content}"
+            # One that was changed under its id stands beside what it was.
+            first = self._first.setdefault(name, content)
+            step_id = name if first == content else f"{name}#{content[:8]}"
+            if step_id not in self._said:
+                said = said_of(self._talk, value, step_id, at)
+                said.parent = parent
+                self._talk.say(said)
+                self._said.add(step_id)
+            parent = step_id
+        self._talk.head = parent
+
+
+_LASTING = ("content", "tool_calls", "tool_call_id", "type")
+"""What of a message is its content, and not said about it later."""

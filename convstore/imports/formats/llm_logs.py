@@ -1,0 +1,35 @@
+"""`llm`: the log of simonw/llm: `logs.db`, of before and after version 0.36.
+
+A thread is the chain of messages from its tip, and one message may belong to many. A
+file that was upgraded keeps the old tables: where a thread has the id of an old
+conversation, the thread is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from convstore.imports.formats.llm_conversations import conversations
+from convstore.imports.formats.llm_threads import thread_groups
+from convstore.imports.material import Found, Material
+from convstore.imports.rowsets import made
+
+NAME = "llm"
+
+
+def read(material: Material) -> Iterator[Found]:
+    """All threads, those that were forked from one another as one conversation, and
+    the conversations of before that are no threads."""
+    tables = material.tables
+    if tables is None:
+        return
+    known: set[str] = set()
+    number = 0
+    for ids, make in thread_groups(material, tables):
+        known.update(ids)
+        number += 1
+        yield made(number, make)
+    for conversation_id, make in conversations(material, tables):
+        if conversation_id not in known:
+            number += 1
+            yield made(number, make)

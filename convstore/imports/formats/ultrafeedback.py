@@ -1,0 +1,76 @@
+"""`ultrafeedback`: an instruction, the answers of models, and what each was given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from convstore.imports.fields import (
+    need_list,
+    need_object,
+    number_or_none,
+    text_or_none,
+)
+from convstore.imports.material import Found, Material
+from convstore.imports.model import ImportedSession
+from convstore.imports.reader import each_record
+from convstore.imports.talk import Said, Talk, Vote, digest_of
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import Json, JsonObject
+
+NAME = "ultrafeedback"
+_SCORES = {"overall_score": [1, 10], "fine-grained_score": [1, 5]}
+_RATINGS = [1, 5]
+
+
+def read(material: Material) -> Iterator[Found]:
+    """All rows."""
+    yield from each_record(material, material.names, parse)
+
+
+def parse(record: Json) -> ImportedSession:
+    """The session of one row: the instruction, and its answers beside each other.
+
+    Raises:
+        InvalidInputError: There is no instruction, or no answer.
+    """
+    row = need_object("record", record)
+    asked = text_or_none(row.get("instruction"))
+    if asked is None:
+        raise InvalidInputError("instruction", "is missing")
+    name = digest_of([row.get("source"), asked])
+    talk = Talk(NAME, f"ultrafeedback-{name}")
+    taken = ("instruction", "completions", "models")
+    talk.metadata = {k: v for k, v in row.items() if k not in taken and v is not None}
+    question = talk.say(Said("instruction", "user", asked)).id
+    for number, value in enumerate(need_list("completions", row.get("completions")), 1):
+        answer = need_object(f"completions[{number - 1}]", value)
+        said = Said(f"answer-{number}", "assistant", parent=question)
+        said.content = text_or_none(answer.get("response")) or ""
+        said.model = text_or_none(answer.get("model"))
+        for key in ("custom_system_prompt", "principle"):
+            if answer.get(key):
+                said.metadata[key] = answer[key]
+        talk.say(said)
+        _judge(talk, said.id, answer)
+    return talk.session()
+
+
+def _judge(talk: Talk, on: str, answer: JsonObject) -> None:
+    for key, scale in _SCORES.items():
+        score = number_or_none(answer.get(key))
+        if score is not None:
+            vote = Vote(f"{on}:{key}", on, score=score, kind="model")
+            vote.metadata = {"name": key, "scale": scale}
+            if key == "overall_score":
+                vote.content = text_or_none(answer.get("critique"))
+            talk.vote(vote)
+    aspects = answer.get("annotations")
+    for name, value in aspects.items() if isinstance(aspects, dict) else ():
+        told = value if isinstance(value, dict) else {}
+        rating = told.get("Rating")
+        vote = Vote(f"{on}:{name}", on, kind="model")
+        vote.content = text_or_none(told.get("Rationale"))
+        vote.metadata = {"name": name, "scale": _RATINGS}
+        if isinstance(rating, str) and rating.isdecimal():
+            vote.score = float(rating)
+            talk.vote(vote)

@@ -1,0 +1,298 @@
+"""Builds a conversation out of what its source says of it, message by message. Pure.
+
+A format tells what was said and what follows what, in the order of the file and under
+the source's own ids; this makes turns of it, in an order that later growth does not
+disturb.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from convstore.imports.extras import NOTES
+from convstore.imports.fields import tags_of, title_or_none
+from convstore.imports.model import GraphStateInput, ImportedSession
+from convstore.imports.trees import Arranged, Node, arranged, nearest_kept
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.ids import check_id
+from convstore.vocabulary.records import (
+    ActorKind,
+    Choice,
+    InteractionInput,
+    Json,
+    JsonObject,
+    TurnInput,
+)
+
+_MOST_METADATA_BYTES = 60_000
+"""Of one turn or session: somewhat below what the store takes."""
+
+
+@dataclass(slots=True)
+class Said:
+    """One step of one author; the fields that are those of a turn mean the same.
+
+    Attributes:
+        id: The source's own id, or one cut out of it: `ID#1`.
+        parent: The id of what it follows; None begins a first turn.
+        at: When it was said, if known.
+    """
+
+    id: str
+    role: str
+    content: str | None = None
+    parts: list[Json] = field(default_factory=list)
+    parent: str | None = None
+    at: datetime | None = None
+    name: str | None = None
+    tool_call_id: str | None = None
+    model: str | None = None
+    finish_reason: str | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    tools: list[Json] | None = None
+    slots: dict[str, str] = field(default_factory=dict)
+    metadata: JsonObject = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Vote:
+    """A judgement of one message; `on` is its id, None the whole conversation."""
+
+    id: str
+    on: str | None
+    label: str | None = None
+    score: float | None = None
+    rater: str | None = None
+    kind: ActorKind = "human"
+    reason: str | None = None
+    content: str | None = None
+    at: datetime | None = None
+    metadata: JsonObject = field(default_factory=dict)
+    action: str = "feedback"
+    chosen: str | None = None
+    rejected: tuple[str, ...] = ()
+
+
+class Talk:
+    """One conversation while it is read."""
+
+    def __init__(self, format_name: str, session_id: str) -> None:
+        self.session_id = safe_id(session_id)
+        self.user_id: str | None = None
+        self.title: Json = None
+        self.tags: Json = None
+        self.language: str | None = None
+        self.created_at: datetime | None = None
+        self.metadata: JsonObject = {}
+        self.head: str | None = None
+        self.left_out: list[str] = []
+        self.without_bytes = 0
+        self._format = format_name
+        self._said: list[Said | Node] = []
+        self._last: dict[str, str] = {}
+        self._exact: set[str] = set()
+        self._votes: list[Vote] = []
+        self._states: list[GraphStateInput] = []
+
+    def say(self, said: Said) -> Said:
+        """Add a step. Its id is as the source has it."""
+        self._said.append(said)
+        return said
+
+    def attach(self, said: Said, part: JsonObject, *, with_bytes: bool) -> None:
+        """Add an attachment to a step, and count it where its bytes are elsewhere."""
+        said.parts.append(part)
+        self.without_bytes += not with_bytes
+
+    def say_all(self, message_id: str, parent: str | None, steps: list[Said]) -> None:
+        """Add the steps of one message, each following the one before; what follows
+        the message follows the last."""
+        for number, step in enumerate(steps):
+            step.id = cut_id(message_id, number)
+            step.parent = parent
+            parent = step.id
+            self._said.append(step)
+            if number:
+                self._exact.add(step.id)
+        if steps:
+            self._last.setdefault(message_id, steps[-1].id)
+        else:
+            self.pass_through(message_id, parent)
+
+    def pass_through(self, node_id: str, parent: str | None) -> None:
+        """Note what becomes no turn, but has others hanging on it."""
+        self._said.append(Node(node_id, parent, kept=False))
+
+    def vote(self, vote: Vote) -> None:
+        """Add a judgement; on a message that does not come, it is only counted."""
+        self._votes.append(vote)
+
+    def state(self, namespace: str, state: Json, on: int | None = None) -> None:
+        """Add a graph state; the same one again is the same by its content."""
+        name = f"state:{namespace}:{digest_of(state)}"
+        self._states.append(
+            GraphStateInput(state, namespace, on, external_id=safe_id(name))
+        )
+
+    def drop(self, kind: str, count: int = 1) -> None:
+        """Count something that is left out."""
+        self.left_out += [kind] * count
+
+    @property
+    def last(self) -> str | None:
+        """The id of what was said last, in the order of the file."""
+        return self._said[-1].id if self._said else None
+
+    def session(self) -> ImportedSession:
+        """The conversation as it stands."""
+        nodes = [self._node(said) for said in self._said]
+        found = arranged(nodes)
+        self.drop("parent_absent", found.absent)
+        self.drop("parent_loop", found.circles)
+        self.drop("message_twice", found.repeated)
+        seqs = {nodes[place].id: seq for seq, place in enumerate(found.order, 1)}
+        turns = tuple(self._turns(found, seqs))
+        return ImportedSession(
+            session_id=self.session_id,
+            turns=turns,
+            user_id=None if self.user_id is None else safe_id(self.user_id),
+            language=self.language,
+            title=title_or_none(self.title),
+            tags=tags_of(self.tags),
+            metadata=self._fitting({**self.metadata, NOTES: {"format": self._format}}),
+            created_at=self.created_at,
+            interactions=tuple(self._judgements(seqs)) if turns else (),
+            graph_states=tuple(self._states) if turns else (),
+            head_seq=self._head(nodes, seqs),
+            left_out=tuple(self.left_out),
+            own_ids=True,
+            without_bytes=self.without_bytes,
+        )
+
+    def _node(self, said: Said | Node) -> Node:
+        parent = said.parent
+        if parent is not None and said.id not in self._exact:
+            parent = self._last.get(parent, parent)
+        return Node(said.id, parent, getattr(said, "at", None), isinstance(said, Said))
+
+    def _turns(self, found: Arranged, seqs: Mapping[str, int]) -> Iterator[TurnInput]:
+        for seq, place in enumerate(found.order, 1):
+            said = self._said[place]
+            assert isinstance(said, Said)
+            above = found.parents[said.id]
+            parent = 0 if above is None else seqs[above]
+            yield TurnInput(
+                role=said.role,
+                content=said.content,
+                parts=said.parts or None,
+                name=_short(said.name),
+                tool_call_id=_short(said.tool_call_id),
+                model=_short(said.model),
+                finish_reason=_short(said.finish_reason),
+                tokens_in=said.tokens_in,
+                tokens_out=said.tokens_out,
+                tools=said.tools,
+                slots=said.slots or None,
+                metadata=self._fitting(said.metadata),
+                external_id=safe_id(said.id),
+                parent_seq=None if parent == seq - 1 else parent,
+                created_at=said.at,
+            )
+
+    def _head(self, nodes: list[Node], seqs: Mapping[str, int]) -> int | None:
+        if self.head is None or not seqs:
+            return None
+        known = {node.id: node for node in reversed(nodes)}
+        head = nearest_kept(known, self._last.get(self.head, self.head))
+        if head is None or head not in seqs:
+            self.left_out.append("head_absent")
+            return None
+        return None if seqs[head] == len(seqs) else seqs[head]
+
+    def _judgements(self, seqs: Mapping[str, int]) -> Iterator[InteractionInput]:
+        seen: set[str] = set()
+        for vote in self._votes:
+            names = [vote.on, vote.chosen, *vote.rejected]
+            known = {
+                name: seqs.get(self._last.get(name, name))
+                for name in names
+                if name is not None
+            }
+            if None in known.values():
+                self.drop("feedback_without_its_turn")
+                continue
+            if vote.id in seen:
+                self.drop("feedback_twice")
+                continue
+            seen.add(vote.id)
+            yield self._interaction(vote, {k: v for k, v in known.items() if v})
+
+    def _interaction(self, vote: Vote, seqs: Mapping[str, int]) -> InteractionInput:
+        choice = None
+        if vote.rejected:
+            chosen = None if vote.chosen is None else seqs[vote.chosen]
+            choice = Choice(chosen, tuple(seqs[name] for name in vote.rejected))
+        return InteractionInput(
+            action=vote.action,
+            turn_seq=None if vote.on is None else seqs[vote.on],
+            choice=choice,
+            actor_id=None if vote.rater is None else safe_id(vote.rater),
+            actor_kind=vote.kind,
+            feedback=None if vote.label is None else _short(vote.label),
+            score=vote.score,
+            reason=vote.reason,
+            content=vote.content,
+            metadata=self._fitting(vote.metadata),
+            external_id=safe_id(vote.id),
+            created_at=vote.at,
+        )
+
+    def _fitting(self, metadata: JsonObject) -> JsonObject:
+        """The metadata without its largest fields, where all are too much."""
+        if not metadata or _size(metadata) <= _MOST_METADATA_BYTES:
+            return metadata
+        sizes = sorted((_size(value), key) for key, value in metadata.items())
+        kept, total = set(), 0
+        for size, key in sizes:
+            total += size + len(key) + 8
+            if total > _MOST_METADATA_BYTES:
+                self.left_out.append("metadata_too_large")
+            else:
+                kept.add(key)
+        return {key: value for key, value in metadata.items() if key in kept}
+
+
+def _size(value: Json) -> int:
+    return len(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def _short(text: Any) -> str | None:
+    """Text that a column for names takes; None for what is none."""
+    if not isinstance(text, str) or not text:
+        return None
+    return safe_id(text)
+
+
+def cut_id(message_id: str, number: int) -> str:
+    """The id of what was cut out of a message: the first has the message's own."""
+    return message_id if number == 0 else f"{message_id}#{number}"
+
+
+def safe_id(text: str) -> str:
+    """`text` where it can be an id, else one derived from it."""
+    try:
+        return check_id("id", text)
+    except InvalidInputError:
+        return f"id-{digest_of(text)}"
+
+
+def digest_of(value: Json) -> str:
+    """128 bits of SHA-256 over a value as JSON with sorted keys, in hexadecimal."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
