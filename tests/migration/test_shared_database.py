@@ -81,6 +81,22 @@ def test_several_rows_of_others_do_no_harm(empty_database_url: str) -> None:
     assert left == [(3,)]
 
 
+def test_one_table_that_looks_like_ours_proves_nothing(empty_database_url: str) -> None:
+    execute(
+        empty_database_url,
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)",
+        "INSERT INTO alembic_version VALUES ('0001')",
+        "CREATE TABLE schema_info (id INTEGER, oldest_code VARCHAR(32))",
+        "INSERT INTO schema_info VALUES (1, '0001')",
+    )
+
+    assert migrate.current(empty_database_url) is None
+    with pytest.raises(SchemaMismatchError, match=r"\(schema_info\)"):
+        migrate.upgrade(empty_database_url)
+
+    assert rows(empty_database_url, "SELECT * FROM alembic_version") == [("0001",)]
+
+
 @pytest.mark.parametrize("former", ["0001", "0002"])
 def test_the_row_of_an_older_release_is_adopted_and_given_back(
     database_url: str, former: str
