@@ -14,7 +14,12 @@ import zstandard
 from convstore import Store
 from convstore.blobs.base import StagedBlob, StepHook, silent
 from convstore.blobs.local import LocalBlobs
-from convstore.errors import ConfigError, ConvstoreError, StorageFullError
+from convstore.errors import (
+    ConfigError,
+    ConvstoreError,
+    SegmentCorruptError,
+    StorageFullError,
+)
 from convstore.vocabulary.clock import ManualClock
 from convstore.vocabulary.documents import decode_document
 from tests.integration.archives import (
@@ -279,11 +284,15 @@ async def test_a_refused_archive_folder_purges_nothing(
     sound(database_url, archive_dir)
 
 
+@pytest.mark.parametrize(
+    "begins", [b"\x28\xb5\x2f\xfd", b"{"], ids=["frames", "manifest"]
+)
 async def test_what_is_written_is_read_back_and_compared_before_it_is_believed(
     store: Store,
     archive_dir: Path,
     database_url: str,
     monkeypatch: pytest.MonkeyPatch,
+    begins: bytes,
 ) -> None:
     from convstore.blobs.staged import LocalStaged
 
@@ -291,14 +300,14 @@ async def test_what_is_written_is_read_back_and_compared_before_it_is_believed(
 
     def rotten(self: LocalStaged, offset: int, length: int) -> bytes:
         data = bytearray(read(self, offset, length))
-        if len(data) > 200:
+        if len(data) > 200 and data.startswith(begins):
             data[100] ^= 1
         return bytes(data)
 
     await fill(store, "s-1")
     monkeypatch.setattr(LocalStaged, "read", rotten)
 
-    with pytest.raises(ConvstoreError):
+    with pytest.raises(SegmentCorruptError, match="read"):
         await store.run_retention(older_than_s=0)
 
     monkeypatch.undo()
