@@ -72,6 +72,7 @@ def include_object_for(schema: str | None = None) -> Callable[..., bool]:
     """
     models = import_module("convstore.db.models")
     names = {*models.metadata.tables, "convstore_version"}
+    names |= {models.WORDS + behind for behind in ("", "_config", "_data", "_idx")}
     places = {None, "public"} if schema in (None, "public") else {schema}
 
     def include_object(

@@ -53,6 +53,12 @@ from convstore.vocabulary.errors import (
     VersionConflictError,
     WorkerLostError,
 )
+from convstore.vocabulary.hits import (
+    Hit,
+    IndexReport,
+    SearchPage,
+    Span,
+)
 from convstore.vocabulary.http_status import http_status
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.policy import (
@@ -60,6 +66,7 @@ from convstore.vocabulary.policy import (
     LedgerPolicy,
     RetentionOverride,
     RetentionPolicy,
+    SearchPolicy,
 )
 from convstore.vocabulary.progress import OnProgress, Progress
 from convstore.vocabulary.records import (
@@ -131,6 +138,7 @@ if TYPE_CHECKING:
     from convstore.repositories.interactions import Interactions
     from convstore.repositories.items import Items
     from convstore.repositories.ledger import Ledger
+    from convstore.repositories.search_index import SearchIndex
     from convstore.repositories.sessions import Sessions
     from convstore.repositories.turns import Turns
     from convstore.retention.plan import Decision, SessionSummary
@@ -168,6 +176,7 @@ _LATE = {
     "Interactions": "convstore.repositories.interactions",
     "Items": "convstore.repositories.items",
     "Ledger": "convstore.repositories.ledger",
+    "SearchIndex": "convstore.repositories.search_index",
     "Sessions": "convstore.repositories.sessions",
     "Turns": "convstore.repositories.turns",
     "Decision": "convstore.retention.plan",
@@ -224,9 +233,11 @@ __all__ = [
     "GraphStateNotFoundError",
     "GraphStates",
     "History",
+    "Hit",
     "HoldNotFoundError",
     "Holds",
     "ImportReport",
+    "IndexReport",
     "Interaction",
     "InteractionInput",
     "InteractionNotFoundError",
@@ -272,6 +283,9 @@ __all__ = [
     "RowCorruptError",
     "Scheduler",
     "SchemaMismatchError",
+    "SearchIndex",
+    "SearchPage",
+    "SearchPolicy",
     "SegmentCorruptError",
     "SegmentNotFoundError",
     "Session",
@@ -284,6 +298,7 @@ __all__ = [
     "SessionState",
     "SessionSummary",
     "Sessions",
+    "Span",
     "StorageFullError",
     "Store",
     "StoreClosedError",

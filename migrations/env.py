@@ -15,6 +15,11 @@ from convstore.vocabulary.settings import load_config
 MOVES = {"upgrade", "downgrade", "stamp"}
 
 
+def is_declared(name: str | None, kind: str, _parents: object) -> bool:
+    # SQLite's index of words is a virtual table, and so are the tables behind it.
+    return kind != "table" or not str(name).startswith(models.WORDS)
+
+
 def run(connection: Connection) -> None:
     command = getattr(context.config.cmd_opts, "cmd", None)
     # Without one, convstore itself has begun already.
@@ -29,6 +34,7 @@ def run(connection: Connection) -> None:
         version_table=schema.VERSION_TABLE,
         transactional_ddl=True,
         compare_type=True,
+        include_name=is_declared,
     )
     with context.begin_transaction():
         context.run_migrations()

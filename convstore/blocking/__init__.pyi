@@ -26,6 +26,7 @@ from convstore.repositories.turns import JsonList, ObjectList, TurnList
 from convstore.retention.plan import Decision
 from convstore.store import facade
 from convstore.vocabulary.clock import Clock
+from convstore.vocabulary.hits import IndexReport, SearchOrder, SearchPage
 from convstore.vocabulary.progress import OnProgress
 from convstore.vocabulary.records import (
     ActorKind,
@@ -336,6 +337,11 @@ class _Scheduler:
     def run(self, name: str) -> None: ...
     def look_at_clock(self, wall: datetime, monotonic_s: float) -> None: ...
     def next_run_at(self, name: str) -> datetime | None: ...
+
+class _SearchIndex:
+    def run(self, *, on_progress: OnProgress | None = None) -> IndexReport: ...
+    def rebuild(self, *, on_progress: OnProgress | None = None) -> IndexReport: ...
+    def check(self) -> IndexReport: ...
 
 class _Sessions:
     def patch(
@@ -738,6 +744,17 @@ class Conversation:
         external_id: str | None = None,
         parent_seq: int | None = None,
     ) -> AbstractContextManager[_Answer]: ...
+    def search(
+        self,
+        text: str,
+        *,
+        role: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        order: SearchOrder = "newest",
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> SearchPage: ...
     def buffer(
         self, *, cap: int = 80, idle_ttl_s: float = 1800.0, keep_system: bool = False
     ) -> Buffer: ...
@@ -752,11 +769,28 @@ class Store:
     ledger: _Ledger
     archive: _Archive
     erasures: _Erasures
+    search_index: _SearchIndex
     @property
     def tenant(self) -> str: ...
     def conversation(
         self, session_id: str, *, user_id: str | None = None
     ) -> Conversation: ...
+    def search(
+        self,
+        text: str,
+        *,
+        user_id: str | None = None,
+        session_id: str | None = None,
+        role: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        language: str | None = None,
+        label: str | None = None,
+        include_archived: bool = True,
+        order: SearchOrder = "newest",
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> SearchPage: ...
     @property
     def config(self) -> StoreConfig: ...
     @property

@@ -70,7 +70,9 @@ class Batches:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._heads = RememberedHeads() if backend.dialect.has_far_server else None
+        # What is indexed in the same commit takes more than one statement.
+        at_once = backend.dialect.has_far_server and backend.search != "inline"
+        self._heads = RememberedHeads() if at_once else None
         self._wrote_at = 0.0
 
     def run(self, operations: Operations) -> Awaitable[list[Outcome]]:

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from sqlalchemy import Connection
+
+from convstore.db import search_marks
 from convstore.db.flushed import FlushHook
 from convstore.db.labels import LabelHook
+from convstore.db.search_hook import SearchHook
 
+SEARCH = SearchHook()
 HOOKS: tuple[FlushHook, ...] = (LabelHook(),)
-"""In the order in which they are asked."""
+"""Those of every store, in the order in which they are asked."""
+
+
+def hooks_of(connection: Connection) -> tuple[FlushHook, ...]:
+    """The hooks of the store whose connection it is."""
+    return HOOKS if search_marks.mode_of(connection) == "off" else (*HOOKS, SEARCH)

@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from convstore.db import archive_entries, models, session_locks
+from convstore.db import archive_entries, models, search_marks, session_locks
 from convstore.db.dialects import dialect_of
 from convstore.db.document_rows import DocumentRows, hold_rows, session_row
 from convstore.db.documents import HOLDS, TOOL_SET_COLUMNS, selected
@@ -215,6 +215,8 @@ def adopt(
         connection.execute(insert(models.legal_holds), holds)
     unit.forget(key)
     unit.note_made(key, row)
+    if search_marks.mode_of(connection) != "off":
+        search_marks.add(connection, [(*key, row["version"])])
 
 
 def ids_of_user(

@@ -31,6 +31,7 @@ from sqlalchemy import (
     cast,
     text,
 )
+from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
 
@@ -98,6 +99,10 @@ def _of_session() -> ForeignKeyConstraint:
 def _time(name: str, comment: str, nullable: bool = False) -> Column[int]:
     return Column(name, BigInteger, nullable=nullable, comment=comment)
 
+
+WORDS = "search_words"
+"""SQLite's index of words: a virtual table that only migrations make, and the
+beginning of the names of those behind it."""
 
 LISTED = text("state IN ('active', 'archived')")
 GONE = text("state IN ('deleted', 'erased')")
@@ -744,6 +749,87 @@ prefix_entries = _table(
     Index("ix_prefix_entries_expiring", "tenant_id", "expires_at"),
     key=("tenant_id", "prefix_key"),
     comment="Which upstream session knows a conversation; may be emptied at any time.",
+)
+
+search_entries = _table(
+    "search_entries",
+    Column(
+        "id",
+        BigInteger,
+        nullable=False,
+        autoincrement=False,
+        comment="microseconds of when it was said, times 1,024, and a number for ties",
+    ),
+    _tenant(),
+    _session(),
+    Column("kind", String(8), nullable=False, comment="title, turn or comment"),
+    Column("seq", BigInteger, nullable=False, comment="of the turn or interaction"),
+    Column(
+        "words",
+        Text().with_variant(TSVECTOR(), "postgresql"),
+        comment="with their places and whom they are for; SQLite has search_words",
+    ),
+    Index("ix_search_entries_session", "tenant_id", "session_id"),
+    Index(
+        "ix_search_entries_words",
+        "words",
+        postgresql_using="gin",
+        sqlite_where=text("0"),
+    ),
+    key=("id", "tenant_id"),
+    comment="What can be found, in the order in which it was said.",
+)
+
+search_sessions = _table(
+    "search_sessions",
+    _tenant(),
+    _session(),
+    Column("user_id", _key(), comment="owner for whom the words are"),
+    Column(
+        "turn_count", BigInteger, nullable=False, comment="turns that were looked at"
+    ),
+    Column(
+        "interaction_count",
+        BigInteger,
+        nullable=False,
+        comment="interactions that were looked at",
+    ),
+    Column("title_words", Text, comment="the words of a title that is in the index"),
+    key=("tenant_id", "session_id"),
+    comment="How much of a session is in the index of words.",
+)
+
+search_marks = _table(
+    "search_marks",
+    _tenant(),
+    _session(),
+    Column(
+        "number",
+        BigInteger,
+        nullable=False,
+        autoincrement=False,
+        comment="of the commit: the version it came to, or its first turn, negative",
+    ),
+    key=("tenant_id", "session_id", "number"),
+    comment="Sessions with something that is not in the index of words yet.",
+)
+
+search_state = _table(
+    "search_state",
+    Column(
+        "tenant_id", _key(), nullable=False, comment="empty: the state of the whole"
+    ),
+    Column("rules", BigInteger, nullable=False, comment="of words; 0: make it anew"),
+    Column(
+        "epoch",
+        BigInteger,
+        nullable=False,
+        comment="grows when something may be written without a mark; of a tenant, the "
+        "one for which its sessions were looked through",
+    ),
+    Column("after", _key(), comment="the session up to which they were"),
+    key=("tenant_id",),
+    comment="Whether the index of words can be relied on.",
 )
 
 archive_folder = _table(

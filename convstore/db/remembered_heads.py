@@ -124,7 +124,7 @@ def write_at_once(
             versions,
         ]
     values = dict(zip(_VALUES, columns, strict=True))
-    statement = _prepared(flush_hooks.HOOKS, one=one, named=named)
+    statement = _prepared(flush_hooks.hooks_of(connection), one=one, named=named)
     found = statement.all(connection, values)
     return {(tenant_id, session_id) for tenant_id, session_id in found}
 

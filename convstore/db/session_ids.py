@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Table, or_, select, tuple_
 
 from convstore.db.dialects.base import Dialect
-from convstore.db.unit import Key
+from convstore.db.session_locks import Key
 from convstore.vocabulary.codec import dumps
 
 

@@ -3,7 +3,7 @@
 Operations of many callers run against one unit. Each reads the head of its session
 (the row, locked for the transaction), refuses by raising *before* it changes anything,
 then changes the head and adds rows. `flush` writes all rows of a table in one
-statement, and all heads in another, and tells `flush_hooks.HOOKS` what it wrote.
+statement, and all heads in another, and tells the `flush_hooks` what it wrote.
 """
 
 from __future__ import annotations
@@ -403,7 +403,7 @@ class Unit:
             cold = {key: hot.pop(key, row) for key, row in made.items()} | cold
         if hot or cold or rows or labels:
             flushed = Flushed(rows, hot, cold, labels, forked)
-            for hook in flush_hooks.HOOKS:
+            for hook in flush_hooks.hooks_of(self.connection):
                 hook.flush(self.connection, flushed)
 
     def _write_rows(self) -> None:

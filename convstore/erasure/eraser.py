@@ -16,6 +16,7 @@ from itertools import islice
 
 from convstore.archive.archiver import destroy_marked
 from convstore.archive.context import DEAD_AFTER_S, Context
+from convstore.archive.indexer import Indexer
 from convstore.archive.ownership import claim, guard
 from convstore.db import (
     erasures,
@@ -23,11 +24,13 @@ from convstore.db import (
     ledger,
     lifecycle,
     schema,
+    search_removal,
     segments,
     unfinished,
 )
 from convstore.db.engine import Connection
 from convstore.db.erasures import StoredErasure
+from convstore.db.search_contents import Content
 from convstore.db.unit import Key, Unit
 from convstore.erasure.counting import Count
 from convstore.erasure.sweeper import Sweeper, Swept
@@ -61,6 +64,7 @@ class Eraser:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._indexer = Indexer(context)
         self.sweep = Sweeper(context).sweep
 
     async def erase(
@@ -136,11 +140,13 @@ class Eraser:
             return await self._leave_open(erasure, keys, count, error.code)
         # The last of all: until its sessions are gone, somebody may charge them.
         await self._forget(erasure, count)
+        index = await self._indexer.tidy(count.rows.get("search_entries", 0))
         await self._clear_log()
         done_at = context.now()
         receipt = replace(
             self._receipt(erasure, count),
             done_at=from_micros(done_at),
+            index=index,
             segments_rewritten=tuple(swept.rewritten),
             shards_rewritten=swept.shards,
             segments_damaged=tuple(swept.damaged),
@@ -183,9 +189,11 @@ class Eraser:
             lambda c: unfinished.with_unwanted(c, frozenset(keys))
         )
         await self._forget(erasure, count)
+        index = await self._indexer.tidy(count.rows.get("search_entries", 0))
         await self._clear_log()
         receipt = replace(
             self._receipt(erasure, count),
+            index=index,
             waits_for=waits_for,
             segments_waiting=tuple(sorted(left)),
         )
@@ -303,7 +311,10 @@ class Eraser:
         done, held, now = 0, 0, self._context.now()
         for some in _chunks(list(due)):
             await guard(self._context)
-            gone, passed = await self._context.write(partial(_expire, some, due, now))
+            contents = await self._indexer.contents(some)
+            gone, passed = await self._context.write(
+                partial(_expire, some, due, now, contents)
+            )
             await self._context.on_changed(some)
             done, held = done + gone, held + passed
         return done, held
@@ -317,6 +328,7 @@ class Eraser:
         count: Count | None = None,
     ) -> None:
         context, now = self._context, self._context.now()
+        contents = await self._indexer.contents(keys)
 
         def work(connection: Connection) -> Count | None:
             schema.hold(connection)
@@ -329,7 +341,10 @@ class Eraser:
                     raise SessionNotFoundError(key[1])
                 if head is not None and head.row["state"] != "erased":
                     going.append((key, head))
-            rows = lifecycle.destroy(connection, [key for key, _ in going])
+            gone = [key for key, _ in going]
+            # Before their rows go, of which the words are made again.
+            found = search_removal.forget(connection, gone, contents)
+            rows = lifecycle.destroy(connection, gone) | {"search_entries": found}
             # A copy: the transaction may be run again.
             more = None if count is None else count.with_(rows, [h for _, h in going])
             for _, head in going:
@@ -374,7 +389,11 @@ def _refuse_held(unit: Unit, keys: Sequence[Key]) -> None:
 
 
 def _expire(
-    keys: Sequence[Key], due: Mapping[Key, int], now: int, connection: Connection
+    keys: Sequence[Key],
+    due: Mapping[Key, int],
+    now: int,
+    contents: Mapping[Key, Content],
+    connection: Connection,
 ) -> tuple[int, int]:
     schema.hold(connection)
     unit = Unit(connection)
@@ -392,7 +411,9 @@ def _expire(
             and not head.row["hold_count"]
         ):
             going.append((key, head))
-    lifecycle.destroy(connection, [key for key, _ in going])
+    gone = [key for key, _ in going]
+    search_removal.forget(connection, gone, contents)
+    lifecycle.destroy(connection, gone)
     for _, head in going:
         lifecycle.blank(head, "deleted", now)
     unit.flush()

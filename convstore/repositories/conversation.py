@@ -12,6 +12,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager
+from datetime import datetime
 from functools import partial, wraps
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
@@ -26,9 +27,11 @@ from convstore.repositories.interactions import Interactions
 from convstore.repositories.items import Items
 from convstore.repositories.ledger import Ledger
 from convstore.repositories.scope import Scope
+from convstore.repositories.search import search, wanted_of
 from convstore.repositories.sessions import Sessions
 from convstore.repositories.turns import Turns
 from convstore.vocabulary.errors import ConvstoreError, SessionNotFoundError
+from convstore.vocabulary.hits import SearchOrder, SearchPage
 from convstore.vocabulary.ids import check_optional_id
 from convstore.vocabulary.records import Json, Session, Turn
 
@@ -176,6 +179,26 @@ class Conversation:
                 error.add_note(f"the answer so far was not stored: {failure.code}")
             raise
         await answer.end(interrupted=False)
+
+    async def search(
+        self,
+        text: str,
+        *,
+        role: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        order: SearchOrder = "newest",
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> SearchPage:
+        """What was said in this conversation; as `Store.search`. One that is not there,
+        or is another user's, has no hits."""
+        wanted = wanted_of(
+            self._scope, session_id=self.session_id, role=role, since=since, until=until
+        )
+        return await search(
+            self._scope, text, limit=limit, cursor=cursor, order=order, wanted=wanted
+        )
 
     async def buffer(
         self,

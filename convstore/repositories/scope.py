@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from operator import not_
 from typing import Protocol, TypeVar
 
+from convstore.archive.indexer import Indexer
 from convstore.db import sessions
 from convstore.db.engine import Connection, Runner, Work
 from convstore.db.recording import RecordInteractions, RecordTogether
@@ -21,7 +22,7 @@ from convstore.vocabulary.errors import SessionArchivedError
 from convstore.vocabulary.ids import check_id
 from convstore.vocabulary.judgements import Reading
 from convstore.vocabulary.limits import Limits
-from convstore.vocabulary.policy import FeedbackPolicy, LedgerPolicy
+from convstore.vocabulary.policy import FeedbackPolicy, LedgerPolicy, SearchPolicy
 from convstore.vocabulary.records import Interaction, Session, SessionDocument
 
 T = TypeVar("T")
@@ -74,6 +75,8 @@ class Scope:
     limits: Limits
     lifecycle: Lifecycle
     restore_on_read: bool = False
+    indexer: Indexer | None = None
+    search: SearchPolicy = field(default_factory=SearchPolicy)
     ledger: LedgerPolicy = field(default_factory=LedgerPolicy)
     feedback: FeedbackPolicy = field(default_factory=FeedbackPolicy)
     user_id: str | None = None

@@ -7,10 +7,11 @@ from typing import TypeVar
 
 from convstore.archive.archiver import archive
 from convstore.archive.context import Context
+from convstore.archive.indexer import Indexer
 from convstore.archive.ownership import guard
 from convstore.archive.read_through import ReadThrough
 from convstore.archive.restorer import Restorer
-from convstore.db import sessions
+from convstore.db import search_removal, sessions
 from convstore.db.engine import Connection, Runner, Work
 from convstore.db.unit import Head, Key, Unit
 from convstore.erasure.eraser import Eraser
@@ -36,6 +37,7 @@ class SessionLifecycle:
         self._restorer = restorer
         self._through = ReadThrough(context, restorer)
         self._eraser = eraser
+        self._indexer = Indexer(context)
 
     async def revive(self, runner: Runner, key: Key) -> None:
         """Bring an archived session back, through the caller's runner."""
@@ -107,6 +109,7 @@ class SessionLifecycle:
     async def _mark_deleted(self, key: Key) -> bool:
         """An archived session only changes its state: its rows are gone already."""
         await guard(self._context)
+        contents = await self._indexer.contents([key])
 
         def work(connection: Connection) -> bool:
             unit = Unit(connection)
@@ -114,6 +117,7 @@ class SessionLifecycle:
             if head is None or head.row["state"] != "archived":
                 return False
             _refuse_held(head)
+            search_removal.forget(connection, [key], contents)
             head.row["state"] = "deleted"
             head.cold = True
             head.touch(self._context.now(), activity=False)

@@ -13,7 +13,14 @@ from dataclasses import dataclass, field
 
 from convstore.archive.context import Context
 from convstore.archive.ownership import guard
-from convstore.db import archive_entries, lifecycle, schema, segments, sizes
+from convstore.db import (
+    archive_entries,
+    lifecycle,
+    schema,
+    search_removal,
+    segments,
+    sizes,
+)
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.engine import Connection
 from convstore.db.session_rows import SessionRows
@@ -106,7 +113,7 @@ async def _purge_some(
         waiting = [entry for entry in waiting if entry.key not in held]
         going = [(entry, head) for entry in waiting if (head := _guarded(unit, entry))]
         context.on_step("purge.guard")
-        _take_and_compare(context, unit, going, fingerprints)
+        _take_and_compare(context, unit, going, fingerprints, final_state)
         for _, head in going:
             head.row.update(state=final_state, segment_id=segment_id, archived_at=now)
             head.cold = True
@@ -159,9 +166,13 @@ def _take_and_compare(
     unit: Unit,
     going: Sequence[tuple[StoredEntry, Head]],
     fingerprints: Mapping[Key, bytes],
+    final_state: SessionState,
 ) -> None:
     if not going:
         return
+    if final_state == "deleted":
+        # Archived sessions are found; deleted ones are not, restorable or not.
+        search_removal.forget(unit.connection, [entry.key for entry, _ in going])
     taken = lifecycle.take(unit, going[0][0].tenant_id, [head for _, head in going])
     context.on_step("purge.deleted")
     wrong = [

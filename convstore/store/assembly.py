@@ -6,6 +6,7 @@ from asyncio import AbstractEventLoop, get_running_loop
 from dataclasses import dataclass, replace
 
 from convstore.archive.context import Context
+from convstore.archive.indexer import Indexer
 from convstore.archive.inspection import Inspector
 from convstore.archive.restorer import Restorer
 from convstore.blobs.base import StepHook
@@ -51,21 +52,25 @@ async def namespace_of(backend: Backend, config: StoreConfig) -> str:
     return " ".join((*await backend.instance(), backend.schema or ""))
 
 
-def assemble(
+async def assemble(
     backend: Backend,
     config: StoreConfig,
     clock: Clock,
     on_step: StepHook,
-    namespace: str,
 ) -> tuple[Parts, Scope]:
     """The parts, and what the nouns of the settings' tenant work in.
 
-    `namespace` is of what is kept on a cache server; see `namespace_of`.
-
     Raises:
-        ConfigError, InvalidInputError: A setting cannot be meant; nothing is left
-            behind but the open backend, which is the caller's.
+        ConfigError, InvalidInputError: A setting cannot be meant, or the database
+            cannot have an index; nothing is left behind but the open backend, which is
+            the caller's.
     """
+    namespace = await namespace_of(backend, config)
+    context = Context(
+        backend, blobs_of(config), clock, config.retention, on_step, config.feedback
+    )
+    indexer = Indexer(context)
+    await indexer.begin()
     lanes = config.lanes or backend.lanes
     batches = Batches(backend)
     patient = batches.run_patiently if backend.dialect.has_row_locks else None
@@ -73,9 +78,6 @@ def assemble(
     hot = None
     if (cache := session_cache(config.cache, namespace)) is not None:
         hot = HotTier(cache, backend, config.cache)
-    context = Context(
-        backend, blobs_of(config), clock, config.retention, on_step, config.feedback
-    )
     if hot is not None:
         context = replace(context, on_changed=hot.changed)
     restorer, eraser = Restorer(context), Eraser(context)
@@ -93,6 +95,8 @@ def assemble(
         ledger=config.ledger,
         feedback=config.feedback,
         hot=hot,
+        indexer=indexer,
+        search=config.search,
     )
     prefixes = PrefixStores(backend, config.cache, config.limits, namespace)
     loop = get_running_loop()

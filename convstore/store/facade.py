@@ -30,14 +30,16 @@ from convstore.repositories.interactions import Interactions
 from convstore.repositories.items import Items
 from convstore.repositories.ledger import Ledger
 from convstore.repositories.scope import Scope
+from convstore.repositories.search_index import SearchIndex
 from convstore.repositories.session_filter import session_filter
 from convstore.repositories.sessions import Sessions
 from convstore.repositories.turns import Turns
 from convstore.retention.job import BATCH, RunOptions
-from convstore.store.assembly import Parts, assemble, namespace_of
+from convstore.store.assembly import Parts, assemble
 from convstore.store.joined import join
 from convstore.store.places import backend_options, with_archive
 from convstore.store.runners import Autocommit
+from convstore.store.searching import Searching
 from convstore.store.statistics import count
 from convstore.vocabulary.clock import Clock
 from convstore.vocabulary.errors import ConfigError
@@ -97,7 +99,7 @@ class Transaction(Nouns):
     """
 
 
-class Store(Nouns):
+class Store(Searching, Nouns):
     """An open store of one tenant; safe for any number of tasks of one event loop."""
 
     def __init__(self, parts: Parts, scope: Scope) -> None:
@@ -105,6 +107,7 @@ class Store(Nouns):
         self._parts = parts
         self.archive = Archive(scope, parts.archive)
         self.erasures = Erasures(scope)
+        self.search_index = SearchIndex(scope)
 
     @classmethod
     async def open(
@@ -120,8 +123,7 @@ class Store(Nouns):
         backend = await open_backend(backend_options(config, engine))
         try:
             config = await with_archive(config, backend)
-            namespace = await namespace_of(backend, config)
-            return cls(*assemble(backend, config, clock, on_step, namespace))
+            return cls(*await assemble(backend, config, clock, on_step))
         except BaseException:
             # A setting that cannot be meant must not leave threads and files open.
             await backend.close()

@@ -25,6 +25,7 @@ def backend_options(config: StoreConfig, engine: HostEngine | None) -> BackendOp
         config.limits,
         schema=config.db_schema,
         engine=engine,
+        search=config.search.mode,
     )
 
 

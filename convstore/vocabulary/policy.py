@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +134,22 @@ class CachePolicy:
     max_turns: int = 200
     timeout_s: float = 0.25
     retry_after_s: float = 1.0
+
+
+SearchMode: TypeAlias = Literal["off", "deferred", "inline"]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPolicy:
+    """The settings of search.
+
+    Attributes:
+        mode: `off` keeps no index: a search reads through what is there. `deferred`
+            marks what is to be indexed, for the worker or the next search. `inline`
+            indexes in the commit that says it.
+        budget_s: Seconds after which a search gives what it has found, and says that it
+            has not looked at all.
+    """
+
+    mode: SearchMode = "off"
+    budget_s: float = 2.0

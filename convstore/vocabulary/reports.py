@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal, TypeAlias
+
+IndexState: TypeAlias = Literal["cleared", "pending", "absent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,9 @@ class ErasureReceipt:
         residue: Where the bytes of deleted rows may lie until the database's server
             writes over them: `table_pages`, `index_pages`, `write_ahead_log`. The
             manual says what to do.
+        index: Whether words of it are left in the files of the index of words:
+            `cleared`, `pending` (it is made anew by the next worker that indexes) or
+            `absent`, where there never was one.
         segments_missing: Those that hold a copy, as far as the ledger knows, and have
             no file.
         segments_waiting: Those that hold a copy which is still to be destroyed.
@@ -186,6 +192,7 @@ class ErasureReceipt:
     segments_missing: tuple[str, ...] = ()
     segments_waiting: tuple[str, ...] = ()
     waits_for: str | None = None
+    index: IndexState = "absent"
 
     @property
     def is_empty(self) -> bool:

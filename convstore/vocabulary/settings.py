@@ -36,6 +36,7 @@ from convstore.vocabulary.policy import (
     FeedbackPolicy,
     LedgerPolicy,
     RetentionPolicy,
+    SearchPolicy,
 )
 
 # The encoder stops at 254 levels, and a session document adds a few of its own.
@@ -51,6 +52,7 @@ _LEAST: dict[str, float] = {
     "window": 1,
     **{bound.name: 1 for bound in fields(Limits)},
     "busy_timeout_s": 0,
+    "budget_s": 0,
 }
 
 
@@ -115,6 +117,7 @@ class StoreConfig(BaseSettings):
     ledger: LedgerPolicy = Field(default_factory=LedgerPolicy)
     cache: CachePolicy = Field(default_factory=CachePolicy)
     feedback: FeedbackPolicy = Field(default_factory=FeedbackPolicy)
+    search: SearchPolicy = Field(default_factory=SearchPolicy)
     limits: Limits = Field(default_factory=Limits)
 
     @model_validator(mode="before")
@@ -154,6 +157,7 @@ class StoreConfig(BaseSettings):
             ),
             *((f"RETENTION__TAGS__{k}", o) for k, o in self.retention.tags.items()),
             ("LEDGER", self.ledger),
+            ("SEARCH", self.search),
             ("LIMITS", self.limits),
         ]
         for where, settings in given:

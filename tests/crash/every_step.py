@@ -21,7 +21,7 @@ from sqlalchemy import Connection, text
 
 from convstore import SessionDocument, Store, StoreConfig, open_store
 from convstore.archive.steps import STEPS
-from convstore.policy import RetentionPolicy
+from convstore.policy import RetentionPolicy, SearchPolicy
 from convstore.vocabulary.clock import ManualClock
 from convstore.vocabulary.documents import encode_document
 from tests.crash.campaign import _fork
@@ -44,7 +44,8 @@ class Interrupted(BaseException):
 
 def config_of(url: str, archive: Path) -> StoreConfig:
     policy = RetentionPolicy(exports=("messages",), readable_json=True)
-    return StoreConfig(url=url, archive_dir=archive, retention=policy)
+    search = SearchPolicy("deferred")
+    return StoreConfig(url=url, archive_dir=archive, retention=policy, search=search)
 
 
 class Fate:
@@ -95,17 +96,18 @@ class Fate:
             for name in self.names:
                 await store.restore(name)
             self._clock.advance(3 * DAY_S)
+        if self.step == "erase.index":
+            await store.search_index.run()
         self._hook.at(self.step, lambda: os.kill(os.getpid(), signal.SIGKILL))
-        if kind in ("recover", "gc"):
-            await store.archive.recover(alone=True)
-        elif kind == "restore":
-            await store.restore(self.names[0])
-        elif kind == "adopt":
-            await store.archive.adopt()
-        elif kind == "erase":
-            await store.erase(session_id=self.names[0])
-        else:
-            await store.run_retention(older_than_s=0)
+        call = {
+            "recover": lambda: store.archive.recover(alone=True),
+            "gc": lambda: store.archive.recover(alone=True),
+            "restore": lambda: store.restore(self.names[0]),
+            "adopt": lambda: store.archive.adopt(),
+            "index": lambda: store.search_index.run(),
+            "erase": lambda: store.erase(session_id=self.names[0]),
+        }.get(kind, lambda: store.run_retention(older_than_s=0))
+        await call()
 
     async def _unsettle(self, store: Store, kind: str) -> None:
         """Let there be something to claim, or to adopt."""
@@ -159,6 +161,10 @@ class Fate:
                 elif f"in {name}?".encode() in everything_under(self._archive):
                     wrong.append(f"{name} was erased and is in the archive")
             await store.run_retention(older_than_s=0)
+            await store.search_index.run()
+            index = await store.search_index.check()
+            if not index.ok:
+                wrong.append(f"the index lacks something: {index}")
             if not (await store.archive.verify(deep=True)).ok:
                 wrong.append("a segment does not verify")
         answer = self.said.with_suffix(".wrong")

@@ -18,6 +18,7 @@ from typing import Any
 
 import zstandard
 
+from tests.crash.index_invariants import check_index
 from tests.crash.meaning import (
     branch_faults,
     decoded,
@@ -102,6 +103,7 @@ def check(
     kept, recounted = kept_counts(seen.rows), counted_anew(seen.rows)
     seen.expect(kept == recounted, "I23 counts of sessions", kept, recounted)
     seen.wrong += fork_faults(seen.rows["sessions"], documents)
+    check_index(seen, url, documents, settled=settled)
     _check_segments(seen, settled)
     if memory is not None:
         _check_memory(seen, memory)
@@ -131,7 +133,7 @@ def read_rows(url: str) -> dict[str, list[Row]]:
         connection.execute("BEGIN")
         tables = connection.execute(
             "SELECT name FROM sqlite_master WHERE type = 'table'"
-            " AND name NOT LIKE 'sqlite_%'"
+            " AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'search_words%'"
         ).fetchall()
         return {
             name: [dict(row) for row in connection.execute(f'SELECT * FROM "{name}"')]

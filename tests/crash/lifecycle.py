@@ -33,6 +33,12 @@ class Lifecycle(Trying):
 
         await self._try("recover", tenant, "", call)
 
+    async def _index(self, tenant: str, _: str) -> None:
+        async def call() -> int:
+            return (await self._stores[tenant].search_index.run()).entries
+
+        await self._try("index", tenant, "", call)
+
     async def _restore(self, tenant: str, session_id: str) -> None:
         async def call() -> int:
             return (await self._stores[tenant].restore(session_id)).version

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from convstore import open_store
 from convstore.db.migrate import upgrade
 from tests.crash.oplog import OpLog
-from tests.crash.trying import Orders, ShiftedClock, config_of
+from tests.crash.trying import TENANTS, Orders, ShiftedClock, config_of
 
 
 def make_database(server_url: str, url: str) -> None:
@@ -52,6 +52,11 @@ async def _settle(orders: Orders, log: OpLog, on_step: object) -> None:
             log.write("error", text=f"I14 recovery found more to do: {again}")
         if again.segments_kept:
             log.write("error", text=f"I14 orphans: {again.segments_kept}")
+        await store.search_index.run()
+        for tenant in TENANTS:
+            index = await store.for_tenant(tenant).search_index.check()
+            if not index.ok:
+                log.write("error", text=f"I25 the index of {tenant}: {index}")
         verified = await store.archive.verify(deep=True)
         if not verified.ok:
             log.write("error", text=f"I7 verify: {verified.faults[:3]}")

@@ -23,7 +23,7 @@ from convstore.errors import (
     UnavailableError,
     VersionConflictError,
 )
-from convstore.policy import RetentionPolicy
+from convstore.policy import RetentionPolicy, SearchPolicy
 from convstore.store import Store
 from tests.crash.oplog import OpLog, slot_of
 
@@ -89,6 +89,7 @@ def config_of(orders: Orders) -> StoreConfig:
         url=orders.url,
         archive_dir=orders.archive,
         retention=RetentionPolicy(exports=("messages",), readable_json=True),
+        search=SearchPolicy("deferred"),
     )
 
 

@@ -94,6 +94,7 @@ _MIX = {
     "import": 6,
     "retention": 9,
     "recover_now": 2,
+    "index": 6,
     "restore": 8,
     "delete": 3,
     "destroy": 2,

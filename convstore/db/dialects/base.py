@@ -24,15 +24,21 @@ from convstore.vocabulary.errors import (
     DatabaseUnavailableError,
 )
 from convstore.vocabulary.limits import Limits
+from convstore.vocabulary.policy import SearchMode
 from convstore.vocabulary.progress import OnProgress
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from convstore.db.dialects.words import WordIndex
     from convstore.db.visits import Guest
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
+
+SEARCH = "convstore_search"
+"""The execution option of our connections that says what writes do for the index of
+words; see `search_marks.mode_of`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,7 @@ class BackendOptions:
     `reflects` is for looking at the schema: SQLAlchemy's own queries then want JSON
     decoded, which rows do not. `engine` is an application's, to connect as it does.
     `schema` is where the tables are, in a database that has such; None is the one of
-    the URL, or else the role's first.
+    the URL, or else the role's first. `search` is what writes do for the index.
     """
 
     url: str
@@ -52,6 +58,7 @@ class BackendOptions:
     reflects: bool = False
     schema: str | None = None
     engine: AsyncEngine | None = None
+    search: SearchMode = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,7 @@ class Backend(ABC):
     dialect: Dialect
     lanes: int
     migrates_itself: bool
+    search: SearchMode = "off"
     _instance: tuple[str, ...] | None = None
 
     async def instance(self) -> tuple[str, ...]:
@@ -153,6 +161,10 @@ class Backend(ABC):
     async def maintain(self, on_progress: OnProgress | None = None) -> dict[str, int]:
         """Do the upkeep that is due, in bounded steps; returns what was done."""
 
+    async def tidy(self, work: Work[T]) -> T:
+        """Run a step of tidying an index, as the database wants such run."""
+        return await self.write(work)
+
     @abstractmethod
     def checked_out(self) -> int:
         """Connections in use now."""
@@ -214,6 +226,8 @@ class Dialect(ABC):
     joins: tuple[str, ...] = ()
     # Whether a subquery in FROM may refer to what stands before it.
     has_lateral = False
+    # The index of words.
+    words: WordIndex
     # Where the server may keep the bytes of a deleted row for a while: words of the
     # receipt of an erasure, explained in the manual.
     residue: tuple[str, ...] = ()

@@ -34,6 +34,7 @@ from sqlalchemy.pool import QueuePool
 
 from convstore.concurrency.completion import finished
 from convstore.db.dialects.base import (
+    SEARCH,
     Backend,
     BackendOptions,
     Dialect,
@@ -53,6 +54,7 @@ from convstore.db.dialects.postgres_schema import (
     schema_asked_for,
 )
 from convstore.db.dialects.postgres_url import postgres_target
+from convstore.db.dialects.postgres_words import PostgresWords
 from convstore.db.errors import ours, translated
 from convstore.db.models import JsonText
 from convstore.vocabulary.errors import (
@@ -83,6 +85,7 @@ class PostgresDialect(Identified, Dialect):
     has_row_locks = True
     joins = ("asyncpg", "psycopg")
     has_lateral = True
+    words = PostgresWords()
     # A page keeps the text of a dead row until it is written over, VACUUM or not.
     residue = ("table_pages", "index_pages", "write_ahead_log")
 
@@ -160,6 +163,8 @@ class PostgresBackend(Backend):
             engine = new_engine(target, options, self.lanes, pooled=self._pooled)
         else:
             engine = engine_like(options.engine, options)
+        self.search = options.search
+        engine = engine.execution_options(**{SEARCH: options.search})
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
         # Whatever level an application has set for transactions of its own. Beside the
         # other: of two levels, one on the other, the lower one is in force.
@@ -232,6 +237,13 @@ class PostgresBackend(Backend):
                     raise
                 await asyncio.sleep(0.002 * attempt if not lost else 0.05 * attempt)
         raise AssertionError("unreachable")
+
+    async def tidy(self, work: Work[T]) -> T:
+        # An index is made anew beside the old one outside of any transaction.
+        self._check_open()
+        with translated(self.dialect):
+            async with self._connected(self._reader) as connection:
+                return await connection.run_sync(work)
 
     async def write_at_once(self, work: Work[T]) -> T:
         self._check_open()

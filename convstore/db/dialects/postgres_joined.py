@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, Engine, text
 
-from convstore.db.dialects.base import in_schema, schema_of, silent_logging_name
+from convstore.db.dialects.base import (
+    SEARCH,
+    in_schema,
+    schema_of,
+    silent_logging_name,
+)
 from convstore.db.joined import told
 from convstore.db.visits import Guest, Visit
 from convstore.vocabulary.errors import ConfigError, ConvstoreError
@@ -126,7 +131,10 @@ class PostgresGuest(Guest):
                 hide_parameters=True,
                 logging_name=silent_logging_name(),
                 # Wherever the application's search_path leads.
-                execution_options=in_schema(self._backend.schema or "public"),
+                execution_options={
+                    **in_schema(self._backend.schema or "public"),
+                    SEARCH: self._backend.search,
+                },
             )
             # Listeners that an application has put on the class would see our rows.
             engine._has_events = False

@@ -37,6 +37,7 @@ from sqlalchemy.pool import QueuePool
 
 from convstore.concurrency.completion import finished
 from convstore.db.dialects.base import (
+    SEARCH,
     Backend,
     BackendOptions,
     Dialect,
@@ -62,6 +63,7 @@ from convstore.db.dialects.sqlite_upkeep import (
     give_back,
     kept_log,
 )
+from convstore.db.dialects.sqlite_words import SqliteWords
 from convstore.db.dialects.sqlite_writer import HAS_FILE_LOCKS, SqliteWriter
 from convstore.db.errors import translated
 from convstore.vocabulary.errors import (
@@ -92,6 +94,7 @@ class SqliteDialect(Identified, Dialect):
 
     name = "sqlite"
     joins = ("aiosqlite", "pysqlite")
+    words = SqliteWords()
 
     def open(self, options: BackendOptions) -> Backend:
         if options.schema or "schema" in make_url(options.url).query:
@@ -183,6 +186,7 @@ class SqliteBackend(Backend):
 
     def __init__(self, dialect: Dialect, options: BackendOptions) -> None:
         self.dialect = dialect
+        self.search = options.search
         self._scratch: Path | None = None
         if not HAS_FILE_LOCKS:  # pragma: no cover - Windows
             raise ConfigError(
@@ -200,7 +204,8 @@ class SqliteBackend(Backend):
         self.created = create_file(self.path)
         self._busy_timeout_s = timeout_s = options.limits.busy_timeout_s
         self.watch = watch = FileWatch(self.path)
-        self._engine = engine_of(self.path, watch, options.pool_size + 1, timeout_s)
+        engine = engine_of(self.path, watch, options.pool_size + 1, timeout_s)
+        self._engine = engine.execution_options(**{SEARCH: options.search})
         self.gate = Path(f"{self.path}-gate")
         self._writer = SqliteWriter(self._engine, self.path, watch, timeout_s)
         self._writing = DriverThread("convstore-write")

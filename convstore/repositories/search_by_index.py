@@ -1,0 +1,127 @@
+"""Finds by the index of words: it proposes, rows decide, and texts confirm."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+from convstore.db import search_reading
+from convstore.db.engine import Connection
+from convstore.db.search_contents import Said, said_in
+from convstore.db.search_reading import Entry, Item, Key, Wanted
+from convstore.repositories.scope import Scope
+from convstore.repositories.search_finds import Find, Looked, Place
+from convstore.search.query import Query
+from convstore.search.words import words_of
+from convstore.vocabulary.clock import to_micros
+
+_LEAST, _MOST = 32, 500
+"""Entries of one step: more where filters pass over many."""
+_AT_ONCE = 8
+"""Archived sessions in memory together: one may have hundreds of megabytes."""
+
+Texts = dict[tuple[Key, Item], tuple[Said, int | None]]
+
+
+async def by_index(
+    scope: Scope,
+    query: Query,
+    wanted: Wanted,
+    place: Place | None,
+    most: int,
+    until: float,
+) -> Looked:
+    """The newest finds behind a place, `most` at most, or what is found until then."""
+    before = None if place is None else place.number
+    finds: list[Find] = []
+    step = min(max(_LEAST, most), _MOST)
+    complete = True
+    while True:
+        numbers, entries = await scope.runner.read(
+            lambda c, b=before, n=step: _propose(c, scope.tenant, query, wanted, b, n)  # type: ignore[misc]
+        )
+        texts = await _texts(scope, entries)
+        for entry in entries:
+            found = texts.get(((scope.tenant, entry.session.id), _item(entry)))
+            if found is None:
+                complete = False
+                continue
+            said, turn_seq = found
+            if _fits(said, query, wanted):
+                finds.append(Find(entry.session, said, turn_seq, Place(entry.number)))
+            if len(finds) == most:
+                return Looked(finds, complete)
+        if len(numbers) < step:
+            return Looked(finds, complete)
+        before = numbers[-1]
+        if time.monotonic() >= until:
+            return Looked(finds, False, Place(before))
+        step = min(step * 2, _MOST)
+
+
+def _propose(
+    connection: Connection,
+    tenant: str,
+    query: Query,
+    wanted: Wanted,
+    before: int | None,
+    limit: int,
+) -> tuple[list[int], list[Entry]]:
+    found = search_reading.matching(connection, tenant, query, wanted, before, limit)
+    if not found:
+        return [], []
+    return found, search_reading.entries(connection, tenant, found, wanted)
+
+
+def _fits(said: Said, query: Query, wanted: Wanted) -> bool:
+    if said.text is None:
+        return not query.must_be_read
+    return wanted.takes(said) and query.matches(words_of(said.text), said.text)
+
+
+def _item(entry: Entry) -> Item:
+    return entry.kind, entry.seq
+
+
+async def _texts(scope: Scope, entries: Sequence[Entry]) -> Texts:
+    """What the entries say, from rows, and from the archive what has none."""
+    found: Texts = {}
+    asked: dict[Key, list[Item]] = defaultdict(list)
+    by_session: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        by_session[entry.session.id].append(entry)
+        if entry.kind == "title":
+            at, title = to_micros(entry.session.created_at), entry.session.title
+            key = (scope.tenant, entry.session.id)
+            found[key, _item(entry)] = Said("title", 0, at, "title", title), None
+        elif entry.session.state == "active":
+            asked[scope.tenant, entry.session.id].append(_item(entry))
+    if asked:
+        found |= await scope.runner.read(lambda c: search_reading.live_texts(c, asked))
+    away = [
+        session_id
+        for session_id, some in by_session.items()
+        if any(((scope.tenant, session_id), _item(e)) not in found for e in some)
+    ]
+    for start in range(0, len(away), _AT_ONCE):
+        some = away[start : start + _AT_ONCE]
+        wanted = {i: {_item(e) for e in by_session[i]} for i in some}
+        found |= await _archived(scope, wanted)
+    return found
+
+
+async def _archived(scope: Scope, wanted: dict[str, set[Item]]) -> Texts:
+    """As `_texts`, of archived sessions; or of rows, of those that came back."""
+    documents = await scope.lifecycle.read_many(scope.runner, scope.tenant, [*wanted])
+    found: Texts = {}
+    for session_id, document in documents.items():
+        for said, turn_seq in said_in(document):
+            if (said.kind, said.seq) in wanted[session_id]:
+                key = (scope.tenant, session_id)
+                found[key, (said.kind, said.seq)] = said, turn_seq
+    back = {(scope.tenant, i): wanted[i] for i in wanted if i not in documents}
+    if back:
+        rest = {k: {i for i in v if i[0] != "title"} for k, v in back.items()}
+        found |= await scope.runner.read(lambda c: search_reading.live_texts(c, rest))
+    return found
