@@ -124,7 +124,7 @@ class Batches:
             if not is_connected(connection):
                 return {}
             unit = Unit(connection, known)
-            suppose_new(unit, _appends(ours.values()))
+            suppose_new(unit, _appends(map(bare, ours.values())))
             tried = {place: Outcome(o.apply(unit)) for place, o in ours.items()}
             written = write_at_once(connection, unit, known)
             heads.remember((k, h) for k, h in unit.heads() if k in written)
@@ -181,9 +181,11 @@ def run_in(unit: Unit, operations: Operations) -> list[Outcome]:
         free = [o for o, is_held in zip(operations, left, strict=True) if not is_held]
         done = iter(run_in(unit, free) if free else ())
         return [_HELD if is_held else next(done) for is_held in left]
-    look_up_external(unit, _appends(operations))
-    look_up_acts(unit, asked_of(_recordings(operations)))
-    book = unit.ledger = share_book(unit, _ledger_changes(operations))
+    plain = [bare(operation) for operation in operations]
+    appends = _appends(plain)
+    look_up_external(unit, appends)
+    look_up_acts(unit, asked_of(_recordings(plain)))
+    book = unit.ledger = share_book(unit, _ledger_changes(plain, appends))
     outcomes = []
     for operation in operations:
         try:
@@ -199,21 +201,26 @@ def _keys(operations: Operations) -> set[Key]:
     return {key for operation in operations for key in keys_of(operation)}
 
 
+# These three are given operations that are bare.
+
+
 def _appends(operations: Iterable[Operation[Any]]) -> list[AppendTurns]:
-    return [o for o in map(bare, operations) if isinstance(o, AppendTurns)]
+    return [o for o in operations if isinstance(o, AppendTurns)]
 
 
 def _recordings(
     operations: Operations,
 ) -> list[RecordInteraction | RecordInteractions]:
     kinds = (RecordInteraction, RecordInteractions)
-    return [o for o in map(bare, operations) if isinstance(o, kinds)]
+    return [o for o in operations if isinstance(o, kinds)]
 
 
-def _ledger_changes(operations: Operations) -> list[Charging]:
-    charges = [append.charge for append in _appends(operations)]
+def _ledger_changes(
+    operations: Operations, appends: Iterable[AppendTurns]
+) -> list[Charging]:
+    charges = [append.charge for append in appends]
     changes: list[Charging] = [
-        o for o in map(bare, operations) if isinstance(o, ChangeLedger | ImportDocument)
+        o for o in operations if isinstance(o, ChangeLedger | ImportDocument)
     ]
     return changes + [charge for charge in charges if charge is not None]
 
@@ -222,7 +229,7 @@ def _claimed(operations: Operations, known: Mapping[Key, Row]) -> set[Key]:
     """Those of the sessions that get an owner: what the one statement cannot do."""
     return {
         append.key
-        for append in _appends(operations)
+        for append in _appends(map(bare, operations))
         if append.user_id is not None
         and append.key in known
         and known[append.key]["user_id"] is None

@@ -51,6 +51,8 @@ def look_up_acts(unit: Unit, asked: Collection[tuple[Key, Row]]) -> None:
 
     Rows are as they will be written, with their `target_hash`.
     """
+    if not asked:
+        return
     for key in {key for key, _ in asked}:
         unit.acts.setdefault(key, KnownActs())
     names = [

@@ -70,7 +70,7 @@ def number_or_none(value: Json) -> float | None:
 def id_or_none(record: Mapping[str, Json], *keys: str) -> str | None:
     """The first of these fields that can be an id."""
     for key in keys:
-        if text_or_none(record.get(key)):
+        if key in record and text_or_none(record[key]):
             try:
                 return check_id(key, record[key])
             except InvalidInputError:
@@ -103,8 +103,10 @@ def tags_of(value: Json) -> tuple[str, ...]:
 
 def first_time(record: Mapping[str, Json]) -> datetime | None:
     """The first of the fields that say when something was said or begun."""
-    times = (time_or_none(record.get(key)) for key in TIME_KEYS)
-    return next((at for at in times if at is not None), None)
+    for key in TIME_KEYS:  # for each message, most of which say none
+        if key in record and (at := time_or_none(record[key])) is not None:
+            return at
+    return None
 
 
 def time_or_none(value: Json) -> datetime | None:

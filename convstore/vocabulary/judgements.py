@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from functools import lru_cache
 from math import isfinite
 from typing import Protocol
 
@@ -68,7 +69,7 @@ class Reading:
         """What a label says; None for an unknown one, and for none."""
         if label is None:
             return None
-        return self._words.get(label) or self._words.get(_plain(label))
+        return self._words.get(_plain(label))
 
     def scale(self, act: Judging) -> Scale | None:
         """The scale of an act's score; None where the act names one that is none."""
@@ -114,6 +115,7 @@ class Reading:
         return names
 
 
+@lru_cache(maxsize=1_024)  # few words, asked for with each act
 def _plain(word: str) -> str:
     return _PARTING.sub("", _DRESS.sub("", word.strip())).casefold()
 

@@ -62,6 +62,8 @@ def _feedback(record: JsonObject, turns: list[TurnInput]) -> Iterator[Interactio
     given: list[tuple[int | None, Json]] = [(None, record.get("feedback"))]
     given += [(seq, turn.metadata.get("feedback")) for seq, turn in enumerate(turns, 1)]
     for turn_seq, value in given:
+        if value is None:
+            continue
         label = id_or_none({"feedback": value}, "feedback")
         if label is not None:
             number = external_id(2 + (turn_seq or 0))
