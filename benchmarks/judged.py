@@ -99,7 +99,7 @@ def fill(url: str, sessions: int) -> None:
     from sqlalchemy import create_engine
 
     from convstore.db import models
-    from convstore.db.document_rows import document_rows, session_row
+    from convstore.db.codec.documents import document_rows, session_row
     from convstore.db.migrate import upgrade
     from convstore.db.statements import Prepared
 

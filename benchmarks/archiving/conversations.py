@@ -90,7 +90,7 @@ async def fill(target: list[Any], sessions: int) -> dict[str, Any]:
 
 
 def _rows(documents: list[SessionDocument]) -> dict[str, list[dict[str, Any]]]:
-    from convstore.db.document_rows import document_rows, session_row
+    from convstore.db.codec.documents import document_rows, session_row
 
     rows: dict[str, list[dict[str, Any]]] = {"sessions": []}
     for document in documents:

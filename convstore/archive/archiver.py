@@ -14,7 +14,7 @@ from convstore.archive.data_sets import delete_shards, write_shards
 from convstore.archive.ownership import claim, guard, renew
 from convstore.db import documents, segments, sizes
 from convstore.db.archive_entries import StoredEntry
-from convstore.db.document_rows import fingerprint_of
+from convstore.db.codec.documents import fingerprint_of
 from convstore.db.engine import Connection
 from convstore.db.segments import StoredSegment
 from convstore.db.session_rows import SessionRows

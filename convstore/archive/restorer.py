@@ -18,7 +18,7 @@ from convstore.archive.copies import Copy, Found, Unreadable, find_copies
 from convstore.concurrency.coalescing import Gathering
 from convstore.concurrency.room import Room
 from convstore.db import segments, sessions
-from convstore.db.document_rows import DocumentRows, document_rows
+from convstore.db.codec.documents import DocumentRows, document_rows
 from convstore.db.engine import Runner
 from convstore.db.lifecycle import RestoreSession
 from convstore.db.sizes import BYTES_AT_ONCE

@@ -36,8 +36,8 @@ from sqlalchemy import (
 )
 
 from convstore.db import models
+from convstore.db.codec.records import TURN_COLUMNS, WINDOW_COLUMNS, turn_from_row
 from convstore.db.dialects.base import Dialect
-from convstore.db.rows import TURN_COLUMNS, WINDOW_COLUMNS, turn_from_row
 from convstore.db.statements import Prepared
 from convstore.db.unit import Key, Row, Unit, check_usable
 from convstore.vocabulary.codec import decode_json, dumps

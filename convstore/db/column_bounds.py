@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Column, String, Table
 
 from convstore.db import models
-from convstore.db.document_rows import hold_rows, session_row
+from convstore.db.codec.documents import hold_rows, session_row
 from convstore.db.unit import Row
 from convstore.vocabulary.codec import INT64_MAX, INT64_MIN
 from convstore.vocabulary.documents import encode_document

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, select
 
 from convstore.db import models
-from convstore.db.rows import (
+from convstore.db.codec.records import (
     GRAPH_STATE_COLUMNS,
     HOLD_COLUMNS,
     INTERACTION_COLUMNS,

@@ -31,8 +31,8 @@ from sqlalchemy import (
 
 from convstore.db import erasures, models
 from convstore.db.branches import WHOLE, inherit, walk
+from convstore.db.codec.records import SESSION_COLUMNS, session_from_row
 from convstore.db.dialects.base import Dialect
-from convstore.db.rows import SESSION_COLUMNS, session_from_row
 from convstore.db.sessions import create, new_row, searchable
 from convstore.db.statements import Prepared
 from convstore.db.unit import Head, Key, Row, Unit, check_usable, is_hidden

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, func, select
 
 from convstore.db import models
-from convstore.db.rows import GRAPH_STATE_COLUMNS, graph_state_from_row
+from convstore.db.codec.records import GRAPH_STATE_COLUMNS, graph_state_from_row
 from convstore.db.unit import Key, Row, Unit
 from convstore.vocabulary.errors import (
     ConflictError,

@@ -13,9 +13,10 @@ from sqlalchemy import bindparam, select
 
 from convstore.db import models
 from convstore.db.branches import inherit
+from convstore.db.codec.interactions import own_row
+from convstore.db.codec.records import TURN_COLUMNS, turn_from_row
 from convstore.db.recording import RecordInteraction
-from convstore.db.rows import TURN_COLUMNS, interaction_digest, turn_from_row
-from convstore.db.unit import Head, Key, Row, Unit
+from convstore.db.unit import Head, Key, Unit
 from convstore.vocabulary.errors import TurnNotFoundError, VersionConflictError
 from convstore.vocabulary.records import Turn
 
@@ -99,14 +100,5 @@ def check_head(head: Head, expected: int | None) -> None:
 
 def _note(unit: Unit, move: SwitchBranch | PopTurn, action: str, seq: int) -> None:
     """Record what code did, on the tip that was left; raises the version."""
-    row: Row = dict.fromkeys(_ACT)
-    row |= {"action": action, "turn_seq": seq, "actor_kind": "code", "metadata": "{}"}
-    row["created_at"] = move.now
-    row["digest"] = interaction_digest(row)
+    row = own_row(move.now, action=action, turn_seq=seq, actor_kind="code")
     RecordInteraction(move.key, row, 0, move.now, move.user_id).apply(unit)
-
-
-_ACT = (
-    "action turn_seq node_id choice actor_id actor_kind feedback score reason content "
-    "shown surface supersedes metadata external_id created_at"
-).split()

@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 
 from convstore.db import models
-from convstore.db.rows import HOLD_COLUMNS, hold_from_row
+from convstore.db.codec.records import HOLD_COLUMNS, hold_from_row
 from convstore.db.unit import Key, Unit, check_usable
 from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.errors import HoldNotFoundError, SessionNotFoundError

@@ -16,15 +16,15 @@ from sqlalchemy import Connection, Table, bindparam, insert, select
 
 from convstore.db import archive_entries, documents, models
 from convstore.db.acts import KnownActs
+from convstore.db.codec.documents import document_rows, hold_rows, session_row
+from convstore.db.codec.records import SESSION_COLUMNS, choice_from_text
 from convstore.db.column_bounds import check_columns
 from convstore.db.dialects import dialect_of
-from convstore.db.document_rows import document_rows, hold_rows, session_row
 from convstore.db.graph_states import PutGraphState
 from convstore.db.heads import SwitchBranch
 from convstore.db.known_acts import look_up_acts
 from convstore.db.ledger import Book
 from convstore.db.recording import RecordInteraction, asked_of
-from convstore.db.rows import SESSION_COLUMNS, choice_from_text
 from convstore.db.session_ids import among, naming
 from convstore.db.sessions import new_row, searchable
 from convstore.db.statements import BOUND, Prepared

@@ -14,18 +14,14 @@ from typing import Any
 from sqlalchemy import Table
 
 from convstore.db import models
+from convstore.db.codec.interactions import moved_row
+from convstore.db.codec.kinds import GRAPH_STATES
 from convstore.db.heads import SwitchBranch
 from convstore.db.imported_sessions import ImportSession, Stored, stored_digests
-from convstore.db.known_acts import look_up_acts, target_hash
+from convstore.db.known_acts import look_up_acts
 from convstore.db.recording import RecordInteraction, asked_of
-from convstore.db.rows import (
-    choice_from_text,
-    graph_state_digest,
-    interaction_digest,
-)
 from convstore.db.turns import look_up_external
 from convstore.db.unit import Head, Row, Unit, check_usable
-from convstore.vocabulary.codec import dumps
 
 
 @dataclass(slots=True)
@@ -111,7 +107,7 @@ class ImportTalk(ImportSession):
             row = dict(graph.row)
             if row["turn_seq"] is not None:
                 row["turn_seq"] = places[row["turn_seq"]]
-            row["digest"] = graph_state_digest(row)
+            row["digest"] = GRAPH_STATES.digest(row)
             moved.append(replace(graph, row=row))
         return moved
 
@@ -134,14 +130,4 @@ class ImportTalk(ImportSession):
 
 
 def _placed_act(act: RecordInteraction, places: dict[int, int]) -> RecordInteraction:
-    row = dict(act.row)
-    if row["turn_seq"] is not None:
-        row["turn_seq"] = places[row["turn_seq"]]
-    if row["choice"] is not None:
-        choice = choice_from_text(row["choice"])
-        chosen = None if choice.chosen is None else places[choice.chosen]
-        rejected = [places[seq] for seq in choice.rejected]
-        row["choice"] = dumps({"chosen": chosen, "rejected": rejected}).decode()
-    row["digest"] = interaction_digest(row)
-    row["target_hash"] = target_hash(row)
-    return replace(act, row=row)
+    return replace(act, row=moved_row(act.row, places))

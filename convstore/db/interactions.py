@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, or_, select, tuple_
 
 from convstore.db import models
-from convstore.db.rows import INTERACTION_COLUMNS, interaction_from_row
+from convstore.db.codec.records import INTERACTION_COLUMNS, interaction_from_row
 from convstore.db.session_filters import bucket_of
 from convstore.db.unit import Key
 from convstore.vocabulary.records import Interaction

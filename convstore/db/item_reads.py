@@ -21,9 +21,9 @@ from sqlalchemy import (
 
 from convstore.db import models
 from convstore.db.cells import Place
+from convstore.db.codec.records import item_from_row
 from convstore.db.dialects import dialect_of
 from convstore.db.dialects.base import Dialect
-from convstore.db.rows import item_from_row
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Key
 from convstore.vocabulary.codec import dumps

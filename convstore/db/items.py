@@ -14,8 +14,9 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from convstore.db import models
 from convstore.db.cells import Cells, CellTable, Place
+from convstore.db.codec.kinds import ITEMS
+from convstore.db.codec.records import item_from_row
 from convstore.db.key_locks import KeyLocks
-from convstore.db.rows import item_digest, item_from_row
 from convstore.db.unit import Key, Operation, Row, Unit
 from convstore.vocabulary.codec import decode_json, dumps
 from convstore.vocabulary.errors import (
@@ -218,7 +219,7 @@ def plan(cells: Cells, place: Place, change: ItemChange, now: int) -> Planned:
         name: columns[name] for name in cells.columns if name in columns
     }
     if "digest" in cells.columns:
-        after["digest"] = item_digest(after)
+        after["digest"] = ITEMS.digest(after)
     return Planned(place, before, after, after != stored)
 
 

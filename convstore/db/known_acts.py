@@ -14,12 +14,12 @@ from sqlalchemy import LargeBinary, Select, and_, bindparam, cast, func, select
 
 from convstore.db import models
 from convstore.db.acts import KnownAct, KnownActs
+from convstore.db.codec.records import INTERACTION_COLUMNS, choice_from_text
 from convstore.db.dialects.base import Dialect
-from convstore.db.rows import INTERACTION_COLUMNS, choice_from_text
 from convstore.db.statements import Prepared
 from convstore.db.unit import Key, Row, Unit
-from convstore.vocabulary.codec import digest, dumps
-from convstore.vocabulary.feedback import RETRACT, offered
+from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.feedback import RETRACT
 
 I = models.interactions.c  # noqa: E741
 # From the index to the rows by a join: asked for a column that the index lacks, SQLite
@@ -29,15 +29,6 @@ _KEY = ("tenant_id", "session_id")
 
 
 _KNOWN = [I[name] for name in KnownAct._fields]
-
-
-def target_hash(row: Row) -> bytes:
-    """Names actor, action and target; acts that replace one another have one hash."""
-    choice = row["choice"]
-    between = None if choice is None else offered(choice_from_text(choice))
-    return digest(
-        row["actor_id"], row["action"], row["turn_seq"], row["node_id"], between
-    )
 
 
 def act_of_row(row: Row) -> KnownAct:

@@ -20,8 +20,8 @@ from sqlalchemy import (
 )
 
 from convstore.db import models
+from convstore.db.codec.records import LEDGER_COLUMNS, ledger_from_row
 from convstore.db.dialects.base import Dialect
-from convstore.db.rows import LEDGER_COLUMNS, ledger_from_row
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Key, Row, Unit
 from convstore.vocabulary.clock import to_micros

@@ -23,11 +23,9 @@ from sqlalchemy import (
 )
 
 from convstore.db import archive_entries, models, search_marks, session_locks
-from convstore.db.dialects import dialect_of
-from convstore.db.document_rows import DocumentRows, hold_rows, session_row
-from convstore.db.documents import HOLDS, TOOL_SET_COLUMNS, selected
-from convstore.db.row_kinds import Row
-from convstore.db.rows import (
+from convstore.db.codec.documents import DocumentRows, hold_rows, session_row
+from convstore.db.codec.kinds import Row
+from convstore.db.codec.records import (
     GRAPH_STATE_COLUMNS,
     INTERACTION_COLUMNS,
     LEDGER_COLUMNS,
@@ -36,6 +34,8 @@ from convstore.db.rows import (
     STATE_COLUMNS,
     TURN_COLUMNS,
 )
+from convstore.db.dialects import dialect_of
+from convstore.db.documents import HOLDS, TOOL_SET_COLUMNS, selected
 from convstore.db.session_ids import about, about_keys, by_session, of_sessions
 from convstore.db.session_rows import SessionRows
 from convstore.db.sessions import new_row, searchable, write_searchable

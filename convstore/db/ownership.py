@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from convstore.db.codec.interactions import own_row
 from convstore.db.recording import RecordInteraction
-from convstore.db.rows import INTERACTION_COLUMNS, interaction_digest
-from convstore.db.unit import Key, Row, Unit
+from convstore.db.unit import Key, Unit
 from convstore.vocabulary.records import Session
 
 ACTION = "transfer"
@@ -32,15 +32,12 @@ class TransferSession:
         if head.row["user_id"] == self.owner:
             return head.record
         unit.give(self.key, head, self.owner)
-        row: Row = {column.name: None for column in INTERACTION_COLUMNS}
-        row |= {
-            "action": ACTION,
-            "actor_id": self.actor_id,
-            "actor_kind": "human",
-            "reason": self.reason,
-            "metadata": "{}",
-            "created_at": self.now,
-        }
-        row["digest"] = interaction_digest(row)
+        row = own_row(
+            self.now,
+            action=ACTION,
+            actor_id=self.actor_id,
+            actor_kind="human",
+            reason=self.reason,
+        )
         RecordInteraction(self.key, row, 0, self.now).apply(unit)
         return head.record

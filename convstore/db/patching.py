@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from convstore.db import models
 from convstore.db.cells import CellTable, Place
-from convstore.db.rows import state_digest
+from convstore.db.codec.kinds import STATES as STATE
 from convstore.db.sessions import index_again
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Head, Key, Row, Unit
@@ -171,7 +171,7 @@ def _states(
             continue
         row: Row = {"tenant_id": key[0], "session_id": key[1]}
         row |= {"name": name, "state": state}
-        changed[place] = row | {"digest": state_digest(row)}
+        changed[place] = row | {"digest": STATE.digest(row)}
     _check_count(unit, key, changed)
     return changed
 

@@ -12,15 +12,15 @@ from operator import itemgetter
 
 from convstore.db import models
 from convstore.db.acts import KnownAct
-from convstore.db.known_acts import (
-    act_of_row,
-    look_up_acts,
-    target_hash,
-)
-from convstore.db.rows import (
+from convstore.db.codec.records import (
     INTERACTION_COLUMNS,
     choice_from_text,
     interaction_from_row,
+    target_hash,
+)
+from convstore.db.known_acts import (
+    act_of_row,
+    look_up_acts,
 )
 from convstore.db.unit import Head, Key, Row, Unit
 from convstore.vocabulary.codec import decode_json, dumps

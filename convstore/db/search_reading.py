@@ -23,9 +23,9 @@ from sqlalchemy import (
 )
 
 from convstore.db import models
+from convstore.db.codec.records import SESSION_COLUMNS, session_from_row
 from convstore.db.dialects import dialect_of
 from convstore.db.dialects.base import Dialect
-from convstore.db.rows import SESSION_COLUMNS, session_from_row
 from convstore.db.search_contents import Said
 from convstore.db.search_numbers import number_of
 from convstore.db.session_filters import bucket_of

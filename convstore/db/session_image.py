@@ -18,7 +18,7 @@ from sqlalchemy.pool import StaticPool
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from convstore.db import models
-from convstore.db.document_rows import document_rows, session_row
+from convstore.db.codec.documents import document_rows, session_row
 from convstore.db.statements import BOUND, Prepared
 from convstore.vocabulary.records import SessionDocument
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from convstore.db import models
-from convstore.db.rows import SESSION_COLUMNS, session_from_row
+from convstore.db.codec.records import SESSION_COLUMNS, session_from_row
 from convstore.db.session_filters import (
     GONE,
     LISTED,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from convstore.db import models
+from convstore.db.codec.records import SESSION_COLUMNS
 from convstore.db.key_locks import KeyLocks
 from convstore.db.key_locks import Row as Row
-from convstore.db.rows import SESSION_COLUMNS
 
 Key = tuple[str, str]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from convstore.db.row_kinds import (
+from convstore.db.codec.kinds import (
     GRAPH_STATES,
     INTERACTIONS,
     ITEMS,
@@ -16,7 +16,7 @@ from convstore.db.row_kinds import (
     TURNS,
     Row,
 )
-from convstore.db.rows import hold_from_row, ledger_from_row
+from convstore.db.codec.records import hold_from_row, ledger_from_row
 from convstore.vocabulary.codec import decode_json, digest
 from convstore.vocabulary.errors import CorruptionError, RowCorruptError
 from convstore.vocabulary.records import (
@@ -73,7 +73,7 @@ class SessionRows:
 
     def fingerprint(self) -> bytes:
         """A checksum of every column of every row. That of a document with equal ones
-        is `document_rows.fingerprint_of`.
+        is `codec.documents.fingerprint_of`.
 
         Raises:
             RowCorruptError: A row without a checksum is no such row.

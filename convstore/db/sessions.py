@@ -17,8 +17,8 @@ from sqlalchemy import (
 )
 
 from convstore.db import models, session_counts
+from convstore.db.codec.records import SESSION_COLUMNS, session_from_row
 from convstore.db.dialects import dialect_of
-from convstore.db.rows import SESSION_COLUMNS, session_from_row
 from convstore.db.session_filters import Filter, conditions, values_of
 from convstore.db.session_ids import among, naming
 from convstore.db.statements import BOUND, Prepared

@@ -21,10 +21,10 @@ from sqlalchemy import (
 
 from convstore.db import models
 from convstore.db.branches import go_on, inherit
+from convstore.db.codec.records import TURN_COLUMNS, turn_from_row
 from convstore.db.dialects.base import Dialect
 from convstore.db.heads import check_head
 from convstore.db.ledger import ChangeLedger
-from convstore.db.rows import TURN_COLUMNS, turn_from_row
 from convstore.db.statements import Prepared
 from convstore.db.unit import Head, Key, Row, Unit
 from convstore.messages.parts import parts_text

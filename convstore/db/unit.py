@@ -16,9 +16,9 @@ from sqlalchemy import Connection, Table, bindparam, insert, update
 
 from convstore.db import flush_hooks, models, session_locks
 from convstore.db.cells import Cells, CellTable
+from convstore.db.codec.records import session_from_row
 from convstore.db.dialects import dialect_of
 from convstore.db.flushed import Flushed
-from convstore.db.rows import session_from_row
 from convstore.db.statements import BOUND, Prepared
 from convstore.vocabulary.errors import (
     SessionArchivedError,

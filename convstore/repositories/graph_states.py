@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from convstore.db import graph_states as rows
-from convstore.db.rows import graph_state_digest
-from convstore.db.unit import Row
+from convstore.db.codec.inputs import graph_state_row, row_size
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
-from convstore.repositories.encoding import encode_object, encode_time, row_size
 from convstore.repositories.scope import Scope
-from convstore.vocabulary.codec import INT64_MAX, check_int, encode_json
+from convstore.vocabulary.codec import INT64_MAX, check_int
 from convstore.vocabulary.errors import GraphStateNotFoundError
-from convstore.vocabulary.ids import check_id, check_optional_id
+from convstore.vocabulary.ids import check_id
 from convstore.vocabulary.records import DEFAULT_NAMESPACE, GraphState, Json, Page
 
 
@@ -50,19 +48,16 @@ class GraphStates:
         limits, now = self._scope.limits, self._scope.now()
         if expected_version is not None:
             check_int("expected_version", expected_version)
-        row: Row = {
-            "namespace": check_id("namespace", namespace),
-            "state": encode_json(
-                "state", state, limits.max_graph_state_bytes, limits.max_json_depth
-            ),
-            "turn_seq": None if turn_seq is None else check_int("turn_seq", turn_seq),
-            "metadata": encode_object(limits, "metadata", metadata),
-            "external_id": check_optional_id("external_id", external_id),
-            "created_at": now
-            if created_at is None
-            else encode_time("created_at", created_at),
-        }
-        row["digest"] = graph_state_digest(row)
+        row = graph_state_row(
+            limits,
+            now,
+            namespace=namespace,
+            state=state,
+            turn_seq=turn_seq,
+            metadata=metadata,
+            external_id=external_id,
+            created_at=created_at,
+        )
         key = self._scope.key(check_id("session_id", session_id))
         return await self._scope.write(
             rows.PutGraphState(

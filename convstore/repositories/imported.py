@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
+from convstore.db.codec.inputs import encode_object, encode_tags, encode_time
 from convstore.db.engine import Work
 from convstore.db.imported_sessions import ImportDocument, ImportSession, Stored
 from convstore.db.imported_talks import ImportTalk
@@ -14,7 +15,6 @@ from convstore.db.sessions import searchable
 from convstore.db.turns import Appended, AppendTurns
 from convstore.db.unit import Operation, Row
 from convstore.imports.model import GraphStateInput, ImportedSession
-from convstore.repositories.encoding import encode_object, encode_tags, encode_time
 from convstore.repositories.graph_states import GraphStates
 from convstore.repositories.interactions import Interactions
 from convstore.repositories.scope import Scope

@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from convstore.db import interactions as rows
+from convstore.db.codec.inputs import encode_time, row_size
+from convstore.db.codec.interactions import interaction_row
 from convstore.db.interactions import ActFilter
 from convstore.db.recording import RecordInteraction, RecordInteractions
 from convstore.db.unit import Row
 from convstore.repositories.act_search import search
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
-from convstore.repositories.encoding import encode_time, row_size
-from convstore.repositories.interaction_rows import interaction_row
 from convstore.repositories.scope import Scope
 from convstore.vocabulary.codec import check_int
 from convstore.vocabulary.errors import InvalidInputError

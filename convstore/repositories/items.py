@@ -8,10 +8,10 @@ from math import isfinite
 from typing import TypeAlias, TypeVar
 
 from convstore.db import item_reads as rows
+from convstore.db.codec.inputs import encode_time
 from convstore.db.engine import Connection
 from convstore.db.items import ChangeItem, ChangeSessionItem, ItemChange, Life, Verb
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
-from convstore.repositories.encoding import encode_time
 from convstore.repositories.scope import Scope
 from convstore.vocabulary.codec import check_optional_int, encode_json
 from convstore.vocabulary.errors import InvalidInputError, ItemNotFoundError

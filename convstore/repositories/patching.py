@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from convstore.db.patching import PatchSession, find_state
-from convstore.repositories.encoding import encode_patch, encode_title
+from convstore.db.codec.inputs import encode_tags, encode_title
+from convstore.db.patching import Patch, PatchSession, find_state, state_field
+from convstore.db.unit import Row
 from convstore.repositories.scope import Scope
-from convstore.vocabulary.codec import check_optional_int
+from convstore.vocabulary.codec import check_optional_int, decode_json, encode_json
+from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import check_id
+from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.records import UNSET, Json, JsonObject, Session, Unset
 
 
@@ -88,3 +91,44 @@ class Sessions:
 
 def _is_none(found: object) -> bool:
     return found is None
+
+
+def encode_patch(
+    limits: Limits,
+    values: Row,
+    metadata: Mapping[str, Json] | None,
+    adapter_state: Mapping[str, Mapping[str, Json] | None] | None,
+    add_tags: object = (),
+    remove_tags: object = (),
+) -> Patch:
+    """What to change of a session; `values` are columns as they are stored.
+
+    Raises:
+        InvalidInputError: Names the field.
+    """
+    states: dict[str, str | None] = {}
+    if adapter_state is not None and not isinstance(adapter_state, Mapping):
+        raise InvalidInputError("adapter_state", "must be an object of objects")
+    for name, state in (adapter_state or {}).items():
+        check_id("adapter_state", name)
+        if state is None:
+            states[name] = None
+        else:
+            states[name] = _patch_text(
+                state_field(name), state, limits.max_state_bytes, limits
+            )
+    return Patch(
+        values,
+        None
+        if metadata is None
+        else _patch_text("metadata", metadata, limits.max_metadata_bytes, limits),
+        states,
+        tuple(decode_json(encode_tags(limits, add_tags))),
+        tuple(decode_json(encode_tags(limits, remove_tags))),
+    )
+
+
+def _patch_text(field: str, patch: object, most: int, limits: Limits) -> str:
+    if not isinstance(patch, dict):
+        raise InvalidInputError(field, f"must be a dict, not {type(patch).__name__}")
+    return encode_json(field, patch, most, limits.max_json_depth)

@@ -9,10 +9,10 @@ import time
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from convstore.db.codec.inputs import encode_time
 from convstore.db.search_marks import Waiting
 from convstore.db.search_reading import Wanted
 from convstore.repositories.cursors import check_limit
-from convstore.repositories.encoding import encode_time
 from convstore.repositories.scope import Scope
 from convstore.repositories.search_by_index import by_index
 from convstore.repositories.search_by_reading import by_reading

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from convstore.db import sessions as rows
+from convstore.db.codec.inputs import MAX_TITLE_BYTES, encode_time
 from convstore.db.session_filters import LISTED, Filter
-from convstore.repositories.encoding import MAX_TITLE_BYTES, encode_time
 from convstore.vocabulary.codec import check_text, encode_json
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import MAX_ID_CHARS, check_id, check_optional_id

@@ -8,18 +8,18 @@ from typing import Any
 
 from convstore.db import session_lists
 from convstore.db import sessions as rows
-from convstore.db.ownership import TransferSession
-from convstore.db.session_filters import bucket_of
-from convstore.db.session_lists import Place
-from convstore.db.unit import Row, check_usable, is_hidden
-from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
-from convstore.repositories.encoding import (
+from convstore.db.codec.inputs import (
     encode_object,
     encode_slots,
     encode_tags,
     encode_time,
     encode_title,
 )
+from convstore.db.ownership import TransferSession
+from convstore.db.session_filters import bucket_of
+from convstore.db.session_lists import Place
+from convstore.db.unit import Row, check_usable, is_hidden
+from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.repositories.forking import Sessions as Forking
 from convstore.repositories.patching import Sessions as Patching
 from convstore.repositories.session_filter import session_filter

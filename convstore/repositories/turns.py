@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any, TypeAlias, Unpack
 
 from convstore.db import turns as rows
+from convstore.db.codec.inputs import encode_turn, turn_input
 from convstore.db.ledger import ChangeLedger
 from convstore.db.unit import Row
 from convstore.repositories.branches import check_head
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
-from convstore.repositories.encoding import encode_turn, turn_input
 from convstore.repositories.ledger_changes import adding
 from convstore.repositories.turn_search import find_all
 from convstore.repositories.windows import Turns as Windowing

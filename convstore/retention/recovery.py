@@ -19,7 +19,7 @@ from convstore.archive.inspection import verify_sealed
 from convstore.archive.ownership import claim, guard, renew
 from convstore.db import archive_entries, segments, sessions, unfinished
 from convstore.db.archive_entries import StoredEntry
-from convstore.db.document_rows import fingerprint_of
+from convstore.db.codec.documents import fingerprint_of
 from convstore.db.engine import Connection
 from convstore.db.segments import StoredSegment
 from convstore.db.unit import Key

@@ -18,7 +18,7 @@ JOURNEYS: dict[str, tuple[str, tuple[Step, ...]]] = {
     "append": (
         "A turn is appended",
         (
-            ("repositories/turns", "calls", "repositories/encoding", "check, encode"),
+            ("repositories/turns", "calls", "db/codec/inputs", "check, encode"),
             ("repositories/turns", "calls", "db/turns", "AppendTurns, an operation"),
             ("repositories/turns", "gives", "store/runners", "the operation"),
             ("store/runners", "calls", "commits/group_commit", "write"),

@@ -9,7 +9,7 @@ import pytest
 
 from convstore import Store
 from convstore.db import documents
-from convstore.db.document_rows import fingerprint_of
+from convstore.db.codec.documents import fingerprint_of
 from convstore.db.session_rows import SessionRows
 from convstore.errors import CorruptionError
 from convstore.vocabulary.documents import decode_document, encode_document

@@ -11,6 +11,7 @@ import pytest
 from convstore import Store
 from convstore.archive.restorer import Restorer
 from convstore.db.batch import run_batch
+from convstore.db.codec.inputs import TurnInput, encode_turn
 from convstore.db.ledger import ChangeLedger
 from convstore.db.lifecycle import RestoreSession
 from convstore.db.turns import AppendTurns
@@ -18,7 +19,6 @@ from convstore.errors import (
     SegmentCorruptError,
     SessionNotFoundError,
 )
-from convstore.repositories.encoding import TurnInput, encode_turn
 from convstore.vocabulary.clock import ManualClock
 from convstore.vocabulary.limits import Limits
 from tests.integration.archives import (

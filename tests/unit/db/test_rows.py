@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from convstore.db.rows import TURN_COLUMNS, turn_from_row
+from convstore.db.codec.records import TURN_COLUMNS, turn_from_row
 from convstore.vocabulary.records import Turn
 
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)

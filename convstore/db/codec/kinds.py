@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Table
 
 from convstore.db import models
-from convstore.db.rows import (
+from convstore.db.codec.records import (
     GRAPH_STATE_COLUMNS,
     GRAPH_STATE_DIGEST,
     INTERACTION_COLUMNS,
@@ -38,7 +38,8 @@ Row = Sequence[Any]
 class Kind(Generic[T]):
     """One kind of row with a checksum.
 
-    A row of it is selected as the session's id, `columns`, and the checksum.
+    A row of it is selected as the session's id, `columns`, and the checksum. `later`
+    are columns that are covered in rows which have a value in the first of them.
     """
 
     def __init__(
@@ -56,6 +57,16 @@ class Kind(Generic[T]):
         self._covered = itemgetter(*(names.index(name) + 1 for name in covered))
         places = [names.index(name) + 1 for name in later]
         self._later = slice(places[0], places[-1] + 1) if places else slice(0, 0)
+        self._said = itemgetter(*covered)
+        self._said_later = itemgetter(*covered, *later)
+        self._first_later = later[0] if later else None
+
+    def digest(self, row: Mapping[str, Any]) -> bytes:
+        """The checksum of a row that is to be stored: of what was said, and not of
+        where it is put."""
+        if self._first_later is not None and row[self._first_later] is not None:
+            return digest(*self._said_later(row))
+        return digest(*self._said(row))
 
     def records(self, session_id: str, rows: Sequence[Row]) -> tuple[T, ...]:
         """The records of the rows of one session.

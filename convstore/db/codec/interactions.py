@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import isfinite
-from typing import get_args
+from typing import Any, get_args
 
-from convstore.db.known_acts import target_hash
-from convstore.db.rows import interaction_digest
-from convstore.db.unit import Row
-from convstore.repositories.encoding import encode_object, encode_time
+from convstore.db.codec.inputs import encode_object, encode_time
+from convstore.db.codec.kinds import INTERACTIONS
+from convstore.db.codec.records import (
+    INTERACTION_COLUMNS,
+    StoredRow,
+    choice_from_text,
+    target_hash,
+)
 from convstore.vocabulary.codec import check_int, check_text, dumps, encode_json
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import check_id, check_optional_id
@@ -16,13 +21,13 @@ from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.records import ActorKind, Choice, InteractionInput, Json
 
 
-def interaction_row(limits: Limits, now: int, given: InteractionInput) -> Row:
+def interaction_row(limits: Limits, now: int, given: InteractionInput) -> StoredRow:
     """The row that holds what was given, but for its place.
 
     Raises:
         InvalidInputError: Something cannot be stored; names the field.
     """
-    row: Row = {
+    row: StoredRow = {
         "action": check_id("action", given.action),
         "turn_seq": _number("turn_seq", given.turn_seq),
         "node_id": check_optional_id("node_id", given.node_id),
@@ -44,8 +49,30 @@ def interaction_row(limits: Limits, now: int, given: InteractionInput) -> Row:
     }
     if given.actor_kind not in get_args(ActorKind):
         raise InvalidInputError("actor_kind", "must be human, model or code")
+    return _placed(row)
+
+
+def own_row(now: int, **said: Any) -> StoredRow:
+    """The row of an act that the library records by itself, of good columns."""
+    row: StoredRow = {column.name: None for column in INTERACTION_COLUMNS}
+    return _placed(row | {"metadata": "{}", "created_at": now} | said)
+
+
+def moved_row(row: StoredRow, places: Mapping[int, int]) -> StoredRow:
+    """The row of an act whose turns stand in other places: `places` says where."""
+    row = dict(row)
+    if row["turn_seq"] is not None:
+        row["turn_seq"] = places[row["turn_seq"]]
+    if row["choice"] is not None:
+        choice = choice_from_text(row["choice"])
+        chosen = None if choice.chosen is None else places[choice.chosen]
+        row["choice"] = _choice_text(chosen, [places[seq] for seq in choice.rejected])
+    return _placed(row)
+
+
+def _placed(row: StoredRow) -> StoredRow:
     row["target_hash"] = target_hash(row)
-    row["digest"] = interaction_digest(row)
+    row["digest"] = INTERACTIONS.digest(row)
     return row
 
 
@@ -71,7 +98,11 @@ def _choice(choice: Choice) -> str:
         check_int("choice", seq)
     if len(set(seqs)) != len(seqs) or len(seqs) < 2:
         raise InvalidInputError("choice", "must name two or more different turns")
-    return dumps({"chosen": choice.chosen, "rejected": list(choice.rejected)}).decode()
+    return _choice_text(choice.chosen, list(choice.rejected))
+
+
+def _choice_text(chosen: int | None, rejected: list[int]) -> str:
+    return dumps({"chosen": chosen, "rejected": rejected}).decode()
 
 
 def _score(score: float) -> float:

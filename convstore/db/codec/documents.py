@@ -9,15 +9,8 @@ from typing import Any, TypeAlias
 from sqlalchemy import Table
 
 from convstore.db import models
-from convstore.db.known_acts import target_hash
-from convstore.db.rows import (
-    graph_state_digest,
-    interaction_digest,
-    item_digest,
-    state_digest,
-    turn_digest,
-)
-from convstore.db.unit import Row
+from convstore.db.codec.kinds import GRAPH_STATES, INTERACTIONS, ITEMS, STATES, TURNS
+from convstore.db.codec.records import StoredRow, target_hash
 from convstore.vocabulary.clock import to_micros
 from convstore.vocabulary.codec import digest, dumps
 from convstore.vocabulary.records import (
@@ -32,7 +25,7 @@ from convstore.vocabulary.records import (
     Turn,
 )
 
-DocumentRows: TypeAlias = list[tuple[Table, list[Row]]]
+DocumentRows: TypeAlias = list[tuple[Table, list[StoredRow]]]
 """The rows of everything but the session itself and its holds, by table."""
 
 _JSON = frozenset(
@@ -63,9 +56,9 @@ class _Shape:
             if name.endswith("_at") or name == "cache_sticky_until"
         ]
 
-    def row(self, tenant: str, record: object) -> Row:
+    def row(self, tenant: str, record: object) -> StoredRow:
         """The row that holds the record, but for checksums."""
-        row: Row = dict(self._others)
+        row: StoredRow = dict(self._others)
         row["tenant_id"] = tenant
         row.update(zip(self._names, self._stored(record), strict=True))
         return row
@@ -101,14 +94,14 @@ def document_rows(document: SessionDocument) -> DocumentRows:
     tenant, session_id = document.session.tenant_id, document.session.id
     turns = [_TURN.row(tenant, turn) for turn in document.turns]
     for row in turns:
-        row["digest"] = turn_digest(row)
+        row["digest"] = TURNS.digest(row)
     acts = [_INTERACTION.row(tenant, act) for act in document.interactions]
     for row in acts:
         row["target_hash"] = target_hash(row)
-        row["digest"] = interaction_digest(row)
+        row["digest"] = INTERACTIONS.digest(row)
     graphs = [_GRAPH_STATE.row(tenant, graph) for graph in document.graph_states]
     for row in graphs:
-        row["digest"] = graph_state_digest(row)
+        row["digest"] = GRAPH_STATES.digest(row)
     tools = [
         {
             "tenant_id": tenant,
@@ -120,7 +113,7 @@ def document_rows(document: SessionDocument) -> DocumentRows:
     ]
     items = [_ITEM.row(tenant, item) for item in document.items]
     for row in items:
-        row["digest"] = item_digest(row)
+        row["digest"] = ITEMS.digest(row)
     ledger = []
     if document.ledger is not None:
         row = _LEDGER.row(tenant, document.ledger)
@@ -136,13 +129,13 @@ def document_rows(document: SessionDocument) -> DocumentRows:
     ]
 
 
-def hold_rows(document: SessionDocument) -> list[Row]:
+def hold_rows(document: SessionDocument) -> list[StoredRow]:
     """The rows of the legal holds that the session was ever under."""
     tenant = document.session.tenant_id
     return [_HOLD.row(tenant, hold) for hold in document.holds]
 
 
-def session_row(session: Session) -> Row:
+def session_row(session: Session) -> StoredRow:
     """The session's row as it was when the record was read."""
     row = _SESSION.row(session.tenant_id, session)
     row["session_id"] = session.id
@@ -168,13 +161,13 @@ def fingerprint_of(document: SessionDocument) -> bytes:
     )
 
 
-def _state_rows(document: SessionDocument) -> list[Row]:
+def _state_rows(document: SessionDocument) -> list[StoredRow]:
     session = document.session
     rows = []
     for name, state in document.adapter_state.items():
-        row: Row = {"tenant_id": session.tenant_id, "session_id": session.id}
+        row: StoredRow = {"tenant_id": session.tenant_id, "session_id": session.id}
         row |= {"name": name, "state": _text(state)}
-        rows.append(row | {"digest": state_digest(row)})
+        rows.append(row | {"digest": STATES.digest(row)})
     return rows
 
 

@@ -6,13 +6,13 @@ selected in the order that the `*_from_row` functions unpack.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from convstore.db import models
 from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.codec import decode_json, digest
+from convstore.vocabulary.feedback import offered
 from convstore.vocabulary.records import (
     NEW_CHAT,
     Choice,
@@ -28,6 +28,9 @@ from convstore.vocabulary.records import (
 )
 
 Row = Sequence[Any]
+"""Values in the order of some columns, as a statement gives them."""
+StoredRow = dict[str, Any]
+"""Values by column, as an insert takes them."""
 
 SESSION_COLUMNS = [
     c for c in models.sessions.c if c.name not in ("problem", "activity_bucket")
@@ -87,27 +90,13 @@ _interaction = maker(Interaction)
 _graph_state = maker(GraphState)
 
 
-def _digester(
-    columns: list[str], later: Sequence[str] = ()
-) -> Callable[[Mapping[str, Any]], bytes]:
-    """`later` columns are covered in rows that have a value in the first of them."""
-    pick = itemgetter(*columns)
-    pick_all = itemgetter(*columns, *later)
-
-    def of_row(row: Mapping[str, Any]) -> bytes:
-        """The checksum of a row's content columns as they are stored."""
-        if later and row[later[0]] is not None:
-            return digest(*pick_all(row))
-        return digest(*pick(row))
-
-    return of_row
-
-
-turn_digest = _digester(TURN_DIGEST, TURN_DIGEST_LATER)
-interaction_digest = _digester(INTERACTION_DIGEST)
-graph_state_digest = _digester(GRAPH_STATE_DIGEST)
-state_digest = _digester(STATE_DIGEST)
-item_digest = _digester(ITEM_DIGEST)
+def target_hash(row: StoredRow) -> bytes:
+    """Names actor, action and target; acts that replace one another have one hash."""
+    choice = row["choice"]
+    between = None if choice is None else offered(choice_from_text(choice))
+    return digest(
+        row["actor_id"], row["action"], row["turn_seq"], row["node_id"], between
+    )
 
 
 def session_from_row(row: Row) -> Session:

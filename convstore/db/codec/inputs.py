@@ -9,20 +9,18 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
-from convstore.db.patching import Patch, state_field
-from convstore.db.rows import turn_digest
-from convstore.db.unit import Row
+from convstore.db.codec.kinds import GRAPH_STATES, TURNS
+from convstore.db.codec.records import StoredRow
 from convstore.vocabulary.clock import EPOCH, to_micros
 from convstore.vocabulary.codec import (
     check_int,
     check_text,
-    decode_json,
     dumps,
     encode_json,
     encode_payload,
 )
 from convstore.vocabulary.errors import InvalidInputError
-from convstore.vocabulary.ids import check_id
+from convstore.vocabulary.ids import check_id, check_optional_id
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.records import Json, TurnInput
 
@@ -50,7 +48,7 @@ def turn_input(where: str, given: TurnInput | Mapping[str, Any]) -> TurnInput:
 
 def encode_turn(
     limits: Limits, turn: TurnInput, now: int
-) -> tuple[Row, str | None, int]:
+) -> tuple[StoredRow, str | None, int]:
     """The row of a turn without its place, the text of its tool definitions, and the
     characters of both with the bytes of the payload, which a batch is bounded by.
 
@@ -75,11 +73,43 @@ def encode_turn(
         row["created_at"] = now
     if 4 * size > limits.max_turn_bytes:  # a character has at most four bytes
         _check_size(limits, row)
-    row["digest"] = turn_digest(row)
+    row["digest"] = TURNS.digest(row)
     return row, tools, size
 
 
-def _check_size(limits: Limits, row: Row) -> None:
+def graph_state_row(
+    limits: Limits,
+    now: int,
+    *,
+    namespace: str,
+    state: Json,
+    turn_seq: int | None,
+    metadata: Mapping[str, Json] | None,
+    external_id: str | None,
+    created_at: datetime | None,
+) -> StoredRow:
+    """The row of a graph state without its place.
+
+    Raises:
+        InvalidInputError: Names the field.
+    """
+    row: StoredRow = {
+        "namespace": check_id("namespace", namespace),
+        "state": encode_json(
+            "state", state, limits.max_graph_state_bytes, limits.max_json_depth
+        ),
+        "turn_seq": None if turn_seq is None else check_int("turn_seq", turn_seq),
+        "metadata": encode_object(limits, "metadata", metadata),
+        "external_id": check_optional_id("external_id", external_id),
+        "created_at": now
+        if created_at is None
+        else encode_time("created_at", created_at),
+    }
+    row["digest"] = GRAPH_STATES.digest(row)
+    return row
+
+
+def _check_size(limits: Limits, row: StoredRow) -> None:
     size = sum(len(value.encode()) for value in row.values() if type(value) is str)
     size += len(row["payload"] or b"")
     if size > limits.max_turn_bytes:
@@ -88,7 +118,7 @@ def _check_size(limits: Limits, row: Row) -> None:
         )
 
 
-def row_size(row: Row) -> int:
+def row_size(row: StoredRow) -> int:
     """Characters of a row's text: what a batch is bounded by."""
     size = 0
     for value in row.values():  # half the time of sum() over a generator
@@ -118,47 +148,6 @@ def encode_slots(limits: Limits, slots: Mapping[str, str] | None) -> str | None:
         if not isinstance(name, str) or not isinstance(value, str):
             raise InvalidInputError("slots", "names and values must be text")
     return encode_object(limits, "slots", dict(slots))
-
-
-def encode_patch(
-    limits: Limits,
-    values: Row,
-    metadata: Mapping[str, Json] | None,
-    adapter_state: Mapping[str, Mapping[str, Json] | None] | None,
-    add_tags: object = (),
-    remove_tags: object = (),
-) -> Patch:
-    """What to change of a session; `values` are columns as they are stored.
-
-    Raises:
-        InvalidInputError: Names the field.
-    """
-    states: dict[str, str | None] = {}
-    if adapter_state is not None and not isinstance(adapter_state, Mapping):
-        raise InvalidInputError("adapter_state", "must be an object of objects")
-    for name, state in (adapter_state or {}).items():
-        check_id("adapter_state", name)
-        if state is None:
-            states[name] = None
-        else:
-            states[name] = _patch_text(
-                state_field(name), state, limits.max_state_bytes, limits
-            )
-    return Patch(
-        values,
-        None
-        if metadata is None
-        else _patch_text("metadata", metadata, limits.max_metadata_bytes, limits),
-        states,
-        tuple(decode_json(encode_tags(limits, add_tags))),
-        tuple(decode_json(encode_tags(limits, remove_tags))),
-    )
-
-
-def _patch_text(field: str, patch: object, most: int, limits: Limits) -> str:
-    if not isinstance(patch, dict):
-        raise InvalidInputError(field, f"must be a dict, not {type(patch).__name__}")
-    return encode_json(field, patch, most, limits.max_json_depth)
 
 
 def encode_title(title: object) -> str | None:
@@ -245,5 +234,5 @@ _TURN_FIELDS: dict[str, Callable[[Limits, str, Any], Any]] = {
     "payload_format": _id,
 }
 _SIZED = (str, bytes)
-_ABSENT: Row = dict.fromkeys([*_TURN_FIELDS, "tools_hash"]) | {"metadata": "{}"}
+_ABSENT: StoredRow = dict.fromkeys([*_TURN_FIELDS, "tools_hash"]) | {"metadata": "{}"}
 _given = attrgetter(*_TURN_FIELDS)
