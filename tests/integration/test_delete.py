@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from convstore import Store
+from convstore.archive.context import Context
 from convstore.errors import (
     ConfigError,
     LegalHoldError,
@@ -16,6 +17,7 @@ from convstore.errors import (
     SessionErasedError,
     SessionNotFoundError,
 )
+from convstore.retention import lifecycle
 from convstore.vocabulary.clock import ManualClock
 from tests.integration.archives import (
     DAY_S,
@@ -199,3 +201,22 @@ async def test_a_held_session_is_not_deleted_in_any_way(store: Store) -> None:
     assert (await store.run_retention(older_than_s=0)).purged == 0
 
     assert await states(store) == {"live": "active", "archived": "archived"}
+
+
+async def test_a_hold_that_is_placed_while_an_archived_session_is_deleted_wins(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await archived(store, "s-1")
+    asked = lifecycle.guard
+
+    async def late(context: Context) -> object:
+        """Behind the look at the session, before its lock."""
+        await store.holds.place("s-1", reason="case")
+        return await asked(context)
+
+    monkeypatch.setattr(lifecycle, "guard", late)
+
+    with pytest.raises(LegalHoldError):
+        await store.sessions.delete("s-1")
+
+    assert await states(store) == {"s-1": "archived"}
