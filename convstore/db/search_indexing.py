@@ -249,17 +249,20 @@ class _Work:
         order = sorted(
             self._entries, key=lambda e: (e.said.at, e.key, e.said.kind, e.said.seq)
         )
-        numbers = free_numbers(self.connection, [entry.said.at for entry in order])
-        rows = [
-            word_row(number, e.key, e.user_id, e.said)
-            for number, e in zip(numbers, order, strict=True)
-        ]
-        if rows:
-            dialect_of(self.connection).words.add(self.connection, rows)
+        left = order
+        while left:
+            numbers = free_numbers(self.connection, [entry.said.at for entry in left])
+            rows = [
+                word_row(number, e.key, e.user_id, e.said)
+                for number, e in zip(numbers, left, strict=True)
+            ]
+            taken = dialect_of(self.connection).words.add(self.connection, rows)
+            again = {row.id for row in taken}
+            left = [e for e, row in zip(left, rows, strict=True) if row.id in again]
         if self._changed:
             changed = [held._asdict() for held in self._changed.values()]
             _KEEP.many(self.connection, changed)
-        return len(rows)
+        return len(order)
 
 
 def _is_filled(held: Held) -> bool:

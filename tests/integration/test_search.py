@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from convstore import InvalidInputError, Store, open_store
+from convstore.db.dialects.words import WordRow
 from convstore.types import ConfigError, ManualClock, SearchPage, StoreConfig
 from convstore.vocabulary.policy import SearchPolicy
 from tests.integration.conversations import every_page, say
@@ -340,6 +343,42 @@ async def test_a_database_without_fts5_is_refused_by_name(sqlite_url: str) -> No
     async with open_store(StoreConfig(url=sqlite_url)) as store:
         await say(store, "s-1", "appel")
         assert (await store.search("appel")).items
+
+
+async def test_indexers_at_one_moment_take_different_numbers(
+    open_another: OpenAnother,
+) -> None:
+    stores = [await open_another(search=mode("inline")) for _ in range(2)]
+    names = [f"s-{number}" for number in range(20)]
+    for name in names:
+        await stores[0].sessions.get_or_create(name)
+
+    async def talk(store: Store, some: list[str]) -> None:
+        for name in some:
+            await store.turns.append(name, role="user", content="appel")
+
+    await asyncio.gather(talk(stores[0], names[::2]), talk(stores[1], names[1::2]))
+
+    assert len((await stores[0].search("appel", limit=100)).items) == 20
+    assert (await stores[0].search_index.check()).ok
+
+
+def test_a_number_that_another_took_is_not_given_twice(postgres_url: str) -> None:
+    row = WordRow(7, "default", "s-1", "turn", 1, ("t1",), ("appel",))
+    other = replace(row, session_id="s-2")
+
+    async def run() -> list[object]:
+        async with open_store(StoreConfig(url=postgres_url)) as store:
+            backend = store._parts.backend
+            add = backend.dialect.words.add
+            return [
+                list(await backend.write(lambda c: add(c, [row]))),
+                list(
+                    await backend.write(lambda c: add(c, [other, replace(row, id=9)]))
+                ),
+            ]
+
+    assert asyncio.run(run()) == [[], [other]]
 
 
 words = st.lists(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -13,29 +14,26 @@ from sqlalchemy import (
     Text,
     bindparam,
     cast,
-    insert,
+    func,
     literal,
+    literal_column,
     select,
     text,
 )
-from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
+from sqlalchemy.dialects.postgresql import TSQUERY, insert
+from sqlalchemy.sql.dml import ReturningInsert
 
 from convstore.db import models
 from convstore.db.dialects.base import schema_of
 from convstore.db.dialects.words import WordIndex, WordRow
+from convstore.db.models import JsonText
 from convstore.search import scope as scopes
 from convstore.search.query import Phrase, Query
+from convstore.vocabulary.codec import dumps
 
 E = models.search_entries.c
 _INDEX = "ix_search_entries_words"
-_ADD = insert(models.search_entries).values(
-    id=bindparam("b_id", type_=BigInteger),
-    tenant_id=bindparam("b_tenant"),
-    session_id=bindparam("b_session"),
-    kind=bindparam("b_kind"),
-    seq=bindparam("b_seq"),
-    words=cast(cast(bindparam("b_words"), Text), TSVECTOR),
-)
+_COLUMNS = ("id", "tenant_id", "session_id", "kind", "seq", "words")
 
 
 class PostgresWords(WordIndex):
@@ -44,8 +42,11 @@ class PostgresWords(WordIndex):
     def is_there(self, connection: Connection) -> bool:
         return True
 
-    def add(self, connection: Connection, rows: Sequence[WordRow]) -> None:
-        connection.execute(_ADD, [_values(row) for row in rows])
+    def add(self, connection: Connection, rows: Sequence[WordRow]) -> Sequence[WordRow]:
+        values = [_values(row) for row in rows]
+        given = {"asked": dumps(values).decode()}
+        added = {row[0] for row in connection.execute(_add(), given)}
+        return [row for row in rows if row.id not in added]
 
     def take_out(self, connection: Connection, rows: Sequence[WordRow]) -> None:
         pass  # they are in the entry's row
@@ -67,20 +68,37 @@ class PostgresWords(WordIndex):
         return False
 
 
-def _values(row: WordRow) -> dict[str, object]:
+def _values(row: WordRow) -> tuple[str, ...]:
     places: dict[str, list[str]] = {}
     for place, word in enumerate(row.words, 1):
         places.setdefault(word, []).append(str(place))
     words = [f"'~{word}'" for word in row.scope]
     words += [f"'{word}':{','.join(at)}" for word, at in places.items()]
-    return {
-        "b_id": row.id,
-        "b_tenant": row.tenant_id,
-        "b_session": row.session_id,
-        "b_kind": row.kind,
-        "b_seq": row.seq,
-        "b_words": " ".join(words),
-    }
+    named = (row.tenant_id, row.session_id, row.kind)
+    return (str(row.id), *named, str(row.seq), " ".join(words))
+
+
+@cache
+def _add() -> ReturningInsert[Any]:
+    """One statement for any number: it gives back the ids that it added. Another
+    transaction's that is about to end is waited for, and then left alone."""
+    value = func.json_array_elements(bindparam("asked", type_=JsonText()))
+    row = value.table_valued("value").c.value
+    asked = select(
+        *(
+            row.op("->>")(literal_column(str(n))).label(c)
+            for n, c in enumerate(_COLUMNS)
+        )
+    ).subquery("asked")
+    rows = select(*(cast(asked.c[name], E[name].type) for name in _COLUMNS)).order_by(
+        cast(asked.c.id, BigInteger)
+    )
+    return (
+        insert(models.search_entries)
+        .from_select(list(_COLUMNS), rows)
+        .on_conflict_do_nothing()
+        .returning(E.id)
+    )
 
 
 def _worded(query: Query, scope: Sequence[str]) -> str:

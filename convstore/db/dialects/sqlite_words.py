@@ -38,7 +38,7 @@ class SqliteWords(WordIndex):
         found = select(master.c.name).where(master.c.name == _NAME)
         return connection.execute(found).one_or_none() is not None
 
-    def add(self, connection: Connection, rows: Sequence[WordRow]) -> None:
+    def add(self, connection: Connection, rows: Sequence[WordRow]) -> Sequence[WordRow]:
         entries = [
             {
                 "id": row.id,
@@ -51,6 +51,7 @@ class SqliteWords(WordIndex):
         ]
         connection.execute(insert(models.search_entries), entries)
         connection.execute(insert(_WORDS), [_values(row) for row in rows])
+        return ()  # nobody else writes
 
     def take_out(self, connection: Connection, rows: Sequence[WordRow]) -> None:
         given = [{_NAME: "delete", **_values(row)} for row in rows]

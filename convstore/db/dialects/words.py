@@ -40,8 +40,12 @@ class WordIndex(ABC):
         """Whether the database has what the index needs."""
 
     @abstractmethod
-    def add(self, connection: Connection, rows: Sequence[WordRow]) -> None:
-        """Add entries with their words, in ascending order of ids that nobody has."""
+    def add(self, connection: Connection, rows: Sequence[WordRow]) -> Sequence[WordRow]:
+        """Add entries with their words, in ascending order of ids.
+
+        Returns:
+            Those that were not added, because another transaction took the id.
+        """
 
     @abstractmethod
     def take_out(self, connection: Connection, rows: Sequence[WordRow]) -> None:
