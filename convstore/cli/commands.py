@@ -12,6 +12,8 @@ from convstore.cli import (
     exports,
     holds,
     imports,
+    mcp,
+    search,
     sessions,
     upkeep,
     worker,
@@ -28,6 +30,7 @@ def add_commands(app: typer.Typer) -> None:
     app.add_typer(
         _group(sessions.commands(), "The conversations of the tenant."), name="sessions"
     )
+    app.command("search")(search.search)
     app.command("import")(imports.import_)
     app.command("export")(exports.export)
     app.add_typer(
@@ -35,6 +38,7 @@ def add_commands(app: typer.Typer) -> None:
     )
     app.add_typer(_group(holds.commands(), "Legal holds."), name="hold")
     app.command("erase")(erasure.erase)
+    app.command("mcp")(mcp.mcp)
     app.command("worker")(worker.worker)
     app.command("stats")(upkeep.stats)
     app.command("doctor")(upkeep.doctor)

@@ -50,6 +50,9 @@ _STANDINGS = {
 MIN_FREE_BYTES = 256 * 1024 * 1024
 """Room for a few segments and a write-ahead log; less is a disk about to be full."""
 
+MOST_WAITING = 1_000
+"""Sessions that wait to be indexed where a worker comes by."""
+
 _AGAIN = "then run `convstore archive run`"
 # By the code that a run leaves behind.
 _PROBLEMS = {
@@ -193,6 +196,8 @@ async def _of_store(store: Store) -> list[Finding]:
     ]
     findings.append(await _probe(store))
     findings += [await _agreement(store), await _clock(store)]
+    if store.config.search.mode != "off":
+        findings.append(await _index(store))
     numbers = await store.stats()
     quarantined = numbers.quarantined_segments
     findings += [
@@ -221,6 +226,23 @@ def _last_run(at: datetime | None, problem: str | None) -> Finding:
         problem, (f"it failed ({problem})", "run `convstore archive run`: it says why")
     )
     return Finding(check, False, f"{told}; it began {when}", remedy)
+
+
+async def _index(store: Store) -> Finding:
+    found = await store.search_index.check()
+    detail = f"{found.entries} entries, {found.waiting} sessions wait"
+    wrong = {"missing": found.missing, "that must not be found": found.unwanted}
+    told = [f"{number} sessions {what}" for what, number in wrong.items() if number]
+    told += [found.problem] if found.problem else []
+    idle = found.waiting > MOST_WAITING
+    return Finding(
+        "index of words",
+        not told and not idle,
+        ", ".join([detail, *told]),
+        "run `convstore worker`, or `convstore search index`"
+        if idle
+        else "run `convstore search rebuild`",
+    )
 
 
 async def _probe(store: Store) -> Finding:

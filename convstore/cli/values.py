@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import typer
 
+from convstore.vocabulary.clock import SystemClock
 from convstore.vocabulary.durations import seconds_of
 
 
@@ -54,6 +55,14 @@ def moment(option: str, text: str) -> datetime:
     except ValueError:
         raise bad_option(option, f"{text!a} is no time such as 2026-01-31") from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def since_moment(option: str, text: str) -> datetime:
+    """As `moment`, or how long ago, such as 7d."""
+    ago = seconds_of(text)
+    if ago is None:
+        return moment(option, text)
+    return SystemClock().now() - timedelta(seconds=ago)
 
 
 def bad_option(option: str, problem: str) -> typer.BadParameter:

@@ -126,10 +126,10 @@ def wanted_of(
 async def _state(scope: Scope, until: float) -> tuple[Waiting | None, int | None]:
     """How much is not in the index, once what can be is; None where there is none."""
     indexer = scope.indexer
-    if indexer is None or not indexer.is_on:
+    # What a transaction has said is in no index before its commit.
+    if indexer is None or not indexer.is_on or scope.runner.in_transaction:
         return None, None
-    if not scope.runner.in_transaction:
-        await indexer.catch_up(scope.tenant, until)
+    await indexer.catch_up(scope.tenant, until)
     return await indexer.waiting(scope.tenant)
 
 

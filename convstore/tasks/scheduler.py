@@ -32,6 +32,8 @@ that age are still kept."""
 
 VERIFY_EVERY_S = 3_600.0
 UPKEEP_EVERY_S = 900.0
+INDEX_EVERY_S = 5.0
+"""What waits meanwhile is indexed by the next search, if that is sooner."""
 
 WATCH_EVERY_S = 30.0
 """Seconds between two looks at the clock."""
@@ -53,6 +55,12 @@ class VerifiableArchive(Protocol):
     ) -> VerifyReport: ...
 
 
+class Index(Protocol):
+    """The part of the noun of the index that indexing needs."""
+
+    async def run(self, *, on_progress: Callable[[Any], None] | None) -> object: ...
+
+
 class Worked(Protocol):
     """What the jobs need of a store. So the store may start them, and they need not
     know it."""
@@ -62,6 +70,9 @@ class Worked(Protocol):
 
     @property
     def archive(self) -> VerifiableArchive: ...
+
+    @property
+    def search_index(self) -> Index: ...
 
     async def run_retention(
         self, *, time_budget_s: float | None, on_progress: Callable[[Any], None] | None
@@ -101,6 +112,7 @@ class Scheduler:
                 _Job("retention", interval_s, self._retention),
                 _Job("verification", VERIFY_EVERY_S, self._verification),
                 _Job("upkeep", UPKEEP_EVERY_S, self._upkeep),
+                *self._of_search(),
             )
         }
 
@@ -219,6 +231,15 @@ class Scheduler:
             return f"halted: {report.halted}"
         if report.problems:
             return f"unarchived: {len(report.problems)} sessions were kept"
+        return None
+
+    def _of_search(self) -> list[_Job]:
+        if self._store.config.search.mode == "off":
+            return []
+        return [_Job("indexing", INDEX_EVERY_S, self._indexing)]
+
+    async def _indexing(self) -> str | None:
+        await self._store.search_index.run(on_progress=lambda _: self._end_here())
         return None
 
     async def _verification(self) -> str | None:

@@ -14,6 +14,7 @@ HOMES = {
     "apscheduler": ["convstore/tasks/"],
     "asyncpg": ["convstore/db/"],
     "fastapi": ["convstore/web/", "convstore/adapters/"],
+    "mcp": ["convstore/cli/"],
     "opentelemetry": ["convstore/metrics/"],
     "orjson": ["convstore/vocabulary/codec.py"],
     "prometheus_client": ["convstore/metrics/"],
@@ -29,7 +30,7 @@ HOMES = {
 # Reading what these wrote can run code.
 NEVER = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 HEAVY = (
-    "alembic apscheduler asyncpg fastapi opentelemetry pydantic redis rich "
+    "alembic apscheduler asyncpg fastapi mcp opentelemetry pydantic redis rich "
     "sqlalchemy typer yaml"
 ).split()
 

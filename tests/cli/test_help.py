@@ -29,6 +29,7 @@ sessions rename
 sessions tag
 sessions delete
 sessions fork
+search
 import
 export
 archive plan
@@ -44,11 +45,12 @@ hold place
 hold release
 hold list
 erase
+mcp
 worker
 stats
 doctor
 """.split("\n")[1:-1]
-PRINT_NO_RESULT = {"demo", "worker"}
+PRINT_NO_RESULT = {"demo", "mcp", "worker"}
 HEAVY = {
     "alembic",
     "apscheduler",

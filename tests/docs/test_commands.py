@@ -71,6 +71,7 @@ PAGES = {
         f"export CONVSTORE_HOME=old-home\n{ARCHIVED}",
         {" SESSION": " c-1", "archive adopt ": "archive adopt --yes "},
     ),
+    "search.md": Page(TALKS),
 }
 # Run by tests of their own, which look at what comes out too.
 ELSEWHERE = {"export-rlhf.md", "import.md"}

@@ -233,6 +233,14 @@ async def test_a_transaction_is_found_when_it_is_committed(searched: Store) -> N
     assert places(await searched.search("appel")) == [("s-1", "turn", 1)]
 
 
+async def test_a_transaction_finds_what_it_has_said_itself(searched: Store) -> None:
+    async with searched.transaction() as tx:
+        await say(tx, "s-1", "appel")
+        page = await tx.conversation("s-1").search("appel")
+
+    assert places(page) == [("s-1", "turn", 1)]
+
+
 async def test_what_cannot_be_meant_is_refused_by_name(store: Store) -> None:
     for name, value in {
         "limit": 0,

@@ -1,0 +1,146 @@
+"""Search: what an index costs an append, how large it is, and what a page costs.
+
+Processor time, not the clock: a page of a busy machine is no slower by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from benchmarks.bench import Bench, Figures, Goal, Row, times
+from benchmarks.contestants import Target
+
+TENANTS = 1_000
+_WORDS = 20_000
+_CHARS = 400
+
+
+def _text(dice: random.Random) -> str:
+    """A turn of words that are as unequally common as words are."""
+    said: list[str] = []
+    length = 0
+    while length < _CHARS:
+        word = f"w{int(_WORDS ** dice.random()):05d}"[: 3 + dice.randrange(4)]
+        said.append(word)
+        length += len(word) + 1
+    return " ".join(said)
+
+
+async def appends(target: list[Any], mode: str, turns: int) -> Figures:
+    """Processor microseconds of an append, of fifty sessions at once, and bytes."""
+    from convstore import StoreConfig, open_store
+    from convstore.db.migrate import upgrade
+    from convstore.vocabulary.policy import SearchPolicy
+
+    place, dice = Target(*target), random.Random(1)
+    await asyncio.to_thread(upgrade, place.url)
+    texts = [_text(dice) for _ in range(500)]
+    search = SearchPolicy(mode)  # type: ignore[arg-type]
+    async with open_store(StoreConfig(url=place.url, search=search)) as store:
+
+        async def one(number: int) -> None:
+            for turn in range(turns // 50):
+                await store.turns.append(
+                    f"s-{number}",
+                    role="user",
+                    content=texts[(number * 31 + turn) % 500],
+                )
+
+        for number in range(50):
+            await store.sessions.get_or_create(f"s-{number}")
+        began = time.process_time()
+        await asyncio.gather(*(one(number) for number in range(50)))
+        spent = time.process_time() - began
+        if mode == "deferred":
+            await store.search_index.run()
+        await store.maintain()
+        stats = await store.stats()
+        size = stats.database_bytes
+    return {"us": spent / turns * 1e6, "bytes": size / turns, "chars": _CHARS}
+
+
+async def pages(target: list[Any], turns: int) -> Figures:
+    """Processor milliseconds of pages of 20, in one tenant of a thousand and in a large
+    one, by words that are common and rare."""
+    from convstore import StoreConfig, open_store
+    from convstore.db.migrate import upgrade
+    from convstore.vocabulary.policy import SearchPolicy
+
+    place, dice = Target(*target), random.Random(2)
+    await asyncio.to_thread(upgrade, place.url)
+    config = StoreConfig(url=place.url, search=SearchPolicy("deferred", 60.0))
+    async with open_store(config) as store:
+        for tenant in ("default", "t-7"):
+            of_tenant = store.for_tenant(tenant)
+            many = turns if tenant == "default" else max(100, turns // TENANTS)
+            for number in range(0, many, 100):
+                await of_tenant.sessions.get_or_create(f"s-{number}")
+                await of_tenant.turns.append_many(
+                    f"s-{number}",
+                    [{"role": "user", "content": _text(dice)} for _ in range(100)],
+                )
+        await store.search_index.run()
+        await store.maintain()
+        figures: Figures = {}
+        for tenant in ("default", "t-7"):
+            of_tenant = store.for_tenant(tenant)
+            for name, query in (
+                ("common", "w00"),
+                ("prefix", "w00*"),
+                ("rare", "w1999"),
+            ):
+                await of_tenant.search(query)
+                began = time.process_time()
+                for _ in range(20):
+                    await of_tenant.search(query)
+                spent = (time.process_time() - began) / 20
+                figures[f"{tenant} {name}"] = spent * 1e3
+    return figures
+
+
+def measure(bench: Bench) -> Iterable[Row]:
+    """An append beside none, the size of the index, a page at a million turns."""
+    turns, many = bench.scaled(20_000, 5_000), bench.scaled(1_000_000, 20_000)
+    for database in bench.databases:
+        work = f"{__name__}:appends"
+        cost = {
+            mode: bench.run(work, database, mode=mode, turns=turns)
+            for mode in ("off", "deferred", "inline")
+        }
+        rate = times(cost["off"]["us"], cost["deferred"]["us"])
+        yield Row(
+            "append with deferred indexing, beside none",
+            database,
+            "0.9 x",
+            f"{rate} x ({cost['deferred']['us']:.0f} us against "
+            f"{cost['off']['us']:.0f} us; inline {cost['inline']['us']:.0f} us)",
+            rate >= 0.9,
+            cost,
+        )
+        added = cost["deferred"]["bytes"] - cost["off"]["bytes"]
+        share = times(added, _CHARS)
+        yield Row(
+            "index, beside the text",
+            database,
+            "at most 1.1 x",
+            f"{share} x ({added:.0f} bytes a turn of {_CHARS})",
+            share <= 1.1,
+            {},
+        )
+        page = bench.run(f"{__name__}:pages", database, turns=many)
+        slowest = max(page.values())
+        yield Row(
+            f"page of 20 hits at {many:,} turns",
+            database,
+            "under 10 ms of processor time",
+            ", ".join(f"{name} {ms:.1f}" for name, ms in page.items()),
+            slowest < 10,
+            page,
+        )
+
+
+GOAL = Goal("search", measure)
