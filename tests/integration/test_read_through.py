@@ -61,6 +61,10 @@ READS: dict[str, Read] = {
     "graph_states.find": lambda s: s.graph_states.find("s-1", version=1),
     "graph_states.list": lambda s: s.graph_states.list("s-1"),
     "graph_states.namespaces": lambda s: s.graph_states.namespaces("s-1"),
+    "items.find of the session": lambda s: s.items.find("app", "k", session_id="s-1"),
+    "items.list of the session": lambda s: s.items.list(session_id="s-1"),
+    "items.namespaces": lambda s: s.items.namespaces(session_id="s-1"),
+    "sessions.adapter_state": lambda s: s.sessions.adapter_state("s-1", "x"),
     "ledger.get": lambda s: s.ledger.get("s-1"),
     "ledger.find": lambda s: s.ledger.find("s-1"),
     "ledger.check_budget": lambda s: _budget(s),
@@ -93,6 +97,8 @@ async def _in_transaction(store: Store) -> Any:
 
 async def _filled(store: Store) -> None:
     await fill(store, "s-1")
+    await store.items.put("app", "k", {"b": 1, "a": [None]}, session_id="s-1")
+    await store.sessions.patch("s-1", adapter_state={"x": {"b": 1, "a": [None]}})
     await store.ledger.pin("s-1", model="m-1")
     await store.ledger.add_cost("s-1", micros=10)
     await store.ledger.set_cache_sticky("s-1", "anthropic")

@@ -28,8 +28,11 @@ READS: dict[str, Call] = {
     "sessions.list by tag": lambda s: s.sessions.list(tag="t"),
     "sessions.list by metadata": lambda s: s.sessions.list(metadata={"k": 1}),
     "sessions.count": lambda s: s.sessions.count(),
+    "sessions.forks": lambda s: s.sessions.forks("s-1"),
+    "sessions.adapter_state": lambda s: s.sessions.adapter_state("s-1", "x"),
     "turns.get": lambda s: s.turns.get("s-1", 1),
     "turns.find": lambda s: s.turns.find("s-1", external_id="m-1"),
+    "turns.find_all": lambda s: s.turns.find_all(external_id="m-1"),
     "turns.list": lambda s: s.turns.list("s-1"),
     "turns.window": lambda s: s.turns.window("s-1"),
     "turns.window branched": lambda s: s.turns.window("s-2"),
@@ -63,18 +66,31 @@ READS: dict[str, Call] = {
     "archive.read": lambda s: s.archive.read("archived"),
     "erasures.list": lambda s: s.erasures.list(),
     "erasures.get": lambda s: _receipts(s),
+    "items.get": lambda s: s.items.find("app", "k"),
+    "items.find": lambda s: s.items.find("app", "k"),
+    "items.find of a session": lambda s: s.items.find("app", "k", session_id="s-1"),
+    "items.find_many": lambda s: _named(s),
+    "items.list": lambda s: s.items.list(),
+    "items.list by user": lambda s: s.items.list(user_id="u-1"),
+    "items.list of a session": lambda s: s.items.list(session_id="s-1"),
+    "items.namespaces": lambda s: s.items.namespaces(),
+    "search": lambda s: s.search("q"),
+    "search of a session": lambda s: s.search("q", session_id="s-1"),
     "documents": lambda s: _all(s.documents()),
     "conversation": lambda s: s.conversation("s-1", user_id="u-1").window(),
 }
 # Writes, and what belongs to no tenant: segments and their upkeep.
 NOT_COMPARED = {
-    "sessions": {"get_or_create", "update", "touch", "transfer", "delete"},
-    "turns": {"append", "append_many", "add_exchange", "switch", "pop"},
+    "sessions": {"get_or_create", "update", "patch", "touch", "transfer", "fork",
+                 "delete"},
+    "turns": {"append", "append_once", "append_many", "add_exchange", "switch", "pop"},
     "interactions": {"record", "record_many", "add_feedback"},
     "graph_states": {"put"},
     "holds": {"place", "release"},
     "ledger": {"pin", "touch", "escalate", "record_request", "add_cost",
                "set_cache_sticky", "clear"},
+    "items": {"put", "patch", "touch", "delete"},
+    "search_index": {"run", "check", "rebuild"},
     "archive": {"verify", "agreement", "count_segments", "recover", "rebuild",
                 "adopt"},
 }  # fmt: skip
@@ -89,6 +105,10 @@ async def _all(stream: AsyncIterator[Any]) -> list[Any]:
 async def _receipts(store: Store) -> Any:
     page = await store.erasures.list()
     return [await store.erasures.get(receipt.erasure_id) for receipt in page.items]
+
+
+async def _named(store: Store) -> Any:
+    return list((await store.items.find_many([("app", "k")])).values())
 
 
 async def _in_ledger(store: Store) -> Any:
@@ -121,6 +141,13 @@ async def _fill(store: Store, said: str) -> None:
     await store.holds.place("s-1", reason=f"case {said}")
     await store.ledger.pin("s-1", model=f"model {said}", tier="t")
     await store.ledger.add_cost("s-1", micros=len(said))
+    await store.sessions.patch("s-1", adapter_state={"x": {"said": said}})
+    await store.sessions.fork("s-1", f"fork of {said}")
+    for session_id in (None, "s-1"):
+        user_id = "u-1" if session_id is None else None
+        await store.items.put(
+            "app", "k", {"said": said}, user_id=user_id, session_id=session_id
+        )
     await store.sessions.get_or_create("s-2", user_id="u-1")
     await store.turns.append_many(
         "s-2",
@@ -186,6 +213,10 @@ async def test_writes_do_not_reach_another_tenants_session(store: Store) -> None
         store.turns.switch("s-2", 2),
         store.sessions.update("s-1", title="x"),
         store.sessions.touch("s-1"),
+        store.sessions.patch("s-1", metadata={"x": 1}),
+        store.sessions.fork("s-1", "s-9"),
+        store.turns.append_once("s-1", role="user", content="x"),
+        store.items.put("app", "k", 1, session_id="s-1"),
         store.interactions.record("s-1", action="retract", supersedes=1),
         store.graph_states.put("s-1", 1),
         store.holds.place("s-1", reason="x"),
