@@ -231,6 +231,9 @@ class Content:
         bool,
         _option("--resolved-questions", what="In place of the words of users."),
     ] = False
+    payloads: Annotated[
+        bool, _option("--payloads", what="Of frameworks, in rlhf-json.")
+    ] = False
     redact: Annotated[
         Redactor | None, _option(what="Replace personal data that it finds.")
     ] = None
@@ -247,7 +250,9 @@ class Content:
 
     def options(self) -> dict[str, Any]:
         """As `store.export` takes them."""
-        same = "resolved_questions redaction_cache quarantine detect_language".split()
+        same = (
+            "resolved_questions payloads redaction_cache quarantine detect_language"
+        ).split()
         return {
             **{name: getattr(self, name) for name in same},
             "tool_calls": self.tool_calls.value,

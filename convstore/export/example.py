@@ -80,7 +80,8 @@ class Example:
     `answer` is the completion, the chosen side of a pair, or the last answer of a
     conversation; `prompt` is what came before. `silent` are positions, in prompt and
     answer together, of assistant messages that must not be trained on; of a whole
-    session, the turns that were reported, 0 for the session itself.
+    session, the turns that were reported, 0 for the session itself. `payloads` is
+    whether a whole session that is told otherwise than as it is has those of its turns.
     """
 
     kind: Kind
@@ -96,6 +97,7 @@ class Example:
     tools: list[Json] | None = None
     silent: tuple[int, ...] = ()
     document: SessionDocument | None = field(default=None, repr=False)
+    payloads: bool = False
 
 
 Candidate: TypeAlias = "Example | Dropped"

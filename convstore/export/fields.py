@@ -40,6 +40,7 @@ class ExportFields(TypedDict, total=False):
     dry_run: bool
     quarantine: bool
     resolved_questions: bool
+    payloads: bool
     undefined_tools: Literal["drop", "infer"]
     tool_calls: ToolCalls
     redact: str | None

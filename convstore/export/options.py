@@ -163,6 +163,8 @@ class ExportOptions:
         dry_run: Do everything but write; the report is the same.
         quarantine: Also list by id what rule R17 kept out, in `rejected_rows/`.
         resolved_questions: Export `resolved_question` in place of the words of a user.
+        payloads: Tell in `rlhf-json` also what frameworks keep in turns, as text or
+            `{"base64": …}`. With `redact` there is none: nothing can be found in it.
         undefined_tools: What happens to rows that call tools whose definitions were
             never stored: `drop`, or `infer` bare definitions from the calls.
         tool_calls: `keep` tells calls in the format's own way, `text` as text that any
@@ -201,6 +203,7 @@ class ExportOptions:
     dry_run: bool = False
     quarantine: bool = False
     resolved_questions: bool = False
+    payloads: bool = False
     undefined_tools: Literal["drop", "infer"] = "drop"
     tool_calls: ToolCalls = "keep"
     redact: str | None = None

@@ -456,3 +456,17 @@ async def test_a_fork_comes_back_from_its_export(store: Store, tmp_path: Path) -
         await other.import_("convstore", data)
 
         assert [s.id for s in (await other.sessions.forks("s-1")).items] == ["s-2"]
+
+
+@pytest.mark.parametrize("mode", ["inline", "deferred"])
+async def test_a_fork_is_found_by_what_it_began_with(
+    open_another: Open, mode: str
+) -> None:
+    store = await open_another(search={"mode": mode})
+    await say(store, "s-1", "Welke archieven zijn er in Enschede?", "Drie.")
+
+    await store.sessions.fork("s-1", "s-2")
+
+    page = await store.search("archieven")
+    assert {hit.session.id for hit in page.items} == {"s-1", "s-2"}
+    assert page.complete

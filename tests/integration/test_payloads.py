@@ -313,6 +313,25 @@ async def test_payloads_travel_with_the_lossless_export_alone(
         assert (await documents(other))["s-1"].turns == before["s-1"].turns
 
 
+async def test_rlhf_json_tells_payloads_on_request_unless_it_redacts(
+    store: Store, tmp_path: Path
+) -> None:
+    await keep(store, "s-1", b"mail me: jan@example.org", BYTES)
+
+    async def told(name: str, **options: Any) -> list[Any]:
+        await store.export("rlhf-json", to=tmp_path / name, **options)
+        (data,) = (tmp_path / name / "data").iterdir()
+        (line,) = data.read_text("utf-8").splitlines()
+        return [turn.get("payload") for turn in json.loads(line)["chat_history"]]
+
+    assert await told("without") == [None, None]
+    assert await told("with", payloads=True) == [
+        "mail me: jan@example.org",
+        {"base64": "AP/+IG5vIHRleHQgYXQgYWxs"},
+    ]
+    assert await told("redacted", payloads=True, redact="regex") == [None, None]
+
+
 def test_nobody_sees_a_payload_in_the_repr_of_its_turn() -> None:
     assert "secret" not in repr(TurnInput("user", payload="secret"))
 

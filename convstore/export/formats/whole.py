@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from convstore.export.example import Dropped, Example
 from convstore.export.formats.base import Column, Format
+from convstore.vocabulary.codec import bytes_to_json
 from convstore.vocabulary.documents import spelled
 from convstore.vocabulary.feedback import in_force
 from convstore.vocabulary.records import (
@@ -173,7 +174,7 @@ def _rlhf_json(row: Example) -> JsonObject:
         "created_at": session.created_at.isoformat(),
         "updated_at": session.updated_at.isoformat(),
         "language": session.language or "",
-        "chat_history": [_said(turn) for turn in document.turns],
+        "chat_history": [_said(turn, row.payloads) for turn in document.turns],
         "interactions": [_act(act) for act in document.interactions],
         "feedback_summary": _summary(document),
         "graph_state": {name: state.state for name, state in states.items()},
@@ -181,7 +182,11 @@ def _rlhf_json(row: Example) -> JsonObject:
     }
 
 
-def _said(turn: Turn) -> JsonObject:
+def _said(turn: Turn, payloads: bool) -> JsonObject:
+    kept = {}
+    if payloads and turn.payload is not None:
+        payload = bytes_to_json(turn.payload)
+        kept = {"payload": payload, "payload_format": turn.payload_format}
     return {
         "seq": turn.seq,
         "parent_seq": turn.parent_seq,
@@ -189,6 +194,7 @@ def _said(turn: Turn) -> JsonObject:
         "content": turn.content,
         "timestamp": turn.created_at.isoformat(),
         "language": turn.language,
+        **kept,
     }
 
 

@@ -266,7 +266,13 @@ def _is_plain(conversation: Conversation, seq: int, role: str, speaks: bool) -> 
 def _documents(conversation: Conversation, rule: str) -> Iterator[Candidate]:
     origin = conversation.origin(rule, list(conversation.turns))
     reported = tuple(sorted(conversation.reported))
-    whole = Example("whole", origin, document=conversation.document, silent=reported)
+    whole = Example(
+        "whole",
+        origin,
+        document=conversation.document,
+        silent=reported,
+        payloads=conversation.options.payloads,
+    )
     yield language_problem(conversation, None) or whole
 
 
