@@ -44,6 +44,10 @@ class Page:
 PAGES = {
     "README.md": Page(),
     "archive.md": Page(ARCHIVED, {" SEGMENT": f" {SEGMENT}"}),
+    "come-over.md": Page(
+        f"cp {ROOT}/tests/data/chat-exports/chatgpt/small.json export.json",
+        {"~/Downloads/chatgpt-export.zip": "export.json"},
+    ),
     "hot-tier.md": Page(),
     "many-workers.md": Page(
         words={
