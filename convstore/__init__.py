@@ -51,12 +51,14 @@ from convstore.vocabulary.errors import (
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.policy import RetentionOverride, RetentionPolicy
 from convstore.vocabulary.records import (
+    Applied,
     Branch,
     Choice,
     FeedbackSummary,
     GraphState,
     Interaction,
     Item,
+    ItemInput,
     LedgerEntry,
     LedgerStats,
     LedgerSummary,
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlreadyExistsError",
+    "Applied",
     "ArchiveAwayError",
     "ArchiveTakenError",
     "Branch",
@@ -98,6 +101,7 @@ __all__ = [
     "InteractionNotFoundError",
     "InvalidInputError",
     "Item",
+    "ItemInput",
     "ItemNotFoundError",
     "LedgerEntry",
     "LedgerEntryNotFoundError",

@@ -71,6 +71,7 @@ from convstore.vocabulary.policy import (
 from convstore.vocabulary.progress import OnProgress, Progress
 from convstore.vocabulary.records import (
     ActorKind,
+    Applied,
     Branch,
     Choice,
     DocumentSource,
@@ -79,6 +80,7 @@ from convstore.vocabulary.records import (
     Interaction,
     InteractionInput,
     Item,
+    ItemInput,
     Json,
     JsonObject,
     LedgerEntry,
@@ -194,6 +196,7 @@ __all__ = [
     "AlreadyExistsError",
     "Answer",
     "AnthropicMessages",
+    "Applied",
     "Archive",
     "ArchiveAwayError",
     "ArchiveFault",
@@ -244,6 +247,7 @@ __all__ = [
     "Interactions",
     "InvalidInputError",
     "Item",
+    "ItemInput",
     "ItemNotFoundError",
     "Items",
     "Json",

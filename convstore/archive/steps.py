@@ -33,6 +33,7 @@ STEPS = (
     "erase.begin",
     "erase.before_commit",
     "erase.rows",
+    "erase.items",
     "erase.tombstone_file",
     "erase.rewrite.published",
     "erase.rewrite.swapped",

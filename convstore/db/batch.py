@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
+from convstore.db.applying import ApplyToSession
 from convstore.db.dialects.base import Backend, ServerEndedError
 from convstore.db.imported_sessions import ImportDocument
 from convstore.db.items import lock, lock_free, places_of
@@ -182,9 +183,11 @@ def run_in(unit: Unit, operations: Operations) -> list[Outcome]:
         done = iter(run_in(unit, free) if free else ())
         return [_HELD if is_held else next(done) for is_held in left]
     plain = [bare(operation) for operation in operations]
-    appends = _appends(plain)
+    parts = list(_parts(plain))
+    appends = _appends(parts)
     look_up_external(unit, appends)
-    look_up_acts(unit, asked_of(_recordings(plain)))
+    look_up_acts(unit, asked_of(_recordings(parts)))
+    unit.look_up_cells(plain)
     book = unit.ledger = share_book(unit, _ledger_changes(plain, appends))
     outcomes = []
     for operation in operations:
@@ -201,7 +204,7 @@ def _keys(operations: Operations) -> set[Key]:
     return {key for operation in operations for key in keys_of(operation)}
 
 
-# These three are given operations that are bare.
+# These four are given operations that are bare.
 
 
 def _appends(operations: Iterable[Operation[Any]]) -> list[AppendTurns]:
@@ -209,10 +212,19 @@ def _appends(operations: Iterable[Operation[Any]]) -> list[AppendTurns]:
 
 
 def _recordings(
-    operations: Operations,
+    operations: Iterable[Operation[Any]],
 ) -> list[RecordInteraction | RecordInteractions]:
     kinds = (RecordInteraction, RecordInteractions)
     return [o for o in operations if isinstance(o, kinds)]
+
+
+def _parts(operations: Iterable[Operation[Any]]) -> Iterator[Operation[Any]]:
+    """The operations, and those that others consist of."""
+    for operation in operations:
+        if isinstance(operation, ApplyToSession):
+            yield from (operation.turns, operation.acts)
+        else:
+            yield operation
 
 
 def _ledger_changes(

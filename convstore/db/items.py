@@ -181,6 +181,11 @@ class ChangeSessionItem:
     def size(self) -> int:
         return self.change.size
 
+    @property
+    def cells(self) -> Iterable[tuple[CellTable, Place]]:
+        """The row that is asked for."""
+        return [(OF_SESSION, place_in(self.key, self.change))]
+
     def apply(self, unit: Unit) -> tuple[Item | None, bool]:
         head = unit.active(self.key, self.user_id)
         cells, place = unit.cells(OF_SESSION), place_in(self.key, self.change)

@@ -180,6 +180,11 @@ sessions = _table(
     Column("forked_turns", BigInteger, comment="its first turns, which are copies"),
     Column("root_session_id", _key(), comment="where the line of forks begins"),
     Column(
+        "generation",
+        BigInteger,
+        comment="which life of its id, where that was deleted and begun anew",
+    ),
+    Column(
         "problem", String(64), comment="why archiving failed last time; an error code"
     ),
     # What the indexes hold of the time of activity. An append changes the time and

@@ -3,7 +3,7 @@ is kept, key by key."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, select
@@ -13,9 +13,9 @@ from convstore.db.cells import CellTable, Place
 from convstore.db.codec.kinds import STATES as STATE
 from convstore.db.sessions import index_again
 from convstore.db.statements import BOUND, Prepared
-from convstore.db.unit import Head, Key, Row, Unit
+from convstore.db.unit import Head, Key, Row, Unit, check_version
 from convstore.vocabulary.codec import decode_json, dumps
-from convstore.vocabulary.errors import InvalidInputError, VersionConflictError
+from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.merge_patch import merged
 from convstore.vocabulary.records import JsonObject, Session
@@ -54,6 +54,11 @@ class Patch:
         texts = [self.metadata, *self.states.values()]
         return sum(len(text) for text in texts if text is not None)
 
+    def cells(self, key: Key) -> Iterator[tuple[CellTable, Place]]:
+        """The rows that are asked for."""
+        for name in self.states:
+            yield STATES, (*key, name)
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -84,6 +89,11 @@ class PatchSession:
     def size(self) -> int:
         return self.patch.size
 
+    @property
+    def cells(self) -> Iterator[tuple[CellTable, Place]]:
+        """The rows that are asked for."""
+        return self.patch.cells(self.key)
+
     def apply(self, unit: Unit) -> Session:
         head = unit.active(self.key, self.user_id)
         check_version(head, self.expected_version)
@@ -92,17 +102,6 @@ class PatchSession:
             make(unit, self.key, head, change)
             head.touch(self.now, activity=False)
         return head.record
-
-
-def check_version(head: Head, expected: int | None) -> None:
-    """Refuse where the session is at another version.
-
-    Raises:
-        VersionConflictError: With both.
-    """
-    actual = head.row["version"]
-    if expected is not None and expected != actual:
-        raise VersionConflictError("session", expected, actual)
 
 
 def changed_by(

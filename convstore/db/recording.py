@@ -56,6 +56,10 @@ class RecordInteractions:
     def check(self, unit: Unit) -> None:
         """Refuse, or be sure that `carry_out` will not. Changes nothing."""
         head = unit.active(self.key, self.user_id)
+        self.check_on(unit, head, turn_count=head.row["turn_count"])
+
+    def check_on(self, unit: Unit, head: Head, *, turn_count: int) -> None:
+        """As `check`, of a session that will have so many turns by then."""
         look_up_acts(unit, asked_of([self]))
         known = unit.acts[self.key]
         count = head.row["interaction_count"]
@@ -71,7 +75,7 @@ class RecordInteractions:
                         )
                     continue
                 fresh[external_id] = row
-            self._check_targets(head, row, count)
+            self._check_targets(row, turn_count, count)
             count += 1
 
     def carry_out(self, unit: Unit) -> list[Interaction]:
@@ -90,13 +94,13 @@ class RecordInteractions:
             head.touch(self.now)
         return records
 
-    def _check_targets(self, head: Head, row: Row, count: int) -> None:
+    def _check_targets(self, row: Row, turn_count: int, count: int) -> None:
         turns = [] if row["turn_seq"] is None else [row["turn_seq"]]
         if row["choice"] is not None:
             choice = choice_from_text(row["choice"])
             turns += [*choice.rejected, *([choice.chosen] if choice.chosen else [])]
         for seq in turns:
-            if not 1 <= seq <= head.row["turn_count"]:
+            if not 1 <= seq <= turn_count:
                 raise TurnNotFoundError(self.key[1], seq)
         supersedes = row["supersedes"]
         if supersedes is not None and not 1 <= supersedes <= count:

@@ -20,7 +20,7 @@ from convstore.db import models, session_counts
 from convstore.db.codec.records import SESSION_COLUMNS, session_from_row
 from convstore.db.dialects import dialect_of
 from convstore.db.session_filters import Filter, conditions, values_of
-from convstore.db.session_ids import among, naming
+from convstore.db.session_ids import about_keys, among, naming, of_sessions
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Head, Key, Row, Unit, check_usable
 from convstore.vocabulary.codec import decode_json, dumps
@@ -41,6 +41,11 @@ _ONE_STATEMENT = select(*SESSION_COLUMNS).where(
     S.tenant_id == bindparam("tenant"), S.session_id == bindparam("id")
 )
 _ONE = Prepared(lambda _: _ONE_STATEMENT)
+_MANY = Prepared(
+    lambda dialect: select(*SESSION_COLUMNS).where(
+        of_sessions(dialect, models.sessions)
+    )
+)
 _CREATE = Prepared(
     lambda dialect: (
         dialect.insert_ignore(models.sessions)
@@ -142,6 +147,7 @@ def new_row(key: Key, now: int) -> Row:
         "forked_at_seq": None,
         "forked_turns": None,
         "root_session_id": None,
+        "generation": None,
     }
 
 
@@ -201,6 +207,12 @@ def find(connection: Connection, key: Key) -> Session | None:
     """The session in any state, or None. Takes no lock."""
     rows = _ONE.all(connection, {"tenant": key[0], "id": key[1]})
     return session_from_row(rows[0]) if rows else None
+
+
+def find_many(connection: Connection, keys: Iterable[Key]) -> dict[Key, Session]:
+    """Those of the sessions that have a row, in any state. Takes no lock."""
+    found = map(session_from_row, _MANY.all(connection, about_keys(keys)))
+    return {(session.tenant_id, session.id): session for session in found}
 
 
 def get_usable(connection: Connection, key: Key, user_id: str | None) -> Session:

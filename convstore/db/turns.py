@@ -80,7 +80,7 @@ class AppendTurns:
     def apply(self, unit: Unit) -> Appended:
         head = unit.active(self.key, self.user_id)
         look_up_external(unit, [self])
-        known = self._check(unit, head)
+        known = self.check(unit, head)
         turns = []
         tip = head.row["head_seq"]
         for row, earlier in zip(self.rows, known, strict=True):
@@ -100,7 +100,7 @@ class AppendTurns:
                 self.charge.apply(unit)
         return Appended(turns, [earlier is None for earlier in known])
 
-    def _check(self, unit: Unit, head: Head) -> list[Row | None]:
+    def check(self, unit: Unit, head: Head) -> list[Row | None]:
         """For each row the one stored before, or None; refuses, and changes nothing."""
         known: list[Row | None] = []
         seq = head.row["turn_count"]
@@ -114,7 +114,7 @@ class AppendTurns:
                 if earlier is None:
                     earlier = unit.external.get((*self.key, external_id))
             if earlier is not None:
-                _check_same(row, earlier)
+                check_same(row, earlier)
             else:
                 parent = row["parent_seq"]
                 if absent is None and parent is not None and not 0 <= parent <= seq:
@@ -262,7 +262,12 @@ def tool_set(connection: Connection, key: Key, tools_hash: str) -> list[Any] | N
     return None if text is None else list(decode_json(text))
 
 
-def _check_same(row: Row, earlier: Row) -> None:
+def check_same(row: Row, earlier: Row) -> None:
+    """Refuse an external id that stands for another turn.
+
+    Raises:
+        ConflictError: It does.
+    """
     asked = row["parent_seq"]
     if row["digest"] != bytes(earlier["digest"]) or (
         asked is not None and (asked or None) != earlier["parent_seq"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from sqlalchemy import Connection, Table, bindparam, insert, update
 
 from convstore.db import flush_hooks, models, session_locks
-from convstore.db.cells import Cells, CellTable
+from convstore.db.cells import Cells, CellTable, Place
 from convstore.db.codec.records import session_from_row
 from convstore.db.dialects import dialect_of
 from convstore.db.flushed import Flushed
@@ -25,6 +25,7 @@ from convstore.vocabulary.errors import (
     SessionDeletedError,
     SessionErasedError,
     SessionNotFoundError,
+    VersionConflictError,
 )
 from convstore.vocabulary.records import Session
 
@@ -43,7 +44,7 @@ HOT = (
 ).split()
 _COLD = (
     "state user_id tags metadata expires_at hold_count archived_at segment_id "
-    "imported_at forked_from forked_at_seq forked_turns root_session_id"
+    "imported_at forked_from forked_at_seq forked_turns root_session_id generation"
 ).split()
 
 _KEY = ("tenant_id", "session_id")
@@ -353,6 +354,15 @@ class Unit:
             found = self._cells[table.name] = Cells(table)
         return found
 
+    def look_up_cells(self, operations: Iterable[Operation[Any]]) -> None:
+        """Read the rows that operations will ask for, with one statement a table."""
+        asked: dict[CellTable, list[Place]] = {}
+        for operation in operations:
+            for table, place in getattr(operation, "cells", ()):
+                asked.setdefault(table, []).append(place)
+        for table, places in asked.items():
+            self.cells(table).look_up(self.connection, places)
+
     def set_label(self, key: Key, label: str, count: int) -> None:
         """Gather how often a session's effective feedback says `label`."""
         self._labels[*key, label] = count
@@ -429,6 +439,17 @@ def check_usable(
     if state == "deleted":
         raise SessionDeletedError(session_id)
     raise SessionErasedError(session_id)
+
+
+def check_version(head: Head, expected: int | None) -> None:
+    """Refuse where the session is at another version.
+
+    Raises:
+        VersionConflictError: With both.
+    """
+    actual = head.row["version"]
+    if expected is not None and expected != actual:
+        raise VersionConflictError("session", expected, actual)
 
 
 def is_hidden(state: str, owner: str | None, user_id: str | None) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import islice
@@ -20,7 +20,6 @@ from convstore.archive.indexer import Indexer
 from convstore.archive.ownership import claim, guard
 from convstore.db import (
     erasures,
-    item_reads,
     ledger,
     lifecycle,
     schema,
@@ -31,10 +30,11 @@ from convstore.db import (
 from convstore.db.engine import Connection
 from convstore.db.erasures import StoredErasure
 from convstore.db.search_contents import Content
-from convstore.db.unit import Key, Unit
+from convstore.db.unit import Key, Unit, check_version
 from convstore.erasure.counting import Count
 from convstore.erasure.sweeper import Sweeper, Swept
 from convstore.erasure.tombstones import write_tombstone
+from convstore.erasure.users import destroy_items, named
 from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.errors import (
     ArchiveAwayError,
@@ -51,10 +51,6 @@ log = logging.getLogger(__name__)
 AT_ONCE = 100
 """Sessions of one transaction."""
 
-# Users that are looked through at once.
-_USERS = 1_000
-# Items that are destroyed with one commit.
-_ITEMS = 1_000
 # Each waits a second for readers to finish.
 _LOG_TRIES = 3
 
@@ -133,7 +129,7 @@ class Eraser:
         count = Count.so_far(erasure)
         for some in _chunks(keys):
             await self._blank(some, "erased", count=count)
-        await self._destroy_items(erasure, count)
+        await destroy_items(context, erasure, count)
         try:
             swept = await self._clean_archive(erasure, keys, told=told)
         except (ArchiveAwayError, ArchiveTakenError) as error:
@@ -226,53 +222,14 @@ class Eraser:
             residue=self._context.backend.dialect.residue,
         )
 
-    async def _destroy_items(self, erasure: StoredErasure, count: Count) -> None:
-        """Destroy what an erased user owns outside sessions, but for what was made
-        after the erasure."""
-        context, tenant = self._context, erasure.tenant_id
-        for user_id in await self._named(erasure, item_reads.users):
-
-            def work(connection: Connection, user_id: str = user_id) -> Count | None:
-                gone = item_reads.remove_of_user(
-                    connection, tenant, user_id, erasure.requested_at, _ITEMS
-                )
-                if not gone:
-                    return None
-                more = count.with_items(gone)
-                more.keep(connection)
-                return more
-
-            while (more := await context.write(work)) is not None:
-                count.rows, count.found = more.rows, more.found
-                context.on_step("erase.items")
-
     async def _forget(self, erasure: StoredErasure, count: Count) -> None:
         """Take an erased user out of the totals."""
         context, tenant = self._context, erasure.tenant_id
-        for user_id in await self._named(erasure, ledger.users_with_totals):
+        for user_id in await named(context, erasure, ledger.users_with_totals):
             if await context.write(
                 lambda c, u=user_id: ledger.forget_user(c, tenant, u)  # type: ignore[misc]
             ):
                 count.rows["cost_totals"] = 1
-
-    async def _named(
-        self,
-        erasure: StoredErasure,
-        users: Callable[[Connection, str, str, int], list[str]],
-    ) -> list[str]:
-        """The erased user, if they are among those that `users` gives in pages. Who it
-        is has to be looked for: the erasure itself does not say."""
-        if erasure.subject != "user":
-            return []
-        tenant, after = erasure.tenant_id, ""
-        while found := await self._context.read(
-            lambda c, a=after: users(c, tenant, a, _USERS)  # type: ignore[misc]
-        ):
-            for user_id in found:
-                if erasures.subject_hash(user_id, erasure.salt) == erasure.subject_hash:
-                    return [user_id]
-            after = found[-1]
-        return []
 
     async def _clear_log(self) -> None:
         """Erased text must not lie on in a write-ahead log."""
@@ -285,16 +242,21 @@ class Eraser:
             "gone, and the next recovery finishes the erasure"
         )
 
-    async def delete_without_archive(self, key: Key) -> None:
+    async def delete_without_archive(
+        self, key: Key, expected_version: int | None = None
+    ) -> None:
         """Destroy a session and every copy of it; its id is refused from then on.
 
         Raises:
+            VersionConflictError: It is at another version than expected.
             SessionNotFoundError, LegalHoldError: As the names say.
             ArchiveAwayError, ArchiveTakenError: A copy in the archive could not be
                 destroyed; nothing was.
         """
         await guard(self._context)
-        await self._blank([key], "deleted", must_exist=True)
+        await self._blank(
+            [key], "deleted", must_exist=True, expected_version=expected_version
+        )
         _raise_failure(await self.sweep([key]))
 
     async def expire_archives(self, due: Mapping[Key, int]) -> tuple[int, int]:
@@ -325,6 +287,7 @@ class Eraser:
         state: str,
         *,
         must_exist: bool = False,
+        expected_version: int | None = None,
         count: Count | None = None,
     ) -> None:
         context, now = self._context, self._context.now()
@@ -339,6 +302,8 @@ class Eraser:
                 head = unit.find(key)
                 if head is None and must_exist:
                     raise SessionNotFoundError(key[1])
+                if head is not None and head.row["state"] != "deleted":
+                    check_version(head, expected_version)
                 if head is not None and head.row["state"] != "erased":
                     going.append((key, head))
             gone = [key for key, _ in going]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
 from convstore.db import interactions as rows
 from convstore.db.codec.inputs import encode_time, row_size
-from convstore.db.codec.interactions import interaction_row
+from convstore.db.codec.interactions import (
+    interaction_inputs,
+    interaction_row,
+    interaction_rows,
+)
 from convstore.db.interactions import ActFilter
 from convstore.db.recording import RecordInteraction, RecordInteractions
 from convstore.db.unit import Row
@@ -17,7 +20,6 @@ from convstore.repositories.act_search import search
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.repositories.scope import Scope
 from convstore.vocabulary.codec import check_int
-from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.feedback import in_force, is_about, is_judgement, summary_of
 from convstore.vocabulary.ids import check_id, check_optional_id
 from convstore.vocabulary.records import (
@@ -30,10 +32,6 @@ from convstore.vocabulary.records import (
     Judgement,
     Page,
 )
-
-_FIELDS = {field.name for field in fields(InteractionInput)}
-_MOST_AT_ONCE = 10_000
-"""Interactions of one call: what one transaction should hold locks for."""
 
 
 class Interactions:
@@ -138,13 +136,12 @@ class Interactions:
             ConflictError: As `record`, of any of them; nothing was recorded.
         """
         now, limits = self._scope.now(), self._scope.limits
-        given = _inputs(interactions, session_id)
+        given = interaction_inputs(interactions, session_id)
         parts: dict[str, list[tuple[int, Row]]] = {}
-        for place, (of_session, act) in enumerate(given):
-            try:
-                row = interaction_row(limits, now, act)
-            except InvalidInputError as error:
-                raise _at(place, error.field, error.problem) from None
+        rows_of = interaction_rows(limits, now, [act for _, act in given])
+        for place, ((of_session, _), row) in enumerate(
+            zip(given, rows_of, strict=True)
+        ):
             parts.setdefault(of_session, []).append((place, row))
         operations = [
             RecordInteractions(
@@ -282,37 +279,3 @@ class Interactions:
         return await self._scope.live(
             session_id, lambda c, _: rows.of_session(c, key, turn_seq=turn_seq)
         )
-
-
-def _inputs(
-    interactions: Iterable[InteractionInput | Mapping[str, Any]],
-    session_id: str | None,
-) -> Sequence[tuple[str, InteractionInput]]:
-    given: list[tuple[str, InteractionInput]] = []
-    for place, act in enumerate(interactions):
-        if place == _MOST_AT_ONCE:
-            raise InvalidInputError(
-                "interactions", f"at most {_MOST_AT_ONCE} fit one call"
-            )
-        of_session = session_id
-        if not isinstance(act, InteractionInput):
-            if not isinstance(act, Mapping):
-                raise _at(place, "", "is no interaction")
-            of_session = act.get("session_id", session_id)
-            named = {name: act[name] for name in act if name != "session_id"}
-            unknown = sorted(map(str, named.keys() - _FIELDS))
-            if unknown or "action" not in named:
-                name = unknown[0] if unknown else "action"
-                problem = "is no field" if unknown else "is missing"
-                raise _at(place, name, problem)
-            act = InteractionInput(**named)
-        try:
-            given.append((check_id("session_id", of_session), act))
-        except InvalidInputError as error:
-            raise _at(place, error.field, error.problem) from None
-    return given
-
-
-def _at(place: int, field: str, problem: str) -> InvalidInputError:
-    where = f"interactions[{place}]"
-    return InvalidInputError(f"{where}.{field}" if field else where, problem)

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from math import isfinite
 from typing import TypeAlias, TypeVar
 
 from convstore.db import item_reads as rows
-from convstore.db.codec.inputs import encode_time
 from convstore.db.engine import Connection
-from convstore.db.items import ChangeItem, ChangeSessionItem, ItemChange, Life, Verb
+from convstore.db.items import ChangeItem, ChangeSessionItem, Life, Verb
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
+from convstore.repositories.item_changes import item_change, life_of
 from convstore.repositories.scope import Scope
-from convstore.vocabulary.codec import check_optional_int, encode_json
 from convstore.vocabulary.errors import InvalidInputError, ItemNotFoundError
 from convstore.vocabulary.ids import check_id, check_optional_id
 from convstore.vocabulary.records import UNSET, Item, Json, Page, Unset
 
 T = TypeVar("T")
 Named: TypeAlias = dict[tuple[str, str], Item]
-
-_LONGEST_S = 100 * 366 * 86_400.0
 
 
 class Items:
@@ -68,11 +64,9 @@ class Items:
             ConflictError: It has another owner.
             InvalidInputError: A field cannot be stored.
         """
-        limits = self._scope.limits
-        text = encode_json("value", value, limits.max_item_bytes, limits.max_json_depth)
-        life = _life(expires_at, ttl_s) or Life()
+        life = life_of(expires_at, ttl_s) or Life()
         item, _ = await self._change(
-            "put", namespace, key, session_id, expected_version, text, life, user_id
+            "put", namespace, key, session_id, expected_version, value, life, user_id
         )
         assert item is not None
         return item
@@ -99,16 +93,12 @@ class Items:
             patch: None removes a key, an object is merged, any other value takes the
                 place of what was there.
         """
-        limits = self._scope.limits
-        if not isinstance(patch, dict):
-            raise InvalidInputError("patch", "must be a dict")
-        text = encode_json("patch", patch, limits.max_item_bytes, limits.max_json_depth)
         life = None
         if ttl_s is not None or not isinstance(expires_at, Unset):
             until = None if isinstance(expires_at, Unset) else expires_at
-            life = _life(until, ttl_s) or Life()
+            life = life_of(until, ttl_s) or Life()
         item, _ = await self._change(
-            "patch", namespace, key, session_id, expected_version, text, life, user_id
+            "patch", namespace, key, session_id, expected_version, patch, life, user_id
         )
         assert item is not None
         return item
@@ -269,22 +259,22 @@ class Items:
         key: str,
         session_id: str | None,
         expected_version: int | None = None,
-        text: str = "",
+        value: Json = None,
         life: Life | None = None,
         user_id: str | None = None,
     ) -> tuple[Item | None, bool]:
         scope, session_id = self._scope, self._session(session_id)
         if user_id is not None and session_id is not None:
             raise InvalidInputError("user_id", "the items of a session have no owner")
-        change = ItemChange(
+        change = item_change(
+            scope.limits,
             verb,
-            check_id("namespace", namespace),
-            check_id("key", key),
-            text,
-            life,
-            check_optional_id("user_id", user_id),
-            check_optional_int("expected_version", expected_version),
-            scope.limits.max_item_bytes,
+            namespace,
+            key,
+            value,
+            life=life,
+            user_id=user_id,
+            expected_version=expected_version,
         )
         now = scope.now()
         if session_id is None:
@@ -308,18 +298,3 @@ class Items:
         if self._session_id not in (None, session_id):
             raise InvalidInputError("session_id", "is not the session of this handle")
         return check_id("session_id", session_id)
-
-
-def _life(expires_at: datetime | None, ttl_s: float | None) -> Life | None:
-    """Until when an item is there; None where nothing was said."""
-    if ttl_s is None:
-        if expires_at is None:
-            return None
-        return Life(encode_time("expires_at", expires_at))
-    if expires_at is not None:
-        raise InvalidInputError("ttl_s", "goes in place of expires_at")
-    if type(ttl_s) not in (int, float) or not isfinite(ttl_s):
-        raise InvalidInputError("ttl_s", "must be a number of seconds")
-    if not 0 < ttl_s <= _LONGEST_S:
-        raise InvalidInputError("ttl_s", "must be above 0 and at most a century")
-    return Life(None, float(ttl_s))

@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
-from convstore.db.codec.inputs import encode_tags, encode_title
+from convstore.db.applying import ApplyToSession
+from convstore.db.codec.inputs import (
+    begin_at,
+    encode_tags,
+    encode_title,
+    encode_turns,
+    row_size,
+)
+from convstore.db.codec.interactions import interaction_inputs, interaction_rows
 from convstore.db.patching import Patch, PatchSession, find_state, state_field
-from convstore.db.unit import Row
+from convstore.db.recording import RecordInteractions
+from convstore.db.turns import AppendTurns
+from convstore.db.unit import Key, Row
+from convstore.repositories.item_changes import placed_changes
 from convstore.repositories.scope import Scope
 from convstore.vocabulary.codec import check_optional_int, decode_json, encode_json
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import check_id
 from convstore.vocabulary.limits import Limits
-from convstore.vocabulary.records import UNSET, Json, JsonObject, Session, Unset
+from convstore.vocabulary.records import (
+    UNSET,
+    Applied,
+    InteractionInput,
+    ItemInput,
+    Json,
+    JsonObject,
+    Session,
+    TurnInput,
+    Unset,
+)
 
 
 class Sessions:
@@ -73,6 +95,112 @@ class Sessions:
                 self._scope.user_id,
             )
         )
+
+    async def apply(
+        self,
+        session_id: str,
+        *,
+        create: bool = False,
+        renew: bool = False,
+        user_id: str | None = None,
+        turns: Iterable[TurnInput | Mapping[str, Any]] = (),
+        parent_seq: int | None = None,
+        switch: int | None = None,
+        expected_head: int | None = None,
+        expected_version: int | None = None,
+        metadata: Mapping[str, Json] | None = None,
+        adapter_state: Mapping[str, Mapping[str, Json] | None] | None = None,
+        title: str | Unset | None = UNSET,
+        interactions: Iterable[InteractionInput | Mapping[str, Any]] = (),
+        items: Iterable[ItemInput | Mapping[str, Any]] = (),
+    ) -> Applied:
+        """Do all of this to a session in one commit, or nothing of it.
+
+        In this order: it is made if it is not there, the conditions are looked at,
+        the head is moved, turns are appended, interactions recorded, items changed.
+        Many callers share commits, as they do when they append. The version is raised
+        by one.
+
+        Where every turn and interaction has an external id and all are stored
+        already, the call is a repeat: it gives the first results whatever the
+        conditions say by now, and neither patches nor items are changed again. So
+        give each an external id where a call may come twice.
+
+        Args:
+            create: Make the session where there is none; else that is an error.
+            renew: With `create`: a deleted id begins anew, as `get_or_create(renew=)`.
+            user_id: Owner of a session that is made, or has none.
+            turns: As `turns.append_many`.
+            parent_seq: Of the first turn: None goes on from the head, 0 begins anew.
+            switch: Move the head to this turn before, 0 to the empty branch.
+            expected_head: Refuse unless the active branch ended there before the call;
+                0 is the empty one.
+            expected_version: Refuse unless the session was at this version; 0 means
+                that it must not be there.
+            metadata, adapter_state, title: As `patch`.
+            interactions: As `interactions.record_many`, of this session; they may be
+                about turns of this call, by the numbers that these get.
+            items: Changes of items, outside sessions or (`inside`) of this one.
+
+        Raises:
+            VersionConflictError: The head, the session or an item has moved on.
+            ConflictError: An external id stands for another content.
+            InvalidInputError: Names the field, as `turns[0].content`.
+            SessionNotFoundError, TurnNotFoundError, InteractionNotFoundError: As the
+                names say.
+        """
+        scope = self._scope
+        key = scope.key(check_id("session_id", session_id))
+        owner = scope.owner(user_id)
+        operation = ApplyToSession(
+            key,
+            self._turns(key, turns, parent_seq, owner),
+            self._acts(key, interactions, owner),
+            encode_patch(
+                scope.limits,
+                {} if isinstance(title, Unset) else {"title": encode_title(title)},
+                metadata,
+                adapter_state,
+            ),
+            placed_changes(scope.limits, items),
+            scope.limits,
+            scope.now(),
+            {"user_id": owner} if create else None,
+            create and renew,
+            owner,
+            check_optional_int("switch", switch),
+            check_optional_int("expected_head", expected_head),
+            check_optional_int("expected_version", expected_version),
+        )
+        return await scope.write(operation)
+
+    def _turns(
+        self,
+        key: Key,
+        turns: Iterable[TurnInput | Mapping[str, Any]],
+        parent_seq: int | None,
+        owner: str | None,
+    ) -> AppendTurns:
+        now = self._scope.now()
+        rows, kept, size = encode_turns(self._scope.limits, turns, now)
+        begin_at(rows, parent_seq)
+        return AppendTurns(key, rows, kept, size, now, owner)
+
+    def _acts(
+        self,
+        key: Key,
+        interactions: Iterable[InteractionInput | Mapping[str, Any]],
+        owner: str | None,
+    ) -> RecordInteractions:
+        now = self._scope.now()
+        given = interaction_inputs(interactions, key[1])
+        for place, (of_session, _) in enumerate(given):
+            if of_session != key[1]:
+                where = f"interactions[{place}].session_id"
+                raise InvalidInputError(where, "is another session")
+        rows = interaction_rows(self._scope.limits, now, [act for _, act in given])
+        size = sum(row_size(row) for row in rows)
+        return RecordInteractions(key, rows, size, now, owner)
 
     async def adapter_state(self, session_id: str, name: str) -> JsonObject | None:
         """What an adapter keeps of a session; None when that is nothing.

@@ -18,8 +18,8 @@ from convstore.db.recording import RecordInteractions, RecordTogether
 from convstore.db.unit import Key, Operation
 from convstore.repositories.hot_tier import HotTier
 from convstore.vocabulary.clock import Clock, to_micros
-from convstore.vocabulary.errors import SessionArchivedError
-from convstore.vocabulary.ids import check_id
+from convstore.vocabulary.errors import InvalidInputError, SessionArchivedError
+from convstore.vocabulary.ids import check_id, check_optional_id
 from convstore.vocabulary.judgements import Reading
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.policy import FeedbackPolicy, LedgerPolicy, SearchPolicy
@@ -56,7 +56,14 @@ class Lifecycle(Protocol):
         """As `read`, of those that can be had, with one visit to the files."""
         ...
 
-    async def delete(self, runner: Runner, key: Key, *, archive: bool) -> None:
+    async def delete(
+        self,
+        runner: Runner,
+        key: Key,
+        *,
+        archive: bool,
+        expected_version: int | None = None,
+    ) -> None:
         """Take a session away for good, archived first unless told not to."""
         ...
 
@@ -96,6 +103,17 @@ class Scope:
 
     def for_user(self, user_id: str | None) -> Scope:
         return replace(self, user_id=user_id)
+
+    def owner(self, user_id: str | None) -> str | None:
+        """Whose a session is to be: the user of this face, or the one given.
+
+        Raises:
+            InvalidInputError: They are two.
+        """
+        own = self.user_id
+        if own is not None and user_id not in (None, own):
+            raise InvalidInputError("user_id", "is not the user of this handle")
+        return check_optional_id("user_id", own if user_id is None else user_id)
 
     async def read(
         self,

@@ -16,6 +16,7 @@ from convstore.db.codec.inputs import (
     encode_title,
 )
 from convstore.db.ownership import TransferSession
+from convstore.db.renewal import RenewSession
 from convstore.db.session_filters import bucket_of
 from convstore.db.session_lists import Place
 from convstore.db.unit import Row, check_usable, is_hidden
@@ -23,10 +24,11 @@ from convstore.repositories.cursors import check_limit, decode_cursor, encode_cu
 from convstore.repositories.forking import Sessions as Forking
 from convstore.repositories.patching import Sessions as Patching
 from convstore.repositories.session_filter import session_filter
-from convstore.vocabulary.codec import check_text, decode_json
+from convstore.vocabulary.codec import check_optional_int, check_text, decode_json
 from convstore.vocabulary.errors import (
     InvalidInputError,
     SessionArchivedError,
+    SessionDeletedError,
     SessionNotFoundError,
 )
 from convstore.vocabulary.ids import check_id, check_optional_id, new_id
@@ -83,6 +85,7 @@ class Sessions(Forking, Patching):
         metadata: Mapping[str, Json] | None = None,
         expires_at: datetime | None = None,
         created_at: datetime | None = None,
+        renew: bool = False,
     ) -> tuple[Session, bool]:
         """The session, and whether this call created it. Atomic.
 
@@ -97,17 +100,28 @@ class Sessions(Forking, Patching):
             title: None takes the first user turn's first 35 characters, later.
             expires_at: The session's own expiry, from when it is stale.
             created_at: When the conversation began, if not now.
+            renew: A deleted id begins anew, empty and as if it were created: its
+                `generation` counts up, its versions go on. The archived copy of what
+                was deleted cannot be restored any more, is in no export, and goes
+                with the next rewrite of its file. Without it a late write cannot
+                bring a deleted id back. An erased one never comes back.
 
         Raises:
             SessionNotFoundError: The id belongs to another user.
             SessionErasedError, SessionDeletedError: The id must not come back.
+            LegalHoldError: It was deleted, and its archived copy is under hold.
         """
-        user_id = self._owner(user_id)
+        user_id = self._scope.owner(user_id)
         fresh = session_id is None
         if session_id is None:
             session_id = new_id()
         else:
-            existing = await self._existing(session_id, user_id)
+            try:
+                existing = await self._existing(session_id, user_id)
+            except SessionDeletedError:
+                if not renew:
+                    raise
+                existing = None
             if existing is not None:
                 return existing, False
         values = self._values(
@@ -124,7 +138,9 @@ class Sessions(Forking, Patching):
         key = self._scope.key(check_id("session_id", session_id))
         indexed = rows.searchable(metadata or {}, decode_json(values["tags"]))
         ensure = rows.EnsureSession(key, values, indexed, now, user_id)
-        session, created = await self._scope.write(ensure)
+        session, created = await self._scope.write(
+            RenewSession(ensure) if renew else ensure
+        )
         assert created or not fresh
         return session, created
 
@@ -157,7 +173,7 @@ class Sessions(Forking, Patching):
         """
         owner = None
         if not isinstance(user_id, Unset):
-            owner = self._owner(check_id("user_id", user_id))
+            owner = self._scope.owner(check_id("user_id", user_id))
         given = {
             name: value
             for name, value in {
@@ -267,7 +283,7 @@ class Sessions(Forking, Patching):
         check_limit(self._scope.limits, limit)
         wanted = session_filter(
             self._scope.limits,
-            user_id=self._owner(user_id),
+            user_id=self._scope.owner(user_id),
             language=language,
             state=state,
             updated_since=updated_since,
@@ -302,7 +318,7 @@ class Sessions(Forking, Patching):
         """
         wanted = session_filter(
             self._scope.limits,
-            user_id=self._owner(user_id),
+            user_id=self._scope.owner(user_id),
             language=language,
             state=state,
             updated_since=updated_since,
@@ -315,16 +331,26 @@ class Sessions(Forking, Patching):
             lambda connection: rows.count(connection, self._scope.tenant, wanted)
         )
 
-    async def delete(self, session_id: str, *, archive: bool = True) -> None:
+    async def delete(
+        self,
+        session_id: str,
+        *,
+        archive: bool = True,
+        expected_version: int | None = None,
+    ) -> None:
         """Delete a session: it is archived and verified first, unless told not to.
 
         The id is refused from then on, so that a late write does not bring the session
-        back. Deleting it again does nothing. With `archive=True` it can be restored.
+        back; `get_or_create(renew=True)` begins it anew. Deleting it again does
+        nothing. With `archive=True` it can be restored, and sessions that are deleted
+        at the same time share a segment.
 
         Args:
             archive: False destroys the content without a copy; spell it out.
+            expected_version: Delete only if the session is at this version.
 
         Raises:
+            VersionConflictError: It is at another one; both are on the error.
             SessionNotFoundError: No such session.
             LegalHoldError: It is under legal hold.
         """
@@ -333,7 +359,10 @@ class Sessions(Forking, Patching):
         if session is None:
             raise SessionNotFoundError(session_id)
         await scope.lifecycle.delete(
-            scope.runner, scope.key(session_id), archive=archive
+            scope.runner,
+            scope.key(session_id),
+            archive=archive,
+            expected_version=check_optional_int("expected_version", expected_version),
         )
 
     async def _revive(self, session_id: str) -> None:
@@ -378,12 +407,6 @@ class Sessions(Forking, Patching):
                 await self._revive(session_id)
             else:
                 return session
-
-    def _owner(self, user_id: str | None) -> str | None:
-        own = self._scope.user_id
-        if own is not None and user_id not in (None, own):
-            raise InvalidInputError("user_id", "is not the user of this handle")
-        return check_optional_id("user_id", own if user_id is None else user_id)
 
     def _values(self, **given: Any) -> Row:
         """The columns of the fields given."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, TypeAlias, Unpack
 
 from convstore.db import turns as rows
-from convstore.db.codec.inputs import encode_turn, turn_input
+from convstore.db.codec.inputs import begin_at, encode_turn, encode_turns
 from convstore.db.ledger import ChangeLedger
 from convstore.db.unit import Row
 from convstore.repositories.branches import check_head
@@ -177,36 +177,12 @@ class Turns(Windowing):
             InvalidInputError: `turns[3].content`: which turn and field; or more turns
                 than `max_turns_per_call`.
         """
-        limits, now = self._scope.limits, self._scope.now()
-        encoded: RowList = []
-        kept: dict[str, str] = {}
-        total = 0
-        for number, given in enumerate(turns):
-            if number >= limits.max_turns_per_call:
-                raise InvalidInputError(
-                    "turns", f"at most {limits.max_turns_per_call} fit one call"
-                )
-            where = f"turns[{number}]"
-            turn = turn_input(where, given)
-            try:
-                row, tools_text, size = encode_turn(limits, turn, now)
-            except InvalidInputError as error:
-                raise InvalidInputError(
-                    f"{where}.{error.field}", error.problem
-                ) from None
-            if tools_text is not None:
-                kept[row["tools_hash"]] = tools_text
-            encoded.append(row)
-            total += size
+        now = self._scope.now()
+        encoded, kept, total = encode_turns(self._scope.limits, turns, now)
         check_head("expected_head", expected_head)
-        if parent_seq is not None:
-            check_int("parent_seq", parent_seq)
+        begin_at(encoded, parent_seq)
         if not encoded:
             return []
-        if parent_seq is not None:
-            if encoded[0]["parent_seq"] not in (None, parent_seq):
-                raise InvalidInputError("parent_seq", "the first turn has another one")
-            encoded[0]["parent_seq"] = parent_seq
         added = self._append(session_id, encoded, kept, total, now, expected_head)
         return (await added).turns
 

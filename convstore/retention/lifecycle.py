@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
 
 from convstore.archive.archiver import archive
 from convstore.archive.context import Context
@@ -11,22 +12,42 @@ from convstore.archive.indexer import Indexer
 from convstore.archive.ownership import guard
 from convstore.archive.read_through import ReadThrough
 from convstore.archive.restorer import Restorer
+from convstore.concurrency.coalescing import Gathering
 from convstore.db import search_removal, sessions
+from convstore.db.archive_entries import StoredEntry
 from convstore.db.engine import Connection, Runner, Work
 from convstore.db.unit import Head, Key, Unit
 from convstore.erasure.eraser import Eraser
 from convstore.retention.purger import purge
 from convstore.vocabulary.errors import (
     ConfigError,
+    ConvstoreError,
     CorruptionError,
     LegalHoldError,
     RowCorruptError,
     SessionErasedError,
     SessionNotFoundError,
+    VersionConflictError,
 )
 from convstore.vocabulary.records import Session, SessionDocument
 
 T = TypeVar("T")
+_Asked: TypeAlias = tuple[Key, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A session that another transaction holds; with an entry it is archived by now."""
+
+    entry: StoredEntry | None
+    fingerprints: Mapping[Key, bytes]
+
+
+_Told: TypeAlias = ConvstoreError | _Held | None
+"""Why a session is not deleted; None where it is."""
+
+AT_ONCE = 128
+"""Sessions that are deleted together: as many as one purge takes."""
 
 
 class SessionLifecycle:
@@ -38,6 +59,7 @@ class SessionLifecycle:
         self._through = ReadThrough(context, restorer)
         self._eraser = eraser
         self._indexer = Indexer(context)
+        self._deleting = Gathering(self._delete_all, at_once=AT_ONCE)
 
     async def revive(self, runner: Runner, key: Key) -> None:
         """Bring an archived session back, through the caller's runner."""
@@ -51,6 +73,7 @@ class SessionLifecycle:
 
     async def close(self) -> None:
         """Let go of what was read of the archive; who waits is served. Idempotent."""
+        await self._deleting.close()
         await self._through.close()
         await self._restorer.close()
 
@@ -60,51 +83,110 @@ class SessionLifecycle:
         """As `read`, of those that can be had, with one visit to the files."""
         return await self._restorer.read_many(runner, tenant, session_ids)
 
-    async def delete(self, runner: Runner, key: Key, *, archive: bool) -> None:
+    async def delete(
+        self,
+        runner: Runner,
+        key: Key,
+        *,
+        archive: bool,
+        expected_version: int | None = None,
+    ) -> None:
         """Delete a session; see `Sessions.delete`."""
         if runner.in_transaction:
             raise ConfigError("a session is not deleted inside a transaction")
-        if not archive:
-            await self._refuse_erased(key)
-            await self._eraser.delete_without_archive(key)
+        if archive:
+            while not await self._is_deleted(key, expected_version):
+                continue  # somebody wrote to it while it was waited for
             return
-        while not await self._delete_once(key):
-            continue  # somebody wrote to it, or purged it, meanwhile: look again
+        await self._refuse_erased(key)
+        await self._eraser.delete_without_archive(key, expected_version)
 
-    async def _delete_once(self, key: Key) -> bool:
-        session = await self._context.read(lambda c: sessions.find(c, key))
-        if session is None:
-            raise SessionNotFoundError(key[1])
-        if session.state == "erased":
-            raise SessionErasedError(key[1])
-        if session.state == "deleted":
-            return True
-        if session.hold_count:
-            raise LegalHoldError((key[1],))
-        if session.state == "archived":
-            return await self._mark_deleted(key)
-        return await self._archive_and_purge(key, session)
+    async def _is_deleted(self, key: Key, expected_version: int | None) -> bool:
+        asked = key, expected_version
+        told = await self._deleting.of(asked)
+        if isinstance(told, _Held):
+            # Alone: nobody else waits for whoever holds it.
+            if told.entry is None:
+                found = await self._delete_some([asked], waits=True)
+            else:
+                gone = await self._purge([told.entry], told.fingerprints, waits=True)
+                found = {asked: gone[key]} if gone else {}
+            if asked not in found:
+                return False
+            told = found[asked]
+        if isinstance(told, ConvstoreError):
+            raise told
+        return True
+
+    async def _delete_all(self, asked: Sequence[_Asked]) -> dict[_Asked, _Told]:
+        """Delete sessions that callers asked for at the same time: those of a tenant
+        go to one segment. Of each, why it was not."""
+        left = list(asked)
+        done: dict[_Asked, _Told] = {}
+        while left:
+            # Again those that somebody wrote to, or purged, meanwhile.
+            done |= await self._delete_some(left)
+            left = [each for each in left if each not in done]
+        return done
+
+    async def _delete_some(
+        self, asked: Sequence[_Asked], *, waits: bool = False
+    ) -> dict[_Asked, _Told]:
+        keys = sorted({key for key, _ in asked})
+        found = await self._context.read(lambda c: sessions.find_many(c, keys))
+        done: dict[_Asked, _Told] = {}
+        going: dict[str, dict[Key, int]] = {}
+        for key, expected in asked:
+            session = found.get(key)
+            refused = _refusal(session, key, expected)
+            if refused is not None or session is None or session.state == "deleted":
+                done[key, expected] = refused
+            elif session.state == "archived":
+                try:
+                    if await self._mark_deleted(key):
+                        done[key, expected] = None
+                except LegalHoldError as error:  # of this one, placed meanwhile
+                    done[key, expected] = error
+            else:
+                going.setdefault(key[0], {})[key] = session.version
+        for tenant, versions in going.items():
+            gone = await self._archive_and_purge(tenant, versions, waits)
+            done |= {each: gone[each[0]] for each in asked if each[0] in gone}
+        return done
 
     async def _refuse_erased(self, key: Key) -> None:
         session = await self._context.read(lambda c: sessions.find(c, key))
         if session is not None and session.state == "erased":
             raise SessionErasedError(key[1])
 
-    async def _archive_and_purge(self, key: Key, session: Session) -> bool:
-        """Whether it is gone; False when it was written to meanwhile: look again."""
-        done = await archive(self._context, key[0], [(key[1], session.version)])
-        if key in done.unreadable:
-            raise RowCorruptError(key[1], f"a row ({done.unreadable[key]})")
+    async def _archive_and_purge(
+        self, tenant: str, versions: Mapping[Key, int], waits: bool
+    ) -> dict[Key, _Told]:
+        """What became of the sessions; not of those that were written to meanwhile."""
+        wanted = [(key[1], version) for key, version in versions.items()]
+        done = await archive(self._context, tenant, wanted, passes=not waits)
+        told: dict[Key, _Told] = {
+            key: RowCorruptError(key[1], f"a row ({code})")
+            for key, code in done.unreadable.items()
+        }
+        told |= {key: _Held(None, {}) for key in done.held}
+        return told | await self._purge(done.entries, done.fingerprints, waits=waits)
+
+    async def _purge(
+        self,
+        entries: Sequence[StoredEntry],
+        fingerprints: Mapping[Key, bytes],
+        *,
+        waits: bool = False,
+    ) -> dict[Key, _Told]:
         purged = await purge(
-            self._context,
-            done.entries,
-            done.fingerprints,
-            final_state="deleted",
-            waits=True,
+            self._context, entries, fingerprints, final_state="deleted", waits=waits
         )
-        if purged.mismatched:
-            raise CorruptionError("the session's rows differ from what was archived")
-        return bool(purged.purged)
+        differs = "the session's rows differ from what was archived"
+        told: dict[Key, _Told] = dict.fromkeys(purged.purged)
+        told |= {key: CorruptionError(differs) for key in purged.mismatched}
+        held = set(purged.held)
+        return told | {e.key: _Held(e, fingerprints) for e in entries if e.key in held}
 
     async def _mark_deleted(self, key: Key) -> bool:
         """An archived session only changes its state: its rows are gone already."""
@@ -127,6 +209,24 @@ class SessionLifecycle:
         done = await self._context.write(work)
         await self._context.on_changed([key])
         return done
+
+
+def _refusal(
+    session: Session | None, key: Key, expected_version: int | None
+) -> ConvstoreError | None:
+    """Why a session is not deleted; None where it is, or may be."""
+    if session is None:
+        return SessionNotFoundError(key[1])
+    if session.state == "erased":
+        return SessionErasedError(key[1])
+    if session.state == "deleted":
+        return None
+    if session.hold_count:
+        return LegalHoldError((key[1],))
+    if expected_version not in (None, session.version):
+        assert expected_version is not None
+        return VersionConflictError("session", expected_version, session.version)
+    return None
 
 
 def _refuse_held(head: Head) -> None:

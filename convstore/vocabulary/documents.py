@@ -73,6 +73,7 @@ _OPTIONAL: dict[type[Any], tuple[str, ...]] = {
         "forked_at_seq",
         "forked_turns",
         "root_session_id",
+        "generation",
     ),
     Turn: ("payload", "payload_format"),
 }

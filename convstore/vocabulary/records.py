@@ -63,6 +63,9 @@ class Session:
     Of a fork, `forked_from` is the session whose turn `forked_at_seq` it went on from
     (None: from its empty branch), `forked_turns` how many of its first turns are copies
     from there, and `root_session_id` where the line of forks begins.
+
+    `generation` is 2 for an id that was deleted and begun anew, 3 after the next time;
+    None for the first.
     """
 
     tenant_id: str
@@ -94,6 +97,7 @@ class Session:
     forked_at_seq: int | None = None
     forked_turns: int | None = None
     root_session_id: str | None = None
+    generation: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +308,22 @@ class SessionDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class Applied:
+    """What `sessions.apply` has done, in the order in which it was asked for.
+
+    `items` has None for each that was deleted. Where `repeated` is True it was all done
+    before: `turns` and `interactions` are the first ones, `items` is empty.
+    """
+
+    session: Session
+    created: bool
+    turns: tuple[Turn, ...]
+    interactions: tuple[Interaction, ...]
+    items: tuple[Item | None, ...]
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class FeedbackSummary:
     """The effective feedback of a session: the last not retracted one per actor,
     target and action."""
@@ -412,6 +432,26 @@ class InteractionInput:
     metadata: Mapping[str, Json] = field(default_factory=dict)
     external_id: str | None = None
     created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemInput:
+    """What a caller gives for one item of `sessions.apply`.
+
+    Exactly one of `value`, `patch` (a merge patch) and `delete`. With `inside` it is
+    one of the session, else one outside sessions. The rest is as in `items.put`.
+    """
+
+    namespace: str
+    key: str
+    value: Json | Unset = UNSET
+    patch: Mapping[str, Json] | None = None
+    delete: bool = False
+    inside: bool = False
+    user_id: str | None = None
+    expires_at: datetime | None = None
+    ttl_s: float | None = None
+    expected_version: int | None = None
 
 
 def maker(record: type[R]) -> Callable[..., R]:

@@ -16,6 +16,7 @@ from convstore.errors import (
     SessionDeletedError,
     SessionErasedError,
     SessionNotFoundError,
+    VersionConflictError,
 )
 from convstore.retention import lifecycle
 from convstore.vocabulary.clock import ManualClock
@@ -32,6 +33,7 @@ from tests.integration.archives import (
     states,
     timeless,
 )
+from tests.integration.conversations import contents, say
 
 
 async def test_delete_archives_first_and_restore_brings_it_back(
@@ -220,3 +222,78 @@ async def test_a_hold_that_is_placed_while_an_archived_session_is_deleted_wins(
         await store.sessions.delete("s-1")
 
     assert await states(store) == {"s-1": "archived"}
+
+
+async def test_sessions_deleted_at_the_same_time_share_a_segment(
+    store: Store, database_url: str, archive_dir: Path
+) -> None:
+    names = [f"s-{number}" for number in range(12)]
+    for name in names:
+        await say(store, name, "Q", "A")
+    await store.for_tenant("acme").sessions.get_or_create("s-0")
+    await store.holds.place("s-3", reason="case 7")
+    await store.erase(session_id="s-4")
+
+    done = await asyncio.gather(
+        *(store.sessions.delete(name) for name in [*names, "s-1", "absent"]),
+        store.for_tenant("acme").sessions.delete("s-0"),
+        return_exceptions=True,
+    )
+
+    refused = {name: type(e) for name, e in zip(names, done, strict=False) if e}
+    assert refused == {"s-3": LegalHoldError, "s-4": SessionErasedError}
+    assert isinstance(done[13], SessionNotFoundError)
+    assert (done[12], done[14]) == (None, None)
+    # Who comes first begins; who comes meanwhile goes down together.
+    assert await store.archive.count_segments() < 6
+    await store.restore("s-7")
+    assert await contents(store, "s-7") == ["Q", "A"]
+    sound(database_url, archive_dir)
+
+
+async def test_one_that_is_held_elsewhere_keeps_no_other_waiting(
+    store: Store, open_another: OpenAnother
+) -> None:
+    if store.config.url.startswith("sqlite"):
+        pytest.skip("a transaction holds the whole of SQLite")
+    await say(store, "s-1", "Q")
+    await say(store, "s-2", "Q")
+    other = await open_another()
+
+    async with other.transaction() as tx:
+        await tx.sessions.touch("s-1")
+        held = asyncio.create_task(store.sessions.delete("s-1"))
+        await store.sessions.delete("s-2")
+        assert not held.done()
+    await held
+
+    assert await states(store) == {"s-1": "deleted", "s-2": "deleted"}
+
+
+async def test_a_stale_delete_is_refused(store: Store) -> None:
+    for archive in (True, False):
+        name = f"s-{archive}"
+        session, _ = await store.sessions.get_or_create(name)
+        await say(store, name, "Q")
+        with pytest.raises(VersionConflictError) as caught:
+            await store.sessions.delete(
+                name, archive=archive, expected_version=session.version
+            )
+        assert (caught.value.expected, caught.value.actual) == (1, 2)
+        assert (await store.sessions.get(name)).state == "active"
+
+        await store.sessions.delete(name, archive=archive, expected_version=2)
+
+        await store.sessions.delete(name, archive=archive, expected_version=1)
+        assert await store.sessions.find(name) is None
+
+
+async def test_an_archived_session_is_deleted_at_its_version(store: Store) -> None:
+    await archived(store, "s-1")
+    stub = await store.sessions.get("s-1")
+
+    with pytest.raises(VersionConflictError):
+        await store.sessions.delete("s-1", expected_version=stub.version - 1)
+    await store.sessions.delete("s-1", expected_version=stub.version)
+
+    assert await states(store) == {"s-1": "deleted"}

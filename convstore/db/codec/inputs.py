@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -107,6 +107,51 @@ def graph_state_row(
     }
     row["digest"] = GRAPH_STATES.digest(row)
     return row
+
+
+def encode_turns(
+    limits: Limits, turns: Iterable[TurnInput | Mapping[str, Any]], now: int
+) -> tuple[list[StoredRow], dict[str, str], int]:
+    """The rows of turns, their sets of tools by hash, and the characters of all.
+
+    Raises:
+        InvalidInputError: `turns[3].content`: which turn and field; or too many turns.
+    """
+    encoded: list[StoredRow] = []
+    kept: dict[str, str] = {}
+    total = 0
+    for number, given in enumerate(turns):
+        if number >= limits.max_turns_per_call:
+            raise InvalidInputError(
+                "turns", f"at most {limits.max_turns_per_call} fit one call"
+            )
+        where = f"turns[{number}]"
+        turn = turn_input(where, given)
+        try:
+            row, tools_text, size = encode_turn(limits, turn, now)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"{where}.{error.field}", error.problem) from None
+        if tools_text is not None:
+            kept[row["tools_hash"]] = tools_text
+        encoded.append(row)
+        total += size
+    return encoded, kept, total
+
+
+def begin_at(encoded: Sequence[StoredRow], parent_seq: int | None) -> None:
+    """Let the first of some turns follow `parent_seq`, where that is given.
+
+    Raises:
+        InvalidInputError: It has another parent already.
+    """
+    if parent_seq is None:
+        return
+    check_int("parent_seq", parent_seq)
+    if not encoded:
+        return
+    if encoded[0]["parent_seq"] not in (None, parent_seq):
+        raise InvalidInputError("parent_seq", "the first turn has another one")
+    encoded[0]["parent_seq"] = parent_seq
 
 
 def _check_size(limits: Limits, row: StoredRow) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from math import isfinite
 from typing import Any, get_args
 
@@ -19,6 +20,10 @@ from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import check_id, check_optional_id
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.records import ActorKind, Choice, InteractionInput, Json
+
+_FIELDS = {field.name for field in fields(InteractionInput)}
+_MOST_AT_ONCE = 10_000
+"""Interactions of one call: what one transaction should hold locks for."""
 
 
 def interaction_row(limits: Limits, now: int, given: InteractionInput) -> StoredRow:
@@ -115,3 +120,55 @@ def _score(score: float) -> float:
     if not isfinite(value):
         raise InvalidInputError("score", "must be finite")
     return value
+
+
+def interaction_inputs(
+    interactions: Iterable[InteractionInput | Mapping[str, Any]],
+    session_id: str | None,
+) -> Sequence[tuple[str, InteractionInput]]:
+    """Interactions, each with the session that it or the call names.
+
+    Raises:
+        InvalidInputError: `interactions[3].score`: which one and which field.
+    """
+    given: list[tuple[str, InteractionInput]] = []
+    for place, act in enumerate(interactions):
+        if place == _MOST_AT_ONCE:
+            raise InvalidInputError(
+                "interactions", f"at most {_MOST_AT_ONCE} fit one call"
+            )
+        of_session = session_id
+        if not isinstance(act, InteractionInput):
+            if not isinstance(act, Mapping):
+                raise _at(place, "", "is no interaction")
+            of_session = act.get("session_id", session_id)
+            named = {name: act[name] for name in act if name != "session_id"}
+            unknown = sorted(map(str, named.keys() - _FIELDS))
+            if unknown or "action" not in named:
+                name = unknown[0] if unknown else "action"
+                problem = "is no field" if unknown else "is missing"
+                raise _at(place, name, problem)
+            act = InteractionInput(**named)
+        try:
+            given.append((check_id("session_id", of_session), act))
+        except InvalidInputError as error:
+            raise _at(place, error.field, error.problem) from None
+    return given
+
+
+def interaction_rows(
+    limits: Limits, now: int, given: Iterable[InteractionInput]
+) -> list[StoredRow]:
+    """As `interaction_row`, of many; errors name which one."""
+    rows = []
+    for place, act in enumerate(given):
+        try:
+            rows.append(interaction_row(limits, now, act))
+        except InvalidInputError as error:
+            raise _at(place, error.field, error.problem) from None
+    return rows
+
+
+def _at(place: int, field: str, problem: str) -> InvalidInputError:
+    where = f"interactions[{place}]"
+    return InvalidInputError(f"{where}.{field}" if field else where, problem)

@@ -111,7 +111,7 @@ def test_every_object_of_the_schemas_is_closed_but_free_form_ones() -> None:
                 assert part["additionalProperties"] is False
                 optional = {"imported_at", "payload", "payload_format"}
                 optional |= {"forked_from", "forked_at_seq", "forked_turns"}
-                optional |= {"root_session_id", "adapter_state", "items"}
+                optional |= {"generation", "root_session_id", "adapter_state", "items"}
                 needed = [name for name in part["properties"] if name not in optional]
                 assert part["required"] == needed
 
