@@ -278,6 +278,11 @@ def _content_of_frame(document: dict[str, Any]) -> dict[str, Any]:
             for state in document["graph_states"]
         ],
         "session_ledger": [entry for entry in [document["ledger"]] if entry],
+        "session_state": [
+            {"name": name, "state": state}
+            for name, state in document.get("adapter_state", {}).items()
+        ],
+        "session_items": document.get("items", []),
     }
 
 

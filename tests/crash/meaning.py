@@ -71,6 +71,8 @@ def cost_of(content: Content) -> int:
 
 def told_faults(row: Row, content: Content, told: Told) -> Iterator[str]:
     """What callers were told of costs, owner and head, and is not so."""
+    if row["forked_from"] is None:
+        yield from step_faults(content, told)
     charged = [t for t in told.turns.values() if t.get("cost")]
     names = {turn["external_id"] for turn in content["turns"]}
     turns = TURN_COST * sum(
@@ -138,6 +140,25 @@ def fork_faults(
             path = _path(contents[origin]["turns"], row["forked_at_seq"])
             if list(map(_said, copies)) != list(map(_said, path)):
                 yield f"I24 {name} says something else than its source"
+
+
+def step_faults(content: Content, told: Told) -> Iterator[str]:
+    """Turns without what came with them, and the other way round."""
+    steps = {
+        turn["external_id"]: turn["content"]
+        for turn in content["turns"]
+        if told.turns.get(turn["external_id"], {}).get("step")
+    }
+    states = {s["name"]: decoded(s["state"]) for s in content["session_state"]}
+    items = {
+        item["key"]: decoded(item["value"])["said"]
+        for item in content["session_items"]
+        if item["namespace"] == "step"
+    }
+    if states.get("adk", {}) != steps:
+        yield "I25 state of another step"
+    if items != steps:
+        yield "I25 items of another step"
 
 
 def _path(turns: list[Row], seq: int | None) -> list[Row]:

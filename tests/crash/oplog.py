@@ -195,13 +195,16 @@ def _tried(history: History, line: dict[str, Any]) -> None:
         history.erased_users.discard((line["tenant"], user or ""))
     if not line.get("again"):
         history.wholes += _wholes(line)
-    cost = line.get("args", {}).get("charge", False)
+    args = line.get("args", {})
+    cost, step = args.get("charge", False), args.get("step", False)
     for session_id, kinds in _kept(line).items():
         told = _told(history, line, session_id)
         for kind, names in kinds.items():
             kept = getattr(told, kind)
             for name in names:
                 kept.setdefault(name, {"state": "tried", "cost": cost})
+                if step:
+                    kept[name]["step"] = True
     for session_id in _sessions(line):
         told = _told(history, line, session_id)
         told.open[line["id"]] = op

@@ -155,6 +155,10 @@ TOLD: dict[str, tuple[dict[str, object], object]] = {
         None,
     ),
     "I20 m-1 follows": ({"op": "append", "names": ["m-1"], "args": {"parent": 4}}, [1]),
+    "I25 items": (
+        {"op": "append", "names": ["m-1"], "args": {"step": True}},
+        [1],
+    ),
     "I1 lost: f-9": ({"op": "judge", "kept": {"s-1": {"acts": ["f-9"]}}}, None),
 }
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from convstore.errors import ConvstoreError
 from convstore.store import Store
-from convstore.types import Choice, Session
+from convstore.types import Choice, ItemInput, Session
 from tests.crash.oplog import CHARGE, TURN_COST, UNIT, slot_of
 from tests.crash.trying import (
     IMPORTED,
@@ -49,6 +49,10 @@ class Writes(Trying):
             "expected": self._random.choice((head, head, head, anywhere, None)),
         }
         await self._say(tenant, session_id, self._random.choice((1, 3)), args)
+
+    async def _note(self, tenant: str, session_id: str) -> None:
+        """A turn with what an adapter keeps of it, in one operation."""
+        await self._say(tenant, session_id, 1, {"step": True})
 
     async def _claim(self, tenant: str, session_id: str) -> None:
         """Append as one of two users: the first has a session that was nobody's."""
@@ -106,6 +110,8 @@ class Writes(Trying):
         turns = [
             _turn(tenant, session_id, name, place) for place, name in enumerate(names)
         ]
+        if args.get("step"):
+            return await self._apply(store, tenant, session_id, turns[0])
         if user := args.get("handle"):
             handle = store.conversation(session_id, user_id=user)
             return [(await handle.append(**turns[0])).seq]
@@ -119,6 +125,22 @@ class Writes(Trying):
             expected_head=args.get("expected"),
         )
         return [turn.seq for turn in added]
+
+    async def _apply(
+        self, store: Store, tenant: str, session_id: str, turn: dict[str, Any]
+    ) -> list[int]:
+        name = turn["external_id"]
+        said = content_of(tenant, session_id, name)
+        done = await store.sessions.apply(
+            session_id,
+            turns=[turn],
+            adapter_state={"adk": {name: said}},
+            items=[
+                ItemInput("step", name, {"said": said}, inside=True),
+                ItemInput("user", name, {}, user_id=owner_of(session_id)),
+            ],
+        )
+        return [done.turns[0].seq]
 
     async def _write_feedback(
         self,
