@@ -90,7 +90,7 @@ class Batches:
             unit = Unit(connection)
             unit.dialect.bound_waits(connection, PATIENCE_S)
             unit.load(_keys(operations))
-            lock(unit, places_of(operations))
+            lock(unit, places_of(map(bare, operations)))
             return run_in(unit, operations)
 
         if self._heads is not None:
@@ -176,9 +176,11 @@ def run_in(unit: Unit, operations: Operations) -> list[Outcome]:
     out of here: the caller rolls back and nothing has happened.
     """
     held = unit.load_free(_keys(operations))
-    held_items = lock_free(unit, places_of(operations))
+    held_items = lock_free(unit, places_of(map(bare, operations)))
     if held or held_items:
-        left = [o.key in held or bool(held_items & places_of([o])) for o in operations]
+        left = [
+            o.key in held or bool(held_items & places_of([bare(o)])) for o in operations
+        ]
         free = [o for o, is_held in zip(operations, left, strict=True) if not is_held]
         done = iter(run_in(unit, free) if free else ())
         return [_HELD if is_held else next(done) for is_held in left]

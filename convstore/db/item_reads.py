@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
@@ -69,33 +70,50 @@ def find(
     return {(item.namespace, item.key): item for item in found}
 
 
+@dataclass(frozen=True, slots=True)
+class ItemFilter:
+    """Which items to list: of one namespace, or of those that begin with `prefix`."""
+
+    namespace: str | None = None
+    prefix: str | None = None
+    key_prefix: str | None = None
+    user_id: str | None = None
+
+
 def page(
     connection: Connection,
     owner: Owner,
-    *,
-    namespace: str | None,
-    prefix: str | None,
-    key_prefix: str | None,
-    user_id: str | None,
+    wanted: ItemFilter,
     after: tuple[str, str] | None,
     limit: int,
     now: int,
 ) -> list[Item]:
-    """Items by namespace and key, behind `after`, of one namespace or of those that
-    begin with `prefix`."""
+    """Items by namespace and key, behind `after`."""
+    statement = paged(owner, wanted, after, limit)
     table = _table(owner)
-    c = table.c
-    wanted = [*_of(table, owner), _is_there(table)]
-    if namespace is not None:
-        wanted.append(c.namespace == namespace)
-    wanted += _begins(c.namespace, prefix) + _begins(c.key, key_prefix)
-    if user_id is not None:
-        wanted.append(I.user_id == user_id)
-    if after is not None:
-        wanted.append(tuple_(c.namespace, c.key) > tuple_(*after))
-    statement = select(*c).where(*wanted).order_by(c.namespace, c.key).limit(limit)
     rows = connection.execute(statement, {BOUND + "now": now})
     return [_item(table, row) for row in rows]
+
+
+def paged(
+    owner: Owner, wanted: ItemFilter, after: tuple[str, str] | None, limit: int
+) -> Select[Any]:
+    """The statement of `page`."""
+    table, user_id = _table(owner), wanted.user_id
+    c = table.c
+    of = [*_of(table, owner), _is_there(table)]
+    order: list[ColumnElement[str]] = [c.namespace, c.key]
+    if wanted.namespace is not None:
+        # The key is what is left of the index: pages go on behind the last one.
+        of += [c.namespace == wanted.namespace]
+        of += _begins(c.key, wanted.key_prefix, after)
+        of += [] if user_id is None else [I.user_id == user_id]
+    else:
+        of += _begins(c.key, wanted.key_prefix, None)
+        if user_id is not None:
+            order.insert(0, I.user_id)
+        of += _between(order, user_id, wanted.prefix, after)
+    return select(*c).where(*of).order_by(*order).limit(limit)
 
 
 def namespaces(
@@ -111,10 +129,12 @@ def namespaces(
     each, however many items it has."""
     table = _table(owner)
     name = table.c.namespace
-    mine = [*_of(table, owner), *_begins(name, prefix)]
-    first = select(func.min(name).label("name")).where(
-        *mine, *([] if after is None else [name > after])
-    )
+    end = None if prefix is None else _behind(prefix)
+    mine = [*_of(table, owner), *([] if end is None else [name < end])]
+    # One bound from below, where the walk goes on: of two the planner may take the
+    # farther one, and read all that lies between.
+    begin = name >= (prefix or "") if after is None else name > after
+    first = select(func.min(name).label("name")).where(*mine, begin)
     walk = first.cte("walk", recursive=True)
     following = (
         select(func.min(name))
@@ -135,14 +155,14 @@ def namespaces(
 
 def users(connection: Connection, tenant: str, after: str, limit: int) -> list[str]:
     """Users of a tenant that own items, in order, beyond `after`."""
-    found = connection.execute(
+    statement = (
         select(I.user_id)
         .where(I.tenant_id == tenant, I.user_id > after)
         .distinct()
         .order_by(I.user_id)
         .limit(limit)
     )
-    return list(found.scalars())
+    return list(connection.execute(statement).scalars())
 
 
 def remove_of_user(
@@ -152,7 +172,11 @@ def remove_of_user(
     many. One that is being changed is waited for, and goes as well."""
     chosen = (
         select(*models.items.primary_key.columns)
-        .where(I.tenant_id == tenant, I.user_id == user_id, I.created_at <= begun_by)
+        .where(
+            I.tenant_id == tenant,
+            I.user_id.between(user_id, user_id),  # for the reason of `_between`
+            I.created_at <= begun_by,
+        )
         .limit(limit)
     )
     locked = dialect_of(connection).locked(chosen, models.items)
@@ -209,13 +233,39 @@ def _of(table: Table, owner: Owner) -> list[ColumnElement[bool]]:
     return of if owner[1] is None else [*of, table.c.session_id == owner[1]]
 
 
-def _begins(column: ColumnElement[str], prefix: str | None) -> list[Any]:
-    """That text begins like this, as a range of the index: by code point."""
-    if not prefix:
-        return []
-    within: list[Any] = [column >= prefix]
-    end = _behind(prefix)
-    return within if end is None else [*within, column < end]
+def _begins(
+    key: ColumnElement[str], prefix: str | None, after: tuple[str, str] | None
+) -> list[Any]:
+    """That a key begins with `prefix` and lies behind the last page, as one range of
+    the index: by code point."""
+    within: list[Any] = []
+    if after is not None:
+        within.append(key > after[1])
+    elif prefix:
+        within.append(key >= prefix)
+    end = _behind(prefix or "")
+    return within if end is None else [*within, key < end]
+
+
+def _between(
+    order: Sequence[ColumnElement[str]],
+    user_id: str | None,
+    prefix: str | None,
+    after: tuple[str, str] | None,
+) -> list[ColumnElement[bool]]:
+    """The same of namespaces, each with its keys, and of one user where that is asked;
+    no key is empty. An owner is asked for as a range too: told to be equal, SQLite
+    takes the primary key, which has the order, and reads all items of the tenant."""
+    place, owner = tuple_(*order), [] if user_id is None else [user_id]
+    within: list[ColumnElement[bool]] = []
+    if after is not None or prefix or owner:
+        within.append(place > tuple_(*owner, *(after or (prefix or "", ""))))
+    end = _behind(prefix or "")
+    if end is not None:
+        within.append(place < tuple_(*owner, end, ""))
+    if user_id is not None:  # also says to the planner that it is not null
+        within.append(I.user_id <= user_id)
+    return within
 
 
 def _behind(prefix: str) -> str | None:

@@ -598,6 +598,8 @@ items = _table(
         "ix_items_user",
         "tenant_id",
         "user_id",
+        "namespace",
+        "key",
         sqlite_where=text("user_id IS NOT NULL"),
         postgresql_where=text("user_id IS NOT NULL"),
     ),

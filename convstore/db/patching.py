@@ -3,17 +3,20 @@ is kept, key by key."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, Select, and_, bindparam, select
 
 from convstore.db import models
 from convstore.db.cells import CellTable, Place
 from convstore.db.codec.kinds import STATES as STATE
+from convstore.db.dialects.base import Dialect
+from convstore.db.session_ids import about_keys, of_sessions, one_of
 from convstore.db.sessions import index_again
 from convstore.db.statements import BOUND, Prepared
-from convstore.db.unit import Head, Key, Row, Unit, check_version
+from convstore.db.unit import Head, Key, Row, Unit, check_version, is_hidden
 from convstore.vocabulary.codec import decode_json, dumps
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.limits import Limits
@@ -35,6 +38,27 @@ _NAMES = Prepared(lambda _: select(_T.name).where(*_OF_SESSION))
 _STATE = Prepared(
     lambda _: select(_T.state).where(*_OF_SESSION, _T.name == bindparam(BOUND + "name"))
 )
+
+
+def _of_many(dialect: Dialect) -> Select[Any]:
+    sessions = models.sessions
+    same = and_(
+        _T.tenant_id == sessions.c.tenant_id,
+        _T.session_id == sessions.c.session_id,
+        _T.name == bindparam(BOUND + "name"),
+    )
+    columns = (sessions.c.session_id, sessions.c.state, sessions.c.user_id, _T.state)
+    return (
+        select(*columns)
+        .select_from(sessions.outerjoin(models.session_state, same))
+        .where(
+            of_sessions(dialect, sessions),
+            one_of(sessions.c.state, ("active", "archived")),
+        )
+    )
+
+
+_OF_MANY = Prepared(_of_many)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +171,24 @@ def find_state(connection: Connection, key: Key, name: str) -> JsonObject | None
     """What an adapter keeps of a session; None when that is nothing."""
     rows = _STATE.all(connection, {"tenant": key[0], "id": key[1], "name": name})
     return decode_json(rows[0][0]) if rows else None
+
+
+def find_states(
+    connection: Connection, keys: Sequence[Key], name: str, user_id: str | None
+) -> tuple[dict[str, JsonObject], list[str]]:
+    """What an adapter keeps of those of a tenant's sessions that are live, and the
+    user's own; and which of them are archived."""
+    given = {**about_keys(keys), "name": name}
+    found: dict[str, JsonObject] = {}
+    archived = []
+    for session_id, state, owner, text in _OF_MANY.all(connection, given):
+        if is_hidden(state, owner, user_id):
+            continue
+        if state == "archived":
+            archived.append(session_id)
+        elif text is not None:
+            found[session_id] = decode_json(text)
+    return found, archived
 
 
 def _states(

@@ -113,6 +113,7 @@ class Conversation:
     fork = BoundVerb(Sessions, Sessions.fork)
     forks = BoundVerb(Sessions, Sessions.forks)
     patch = BoundVerb(Sessions, Sessions.patch, creates=True)
+    apply = BoundVerb(Sessions, Sessions.apply, creates=True)
     adapter_state = BoundVerb(Sessions, Sessions.adapter_state)
 
     def __init__(self, scope: Scope, session_id: str, user_id: str | None) -> None:

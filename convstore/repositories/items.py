@@ -201,19 +201,12 @@ class Items:
         if cursor is not None:
             last_namespace, last_key = decode_cursor(cursor, str, str)
             after = last_namespace, last_key
+        wanted = rows.ItemFilter(namespace, prefix, key_prefix, user_id)
         now = self._scope.now()
         found = await self._read(
             session_id,
             lambda connection, owner: rows.page(
-                connection,
-                owner,
-                namespace=namespace,
-                prefix=prefix,
-                key_prefix=key_prefix,
-                user_id=user_id,
-                after=after,
-                limit=limit + 1,
-                now=now,
+                connection, owner, wanted, after, limit + 1, now
             ),
         )
         items = tuple(found[:limit])

@@ -14,14 +14,25 @@ from convstore.db.codec.inputs import (
     row_size,
 )
 from convstore.db.codec.interactions import interaction_inputs, interaction_rows
-from convstore.db.patching import Patch, PatchSession, find_state, state_field
+from convstore.db.patching import (
+    Patch,
+    PatchSession,
+    find_state,
+    find_states,
+    state_field,
+)
 from convstore.db.recording import RecordInteractions
 from convstore.db.turns import AppendTurns
 from convstore.db.unit import Key, Row
+from convstore.repositories.cursors import check_limit
 from convstore.repositories.item_changes import placed_changes
 from convstore.repositories.scope import Scope
 from convstore.vocabulary.codec import check_optional_int, decode_json, encode_json
-from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.errors import (
+    InvalidInputError,
+    NotFoundError,
+    RefusedError,
+)
 from convstore.vocabulary.ids import check_id
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.records import (
@@ -201,6 +212,39 @@ class Sessions:
         rows = interaction_rows(self._scope.limits, now, [act for _, act in given])
         size = sum(row_size(row) for row in rows)
         return RecordInteractions(key, rows, size, now, owner)
+
+    async def adapter_states(
+        self, session_ids: Iterable[str], name: str
+    ) -> dict[str, JsonObject]:
+        """What an adapter keeps of several sessions, by id; for lists.
+
+        With one statement for all that are live; each that is archived is read where
+        it lies. Left out are those of which it keeps nothing, and those that are not
+        there.
+
+        Args:
+            session_ids: At most `max_page`.
+        """
+        check_id("name", name)
+        scope = self._scope
+        ids = [check_id("session_ids", each) for each in dict.fromkeys(session_ids)]
+        if not ids:
+            return {}
+        check_limit(scope.limits, len(ids))
+        keys = [scope.key(session_id) for session_id in ids]
+        found, archived = await scope.runner.read(
+            lambda c: find_states(c, keys, name, scope.user_id)
+        )
+        for session_id in archived:
+            try:
+                state = await self.adapter_state(session_id, name)
+            except (NotFoundError, RefusedError):
+                continue  # gone meanwhile
+            if state is not None:
+                found[session_id] = state
+        return {
+            session_id: found[session_id] for session_id in ids if session_id in found
+        }
 
     async def adapter_state(self, session_id: str, name: str) -> JsonObject | None:
         """What an adapter keeps of a session; None when that is nothing.

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
 from convstore.db.engine import Connection, Work
+from convstore.db.ledger import OwnersBook
 from convstore.db.unit import Operation, Unit, keys_of
 from convstore.vocabulary.errors import ConfigError
 
@@ -50,7 +51,8 @@ class Joined:
     async def write(self, operation: Operation[T]) -> T:
         def work(connection: Connection) -> T:
             unit = Unit(connection)
-            result = operation.apply(unit)
+            unit.ledger = OwnersBook(connection)
+            result = unit.carry_out(operation)
             unit.flush()
             return result
 
@@ -59,8 +61,7 @@ class Joined:
             visit = await self._visit()
             # Before the first row: nobody may be given what is warm of this session
             # from the commit on, and only the transaction itself tells of that.
-            for key in keys_of(operation):
-                self._beside.joined(key, visit.root)
+            self._beside.joined(keys_of(operation), visit.root)
             return await self._transaction.write(visit, work)
 
     async def _visit(self) -> Visit:

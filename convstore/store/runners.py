@@ -4,7 +4,7 @@ whoever writes at the same time, or inside a transaction that the caller holds."
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Collection, Coroutine
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -112,11 +112,12 @@ class Autocommit:
                 runner.end()
             runner.check()
 
-    def joined(self, key: Key, transaction: Ongoing) -> None:
-        """The caller is about to write to a session in the application's transaction;
-        call it before the first row."""
+    def joined(self, keys: Collection[Key], transaction: Ongoing) -> None:
+        """The caller is about to write, to these sessions, in the application's
+        transaction; call it before the first row."""
         if self._hot is not None:
-            self._hot.joined(key, transaction)
+            for key in keys:
+                self._hot.joined(key, transaction)
         theirs = self._guests.setdefault(_caller(), [])
         if transaction not in theirs:
             theirs[:] = [*(each for each in theirs if each.is_active), transaction]

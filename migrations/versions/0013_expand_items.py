@@ -99,7 +99,12 @@ def upgrade() -> None:
         comment="Small documents that belong to a session and change in place.",
         sqlite_with_rowid=False,
     )
-    _index("ix_items_user", "items", ["tenant_id", "user_id"], "user_id IS NOT NULL")
+    _index(
+        "ix_items_user",
+        "items",
+        ["tenant_id", "user_id", "namespace", "key"],
+        "user_id IS NOT NULL",
+    )
     for table in ("items", "session_items"):
         _index(f"ix_{table}_expiring", table, ["expires_at"], "expires_at IS NOT NULL")
 

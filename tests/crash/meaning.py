@@ -153,7 +153,7 @@ def step_faults(content: Content, told: Told) -> Iterator[str]:
     items = {
         item["key"]: decoded(item["value"])["said"]
         for item in content["session_items"]
-        if item["namespace"] == "step"
+        if item["namespace"] == "adk"
     }
     if states.get("adk", {}) != steps:
         yield "I25 state of another step"

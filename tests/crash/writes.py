@@ -136,7 +136,7 @@ class Writes(Trying):
             turns=[turn],
             adapter_state={"adk": {name: said}},
             items=[
-                ItemInput("step", name, {"said": said}, inside=True),
+                ItemInput("adk", name, {"said": said}, inside=True),
                 ItemInput("user", name, {}, user_id=owner_of(session_id)),
             ],
         )

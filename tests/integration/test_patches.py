@@ -189,6 +189,29 @@ async def test_states_are_destroyed_with_the_session(store: Store) -> None:
         await store.sessions.adapter_state("s", "adk")
 
 
+async def test_states_of_several_sessions_are_read_together(store: Store) -> None:
+    await archived(store, "kept")
+    for name in ("a", "b", "none", "gone"):
+        await store.sessions.get_or_create(name, user_id="u")
+    for name in ("a", "b", "gone"):
+        await store.sessions.patch(name, adapter_state={"frame": {"of": name}})
+    await store.sessions.delete("gone")
+    await store.for_tenant("t").sessions.apply(
+        "a", create=True, adapter_state={"frame": {"of": "t"}}
+    )
+
+    names = ["kept", "b", "a", "none", "gone", "absent", "b"]
+    found = await store.sessions.adapter_states(names, "frame")
+
+    assert list(found.items()) == [
+        ("kept", {"n": 1}),
+        ("b", {"of": "b"}),
+        ("a", {"of": "a"}),
+    ]
+    assert (await store.sessions.get("kept")).state == "archived"
+    assert await store.sessions.adapter_states([], "frame") == {}
+
+
 async def test_another_tenant_or_user_finds_no_state(store: Store) -> None:
     await store.sessions.get_or_create("s", user_id="u")
     await store.sessions.patch("s", adapter_state={"adk": {"n": 1}})

@@ -15,6 +15,8 @@ from convstore.db import (
     documents,
     graph_states,
     interactions,
+    item_reads,
+    items,
     known_acts,
     session_lists,
     session_locks,
@@ -25,6 +27,7 @@ from convstore.db import (
 )
 from convstore.db.dialects.base import BackendOptions
 from convstore.db.engine import open_backend
+from convstore.db.item_reads import ItemFilter
 from convstore.db.session_filters import Filter
 from convstore.db.session_lists import Place
 from convstore.db.statements import Prepared
@@ -131,12 +134,51 @@ def assert_sorts_buckets_only(plan: str) -> None:
     assert all(any(w in line for w in SORTS_OF_PARTS) for line in lines), plan
 
 
-@pytest.mark.parametrize("way", ["_WAITING", "_PASSING"])
+@pytest.mark.parametrize("way", ["_waiting", "_passing"])
 async def test_heads_are_found_by_key(explain: Explain, way: str) -> None:
-    statement = getattr(session_locks, way)
+    statement = getattr(session_locks._LOCKS, way)
     plan = await explain(statement, asked=asked("default", "s-7"), claims=True)
 
     assert_walks(plan, "PRIMARY KEY", "pk_sessions")
+
+
+@pytest.mark.parametrize("way", ["_waiting", "_passing"])
+async def test_items_are_locked_by_key(explain: Explain, way: str) -> None:
+    statement = getattr(items._LOCKS, way)
+    plan = await explain(statement, asked=asked("default", "n", "k"), claims=True)
+
+    assert_walks(plan, "PRIMARY KEY", "pk_items")
+
+
+ITEM_PAGES: list[tuple[ItemFilter, tuple[str, str] | None, str]] = [
+    (ItemFilter("n"), None, "key"),
+    (ItemFilter("n", key_prefix="k"), ("n", "k5"), "key"),
+    (ItemFilter(prefix="n."), None, "key"),
+    (ItemFilter(prefix="n."), ("n.3", "k"), "key"),
+    (ItemFilter(), ("n", "k"), "key"),
+    (ItemFilter(user_id="u"), None, "user"),
+    (ItemFilter(user_id="u", prefix="n."), ("n.3", "k"), "user"),
+]
+
+
+@pytest.mark.parametrize(("wanted", "after", "index"), ITEM_PAGES)
+@pytest.mark.parametrize("session_id", [None, "s-7"])
+async def test_a_page_of_items_walks_an_index_from_where_it_begins(
+    explain: Explain,
+    wanted: ItemFilter,
+    after: tuple[str, str] | None,
+    index: str,
+    session_id: str | None,
+) -> None:
+    if session_id is not None and wanted.user_id is not None:
+        pytest.skip("the items of a session have no owners")
+    statement = item_reads.paged(("default", session_id), wanted, after, 20)
+    plan = await explain(statement.params(b_now=1))
+
+    table = "items" if session_id is None else "session_items"
+    names = ("ix_items_user",) if index == "user" else ("PRIMARY KEY", f"pk_{table}")
+    assert_walks(plan, *names)
+    assert_in_order(plan)
 
 
 async def test_external_ids_are_found_by_their_index(explain: Explain) -> None:

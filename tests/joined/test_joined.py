@@ -15,6 +15,7 @@ from convstore import (
     ConfigError,
     ConflictError,
     InvalidInputError,
+    ItemInput,
     SessionNotFoundError,
     Store,
     VersionConflictError,
@@ -44,6 +45,66 @@ async def test_an_order_and_its_message_come_with_one_commit(
     state = await store.graph_states.get("s-1")
     assert state.state == {"n": [1, 2.5, "é"]}
     assert await count_orders(engine) == 1
+
+
+async def test_a_step_and_its_items_come_with_the_application_s_commit(
+    store: Store, engine: AsyncEngine
+) -> None:
+    await store.sessions.get_or_create("s-1")
+    step: dict[str, Any] = {
+        "turns": [{"role": "user", "content": "q", "external_id": "e-1"}],
+        "adapter_state": {"agent": {"n": 1}},
+        "items": [
+            ItemInput("inside", "k", [1.5], inside=True, ttl_s=60),
+            ItemInput("seen", "u-1", patch={"n": 1}, user_id="u-1"),
+        ],
+    }
+
+    async with engine.connect() as connection:
+        tx = store.joined(connection)
+        done = await tx.sessions.apply("s-1", user_id="u-1", **step)
+        assert (await tx.sessions.apply("s-1", **step)).repeated
+        await tx.items.patch("seen", "u-1", {"m": 2})
+        await tx.sessions.patch("s-1", adapter_state={"agent": {"m": 2}})
+        assert await store.items.find("seen", "u-1") is None
+        await connection.rollback()
+    async with engine.begin() as connection:
+        again = await store.joined(connection).sessions.apply(
+            "s-1", user_id="u-1", **step
+        )
+
+    assert again == done
+    assert again.session.user_id == "u-1"
+    assert await store.sessions.adapter_state("s-1", "agent") == {"n": 1}
+    assert (await store.items.get("seen", "u-1")).value == {"n": 1}
+    assert (await store.items.get("inside", "k", session_id="s-1")).ttl_s == 60.0
+
+
+async def test_who_writes_first_in_the_application_s_transaction_owns(
+    store: Store, engine: AsyncEngine
+) -> None:
+    await say(store, "s-1", "q")
+    await store.ledger.add_cost("s-1", micros=7)
+
+    async with engine.begin() as connection:
+        chat = store.joined(connection).conversation("s-1", user_id="u-1")
+        await chat.append(role="assistant", content="a")
+
+    assert (await store.sessions.get("s-1")).user_id == "u-1"
+    assert await store.ledger.cost(user_id="u-1") == 7
+
+
+async def test_an_item_outside_the_open_transaction_is_refused_where_it_would_wait(
+    store: Store, engine: AsyncEngine
+) -> None:
+    if store.config.url.startswith("postgres"):
+        pytest.skip("PostgreSQL lets two transactions write at once")
+    async with engine.begin() as connection:
+        await store.joined(connection).items.put("n", "k", 1)
+        with pytest.raises(ConfigError):
+            await store.items.put("n", "other", 1)
+
+    assert (await store.items.get("n", "k")).value == 1
 
 
 async def test_a_rollback_takes_both_away(store: Store, engine: AsyncEngine) -> None:
