@@ -156,9 +156,9 @@ def step_faults(content: Content, told: Told) -> Iterator[str]:
         if item["namespace"] == "adk"
     }
     if states.get("adk", {}) != steps:
-        yield "I25 state of another step"
+        yield "I26 state of another step"
     if items != steps:
-        yield "I25 items of another step"
+        yield "I26 items of another step"
 
 
 def _path(turns: list[Row], seq: int | None) -> list[Row]:

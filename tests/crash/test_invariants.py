@@ -155,7 +155,7 @@ TOLD: dict[str, tuple[dict[str, object], object]] = {
         None,
     ),
     "I20 m-1 follows": ({"op": "append", "names": ["m-1"], "args": {"parent": 4}}, [1]),
-    "I25 items": (
+    "I26 items": (
         {"op": "append", "names": ["m-1"], "args": {"step": True}},
         [1],
     ),

@@ -8,8 +8,8 @@ versions have gone on upwards.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "convstore_0014"
-down_revision = "convstore_0013"
+revision = "convstore_0016"
+down_revision = "convstore_0015"
 branch_labels = None
 depends_on = None
 
