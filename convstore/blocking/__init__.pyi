@@ -21,7 +21,7 @@ from convstore.messages.history import History
 from convstore.repositories.branches import Family, Leaving
 from convstore.repositories.buffer import Buffer
 from convstore.repositories.holds import HoldList
-from convstore.repositories.items import Items, Named
+from convstore.repositories.items import Named
 from convstore.repositories.turns import JsonList, ObjectList, TurnList
 from convstore.retention.plan import Decision
 from convstore.store import facade
@@ -30,6 +30,7 @@ from convstore.vocabulary.hits import IndexReport, SearchOrder, SearchPage
 from convstore.vocabulary.progress import OnProgress
 from convstore.vocabulary.records import (
     ActorKind,
+    Applied,
     Branch,
     Choice,
     DocumentSource,
@@ -38,6 +39,7 @@ from convstore.vocabulary.records import (
     Interaction,
     InteractionInput,
     Item,
+    ItemInput,
     Json,
     JsonObject,
     Judgement,
@@ -355,6 +357,27 @@ class _Sessions:
         remove_tags: Iterable[str] = ...,
         expected_version: int | None = None,
     ) -> Session: ...
+    def apply(
+        self,
+        session_id: str,
+        *,
+        create: bool = False,
+        renew: bool = False,
+        user_id: str | None = None,
+        turns: Iterable[TurnInput | Mapping[str, Any]] = ...,
+        parent_seq: int | None = None,
+        switch: int | None = None,
+        expected_head: int | None = None,
+        expected_version: int | None = None,
+        metadata: Mapping[str, Json] | None = None,
+        adapter_state: Mapping[str, Mapping[str, Json] | None] | None = None,
+        title: str | Unset | None = ...,
+        interactions: Iterable[InteractionInput | Mapping[str, Any]] = ...,
+        items: Iterable[ItemInput | Mapping[str, Any]] = ...,
+    ) -> Applied: ...
+    def adapter_states(
+        self, session_ids: Iterable[str], name: str
+    ) -> dict[str, JsonObject]: ...
     def adapter_state(self, session_id: str, name: str) -> JsonObject | None: ...
     def fork(self, source: str, new_id: str, at_seq: int | None = None) -> Session: ...
     def forks(
@@ -373,6 +396,7 @@ class _Sessions:
         metadata: Mapping[str, Json] | None = None,
         expires_at: datetime | None = None,
         created_at: datetime | None = None,
+        renew: bool = False,
     ) -> tuple[Session, bool]: ...
     def update(
         self,
@@ -423,7 +447,13 @@ class _Sessions:
         label: str | None = None,
         metadata: Mapping[str, Json] | None = None,
     ) -> int: ...
-    def delete(self, session_id: str, *, archive: bool = True) -> None: ...
+    def delete(
+        self,
+        session_id: str,
+        *,
+        archive: bool = True,
+        expected_version: int | None = None,
+    ) -> None: ...
 
 class _Turns:
     def branch(
@@ -550,6 +580,7 @@ class _Turns:
 
 class Conversation:
     session_id: str
+    items: _Items
     def append(
         self,
         *,
@@ -726,9 +757,24 @@ class Conversation:
         remove_tags: Iterable[str] = ...,
         expected_version: int | None = None,
     ) -> Session: ...
+    def apply(
+        self,
+        *,
+        create: bool = False,
+        renew: bool = False,
+        user_id: str | None = None,
+        turns: Iterable[TurnInput | Mapping[str, Any]] = ...,
+        parent_seq: int | None = None,
+        switch: int | None = None,
+        expected_head: int | None = None,
+        expected_version: int | None = None,
+        metadata: Mapping[str, Json] | None = None,
+        adapter_state: Mapping[str, Mapping[str, Json] | None] | None = None,
+        title: str | Unset | None = ...,
+        interactions: Iterable[InteractionInput | Mapping[str, Any]] = ...,
+        items: Iterable[ItemInput | Mapping[str, Any]] = ...,
+    ) -> Applied: ...
     def adapter_state(self, name: str) -> JsonObject | None: ...
-    @property
-    def items(self) -> Items: ...
     def session(self) -> Session: ...
     def append_system_message(
         self, content: str, *, external_id: str | None = None

@@ -119,11 +119,8 @@ class Conversation:
     def __init__(self, scope: Scope, session_id: str, user_id: str | None) -> None:
         self.session_id = session_id
         self._scope = scope.for_user(check_optional_id("user_id", user_id))
-
-    @property
-    def items(self) -> Items:
-        """The items of this session; it must be there."""
-        return Items(self._scope, self.session_id)
+        # The items of this session, which must be there.
+        self.items = Items(self._scope, session_id)
 
     async def session(self) -> Session:
         """The session, created or restored if need be."""

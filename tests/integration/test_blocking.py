@@ -65,6 +65,29 @@ def test_of_sixteen_threads_one_creates_the_session(threaded: blocking.Store) ->
     assert created.count(True) == 1
 
 
+def test_threads_patch_items_and_apply_steps(threaded: blocking.Store) -> None:
+    chat = threaded.conversation("s-1", user_id="u-1")
+
+    def step(number: int) -> None:
+        name = str(number)
+        chat.apply(
+            turns=[{"role": "user", "content": name, "external_id": name}],
+            adapter_state={"agent": {name: 1}},
+        )
+        chat.items.patch("step", "all", {name: 1})
+        threaded.items.patch("seen", "u-1", {name: 1}, user_id="u-1")
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(step, range(THREADS)))
+
+    names = set(map(str, range(THREADS)))
+    assert set(_contents(threaded)) == names
+    assert (chat.adapter_state("agent") or {}).keys() == names
+    assert chat.items.get("step", "all").value.keys() == names
+    assert [item.value.keys() for item in threaded.items.list("seen").items] == [names]
+    assert threaded.items.find("step", "all") is None
+
+
 async def test_every_verb_has_a_blocking_twin(database_url: str, store: Store) -> None:
     with blocking.open_store(StoreConfig(url=database_url)) as threaded:
         verbs = {n for n in dir(store) if n[0] != "_"}
