@@ -379,3 +379,43 @@ async def _cancelled_after(store: Store, engine: AsyncEngine, rounds: int) -> bo
             )
             return found.scalar_one_or_none() is not None
     return True
+
+
+async def test_an_owner_comes_with_the_commit_of_the_application(
+    store: Store, engine: AsyncEngine
+) -> None:
+    await say(store, "s-1", "nobody's")
+    await store.ledger.add_cost("s-1", micros=7)
+    async with engine.begin() as connection:
+        tx = store.joined(connection)
+        await tx.conversation("s-1", user_id="ann").append(role="user", content="mine")
+        given = await tx.sessions.transfer("s-1", user_id="bob")
+        assert given.user_id == "bob"
+        with pytest.raises(SessionNotFoundError):
+            await tx.conversation("s-1", user_id="ann").append(role="user")
+
+    session = await store.sessions.get("s-1")
+    assert (session.user_id, session.turn_count) == ("bob", 2)
+    async with engine.connect() as connection:
+        totals = await connection.execute(
+            text("SELECT user_id, cost_micros FROM cost_totals")
+        )
+        assert {tuple(row) for row in totals if row[1]} == {("bob", 7)}
+
+
+async def test_a_fork_and_a_payload_come_with_the_commit_of_the_application(
+    store: Store, engine: AsyncEngine
+) -> None:
+    await say(store, "s-1", "q", "a")
+    async with engine.begin() as connection:
+        tx = store.joined(connection)
+        turn, new = await tx.turns.append_once(
+            "s-1", role="user", external_id="m-1", payload=b"\0", payload_format="f"
+        )
+        assert (turn.payload, new) == (b"\0", True)
+        await tx.sessions.fork("s-1", "s-2")
+        assert await store.sessions.find("s-2") is None
+        found = await tx.turns.find_all(external_id="m-1")
+        assert [t.session_id for t in found.items] == ["s-1", "s-2"]
+
+    assert (await store.turns.branch("s-2"))[-1].payload == b"\0"
