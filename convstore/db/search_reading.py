@@ -86,8 +86,10 @@ def matching(
     wanted: Wanted,
     before: int | None,
     limit: int,
-) -> list[int]:
-    """Numbers of entries that may match, newest first, below one."""
+    budget_s: float,
+) -> list[int] | None:
+    """Numbers of entries that may match, newest first, below one; None if that takes
+    longer, as a short beginning of very many words may. Call in a snapshot."""
     scope = [of_tenant(tenant)]
     if wanted.session_id is not None:
         scope.append(of_session(tenant, wanted.session_id))
@@ -95,7 +97,8 @@ def matching(
         scope.append(of_user(tenant, wanted.user_id))
     if wanted.role is not None:
         scope.append(of_sort(wanted.role))
-    statement, number = dialect_of(connection).words.matching(query, scope)
+    index = dialect_of(connection).words
+    statement, number = index.matching(query, scope)
     highest = before
     if wanted.until is not None:
         until = number_of(wanted.until)
@@ -104,8 +107,8 @@ def matching(
         statement = statement.where(number < highest)
     if wanted.since is not None:
         statement = statement.where(number >= number_of(wanted.since))
-    rows = connection.execute(statement.order_by(number.desc()).limit(limit))
-    return [int(row[0]) for row in rows]
+    newest = statement.order_by(number.desc()).limit(limit)
+    return index.fetch(connection, newest, budget_s)
 
 
 def entries(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 
 from convstore.db import search_reading
 from convstore.db.engine import Connection
@@ -18,6 +19,8 @@ from convstore.vocabulary.clock import to_micros
 
 _LEAST, _MOST = 32, 500
 """Entries of one step: more where filters pass over many."""
+_LEAST_S = 0.01
+"""Seconds that the index has in any case: else nothing would ever be found."""
 _AT_ONCE = 8
 """Archived sessions in memory together: one may have hundreds of megabytes."""
 
@@ -38,9 +41,11 @@ async def by_index(
     step = min(max(_LEAST, most), _MOST)
     complete = True
     while True:
-        numbers, entries = await scope.runner.read(
-            lambda c, b=before, n=step: _propose(c, scope.tenant, query, wanted, b, n)  # type: ignore[misc]
-        )
+        left_s = max(_LEAST_S, until - time.monotonic())
+        propose = partial(_propose, scope.tenant, query, wanted, before, step, left_s)
+        numbers, entries = await scope.runner.read(propose, snapshot=True)
+        if numbers is None:
+            return Looked(finds, False, None if before is None else Place(before))
         texts = await _texts(scope, entries)
         for entry in entries:
             found = texts.get(((scope.tenant, entry.session.id), _item(entry)))
@@ -61,16 +66,19 @@ async def by_index(
 
 
 def _propose(
-    connection: Connection,
     tenant: str,
     query: Query,
     wanted: Wanted,
     before: int | None,
     limit: int,
-) -> tuple[list[int], list[Entry]]:
-    found = search_reading.matching(connection, tenant, query, wanted, before, limit)
+    budget_s: float,
+    connection: Connection,
+) -> tuple[list[int] | None, list[Entry]]:
+    found = search_reading.matching(
+        connection, tenant, query, wanted, before, limit, budget_s
+    )
     if not found:
-        return [], []
+        return found, []
     return found, search_reading.entries(connection, tenant, found, wanted)
 
 

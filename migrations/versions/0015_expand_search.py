@@ -122,7 +122,7 @@ def upgrade() -> None:
     if _has_fts5():
         op.execute(
             "CREATE VIRTUAL TABLE search_words USING fts5"
-            "(scope, words, content='', columnsize=0, tokenize='ascii')"
+            "(words, scope, content='', columnsize=0, tokenize='ascii')"
         )
 
 

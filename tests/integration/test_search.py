@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection
 
 from convstore import InvalidInputError, Store, open_store
 from convstore.db.dialects.words import WordRow
+from convstore.db.search_reading import Wanted, matching
+from convstore.search.query import parse
+from convstore.search.words import words_of
 from convstore.types import ConfigError, ManualClock, SearchPage, StoreConfig
 from convstore.vocabulary.policy import SearchPolicy
 from tests.integration.conversations import every_page, say
@@ -389,6 +393,29 @@ def test_a_number_that_another_took_is_not_given_twice(postgres_url: str) -> Non
     assert asyncio.run(run()) == [[], [other]]
 
 
+async def test_an_index_that_takes_too_long_is_not_waited_for(
+    open_another: OpenAnother,
+) -> None:
+    store = await open_another(search=mode("deferred"))
+    for number in range(5):
+        texts = (f"a{number}b{n}c{n * n}" + f" abc{n}" * 40 for n in range(100))
+        await say(store, f"s-{number}", *texts)
+    await store.search_index.run()
+    backend = store._parts.backend
+    query, wanted = parse("abc*"), Wanted()
+
+    def look(connection: Connection, budget_s: float) -> list[int] | None:
+        return matching(connection, "default", query, wanted, None, 500, budget_s)
+
+    found = await backend.read(lambda c: look(c, PATIENT_S), snapshot=True)
+    cut = await backend.read(lambda c: look(c, 0.0), snapshot=True)
+    again = await backend.read(lambda c: look(c, PATIENT_S), snapshot=True)
+
+    assert found == again
+    assert len(found or ()) == 500
+    assert cut is None or cut == found, "a fast machine may be through by then"
+
+
 words = st.lists(
     st.sampled_from(
         "appel peer 今天 天气 كتب Straße e é 10% C++ user_id an-na".split()
@@ -407,9 +434,6 @@ async def test_the_index_finds_what_reading_finds(
     await say(tenant, "s-1", *texts)
 
     page = await tenant.search(query, limit=50)
-
-    from convstore.search.query import parse
-    from convstore.search.words import words_of
 
     meant = parse(query)
     wanted = {n for n, t in enumerate(texts, 1) if meant.matches(words_of(t), t)}

@@ -21,6 +21,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import TSQUERY, insert
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import ReturningInsert
 
 from convstore.db import models
@@ -32,6 +33,7 @@ from convstore.search.query import Phrase, Query
 from convstore.vocabulary.codec import dumps
 
 E = models.search_entries.c
+_CANCELED = "57014"
 _INDEX = "ix_search_entries_words"
 _COLUMNS = ("id", "tenant_id", "session_id", "kind", "seq", "words")
 
@@ -59,6 +61,18 @@ class PostgresWords(WordIndex):
     ) -> tuple[Select[Any], ColumnElement[int]]:
         wanted = cast(cast(literal(_worded(query, scope)), Text), TSQUERY)
         return select(E.id).where(E.words.op("@@")(wanted)), E.id
+
+    def fetch(
+        self, connection: Connection, statement: Select[Any], budget_s: float
+    ) -> list[int] | None:
+        limit = str(max(1, int(budget_s * 1000)))
+        connection.execute(select(func.set_config("statement_timeout", limit, True)))
+        try:
+            return [int(row[0]) for row in connection.execute(statement)]
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != _CANCELED:
+                raise
+            return None
 
     def tidy(self, connection: Connection, *, begins: bool) -> bool:
         if begins:

@@ -1,7 +1,12 @@
-"""The index of words of SQLite: FTS5 without content, which holds words and no text."""
+"""The index of words of SQLite: FTS5 without content, which holds words and no text.
+
+Its columns are the words and the scope: each place of the second costs two bytes more.
+"""
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +21,7 @@ from sqlalchemy import (
     select,
     table,
 )
+from sqlalchemy.exc import OperationalError
 
 from convstore.db import models
 from convstore.db.dialects.words import WordIndex, WordRow
@@ -24,6 +30,8 @@ from convstore.search.query import Phrase, Query
 
 _NAME = models.WORDS
 _WORDS = table(_NAME, column(_NAME), *map(column, ("rowid", "rank", "scope", "words")))
+_INSTRUCTIONS = 20_000
+"""Steps of SQLite between two looks at the time: less than a millisecond."""
 _PAGES = 500
 """Pages that one step of tidying rewrites: some milliseconds under the write lock."""
 
@@ -69,6 +77,22 @@ class SqliteWords(WordIndex):
         whole: ColumnElement[str] = column(_NAME)
         wanted = whole.op("MATCH")(literal(_worded(query, scope)))
         return select(place).select_from(_WORDS).where(wanted), place
+
+    def fetch(
+        self, connection: Connection, statement: Select[Any], budget_s: float
+    ) -> list[int] | None:
+        raw: Any = connection.connection.driver_connection
+        deadline = time.monotonic() + budget_s
+        raw.set_progress_handler(lambda: time.monotonic() > deadline, _INSTRUCTIONS)
+        try:
+            return [int(row[0]) for row in connection.execute(statement)]
+        except OperationalError as error:
+            code = getattr(error.orig, "sqlite_errorcode", 0)
+            if code != sqlite3.SQLITE_INTERRUPT:
+                raise
+            return None
+        finally:
+            raw.set_progress_handler(None, 0)
 
     def tidy(self, connection: Connection, *, begins: bool) -> bool:
         # Deleting adds a mark that repeats the words; both go when segments of the

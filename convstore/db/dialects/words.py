@@ -63,6 +63,13 @@ class WordIndex(ABC):
         scope, and its column, by which it can be bounded and put in order."""
 
     @abstractmethod
+    def fetch(
+        self, connection: Connection, statement: Select[Any], budget_s: float
+    ) -> list[int] | None:
+        """The numbers that a SELECT of `matching` gives; None if it takes longer. The
+        transaction is good for nothing else then."""
+
+    @abstractmethod
     def tidy(self, connection: Connection, *, begins: bool) -> bool:
         """Do a step of what makes words that were taken out unreadable in the files of
         the index, `begins` with the first; whether another is needed.
