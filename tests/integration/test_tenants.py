@@ -30,6 +30,7 @@ READS: dict[str, Call] = {
     "sessions.count": lambda s: s.sessions.count(),
     "sessions.forks": lambda s: s.sessions.forks("s-1"),
     "sessions.adapter_state": lambda s: s.sessions.adapter_state("s-1", "x"),
+    "sessions.adapter_states": lambda s: _states(s),
     "turns.get": lambda s: s.turns.get("s-1", 1),
     "turns.find": lambda s: s.turns.find("s-1", external_id="m-1"),
     "turns.find_all": lambda s: s.turns.find_all(external_id="m-1"),
@@ -81,8 +82,8 @@ READS: dict[str, Call] = {
 }
 # Writes, and what belongs to no tenant: segments and their upkeep.
 NOT_COMPARED = {
-    "sessions": {"get_or_create", "update", "patch", "touch", "transfer", "fork",
-                 "delete"},
+    "sessions": {"get_or_create", "update", "patch", "apply", "touch", "transfer",
+                 "fork", "delete"},
     "turns": {"append", "append_once", "append_many", "add_exchange", "switch", "pop"},
     "interactions": {"record", "record_many", "add_feedback"},
     "graph_states": {"put"},
@@ -100,6 +101,11 @@ TOOLS_HASH = "918efb218d11a906df5a29daaff50aaad3ff29d8342d4ccdd9357d725e69d041"
 
 async def _all(stream: AsyncIterator[Any]) -> list[Any]:
     return [item async for item in stream]
+
+
+async def _states(store: Store) -> Any:
+    found = await store.sessions.adapter_states(["s-1", "s-2", "archived"], "x")
+    return list(found.items())
 
 
 async def _receipts(store: Store) -> Any:
