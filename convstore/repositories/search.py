@@ -5,7 +5,9 @@ Both find the same, in the same order. What stopped early says so.
 
 from __future__ import annotations
 
+import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -129,7 +131,12 @@ async def _state(scope: Scope, until: float) -> tuple[Waiting | None, int | None
     # What a transaction has said is in no index before its commit.
     if indexer is None or not indexer.is_on or scope.runner.in_transaction:
         return None, None
-    await indexer.catch_up(scope.tenant, until)
+    limit_s = scope.search.budget_s
+    if limit_s > 0:
+        # It ends between two steps by itself; but a step may wait for whoever writes.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await indexer.catch_up(scope.tenant, until)
     return await indexer.waiting(scope.tenant)
 
 

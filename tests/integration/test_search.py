@@ -18,6 +18,7 @@ from convstore.db.search_reading import Wanted, matching
 from convstore.search.query import parse
 from convstore.search.words import words_of
 from convstore.types import ConfigError, ManualClock, SearchPage, StoreConfig
+from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.policy import SearchPolicy
 from tests.integration.conversations import every_page, say
 
@@ -268,6 +269,27 @@ async def test_a_search_that_had_no_time_says_so(open_another: OpenAnother) -> N
         assert not page.items
         assert not page.complete
     assert page.indexed_until is None
+
+
+async def test_a_search_does_not_wait_for_who_writes(
+    sqlite_url: str,
+) -> None:
+    """Until that one is done: ten minutes, were it not for the budget."""
+    import sqlite3
+
+    patient = Limits(busy_timeout_s=PATIENT_S)
+    config = StoreConfig(url=sqlite_url, search=mode("deferred", 0.5), limits=patient)
+    async with open_store(config) as store:
+        await say(store, "s-1", "appel")
+        path = sqlite_url.removeprefix("sqlite:///")
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+
+        page = await store.search("appel")
+
+        other.execute("ROLLBACK")
+        other.close()
+        assert not page.complete
 
 
 async def test_a_search_without_time_goes_on_where_it_ended(
