@@ -11,6 +11,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, cast
 
+from convstore.vocabulary.progress import OnProgress
+
 
 def upgrade(
     url: str, revision: str = "head", *, pooler: str = "none", schema: str | None = None
@@ -46,6 +48,29 @@ def current(url: str, *, pooler: str = "none", schema: str | None = None) -> str
 def head() -> str:
     """The newest revision that this version of convstore knows."""
     return cast(str, _migrate("head")())
+
+
+def copy(
+    url: str,
+    to: str,
+    *,
+    schema: str | None = None,
+    on_progress: OnProgress | None = None,
+) -> dict[str, int]:
+    """Copy a whole database into a new one, of either kind: rows by table.
+
+    The target is made and upgraded first, gets all or nothing, and is read again and
+    compared. The source takes no writes meanwhile, and is left as it is.
+
+    Raises:
+        ConfigError: The target holds something already, or the two are at different
+            revisions.
+        CorruptionError: The copy is not what was read.
+        DatabaseUnavailableError: One of them cannot be reached.
+    """
+    upgrade(to)
+    work = import_module("convstore.db.copying").copy_database
+    return cast("dict[str, int]", work((url, schema), (to, None), on_progress).rows)
 
 
 def differences(

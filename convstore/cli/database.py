@@ -9,6 +9,7 @@ import typer
 from convstore import migration
 from convstore.cli.context import (
     AsJson,
+    Quiet,
     Yes,
     config_of,
     confirm,
@@ -17,7 +18,7 @@ from convstore.cli.context import (
     with_store,
 )
 from convstore.cli.exits import FOUND
-from convstore.cli.output import count, print_json, progress, say
+from convstore.cli.output import count, print_facts, print_json, progress, say
 
 if TYPE_CHECKING:
     from convstore.store.facade import Store
@@ -32,6 +33,7 @@ def commands() -> dict[str, object]:
         "current": current,
         "check": check,
         "maintain": maintain,
+        "copy": copy,
     }
 
 
@@ -111,6 +113,31 @@ def maintain(context: typer.Context, as_json: AsJson = False) -> int:
         if kept:
             say(f"an open read keeps {count(kept, 'page')} in the write-ahead log")
     return FOUND if kept else 0
+
+
+def copy(
+    context: typer.Context,
+    to: Annotated[str, typer.Option(help="URL of the new database.")],
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Copy everything into a new database, from SQLite to PostgreSQL or back.
+
+    All or nothing; every row is read again and compared. The source takes no writes
+    meanwhile and stays as it is: stop its processes, and let none of them write to it
+    afterwards. The archive folder is not touched: the new database takes it over with
+    `convstore archive adopt`.
+    """
+    config = _existing(context)
+    with progress("copying", quiet=quiet) as bar:
+        rows = migration.copy(
+            config.database_url, to, schema=config.db_schema, on_progress=bar.told
+        )
+    if as_json:
+        print_json({"rows": rows, "total": sum(rows.values())})
+    else:
+        print_facts((name, rows[name]) for name in rows if rows[name])
+        say(f"copied {count(sum(rows.values()), 'row')}, all of them read again")
 
 
 def _existing(context: typer.Context) -> StoreConfig:
