@@ -84,6 +84,7 @@ class Conversation:
     append = BoundVerb(Turns, Turns.append, creates=True)
     append_once = BoundVerb(Turns, Turns.append_once, creates=True)
     append_many = BoundVerb(Turns, Turns.append_many, creates=True)
+    append_message = BoundVerb(Turns, Turns.append_message, creates=True)
     add_exchange = BoundVerb(Turns, Turns.add_exchange, creates=True)
     find = BoundVerb(Turns, Turns.find)
     window = BoundVerb(Turns, Turns.window)

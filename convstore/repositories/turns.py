@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeAlias, Unpack
 
@@ -10,6 +11,7 @@ from convstore.db import turns as rows
 from convstore.db.codec.inputs import begin_at, encode_turn, encode_turns
 from convstore.db.ledger import ChangeLedger
 from convstore.db.unit import Row
+from convstore.messages.incoming import turn_of_message
 from convstore.repositories.branches import check_head
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.repositories.ledger_changes import adding
@@ -153,6 +155,29 @@ class Turns(Windowing):
         given = TurnInput(**turn)
         added = await self._append_one(session_id, given, charge, expected_head)
         return added.turns[0], added.new[0]
+
+    async def append_message(
+        self,
+        session_id: str,
+        message: Mapping[str, Any],
+        *,
+        external_id: str | None = None,
+        parent_seq: int | None = None,
+        expected_head: int | None = None,
+    ) -> Turn:
+        """Add a message as OpenAI's or Anthropic's client has it, as one turn.
+
+        It comes out of `history` and of the gateway's messages as it went in. Its
+        model, usage and reason to stop become those of the turn; other fields are kept
+        in the metadata under `message`.
+
+        Raises:
+            InvalidInputError: It is no message: names the field. Else as `append`.
+        """
+        turn = replace(turn_of_message(message), external_id=external_id)
+        given = [replace(turn, parent_seq=parent_seq)]
+        added = await self.append_many(session_id, given, expected_head=expected_head)
+        return added[0]
 
     async def append_many(
         self,
