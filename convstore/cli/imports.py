@@ -11,15 +11,35 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convstore.cli.context import AsJson, Quiet, config_of, with_store
+from convstore.cli.context import (
+    AsJson,
+    Quiet,
+    Work,
+    Yes,
+    config_of,
+    confirm,
+    database_file,
+    with_store,
+)
 from convstore.cli.exits import FOUND
-from convstore.cli.output import Bar, count, print_facts, print_json, progress, say
+from convstore.cli.output import (
+    Bar,
+    clean,
+    count,
+    print_facts,
+    print_json,
+    progress,
+    say,
+)
+from convstore.cli.signals import complete
 from convstore.cli.values import bad_option
 from convstore.vocabulary.progress import Progress
 
 if TYPE_CHECKING:
     from convstore.store.facade import Store
+    from convstore.vocabulary.settings import StoreConfig
 
+UNDO = "undo"
 REPORTS = "convstore-imports"
 """Folder in the home for reports of imports that left records out."""
 
@@ -60,50 +80,132 @@ def import_(
     mapping: Annotated[
         Path | None, typer.Option("--map", help="TOML file: where the fields are.")
     ] = None,
+    user: Annotated[
+        str | None, typer.Option(help="Whose all the sessions are.")
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="For every session; may be repeated.")
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Report what would come in; write nothing."),
+    ] = False,
     report: Annotated[
         Path | None,
         typer.Option(help="Folder for report.json and rejected.jsonl of each file."),
     ] = None,
     quiet: Quiet = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> int:
     """Take in conversations. Run again, it adds nothing twice.
 
+    `convstore import undo ID` deletes the sessions that an import made.
+
     A bad record is set aside and reported, and stops nothing. Without --report, a
     report is kept in HOME/convstore-imports when there was one. Exit code 1: some were.
     """
+    from convstore.vocabulary.ids import new_id
+
+    if format_ == UNDO:
+        return _undo(context, [str(file) for file in files], yes, as_json)
+    _check(format_, files, mapping)
+    batch = new_id()
+    how = {
+        "strict": strict,
+        "mapping": mapping,
+        "replace_invalid": replace_invalid,
+        "user_id": user,
+        "tags": tag or [],
+        "batch": batch,
+        "dry_run": dry_run,
+    }
+    with progress("importing", quiet=quiet) as bar:
+
+        async def work(store: Store) -> list[dict[str, Any]]:
+            return await _import(store, context, format_, how, files, report, bar)
+
+        if dry_run and _is_absent(config_of(context)):
+            reports = _in_memory(work)
+        else:
+            reports = with_store(context, work, create=True)
+    total = _sum(reports)
+    told = total | {"dry_run": dry_run, "batch": batch, "files": reports}
+    if as_json:
+        print_json(told)
+    else:
+        _tell(told, total, format_)
+    return FOUND if total["rejected"] else 0
+
+
+def _check(format_: str, files: list[Path], mapping: Path | None) -> None:
+    """Refuse what cannot be read before the first one is imported, and not after it;
+    nor is a database made for it."""
     from convstore.store.importing import recognise
 
     for file in files:
-        # Before the first one is imported, and not after it.
         if str(file) != "-" and not file.exists():
             raise bad_option("FILE", f"{file} does not exist")
-        # Nor is a database made for what nobody can read.
         recognise(format_, source_of(file), mapping)
-    how = (format_, strict, mapping, replace_invalid)
-    with progress("importing", quiet=quiet) as bar:
-        reports = with_store(
-            context,
-            lambda store: _import(store, context, how, files, report, bar),
-            create=True,
-        )
-    total = _sum(reports)
+
+
+def _tell(told: dict[str, Any], total: dict[str, Any], format_: str) -> None:
+    """Print what came of it, for people."""
+    if told["dry_run"]:
+        say("nothing was written; this is what would come of it")
+    print_facts((name.replace("_", " "), value) for name, value in total.items())
+    for file in told["files"]:
+        if format_ == "auto":
+            say(f"{file['file']}: read as {file['format']}: {file['why']}")
+        for reason in file["reasons"]:
+            say(f"{file['file']}: {reason}")
+        for path in file["absent"]:
+            say(f"{file['file']}: no record has `{path}`, which the mapping names")
+        if file["rejected"]:
+            say(f"see {file['report']}")
+        if file["records"] == sum(file["rejected"].values()) > 0:
+            say(f"no record of it is {file['format']}: `auto` looks for a format")
+    if total["sessions"] and not told["dry_run"]:
+        say(f"`convstore import undo {told['batch']}` takes these sessions away again")
+
+
+def _is_absent(config: StoreConfig) -> bool:
+    path = database_file(config)
+    return path is not None and not path.exists()
+
+
+def _in_memory(work: Work[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """A rehearsal where there is no database: none is made for it."""
+
+    async def run() -> list[dict[str, Any]]:
+        from convstore import open_store
+
+        async with open_store("sqlite://") as store:
+            return await work(store)
+
+    return complete(run)
+
+
+def _undo(context: typer.Context, ids: list[str], yes: bool, as_json: bool) -> int:
+    """Take imports back: the sessions that they made, but for those that went on."""
+    told = ", ".join(ids)
+    confirm(f"Delete what the imports {clean(told)} made (archived copies stay)?", yes)
+
+    async def work(store: Store) -> dict[str, int]:
+        total = Counter({"deleted": 0, "changed": 0, "held": 0})
+        for batch in ids:
+            done = await store.undo_import(batch)
+            total.update({name: getattr(done, name) for name in total})
+        return dict(total)
+
+    total = with_store(context, work)
     if as_json:
-        print_json(total | {"files": reports})
+        print_json(total)
     else:
-        print_facts((name.replace("_", " "), value) for name, value in total.items())
-        for told in reports:
-            if format_ == "auto":
-                say(f"{told['file']}: read as {told['format']}: {told['why']}")
-            for reason in told["reasons"]:
-                say(f"{told['file']}: {reason}")
-            for path in told["absent"]:
-                say(f"{told['file']}: no record has `{path}`, which the mapping names")
-            if told["rejected"]:
-                say(f"see {told['report']}")
-            if told["records"] == sum(told["rejected"].values()) > 0:
-                say(f"no record of it is {told['format']}: `auto` looks for a format")
-    return FOUND if total["rejected"] else 0
+        print_facts(total.items())
+        if total["changed"]:
+            say("`changed` went on since, and were left alone")
+    return FOUND if total["changed"] or total["held"] else 0
 
 
 def source_of(file: Path) -> str | Path:
@@ -114,14 +216,14 @@ def source_of(file: Path) -> str | Path:
 async def _import(
     store: Store,
     context: typer.Context,
-    how: tuple[str, bool, Path | None, bool],
+    format_: str,
+    how: dict[str, Any],
     files: list[Path],
     report: Path | None,
     bar: Bar,
 ) -> list[dict[str, Any]]:
     from convstore.vocabulary.ids import new_id
 
-    format_, strict, mapping, replace_invalid = how
     told = []
     for place, file in enumerate(files, 1):
         folder = report or config_of(context).home / REPORTS / new_id()
@@ -137,11 +239,9 @@ async def _import(
             done = await store.import_(
                 format_,
                 source_of(file),
-                strict=strict,
-                mapping=mapping,
                 report_to=folder,
-                replace_invalid=replace_invalid,
                 on_progress=tell,
+                **how,
             )
         finally:
             kept = report is not None or _has_something(folder)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from convstore.store.facade import Store
     from convstore.vocabulary.records import Page, Session, SessionDocument, Turn
 
+_FORMS = ("markdown", "html", "json", "text")
 _STATES = ("active", "archived", "deleted", "erased")
 
 
@@ -30,6 +33,7 @@ def commands() -> dict[str, object]:
     return {
         "list": list_,
         "show": show,
+        "export": export,
         "rename": rename,
         "tag": tag,
         "delete": delete,
@@ -159,6 +163,47 @@ def _tell(session: Session, as_json: bool) -> None:
         print_json(session)
     else:
         print_facts((name, getattr(session, name)) for name in ("id", "title", "tags"))
+
+
+def export(
+    context: typer.Context,
+    session_id: Annotated[str, typer.Argument(help="Of the session.")],
+    form: Annotated[
+        str, typer.Option("--as", help=f"One of {', '.join(_FORMS)}.")
+    ] = "markdown",
+    branches: Annotated[
+        bool, typer.Option("--branches", help="All turns, not the active branch.")
+    ] = False,
+    attachments: Annotated[
+        bool, typer.Option("--attachments", help="In HTML, show pictures in the turns.")
+    ] = False,
+    to: Annotated[Path | None, typer.Option(help="A new file, not the screen.")] = None,
+) -> None:
+    """Write one conversation as a page to read, live or archived.
+
+    The page loads nothing and runs nothing, whatever was said.
+    """
+    if form not in _FORMS:
+        raise bad_option("--as", f"{form!a} is not one of {', '.join(_FORMS)}")
+    page = with_store(
+        context,
+        lambda store: store.render(
+            session_id, form, branches=branches, attachments=attachments
+        ),
+    )
+    if to is None:
+        typer.echo(safe_json(page.encode()) if form == "json" else page, nl=False)
+        return
+    try:
+        with open(
+            os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600),
+            "w",
+            encoding="utf-8",
+        ) as file:
+            file.write(page)
+    except OSError as error:
+        raise bad_option("--to", f"{to}: {error.strerror}") from None
+    say(f"wrote {to}")
 
 
 def delete(

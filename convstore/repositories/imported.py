@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
@@ -39,7 +39,66 @@ _CLOCK_SLACK = timedelta(seconds=60)
 _DOCUMENT_LEVELS = 8
 
 
-async def write_imported(scope: Scope, session: ImportedSession) -> Stored:
+BATCH = "import_batch"
+"""The key of metadata that says by which import a session was made."""
+
+
+BATCH_SIZE = "import_size"
+"""The key beside it: how much the session held then; see `size_of`."""
+
+
+def size_of(session: ImportedSession | Session) -> list[int]:
+    """How many turns, interactions and graph states there are: more of any of them
+    means that a session went on since it was imported."""
+    if isinstance(session, Session):
+        counts = session.turn_count, session.interaction_count
+        return [*counts, session.graph_state_count]
+    given = session.turns, session.interactions, session.graph_states
+    return [len(each) for each in given]
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What an import puts on every session that it makes.
+
+    Attributes:
+        user_id: Whose they are, whatever the source says.
+        tags: Besides those of the source.
+        batch: The import, so that it can be undone; empty for none.
+    """
+
+    user_id: str | None = None
+    tags: tuple[str, ...] = ()
+    batch: str = ""
+
+
+NO_LABELS = Labels()
+
+
+def labelled(session: ImportedSession, labels: Labels) -> ImportedSession:
+    """The session with the labels of its import.
+
+    Raises:
+        InvalidInputError: It is one of our own documents, which stay as they are.
+    """
+    if session.document is not None:
+        if labels.user_id is not None or labels.tags:
+            raise InvalidInputError("document", "stays as it is: no user, no tag")
+        return session
+    metadata = dict(session.metadata)
+    if labels.batch:
+        metadata |= {BATCH: labels.batch, BATCH_SIZE: size_of(session)}
+    return replace(
+        session,
+        user_id=labels.user_id or session.user_id,
+        tags=tuple(dict.fromkeys((*session.tags, *labels.tags))),
+        metadata=metadata,
+    )
+
+
+async def write_imported(
+    scope: Scope, session: ImportedSession, labels: Labels = NO_LABELS
+) -> Stored:
     """Store one imported session; durable on return.
 
     Idempotent. A session that exists is continued if its first turns are the record's,
@@ -52,6 +111,8 @@ async def write_imported(scope: Scope, session: ImportedSession) -> Stored:
         SessionErasedError, SessionDeletedError: Its id must not come back.
     """
     operation: Operation[Stored]
+    if labels != NO_LABELS:
+        session = labelled(session, labels)
     if session.document is not None:
         operation = _document(scope, session.document)
     else:

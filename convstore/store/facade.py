@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -60,6 +59,7 @@ if TYPE_CHECKING:
     from convstore.export.fields import ExportFields
     from convstore.export.report import ExportReport
     from convstore.imports.model import ImportReport
+    from convstore.store.importing import UndoReport
     from convstore.tasks.scheduler import Scheduler
 
 
@@ -312,6 +312,35 @@ class Store(Searching, Nouns):
         ):
             yield document
 
+    async def render(
+        self,
+        session_id: str,
+        form: str = "markdown",
+        *,
+        branches: bool = False,
+        attachments: bool = False,
+    ) -> str:
+        """One conversation for a person: `markdown`, `html`, `json` or `text`.
+
+        Live or archived, and left as it is. What was said is text whatever it holds:
+        the page loads nothing and runs nothing.
+
+        Args:
+            branches: All turns, each with what it follows; else the active branch.
+            attachments: In HTML, show the pictures whose bytes are in the turns.
+
+        Raises:
+            InvalidInputError: No such form.
+            SessionNotFoundError, SessionDeletedError, SessionErasedError: There is
+                nothing to show.
+        """
+        from convstore.messages.rendering import check_form, rendered
+        from convstore.store.documents import document_of
+
+        check_form(form)
+        document = await document_of(self, session_id)
+        return rendered(document, form, branches=branches, attachments=attachments)
+
     async def import_(
         self,
         format_: str,
@@ -321,6 +350,10 @@ class Store(Searching, Nouns):
         mapping: str | PathLike[str] | None = None,
         report_to: str | PathLike[str] | None = None,
         replace_invalid: bool = False,
+        user_id: str | None = None,
+        tags: Sequence[str] = (),
+        batch: str | None = None,
+        dry_run: bool = False,
         on_progress: OnProgress | None = None,
     ) -> ImportReport:
         """Take in the conversations of a file, a folder, a zip or a SQLite database:
@@ -342,6 +375,11 @@ class Store(Searching, Nouns):
             replace_invalid: Replace NUL and halves of surrogate pairs, which no
                 database holds, by U+FFFD, and count the records; else one refuses a
                 whole conversation.
+            user_id: Whose the sessions are that it makes, whatever the source says.
+            tags: For every session that it makes.
+            batch: What the import is called, in the metadata (`import_batch`) of every
+                session that it makes: `undo_import` takes it.
+            dry_run: Report what would come of it, and write nothing.
             on_progress: Called after each batch of records.
 
         Raises:
@@ -351,8 +389,10 @@ class Store(Searching, Nouns):
         """
         from convstore.imports.detection import choose_format
         from convstore.imports.importer import ImportOptions, run_import
-        from convstore.repositories.imported import write_imported
+        from convstore.repositories.imported import Labels
+        from convstore.store.importing import writer
 
+        labels = Labels(check_optional_id("user_id", user_id), (*tags,), batch or "")
         context = self._parts.archive.context
         with self.watch.work("import") as facts:
             await refuse_erased(context)
@@ -362,9 +402,9 @@ class Store(Searching, Nouns):
             report = await run_import(
                 choice.format,
                 source,
-                partial(write_imported, self._scope),
+                writer(self, self._scope, labels, dry_run=dry_run),
                 ImportOptions.of(
-                    strict, report_to, self._scope.reading, replace_invalid
+                    strict, report_to, self._scope.reading, replace_invalid, batch or ""
                 ),
                 on_progress,
             )
@@ -375,6 +415,19 @@ class Store(Searching, Nouns):
                 "rejected": report.rejected_total,
             }
             return report
+
+    async def undo_import(self, batch: str) -> UndoReport:
+        """Delete the sessions that an import made, as `sessions.delete` does.
+
+        Those in which more was said or judged since are left alone and counted. What
+        the import added to sessions of before stays.
+
+        Args:
+            batch: As it was given to `import_`.
+        """
+        from convstore.store.importing import undo
+
+        return await undo(self, batch)
 
     async def export(
         self,
