@@ -107,6 +107,7 @@ from convstore.vocabulary.reports import (
     SessionProblem,
     StoreStats,
     TierStats,
+    UndoReport,
     VerifyReport,
 )
 from convstore.vocabulary.watch import Facts, Observer, Watch
@@ -317,6 +318,7 @@ __all__ = [
     "TurnNotFoundError",
     "Turns",
     "UnavailableError",
+    "UndoReport",
     "Unset",
     "VerifyReport",
     "VersionConflictError",

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, insert, select, text, tuple_
 
 from convstore.db import models, schema
-from convstore.db.dialects import dialect_of_url
+from convstore.db.dialects import dialect_of, dialect_of_url
 from convstore.db.dialects.base import Backend, BackendOptions
 from convstore.vocabulary.errors import ConfigError, CorruptionError
 from convstore.vocabulary.limits import Limits
@@ -96,7 +96,8 @@ async def _copy(
     different = [name for name in sums if sums[name] != found[name]]
     if different:
         raise CorruptionError(f"the copy differs in {', '.join(different)}: drop it")
-    return CopyReport({name: told.rows for name, told in sums.items()})
+    # Plain text: names of tables are of a kind that JSON does not know.
+    return CopyReport({str(name): told.rows for name, told in sums.items()})
 
 
 def _opened(url: str, place: str | None) -> Backend:
@@ -152,7 +153,7 @@ def _inserting(table: Table, rows: list[Any]) -> Callable[[Connection], None]:
 
 def _hold_still(connection: Connection) -> None:
     """Keep writers away: on SQLite the transaction does."""
-    if connection.dialect.name == "postgresql":
+    if dialect_of(connection).has_far_server:
         for table in _tables():
             name = connection.dialect.identifier_preparer.format_table(table)
             connection.execute(text(f"LOCK TABLE {name} IN SHARE MODE"))

@@ -135,6 +135,14 @@ class ImportReport:
     batch: str = ""
     why: str = ""
 
+    def totals(self) -> dict[str, int]:
+        """What traces and logs tell of it."""
+        return {
+            "sessions": self.sessions,
+            "turns": self.turns,
+            "rejected": self.rejected_total,
+        }
+
     def note_unclear(self, names: Iterable[str]) -> None:
         """Count feedback that came in and says nothing to the settings, by name."""
         for name in names:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable
 
+from convstore.repositories.archive import Archive
+from convstore.repositories.sessions import Sessions
 from convstore.vocabulary.errors import SessionNotFoundError
 from convstore.vocabulary.records import SessionDocument
-
-if TYPE_CHECKING:
-    from convstore.store.facade import Store
 
 _TRIES = 5
 """It may be archived or restored between two looks, and not often."""
 
 
-async def document_of(store: Store, session_id: str) -> SessionDocument:
+async def document_of(
+    session_id: str,
+    sessions: Sessions,
+    archive: Archive,
+    live: Callable[[], AsyncIterator[SessionDocument]],
+) -> SessionDocument:
     """The document of a session, live or archived; nothing is restored.
 
     Raises:
         SessionNotFoundError, SessionDeletedError, SessionErasedError: There is none.
     """
     for _ in range(_TRIES):
-        session = await store.sessions.get(session_id)
+        session = await sessions.get(session_id)
         if session.state == "archived":
-            return await store.archive.read(session_id)
-        async for document in store.documents(session_ids=[session_id]):
+            return await archive.read(session_id)
+        async for document in live():
             return document
     raise SessionNotFoundError(session_id)

@@ -17,7 +17,7 @@ from convstore.blobs.base import StepHook, silent
 from convstore.commits.group_commit import CommitStats
 from convstore.db import foreign_keys, item_upkeep
 from convstore.db.engine import Finding, open_backend
-from convstore.erasure.replay import refuse_erased, replay_erasures
+from convstore.erasure.replay import replay_erasures
 from convstore.gateway.prefix_cache.cache import Expiry, PrefixCache, prefix_bounds
 from convstore.gateway.prefix_cache.stores import PrefixKind
 from convstore.repositories.archive import Archive
@@ -50,6 +50,7 @@ from convstore.vocabulary.reports import (
     RetentionReport,
     StoreStats,
     TierStats,
+    UndoReport,
 )
 from convstore.vocabulary.settings import StoreConfig
 from convstore.vocabulary.watch import Watch
@@ -59,7 +60,6 @@ if TYPE_CHECKING:
     from convstore.export.fields import ExportFields
     from convstore.export.report import ExportReport
     from convstore.imports.model import ImportReport
-    from convstore.store.importing import UndoReport
     from convstore.tasks.scheduler import Scheduler
 
 
@@ -338,7 +338,12 @@ class Store(Searching, Nouns):
         from convstore.store.documents import document_of
 
         check_form(form)
-        document = await document_of(self, session_id)
+        document = await document_of(
+            session_id,
+            self.sessions,
+            self.archive,
+            lambda: self.documents(session_ids=[session_id]),
+        )
         return rendered(document, form, branches=branches, attachments=attachments)
 
     async def import_(
@@ -387,33 +392,19 @@ class Store(Searching, Nouns):
             UnavailableError: The database is away; what was imported stays, and the
                 next run goes on.
         """
-        from convstore.imports.detection import choose_format
-        from convstore.imports.importer import ImportOptions, run_import
-        from convstore.repositories.imported import Labels
-        from convstore.store.importing import writer
+        from convstore.imports.importer import ImportOptions
+        from convstore.store.importing import Taking, take_in
 
-        labels = Labels(check_optional_id("user_id", user_id), (*tags,), batch or "")
-        context = self._parts.archive.context
+        reading, labels = self._scope.reading, (user_id, (*tags,), batch or "")
+        options = ImportOptions.of(
+            strict, report_to, reading, replace_invalid, labels[2]
+        )
+        again = self.transaction if dry_run else None
+        taking = Taking(self._parts.archive.context, self._scope, labels, again)
         with self.watch.work("import") as facts:
-            await refuse_erased(context)
-            choice = await context.files(
-                lambda: choose_format(format_, source, mapping)
-            )
-            report = await run_import(
-                choice.format,
-                source,
-                writer(self, self._scope, labels, dry_run=dry_run),
-                ImportOptions.of(
-                    strict, report_to, self._scope.reading, replace_invalid, batch or ""
-                ),
-                on_progress,
-            )
-            report.why = choice.why
-            facts |= {
-                "sessions": report.sessions,
-                "turns": report.turns,
-                "rejected": report.rejected_total,
-            }
+            asked = format_, source, mapping
+            report = await take_in(taking, asked, options, on_progress)
+            facts |= report.totals()
             return report
 
     async def undo_import(self, batch: str) -> UndoReport:
@@ -427,7 +418,7 @@ class Store(Searching, Nouns):
         """
         from convstore.store.importing import undo
 
-        return await undo(self, batch)
+        return await undo(self.sessions, batch)
 
     async def export(
         self,

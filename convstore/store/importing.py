@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from convstore.erasure.replay import refuse_erased
 from convstore.repositories.imported import (
     BATCH,
     BATCH_SIZE,
@@ -17,30 +19,19 @@ from convstore.repositories.imported import (
     write_imported,
 )
 from convstore.repositories.scope import Scope
+from convstore.repositories.sessions import Sessions
 from convstore.vocabulary.errors import LegalHoldError, NotFoundError
-from convstore.vocabulary.ids import check_id
+from convstore.vocabulary.ids import check_id, check_optional_id
+from convstore.vocabulary.reports import UndoReport
 
 if TYPE_CHECKING:
+    from convstore.archive.context import Context
     from convstore.db.imported_sessions import Stored
-    from convstore.imports.model import ImportedSession
-    from convstore.store.facade import Store
+    from convstore.imports.importer import ImportOptions
+    from convstore.imports.model import ImportedSession, ImportReport
+    from convstore.vocabulary.progress import OnProgress
 
 _PAGE = 500
-
-
-@dataclass(slots=True)
-class UndoReport:
-    """What became of the sessions that an import had made.
-
-    Attributes:
-        deleted: Those that are gone.
-        changed: Those that went on since, and are left alone.
-        held: Those under legal hold.
-    """
-
-    deleted: int = 0
-    changed: int = 0
-    held: int = 0
 
 
 def recognise(
@@ -61,24 +52,61 @@ def recognise(
     return choice.format.name, choice.why
 
 
-def writer(
-    store: Store, scope: Scope, labels: Labels, *, dry_run: bool
-) -> Callable[[ImportedSession], Awaitable[Stored]]:
-    """What stores the sessions of an import, or only finds out what would be."""
-    if not dry_run:
-        return partial(write_imported, scope, labels=labels)
-    one_at_a_time = asyncio.Lock()
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """Where the sessions of an import go.
 
-    async def rehearse(session: ImportedSession) -> Stored:
-        async with one_at_a_time:
-            try:
-                async with store.transaction() as tx:
-                    stored = await write_imported(tx._scope, session, labels)
-                    raise _Rehearsed(stored)
-            except _Rehearsed as told:
-                return told.stored
+    Attributes:
+        labels: Whose they are, their tags, and what the import is called.
+        rehearsing: Begins transactions that are rolled back, to find out only what
+            would come of it; None for an import in earnest.
+    """
 
-    return rehearse
+    context: Context
+    scope: Scope
+    labels: tuple[str | None, tuple[str, ...], str]
+    rehearsing: Callable[[], AbstractAsyncContextManager[Any]] | None
+
+    def writer(self) -> Callable[[ImportedSession], Awaitable[Stored]]:
+        """What stores a session, or finds out what would be."""
+        user_id, tags, batch = self.labels
+        labels = Labels(check_optional_id("user_id", user_id), tags, batch)
+        begin = self.rehearsing
+        if begin is None:
+            return partial(write_imported, self.scope, labels=labels)
+        one_at_a_time = asyncio.Lock()
+
+        async def rehearse(session: ImportedSession) -> Stored:
+            async with one_at_a_time:
+                try:
+                    async with begin() as tx:
+                        stored = await write_imported(tx._scope, session, labels)
+                        raise _Rehearsed(stored)
+                except _Rehearsed as told:
+                    return told.stored
+
+        return rehearse
+
+
+async def take_in(
+    taking: Taking,
+    asked: tuple[str, str | PathLike[str], str | PathLike[str] | None],
+    options: ImportOptions,
+    on_progress: OnProgress | None,
+) -> ImportReport:
+    """Carry out an import: see `Store.import_`, whose errors these are.
+
+    `asked` are the format, the source and the mapping.
+    """
+    from convstore.imports.detection import choose_format
+    from convstore.imports.importer import run_import
+
+    write, context = taking.writer(), taking.context
+    await refuse_erased(context)
+    choice = await context.files(lambda: choose_format(*asked))
+    report = await run_import(choice.format, asked[1], write, options, on_progress)
+    report.why = choice.why
+    return report
 
 
 class _Rehearsed(Exception):  # noqa: N818  # no error: it takes back what was tried
@@ -88,19 +116,19 @@ class _Rehearsed(Exception):  # noqa: N818  # no error: it takes back what was t
         self.stored = stored
 
 
-async def undo(store: Store, batch: str) -> UndoReport:
+async def undo(sessions: Sessions, batch: str) -> UndoReport:
     """See `Store.undo_import`."""
     named = {BATCH: check_id("batch", batch)}
     report = UndoReport()
     cursor: str | None = None
     while True:
-        page = await store.sessions.list(metadata=named, limit=_PAGE, cursor=cursor)
+        page = await sessions.list(metadata=named, limit=_PAGE, cursor=cursor)
         for session in page.items:
             if session.metadata.get(BATCH_SIZE) != size_of(session):
                 report.changed += 1
                 continue
             try:
-                await store.sessions.delete(session.id)
+                await sessions.delete(session.id)
                 report.deleted += 1
             except LegalHoldError:
                 report.held += 1

@@ -272,3 +272,18 @@ class StoreStats:
     queued: int
     log_bytes: int = 0
     complete: bool = True
+
+
+@dataclass(slots=True)
+class UndoReport:
+    """What became of the sessions that an import had made.
+
+    Attributes:
+        deleted: Those that are gone.
+        changed: Those that went on since, and are left alone.
+        held: Those under legal hold.
+    """
+
+    deleted: int = 0
+    changed: int = 0
+    held: int = 0

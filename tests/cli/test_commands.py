@@ -227,6 +227,54 @@ def test_the_format_that_was_found_is_told(cli: Cli) -> None:
     assert "talks.jsonl: read as messages" in done.out
 
 
+def test_no_database_is_made_for_what_nobody_can_read(cli: Cli) -> None:
+    path = cli.write("in.jsonl", {"mapping": 1, "current_node": 2})
+
+    refused = cli.run("import", "auto", path)
+
+    assert refused.code == 2
+    assert "nearest are chatgpt" in refused.err
+    assert not cli.home.exists()
+
+
+def test_an_import_is_rehearsed_and_undone(cli: Cli) -> None:
+    path = cli.talks("s-1")
+
+    told = cli.ok("import", "auto", path, "--dry-run", "--json").json
+    assert (told["dry_run"], told["sessions"]) == (True, 1)
+    assert not (cli.home / "convstore.db").exists()
+    made = cli.ok(
+        "import", "auto", path, "--user", "u-9", "--tag", "oud", "--json"
+    ).json
+    shown = cli.ok("sessions", "list", "--tag", "oud", "--json").json
+    assert [each["user_id"] for each in shown["items"]] == ["u-9"]
+    undone = cli.ok("import", "undo", made["batch"], "--yes", "--json").json
+
+    assert undone == {"deleted": 1, "changed": 0, "held": 0}
+    assert cli.ok("sessions", "list", "--json").json["items"] == []
+
+
+def test_a_conversation_is_written_as_a_page(filled: Cli) -> None:
+    page = filled.ok("sessions", "export", "s-2", "--as", "html").out
+    assert page.startswith("<!doctype html>")
+
+    filled.ok("sessions", "export", "s-2", "--to", "page.md")
+    refused = filled.run("sessions", "export", "s-2", "--to", "page.md")
+
+    assert (filled.folder / "page.md").read_text().startswith("# ")
+    assert refused.code == 2
+    assert filled.run("sessions", "export", "s-2", "--as", "pdf").code == 2
+
+
+def test_a_database_is_copied(filled: Cli) -> None:
+    target = f"sqlite:///{filled.folder / 'new.db'}"
+
+    rows = filled.ok("db", "copy", "--to", target, "--json").json["rows"]
+
+    assert rows["sessions"] > 0
+    assert filled.run("db", "copy", "--to", target).code == 2
+
+
 def test_a_clean_import_leaves_no_report_behind(cli: Cli) -> None:
     cli.ok("import", "messages", cli.talks("s-1"))
 
