@@ -64,6 +64,7 @@ from convstore.vocabulary.reports import (
     RetentionReport,
     StoreStats,
     TierStats,
+    UndoReport,
     VerifyReport,
 )
 from convstore.vocabulary.settings import StoreConfig
@@ -536,6 +537,15 @@ class _Turns:
         expected_head: int | None = None,
         **turn: Unpack[TurnFields],
     ) -> tuple[Turn, bool]: ...
+    def append_message(
+        self,
+        session_id: str,
+        message: Mapping[str, Any],
+        *,
+        external_id: str | None = None,
+        parent_seq: int | None = None,
+        expected_head: int | None = None,
+    ) -> Turn: ...
     def append_many(
         self,
         session_id: str,
@@ -623,6 +633,14 @@ class Conversation:
         parent_seq: int | None = None,
         expected_head: int | None = None,
     ) -> TurnList: ...
+    def append_message(
+        self,
+        message: Mapping[str, Any],
+        *,
+        external_id: str | None = None,
+        parent_seq: int | None = None,
+        expected_head: int | None = None,
+    ) -> Turn: ...
     def add_exchange(
         self,
         question: str,
@@ -873,6 +891,14 @@ class Store:
         metadata: Mapping[str, Json] | None = None,
         session_ids: Sequence[str] | None = None,
     ) -> Iterator[SessionDocument]: ...
+    def render(
+        self,
+        session_id: str,
+        form: str = "markdown",
+        *,
+        branches: bool = False,
+        attachments: bool = False,
+    ) -> str: ...
     def import_(
         self,
         format_: str,
@@ -882,8 +908,13 @@ class Store:
         mapping: str | PathLike[str] | None = None,
         report_to: str | PathLike[str] | None = None,
         replace_invalid: bool = False,
+        user_id: str | None = None,
+        tags: Sequence[str] = ...,
+        batch: str | None = None,
+        dry_run: bool = False,
         on_progress: OnProgress | None = None,
     ) -> ImportReport: ...
+    def undo_import(self, batch: str) -> UndoReport: ...
     def export(
         self,
         formats: str | Sequence[str],

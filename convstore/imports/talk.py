@@ -32,6 +32,9 @@ from convstore.vocabulary.records import (
 _MOST_METADATA_BYTES = 60_000
 """Of one turn or session: somewhat below what the store takes."""
 
+_MOST_PAYLOAD_BYTES = 4 * 1024 * 1024
+"""Of one turn's metadata that is kept beside it; with the turn it must fit a turn."""
+
 
 @dataclass(slots=True)
 class Said:
@@ -186,6 +189,11 @@ class Talk:
             said = self._said[place]
             assert isinstance(said, Said)
             above = found.parents[said.id]
+            metadata = self._fitting(said.metadata)
+            # What metadata has no room for is kept beside the turn, whole.
+            whole = None if metadata == said.metadata else said.metadata
+            if whole is not None and _size(whole) > _MOST_PAYLOAD_BYTES:
+                whole = None
             parent = 0 if above is None else seqs[above]
             yield TurnInput(
                 role=said.role,
@@ -199,7 +207,9 @@ class Talk:
                 tokens_out=said.tokens_out,
                 tools=said.tools,
                 slots=said.slots or None,
-                metadata=self._fitting(said.metadata),
+                metadata=metadata,
+                payload=whole,
+                payload_format=None if whole is None else f"{self._format}-metadata",
                 external_id=safe_id(said.id),
                 parent_seq=None if parent == seq - 1 else parent,
                 created_at=said.at,
@@ -265,6 +275,7 @@ class Talk:
                 self.left_out.append("metadata_too_large")
             else:
                 kept.add(key)
+        # In the order in which they came, so that a second import makes the same.
         return {key: value for key, value in metadata.items() if key in kept}
 
 
