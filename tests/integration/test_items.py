@@ -11,6 +11,7 @@ import pytest
 from convstore import (
     ConflictError,
     InvalidInputError,
+    ItemInput,
     ItemNotFoundError,
     Limits,
     ManualClock,
@@ -363,6 +364,34 @@ async def test_items_in_a_transaction_go_with_it(store: Store) -> None:
 
     values = {item.key: item.value for item in (await store.items.list()).items}
     assert values == {"k": {"a": 1}, "other": 1}
+
+
+async def test_an_item_that_is_held_elsewhere_keeps_no_other_waiting(
+    store: Store, open_another: OpenAnother
+) -> None:
+    if store.config.url.startswith("sqlite"):
+        pytest.skip("a transaction holds the whole of SQLite")
+    await store.items.put("n", "there", 0)
+    await store.sessions.get_or_create("s")
+    other = await open_another()
+
+    async with other.transaction() as tx:
+        await tx.items.patch("n", "there", {"a": 1})
+        await tx.items.put("n", "new", {"a": 1})
+        held = [
+            asyncio.create_task(store.items.patch("n", key, {"b": 2}))
+            for key in ("there", "new")
+        ]
+        step = asyncio.create_task(
+            store.sessions.apply("s", items=[ItemInput("n", "new", patch={"c": 3})])
+        )
+        await store.items.put("n", "other", 1)
+        await store.sessions.get_or_create("t")
+        assert not any(task.done() for task in (*held, step))
+    await asyncio.gather(*held, step)
+
+    assert (await store.items.get("n", "there")).value == {"a": 1, "b": 2}
+    assert (await store.items.get("n", "new")).value == {"a": 1, "b": 2, "c": 3}
 
 
 # Of a session
