@@ -30,7 +30,8 @@ class Sessions:
         The database copies the turns of the branch, numbered from 1 anew, with their
         payloads, external ids and tool definitions; the session takes over title,
         owner, language, tags and metadata, with slots and template as they were at that
-        turn. Feedback, graph states, ledger and legal holds stay with the source.
+        turn, what adapters keep, and its items, as these are now. Feedback, graph
+        states, ledger and legal holds stay with the source.
         Nothing is shared from then on. An archived source is restored first.
 
         Args:
