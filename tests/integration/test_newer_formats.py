@@ -131,7 +131,7 @@ async def test_fields_of_a_later_version_go_through_archive_and_restore_and_expo
     (archive_dir / "spare").mkdir(exist_ok=True)
     data["session"] |= {"id": "s-1", "segment_id": None, "state": "active"}
     data["session"]["archived_at"] = None
-    for part in ("turns", "interactions", "graph_states", "holds"):
+    for part in ("turns", "interactions", "graph_states", "holds", "items"):
         for record in data[part]:
             record["session_id"] = "s-1"
     data["session"]["mood"] = "calm"
