@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from convstore import Store
+from convstore.policy import SearchPolicy
 from tests.crash.invariants import Memory, check
 from tests.crash.oplog import OpLog, read_history
 from tests.integration.archives import (
+    OpenAnother,
     archived,
     damage,
     fill,
@@ -63,6 +65,35 @@ async def test_each_harm_to_the_database_is_seen(
     before = wrong(database_url, archive_dir)
 
     raw(database_url, HARM[rule])
+
+    assert before == ""
+    assert rule in wrong(database_url, archive_dir)
+
+
+UNFOUND = {
+    "I25 not in the index": "DELETE FROM search_entries WHERE session_id = 'live'"
+    " AND seq = 1 AND kind = 'turn'",
+    "I25 twice": "UPDATE search_entries SET seq = 1 WHERE session_id = 's-1'",
+    "I25 words of": "UPDATE search_entries SET session_id = 's-1'"
+    " WHERE session_id = 'live'",
+    "I25 of: erased": "UPDATE sessions SET state = 'erased' WHERE session_id = 'live'",
+    "I25 no mark": "DELETE FROM search_marks",
+    "I25 nobody holds": "DELETE FROM search_sessions",
+}
+
+
+@pytest.mark.parametrize("rule", UNFOUND)
+async def test_each_harm_to_the_index_of_words_is_seen(
+    open_another: OpenAnother, database_url: str, archive_dir: Path, rule: str
+) -> None:
+    store = await open_another(search=SearchPolicy("deferred", 600.0))
+    await archived(store, "s-1")
+    await fill(store, "live")
+    await store.search("enschede")
+    await store.turns.append("live", role="user", content="en nu?")
+    before = wrong(database_url, archive_dir)
+
+    raw(database_url, UNFOUND[rule])
 
     assert before == ""
     assert rule in wrong(database_url, archive_dir)
