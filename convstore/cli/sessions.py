@@ -178,6 +178,7 @@ def export(
         bool, typer.Option("--attachments", help="In HTML, show pictures in the turns.")
     ] = False,
     to: Annotated[Path | None, typer.Option(help="A new file, not the screen.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write one conversation as a page to read, live or archived.
 
@@ -191,6 +192,10 @@ def export(
             session_id, form, branches=branches, attachments=attachments
         ),
     )
+    told = {"session_id": session_id, "as": form}
+    if to is None and as_json:
+        print_json({**told, "page": page})
+        return
     if to is None:
         typer.echo(safe_json(page.encode()) if form == "json" else page, nl=False)
         return
@@ -203,7 +208,10 @@ def export(
             file.write(page)
     except OSError as error:
         raise bad_option("--to", f"{to}: {error.strerror}") from None
-    say(f"wrote {to}")
+    if as_json:
+        print_json({**told, "to": str(to)})
+    else:
+        say(f"wrote {to}")
 
 
 def delete(

@@ -24,6 +24,7 @@ JSON_COMMANDS = [
     "db maintain",
     "sessions list",
     "sessions show s-2",
+    "sessions export s-2 --as html",
     "archive plan",
     "archive plan --older-than 0s",
     "archive plan --older-than 0s --summary",

@@ -23,12 +23,14 @@ db downgrade
 db current
 db check
 db maintain
+db copy
 sessions list
 sessions show
 sessions rename
 sessions tag
 sessions delete
 sessions fork
+sessions export
 search
 import
 export
