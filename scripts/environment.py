@@ -44,13 +44,20 @@ PURPOSES = {
             ],
         ],
     ),
+    # Agent frameworks, and what their own tests need.
+    "frameworks": (
+        ".cache/venv-frameworks",
+        [["-e", ".[openai-agents]", "inline-snapshot", "pytest-mock"]],
+    ),
     # Releases of `datasets` that trainers still pin.
     "datasets-3.6": (".cache/venv-datasets-3.6", [["datasets==3.6.*"]]),
     "datasets-4.5": (".cache/venv-datasets-4.5", [["datasets==4.5.*"]]),
 }
 # These hold only what differs from another environment, and find the rest there: less
 # than half of the time, and of the room.
-STAND_ON = dict.fromkeys(("trainers", "datasets-3.6", "datasets-4.5"), "test")
+STAND_ON = dict.fromkeys(
+    ("trainers", "frameworks", "datasets-3.6", "datasets-4.5"), "test"
+)
 
 
 def recipe(purpose: str) -> str:

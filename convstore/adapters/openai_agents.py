@@ -1,0 +1,272 @@
+"""Sessions of the OpenAI Agents SDK, kept in a store.
+
+    session = ConvstoreSession("s-1", store, user_id="u-1")
+    await Runner.run(agent, "Hello", session=session)
+
+Each item is a turn. What another framework or the application itself said in the
+session is read as items, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import dropwhile
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
+
+from agents.memory import SessionSettings
+from agents.memory.session import _CompactionSnapshot
+from agents.memory.session_settings import resolve_session_limit
+
+from convstore.messages.neutral import unsaved
+from convstore.messages.responses import items_of, turn_of
+from convstore.vocabulary.errors import SessionNotFoundError, VersionConflictError
+from convstore.vocabulary.records import InteractionInput, JsonObject, Turn, TurnInput
+
+if TYPE_CHECKING:
+    from convstore.store import Store
+
+FORMAT: Final = "openai-agents"
+"""Of the payloads: the JSON text of one item."""
+
+T = TypeVar("T")
+# Enough for most limits in one read; a foreign turn without items asks for another.
+_PAGE = 1_000
+
+
+class ConvstoreSession:
+    """A session of the SDK over a session of the store.
+
+    Safe to share between tasks, and with `convstore.blocking`'s `awaitable` store
+    between threads and event loops. Closing it does not close the store.
+
+    Args:
+        session_id: Of the store, 1 to 255 characters; made with the first item.
+        store: An open `convstore.Store`, of the tenant that is meant, or
+            `convstore.blocking.open_store(...).awaitable`.
+        user_id: Whose session it is. With it, a session of nobody becomes this user's
+            with the first item, and one of another user is not found.
+        session_settings: `limit` is how many items the runner reads.
+    """
+
+    session_settings: SessionSettings | None = None
+
+    def __init__(
+        self,
+        session_id: str,
+        store: Store,
+        *,
+        user_id: str | None = None,
+        session_settings: SessionSettings | None = None,
+    ) -> None:
+        self.session_id = session_id
+        self.session_settings = session_settings or SessionSettings()
+        self._chat = store.conversation(session_id, user_id=user_id)
+        self._closed = False
+
+    async def get_items(self, limit: int | None = None) -> list[JsonObject]:
+        """The newest `limit` items of the active branch, oldest first.
+
+        Args:
+            limit: Exactly so many, pairs or not; None takes that of the settings, 0
+                gives none, a negative one all.
+        """
+        self._check_open()
+        most = resolve_session_limit(limit, self.session_settings)
+        if most == 0:
+            return []
+        seen = await self._newest(None if most is None or most < 0 else most)
+        return [item for _, item in seen.items]
+
+    async def add_items(self, items: Sequence[Mapping[str, Any]]) -> None:
+        """Add items to the active branch: all of them in one commit, or none.
+
+        Raises:
+            TypeError: An item cannot be written as JSON; nothing was added.
+        """
+        self._check_open()
+        turns = [_turn(item) for item in items]
+        if turns:
+            await _settled(self._add(turns))
+
+    async def pop_item(self) -> JsonObject | None:
+        """Take the newest item off the active branch; None where there is none.
+
+        Nothing is destroyed: the turn stays on a branch that is no longer active.
+        """
+        self._check_open()
+        return await _settled(self._pop())
+
+    async def clear_session(self) -> None:
+        """Begin anew with an empty branch; nothing is destroyed."""
+        self._check_open()
+        await _settled(self._clear())
+
+    def close(self) -> None:
+        """Take no more calls. Idempotent."""
+        self._closed = True
+
+    async def _get_compaction_snapshot(
+        self,
+        limit: int,
+        *,
+        prune_prefix: Callable[[JsonObject], bool] | None = None,
+    ) -> _CompactionSnapshot:
+        """What the SDK asks of a session, by this name, before it compacts: the newest
+        items, whether these are all, and how to put others in the place of the last.
+
+        What `prune_prefix` calls expired is left out of the new branch.
+        """
+        self._check_open()
+        seen = await self._newest(limit)
+
+        async def replace_suffix(start: int, output: list[JsonObject]) -> bool:
+            return await _settled(self._replace(seen, start, output, prune_prefix))
+
+        return _CompactionSnapshot(
+            [item for _, item in seen.items], seen.complete, replace_suffix
+        )
+
+    async def _newest(self, limit: int | None) -> _Seen:
+        found: list[tuple[Turn, JsonObject]] = []
+        head, before = 0, None
+        while True:
+            size = None if limit is None else min(max(limit, 1), _PAGE)
+            try:
+                turns = await self._chat.branch(before=before, limit=size)
+            except SessionNotFoundError:
+                turns = []
+            found = [(turn, item) for turn in turns for item in _items(turn)] + found
+            head = head or (turns[-1].seq if turns else 0)
+            first = not turns or turns[0].parent_seq is None
+            if limit is not None and (len(found) > limit or not first):
+                if len(found) >= limit:
+                    return _Seen(found[len(found) - limit :], False, head)
+            elif first:
+                return _Seen(found, True, head)
+            before = turns[0].seq
+
+    async def _add(self, turns: list[TurnInput]) -> None:
+        await self._chat.append_many(turns)
+
+    async def _pop(self) -> JsonObject | None:
+        while True:
+            try:
+                tip = next(iter(await self._chat.branch(limit=1)), None)
+            except SessionNotFoundError:
+                return None
+            if tip is None:
+                return None
+            items = _items(tip)
+            try:
+                if len(items) > 1:
+                    await self._put(tip.parent_seq, items[:-1], tip.seq, "pop")
+                else:
+                    await self._chat.pop(expected_head=tip.seq)
+            except VersionConflictError:
+                continue  # somebody else's turn to pop, or to append
+            if items:
+                return items[-1]
+
+    async def _clear(self) -> None:
+        with suppress(SessionNotFoundError):
+            await self._chat.switch(0, action="clear")
+
+    async def _replace(
+        self,
+        seen: _Seen,
+        start: int,
+        output: Sequence[Mapping[str, Any]],
+        prune_prefix: Callable[[JsonObject], bool] | None,
+    ) -> bool:
+        """Put `output` in the place of the items from `start` on, unless the branch has
+        moved since they were read."""
+        replaced = seen.items[start:]
+        if not replaced:
+            return False
+        turn = replaced[0][0]
+        # Of a turn of another framework, what was said before the place stays.
+        before = [item for other, item in seen.items[:start] if other is turn]
+        kept: list[Mapping[str, Any]] = [*before, *output]
+        parent = turn.parent_seq
+        if prune_prefix is not None and parent is not None:
+            whole = await self._chat.branch(head=parent)
+            items = [item for one in whole for item in _items(one)]
+            rest = list(dropwhile(prune_prefix, items))
+            if len(rest) < len(items):
+                parent, kept = None, [*rest, *kept]
+        try:
+            await self._put(parent, kept, seen.head, "compact")
+        except (VersionConflictError, SessionNotFoundError):
+            return False
+        return True
+
+    async def _put(
+        self,
+        parent: int | None,
+        items: Sequence[Mapping[str, Any]],
+        head: int,
+        action: Literal["pop", "compact"],
+    ) -> None:
+        """Leave the branch that ends in `head`, and go on after `parent` with items: in
+        one commit, which says why, so that no export takes what is left for a rejected
+        answer."""
+        await self._chat.apply(
+            switch=parent or 0,
+            turns=[_turn(item) for item in items],
+            expected_head=head,
+            interactions=[
+                InteractionInput(action, turn_seq=head, actor_kind="code"),
+            ],
+        )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError(f"{type(self).__name__} is closed")
+
+
+class _Seen(NamedTuple):
+    """The newest items of a branch, each with its turn; whether there are no others;
+    the tip that they were read at."""
+
+    items: list[tuple[Turn, JsonObject]]
+    complete: bool
+    head: int
+
+
+def _turn(item: Mapping[str, Any]) -> TurnInput:
+    """An item as a turn: with the item itself, where the columns say less."""
+    if not isinstance(item, Mapping):
+        raise TypeError(f"an item is a mapping, not {type(item).__name__}")
+    told = turn_of(item)
+    if items_of(unsaved(told)) == [item]:
+        return told
+    # ASCII: any text that JSON can tell fits, lone surrogates too.
+    text = json.dumps(item, separators=(",", ":"))
+    return replace(told, payload=text.encode(), payload_format=FORMAT)
+
+
+def _items(turn: Turn) -> list[JsonObject]:
+    if turn.payload is not None and turn.payload_format == FORMAT:
+        return [json.loads(turn.payload)]
+    return items_of(turn)
+
+
+async def _settled(work: Coroutine[Any, Any, T]) -> T:
+    """The outcome of a change, waited for even by a caller who is cancelled: the
+    cancellation goes on when it is known what became of the change."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = cancelled or error
+    if cancelled is not None:
+        with suppress(Exception):
+            task.result()
+        raise cancelled
+    return task.result()

@@ -1,0 +1,69 @@
+"""What of a framework's message every database can hold: the neutral side of a turn.
+
+An adapter keeps the framework's own object as the turn's payload. What stands in the
+columns beside it is read by windows, search, exports and the other adapters, and must
+never be the reason that a message is refused in the middle of somebody's run: so it is
+cut to what can be stored, and the payload keeps the truth. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import fields
+
+from convstore.vocabulary.clock import EPOCH
+from convstore.vocabulary.codec import encode_json
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.ids import MAX_ID_CHARS
+from convstore.vocabulary.limits import Limits
+from convstore.vocabulary.records import Json, Turn, TurnInput
+
+# PostgreSQL takes no NUL in text, and neither database a lone surrogate.
+_NOT_STORED = re.compile("[\x00\ud800-\udfff]")
+_REPLACEMENT = "\ufffd"
+_DEFAULT = Limits()
+_SAME = sorted({f.name for f in fields(Turn)} & {f.name for f in fields(TurnInput)})
+
+
+def plain_text(text: str) -> str:
+    """Text with U+FFFD in place of each character that no database holds."""
+    return _NOT_STORED.sub(_REPLACEMENT, text)
+
+
+def plain_id(value: object) -> str | None:
+    """A name or an id of a client, if it can be one of ours; else None."""
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_ID_CHARS:
+        return None
+    return None if _NOT_STORED.search(value) else value
+
+
+def plain_parts(parts: Sequence[Json]) -> list[Json] | None:
+    """Those parts that can be stored as JSON; None where none can.
+
+    Left out: numbers beyond 64 bits, NaN, text that no database holds, and nesting
+    beyond the default of `max_json_depth`.
+    """
+    kept = [part for part in parts if _can_be_stored(part)]
+    return kept or None
+
+
+def _can_be_stored(part: Json) -> bool:
+    try:
+        # One level less: parts stand in a list.
+        encode_json("parts", part, _DEFAULT.max_turn_bytes, _DEFAULT.max_json_depth - 1)
+    except (InvalidInputError, RecursionError):
+        return False
+    return True
+
+
+def unsaved(given: TurnInput) -> Turn:
+    """A turn as it will be read back, before it has a place: what an adapter asks
+    whether the neutral side says all that the framework's object says."""
+    same = {name: getattr(given, name) for name in _SAME}
+    return Turn(
+        session_id="",
+        seq=0,
+        tools_hash=None,
+        **{**same, "created_at": given.created_at or EPOCH},
+    )
