@@ -47,7 +47,7 @@ PURPOSES = {
     # Agent frameworks, and what their own tests need.
     "frameworks": (
         ".cache/venv-frameworks",
-        [["-e", ".[openai-agents]", "inline-snapshot", "pytest-mock"]],
+        [["-e", ".[openai-agents,pydantic-ai]", "inline-snapshot", "pytest-mock"]],
     ),
     # Releases of `datasets` that trainers still pin.
     "datasets-3.6": (".cache/venv-datasets-3.6", [["datasets==3.6.*"]]),

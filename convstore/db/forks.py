@@ -33,6 +33,7 @@ from convstore.db import erasures, models
 from convstore.db.branches import WHOLE, inherit, walk
 from convstore.db.codec.records import SESSION_COLUMNS, session_from_row
 from convstore.db.dialects.base import Dialect
+from convstore.db.renewal import begin, renewed
 from convstore.db.sessions import create, new_row, searchable
 from convstore.db.statements import Prepared
 from convstore.db.unit import Head, Key, Row, Unit, check_usable, is_hidden
@@ -60,13 +61,15 @@ _PLACED = ("tenant_id", "session_id", "seq", "parent_seq")
 @dataclass(slots=True)
 class ForkSession:
     """Make the session `target` of the branch of `key` that ends in turn `at_seq`: its
-    head for None, no turn for 0. Both sessions are locked."""
+    head for None, no turn for 0. Both sessions are locked. With `renew` a deleted
+    target begins anew."""
 
     key: Key
     target: str
     at_seq: int | None
     now: int
     user_id: str | None = None
+    renew: bool = False
     size: int = 0
 
     @property
@@ -105,6 +108,8 @@ class ForkSession:
             raise SessionNotFoundError(self.target)
         if state == "erased":
             raise SessionErasedError(self.target)
+        if state == "deleted" and self.renew:
+            return
         if state == "deleted":
             raise SessionDeletedError(self.target)
         raise AlreadyExistsError(f"session {self.target!a}")
@@ -126,18 +131,28 @@ class ForkSession:
             "head_seq": count or None,
             "forked_turns": count,
         }
-        indexed = searchable(decode_json(row["metadata"]), decode_json(row["tags"]))
-        head = create(unit, self._target, row, indexed)
-        if head is None:  # made by somebody in the moment since it was looked for
-            unit.forget(self._target)
-            self._refuse_existing(unit.find(self._target))
-            raise AssertionError("a session that is there and not there")
+        head = self._target_of(unit, row)
         unit.note_fork(self._target, self.key)
         if count:
             (_COPY_PATH if walked else _COPY).run(unit.connection, given)
             _COPY_TOOLS.run(unit.connection, given)
         for copy in _COPY_BESIDE:
             copy.run(unit.connection, given)
+        return head
+
+    def _target_of(self, unit: Unit, row: Row) -> Head:
+        """The session that is made, with its row."""
+        deleted = unit.find(self._target)
+        if deleted is not None:
+            row = renewed(deleted, self._target, row, self.now, self.user_id)
+            begin(unit, self._target, deleted, row)
+            return deleted
+        indexed = searchable(decode_json(row["metadata"]), decode_json(row["tags"]))
+        head = create(unit, self._target, row, indexed)
+        if head is None:  # made by somebody in the moment since it was looked for
+            unit.forget(self._target)
+            self._refuse_existing(unit.find(self._target))
+            raise AssertionError("a session that is there and not there")
         return head
 
     def _row(self, unit: Unit, source: Head, at: int) -> Row:

@@ -23,7 +23,12 @@ class Sessions:
         self._scope = scope
 
     async def fork(
-        self, source: str, new_id: str, at_seq: int | None = None
+        self,
+        source: str,
+        new_id: str,
+        at_seq: int | None = None,
+        *,
+        renew: bool = False,
     ) -> Session:
         """Begin a session with a branch of another one, in one transaction.
 
@@ -39,6 +44,8 @@ class Sessions:
             new_id: Of the session that is made.
             at_seq: The last turn to take over, whatever its branch; None is the tip of
                 the active one, 0 takes none.
+            renew: If `new_id` was deleted it begins anew, as with
+                `get_or_create(renew=True)`.
 
         Raises:
             SessionNotFoundError: No session `source` of this tenant (and user); or
@@ -53,7 +60,7 @@ class Sessions:
         if check_id("new_id", new_id) == source:
             raise InvalidInputError("new_id", "is the session that is forked")
         return await scope.write(
-            ForkSession(key, new_id, at_seq, scope.now(), scope.user_id)
+            ForkSession(key, new_id, at_seq, scope.now(), scope.user_id, renew)
         )
 
     async def forks(

@@ -8,7 +8,7 @@ import pytest
 
 from tests.docs import test_examples
 
-PAGES = ["openai-agents"]
+PAGES = ["openai-agents", "pydantic-ai"]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -43,6 +43,31 @@ async def branched(store: Store) -> None:
     await store.turns.append("s-1", role="user", content="C")
 
 
+@pytest.mark.parametrize("archive", [True, False])
+async def test_a_deleted_id_begins_anew_as_a_fork_when_told(
+    store: Store, database_url: str, archive_dir: Path, archive: bool
+) -> None:
+    await fill(store, "s-1")
+    await fill(store, "s-2")
+    deleted = await store.sessions.get("s-2")
+    await store.sessions.delete("s-2", archive=archive)
+    with pytest.raises(SessionDeletedError):
+        await store.sessions.fork("s-1", "s-2")
+
+    fork = await store.sessions.fork("s-1", "s-2", 2, renew=True)
+
+    assert fork == await store.sessions.get("s-2")
+    assert (fork.generation, fork.forked_from, fork.turn_count) == (2, "s-1", 2)
+    assert fork.version > deleted.version
+    assert said(await store.turns.branch("s-2")) == (
+        said(await store.turns.branch("s-1", head=2))
+    )
+    assert (await store.interactions.list("s-2")).items == ()
+    with pytest.raises(AlreadyExistsError):
+        await store.sessions.fork("s-1", "s-2", renew=True)
+    sound(database_url, archive_dir)
+
+
 async def test_a_fork_holds_what_its_source_said(store: Store) -> None:
     await fill(store, "s-1")
     before = await document(store, "s-1")
