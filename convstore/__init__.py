@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from convstore.store.opening import open_store
+from convstore.vocabulary.checkpoints import (
+    Checkpoint,
+    CheckpointValue,
+    CheckpointWrite,
+)
 from convstore.vocabulary.clock import Clock, ManualClock, SystemClock
 from convstore.vocabulary.errors import (
     AlreadyExistsError,
     ArchiveAwayError,
     ArchiveTakenError,
+    CheckpointNotFoundError,
+    CheckpointsEndedError,
     ConfigError,
     ConflictError,
     ConvstoreError,
@@ -81,6 +88,11 @@ __all__ = [
     "ArchiveAwayError",
     "ArchiveTakenError",
     "Branch",
+    "Checkpoint",
+    "CheckpointNotFoundError",
+    "CheckpointValue",
+    "CheckpointWrite",
+    "CheckpointsEndedError",
     "Choice",
     "Clock",
     "ConfigError",

@@ -10,11 +10,24 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from convstore.vocabulary.checkpoints import (
+    Checkpoint,
+    CheckpointEnd,
+    CheckpointValue,
+    CheckpointWrite,
+    StoredCheckpoint,
+    StoredCheckpoints,
+    StoredElement,
+    StoredValue,
+    StoredWrite,
+)
 from convstore.vocabulary.clock import Clock, ManualClock, SystemClock
 from convstore.vocabulary.errors import (
     AlreadyExistsError,
     ArchiveAwayError,
     ArchiveTakenError,
+    CheckpointNotFoundError,
+    CheckpointsEndedError,
     ConfigError,
     ConflictError,
     ConvstoreError,
@@ -134,6 +147,7 @@ if TYPE_CHECKING:
     from convstore.repositories.answer import Answer
     from convstore.repositories.archive import Archive
     from convstore.repositories.buffer import Buffer
+    from convstore.repositories.checkpoints import Checkpoints
     from convstore.repositories.conversation import Conversation
     from convstore.repositories.erasures import Erasures
     from convstore.repositories.graph_states import GraphStates
@@ -174,6 +188,7 @@ _LATE = {
     "Archive": "convstore.repositories.archive",
     "Buffer": "convstore.repositories.buffer",
     "Conversation": "convstore.repositories.conversation",
+    "Checkpoints": "convstore.repositories.checkpoints",
     "GraphStates": "convstore.repositories.graph_states",
     "Holds": "convstore.repositories.holds",
     "Interactions": "convstore.repositories.interactions",
@@ -207,6 +222,13 @@ __all__ = [
     "Buffer",
     "CachePolicy",
     "Caps",
+    "Checkpoint",
+    "CheckpointEnd",
+    "CheckpointNotFoundError",
+    "CheckpointValue",
+    "CheckpointWrite",
+    "Checkpoints",
+    "CheckpointsEndedError",
     "Choice",
     "Clock",
     "CommitStats",
@@ -309,6 +331,11 @@ __all__ = [
     "StoreClosedError",
     "StoreConfig",
     "StoreStats",
+    "StoredCheckpoint",
+    "StoredCheckpoints",
+    "StoredElement",
+    "StoredValue",
+    "StoredWrite",
     "SystemClock",
     "TierStats",
     "Transaction",

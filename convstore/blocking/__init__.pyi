@@ -25,6 +25,11 @@ from convstore.repositories.items import Named
 from convstore.repositories.turns import JsonList, ObjectList, TurnList
 from convstore.retention.plan import Decision
 from convstore.store import facade
+from convstore.vocabulary.checkpoints import (
+    Checkpoint,
+    CheckpointValue,
+    CheckpointWrite,
+)
 from convstore.vocabulary.clock import Clock
 from convstore.vocabulary.hits import IndexReport, SearchOrder, SearchPage
 from convstore.vocabulary.progress import OnProgress
@@ -106,6 +111,57 @@ class _Archive:
     def recover(self, *, alone: bool = False) -> RecoveryReport: ...
     def adopt(self, *, dry_run: bool = False) -> AdoptionReport: ...
     def rebuild(self, *, on_progress: OnProgress | None = None) -> RebuildReport: ...
+
+class _Checkpoints:
+    def put(
+        self,
+        session_id: str,
+        checkpoint_id: str,
+        *,
+        body: CheckpointValue,
+        values: Mapping[str, CheckpointValue] | None = None,
+        lists: Mapping[str, Sequence[CheckpointValue]] | None = None,
+        namespace: str = "",
+        parent_id: str | None = None,
+        run_id: str | None = None,
+        metadata: Mapping[str, Json] | None = None,
+        create: bool = False,
+    ) -> None: ...
+    def put_writes(
+        self,
+        session_id: str,
+        checkpoint_id: str,
+        writes: Sequence[CheckpointWrite],
+        *,
+        namespace: str = "",
+        replace: bool = False,
+        create: bool = False,
+    ) -> None: ...
+    def get(
+        self, session_id: str, checkpoint_id: str | None = None, *, namespace: str = ""
+    ) -> Checkpoint: ...
+    def find(
+        self, session_id: str, checkpoint_id: str | None = None, *, namespace: str = ""
+    ) -> Checkpoint | None: ...
+    def list(
+        self,
+        session_id: str | None = None,
+        *,
+        namespace: str | None = None,
+        metadata: Mapping[str, Json] | None = None,
+        run_id: str | None = None,
+        before: str | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> Page[Checkpoint]: ...
+    def delete(
+        self, session_id: str, checkpoints: Sequence[tuple[str, str]]
+    ) -> int: ...
+    def prune(
+        self, session_id: str, *, keep: int = 1, also: Sequence[tuple[str, str]] = ...
+    ) -> int: ...
+    def end(self, session_id: str, *, through: str) -> int: ...
+    def copy(self, session_id: str, to: str) -> int: ...
 
 class _Erasures:
     def get(self, erasure_id: str) -> ErasureReceipt: ...
@@ -746,6 +802,22 @@ class Conversation:
     def graph_state(
         self, *, namespace: str = "default", version: int | None = None
     ) -> GraphState | None: ...
+    def put_checkpoint(
+        self,
+        checkpoint_id: str,
+        *,
+        body: CheckpointValue,
+        values: Mapping[str, CheckpointValue] | None = None,
+        lists: Mapping[str, Sequence[CheckpointValue]] | None = None,
+        namespace: str = "",
+        parent_id: str | None = None,
+        run_id: str | None = None,
+        metadata: Mapping[str, Json] | None = None,
+        create: bool = False,
+    ) -> None: ...
+    def checkpoint(
+        self, checkpoint_id: str | None = None, *, namespace: str = ""
+    ) -> Checkpoint | None: ...
     def pin(
         self, *, model: str, tier: str | None = None, user_explicit: bool = False
     ) -> LedgerEntry: ...
@@ -838,6 +910,7 @@ class Store:
     interactions: _Interactions
     graph_states: _GraphStates
     items: _Items
+    checkpoints: _Checkpoints
     holds: _Holds
     ledger: _Ledger
     archive: _Archive
@@ -960,6 +1033,7 @@ class Transaction:
     interactions: _Interactions
     graph_states: _GraphStates
     items: _Items
+    checkpoints: _Checkpoints
     holds: _Holds
     ledger: _Ledger
     @property

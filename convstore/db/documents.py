@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, select
 
 from convstore.db import models
+from convstore.db.codec.checkpoints import KINDS, order_of
 from convstore.db.codec.records import (
     GRAPH_STATE_COLUMNS,
     HOLD_COLUMNS,
@@ -60,6 +61,9 @@ _ROWS = (
     _rows_of(models.session_items, SESSION_ITEM_COLUMNS, "namespace", "key"),
     HOLDS,
 )
+_CHECKPOINTS = [
+    _rows_of(kind.table, kind.columns, *order_of(kind)) for kind in KINDS.values()
+]
 
 
 def read(
@@ -86,7 +90,14 @@ def read_rows(
     given = about(tenant, session_ids)
     sessions = [session_from_row(row) for row in _SESSIONS.all(connection, given)]
     tables = [by_session(statement.all(connection, given)) for statement in _ROWS]
+    checkpoints = [
+        by_session(statement.all(connection, given)) for statement in _CHECKPOINTS
+    ]
     return [
-        SessionRows(session, *(table.get(session.id, []) for table in tables))
+        SessionRows(
+            session,
+            *(table.get(session.id, []) for table in tables),
+            checkpoints=[table.get(session.id, []) for table in checkpoints],
+        )
         for session in sessions
     ]

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from convstore.db import archive_entries, models, search_marks, session_locks
+from convstore.db.codec.checkpoints import KINDS, order_of
 from convstore.db.codec.documents import DocumentRows, hold_rows, session_row
 from convstore.db.codec.kinds import Row
 from convstore.db.codec.records import (
@@ -58,6 +59,7 @@ _GONE_WITH_SESSION = (
     models.session_ledger,
     models.session_state,
     models.session_items,
+    *(kind.table for kind in KINDS.values()),
 )
 # Rows to find a session by, which say what its own row says.
 _SAID_AGAIN = (models.session_metadata, models.session_labels)
@@ -79,6 +81,7 @@ _ORDER = {
     models.session_ledger: 0,
     models.session_state: 1,
     models.session_items: 2,
+    **{kind.table: len(order_of(kind)) for kind in KINDS.values()},
 }
 
 
@@ -90,9 +93,14 @@ def take(unit: Unit, tenant: str, heads: Sequence[Head]) -> list[SessionRows]:
     given = about(tenant, [head.row["session_id"] for head in heads])
     groups = [_taken(unit.connection, table, given) for table in _TAKEN]
     groups.append(by_session(HOLDS.all(unit.connection, given)))
+    checkpoints = [
+        _taken(unit.connection, kind.table, given) for kind in KINDS.values()
+    ]
     return [
         SessionRows(
-            head.record, *(group.get(head.row["session_id"], []) for group in groups)
+            head.record,
+            *(group.get(head.row["session_id"], []) for group in groups),
+            checkpoints=[g.get(head.row["session_id"], []) for g in checkpoints],
         )
         for head in heads
     ]
@@ -318,3 +326,4 @@ def _take(table: Table, columns: Sequence[Any]) -> Prepared:
 
 
 _TAKE = {table: _take(table, columns) for table, columns in _TAKEN.items()}
+_TAKE |= {kind.table: _take(kind.table, kind.columns) for kind in KINDS.values()}

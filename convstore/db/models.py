@@ -4,7 +4,7 @@ what they mean.
 Every table of conversation data has `(tenant_id, session_id)` at the head of its keys:
 tenancy is a property of the keys, and one conversation lies on neighbouring pages.
 Times are integer microseconds since 1970 (UTC); JSON is kept as text, key order and
-all. SQLite tables are WITHOUT ROWID: the key is the place.
+all. SQLite tables are WITHOUT ROWID, but for wide ones: the key is the place.
 """
 
 from __future__ import annotations
@@ -54,6 +54,12 @@ def _key() -> TypeEngine[str]:
     return String(255).with_variant(String(255, collation="C"), "postgresql")
 
 
+def _name() -> TypeEngine[str]:
+    # Longer than an id: namespaces of nested graphs grow with each level. What makes
+    # them bounds their bytes, because a key of PostgreSQL holds some 2,700.
+    return Text().with_variant(Text(collation="C"), "postgresql")
+
+
 def _json() -> TypeEngine[str]:
     return Text().with_variant(JsonText(), "postgresql")
 
@@ -71,14 +77,17 @@ metadata = MetaData(
 )
 
 
-def _table(name: str, *parts: Any, key: tuple[str, ...], comment: str) -> Table:
+def _table(
+    name: str, *parts: Any, key: tuple[str, ...], comment: str, wide: bool = False
+) -> Table:
+    # In a table WITHOUT ROWID a row above a quarter of a page has a page of its own.
     return Table(
         name,
         metadata,
         *parts,
         PrimaryKeyConstraint(*key),
         comment=comment,
-        sqlite_with_rowid=False,
+        sqlite_with_rowid=wide,
     )
 
 
@@ -505,6 +514,137 @@ graph_states = _table(
     key=("tenant_id", "session_id", "namespace", "version"),
     comment="Snapshots of the reasoning graph, every version.",
 )
+
+checkpoints = _table(
+    "checkpoints",
+    _tenant(),
+    _session(),
+    Column(
+        "namespace", _name(), nullable=False, comment="which graph; empty: the root"
+    ),
+    Column("checkpoint_id", _key(), nullable=False, comment="later ones are greater"),
+    Column("parent_id", _key(), comment="the step before"),
+    Column("run_id", _key(), comment="the run that made it"),
+    Column("metadata", _json(), nullable=False, comment="object, the framework's own"),
+    Column("channels", _json(), nullable=False, comment="where their values are"),
+    Column("type", _key(), nullable=False, comment="of body, as its framework says"),
+    Column("body", LargeBinary, nullable=False, comment="all but the values, opaque"),
+    _time("created_at", "when it was put"),
+    Column(
+        "digest", LargeBinary, nullable=False, comment="SHA-256 of the content columns"
+    ),
+    _of_session(),
+    Index(
+        "ix_checkpoints_recent",
+        "tenant_id",
+        "checkpoint_id",
+        "session_id",
+        "namespace",
+    ),
+    Index(
+        "ix_checkpoints_run",
+        "tenant_id",
+        "run_id",
+        sqlite_where=text("run_id IS NOT NULL"),
+        postgresql_where=text("run_id IS NOT NULL"),
+    ),
+    key=("tenant_id", "session_id", "namespace", "checkpoint_id"),
+    comment="The state of a graph's run at a step, as a framework stores it.",
+    wide=True,
+)
+
+checkpoint_values = _table(
+    "checkpoint_values",
+    _tenant(),
+    _session(),
+    Column("hash", String(64), nullable=False, comment="of type and data"),
+    Column("type", _key(), nullable=False, comment="as its framework says"),
+    Column("data", LargeBinary, nullable=False, comment="opaque"),
+    Column(
+        "digest", LargeBinary, nullable=False, comment="SHA-256 of the content columns"
+    ),
+    _of_session(),
+    key=("tenant_id", "session_id", "hash"),
+    comment="Values of checkpoints, each distinct one once.",
+    wide=True,
+)
+
+checkpoint_logs = _table(
+    "checkpoint_logs",
+    _tenant(),
+    _session(),
+    Column("log", BigInteger, nullable=False, autoincrement=False, comment="from 1"),
+    Column("idx", BigInteger, nullable=False, autoincrement=False, comment="from 0"),
+    Column("type", _key(), nullable=False, comment="as its framework says"),
+    Column("data", LargeBinary, nullable=False, comment="opaque"),
+    Column("chain", String(64), nullable=False, comment="hash of it and all before"),
+    Column(
+        "digest", LargeBinary, nullable=False, comment="SHA-256 of the content columns"
+    ),
+    _of_session(),
+    key=("tenant_id", "session_id", "log", "idx"),
+    comment="Elements of lists in checkpoints; what versions share is there once.",
+    wide=True,
+)
+
+checkpoint_writes = _table(
+    "checkpoint_writes",
+    _tenant(),
+    _session(),
+    Column(
+        "namespace", _name(), nullable=False, comment="which graph; empty: the root"
+    ),
+    Column("checkpoint_id", _key(), nullable=False, comment="the step that it is of"),
+    Column("task_id", _key(), nullable=False, comment="who wrote it"),
+    Column(
+        "idx",
+        BigInteger,
+        nullable=False,
+        autoincrement=False,
+        comment="place among the task's; below 0 what it says of itself",
+    ),
+    Column("channel", _key(), nullable=False, comment="where it is to go"),
+    Column("type", _key(), nullable=False, comment="as its framework says"),
+    Column("data", LargeBinary, nullable=False, comment="opaque"),
+    Column("task_path", Text, nullable=False, comment="where the task stands"),
+    Column(
+        "digest", LargeBinary, nullable=False, comment="SHA-256 of the content columns"
+    ),
+    _of_session(),
+    key=(
+        "tenant_id",
+        "session_id",
+        "namespace",
+        "checkpoint_id",
+        "task_id",
+        "idx",
+    ),
+    comment="What tasks have written and no step has taken up yet.",
+    wide=True,
+)
+
+checkpoint_ends = _table(
+    "checkpoint_ends",
+    _tenant(),
+    _session(),
+    Column("through", _key(), nullable=False, comment="ids up to this one are over"),
+    Column(
+        "digest", LargeBinary, nullable=False, comment="SHA-256 of the content columns"
+    ),
+    _of_session(),
+    key=("tenant_id", "session_id"),
+    comment="Where the checkpoints of a session were ended: no late write brings "
+    "them back.",
+)
+
+OF_CHECKPOINTS = (
+    checkpoints,
+    checkpoint_values,
+    checkpoint_logs,
+    checkpoint_writes,
+    checkpoint_ends,
+)
+"""In the order of `codec.checkpoints.KINDS`."""
 
 session_ledger = _table(
     "session_ledger",

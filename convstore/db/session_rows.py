@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from convstore.db.codec.checkpoints import stored_checkpoints
 from convstore.db.codec.kinds import (
     GRAPH_STATES,
     INTERACTIONS,
@@ -45,6 +46,7 @@ class SessionRows:
     states: Sequence[Row]
     items: Sequence[Row]
     holds: Sequence[Row]
+    checkpoints: Sequence[Sequence[Row]] = field(kw_only=True)
 
     def document(self) -> SessionDocument:
         """The session's document.
@@ -69,6 +71,7 @@ class SessionRows:
             holds=self._holds(),
             adapter_state=dict(STATES.records(sid, self.states)),
             items=ITEMS.records(sid, self.items),
+            checkpoints=stored_checkpoints(sid, self.checkpoints),
         )
 
     def fingerprint(self) -> bytes:
@@ -88,6 +91,7 @@ class SessionRows:
             [row[1:-1] for row in self.states],
             [row[1:-1] for row in self.items],
             self._holds(),
+            [[row[1:-1] for row in rows] for rows in self.checkpoints],
         )
 
     def _ledger(self) -> LedgerEntry | None:

@@ -43,6 +43,12 @@ _LARGE: dict[str, tuple[Column[Any], ...]] = {
     ),
     "session_items": (models.session_items.c.value,),
     "session_state": (models.session_state.c.state,),
+    "checkpoints": tuple(
+        models.checkpoints.c[name] for name in "metadata channels body".split()
+    ),
+    "checkpoint_values": (models.checkpoint_values.c.data,),
+    "checkpoint_logs": (models.checkpoint_logs.c.data,),
+    "checkpoint_writes": (models.checkpoint_writes.c.data,),
     "graph_states": (models.graph_states.c.state, models.graph_states.c.metadata),
 }
 

@@ -79,6 +79,7 @@ _INSERTS = {
         models.session_ledger,
         models.session_state,
         models.session_items,
+        *models.OF_CHECKPOINTS,
     )
 }
 

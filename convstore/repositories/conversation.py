@@ -21,6 +21,7 @@ from convstore.db.unit import Row
 from convstore.messages.buffers import BUFFER_CAP, BUFFER_IDLE_TTL_S, since_idle
 from convstore.repositories.answer import Answer
 from convstore.repositories.buffer import Buffer
+from convstore.repositories.checkpoints import Checkpoints
 from convstore.repositories.graph_states import GraphStates
 from convstore.repositories.histories import system_turns
 from convstore.repositories.interactions import Interactions
@@ -101,6 +102,8 @@ class Conversation:
     feedback = BoundVerb(Interactions, Interactions.summary)
     put_graph_state = BoundVerb(GraphStates, GraphStates.put, creates=True)
     graph_state = BoundVerb(GraphStates, GraphStates.find)
+    put_checkpoint = BoundVerb(Checkpoints, Checkpoints.put, creates=True)
+    checkpoint = BoundVerb(Checkpoints, Checkpoints.find)
     pin = BoundVerb(Ledger, Ledger.pin, creates=True)
     escalate = BoundVerb(Ledger, Ledger.escalate, creates=True)
     record_request = BoundVerb(Ledger, Ledger.record_request, creates=True)

@@ -175,8 +175,8 @@ class Scope:
         for _ in range(_REVIVALS):
             try:
                 return await self.runner.write(operation)
-            except SessionArchivedError:
-                await self.lifecycle.revive(self.runner, operation.key)
+            except SessionArchivedError as error:
+                await self.lifecycle.revive(self.runner, self.key(error.session_id))
         return await self.runner.write(operation)
 
     async def write_together(

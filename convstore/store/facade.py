@@ -21,6 +21,7 @@ from convstore.erasure.replay import replay_erasures
 from convstore.gateway.prefix_cache.cache import Expiry, PrefixCache, prefix_bounds
 from convstore.gateway.prefix_cache.stores import PrefixKind
 from convstore.repositories.archive import Archive
+from convstore.repositories.checkpoints import Checkpoints
 from convstore.repositories.conversation import Conversation
 from convstore.repositories.erasures import Erasures
 from convstore.repositories.graph_states import GraphStates
@@ -73,6 +74,7 @@ class Nouns:
         self.interactions = Interactions(scope)
         self.graph_states = GraphStates(scope)
         self.items = Items(scope)
+        self.checkpoints = Checkpoints(scope)
         self.holds = Holds(scope)
         self.ledger = Ledger(scope)
 

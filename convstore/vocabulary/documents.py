@@ -28,6 +28,16 @@ from typing import (
     get_type_hints,
 )
 
+from convstore.vocabulary.checkpoints import (
+    NO_CHECKPOINTS,
+    CheckpointEnd,
+    StoredCheckpoint,
+    StoredCheckpoints,
+    StoredElement,
+    StoredValue,
+    StoredWrite,
+    agrees,
+)
 from convstore.vocabulary.codec import (
     bytes_from_json,
     bytes_to_json,
@@ -91,7 +101,14 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 _SECTIONS = tuple(f.name for f in fields(SessionDocument))
 # Sections that are left out where they are empty, for the same reason. A reader that
 # does not know one refuses the document as newer.
-_OPTIONAL_SECTIONS = frozenset({"adapter_state", "items"})
+_OPTIONAL_SECTIONS = frozenset({"adapter_state", "items", "checkpoints"})
+_CHECKPOINTS: dict[str, type[Any]] = {
+    "checkpoints": StoredCheckpoint,
+    "values": StoredValue,
+    "elements": StoredElement,
+    "writes": StoredWrite,
+    "ends": CheckpointEnd,
+}
 _MEMBERS = frozenset({"format", "format_version", REQUIRES, *_SECTIONS})
 
 
@@ -168,7 +185,19 @@ def spelled(document: SessionDocument) -> dict[str, object]:
         records = getattr(document, name)
         if any(KEPT in record.metadata for record in records):
             head[name] = [_spelled(record) for record in records]
+    if document.checkpoints:
+        head["checkpoints"] = {
+            name: [_opaque(record) for record in getattr(document.checkpoints, name)]
+            for name in _CHECKPOINTS
+        }
     return head
+
+
+def _opaque(record: Any) -> dict[str, object]:
+    """The fields of a record that has bytes among them and no optional ones."""
+    plan = _PLANS[type(record)]
+    given = ((name, getattr(record, name)) for name in plan.usual)
+    return {n: bytes_to_json(v) if type(v) is bytes else v for n, v in given}
 
 
 def _spelled(record: Any) -> dict[str, object]:
@@ -235,6 +264,7 @@ def document_from_json(data: Json) -> SessionDocument:
             holds=tuple(_record(LegalHold, item) for item in _tuple(data["holds"])),
             adapter_state=_objects(data.get("adapter_state", {})),
             items=tuple(_record(Item, i) for i in _tuple(data.get("items", []))),
+            checkpoints=_checkpoints(data.get("checkpoints")),
         )
     except (TypeError, ValueError, KeyError, AttributeError):
         # The cause may quote content: name the kind of fault only.
@@ -306,6 +336,26 @@ def _tuple(items: Json) -> tuple[Json, ...]:
     return tuple(items)
 
 
+def _checkpoints(data: dict[str, Json] | None) -> StoredCheckpoints:
+    if data is None:
+        return NO_CHECKPOINTS
+    if unknown := data.keys() - _CHECKPOINTS.keys():
+        raise NewerFormatError("session document", f"{len(unknown)} unknown sections")
+    return StoredCheckpoints(
+        **{
+            name: tuple(_closed(cls, item) for item in _tuple(data[name]))
+            for name, cls in _CHECKPOINTS.items()
+        }
+    )
+
+
+def _closed(cls: type[R], data: dict[str, Any]) -> R:
+    """As `_record`, of one that has no metadata of ours to keep what is unknown in."""
+    if data.keys() - _PLANS[cls].names:
+        raise NewerFormatError("session document", "a field that cannot be kept")
+    return _record(cls, data)
+
+
 def _lists(sets: dict[str, Json]) -> dict[str, list[Json]]:
     if not all(type(tools) is list for tools in sets.values()):
         raise TypeError("a field has a value of the wrong type")
@@ -369,6 +419,7 @@ def check_agreement(document: SessionDocument) -> None:
         "turn_seq": targets <= set(range(1, last + 1)),
         "graph_states.version": len(set(states)) == len(states),
         "items.key": len(set(items)) == len(items),
+        "checkpoints": agrees(document.checkpoints, session.id),
         "holds.number": _counted(hold.number for hold in document.holds),
         "session.turn_count": session.turn_count == last,
         "session.interaction_count": session.interaction_count == len(acts),
@@ -409,6 +460,7 @@ _PLANS: dict[type[Any], _Plan] = {
         Item,
         LegalHold,
         LedgerEntry,
+        *_CHECKPOINTS.values(),
     )
 }
 _USUAL = _PLANS[Turn].usual

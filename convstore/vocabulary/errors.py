@@ -11,13 +11,15 @@
     │   ├── InteractionNotFoundError
     │   ├── GraphStateNotFoundError
     │   ├── ItemNotFoundError
+    │   ├── CheckpointNotFoundError
     │   ├── HoldNotFoundError
     │   ├── LedgerEntryNotFoundError
     │   ├── ErasureNotFoundError
     │   └── SegmentNotFoundError
     ├── ConflictError                  the world moved, or the id means something else
     │   ├── VersionConflictError
-    │   └── AlreadyExistsError
+    │   ├── AlreadyExistsError
+    │   └── CheckpointsEndedError
     ├── RefusedError                   understood, and deliberately not done
     │   ├── LegalHoldError
     │   ├── SessionErasedError
@@ -182,6 +184,19 @@ class ItemNotFoundError(NotFoundError):
         super().__init__(f"{shown(namespace)} has no item {shown(key)}")
 
 
+class CheckpointNotFoundError(NotFoundError):
+    """The session has no such checkpoint."""
+
+    code = "checkpoint_not_found"
+
+    def __init__(self, session_id: str, checkpoint_id: str | None) -> None:
+        self.session_id, self.checkpoint_id = session_id, checkpoint_id
+        which = "no checkpoint"
+        if checkpoint_id is not None:
+            which = f"no checkpoint {shown(checkpoint_id)}"
+        super().__init__(f"session {shown(session_id)} has {which} here")
+
+
 class HoldNotFoundError(NotFoundError):
     """The session is not under legal hold."""
 
@@ -248,6 +263,16 @@ class AlreadyExistsError(ConflictError):
     def __init__(self, what: str) -> None:
         self.what = what
         super().__init__(f"{what} exists already")
+
+
+class CheckpointsEndedError(ConflictError):
+    """The checkpoints of the session were ended; this belongs to one from before."""
+
+    code = "checkpoints_ended"
+
+    def __init__(self, session_id: str) -> None:
+        self.session_id = session_id
+        super().__init__(f"the checkpoints of session {shown(session_id)} were ended")
 
 
 class RefusedError(ConvstoreError):

@@ -16,6 +16,8 @@ class Limits:
         max_graph_state_bytes: JSON bytes of one graph state.
         max_state_bytes: JSON bytes of what one adapter keeps of a session.
         max_item_bytes: JSON bytes of the value of one item.
+        max_checkpoint_bytes: Bytes of one value of a checkpoint, one element of a list
+            in it, or its body; its lists have at most 1,000,000 elements.
         max_json_depth: Levels of nesting in any JSON value. At most 200: the encoder
             stops at 254, and a session document adds a few levels of its own.
         max_turns_per_call: Turns in one `append_many`.
@@ -34,6 +36,7 @@ class Limits:
     max_graph_state_bytes: int = 16 * 1024 * 1024
     max_state_bytes: int = 16 * 1024 * 1024
     max_item_bytes: int = 16 * 1024 * 1024
+    max_checkpoint_bytes: int = 16 * 1024 * 1024
     max_json_depth: int = 64
     max_turns_per_call: int = 10_000
     max_tags: int = 64

@@ -22,6 +22,8 @@ from typing import (
     cast,
 )
 
+from convstore.vocabulary.checkpoints import NO_CHECKPOINTS, StoredCheckpoints
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -305,6 +307,7 @@ class SessionDocument:
     holds: tuple[LegalHold, ...]
     adapter_state: dict[str, JsonObject] = field(default_factory=dict)
     items: tuple[Item, ...] = ()
+    checkpoints: StoredCheckpoints = NO_CHECKPOINTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ import zstandard
 from tests.crash.index_invariants import check_index
 from tests.crash.meaning import (
     branch_faults,
+    checkpoints_said,
     decoded,
     effective_labels,
     fork_faults,
@@ -36,10 +37,23 @@ Row = dict[str, Any]
 ContentOf = Callable[[str, str, str], str]
 PayloadOf = Callable[[str, str, str], bytes | None]
 
+_CHECKPOINTS = {
+    "checkpoints": "checkpoints",
+    "checkpoint_values": "values",
+    "checkpoint_logs": "elements",
+    "checkpoint_writes": "writes",
+    "checkpoint_ends": "ends",
+}
 _CONTENT = (
-    "turns", "interactions", "graph_states", "tool_sets", "session_ledger",
-    "session_state", "session_items",
-)  # fmt: skip
+    "turns",
+    "interactions",
+    "graph_states",
+    "tool_sets",
+    "session_ledger",
+    "session_state",
+    "session_items",
+    *_CHECKPOINTS,
+)
 
 
 @dataclass
@@ -218,7 +232,7 @@ def _check_sessions(seen: _Seen) -> dict[Key, dict[str, Any]]:
             seen.expect(False, fault, *key)
         same = effective_labels(content["interactions"]) == _counts(stated)
         seen.expect(same, "I18 counts of", *key)
-        contents[key] = content
+        contents[key] = content | {"said": list(checkpoints_said(content))}
     return contents
 
 
@@ -283,6 +297,10 @@ def _content_of_frame(document: dict[str, Any]) -> dict[str, Any]:
             for name, state in document.get("adapter_state", {}).items()
         ],
         "session_items": document.get("items", []),
+        **{
+            table: document.get("checkpoints", {}).get(section, [])
+            for table, section in _CHECKPOINTS.items()
+        },
     }
 
 
@@ -395,7 +413,8 @@ def _check_told(
         seen.expect(told.destroy_tried, "I1 gone without a word", *key)
         return
     if row is None:
-        kept = [*told.turns.values(), *told.acts.values(), *told.graphs.values()]
+        kinds = (told.turns, told.acts, told.graphs, told.checkpoints)
+        kept = [item for kind in kinds for item in kind.values()]
         lost = [1 for item in kept if item["state"] == "acknowledged"]
         there = not lost and told.forked is None
         seen.expect(there, "I1 no such session", *key)
@@ -421,6 +440,7 @@ def _check_content(
         ("turns", "seq", told.turns),
         ("interactions", "seq", told.acts),
         ("graph_states", "version", told.graphs),
+        ("said", "external_id", told.checkpoints),
     ):
         _check_names(seen, key, own[table], number, names, content_of)
     for fault in told_faults(row, content, told):

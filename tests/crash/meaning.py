@@ -239,4 +239,24 @@ def half_faults(
             yield f"I15 half of the call of {name}: {' '.join(key)}"
 
 
-TABLES = {"turns": "turns", "acts": "interactions", "graphs": "graph_states"}
+def checkpoints_said(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Each checkpoint by its id, with what the last element of its list says; nothing
+    where a part of the list is not there."""
+    elements = {(e["log"], e["idx"]): e["data"] for e in content["checkpoint_logs"]}
+    for row in content["checkpoints"]:
+        stretches = decoded(row["channels"])["said"]["list"]
+        places = [(log, i) for log, first, end in stretches for i in range(first, end)]
+        whole = places and set(places) <= elements.keys()
+        said = elements[places[-1]] if whole else b""
+        if isinstance(said, dict):  # as a document has what is no text
+            said = base64.b64decode(said["base64"])
+        text = said if isinstance(said, str) else bytes(said).decode(errors="replace")
+        yield {"external_id": row["checkpoint_id"], "content": text}
+
+
+TABLES = {
+    "turns": "turns",
+    "acts": "interactions",
+    "graphs": "graph_states",
+    "checkpoints": "said",
+}

@@ -43,7 +43,12 @@ Key = tuple[str, str]
 Kept = dict[str, dict[str, list[str]]]
 """Names by session and kind."""
 
-KINDS = {"append": "turns", "feedback": "acts", "graph": "graphs"}
+KINDS = {
+    "append": "turns",
+    "feedback": "acts",
+    "graph": "graphs",
+    "checkpoint": "checkpoints",
+}
 WRITES = (*KINDS, "judge", "import")
 """Operations whose names are to be found afterwards."""
 SPEAKING = (*WRITES, "charge")
@@ -73,6 +78,7 @@ class Told:
     turns: dict[str, dict[str, Any]] = field(default_factory=dict)
     acts: dict[str, dict[str, Any]] = field(default_factory=dict)
     graphs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    checkpoints: dict[str, dict[str, Any]] = field(default_factory=dict)
     charges: list[int] = field(default_factory=lambda: [0, 0])
     moves: Counter[tuple[str, int]] = field(default_factory=Counter)
     moves_tried: Counter[str] = field(default_factory=Counter)

@@ -90,6 +90,7 @@ _MIX = {
     "feedback": 6,
     "judge": 12,
     "graph": 6,
+    "checkpoint": 8,
     "charge": 8,
     "fork": 5,
     "import": 6,

@@ -11,7 +11,7 @@ from typing import Any
 
 from convstore.errors import ConvstoreError
 from convstore.store import Store
-from convstore.types import Choice, ItemInput, Session
+from convstore.types import CheckpointValue, Choice, ItemInput, Session
 from tests.crash.oplog import CHARGE, TURN_COST, UNIT, slot_of
 from tests.crash.trying import (
     IMPORTED,
@@ -170,6 +170,31 @@ class Writes(Trying):
         state = {"node": content_of(tenant, session_id, names[0])}
         graph = await store.graph_states.put(session_id, state, external_id=names[0])
         return [graph.version]
+
+    async def _checkpoint(self, tenant: str, session_id: str) -> None:
+        await self._write("checkpoint", tenant, session_id, [self._name()], {})
+
+    async def _write_checkpoint(
+        self,
+        store: Store,
+        tenant: str,
+        session_id: str,
+        names: list[str],
+        _: dict[str, Any],
+    ) -> list[None]:
+        said = CheckpointValue(
+            "text", content_of(tenant, session_id, names[0]).encode()
+        )
+        last = await store.checkpoints.find(session_id)
+        await store.checkpoints.put(
+            session_id,
+            names[0],
+            body=CheckpointValue("bytes", b"\0\xff"),
+            values={"v": said},
+            lists={"said": [*(last.lists["said"] if last else ()), said]},
+            parent_id=last.checkpoint_id if last else None,
+        )
+        return [None]
 
     # The head, and costs: these have no names, and are not repeated
 

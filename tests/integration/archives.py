@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from convstore import (
+    CheckpointValue,
+    CheckpointWrite,
     Choice,
     RetentionPolicy,
     SessionDocument,
@@ -107,8 +109,31 @@ async def fill(store: Nouns, session_id: str, user_id: str | None = "u-1") -> No
     )
     await store.items.put("step", "1", {"n": None, "a": [1.0]}, session_id=session_id)
     await store.items.put("a", "z", None, session_id=session_id, ttl_s=10 * DAY_S)
+    await put_checkpoints(store, session_id)
     await store.holds.place(session_id, reason="case 7", actor_id="jurist")
     await store.holds.release(session_id, actor_id="jurist")
+
+
+async def put_checkpoints(store: Nouns, session_id: str) -> None:
+    """Two steps of a run, with a value of each size, a list and what a task wrote."""
+    await store.checkpoints.end(session_id, through="b")
+    said = [CheckpointValue("json", b'"a"'), CheckpointValue("msgpack", b"\0\xff")]
+    for step in (1, 2):
+        await store.checkpoints.put(
+            session_id,
+            f"c-{step}",
+            parent_id=f"c-{step - 1}" if step > 1 else None,
+            run_id="r-1",
+            body=CheckpointValue("msgpack", b"\x80"),
+            values={
+                "small": CheckpointValue("null", b""),
+                "large": CheckpointValue("json", b"x" * 500),
+            },
+            lists={"said": said[:step]},
+            metadata={"step": step, "source": None},
+        )
+    write = CheckpointWrite("t-1", -1, "error", said[1], "~t")
+    await store.checkpoints.put_writes(session_id, "c-2", [write], namespace="child|1")
 
 
 async def archived(store: Store, *session_ids: str) -> None:

@@ -9,8 +9,16 @@ from typing import Any, TypeAlias
 from sqlalchemy import Table
 
 from convstore.db import models
+from convstore.db.codec.checkpoints import KINDS, with_digest
 from convstore.db.codec.kinds import GRAPH_STATES, INTERACTIONS, ITEMS, STATES, TURNS
 from convstore.db.codec.records import StoredRow, target_hash
+from convstore.vocabulary.checkpoints import (
+    CheckpointEnd,
+    StoredCheckpoint,
+    StoredElement,
+    StoredValue,
+    StoredWrite,
+)
 from convstore.vocabulary.clock import to_micros
 from convstore.vocabulary.codec import digest, dumps
 from convstore.vocabulary.records import (
@@ -30,7 +38,7 @@ DocumentRows: TypeAlias = list[tuple[Table, list[StoredRow]]]
 
 _JSON = frozenset(
     "tags metadata feedback_counts current_slots parts slots results choice shown "
-    "recent_hashes".split()
+    "recent_hashes channels".split()
 )
 
 
@@ -87,6 +95,14 @@ _GRAPH_STATE = _Shape(models.graph_states, GraphState, payload="state")
 _LEDGER = _Shape(models.session_ledger, LedgerEntry)
 _ITEM = _Shape(models.session_items, Item, payload="value")
 _HOLD = _Shape(models.legal_holds, LegalHold)
+_CHECKPOINTS = {
+    name: _Shape(kind.table, record)
+    for (name, kind), record in zip(
+        KINDS.items(),
+        (StoredCheckpoint, StoredValue, StoredElement, StoredWrite, CheckpointEnd),
+        strict=True,
+    )
+}
 
 
 def document_rows(document: SessionDocument) -> DocumentRows:
@@ -126,6 +142,7 @@ def document_rows(document: SessionDocument) -> DocumentRows:
         (models.session_ledger, ledger),
         (models.session_state, _state_rows(document)),
         (models.session_items, items),
+        *_checkpoint_rows(document),
     ]
 
 
@@ -158,6 +175,10 @@ def fingerprint_of(document: SessionDocument) -> bytes:
         [(name, _text(state)) for name, state in document.adapter_state.items()],
         [_ITEM.selected(item) for item in document.items],
         document.holds,
+        [
+            [shape.selected(record) for record in getattr(document.checkpoints, name)]
+            for name, shape in _CHECKPOINTS.items()
+        ],
     )
 
 
@@ -169,6 +190,20 @@ def _state_rows(document: SessionDocument) -> list[StoredRow]:
         row |= {"name": name, "state": _text(state)}
         rows.append(row | {"digest": STATES.digest(row)})
     return rows
+
+
+def _checkpoint_rows(document: SessionDocument) -> DocumentRows:
+    tenant = document.session.tenant_id
+    return [
+        (
+            kind.table,
+            [
+                with_digest(kind, _CHECKPOINTS[name].row(tenant, record))
+                for record in getattr(document.checkpoints, name)
+            ],
+        )
+        for name, kind in KINDS.items()
+    ]
 
 
 def _tool_sets(document: SessionDocument) -> list[tuple[str, str]]:

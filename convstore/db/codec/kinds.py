@@ -53,8 +53,9 @@ class Kind(Generic[T]):
     ) -> None:
         names = [column.name for column in columns]
         self.table, self.columns = table, columns
+        self.covered = tuple(covered)
         self._what, self._build = what, build
-        self._covered = itemgetter(*(names.index(name) + 1 for name in covered))
+        self._covered = _picker([names.index(name) + 1 for name in covered])
         places = [names.index(name) + 1 for name in later]
         self._later = slice(places[0], places[-1] + 1) if places else slice(0, 0)
         self._said = itemgetter(*covered)
@@ -86,6 +87,12 @@ class Kind(Generic[T]):
             except (CorruptionError, ValueError, TypeError):
                 raise RowCorruptError(session_id, self._what) from None
         return tuple(records)
+
+
+def _picker(places: list[int]) -> Callable[[Row], tuple[Any, ...]]:
+    pick = itemgetter(*places)
+    # Of one place it gives the value itself.
+    return pick if len(places) > 1 else lambda row: (pick(row),)
 
 
 TURNS: Kind[Turn] = Kind(

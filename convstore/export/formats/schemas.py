@@ -228,7 +228,14 @@ _BESIDE: dict[str, Json] = {
     "system": _STRING,
     "tools": {**_STRING, "description": "JSON text of the definitions, or empty."},
 }
-_OPTIONAL = {"tools", "images", "parallel_tool_calls", "adapter_state", "items"}
+_OPTIONAL = {
+    "tools",
+    "images",
+    "parallel_tool_calls",
+    "adapter_state",
+    "items",
+    "checkpoints",
+}
 _FREE = _list(_OBJECT, 0)
 
 _ROWS: Mapping[str, JsonObject] = {
@@ -323,6 +330,7 @@ _ROWS: Mapping[str, JsonObject] = {
         "holds": _FREE,
         "adapter_state": _OBJECT,
         "items": _FREE,
+        "checkpoints": _OBJECT,
     },
 }
 

@@ -292,6 +292,7 @@ CONVSTORE = Format(
         Column("holds", "messages"),
         Column("adapter_state", "json"),
         Column("items", "messages"),
+        Column("checkpoints", "json"),
     ),
     _convstore,
     provenance="none",

@@ -16,6 +16,7 @@ from convstore.export.formats.pictures import is_image
 from convstore.export.options import ExportOptions
 from convstore.export.privacy.findings import FindCache, Finder, Found
 from convstore.export.privacy.patterns import KINDS, VERSION, find_patterns
+from convstore.vocabulary.checkpoints import NO_CHECKPOINTS
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import (
     GraphState,
@@ -135,6 +136,8 @@ class _Session:
             graph_states=tuple(self._state(s) for s in document.graph_states),
             adapter_state=self._json(document.adapter_state),
             items=tuple(self._item(item) for item in document.items),
+            # As payloads: bytes in which nothing can be found or replaced.
+            checkpoints=NO_CHECKPOINTS,
         )
         return Redacted(redacted, self.counts)
 

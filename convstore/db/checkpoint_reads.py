@@ -1,0 +1,255 @@
+"""Checkpoints read back, with their values, many at once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, TypeAlias
+
+from sqlalchemy import BigInteger, Connection, and_, bindparam, cast, select, tuple_
+
+from convstore.db import models
+from convstore.db.codec.checkpoints import CHECKPOINTS, ELEMENTS, VALUES, WRITES
+from convstore.db.codec.kinds import Kind, Row
+from convstore.db.dialects.base import Dialect
+from convstore.db.documents import selected
+from convstore.db.statements import Prepared
+from convstore.vocabulary.checkpoints import (
+    Checkpoint,
+    CheckpointValue,
+    CheckpointWrite,
+    StoredCheckpoint,
+)
+from convstore.vocabulary.codec import bytes_from_json, dumps
+from convstore.vocabulary.errors import RowCorruptError
+from convstore.vocabulary.records import Json, JsonObject
+
+C = models.checkpoints.c
+_ROW = selected(models.checkpoints, CHECKPOINTS.columns)
+_Known: TypeAlias = dict[tuple[Any, ...], CheckpointValue]
+
+
+def _asked_rows(kind: Kind[Any], *names: str) -> Prepared:
+    """Rows of a tenant by the columns `names` of their keys."""
+
+    def word(dialect: Dialect) -> Any:
+        asked, table = dialect.asked(*names), kind.table
+        same = and_(*(table.c[name] == asked.c[name] for name in names))
+        return (
+            select(*selected(table, kind.columns))
+            .select_from(asked.join(table, same))
+            .where(table.c.tenant_id == bindparam("tenant"))
+        )
+
+    return Prepared(word)
+
+
+def _stretches(dialect: Dialect) -> Any:
+    asked = dialect.asked("session_id", "log", "first", "end")
+    table = models.checkpoint_logs
+    log, first, end = (
+        cast(asked.c[name], BigInteger) for name in ("log", "first", "end")
+    )
+    within = and_(
+        table.c.session_id == asked.c.session_id,
+        table.c.log == log,
+        table.c.idx >= first,
+        table.c.idx < end,
+    )
+    return (
+        select(*selected(table, ELEMENTS.columns))
+        .select_from(asked.join(table, within))
+        .where(table.c.tenant_id == bindparam("tenant"))
+    )
+
+
+_VALUES = _asked_rows(VALUES, "session_id", "hash")
+_WRITES = _asked_rows(WRITES, "session_id", "namespace", "checkpoint_id")
+_ELEMENTS = Prepared(_stretches)
+# The order in which a run applies what its tasks have written.
+_APPLIED = attrgetter("task_path", "task_id", "idx")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which checkpoints of a tenant: all of these conditions that are there."""
+
+    session_id: str | None = None
+    namespace: str | None = None
+    checkpoint_id: str | None = None
+    before: str | None = None
+    run_id: str | None = None
+
+
+def rows(
+    connection: Connection,
+    tenant: str,
+    wanted: Wanted,
+    limit: int,
+    after: tuple[str, str, str] | None = None,
+) -> list[Row]:
+    """Rows of live sessions, newest first: greatest id, then session and namespace.
+
+    Args:
+        after: Id, session and namespace of the last one before.
+    """
+    statement = select(*_ROW).where(C.tenant_id == tenant)
+    for name in ("session_id", "namespace", "checkpoint_id", "run_id"):
+        value = getattr(wanted, name)
+        if value is not None:
+            statement = statement.where(C[name] == value)
+    if wanted.before is not None:
+        statement = statement.where(C.checkpoint_id < wanted.before)
+    order = (C.checkpoint_id, C.session_id, C.namespace)
+    if after is not None:
+        statement = statement.where(tuple_(*order) < tuple_(*after))
+    statement = statement.order_by(*(column.desc() for column in order)).limit(limit)
+    return [list(row) for row in connection.execute(statement)]
+
+
+def stored(row: Row) -> StoredCheckpoint:
+    """The record of one of `rows`, its checksum compared."""
+    record: StoredCheckpoint
+    (record,) = CHECKPOINTS.records(row[0], [row])
+    return record
+
+
+def filled(
+    connection: Connection, tenant: str, found: Sequence[StoredCheckpoint]
+) -> list[Checkpoint]:
+    """The checkpoints with all their values.
+
+    Raises:
+        RowCorruptError: A value is not there, or not as it was.
+    """
+    values = _values(connection, tenant, found)
+    elements = _elements(connection, tenant, found)
+    writes = _writes(connection, tenant, found)
+    checkpoints = []
+    for one in found:
+        sid = one.session_id
+        scalars: dict[str, CheckpointValue] = {}
+        lists: dict[str, tuple[CheckpointValue, ...]] = {}
+        try:
+            for name, where in one.channels.items():
+                if "list" in where:
+                    lists[name] = tuple(
+                        elements[sid, log, idx]
+                        for log, first, end in where["list"]
+                        for idx in range(first, end)
+                    )
+                elif "value" in where:
+                    scalars[name] = values[sid, where["value"]]
+                else:
+                    data = bytes_from_json(where["data"])
+                    scalars[name] = CheckpointValue(where["type"], data)
+        except KeyError:
+            raise RowCorruptError(sid, "the values of a checkpoint") from None
+        checkpoints.append(
+            Checkpoint(
+                sid,
+                one.namespace,
+                one.checkpoint_id,
+                one.parent_id,
+                one.run_id,
+                one.metadata,
+                CheckpointValue(one.type, one.body),
+                scalars,
+                lists,
+                writes.get((sid, one.namespace, one.checkpoint_id), ()),
+                one.created_at,
+            )
+        )
+    return checkpoints
+
+
+def _values(
+    connection: Connection, tenant: str, found: Iterable[StoredCheckpoint]
+) -> _Known:
+    asked = {
+        (one.session_id, where["value"])
+        for one in found
+        for where in one.channels.values()
+        if "value" in where
+    }
+    return {
+        (each.session_id, each.hash): CheckpointValue(each.type, each.data)
+        for each in _asked(connection, _VALUES, VALUES, tenant, asked)
+    }
+
+
+def _elements(
+    connection: Connection, tenant: str, found: Iterable[StoredCheckpoint]
+) -> _Known:
+    # What versions of a list share is read once.
+    reach: dict[tuple[str, int], tuple[int, int]] = {}
+    for one in found:
+        for where in one.channels.values():
+            for log, first, end in where.get("list", ()):
+                low, high = reach.get((one.session_id, log), (first, end))
+                reach[one.session_id, log] = min(low, first), max(high, end)
+    asked = [
+        (session_id, str(log), str(low), str(high))
+        for (session_id, log), (low, high) in reach.items()
+    ]
+    return {
+        (each.session_id, each.log, each.idx): CheckpointValue(each.type, each.data)
+        for each in _asked(connection, _ELEMENTS, ELEMENTS, tenant, asked)
+    }
+
+
+def _writes(
+    connection: Connection, tenant: str, found: Iterable[StoredCheckpoint]
+) -> dict[tuple[str, str, str], tuple[CheckpointWrite, ...]]:
+    asked = [(one.session_id, one.namespace, one.checkpoint_id) for one in found]
+    groups = defaultdict(list)
+    for each in _asked(connection, _WRITES, WRITES, tenant, asked):
+        place = (each.session_id, each.namespace, each.checkpoint_id)
+        groups[place].append(each)
+    return {
+        place: tuple(
+            CheckpointWrite(
+                one.task_id,
+                one.idx,
+                one.channel,
+                CheckpointValue(one.type, one.data),
+                one.task_path,
+            )
+            for one in sorted(group, key=_APPLIED)
+        )
+        for place, group in groups.items()
+    }
+
+
+def _asked(
+    connection: Connection,
+    statement: Prepared,
+    kind: Kind[Any],
+    tenant: str,
+    asked: Iterable[tuple[str, ...]],
+) -> list[Any]:
+    rows = sorted(asked)
+    if not rows:
+        return []
+    given = {"tenant": tenant, "asked": dumps(rows).decode()}
+    return [
+        record
+        for row in statement.all(connection, given)
+        for record in kind.records(row[0], [row])
+    ]
+
+
+def meets(metadata: JsonObject, wanted: JsonObject) -> bool:
+    """Whether metadata has every key of `wanted`, with an equal value."""
+    return all(
+        key in metadata and _same(metadata[key], value) for key, value in wanted.items()
+    )
+
+
+def _same(one: Json, other: Json) -> bool:
+    # As JSON has it, where true is not 1.
+    return dumps(one) == dumps(other) or (
+        type(one) is not bool and type(other) is not bool and bool(one == other)
+    )
