@@ -23,8 +23,8 @@ from convstore import Store
 from convstore.adapters.pydantic_ai import ConvstoreConversations
 from tests.frameworks.pydantic_ai.talk import BEGIN, message
 
-IDS = ("a", "b", "c")
-ids, few = st.sampled_from(IDS), st.integers(0, 3)
+IDS = ("a", "b", "c", "d", "e")
+ids, few = st.sampled_from(IDS[:3]), st.integers(0, 3)
 # An id that was deleted in a scope stays in it, so each id has one of its own.
 scopes = st.sampled_from([True, True, False, None])
 STEPS = st.one_of(
@@ -32,8 +32,8 @@ STEPS = st.one_of(
     st.tuples(st.just("rewrite"), ids, few, few),
     st.tuples(st.just("windowed"), ids, few, few),
     st.tuples(st.just("branch"), ids, few, st.booleans()),
-    st.tuples(st.just("fork"), ids, few, st.booleans(), ids),
-    st.tuples(st.just("delete"), ids, scopes),
+    st.tuples(st.just("fork"), ids, few, st.booleans(), st.sampled_from(IDS)),
+    st.tuples(st.just("delete"), st.sampled_from(IDS), scopes),
     st.tuples(st.just("stale"), ids),
     st.tuples(st.just("list"), ids, st.booleans(), few),
 )
