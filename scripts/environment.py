@@ -47,7 +47,17 @@ PURPOSES = {
     # Agent frameworks, and what their own tests need.
     "frameworks": (
         ".cache/venv-frameworks",
-        [["-e", ".[openai-agents,pydantic-ai]", "inline-snapshot", "pytest-mock"]],
+        [
+            ["-e", ".[openai-agents,pydantic-ai,langgraph]"],
+            ["inline-snapshot", "pytest-mock"],
+            # LangGraph's own tests ask for more of it than the adapter does.
+            [
+                *("langgraph==1.2.24", "langgraph-checkpoint-conformance==0.0.2"),
+                "langgraph-checkpoint-sqlite==3.1.2",
+                "langgraph-checkpoint-postgres==3.2.0",
+                *("psycopg-pool", "pytest-repeat", "syrupy", "pycryptodome"),
+            ],
+        ],
     ),
     # Releases of `datasets` that trainers still pin.
     "datasets-3.6": (".cache/venv-datasets-3.6", [["datasets==3.6.*"]]),

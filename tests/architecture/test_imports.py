@@ -14,6 +14,8 @@ HOMES = {
     "apscheduler": ["convstore/tasks/"],
     "asyncpg": ["convstore/db/"],
     "fastapi": ["convstore/web/", "convstore/adapters/"],
+    "langchain_core": ["convstore/adapters/langgraph/"],
+    "langgraph": ["convstore/adapters/langgraph/"],
     "mcp": ["convstore/cli/"],
     "opentelemetry": ["convstore/metrics/"],
     "orjson": ["convstore/vocabulary/codec.py"],
@@ -30,7 +32,8 @@ HOMES = {
 # Reading what these wrote can run code.
 NEVER = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 HEAVY = (
-    "alembic apscheduler asyncpg fastapi mcp opentelemetry pydantic redis rich "
+    "alembic apscheduler asyncpg fastapi langgraph mcp opentelemetry pydantic redis "
+    "rich "
     "sqlalchemy typer yaml"
 ).split()
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 # The framework's package, and the folder of its tests.
-HOMES = {"agents": "openai_agents", "pydantic_ai": "pydantic_ai"}
+HOMES = {
+    "agents": "openai_agents",
+    "langgraph": "langgraph",
+    "pydantic_ai": "pydantic_ai",
+}
 absent = [home for package, home in HOMES.items() if find_spec(package) is None]
 collect_ignore = [*absent, "test_pages.py"] if absent else []

@@ -66,7 +66,18 @@ SUITES = {
         "tests/test_agent_runner.py tests/test_agent_runner_streamed.py "
         "tests/test_run_impl_resume_paths.py tests/test_max_turns.py "
         "tests/test_soft_cancel.py",
-    )
+    ),
+    # The plugin chooses the cases of SQLite among them.
+    "langgraph": Suite(
+        "langgraph", "1.2.24", "langgraph", "in_place_of_sqlite", "tests"
+    ),
+    "langgraph-store": Suite(
+        "langgraph-checkpoint-sqlite",
+        "3.1.2",
+        "langgraph",
+        "in_place_of_sqlite",
+        "tests/test_store.py tests/test_async_store.py tests/test_ttl.py",
+    ),
 }
 
 

@@ -56,7 +56,7 @@ def _tenant(path: str, table: str) -> str:
 def pytest_configure(config: pytest.Config) -> None:
     global _store
     home = tempfile.mkdtemp(prefix="convstore-openai-agents-")
-    url = os.environ.get("CONVSTORE_FRAMEWORK_URL") or f"sqlite:///{home}/store.db"
+    url = os.environ.pop("CONVSTORE_FRAMEWORK_URL", "") or f"sqlite:///{home}/store.db"
     opened = convstore.blocking.open_store(url)
     _store = opened.__enter__().awaitable
     config.add_cleanup(lambda: opened.__exit__(None, None, None))

@@ -1,0 +1,9 @@
+"""LangGraph: checkpoints of its graphs, and their memory, in the store.
+
+Needs the extra `langgraph`.
+"""
+
+from convstore.adapters.langgraph.memory import ConvstoreMemory
+from convstore.adapters.langgraph.saver import ConvstoreSaver
+
+__all__ = ["ConvstoreMemory", "ConvstoreSaver"]

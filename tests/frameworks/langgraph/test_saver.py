@@ -1,0 +1,137 @@
+"""What LangGraph's tests do not ask of a checkpointer."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import operator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+import pytest
+from langgraph.graph import START, StateGraph
+
+from convstore import (
+    CheckpointsEndedError,
+    ConfigError,
+    SessionErasedError,
+    blocking,
+    open_store,
+)
+from convstore.adapters.langgraph import ConvstoreSaver
+
+
+class State(TypedDict):
+    said: Annotated[list[str], operator.add]
+
+
+def graph(saver: ConvstoreSaver) -> Any:
+    def answer(state: State) -> State:
+        return {"said": [f"re: {state['said'][-1]}"]}
+
+    builder = StateGraph(State)
+    builder.add_node("answer", answer)
+    builder.add_edge(START, "answer")
+    return builder.compile(checkpointer=saver)
+
+
+def thread(name: str) -> dict[str, Any]:
+    return {"configurable": {"thread_id": name}}
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[blocking.Store]:
+    with blocking.open_store(f"sqlite:///{tmp_path}/store.db") as store:
+        yield store
+
+
+def test_a_run_goes_on_where_it_ended_in_any_thread_and_loop(
+    opened: blocking.Store,
+) -> None:
+    saver = ConvstoreSaver(opened)
+
+    def talk(number: int) -> list[str]:
+        if number % 2:
+            return list(
+                graph(saver).invoke({"said": ["a"]}, thread(f"t-{number}"))["said"]
+            )
+        run = graph(saver).ainvoke({"said": ["a"]}, thread(f"t-{number}"))
+        return list(asyncio.run(run)["said"])
+
+    with ThreadPoolExecutor(5) as pool:
+        first = list(pool.map(talk, range(10)))
+        second = list(pool.map(talk, range(10)))
+
+    assert first == [["a", "re: a"]] * 10
+    assert second == [["a", "re: a", "a", "re: a"]] * 10
+    assert opened.sessions.get("t-1").state == "active"
+
+
+def test_many_turns_take_little_room(opened: blocking.Store) -> None:
+    saver = ConvstoreSaver(opened)
+    for number in range(50):
+        graph(saver).invoke({"said": [f"{number}:" + "x" * 500]}, thread("t"))
+
+    told = opened.checkpoints.get("t")
+    assert len(told.lists["said"]) == 100
+    assert len(list(saver.list(thread("t"), limit=7))) == 7
+
+
+def test_a_late_write_does_not_bring_a_deleted_thread_back(
+    opened: blocking.Store,
+) -> None:
+    saver = ConvstoreSaver(opened)
+    app = graph(saver)
+    app.invoke({"said": ["a"]}, thread("t"))
+    late = saver.get_tuple(thread("t"))
+    assert late is not None
+
+    saver.delete_thread("t")
+
+    with pytest.raises(CheckpointsEndedError):
+        saver.put_writes(late.config, [("said", ["late"])], "task")
+    assert saver.get_tuple(thread("t")) is None
+    assert app.invoke({"said": ["b"]}, thread("t"))["said"] == ["b", "re: b"]
+
+
+def test_what_no_database_holds_is_kept_all_the_same(opened: blocking.Store) -> None:
+    saver = ConvstoreSaver(opened)
+    odd = "nul \0 here"
+    config = {**thread("x" * 300), "metadata": {"nan": float("nan")}}
+    graph(saver).invoke({"said": [odd]}, config)
+
+    found = saver.get_tuple(thread("x" * 300))
+
+    assert found is not None
+    assert found.checkpoint["channel_values"]["said"][0] == odd
+    assert found.metadata["nan"] != found.metadata["nan"]
+    assert found.config["configurable"]["thread_id"] == "x" * 300
+
+
+def test_a_session_that_was_archived_goes_on(opened: blocking.Store) -> None:
+    saver = ConvstoreSaver(opened)
+    graph(saver).invoke({"said": ["a"]}, thread("t"))
+    assert opened.run_retention(older_than_s=0).purged == 1
+
+    said = graph(saver).invoke({"said": ["b"]}, thread("t"))["said"]
+
+    assert said == ["a", "re: a", "b", "re: b"]
+    opened.erase(session_id="t")
+    with pytest.raises(SessionErasedError):
+        saver.get_tuple(thread("t"))
+
+
+async def test_a_store_of_this_loop_serves_its_tasks_and_refuses_its_thread(
+    tmp_path: Path,
+) -> None:
+    async with open_store(f"sqlite:///{tmp_path}/store.db") as store:
+        saver = copy.copy(ConvstoreSaver(store))
+        await graph(saver).ainvoke({"said": ["a"]}, thread("t"))
+
+        with pytest.raises(ConfigError):
+            saver.get_tuple(thread("t"))
+        found = await asyncio.to_thread(saver.get_tuple, thread("t"))
+
+    assert found is not None
