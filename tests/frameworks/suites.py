@@ -106,8 +106,8 @@ def run(suite: Suite, url: str, whole: bool) -> int:
         "CONVSTORE_FRAMEWORK_URL": url,
     }
     tests = f"{suite.tests} {suite.long_tests if whole else ''}".split()
-    # Not `python -m`, which would put their folder before ours: both have `tests`.
-    command = [str(Path(sys.executable).parent / "pytest"), *PYTEST.split()]
+    # `python -m` puts their folder before ours: both have a package `tests`.
+    command = [sys.executable, "-m", "pytest", *PYTEST.split()]
     return subprocess.run(
         [*command, "-p", suite.plugin, *tests],
         cwd=suite.sources(),
