@@ -20,7 +20,7 @@ from convstore.vocabulary.limits import Limits
 
 LONG = 2_000
 SHORT = 1_000
-WHOLE = branches._WHOLE
+WHOLE = branches.WHOLE
 
 
 @pytest.fixture
