@@ -442,7 +442,7 @@ def _unguarded(unit: Any, entry: Any) -> Head | None:
     return unit.find(entry.key)  # type: ignore[no-any-return]
 
 
-def _only_take(context: Any, unit: Any, going: Any, fingerprints: Any) -> None:
+def _only_take(_: Any, unit: Any, going: Any, *__: Any) -> None:
     from convstore.db import lifecycle
 
     lifecycle.take(unit, going[0][0].tenant_id, [head for _, head in going])
