@@ -13,13 +13,18 @@ from dataclasses import dataclass
 
 from convstore.vocabulary.errors import LimitExceededError
 
-_PLAIN = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+# A string, or what there is of one that goes on behind the piece. Once begun it cannot
+# fail: before 3.11.5 Python loses its place where the last round of a possessive
+# repetition fails on its way, and finds brackets inside of strings.
+_BEGUN = rb'"[^"\\]*+(?:\\(?:.|\Z)[^"\\]*+)*+'
+_PLAIN = _BEGUN + rb'(?:"|\Z)'
 # What stands before the next bracket, strings passed over whole; possessive, so that
 # nothing is looked at twice.
 _DEEP = re.compile(rb'(?:[^"\[\]{}]++|' + _PLAIN + rb")*+[\[\]{}]", re.DOTALL)
 # The same between the items themselves, where a comma parts them.
 _LEVEL = re.compile(rb'(?:[^"\[\]{},]++|' + _PLAIN + rb")*+[\[\]{},]", re.DOTALL)
-_STRETCH = re.compile(rb'(?:[^"\[\]{}]++|' + _PLAIN + rb")*+", re.DOTALL)
+# One string that has ended, or what stands between two.
+_STRETCH = re.compile(rb'[^"\[\]{}]++|' + _BEGUN + rb'"', re.DOTALL)
 _OPENS, _CLOSES = b"[{", b"]}"
 
 
@@ -141,8 +146,8 @@ class _Cutter:
             return
         if self._depth:
             # Whole strings without a bracket between them.
-            stretch = _STRETCH.match(self._data, self._at)
-            self._at = self._at if stretch is None else stretch.end()
+            while stretch := _STRETCH.match(self._data, self._at):
+                self._at = stretch.end()
         if len(self._data) - self._at > self._max:
             # One string, of which no end is in sight.
             raise LimitExceededError("max_line_bytes", self._max, self.waiting)

@@ -48,9 +48,20 @@ def test_any_bytes_are_cut_without_losing_one(data: bytes, step: int) -> None:
 def test_an_item_that_is_too_long_is_told_and_passed_over() -> None:
     data = json.dumps([1, ["x"] * 100, 2]).encode()[1:]
 
-    found = list(split_items(iter([data[:50], data[50:]]), 20))
+    for cut in range(len(data)):
+        found = list(split_items(iter([data[:cut], data[cut:]]), 20))
 
-    assert found == [Item(b"1", 1), Item(None, 501), Item(b" 2", 2)]
+        assert found == [Item(b"1", 1), Item(None, 501), Item(b" 2", 2)], cut
+
+
+def test_brackets_in_a_string_are_passed_over_wherever_it_is_cut() -> None:
+    values = [["a, [b] \\", '"]{,', "\\\\"], "], [", 'c"\\"]', [{"]}": "{["}]]
+    data = json.dumps(values).encode()[1:]
+
+    for cut in range(len(data)):
+        found = list(split_items(iter([data[:cut], data[cut:]]), 100))
+
+        assert [json.loads(item.data or b"") for item in found] == values, cut
 
 
 def test_a_text_without_an_end_is_refused_before_it_fills_memory() -> None:
