@@ -127,7 +127,9 @@ def assert_walks(plan: str, *indexes: str) -> None:
 def assert_by_whole_key(plan: str) -> None:
     """The index is entered with the whole key of a session, not only its tenant."""
     entered = [
-        line for line in plan.splitlines() if "session_id=?" in line or INDEX_COND in line
+        line
+        for line in plan.splitlines()
+        if "session_id=?" in line or INDEX_COND in line
     ]
     assert any("session_id" in line for line in entered), plan
     assert "Filter: " not in plan, plan

@@ -169,12 +169,12 @@ def told(progress):
     print(*[w._process.pid for w in made[0]._workers] if made else [], flush=True)
     sys.stdin.readline()
 
-made, start = [], workers.Crew.__init__
+made, start = [], workers.WorkerPool.__init__
 def noted(self, gatherer):
     start(self, gatherer)
     made.append(self)
 
-workers.Crew.__init__ = noted
+workers.WorkerPool.__init__ = noted
 job.run_export(
     documents(2_000), ["kto"], Path(sys.argv[1]), ExportOptions(workers=2), told
 )
@@ -194,7 +194,9 @@ def test_workers_end_when_the_export_is_killed_with_minus_nine(tmp_path: Path) -
         assert child.stdout is not None
         pids: list[int] = []
         while not pids:
-            pids = [int(pid) for pid in child.stdout.readline().split()]
+            line = child.stdout.readline()
+            assert line, "the export ended by itself"
+            pids = [int(pid) for pid in line.split()]
             if not pids:
                 child.stdin.write("\n")
                 child.stdin.flush()
