@@ -9,6 +9,7 @@ lost connections (the backends do both).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
@@ -83,6 +84,10 @@ class Prepared:
         if found is None:
             statement = self._word(dialect_of(connection))
             found = self._compiled[way] = _compile(statement, connection)
+        logger = connection.engine.logger
+        if logger.isEnabledFor(logging.INFO):
+            # As SQLAlchemy logs those that it runs itself; of the values, nothing.
+            logger.info(found[0])
         return found
 
 
