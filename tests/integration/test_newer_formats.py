@@ -134,6 +134,9 @@ async def test_fields_of_a_later_version_go_through_archive_and_restore_and_expo
     for part in ("turns", "interactions", "graph_states", "holds", "items"):
         for record in data[part]:
             record["session_id"] = "s-1"
+    for kind in data["checkpoints"].values():
+        for record in kind:
+            record["session_id"] = "s-1"
     data["session"]["mood"] = "calm"
     data["turns"][1]["voice"] = {"hz": 440}
     data["interactions"][0]["device"] = ["phone", 2]
