@@ -12,7 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from convstore import Store, StoreConfig, TurnInput
+from convstore import (
+    CheckpointValue,
+    CheckpointWrite,
+    Store,
+    StoreConfig,
+    TurnInput,
+)
 from convstore.errors import (
     LimitExceededError,
     SegmentCorruptError,
@@ -61,6 +67,14 @@ READS: dict[str, Read] = {
     "graph_states.find": lambda s: s.graph_states.find("s-1", version=1),
     "graph_states.list": lambda s: s.graph_states.list("s-1"),
     "graph_states.namespaces": lambda s: s.graph_states.namespaces("s-1"),
+    "checkpoints.get": lambda s: s.checkpoints.get("s-1"),
+    "checkpoints.get of a step": lambda s: s.checkpoints.get("s-1", "c-1"),
+    "checkpoints.find": lambda s: s.checkpoints.find("s-1", "c-2"),
+    "checkpoints.find nothing": lambda s: s.checkpoints.find("s-1", "c-9"),
+    "checkpoints.list": lambda s: s.checkpoints.list("s-1", limit=1),
+    "checkpoints.list by metadata": lambda s: s.checkpoints.list(
+        "s-1", namespace="", metadata={"step": 1}, run_id="r-1", before="c-2"
+    ),
     "items.find of the session": lambda s: s.items.find("app", "k", session_id="s-1"),
     "items.list of the session": lambda s: s.items.list(session_id="s-1"),
     "items.namespaces": lambda s: s.items.namespaces(session_id="s-1"),
@@ -98,6 +112,8 @@ async def _in_transaction(store: Store) -> Any:
 async def _filled(store: Store) -> None:
     await fill(store, "s-1")
     await store.items.put("app", "k", {"b": 1, "a": [None]}, session_id="s-1")
+    written = CheckpointWrite("t-1", 0, "said", CheckpointValue("json", b"[1]"))
+    await store.checkpoints.put_writes("s-1", "c-2", [written])
     await store.sessions.patch("s-1", adapter_state={"x": {"b": 1, "a": [None]}})
     await store.ledger.pin("s-1", model="m-1")
     await store.ledger.add_cost("s-1", micros=10)
@@ -108,7 +124,7 @@ def reads_of_a_session(store: Store) -> set[str]:
     """The verbs of the store's nouns that read one session's rows."""
     return {
         f"{noun}.{name}"
-        for noun in ("turns", "interactions", "graph_states", "ledger")
+        for noun in ("turns", "interactions", "graph_states", "checkpoints", "ledger")
         for name, verb in inspect.getmembers(type(getattr(store, noun)))
         if not name.startswith("_") and name not in NOT_COMPARED[noun]
         if inspect.iscoroutinefunction(verb)

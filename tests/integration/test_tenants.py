@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from convstore import (
+    CheckpointValue,
+    CheckpointWrite,
     GraphStateNotFoundError,
     InteractionNotFoundError,
     InvalidInputError,
@@ -54,6 +56,12 @@ READS: dict[str, Call] = {
     "graph_states.find": lambda s: s.graph_states.find("s-1"),
     "graph_states.list": lambda s: s.graph_states.list("s-1"),
     "graph_states.namespaces": lambda s: s.graph_states.namespaces("s-1"),
+    "checkpoints.get": lambda s: s.checkpoints.get("s-1"),
+    "checkpoints.find": lambda s: s.checkpoints.find("s-1", "c-1"),
+    "checkpoints.list": lambda s: every_page(s.checkpoints.list, limit=1),
+    "checkpoints.list of a run": lambda s: s.checkpoints.list(run_id="r-1"),
+    "checkpoints.list by metadata": lambda s: s.checkpoints.list(metadata={"k": 1}),
+    "checkpoints.list of one": lambda s: s.checkpoints.list("s-1"),
     "holds.list": lambda s: s.holds.list(),
     "holds.list of one": lambda s: s.holds.list("s-1"),
     "ledger.get": lambda s: s.ledger.find("s-1"),
@@ -84,9 +92,11 @@ READS: dict[str, Call] = {
 NOT_COMPARED = {
     "sessions": {"get_or_create", "update", "patch", "apply", "touch", "transfer",
                  "fork", "delete"},
-    "turns": {"append", "append_once", "append_many", "add_exchange", "switch", "pop"},
+    "turns": {"append", "append_once", "append_many", "append_message",
+              "add_exchange", "switch", "pop"},
     "interactions": {"record", "record_many", "add_feedback"},
     "graph_states": {"put"},
+    "checkpoints": {"put", "put_writes", "delete", "prune", "end", "copy"},
     "holds": {"place", "release"},
     "ledger": {"pin", "touch", "escalate", "record_request", "add_cost",
                "set_cache_sticky", "clear"},
@@ -121,6 +131,21 @@ async def _in_ledger(store: Store) -> Any:
     return (await store.ledger.stats()).sessions
 
 
+async def _put_checkpoint(store: Store, said: str) -> None:
+    value = CheckpointValue("text", said.encode())
+    await store.checkpoints.put(
+        "s-1",
+        "c-1",
+        body=value,
+        values={"small": value, "large": CheckpointValue("text", value.data * 100)},
+        lists={"messages": [value]},
+        run_id="r-1",
+        metadata={"k": 1},
+    )
+    written = CheckpointWrite("t-1", 0, "x", value)
+    await store.checkpoints.put_writes("s-1", "c-1", [written])
+
+
 async def _fill(store: Store, said: str) -> None:
     """Equal ids in every tenant; only what is said differs."""
     await store.sessions.get_or_create("erased")
@@ -144,6 +169,7 @@ async def _fill(store: Store, said: str) -> None:
         external_id="f-1",
     )
     await store.graph_states.put("s-1", {"said": said}, external_id="g-1")
+    await _put_checkpoint(store, said)
     await store.holds.place("s-1", reason=f"case {said}")
     await store.ledger.pin("s-1", model=f"model {said}", tier="t")
     await store.ledger.add_cost("s-1", micros=len(said))
@@ -225,6 +251,11 @@ async def test_writes_do_not_reach_another_tenants_session(store: Store) -> None
         store.items.put("app", "k", 1, session_id="s-1"),
         store.interactions.record("s-1", action="retract", supersedes=1),
         store.graph_states.put("s-1", 1),
+        _put_checkpoint(store, "x"),
+        store.checkpoints.delete("s-1", [("", "c-1")]),
+        store.checkpoints.prune("s-1", keep=0),
+        store.checkpoints.end("s-1", through="z"),
+        store.checkpoints.copy("s-1", "s-9"),
         store.holds.place("s-1", reason="x"),
         store.holds.release("s-1"),
     ):
