@@ -46,7 +46,9 @@ class Suite:
             what = f"{self.package}=={self.version}"
             subprocess.run([*pip, *only, what], check=True)
             with tarfile.open(FOLDER / f"{name}.tar.gz") as packed:
-                packed.extractall(FOLDER, filter="data")
+                # Python before 3.11.4 has no filter; the release is a pinned one.
+                options = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+                packed.extractall(FOLDER, **options)
         return FOLDER / name
 
 
