@@ -68,9 +68,15 @@ def read_sessions(
     with ExitStack() as stack:
         if not isinstance(source, Opened):
             source = stack.enter_context(open_source(source, limits))
+        if not source.names and source.tables is None:
+            problem = "holds no file whose name ends in .json, .jsonl or .ndjson"
+            raise InvalidInputError("source", problem)
         if format_.read is not None:
             yield from _read(format_, source, replace_invalid)
             return
+        if source.tables is not None:
+            problem = f"is a database, which the format {format_.name} does not read"
+            raise InvalidInputError("source", problem)
         for name in source.names:
             yield from _by_records(format_, source, name, replace_invalid)
 

@@ -33,7 +33,8 @@ WRONG = [
     ("sessions delete absent --yes", 3),
     ("import nope in.jsonl", 2),
     ("import messages absent.jsonl", 2),
-    ("import messages .", 2),
+    ("import messages empty", 2),
+    ("import auto empty", 2),
     ("import map in.jsonl", 2),
     ("import map in.jsonl --map absent.toml", 2),
     ("export nope --to out", 2),
@@ -83,6 +84,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Cli:
     cli = Cli(tmp_path_factory.mktemp("errors"))
     cli.ok("db", "upgrade")
     cli.write("in.jsonl", {"messages": [{"role": "user", "content": "a"}]})
+    (cli.folder / "empty").mkdir()
     return cli
 
 

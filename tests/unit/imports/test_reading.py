@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import tracemalloc
+import zipfile
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +213,46 @@ def test_a_long_file_with_a_bad_first_line_is_read_as_lines(tmp_path: Path) -> N
 
 def test_an_empty_file_holds_nothing(tmp_path: Path) -> None:
     assert outcome(tmp_path, b"") == outcome(tmp_path, b"\n \n") == []
+
+
+@pytest.mark.parametrize("name", ["messages", "chatgpt"])
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_a_folder_or_zip_with_no_file_to_read_is_refused(
+    tmp_path: Path, kind: str, name: str
+) -> None:
+    source = tmp_path / "in"
+    if kind == "folder":
+        source.mkdir()
+        (source / "notes.txt").write_text("{}")
+    else:
+        with zipfile.ZipFile(source, "w") as packed:
+            packed.writestr("notes.txt", "{}")
+
+    with pytest.raises(InvalidInputError) as refused:
+        next(read_sessions(load_format(name), source))
+
+    assert refused.value.field == "source"
+
+
+def test_a_database_is_refused_by_a_format_that_reads_files(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "in.db")) as connection:
+        connection.execute("CREATE TABLE talks (said TEXT)")
+
+    with pytest.raises(InvalidInputError) as refused:
+        next(read_sessions(MESSAGES, tmp_path / "in.db"))
+
+    assert refused.value.field == "source"
+
+
+def test_a_folder_is_read_file_by_file(tmp_path: Path) -> None:
+    for name in ("b.json", "a.jsonl"):
+        (tmp_path / name).write_text(json.dumps(talk(name)))
+
+    found = read_sessions(MESSAGES, tmp_path)
+
+    assert [
+        item.session.turns[0].content for item in found if isinstance(item, Imported)
+    ] == ["a.jsonl", "b.json"]
 
 
 def test_rows_next_to_each_other_form_a_session(tmp_path: Path) -> None:
