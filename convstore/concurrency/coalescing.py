@@ -16,6 +16,9 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
+# What ends the task itself, or the whole loop; anything else is the callers'.
+_ENDS = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
+
 
 class Gathering(Generic[K, V]):
     """Callers ask for one key each; `ask` is given up to `at_once` of them.
@@ -77,14 +80,14 @@ class Gathering(Generic[K, V]):
     async def _answer(self, batch: dict[K, asyncio.Future[V]]) -> None:
         try:
             answers = await self._ask(list(batch))
-        except Exception as error:  # noqa: BLE001 - told to every caller
-            for answer in batch.values():
-                answer.set_exception(error)
-                answer.exception()  # looked at: its callers may all be gone
-        except BaseException:
+        except _ENDS:
             for answer in batch.values():
                 answer.cancel()
             raise
+        except BaseException as error:  # noqa: BLE001 - told to every caller
+            for answer in batch.values():
+                answer.set_exception(error)
+                answer.exception()  # looked at: its callers may all be gone
         else:
             self._tell(batch, answers)
 

@@ -111,6 +111,22 @@ async def test_a_caller_who_is_cancelled_leaves_the_others_their_answer() -> Non
         await first
 
 
+async def test_what_is_no_ordinary_error_reaches_its_callers_and_only_them() -> None:
+    class Ended(BaseException):
+        pass
+
+    oracle = Oracle()
+    oracle.error = Ended()
+    gathering = Gathering(oracle.ask, at_once=1)
+
+    with pytest.raises(Ended):
+        await gathering.of(1)
+    await gathering.close()
+    oracle.error = None
+
+    assert await gathering.of(2) == 4
+
+
 async def test_closing_sees_those_through_who_wait() -> None:
     oracle = Oracle()
     oracle.let.clear()
