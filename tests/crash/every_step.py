@@ -55,6 +55,9 @@ class Fate:
         self.step = STEPS[number]
         # Two sessions: one that an erasure takes, and its neighbour in the segment.
         self.names = (f"secret-{number:02}", f"s-{number:02}")
+        self._owners = dict.fromkeys(self.names, "u-1")
+        if self.step == "erase.items":
+            self._owners[self.names[0]] = "u-secret"
         self._archive, self._hook = archive, Steps()
         # Steps lie days apart: leases have ended, and what is superseded is due.
         self._clock = ManualClock(_START + timedelta(days=5 * number))
@@ -75,7 +78,10 @@ class Fate:
         ) as store:
             async with store.transaction() as tx:
                 for name in self.names:
-                    await fill(tx, name)
+                    await fill(tx, name, self._owners[name])
+                if self.step == "erase.items":  # what its owner keeps outside sessions
+                    owner = self._owners[self.names[0]]
+                    await tx.items.put("app", "secret", "secret", user_id=owner)
             said = {name: _text(d) for name, d in (await documents(store)).items()}
             self.said.write_text(json.dumps(said))
             await self._towards(store)
@@ -106,7 +112,11 @@ class Fate:
             "adopt": lambda: store.archive.adopt(),
             "index": lambda: store.search_index.run(),
             "erase": lambda: store.erase(session_id=self.names[0]),
-        }.get(kind, lambda: store.run_retention(older_than_s=0))
+            "items": lambda: store.erase(user_id=self._owners[self.names[0]]),
+        }.get(
+            "items" if self.step == "erase.items" else kind,
+            lambda: store.run_retention(older_than_s=0),
+        )
         await call()
 
     async def _unsettle(self, store: Store, kind: str) -> None:
@@ -151,15 +161,7 @@ class Fate:
             again = await store.archive.recover(alone=True)
             if again != type(again)():
                 wrong.append(f"recovery found more to do: {again}")
-            found = await documents(store)
-            for name, said in json.loads(self.said.read_text()).items():
-                if name in found:
-                    if _text(found[name]) != said:
-                        wrong.append(f"{name} is not what was acknowledged")
-                elif not (self.step.startswith("erase") and name == self.names[0]):
-                    wrong.append(f"{name} is lost")
-                elif f"in {name}?".encode() in everything_under(self._archive):
-                    wrong.append(f"{name} was erased and is in the archive")
+            wrong += await self._lost(store)
             await store.run_retention(older_than_s=0)
             await store.search_index.run()
             index = await store.search_index.check()
@@ -169,6 +171,22 @@ class Fate:
                 wrong.append("a segment does not verify")
         answer = self.said.with_suffix(".wrong")
         answer.write_text(json.dumps(wrong))
+
+    async def _lost(self, store: Store) -> list[str]:
+        """What is not as it was acknowledged, or is there and was erased."""
+        wrong = []
+        found = await documents(store)
+        for name, said in json.loads(self.said.read_text()).items():
+            if name in found:
+                if _text(found[name]) != said:
+                    wrong.append(f"{name} is not what was acknowledged")
+            elif not (self.step.startswith("erase") and name == self.names[0]):
+                wrong.append(f"{name} is lost")
+            elif f"in {name}?".encode() in everything_under(self._archive):
+                wrong.append(f"{name} was erased and is in the archive")
+        if self.step == "erase.items" and (await store.items.list()).items:
+            wrong.append("the erased user's items are there")
+        return wrong
 
     def wrong(self) -> list[str]:
         """What the worker that came after found."""

@@ -83,7 +83,9 @@ class Lifecycle(Trying):
         mine += [fork_of(session_id) for session_id in mine]
 
         async def call() -> dict[str, Any]:
-            return self._told(await self._stores[tenant].erase(user_id=user))
+            store = self._stores[tenant]
+            await store.items.put("app", user, "theirs", user_id=user)
+            return self._told(await store.erase(user_id=user))
 
         await self._try("erase", tenant, session_id, call, sessions=mine, user=user)
 
