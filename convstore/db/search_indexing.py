@@ -52,9 +52,9 @@ class _Head(NamedTuple):
 class Indexed:
     """What a batch did.
 
-    `archived` are sessions whose content lies in the archive, to be given to the next
-    call; `unfinished` have more than one batch. `last` is behind what marks are to be
-    looked at next, if there may be `more`.
+    `archived` are sessions whose content lies in the archive, by now or all along, to
+    be given to the next call; `unfinished` have more than one batch. `last` is behind
+    what marks are to be looked at next, if there may be `more`.
     """
 
     entries: int = 0
@@ -210,11 +210,12 @@ class _Work:
                 self._entries.append(_Entry(key, head.user_id, said))
         last_turn = turns[-1].seq if turns else held.turn_count
         last_act = acts[-1].seq if acts else held.interaction_count
-        if found.whole:
-            last_turn = max(last_turn, head.turn_count)
-            last_act = max(last_act, head.interaction_count)
-        else:
+        if not found.whole:
             self.unfinished.add(key)
+        elif last_turn < head.turn_count or last_act < head.interaction_count:
+            # Its rows went to the archive after its head was read, or the document
+            # that was given is one of before: counts are also the highest numbers.
+            self.archived.append(key)
         self._held[key] = self._changed[key] = held._replace(
             turn_count=last_turn, interaction_count=last_act
         )

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from convstore import Store
+from convstore import Store, StoreConfig
+from convstore.archive.indexer import Indexer
+from convstore.db import search_contents
 from convstore.vocabulary.clock import ManualClock
 from tests.integration.archives import (
     DAY_S,
+    Elsewhere,
     OpenAnother,
     Steps,
     damage,
@@ -238,6 +242,67 @@ async def test_an_index_that_died_on_the_way_has_everything_once_after_the_next_
 
     assert len(await every_page(store.search, "appel", limit=100)) == 251
     assert (await store.search_index.check()).ok
+    sound(database_url, archive_dir)
+
+
+async def test_what_goes_to_the_archive_while_it_is_indexed_is_found(
+    open_another: OpenAnother,
+    database_url: str,
+    archive_dir: Path,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After the index looked at its row, and before it read what was said."""
+    store = await open_another(search=mode("deferred"))
+    await say(store, "s-1", "appel", "peer")
+    await store.interactions.record(
+        "s-1", action="feedback", feedback="incorrect", reason="appel", turn_seq=2
+    )
+    config = StoreConfig(
+        url=database_url, archive_dir=archive_dir, search=mode("deferred")
+    )
+    elsewhere = Elsewhere(config, clock)
+    read = search_contents.of_rows
+
+    def late(*args: Any) -> Any:
+        if len(elsewhere._asked) == 0:
+            elsewhere.ask(lambda s: s.run_retention(older_than_s=0), 5)
+        return read(*args)
+
+    monkeypatch.setattr(search_contents, "of_rows", late)
+    await store.search_index.run()
+    (report,) = await elsewhere.answers()
+    monkeypatch.undo()
+    elsewhere.close()
+    await store.search_index.run()
+
+    assert report.purged == 1
+    assert len((await store.search("appel")).items) == 2
+    sound(database_url, archive_dir)
+
+
+async def test_what_was_said_after_its_document_was_read_is_found_when_archived_again(
+    open_another: OpenAnother,
+    database_url: str,
+    archive_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = await open_another(search=mode("deferred"))
+    await archived(store, "s-1", "appel", "peer")
+    read = Indexer._archived
+
+    async def early(self: Indexer, keys: Any) -> Any:
+        found = await read(self, keys)
+        monkeypatch.undo()
+        await store.restore("s-1")
+        await archived(store, "s-1", "appel")
+        return found
+
+    monkeypatch.setattr(Indexer, "_archived", early)
+    await store.search_index.run()
+    await store.search_index.run()
+
+    assert len((await store.search("appel")).items) == 2
     sound(database_url, archive_dir)
 
 
