@@ -40,7 +40,25 @@ def settle(url: str, archive: Path, logs: Path, clock_offset_s: float) -> None:
             seen.add(step)
             log.write("step", step=step)
 
+    if not url.startswith("sqlite"):
+        asyncio.run(_end_others(url))
     asyncio.run(_settle(orders, log, on_step))
+
+
+async def _end_others(url: str) -> None:
+    """A server does not see at once that its client was killed, and may still commit
+    the statement that it was given."""
+    import asyncpg
+
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.fetch(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND backend_type = 'client backend'"
+        )
+    finally:
+        await connection.close()
 
 
 async def _settle(orders: Orders, log: OpLog, on_step: object) -> None:
