@@ -14,7 +14,6 @@ from sqlalchemy import (
     bindparam,
     cast,
     func,
-    or_,
     select,
 )
 
@@ -176,9 +175,10 @@ _TURNS = Prepared(
         [T.role, _CONTENT, T.resolved_question, T.parts, T.created_at],
     )
 )
+# Those that say nothing too: by the last one it is known that all were read.
 _ACTS = Prepared(
     lambda dialect: _beyond(
         dialect, I, "interaction", [I.content, I.reason, I.created_at]
-    ).where(or_(I.content.is_not(None), I.reason.is_not(None)))
+    )
 )
 _FIRST = Prepared(_first)

@@ -212,13 +212,9 @@ class _Work:
         last_act = acts[-1].seq if acts else held.interaction_count
         if not found.whole:
             self.unfinished.add(key)
-        elif key in self.given:
-            # All that its document says: what is not in it will never be.
-            last_turn = max(last_turn, head.turn_count)
-            last_act = max(last_act, head.interaction_count)
         elif last_turn < head.turn_count or last_act < head.interaction_count:
-            # Its rows went to the archive after its head was read: counts are also the
-            # highest numbers.
+            # Its rows went to the archive after its head was read, or the document
+            # that was given is one of before: counts are also the highest numbers.
             self.archived.append(key)
         self._held[key] = self._changed[key] = held._replace(
             turn_count=last_turn, interaction_count=last_act

@@ -281,9 +281,6 @@ async def test_what_goes_to_the_archive_while_it_is_indexed_is_found(
     sound(database_url, archive_dir)
 
 
-@pytest.mark.xfail(
-    reason="a document of before is taken for all: to be told by the entry's version"
-)
 async def test_what_was_said_after_its_document_was_read_is_found_when_archived_again(
     open_another: OpenAnother,
     database_url: str,
