@@ -8,13 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import pytest
-
 from convstore import StoreConfig, open_store
 from tests.cli.conftest import Cli
 from tests.integration.conversations import say
+from tests.summary import needs
 
-mcp = pytest.importorskip("mcp")
+mcp = needs("mcp")
 
 
 async def fill(cli: Cli) -> None:

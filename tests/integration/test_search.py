@@ -335,6 +335,18 @@ async def test_a_worker_indexes_every_tenant(open_another: OpenAnother) -> None:
     assert (await store.for_tenant("a").search_index.check()).ok
 
 
+async def test_a_judgement_without_words_leaves_nothing_waiting(
+    open_another: OpenAnother,
+) -> None:
+    store = await open_another(search=mode("deferred"))
+    await say(store, "s-1", "appel")
+    await store.interactions.record("s-1", action="feedback", feedback="correct")
+
+    await store.search_index.run()
+
+    assert (await store.search_index.check()).waiting == 0
+
+
 async def test_an_index_can_be_made_anew(open_another: OpenAnother) -> None:
     store = await open_another(search=mode("inline"))
     await say(store, "s-1", *(f"appel {n}" for n in range(450)))
