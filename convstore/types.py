@@ -81,6 +81,7 @@ from convstore.vocabulary.policy import (
     RetentionPolicy,
     SearchPolicy,
 )
+from convstore.vocabulary.previews import Preview, PreviewRow
 from convstore.vocabulary.progress import OnProgress, Progress
 from convstore.vocabulary.records import (
     ActorKind,
@@ -298,6 +299,8 @@ __all__ = [
     "PrefixCache",
     "PrefixCacheStats",
     "PrefixEntry",
+    "Preview",
+    "PreviewRow",
     "Progress",
     "RebuildReport",
     "RecoveryReport",

@@ -32,6 +32,7 @@ from convstore.vocabulary.checkpoints import (
 )
 from convstore.vocabulary.clock import Clock
 from convstore.vocabulary.hits import IndexReport, SearchOrder, SearchPage
+from convstore.vocabulary.previews import Preview
 from convstore.vocabulary.progress import OnProgress
 from convstore.vocabulary.records import (
     ActorKind,
@@ -937,6 +938,16 @@ class Store:
         limit: int = 20,
         cursor: str | None = None,
     ) -> SearchPage: ...
+    def preview(
+        self,
+        format_: str,
+        *,
+        session_ids: Sequence[str] | None = None,
+        user_id: str | None = None,
+        limit: int = 20,
+        max_sessions: int = 200,
+        **options: Unpack[ExportFields],
+    ) -> Preview: ...
     @property
     def config(self) -> StoreConfig: ...
     @property

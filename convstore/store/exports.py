@@ -30,7 +30,7 @@ async def run(
     Documents are held a few at a time. A caller that is cancelled leaves no thread
     behind, and what was read so far is kept for the next run.
     """
-    feed = Feed(documents, _size)
+    feed = Feed(documents, size_of)
 
     def tell(progress: Progress) -> None:
         feed.check()
@@ -42,7 +42,7 @@ async def run(
     )
 
 
-def _size(document: SessionDocument) -> int:
+def size_of(document: SessionDocument) -> int:
     """About how many characters a session holds; cheap, and not exact."""
     return sum(
         len(turn.content or "") + _text(turn.parts) + _text(turn.results)

@@ -38,8 +38,8 @@ from convstore.retention.job import BATCH, RunOptions
 from convstore.store.assembly import Parts, assemble
 from convstore.store.joined import join
 from convstore.store.places import backend_options, with_archive
+from convstore.store.previewing import Previewing
 from convstore.store.runners import Autocommit
-from convstore.store.searching import Searching
 from convstore.store.statistics import count
 from convstore.vocabulary.clock import Clock
 from convstore.vocabulary.errors import ConfigError
@@ -101,7 +101,7 @@ class Transaction(Nouns):
     """
 
 
-class Store(Searching, Nouns):
+class Store(Previewing, Nouns):
     """An open store of one tenant; safe for any number of tasks of one event loop."""
 
     def __init__(self, parts: Parts, scope: Scope) -> None:

@@ -53,6 +53,23 @@ def settle(entries: Spool, caps: Caps, losses: Losses, work: Path) -> Spool:
     return gone
 
 
+def settled_ids(entries: Iterable[Entry], caps: Caps, losses: Losses) -> set[bytes]:
+    """The ids of the rows that go, of entries that fit into memory; see `settle`."""
+    gone: set[bytes] = set()
+
+    def drop(entry: Entry, reason: str) -> None:
+        losses.add(Dropped(reason, fault=False))
+        gone.add(entry.row_id)
+
+    stay = kept_of(entries, caps.per_prompt, drop)
+    for name, cap in (("session", caps.per_session), ("user", caps.per_user)):
+        if cap is not None:
+            stay = _capped_of(stay, name, cap, drop)
+    for _ in stay:
+        pass
+    return gone
+
+
 def gone_ids(gone: Spool) -> Iterator[bytes]:
     """The ids in order."""
     for row_id, _ in gone.sorted(_cut_ids):
@@ -149,9 +166,16 @@ def _capped(
     for row in rows:
         spool.add(key(row), pack_entry(row))
     for part in spool.parts(cut_entries(name)):
-        for _, group in groupby(sorted(unpack_entries(part), key=key), key=key):
-            yield from _first(list(group), cap, f"cap-per-{name}", drop)
+        yield from _capped_of(unpack_entries(part), name, cap, drop)
     spool.remove()
+
+
+def _capped_of(
+    rows: Iterable[Entry], name: str, cap: int, drop: Callable[[Entry, str], None]
+) -> Iterator[Entry]:
+    key = attrgetter(name)
+    for _, group in groupby(sorted(rows, key=key), key=key):
+        yield from _first(list(group), cap, f"cap-per-{name}", drop)
 
 
 def _first(
