@@ -79,7 +79,8 @@ from convstore.vocabulary.records import (
 from convstore.vocabulary.version import __version__
 
 if TYPE_CHECKING:
-    from convstore.store.facade import Store, Transaction
+    from convstore.store.facade import Store
+    from convstore.store.nouns import Transaction
     from convstore.vocabulary.settings import StoreConfig
 
 __all__ = [
@@ -161,7 +162,7 @@ __all__ = [
 _LAZY = {
     "Store": "convstore.store.facade",
     "StoreConfig": "convstore.vocabulary.settings",
-    "Transaction": "convstore.store.facade",
+    "Transaction": "convstore.store.nouns",
 }
 
 

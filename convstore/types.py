@@ -160,7 +160,8 @@ if TYPE_CHECKING:
     from convstore.repositories.sessions import Sessions
     from convstore.repositories.turns import Turns
     from convstore.retention.plan import Decision, SessionSummary
-    from convstore.store.facade import Store, Transaction
+    from convstore.store.facade import Store
+    from convstore.store.nouns import Transaction
     from convstore.tasks.scheduler import Scheduler
     from convstore.vocabulary.settings import StoreConfig
 
@@ -201,7 +202,7 @@ _LATE = {
     "Decision": "convstore.retention.plan",
     "SessionSummary": "convstore.retention.plan",
     "Store": "convstore.store.facade",
-    "Transaction": "convstore.store.facade",
+    "Transaction": "convstore.store.nouns",
     "Scheduler": "convstore.tasks.scheduler",
     "StoreConfig": "convstore.vocabulary.settings",
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from convstore.store.facade import Store, Transaction
+    from convstore.store.facade import Store
+    from convstore.store.nouns import Transaction
 
 __all__ = ["Store", "Transaction"]
 
@@ -13,7 +14,7 @@ __all__ = ["Store", "Transaction"]
 def __getattr__(name: str) -> Any:
     # `opening` lives beside the facade and must not load the database with it.
     if name in __all__:
-        from convstore.store import facade
+        from convstore.store import facade, nouns
 
-        return getattr(facade, name)
+        return {"Store": facade.Store, "Transaction": nouns.Transaction}[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

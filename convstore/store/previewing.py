@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Unpack
 
 from convstore.repositories.cursors import check_limit
-from convstore.store.searching import Searching
+from convstore.store.transfer import Transfer
 from convstore.vocabulary.codec import check_int
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import check_id
@@ -17,29 +17,13 @@ from convstore.vocabulary.records import SessionDocument
 
 if TYPE_CHECKING:
     from convstore.export.fields import ExportFields
-    from convstore.vocabulary.settings import StoreConfig
 
 _MOST_CHARS = 32 * 1024 * 1024
 """Characters of the sessions that one preview holds the rows of."""
 
 
-class Previewing(Searching):
-    """What can be looked at without knowing where it lies: hits, and a data set before
-    it is written."""
-
-    if TYPE_CHECKING:
-
-        @property
-        def config(self) -> StoreConfig:
-            """Of the store."""
-
-        def documents(
-            self,
-            *,
-            session_ids: Sequence[str] | None = None,
-            user_id: str | None = None,
-        ) -> AsyncIterator[SessionDocument]:
-            """Of the store."""
+class Previewing(Transfer):
+    """What can be looked at of a data set before it is written."""
 
     async def preview(
         self,

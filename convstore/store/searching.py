@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from convstore.repositories.scope import Scope
 from convstore.repositories.search import search, wanted_of
+from convstore.store.nouns import TenantNouns
 from convstore.vocabulary.hits import SearchOrder, SearchPage
 
 
-class Searching:
+class Searching(TenantNouns):
     """What can be looked for in a store of one tenant."""
-
-    _scope: Scope
 
     async def search(
         self,

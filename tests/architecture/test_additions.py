@@ -20,6 +20,7 @@ from convstore.imports import registry
 from convstore.imports.model import ImportedSession
 from convstore.policy import CachePolicy
 from tests.architecture.source import ROOT
+from tests.docs import reference
 
 PLACE = re.compile(r"`((?:convstore|tests|migrations)/[\w/.]*)`")
 NAME = re.compile(r"`(\w+)`")
@@ -44,7 +45,9 @@ def test_each_register_is_in_the_module_that_the_table_names() -> None:
         (name,) = NAME.findall(register)
         (module,) = PLACE.findall(register)
 
-        assert re.search(rf"^{name}\b", (ROOT / module).read_text("utf-8"), re.M)
+        assert re.search(
+            rf"^(class )?{name}\b", (ROOT / module).read_text("utf-8"), re.M
+        )
 
 
 def test_an_export_format_is_added_by_its_entry(
@@ -82,6 +85,17 @@ def test_a_cache_is_added_by_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     policy = CachePolicy(kind="toy")  # type: ignore[arg-type]
 
     assert cache_selection.session_cache(policy, "") is toy
+
+
+def test_a_noun_is_added_by_its_line() -> None:
+    """The store for threads and the reference show it without being told."""
+    names = reference.nouns()
+    page = (ROOT / "docs/reference/api.md").read_text("utf-8")
+    stub = (ROOT / "convstore/blocking/__init__.pyi").read_text("utf-8")
+
+    assert {"sessions", "items", "archive"} <= set(names)
+    assert [n for n in names if f"## store.{n}\n" not in page] == []
+    assert [n for n in names if f"    {n}: _" not in stub] == []
 
 
 def test_a_dialect_is_added_by_its_scheme(monkeypatch: pytest.MonkeyPatch) -> None:

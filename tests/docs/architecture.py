@@ -33,8 +33,8 @@ JOURNEYS: dict[str, tuple[str, tuple[Step, ...]]] = {
     "archive-to-purge": (
         "A stale session is archived, then purged",
         (
-            ("tasks/scheduler", "gives", "store/facade", "every interval"),
-            ("store/facade", "calls", "retention/job", "run"),
+            ("tasks/scheduler", "gives", "store/upkeep", "every interval"),
+            ("store/upkeep", "calls", "retention/job", "run"),
             ("retention/job", "calls", "retention/recovery", "what a crash left"),
             ("retention/job", "calls", "retention/planner", "who, and why"),
             ("retention/planner", "calls", "retention/plan", "decide, pure"),
@@ -48,8 +48,13 @@ JOURNEYS: dict[str, tuple[str, tuple[Step, ...]]] = {
     "export": (
         "A data set is exported",
         (
-            ("store/facade", "calls", "archive/documents", "whole sessions, in order"),
-            ("store/facade", "calls", "store/exports", "documents, formats, options"),
+            (
+                "store/transfer",
+                "calls",
+                "archive/documents",
+                "whole sessions, in order",
+            ),
+            ("store/transfer", "calls", "store/exports", "documents, formats, options"),
             ("store/exports", "calls", "export/stages/job", "in a thread"),
             ("export/stages/job", "calls", "export/stages/gather", "documents to rows"),
             (

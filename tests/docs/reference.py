@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
@@ -25,15 +26,6 @@ _PUBLIC = {
     "convstore.metrics.tracing": ["instrument"],
 }
 """What users call of modules that say no `__all__`."""
-_NOUNS = {
-    "sessions": ("convstore.repositories.sessions", "Sessions"),
-    "turns": ("convstore.repositories.turns", "Turns"),
-    "interactions": ("convstore.repositories.interactions", "Interactions"),
-    "graph_states": ("convstore.repositories.graph_states", "GraphStates"),
-    "holds": ("convstore.repositories.holds", "Holds"),
-    "archive": ("convstore.repositories.archive", "Archive"),
-    "ledger": ("convstore.repositories.ledger", "Ledger"),
-}
 
 
 def pages() -> dict[str, str]:
@@ -75,8 +67,7 @@ def _api() -> str:
         yield "## Store\n"
         yield _fenced(_doc(store)) + "\n"
         yield from _methods("store", store, skip={"open"})
-        for noun, (module, name) in _NOUNS.items():
-            cls = getattr(__import__(module, fromlist=[name]), name)
+        for noun, cls in nouns().items():
             yield f"## store.{noun}\n"
             yield _fenced(_doc(cls)) + "\n"
             yield from _methods(f"store.{noun}", cls)
@@ -95,6 +86,20 @@ def _api() -> str:
                 yield from _record(thing)
 
     return _page("Python", lines())
+
+
+def nouns() -> dict[str, type]:
+    """The nouns that an open store has, in their order."""
+
+    async def look() -> dict[str, type]:
+        async with convstore.open_store("sqlite://") as store:
+            return {
+                name: type(noun)
+                for name, noun in vars(store).items()
+                if not name.startswith("_")
+            }
+
+    return asyncio.run(look())
 
 
 def _beside_the_store() -> str:

@@ -27,7 +27,7 @@ from convstore.blobs.local import LocalBlobs
 from convstore.segments.manifest import encode_manifest
 from convstore.segments.reader import iterate_documents, read_manifest, segment_keys
 from convstore.segments.writer import SegmentWriter
-from convstore.store.facade import Nouns
+from convstore.store.nouns import Nouns
 from convstore.vocabulary.clock import Clock
 from tests.crash.invariants import check
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from convstore import Page, Store, Turn
-from convstore.store.facade import Nouns
+from convstore.store.nouns import Nouns
 
 
 async def say(store: Nouns, session_id: str, *contents: str) -> list[Turn]:

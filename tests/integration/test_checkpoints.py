@@ -22,7 +22,7 @@ from convstore import (
     SessionNotFoundError,
     Store,
 )
-from convstore.store.facade import Nouns
+from convstore.store.nouns import Nouns
 from tests.integration.archives import DAY_S
 
 BODY = CheckpointValue("msgpack", b"\x80\x00\xff")

@@ -1,0 +1,142 @@
+"""What an operator asks of a store: retention, upkeep, counts, findings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from convstore.commits.group_commit import CommitStats
+from convstore.db import foreign_keys, item_upkeep
+from convstore.db.engine import Finding
+from convstore.erasure.replay import replay_erasures
+from convstore.retention.job import BATCH, RunOptions
+from convstore.store.nouns import TenantNouns
+from convstore.store.statistics import count
+from convstore.vocabulary.progress import OnProgress
+from convstore.vocabulary.reports import (
+    ErasureReceipt,
+    RetentionReport,
+    StoreStats,
+    TierStats,
+)
+
+if TYPE_CHECKING:
+    from convstore.tasks.scheduler import Scheduler
+
+
+class Upkeep(TenantNouns):
+    """The verbs that keep a store in order, and tell how it is."""
+
+    async def run_retention(
+        self,
+        *,
+        older_than_s: float | None = None,
+        tenant_id: str | None = None,
+        batch: int = BATCH,
+        max_batches: int | None = None,
+        time_budget_s: float | None = None,
+        dry_run: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> RetentionReport:
+        """Archive, verify and purge what is stale, in every tenant.
+
+        Nothing is purged that was not read back from its segment and compared, that
+        changed since, or that is under hold. Several callers do no harm: one runs, the
+        others are told so in the report. Cut short anywhere, the next run goes on.
+
+        Args:
+            older_than_s: Idle seconds in place of the policy's. An operator's own
+                word: the checks for a clock that jumped are left out.
+            tenant_id: Only this tenant's sessions.
+            batch: Sessions of one segment.
+            max_batches: End after so many segments.
+            time_budget_s: Begin no segment after so many seconds.
+            dry_run: Decide and count; change nothing.
+            on_progress: Called after each segment.
+        """
+        options = RunOptions(
+            older_than_s, tenant_id, batch, max_batches, time_budget_s, dry_run
+        )
+        return await self._parts.archive.job.run(options, on_progress)
+
+    async def replay_erasures(self) -> list[ErasureReceipt]:
+        """Repeat every erasure of the ledger and of the archive folder.
+
+        For a database restored from a backup older than an erasure. Idempotent. What
+        an erased user began after the erasure is left alone.
+        """
+        return await replay_erasures(self._parts.archive.context, self._parts.eraser)
+
+    async def maintain(self, on_progress: OnProgress | None = None) -> dict[str, int]:
+        """The database's upkeep that is due: checkpoint, vacuum, statistics.
+
+        On SQLite a call gives back up to a gigabyte to the disk: `pages_freed`, and
+        `pages_left` for the next; `wal_frames_left` are pages of the write-ahead log
+        that a reader keeps in it. On PostgreSQL autovacuum does that: nothing is told.
+        On both, items that have expired are removed, in every tenant: `items_expired`
+        where there were any.
+
+        Args:
+            on_progress: Told of each step of some megabytes.
+        """
+        expired = await self._remove_expired()
+        done = await self._parts.backend.maintain(on_progress)
+        return done | ({"items_expired": expired} if expired else {})
+
+    async def _remove_expired(self) -> int:
+        context, total = self._parts.archive.context, 0
+        now = self._scope.now()
+        while True:
+            gone = await context.write(lambda c: item_upkeep.remove_expired(c, now))
+            await context.on_changed(gone.sessions)
+            total += gone.count
+            if not gone.count:
+                return total
+
+    async def probe_archive(self) -> None:
+        """Write, read back, list and delete a file in the archive folder.
+
+        Raises:
+            ConfigError: The folder, or its file system, cannot serve as an archive.
+            UnavailableError: It is away or full.
+        """
+        await self._parts.archive.inspector.probe()
+
+    async def examine(self) -> list[Finding]:
+        """What the database needs to keep the guarantees, and whether it has it."""
+        backend = self._parts.backend
+        return [*await backend.examine(), await foreign_keys.examine(backend)]
+
+    async def stats(self) -> StoreStats:
+        """Counts of the tenant and sizes of the whole; walks the tenant's sessions."""
+        return await count(
+            self._parts.archive.context, self.commit_stats(), self.tenant
+        )
+
+    def commit_stats(self) -> CommitStats:
+        """What group commit has done in this process, and what waits for it now."""
+        return self._parts.commits.snapshot()
+
+    def cache_stats(self) -> TierStats | None:
+        """What the hot tier did in this process; None without one."""
+        hot = self._scope.hot
+        return None if hot is None else hot.report()
+
+    @asynccontextmanager
+    async def scheduler(self) -> AsyncIterator[Scheduler]:
+        """The recurring jobs of a worker, for as long as the block lasts.
+
+        Retention every `retention.interval_s`, verification of the archive by and by,
+        upkeep of the database. On leaving, a batch that is under way is finished. Any
+        number of workers may run it. Inside a FastAPI lifespan:
+        `async with store.scheduler(): yield`.
+        """
+        from convstore.tasks.scheduler import Scheduler
+
+        scheduler = Scheduler(self)
+        await scheduler.start()
+        try:
+            yield scheduler
+        finally:
+            await scheduler.stop()
