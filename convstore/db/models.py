@@ -115,6 +115,7 @@ beginning of the names of those behind it."""
 
 LISTED = text("state IN ('active', 'archived')")
 GONE = text("state IN ('deleted', 'erased')")
+_SPOKEN = text(f"{LISTED.text} AND language IS NOT NULL")
 _ACTIVE = text("state = 'active'")
 _IN_ARCHIVE = text("segment_id IS NOT NULL")
 
@@ -221,6 +222,15 @@ sessions = _table(
         "session_id",
         sqlite_where=text("user_id IS NOT NULL"),
         postgresql_where=text("user_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_sessions_by_language",
+        "tenant_id",
+        "language",
+        "activity_bucket",
+        "session_id",
+        sqlite_where=_SPOKEN,
+        postgresql_where=_SPOKEN,
     ),
     Index(
         "ix_sessions_gone",

@@ -219,7 +219,7 @@ def _is_narrow(wanted: Filter) -> bool:
     """Whether sessions are passed over that the index cannot tell apart."""
     return (
         not (set(wanted.states) == set(LISTED) or _is_one_gone_state(wanted))
-        or wanted.language is not None
+        or (wanted.language is not None and not _is_by_language(wanted))
         or wanted.title is not None
         or wanted.tag is not None
         or wanted.label is not None
@@ -233,6 +233,13 @@ def _is_one_gone_state(wanted: Filter) -> bool:
     return gone and wanted.user_id is None
 
 
+def _is_by_language(wanted: Filter) -> bool:
+    """Whether the index of languages is the one to walk: that of a user is smaller, and
+    what is gone has none."""
+    listed = set(wanted.states) <= set(LISTED)
+    return wanted.language is not None and wanted.user_id is None and listed
+
+
 def _walked(wanted: Filter) -> list[Any]:
     """What the index of a list tells by itself."""
     walked: list[Any] = [S.tenant_id == bindparam("tenant")]
@@ -243,6 +250,8 @@ def _walked(wanted: Filter) -> list[Any]:
         # Live or archived is a matter of the row, too.
         listed = set(wanted.states) <= set(LISTED)
         walked += of_states(LISTED if listed else wanted.states)
+        if _is_by_language(wanted):
+            walked.append(S.language == bindparam("language"))
     if wanted.updated_since is not None:
         walked.append(S.activity_bucket >= bindparam("since_bucket"))
     return walked

@@ -287,6 +287,21 @@ async def test_a_page_of_one_users_sessions_walks_the_index_of_users(
     assert_sorts_buckets_only(plan)
 
 
+@BEFORE
+@pytest.mark.parametrize("states", [("active", "archived"), ("archived",)], ids=len)
+async def test_a_page_of_a_language_walks_the_index_of_languages(
+    explain: Explain, place: Place | None, states: tuple[SessionState, ...]
+) -> None:
+    wanted = Filter(language="nl", states=states)
+
+    plan = await explain(*page(wanted, place))
+    assert_walks(plan, "ix_sessions_by_language")
+    assert_sorts_buckets_only(plan)
+    plan = await explain(*edge(wanted, place))
+    assert_walks(plan, "ix_sessions_by_language")
+    assert_in_order(plan)
+
+
 @pytest.mark.parametrize(
     "wanted",
     [

@@ -118,9 +118,29 @@ async def test_a_filter_that_few_meet_ends_early_and_goes_on(
     assert [s.id for page in seen for s in page.sessions] == ["s-20", "s-03"]
     assert not seen[0].complete
     assert len(seen) > 2
-    nobody = await pages(store, 5, 8, language="nl")
+    nobody = await pages(store, 5, 8, tag="t")
     assert [page.sessions for page in nobody if page.sessions] == []
     assert (nobody[0].complete, nobody[-1].next) == (False, None)
+
+
+async def test_a_language_that_few_have_is_listed_whole_beside_very_many(
+    store: Store, clock: ManualClock
+) -> None:
+    for number in range(40):
+        clock.advance(QUARTER_S / 4)
+        language = {3: "nl", 20: "nl", 21: None}.get(number, "en")
+        await store.sessions.get_or_create(f"s-{number:02}", language=language)
+
+    [dutch] = await pages(store, 5, 8, language="nl")
+    assert [s.id for s in dutch.sessions] == ["s-20", "s-03"]
+    assert dutch.complete
+    [nobody] = await pages(store, 5, 8, language="fr")
+    assert (nobody.sessions, nobody.complete) == ([], True)
+    assert await store.sessions.update("s-03", language="en")
+    [dutch] = await pages(store, 5, 8, language="nl", states=("archived", "active"))
+    assert [s.id for s in dutch.sessions] == ["s-20"]
+    [gone] = await pages(store, 5, 8, language="nl", states=("deleted",))
+    assert gone.sessions == []
 
 
 @pytest.mark.parametrize("state", ["deleted", "erased"])
