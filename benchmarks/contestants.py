@@ -18,7 +18,7 @@ from typing import Any
 
 TEXT = ("Der schnelle braune Fuchs springt über den faulen Hund. ¿Qué tal? " * 7)[:400]
 WINDOW = 20
-REDIS = "CONVSTORE_BENCH_REDIS"
+REDIS = "BENCH_REDIS_URL"
 """Names the server of the contestants that use one; emptied by nobody."""
 
 PEERS = ("openai_agents", "google_adk", "langchain")

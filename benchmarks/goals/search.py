@@ -13,10 +13,13 @@ from typing import Any
 
 from benchmarks.bench import Bench, Figures, Goal, Row, times
 from benchmarks.contestants import Target
+from benchmarks.processor import server_seconds
+from benchmarks.search_peers import peers
 
 TENANTS = 1_000
 _WORDS = 20_000
 _CHARS = 400
+QUERIES = {"common": "w00", "prefix": "w012*", "rare": "w1999"}
 
 
 def _text(dice: random.Random) -> str:
@@ -28,6 +31,18 @@ def _text(dice: random.Random) -> str:
         said.append(word)
         length += len(word) + 1
     return " ".join(said)
+
+
+def texts_of(turns: int) -> list[str]:
+    """What is said in a run of so many turns, the same for everybody; it is said again
+    where there are more."""
+    dice = random.Random(2)
+    return [_text(dice) for _ in range(min(turns, 100_000))]
+
+
+async def beside(target: list[Any], turns: int) -> Figures:
+    """Processor milliseconds of a page of two other tools on the same texts."""
+    return dict(await peers(target, texts_of(turns), turns, QUERIES))
 
 
 async def appends(target: list[Any], mode: str, turns: int) -> Figures:
@@ -65,12 +80,12 @@ async def appends(target: list[Any], mode: str, turns: int) -> Figures:
 
 async def pages(target: list[Any], turns: int) -> Figures:
     """Processor milliseconds of pages of 20, in one tenant of a thousand and in a large
-    one, by words that are common and rare."""
+    one, by words that are common and rare; the server's included."""
     from convstore import StoreConfig, open_store
     from convstore.db.migrate import upgrade
     from convstore.vocabulary.policy import SearchPolicy
 
-    place, dice = Target(*target), random.Random(2)
+    place, texts = Target(*target), texts_of(turns)
     await asyncio.to_thread(upgrade, place.url)
     config = StoreConfig(url=place.url, search=SearchPolicy("deferred", 60.0))
     async with open_store(config) as store:
@@ -81,24 +96,23 @@ async def pages(target: list[Any], turns: int) -> Figures:
                 await of_tenant.sessions.get_or_create(f"s-{number}")
                 await of_tenant.turns.append_many(
                     f"s-{number}",
-                    [{"role": "user", "content": _text(dice)} for _ in range(100)],
+                    [
+                        {"role": "user", "content": texts[n % len(texts)]}
+                        for n in range(number, number + 100)
+                    ],
                 )
         await store.search_index.run()
         await store.maintain()
         figures: Figures = {}
         for tenant in ("default", "t-7"):
             of_tenant = store.for_tenant(tenant)
-            for name, query in (
-                ("common", "w00"),
-                ("prefix", "w00*"),
-                ("rare", "w1999"),
-            ):
+            for name, query in QUERIES.items():
                 await of_tenant.search(query)
-                began = time.process_time()
+                began = time.process_time() + await server_seconds(place.postgres)
                 for _ in range(20):
                     await of_tenant.search(query)
-                spent = (time.process_time() - began) / 20
-                figures[f"{tenant} {name}"] = spent * 1e3
+                ended = time.process_time() + await server_seconds(place.postgres)
+                figures[f"{tenant} {name}"] = (ended - began) / 20 * 1e3
     return figures
 
 
@@ -140,6 +154,15 @@ def measure(bench: Bench) -> Iterable[Row]:
             ", ".join(f"{name} {ms:.1f}" for name, ms in page.items()),
             slowest < 10,
             page,
+        )
+        others = bench.run(f"{__name__}:beside", database, turns=many)
+        yield Row(
+            f"the same pages of others at {many:,} turns",
+            database,
+            "for comparison",
+            ", ".join(f"{name} {ms:.1f}" for name, ms in others.items()),
+            True,
+            others,
         )
 
 
