@@ -16,6 +16,7 @@ from convstore.cli import (
     search,
     sessions,
     upkeep,
+    web,
     worker,
 )
 
@@ -39,6 +40,7 @@ def add_commands(app: typer.Typer) -> None:
     app.add_typer(_group(holds.commands(), "Legal holds."), name="hold")
     app.command("erase")(erasure.erase)
     app.command("mcp")(mcp.mcp)
+    app.command("web")(web.web)
     app.command("worker")(worker.worker)
     app.command("stats")(upkeep.stats)
     app.command("doctor")(upkeep.doctor)

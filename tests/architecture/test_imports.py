@@ -14,6 +14,7 @@ HOMES = {
     "apscheduler": ["convstore/tasks/"],
     "asyncpg": ["convstore/db/"],
     "fastapi": ["convstore/web/", "convstore/adapters/"],
+    "jinja2": ["convstore/web/"],
     "langchain_core": ["convstore/adapters/langgraph/"],
     "langgraph": ["convstore/adapters/langgraph/"],
     "mcp": ["convstore/cli/"],
@@ -24,7 +25,9 @@ HOMES = {
     "redis": ["convstore/cache/"],
     "rich": ["convstore/cli/"],
     "sqlalchemy": ["convstore/db/", "convstore/migration.py", "convstore/tables.py"],
+    "starlette": ["convstore/web/"],
     "sqlite3": ["convstore/db/"],
+    "uvicorn": ["convstore/cli/web.py"],
     "typer": ["convstore/cli/"],
     "yaml": ["convstore/export/dataset/card.py"],
     "zstandard": ["convstore/segments/", "convstore/imports/", "convstore/export/"],
@@ -32,9 +35,9 @@ HOMES = {
 # Reading what these wrote can run code.
 NEVER = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 HEAVY = (
-    "alembic apscheduler asyncpg fastapi langgraph mcp opentelemetry pydantic redis "
-    "rich "
-    "sqlalchemy typer yaml"
+    "alembic apscheduler asyncpg fastapi jinja2 langgraph mcp opentelemetry pydantic "
+    "redis rich "
+    "sqlalchemy starlette typer uvicorn yaml"
 ).split()
 
 

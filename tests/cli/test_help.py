@@ -48,11 +48,12 @@ hold release
 hold list
 erase
 mcp
+web
 worker
 stats
 doctor
 """.split("\n")[1:-1]
-PRINT_NO_RESULT = {"demo", "mcp", "worker"}
+PRINT_NO_RESULT = {"demo", "mcp", "web", "worker"}
 HEAVY = {
     "alembic",
     "apscheduler",

@@ -1,0 +1,200 @@
+"""The ASGI application: who may see which page, as HTML or as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route, Router
+
+from convstore.vocabulary.clock import SystemClock
+from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.errors import ConfigError, ConvstoreError
+from convstore.vocabulary.http_status import http_status
+from convstore.web import text
+from convstore.web.actors import Actor, Auth, Role, actor_of
+from convstore.web.entrance import Entrance
+from convstore.web.link import ENTER
+from convstore.web.plain import plain
+from convstore.web.views import FORMS, NAVIGATION, PAGES
+from convstore.web.visit import Go, View, Visit, form_of, parameters
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from convstore.store.facade import Store
+
+Shown: TypeAlias = Callable[[Visit], Awaitable[View | Go]]
+
+_HOME = Path(__file__).parent
+_STATIC = {"page.css": "text/css", "page.js": "text/javascript"}
+
+
+def app(
+    store: Store,
+    auth: Auth,
+    *,
+    hosts: Sequence[str] = (),
+    read_only: bool = False,
+) -> ASGIApp:
+    """The page of a store, to be served or mounted: `api.mount("/convstore", app(…))`.
+
+    Runs in the event loop that the store was opened in. Every write of it is an
+    ordinary one of the store; the page keeps nothing of its own.
+
+    Args:
+        store: Open for as long as the application runs.
+        auth: Says who sent a request: something with `id`, `roles` and `tenants`, as
+            `Actor`, or None for nobody, who sees nothing. May be asynchronous.
+        hosts: The names, with or without port, under which it is reached. Empty allows
+            those of loopback alone.
+        read_only: Refuse every form, whoever sends it.
+
+    Raises:
+        ConfigError: `auth` is not callable, or `hosts` is no list.
+    """
+    if not callable(auth):
+        raise ConfigError("auth: give a function that says who sent a request")
+    return Entrance(_Site(store, auth, read_only).router(), hosts, read_only=read_only)
+
+
+class _Site:
+    """The pages over one store."""
+
+    def __init__(self, store: Store, auth: Auth, read_only: bool) -> None:
+        self._store, self._auth, self._read_only = store, auth, read_only
+        self._files = {name: (_HOME / "static" / name).read_bytes() for name in _STATIC}
+        self._pages = _environment()
+        stamps = {n: hashlib.sha256(d).hexdigest()[:12] for n, d in self._files.items()}
+        self._pages.globals["stamps"] = stamps
+
+    def router(self) -> Router:
+        """All routes."""
+        routes = [
+            Route(path, partial(self._answer, role, show), methods=["GET"])
+            for path, (role, show) in PAGES.items()
+        ]
+        routes += [
+            Route(path, partial(self._answer, role, do), methods=["POST"])
+            for path, (role, do) in FORMS.items()
+        ]
+        routes.append(Route("/static/{name}", self._static, methods=["GET"]))
+        if enter := getattr(self._auth, "enter", None):
+            routes.append(Route(ENTER, enter, methods=["GET"]))
+        return Router(routes, redirect_slashes=False)
+
+    async def _static(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in self._files:
+            return PlainTextResponse("There is no such file.\n", 404)
+        kept = {"cache-control": "private, max-age=31536000, immutable"}
+        return Response(self._files[name], headers=kept, media_type=_STATIC[name])
+
+    async def _answer(self, role: Role, show: Shown, request: Request) -> Response:
+        actor = await actor_of(self._auth, request)
+        if actor is None:
+            return PlainTextResponse("Nobody is signed in: who are you?\n", 401)
+        as_json = _wants_json(request)
+        visit: Visit | None = None
+        try:
+            visit = await self._visit(request, actor)
+            if visit is None or not actor.may(role):
+                told = "You may not see this, or not do it.\n"
+                return PlainTextResponse(told, 403)
+            found = await show(visit)
+        except ConvstoreError as error:
+            # Errors name ids and fields, and never what people said.
+            return self._failed(visit, error, as_json)
+        if isinstance(found, Go):
+            if as_json:
+                return _json(found.json)
+            return RedirectResponse(found.to, 303)
+        if as_json:
+            return _json(found.json)
+        return self._page(visit, found)
+
+    async def _visit(self, request: Request, actor: Actor) -> Visit | None:
+        query = parameters(request.scope.get("query_string", b""))
+        form = await form_of(request) if request.method == "POST" else {}
+        own = self._store.tenant
+        wanted = query.pop("tenant", None)
+        if wanted is None:
+            wanted = own if own in actor.tenants else next(iter(actor.tenants), None)
+        if wanted is None or wanted not in actor.tenants:
+            return None
+        store = self._store if wanted == own else self._store.for_tenant(wanted)
+        return Visit(
+            store=store,
+            actor=actor,
+            query=query,
+            form=form,
+            now=SystemClock().now(),
+            root=request.scope.get("root_path", ""),
+            elsewhere=None if wanted == own else wanted,
+            read_only=self._read_only,
+        )
+
+    def _failed(
+        self, visit: Visit | None, error: ConvstoreError, as_json: bool
+    ) -> Response:
+        status = http_status(error)
+        if as_json or visit is None:
+            return _json({"code": error.code, "message": str(error)}, status)
+        shown = {"message": str(error), "code": error.code}
+        return self._page(visit, View("error.html", "Not done", shown, {}), status)
+
+    def _page(self, visit: Visit, view: View, status: int = 200) -> Response:
+        html = self._pages.get_template(view.template).render(
+            view.shown,
+            title=view.title,
+            here=view.here,
+            visit=visit,
+            url=visit.url,
+            navigation=NAVIGATION,
+            ago=lambda at: text.ago(at, visit.now),
+        )
+        return Response(html, status, media_type="text/html")
+
+
+def _environment() -> Environment:
+    pages = Environment(
+        loader=FileSystemLoader(_HOME / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters |= {
+        "moment": text.moment,
+        "size": text.size,
+        "money": text.money,
+        "duration": text.duration,
+        # Into a field that is sent back: nothing may be put in another's place.
+        "exact": lambda value: Markup(escape(value)),
+    }
+    return pages
+
+
+def _finalize(value: Any) -> Any:
+    """Whatever is shown has its hidden characters made visible."""
+    if isinstance(value, Markup):
+        return value
+    return text.visible(value) if isinstance(value, str) else value
+
+
+def _wants_json(request: Request) -> bool:
+    """Whether JSON was asked for by name, and HTML was not."""
+    accepted = request.headers.get("accept", "")
+    return "application/json" in accepted and "text/html" not in accepted
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(dumps(plain(value)) + b"\n", status, media_type="application/json")

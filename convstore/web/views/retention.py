@@ -1,0 +1,67 @@
+"""Retention: what it would do now and why, holds in force, receipts of erasures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import aclosing
+from typing import Any
+
+from convstore.web.text import duration
+from convstore.web.visit import View, Visit
+
+LIMIT = 50
+_MOST_PLANNED = 2_000
+_WORDS = {
+    "idle": "idle for as long as the policy allows",
+    "own_expiry": "past their own expiry",
+    "over_cap": "the oldest of a tenant over its cap",
+    "archive_expired": "archived for as long as archives are kept",
+    "held": "under legal hold",
+    "never": "kept live by a rule for their tenant",
+    "kept_by_tag": "kept live by a rule for a tag",
+    "fresh": "used not long ago",
+    "archive_kept": "archived, and not due",
+    "gone": "deleted or erased",
+}
+
+
+async def show(visit: Visit) -> View:
+    """The page."""
+    reasons: Counter[tuple[str, str]] = Counter()
+    complete = True
+    plan = visit.store.archive.plan(tenant_id=visit.store.tenant)
+    async with aclosing(plan) as decisions:  # type: ignore[type-var]
+        async for decision in decisions:
+            if reasons.total() == _MOST_PLANNED:
+                complete = False
+                break
+            reasons[decision.action, decision.reason] += 1
+    policy = visit.store.config.retention
+    holds = await visit.store.holds.list(in_force=True, limit=LIMIT)
+    receipts = await visit.store.erasures.list(limit=LIMIT)
+    stats = await visit.store.stats()
+    told = [
+        {
+            "action": action,
+            "reason": reason,
+            "count": count,
+            "words": _WORDS.get(reason, reason),
+        }
+        for (action, reason), count in reasons.most_common()
+    ]
+    shown: dict[str, Any] = {
+        "plan": told,
+        "complete": complete,
+        "stale_after": duration(policy.stale_after_s),
+        "policy": policy,
+        "holds": holds,
+        "receipts": receipts,
+        "stats": stats,
+    }
+    json = {
+        "plan": told,
+        "complete": complete,
+        "holds": holds.items,
+        "receipts": receipts.items,
+    }
+    return View("retention.html", "Retention", shown, json, "/retention")

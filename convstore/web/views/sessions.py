@@ -1,0 +1,85 @@
+"""Sessions: a list with filters, newest activity first."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.records import Page, Session
+from convstore.web.visit import View, Visit, chips, disagreeing
+
+LIMIT = 50
+SINCE = {"1d": "Last day", "7d": "Last 7 days", "30d": "Last 30 days"}
+STATES = {
+    "active": "Live",
+    "archived": "Archived",
+    "deleted": "Bin",
+    "erased": "Erased",
+}
+_FILTERS = ("title", "user", "label", "tag", "language", "state", "since")
+
+
+async def show(visit: Visit) -> View:
+    """The page."""
+    asked = {name: visit.query[name] for name in _FILTERS if name in visit.query}
+    page = await listed(visit, asked, LIMIT, visit.query.get("cursor"))
+    live = await visit.store.sessions.count(state="active")
+    archived = await visit.store.sessions.count(state="archived")
+    shown: dict[str, Any] = {
+        "rows": [row(visit, session) for session in page.items],
+        "asked": asked,
+        "complete": page.complete,
+        "more": page.next_cursor and visit.url("/", **asked, cursor=page.next_cursor),
+        "first": "cursor" in visit.query and visit.url("/", **asked),
+        "live": live,
+        "archived": archived,
+        "states": STATES,
+        "periods": SINCE,
+    }
+    json = {
+        "items": page.items,
+        "next_cursor": page.next_cursor,
+        "complete": page.complete,
+    }
+    return View("sessions.html", "Sessions", shown, json, "/")
+
+
+async def listed(
+    visit: Visit, asked: dict[str, str], limit: int, cursor: str | None
+) -> Page[Session]:
+    """The sessions that meet the filters of an address."""
+    state = asked.get("state")
+    if state is not None and state not in STATES:
+        raise InvalidInputError("state", "is not a state of a session")
+    return await visit.store.sessions.list(
+        title=asked.get("title"),
+        user_id=asked.get("user"),
+        label=asked.get("label"),
+        tag=asked.get("tag"),
+        language=asked.get("language"),
+        state=state,  # type: ignore[arg-type]
+        updated_since=since(visit, asked.get("since")),
+        limit=limit,
+        cursor=cursor,
+    )
+
+
+def since(visit: Visit, period: str | None) -> datetime | None:
+    """When a period of the filters began."""
+    if period is None:
+        return None
+    if period not in SINCE:
+        raise InvalidInputError("since", f"must be one of {', '.join(SINCE)}")
+    return visit.now - timedelta(days=int(period[:-1]))
+
+
+def row(visit: Visit, session: Session) -> dict[str, Any]:
+    """A session as a line of a table."""
+    counts = session.feedback_counts
+    return {
+        "session": session,
+        "url": visit.url("/conversation", id=session.id),
+        "chips": chips(counts, visit.reading),
+        "disagree": disagreeing(counts, visit.reading),
+    }
