@@ -59,6 +59,8 @@ PURPOSES = {
             ],
         ],
     ),
+    # By itself: it pins what other frameworks have newer.
+    "chainlit": (".cache/venv-chainlit", [["-e", ".[chainlit]"]]),
     # Releases of `datasets` that trainers still pin.
     "datasets-3.6": (".cache/venv-datasets-3.6", [["datasets==3.6.*"]]),
     "datasets-4.5": (".cache/venv-datasets-4.5", [["datasets==4.5.*"]]),
@@ -66,7 +68,7 @@ PURPOSES = {
 # These hold only what differs from another environment, and find the rest there: less
 # than half of the time, and of the room.
 STAND_ON = dict.fromkeys(
-    ("trainers", "frameworks", "datasets-3.6", "datasets-4.5"), "test"
+    ("trainers", "frameworks", "chainlit", "datasets-3.6", "datasets-4.5"), "test"
 )
 
 

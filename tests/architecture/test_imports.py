@@ -13,6 +13,7 @@ HOMES = {
     "alembic": ["convstore/db/", "convstore/migrations/"],
     "apscheduler": ["convstore/tasks/"],
     "asyncpg": ["convstore/db/"],
+    "chainlit": ["convstore/adapters/chainlit/"],
     "fastapi": ["convstore/web/", "convstore/adapters/"],
     "jinja2": ["convstore/web/"],
     "langchain_core": ["convstore/adapters/langgraph/"],

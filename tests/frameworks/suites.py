@@ -2,9 +2,10 @@
 
     scripts/frameworks [--whole] [NAME...]
 
-Cases that no other store can pass are named one by one beside each adapter's plugin:
-they must fail, and all others pass. `--whole` adds what takes long. Each suite runs on
-SQLite and on PostgreSQL.
+It is called once in each environment, with the environment's name, and runs the suites
+that belong there. Cases that no other store can pass are named one by one beside each
+adapter's plugin: they must fail, and all others pass. `--whole` adds what takes long.
+Each suite runs on SQLite and on PostgreSQL.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class Suite:
     plugin: str
     tests: str
     long_tests: str = ""
+    environment: str = "frameworks"
+    options: str = ""
 
     def sources(self) -> Path:
         """The release as its authors packed it, their tests in it."""
@@ -80,12 +83,22 @@ SUITES = {
         "in_place_of_sqlite",
         "tests/test_store.py tests/test_async_store.py tests/test_ttl.py",
     ),
+    "chainlit": Suite(
+        "chainlit",
+        "2.12.0",
+        "chainlit",
+        "in_place_of_sqlalchemy",
+        "tests/data/test_sql_alchemy.py",
+        environment="chainlit",
+        options="-o asyncio_mode=auto",
+    ),
 }
 
 
-def main(arguments: list[str]) -> int:
+def main(environment: str, arguments: list[str]) -> int:
     whole = "--whole" in arguments
-    names = [name for name in arguments if name != "--whole"] or list(SUITES)
+    asked = [name for name in arguments if name != "--whole"] or list(SUITES)
+    names = [name for name in asked if SUITES[name].environment == environment]
     failed = []
     with ExitStack() as stack:
         server = stack.enter_context(running(PostgresServer))
@@ -109,7 +122,7 @@ def run(suite: Suite, url: str, whole: bool) -> int:
     }
     tests = f"{suite.tests} {suite.long_tests if whole else ''}".split()
     # `python -m` puts their folder before ours: both have a package `tests`.
-    command = [sys.executable, "-m", "pytest", *PYTEST.split()]
+    command = [sys.executable, "-m", "pytest", *PYTEST.split(), *suite.options.split()]
     return subprocess.run(
         [*command, "-p", suite.plugin, *tests],
         cwd=suite.sources(),
@@ -119,4 +132,4 @@ def run(suite: Suite, url: str, whole: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1], sys.argv[2:]))

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests.docs import test_examples
 
-PAGES = ["openai-agents", "pydantic-ai"]
+# The page, and the package that it needs.
+PAGES = {
+    "chainlit": "chainlit",
+    "openai-agents": "agents",
+    "pydantic-ai": "pydantic_ai",
+}
+HERE = [page for page, package in PAGES.items() if find_spec(package) is not None]
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", HERE)
 def test_the_examples_of_a_page_run(page: str, tmp_path: Path) -> None:
     path = test_examples.ROOT / "docs" / "howto" / "frameworks" / f"{page}.md"
     test_examples.test_the_examples_of_a_page_run(path, tmp_path)
