@@ -113,7 +113,7 @@ class ApplyToSession:
         head = create(unit, self.key, probe.row, {})
         if head is None:
             # Another process was first and has committed: its row is visible now.
-            unit.forget(self.key)
+            unit.look_again(self.key)
             return self.apply(unit)
         return self._do(unit, head, planned, 0, created=True)
 

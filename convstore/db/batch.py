@@ -30,7 +30,7 @@ from convstore.db.remembered_heads import (
     write_at_once,
 )
 from convstore.db.turns import AppendTurns, look_up_external
-from convstore.db.unit import Key, Operation, Row, Unit, keys_of
+from convstore.db.unit import HeldElsewhereError, Key, Operation, Row, Unit, keys_of
 from convstore.vocabulary.errors import (
     ConflictError,
     ConvstoreError,
@@ -191,14 +191,28 @@ def run_in(unit: Unit, operations: Operations) -> list[Outcome]:
     look_up_acts(unit, asked_of(_recordings(parts)))
     unit.look_up_cells(plain)
     book = unit.ledger = share_book(unit, _ledger_changes(plain, appends))
-    outcomes = []
+    outcomes = _carried_out(unit, operations)
+    unit.flush()
+    book.flush()
+    return outcomes
+
+
+def _carried_out(unit: Unit, operations: Operations) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    overtaken: set[Key] = set()
+    unit.waits = False
     for operation in operations:
+        keys = keys_of(operation)
+        if not overtaken.isdisjoint(keys):
+            outcomes.append(_HELD)  # it must not overtake the one before
+            continue
         try:
             outcomes.append(Outcome(unit.carry_out(operation)))
         except REFUSALS as error:
             outcomes.append(Outcome(error=error))
-    unit.flush()
-    book.flush()
+        except HeldElsewhereError:
+            overtaken.update(keys)
+            outcomes.append(_HELD)
     return outcomes
 
 

@@ -295,6 +295,7 @@ class CopyCheckpoints:
         self.keys = (self.source, self.key)
 
     def apply(self, unit: Unit) -> int:
+        unit.load(self.keys)  # together, so that two copies never wait for each other
         unit.active(self.source, self.user_id)
         head = _head(unit, self.key, self.user_id, self.now, create=True)
         unit.flush()

@@ -28,8 +28,8 @@ class Flushed:
         rows: New rows by the name of their table: turns, tool_sets, interactions,
             graph_states, session_ledger. Those of restored and imported sessions are
             among them; those of a session that only the archive has are not.
-        hot: Rows of sessions in which no column changed but those of `unit.HOT`, as
-            they are now.
+        hot: Rows of sessions in which no column changed but those of
+            `row_writes.HOT`, as they are now.
         cold: Rows of sessions of which any column may have changed, as they are now:
             also those made, imported, taken up from an archive, restored, purged,
             deleted and erased (`state` says which; what is erased is blank). No session
@@ -75,6 +75,6 @@ class FlushHook(Protocol):
             turns: The turns that are to be appended, with the columns of `turns`. Of
                 sessions that were left out, too: to be joined to `changed`.
             changed: `tenant_id` and `session_id` of the sessions that were written;
-                each is live, and in it only columns of `unit.HOT` changed.
+                each is live, and in it only columns of `row_writes.HOT` changed.
         """
         ...

@@ -150,8 +150,7 @@ class ForkSession:
         indexed = searchable(decode_json(row["metadata"]), decode_json(row["tags"]))
         head = create(unit, self._target, row, indexed)
         if head is None:  # made by somebody in the moment since it was looked for
-            unit.forget(self._target)
-            self._refuse_existing(unit.find(self._target))
+            self._refuse_existing(unit.look_again(self._target))
             raise AssertionError("a session that is there and not there")
         return head
 

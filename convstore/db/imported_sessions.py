@@ -84,7 +84,7 @@ class ImportSession:
             if _create(unit, self.key, row, self.searchable):
                 unit.add_head(self.key, row)
                 return self._fill(unit)
-            head = unit.find(self.key)
+            head = unit.look_again(self.key)
             assert head is not None
         return self._go_on(unit, head)
 
@@ -259,7 +259,7 @@ class ImportDocument:
                     len(document.interactions),
                     len(document.graph_states),
                 )
-            head = unit.find(self.key)
+            head = unit.look_again(self.key)
             assert head is not None
         if not self._is_there(unit, head):
             raise ConflictError("session: exists with another content")

@@ -21,10 +21,12 @@ from sqlalchemy import (
     bindparam,
     case,
     false,
+    null,
     select,
     true,
 )
 
+from convstore.db.dialects import dialect_of
 from convstore.db.dialects.base import Dialect
 from convstore.db.statements import Prepared
 from convstore.vocabulary.codec import dumps
@@ -49,6 +51,7 @@ class KeyLocks(Generic[K]):
         self._waiting = Prepared(lambda dialect: self._statement(dialect, waits=True))
         self._passing = Prepared(lambda dialect: self._statement(dialect, waits=False))
         self._claim = Prepared(self._claims)
+        self._claim_missing = Prepared(self._claims_of_missing)
 
     def locked(
         self, connection: Connection, keys: Collection[K], *, claims: bool = True
@@ -58,6 +61,10 @@ class KeyLocks(Generic[K]):
         A key that is not given has no row; with `claims`, nobody else makes one before
         this transaction ends.
         """
+        if claims and len(keys) > 1 and dialect_of(connection).has_row_locks:
+            # Every key is waited for before any row: whoever holds a key may go on to
+            # wait for a row that we would hold by then.
+            self._claim_missing.all(connection, _asked(keys))
         rows, held = self._read(self._waiting, connection, keys, claims)
         if held:  # being made elsewhere: whether they are there is known when that ends
             self._claim.all(connection, _asked(held))
@@ -123,6 +130,13 @@ class KeyLocks(Generic[K]):
     def _claims(self, dialect: Dialect) -> Select[Any]:
         asked = dialect.asked(*self._key)
         return select(dialect.claim(*(asked.c[name] for name in self._key)))
+
+    def _claims_of_missing(self, dialect: Dialect) -> Select[Any]:
+        asked = dialect.asked(*self._key)
+        exists = select(true()).where(self._same_key(asked)).correlate(asked)
+        claim = dialect.claim(*(asked.c[name] for name in self._key))
+        # A CASE, and no join: in the order that was asked for.
+        return select(case((exists.scalar_subquery(), null()), else_=claim))
 
 
 def _asked(keys: Collection[tuple[str, ...]]) -> dict[str, str]:

@@ -37,9 +37,10 @@ from sqlalchemy import (
 from convstore.db import flush_hooks, models
 from convstore.db.dialects.base import Dialect
 from convstore.db.flushed import FlushHook
+from convstore.db.row_writes import HOT
 from convstore.db.statements import Prepared
 from convstore.db.turns import AppendTurns
-from convstore.db.unit import HOT, Head, Key, Row, Unit
+from convstore.db.unit import Head, Key, Row, Unit
 from convstore.vocabulary.codec import dumps
 
 # Sessions, and characters of one head's texts: together some ten megabytes at most.

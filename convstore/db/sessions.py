@@ -76,8 +76,7 @@ class EnsureSession:
             if head is not None:
                 return head.record, True
             # Another process was first and has committed: its row is visible now.
-            unit.forget(self.key)
-            head = unit.find(self.key)
+            head = unit.look_again(self.key)
             assert head is not None
         head = unit.active(self.key, self.user_id)
         if unit.gives_owner:

@@ -12,14 +12,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Table, bindparam, insert, update
+from sqlalchemy import Connection, Table
 
 from convstore.db import flush_hooks, models, session_locks
 from convstore.db.cells import Cells, CellTable, Place
 from convstore.db.codec.records import session_from_row
 from convstore.db.dialects import dialect_of
 from convstore.db.flushed import Flushed
-from convstore.db.statements import BOUND, Prepared
+from convstore.db.row_writes import INSERTS, UPDATE_ALL, UPDATE_HOT
+from convstore.db.statements import Prepared
 from convstore.vocabulary.errors import (
     SessionArchivedError,
     SessionDeletedError,
@@ -36,52 +37,9 @@ R_co = TypeVar("R_co", covariant=True)
 Key = session_locks.Key
 Row = session_locks.Row
 
-# What an append changes; the rest of the row is left out so that its indexes are too.
-HOT = (
-    "version head_seq branched turn_count interaction_count graph_state_count "
-    "feedback_counts current_slots current_template_id language title updated_at "
-    "last_activity_at"
-).split()
-_COLD = (
-    "state user_id tags metadata expires_at hold_count archived_at segment_id "
-    "imported_at forked_from forked_at_seq forked_turns root_session_id generation"
-).split()
-
-_KEY = ("tenant_id", "session_id")
 # Sessions that one transaction makes, and that another in a lane need not wait for. A
 # server has room for some thousand such locks, in all transactions together.
 _MOST_CLAIMS = 1_000
-
-
-def _update_of(columns: Iterable[str]) -> Prepared:
-    table = models.sessions
-    statement = (
-        update(table)
-        .where(*(table.c[name] == bindparam(BOUND + name) for name in _KEY))
-        .values({name: bindparam(BOUND + name) for name in columns})
-    )
-    return Prepared(lambda _: statement)
-
-
-def _insert_into(table: Table) -> Prepared:
-    return Prepared(lambda _: insert(table))
-
-
-_UPDATE_HOT = _update_of(HOT)
-_UPDATE_ALL = _update_of([*HOT, *_COLD])
-_INSERTS = {
-    table.name: _insert_into(table)
-    for table in (
-        models.turns,
-        models.tool_sets,
-        models.interactions,
-        models.graph_states,
-        models.session_ledger,
-        models.session_state,
-        models.session_items,
-        *models.OF_CHECKPOINTS,
-    )
-}
 
 
 class Head:
@@ -134,6 +92,11 @@ class _NewOwner:
     version: int
     was_cold: bool
     cost_micros: int
+
+
+class HeldElsewhereError(Exception):
+    """Another transaction holds a session, and this one waits for nobody; what raises
+    it has changed nothing."""
 
 
 class Operation(Protocol[R_co]):
@@ -192,6 +155,8 @@ class Unit:
         # Whoever runs operations says where the costs of a new owner's session go.
         self.ledger: OwnersLedger | None = None
         self._new_owner: _NewOwner | None = None
+        # Whether one that has just been made elsewhere is waited for.
+        self.waits = True
         # Told of a session whose rows have come back: what was read of it is not so
         # any more.
         self.on_back: list[Callable[[Key], None]] = []
@@ -241,6 +206,18 @@ class Unit:
         """Read the head again next time: somebody else may have made it."""
         self._heads.pop(key, None)
         self._look_up_again(key)
+
+    def look_again(self, key: Key) -> Head | None:
+        """The head of a session that somebody else has made since it was looked for.
+
+        Raises:
+            HeldElsewhereError: It is held, and this transaction waits for nobody.
+        """
+        self.forget(key)
+        # While we wait we would hold other sessions: perhaps those that it waits for.
+        if not self.waits and self.load_free([key]):
+            raise HeldElsewhereError
+        return self.find(key)
 
     def add_head(self, key: Key, row: Row) -> Head:
         """Take up a session row that this transaction has just inserted."""
@@ -400,9 +377,9 @@ class Unit:
         for cells in self._cells.values():
             cells.flush(self.connection)
         if hot:
-            _UPDATE_HOT.many(self.connection, list(hot.values()))
+            UPDATE_HOT.many(self.connection, list(hot.values()))
         if cold:
-            _UPDATE_ALL.many(self.connection, list(cold.values()))
+            UPDATE_ALL.many(self.connection, list(cold.values()))
         self._tell(hot, cold)
 
     def _tell(self, hot: dict[Key, Row], cold: dict[Key, Row]) -> None:
@@ -420,7 +397,7 @@ class Unit:
     def _write_rows(self) -> None:
         for name, rows in self._rows.items():
             if rows:
-                _INSERTS[name].many(self.connection, rows)
+                INSERTS[name].many(self.connection, rows)
                 self._inserted.setdefault(name, []).extend(rows)
         self._rows.clear()
         self._back.clear()

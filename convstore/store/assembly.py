@@ -86,7 +86,9 @@ async def assemble(
     job.watch = commits.watch
     archive = ArchiveParts(context, restorer, recovery, Inspector(context), job)
     scope = Scope(
-        runner=Autocommit(backend, commits, hot),
+        runner=Autocommit(
+            backend, commits, hot, busy_timeout_s=config.limits.busy_timeout_s
+        ),
         tenant=check_id("tenant", config.tenant),
         clock=clock,
         limits=config.limits,

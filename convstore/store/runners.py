@@ -4,6 +4,7 @@ whoever writes at the same time, or inside a transaction that the caller holds."
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Collection, Coroutine
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -17,12 +18,19 @@ from convstore.db.engine import Backend, Connection, Work
 from convstore.db.ledger import OwnersBook
 from convstore.db.unit import Key, Operation, Unit, keys_of
 from convstore.repositories.hot_tier import HotTier
-from convstore.vocabulary.errors import ConfigError, UnavailableError
+from convstore.vocabulary.errors import (
+    ConfigError,
+    DatabaseBusyError,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from convstore.db.visits import Ongoing
 
 T = TypeVar("T")
+
+# Of a write to several sessions, which a lane has no room for.
+_ATTEMPTS = 4
 
 # Who calls, where that is not the task: the blocking face runs each call in a task of
 # its own, for the thread that waits for it.
@@ -41,11 +49,17 @@ class Autocommit:
     in_transaction = False
 
     def __init__(
-        self, backend: Backend, commits: GroupCommit, hot: HotTier | None = None
+        self,
+        backend: Backend,
+        commits: GroupCommit,
+        hot: HotTier | None = None,
+        *,
+        busy_timeout_s: float,
     ) -> None:
         self._backend = backend
         self._commits = commits
         self._hot = hot
+        self._busy_timeout_s = busy_timeout_s
         self._watch = commits.watch
         self._holders: set[object] = set()
         # Who wrote in which transactions of the application.
@@ -69,6 +83,19 @@ class Autocommit:
         return self._write(operation)
 
     async def _together(self, operation: Operation[T]) -> T:
+        deadline = time.monotonic() + self._busy_timeout_s
+        for attempt in range(1, _ATTEMPTS):
+            try:
+                return await self._in_one(operation)
+            except DatabaseBusyError:
+                # Nothing was committed. A deadlock is over as soon as it is told; a
+                # lock that was not to be had in the time set is not waited for again.
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.002 * attempt)
+        return await self._in_one(operation)
+
+    async def _in_one(self, operation: Operation[T]) -> T:
         async with self.transaction() as held:
             return await held.write(operation)
 

@@ -8,11 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from convstore import Store
 from convstore.archive.archiver import archive
 from convstore.db import session_locks
-from convstore.db.batch import run_batch
+from convstore.db.batch import run_batch, run_in
+from convstore.db.outcomes import Tracked
+from convstore.db.sessions import EnsureSession, UpdateSession
+from convstore.db.unit import Unit
 from convstore.repositories.ledger_changes import adding
 from convstore.retention.purger import purge
 from tests.integration.archives import fill, raw
@@ -55,6 +59,115 @@ async def test_sessions_are_locked_in_the_order_of_their_ids(
         "SELECT 1 FROM sessions WHERE session_id = 's-1'",
         "SELECT 1 FROM sessions WHERE session_id = 's-2'",
     )
+
+
+async def test_a_key_that_is_being_made_is_waited_for_before_any_session(
+    store: Store, database_url: str
+) -> None:
+    """Who holds the key may go on to wait for the other session."""
+    import asyncpg
+
+    if database_url.startswith("sqlite"):
+        pytest.skip("on SQLite one transaction writes at a time")
+    await fill(store, "s-1")
+    other = await asyncpg.connect(database_url)
+
+    async with store._parts.backend.transaction() as holder:
+        new = [("default", "s-2")]
+        assert await holder.run(lambda c: session_locks.locked(c, new)) == {}
+        task = asyncio.ensure_future(store.sessions.fork("s-1", "s-2"))
+        await until_somebody_waits(database_url)
+        assert await other.fetch(
+            "SELECT 1 FROM sessions WHERE session_id = 's-1' FOR UPDATE NOWAIT"
+        )
+    await other.close()
+
+    assert (await task).forked_from == "s-1"
+
+
+async def test_a_copy_of_checkpoints_locks_sessions_in_the_order_of_their_ids(
+    store: Store, database_url: str
+) -> None:
+    for name in ("s-1", "s-2"):
+        await store.sessions.get_or_create(name)
+
+    await waits_without(
+        database_url,
+        lambda: store.checkpoints.copy("s-2", "s-1"),
+        "SELECT 1 FROM sessions WHERE session_id = 's-1'",
+        "SELECT 1 FROM sessions WHERE session_id = 's-2'",
+    )
+
+
+async def test_a_commit_waits_for_no_session_that_was_made_since_it_looked(
+    store: Store, database_url: str
+) -> None:
+    """It holds other sessions by then, and whoever holds the new one may want them."""
+    import asyncpg
+
+    if database_url.startswith("sqlite"):
+        pytest.skip("on SQLite one transaction writes at a time")
+    await store.sessions.get_or_create("s-1")
+    of_new, of_old = ("default", "new"), ("default", "s-1")
+    ensure = EnsureSession(of_new, {}, {}, 1)
+    writes = [
+        Tracked(UpdateSession(of_old, {"title": "a"}, 1)),
+        Tracked(ensure),
+        UpdateSession(of_new, {"title": "b"}, 1),
+        UpdateSession(of_old, {"title": "c"}, 1),
+    ]
+    holder = await asyncpg.connect(database_url)
+    holding = holder.transaction()
+
+    def begin(connection: Connection) -> Unit:
+        unit = Unit(connection)
+        unit.dialect.bound_waits(connection, 1)
+        assert unit.load_free([of_new, of_old]) == set()
+        return unit
+
+    async with store._parts.backend.transaction() as transaction:
+        unit = await transaction.run(begin)
+        # As a release would that claims no keys, and then by the same process again.
+        columns = ", ".join(set(session_locks.NAMES) - {"session_id"})
+        await holder.execute(
+            f"INSERT INTO sessions (session_id, {columns}) "
+            f"SELECT 'new', {columns} FROM sessions"
+        )
+        await holding.start()
+        await holder.execute(
+            "SELECT 1 FROM sessions WHERE session_id = 'new' FOR UPDATE"
+        )
+        done = await transaction.run(lambda _: run_in(unit, writes))
+    await holding.rollback()
+    await holder.close()
+
+    assert [outcome.held for outcome in done] == [False, True, True, False]
+    assert (await store.sessions.get("s-1")).title == "c"
+    assert (await store.sessions.get("new")).title != "b"
+
+
+async def test_a_write_to_several_sessions_that_a_deadlock_ends_is_done_again(
+    store: Store, database_url: str
+) -> None:
+    import asyncpg
+
+    if database_url.startswith("sqlite"):
+        pytest.skip("on SQLite one transaction writes at a time")
+    await fill(store, "s-1")
+    server = await asyncpg.connect(database_url)
+    # A number that was given is never given again, whatever is rolled back.
+    await server.execute(
+        "CREATE SEQUENCE tried; CREATE FUNCTION give_up() RETURNS trigger AS $$ BEGIN "
+        "IF nextval('tried') < 3 THEN RAISE SQLSTATE '40P01'; END IF; RETURN NEW; "
+        "END $$ LANGUAGE plpgsql; CREATE TRIGGER give_up BEFORE INSERT ON sessions "
+        "FOR EACH ROW EXECUTE FUNCTION give_up()"
+    )
+
+    fork = await store.sessions.fork("s-1", "s-2")
+
+    assert fork == await store.sessions.get("s-2")
+    assert await server.fetchval("SELECT last_value FROM tried") == 3
+    await server.close()
 
 
 async def test_totals_are_charged_in_the_order_of_the_users(

@@ -18,12 +18,12 @@ from convstore.db import (
     item_reads,
     items,
     known_acts,
+    row_writes,
     session_lists,
     session_locks,
     sessions,
     staleness,
     turns,
-    unit,
 )
 from convstore.db.dialects.base import BackendOptions
 from convstore.db.engine import open_backend
@@ -210,7 +210,7 @@ async def test_the_turns_of_documents_are_found_by_key(explain: Explain) -> None
     assert_by_whole_key(plan)
 
 
-@pytest.mark.parametrize("update", [unit._UPDATE_HOT, unit._UPDATE_ALL])
+@pytest.mark.parametrize("update", [row_writes.UPDATE_HOT, row_writes.UPDATE_ALL])
 async def test_heads_are_updated_by_key(explain: Explain, update: Prepared) -> None:
     row = sessions.new_row(("default", "s-7"), 1)
     plan = await explain(update, **row)
