@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
 
 import hypothesis
 import pytest
@@ -25,6 +26,7 @@ from tests.real_files import NAMED, REAL, STAND_INS, packed
 from tests.servers import (
     PostgresServer,
     RedisServer,
+    S3Server,
     ServerUnavailableError,
     ValkeyServer,
 )
@@ -47,7 +49,7 @@ __all__ = [  # Hooks that pytest finds here.
     "pytest_testnodedown",
 ]
 
-S = TypeVar("S", PostgresServer, RedisServer)
+S = TypeVar("S", PostgresServer, RedisServer, S3Server)
 ROOT = Path(__file__).resolve().parents[1]
 # The same examples in every run; `--hypothesis-profile=explore` looks for new ones.
 hypothesis.settings.register_profile("convstore", derandomize=True, deadline=None)
@@ -237,6 +239,29 @@ def _emptied(url: str) -> str:
     with redis.from_url(url) as client:
         client.flushdb()
     return url
+
+
+@pytest.fixture(scope="session")
+def s3_server(pytestconfig: pytest.Config) -> Iterator[S3Server]:
+    """An S3 server with the buckets of `moto_process`, and the right to use it."""
+    with ExitStack() as stack:
+        try:
+            pytest.importorskip("obstore")
+            server = stack.enter_context(running(S3Server))
+        except (ServerUnavailableError, pytest.skip.Exception, OSError) as error:
+            give_up(pytestconfig, "s3", str(error))
+        environment = stack.enter_context(pytest.MonkeyPatch.context())
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            environment.setenv(name, "a-name-and-no-secret")
+        environment.setenv("AWS_REGION", "us-east-1")
+        note_tested(pytestconfig, "s3", "moto, from its wheel")
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> str:
+    """The URL of a prefix that nobody uses."""
+    return f"s3://archive/{uuid4().hex}"
 
 
 @pytest.fixture

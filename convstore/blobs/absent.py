@@ -6,6 +6,7 @@ in words where it is needed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NoReturn
 
 from convstore.blobs.base import StagedBlob, StepHook, silent
@@ -31,6 +32,9 @@ class AbsentBlobs:
         self._refuse()
 
     def keys(self, prefix: str = "") -> list[str]:
+        self._refuse()
+
+    def iterate(self, prefix: str = "", *, after: str = "") -> Iterator[str]:
         self._refuse()
 
     def delete(self, key: str) -> bool:

@@ -8,7 +8,7 @@ thread; all of them block.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from convstore.vocabulary.errors import InvalidInputError
@@ -125,6 +125,18 @@ class Placed(Protocol):
         ...
 
 
+@runtime_checkable
+class Advised(Protocol):
+    """What a blob store may have besides: an eye for how its place is set up."""
+
+    def advice(self) -> list[str]:
+        """What should be set up otherwise, for a person. Empty when all is well.
+
+        Leaves nothing behind. Errors as of `BlobStore`.
+        """
+        ...
+
+
 class BlobStore(Protocol):
     """Bytes under a key.
 
@@ -143,7 +155,8 @@ class BlobStore(Protocol):
     def read(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
         """The whole blob, or `length` bytes from `offset`. Idempotent.
 
-        Fewer bytes come back only where the blob ends.
+        Fewer bytes come back only where the blob ends. One request, where there are
+        requests: the size is not asked for first.
 
         Raises:
             SegmentNotFoundError: Nothing has this key.
@@ -162,12 +175,22 @@ class BlobStore(Protocol):
         """All keys that begin with `prefix`, sorted; staged blobs are not among them.
 
         What is not a blob of this library (other names, links, devices) is left out.
+        Where there may be very many, `iterate`.
+        """
+        ...
+
+    def iterate(self, prefix: str = "", *, after: str = "") -> Iterator[str]:
+        """The keys that `keys` gives, those that sort behind `after`, one by one.
+
+        In order, in flat memory, and taken up anywhere by the last key that was seen.
+        Of what is published or deleted meanwhile each is met or not.
         """
         ...
 
     def delete(self, key: str) -> bool:
-        """Remove the blob, durably when this returns; whether there was one.
+        """Remove the blob, durably when this returns.
 
+        False if it is known that there was none: not every store asks first.
         Idempotent: deleting what is gone does nothing but make its absence durable.
         """
         ...
@@ -175,6 +198,7 @@ class BlobStore(Protocol):
     def sweep(self, older_than_s: float, *, dry_run: bool = False) -> list[str]:
         """Drop staged blobs not written to for `older_than_s` seconds; their names.
 
+        By the clock of whoever keeps them, where that is another machine.
         A name begins with the last part of the blob's key. Sorted. Idempotent. A blob
         swept under a living writer makes its `publish` fail, never publish a part.
         """

@@ -83,6 +83,10 @@ class LocalBlobs:
 
     def keys(self, prefix: str = "") -> list[str]:
         """The keys that begin with `prefix`, sorted; see `BlobStore.keys`."""
+        return list(self.iterate(prefix))
+
+    def iterate(self, prefix: str = "", *, after: str = "") -> Iterator[str]:
+        """The keys behind `after`, in order; see `BlobStore.iterate`."""
         folder = check_prefix(prefix).rpartition("/")[0]
         parts = folder.split("/") if folder else []
         try:
@@ -90,10 +94,11 @@ class LocalBlobs:
                 translated("list", prefix),
                 open_chain(self._root, parts) as chain,
             ):
-                found = _walk(chain[-1], f"{folder}/" if folder else "")
-                return sorted(key for key in found if key.startswith(prefix))
+                for key in _walk(chain[-1], f"{folder}/" if folder else "", after):
+                    if key.startswith(prefix) and key > after:
+                        yield key
         except SegmentNotFoundError:
-            return []
+            return
 
     def delete(self, key: str) -> bool:
         """Remove the blob durably; see `BlobStore.delete`.
@@ -169,28 +174,32 @@ class LocalBlobs:
         return sorted(names)
 
 
-def _walk(folder: int, prefix: str) -> Iterator[str]:
+def _walk(folder: int, prefix: str, after: str) -> Iterator[str]:
+    """The keys below a folder in order; whole folders before `after` are left out."""
     with os.scandir(folder) as entries:
         found = [
-            (entry.name, entry.is_dir(follow_symlinks=False))
+            (f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name)
             for entry in entries
             if entry.is_dir(follow_symlinks=False)
             or entry.is_file(follow_symlinks=False)
         ]
-    for name, is_folder in found:
-        if not is_folder and is_key(prefix + name):
-            yield prefix + name
-        elif is_folder and is_key(f"{prefix}{name}/x"):
-            yield from _walk_below(folder, name, prefix)
+    # With its slash a folder sorts as the keys that are in it do.
+    for name in sorted(found):
+        key = prefix + name
+        if not name.endswith("/"):
+            if is_key(key):
+                yield key
+        elif is_key(f"{key}x") and not (key < after and not after.startswith(key)):
+            yield from _walk_below(folder, name[:-1], key, after)
 
 
-def _walk_below(parent: int, name: str, prefix: str) -> Iterator[str]:
+def _walk_below(parent: int, name: str, prefix: str, after: str) -> Iterator[str]:
     try:
         descriptor = os.open(name, FOLDER_FLAGS | NO_FOLLOW, dir_fd=parent)
     except FileNotFoundError:  # Deleted by another process since it was listed.
         return
     try:
-        yield from _walk(descriptor, f"{prefix}{name}/")
+        yield from _walk(descriptor, prefix, after)
     finally:
         os.close(descriptor)
 

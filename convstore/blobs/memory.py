@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections.abc import Iterator
 
 from convstore.blobs.base import (
     StagedBlob,
@@ -55,6 +56,10 @@ class MemoryBlobs:
         check_prefix(prefix)
         with self._lock:
             return sorted(key for key in self._blobs if key.startswith(prefix))
+
+    def iterate(self, prefix: str = "", *, after: str = "") -> Iterator[str]:
+        """The keys behind `after`, in order; see `BlobStore.iterate`."""
+        yield from (key for key in self.keys(prefix) if key > after)
 
     def delete(self, key: str) -> bool:
         """Remove the blob; see `BlobStore.delete`."""

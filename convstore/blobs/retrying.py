@@ -11,14 +11,32 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
-from convstore.blobs.base import BlobStore, Placed, StagedBlob, StepHook, silent
-from convstore.vocabulary.errors import StorageFullError, UnavailableError
+from convstore.blobs.base import (
+    Advised,
+    BlobStore,
+    Placed,
+    StagedBlob,
+    StepHook,
+    silent,
+)
+from convstore.vocabulary.errors import (
+    ArchiveAwayError,
+    StorageFullError,
+    UnavailableError,
+)
 
 T = TypeVar("T")
+
+_PAGE = 1_000
+"""Keys that are listed in one try."""
+
+# Seconds do not empty a disk, nor make a bucket.
+_LASTING = (StorageFullError, ArchiveAwayError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +58,7 @@ class RetryPolicy:
 class RetryingBlobs:
     """A `BlobStore` around another one; see the contract for each method.
 
-    A full disk is not tried again: seconds do not empty it. `delete` after a retry
+    A full disk and a missing bucket are not tried again. `delete` after a retry
     may say that nothing was there although this call removed it.
 
     Args:
@@ -83,6 +101,18 @@ class RetryingBlobs:
         """The keys that begin with `prefix`, sorted."""
         return self.again(lambda: self._inner.keys(prefix))
 
+    def iterate(self, prefix: str = "", *, after: str = "") -> Iterator[str]:
+        """The keys behind `after`, in order; taken up where a listing broke off."""
+        while True:
+            page = self.again(lambda a=after: self._page(prefix, a))  # type: ignore[misc]
+            yield from page
+            if len(page) < _PAGE:
+                return
+            after = page[-1]
+
+    def _page(self, prefix: str, after: str) -> list[str]:
+        return list(islice(self._inner.iterate(prefix, after=after), _PAGE))
+
     def delete(self, key: str) -> bool:
         """Remove the blob durably."""
         return self.again(lambda: self._inner.delete(key))
@@ -100,6 +130,11 @@ class RetryingBlobs:
         inner = self._inner
         return inner.place(key) if isinstance(inner, Placed) else ()
 
+    def advice(self) -> list[str]:
+        """What the inner store says of its place, if it does."""
+        inner = self._inner
+        return self.again(inner.advice) if isinstance(inner, Advised) else []
+
     def again(self, action: Callable[[], T]) -> T:
         """The result of `action`, repeated within the policy while it is away."""
         bound_s = self._policy.base_s
@@ -107,7 +142,7 @@ class RetryingBlobs:
             try:
                 return action()
             except UnavailableError as error:
-                if isinstance(error, StorageFullError) or not error.transient:
+                if isinstance(error, _LASTING) or not error.transient:
                     raise
             self._sleep(self._draw() * min(bound_s, self._policy.max_s))
             bound_s *= 2

@@ -33,7 +33,7 @@ class Globals:
 
     home: Path | None = None
     url: str | None = None
-    archive_dir: Path | None = None
+    archive_dir: str | None = None
     tenant: str | None = None
 
     def config(self) -> StoreConfig:

@@ -51,7 +51,10 @@ def options(
         str | None, typer.Option(help="Database URL [env: CONVSTORE_URL].")
     ] = None,
     archive_dir: Annotated[
-        Path | None, typer.Option(help="Archive folder [env: CONVSTORE_ARCHIVE_DIR].")
+        str | None,
+        typer.Option(
+            help="Archive: a folder or s3://BUCKET/PREFIX [env: CONVSTORE_ARCHIVE_DIR]."
+        ),
     ] = None,
     tenant: Annotated[
         str | None, typer.Option(help="Whose sessions [env: CONVSTORE_TENANT].")

@@ -143,11 +143,14 @@ async def _examine(config: StoreConfig) -> list[Finding]:
             detail = f"there is no {database}"
             return [Finding("database", False, detail, "run `convstore db upgrade`")]
         findings += [_disk("database disk", database.parent), _writable(database)]
-    findings += [_disk("archive disk", config.archive_path), *_archive_folder(config)]
+    in_bucket = "://" in config.archive_place
+    if not in_bucket:
+        folder = config.archive_path
+        findings += [_disk("archive disk", folder), *_archive_folder(config)]
     try:
         async with open_store(config) as store:
             findings += [Finding("database", True, "opens, at the right schema")]
-            findings += await _of_store(store)
+            findings += await _of_store(store, in_bucket)
     except SchemaMismatchError as error:
         findings.append(Finding("schema", False, str(error), error.remedy))
     except ConvstoreError as error:
@@ -190,11 +193,11 @@ async def _clock(store: Store) -> Finding:
     )
 
 
-async def _of_store(store: Store) -> list[Finding]:
+async def _of_store(store: Store, in_bucket: bool) -> list[Finding]:
     findings = [
         Finding(f.check, f.ok, f.detail, f.remedy) for f in await store.examine()
     ]
-    findings.append(await _probe(store))
+    findings += await _probe(store, in_bucket)
     findings += [await _agreement(store), await _clock(store)]
     if store.config.search.mode != "off":
         findings.append(await _index(store))
@@ -245,13 +248,17 @@ async def _index(store: Store) -> Finding:
     )
 
 
-async def _probe(store: Store) -> Finding:
+async def _probe(store: Store, in_bucket: bool) -> list[Finding]:
+    check = "archive bucket" if in_bucket else "archive folder"
     try:
-        await store.probe_archive()
+        advice = await store.probe_archive()
     except ConvstoreError as error:
         remedy = "let the archive be a local folder that this user may write to"
-        return Finding("archive folder", False, str(error), remedy)
-    return Finding("archive folder", True, "takes, keeps and gives back files")
+        if in_bucket:
+            remedy = "see that the bucket is there, and what these credentials may do"
+        return [Finding(check, False, str(error), remedy)]
+    works = Finding(check, True, "takes, keeps and gives back files")
+    return [works, *(Finding(f"{check}'s setting", False, said) for said in advice)]
 
 
 async def _agreement(store: Store) -> Finding:

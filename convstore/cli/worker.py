@@ -28,7 +28,9 @@ def worker(context: typer.Context) -> None:
 
     async def work(store: Store) -> None:
         async with stopping() as stop, store.scheduler():
-            warn(f"working on {store.config.archive_path}; stop with SIGTERM or Ctrl-C")
+            warn(
+                f"working on {store.config.archive_place}; stop with SIGTERM or Ctrl-C"
+            )
             await stop.wait()
             warn("stopping: what is under way is finished")
 

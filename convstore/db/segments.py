@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from convstore.db import archive_entries, models
 from convstore.db.archive_entries import ENTRY_COLUMNS, StoredEntry
 from convstore.db.dialects import dialect_of
 from convstore.db.dialects.base import Dialect
-from convstore.db.session_ids import about_keys, one_of
+from convstore.db.session_ids import about_keys, among, naming, one_of
 from convstore.db.statements import Prepared
 from convstore.db.unit import Key
 
@@ -219,9 +219,11 @@ def quarantine(
     return found
 
 
-def states(connection: Connection) -> dict[str, str]:
-    """The state of every segment that the ledger ever knew."""
-    rows = connection.execute(select(G.segment_id, G.state))
+def states(connection: Connection, segment_ids: Collection[str]) -> dict[str, str]:
+    """The states of those of the segments that the ledger ever knew."""
+    named = among(dialect_of(connection), G.segment_id)
+    known = select(G.segment_id, G.state).where(named)
+    rows = connection.execute(known, naming(segment_ids))
     return {segment_id: state for segment_id, state in rows}  # noqa: C416
 
 

@@ -27,7 +27,7 @@ from convstore.erasure.eraser import Eraser
 from convstore.erasure.replay import finish_erasures
 from convstore.retention.purger import purge
 from convstore.segments.manifest import Manifest
-from convstore.segments.reader import read_manifest, segment_keys
+from convstore.segments.reader import next_keys, read_manifest
 from convstore.segments.segment import segment_id_of
 from convstore.segments.verify import rebuild_manifest
 from convstore.vocabulary.errors import (
@@ -45,6 +45,9 @@ KEEP_SUPERSEDED_S = 86_400.0
 """A segment in which nothing is the only copy is kept this long, for backups."""
 
 _MICROS = 1_000_000
+
+_AT_ONCE = 500
+"""Files that are compared with the ledger in one statement."""
 
 
 class Recovery:
@@ -91,18 +94,28 @@ class Recovery:
     async def _look_at_orphans(self, report: RecoveryReport) -> RecoveryReport:
         """Files without a row: the database is older than the archive."""
         context = self._context
-        # Files first: a segment is announced in the ledger before its file is there.
-        keys = await context.files(lambda: segment_keys(context.blobs))
-        states = await context.read(segments.states)
-        for key in keys:
-            segment_id = segment_id_of(key)
-            state = states.get(segment_id)
-            if state is None:
-                report = await self._remove_if_superseded(report, key, None)
-            elif state == "deleted":
-                await destroy(context, key)
-                report = replace(report, segments_removed=report.segments_removed + 1)
-        return report
+        after = ""
+        while True:
+            # Files first: a segment is announced in the ledger before its file is
+            # there.
+            keys = await context.files(
+                lambda a=after: next_keys(context.blobs, a, _AT_ONCE)  # type: ignore[misc]
+            )
+            ids = {key: segment_id_of(key) for key in keys}
+            states = await context.read(
+                lambda c, i=ids: segments.states(c, list(i.values()))  # type: ignore[misc]
+            )
+            for key, segment_id in ids.items():
+                state = states.get(segment_id)
+                if state is None:
+                    report = await self._remove_if_superseded(report, key, None)
+                elif state == "deleted":
+                    await destroy(context, key)
+                    removed = report.segments_removed + 1
+                    report = replace(report, segments_removed=removed)
+            if len(keys) < _AT_ONCE:
+                return report
+            after = keys[-1]
 
     async def _remove_if_superseded(
         self, report: RecoveryReport, key: str, known: StoredSegment | None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 from convstore.blobs.base import BlobStore
 from convstore.segments.entries import check_document, check_line
@@ -44,6 +45,12 @@ class Fault:
 def segment_keys(blobs: BlobStore) -> list[str]:
     """The keys of all segments, oldest month first."""
     return [key for key in blobs.keys(SEGMENTS) if is_segment_key(key)]
+
+
+def next_keys(blobs: BlobStore, after: str, most: int) -> list[str]:
+    """The keys of the next segments behind `after`; fewer than `most` are the last."""
+    found = blobs.iterate(SEGMENTS, after=after)
+    return list(islice(filter(is_segment_key, found), most))
 
 
 def read_manifest(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from convstore.archive.ownership import archives_to
 from convstore.blobs.base import BlobStore
 from convstore.blobs.memory import MemoryBlobs
-from convstore.blobs.retrying import RetryingBlobs
+from convstore.blobs.retrying import RetryingBlobs, RetryPolicy
 from convstore.blobs.selection import blob_store
 from convstore.db.engine import Backend, BackendOptions
 from convstore.vocabulary.settings import StoreConfig
@@ -48,4 +48,7 @@ def blobs_of(config: StoreConfig) -> BlobStore:
     """The blob store of the archive; that of a database in memory goes with it."""
     if config.archive_dir is None and _in_memory(config):
         return MemoryBlobs()
-    return RetryingBlobs(blob_store(str(config.archive_dir or config.archive_path)))
+    store = blob_store(config.archive_place, config.object_storage)
+    # The client of a bucket tries again by itself.
+    tries = RetryPolicy(attempts=2) if "://" in config.archive_place else None
+    return RetryingBlobs(store, tries)

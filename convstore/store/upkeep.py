@@ -94,14 +94,17 @@ class Upkeep(TenantNouns):
             if not gone.count:
                 return total
 
-    async def probe_archive(self) -> None:
-        """Write, read back, list and delete a file in the archive folder.
+    async def probe_archive(self) -> list[str]:
+        """Write, read back, list and delete a file in the archive.
+
+        Gives what should be set up otherwise there, for a person: of a bucket that it
+        keeps versions, so that what is erased stays.
 
         Raises:
             ConfigError: The folder, or its file system, cannot serve as an archive.
             UnavailableError: It is away or full.
         """
-        await self._parts.archive.inspector.probe()
+        return await self._parts.archive.inspector.probe()
 
     async def examine(self) -> list[Finding]:
         """What the database needs to keep the guarantees, and whether it has it."""

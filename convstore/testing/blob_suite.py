@@ -85,7 +85,8 @@ class BlobStoreSuite:
         assert blobs.keys() == []
         assert not blobs.exists(KEY)
         assert blobs.sweep(0) == []
-        assert blobs.delete(KEY) is False
+        assert list(blobs.iterate()) == []
+        blobs.delete(KEY)
 
     def test_a_published_blob_reads_back_exactly(self, blobs: BlobStore) -> None:
         put(blobs, KEY, DATA)
@@ -262,6 +263,20 @@ class BlobStoreSuite:
         assert blobs.keys("a/1") == ["a/10"]
         assert blobs.keys("absent/") == []
 
+    def test_keys_are_met_in_order_and_from_any_of_them_on(
+        self, blobs: BlobStore
+    ) -> None:
+        names = sorted(["b/2", "a-b/1", "a/2", "a/10", "a/sub/x.json", "a.b/1", "c"])
+        for name in names:
+            put(blobs, name, b"x")
+
+        assert list(blobs.iterate()) == names
+        for number, name in enumerate(names):
+            assert list(blobs.iterate(after=name)) == names[number + 1 :]
+        assert list(blobs.iterate("a/", after="a/10")) == ["a/2", "a/sub/x.json"]
+        assert list(blobs.iterate("a/", after="a/3")) == ["a/sub/x.json"]
+        assert list(blobs.iterate("a/", after="b")) == []
+
     def test_deleting_is_idempotent_and_frees_the_key(self, blobs: BlobStore) -> None:
         put(blobs, KEY, DATA)
         put(blobs, OTHER, DATA)
@@ -277,7 +292,7 @@ class BlobStoreSuite:
     ) -> None:
         put(blobs, OTHER, DATA)
 
-        assert blobs.delete(f"{OTHER}.more") is False
+        blobs.delete(f"{OTHER}.more")
         assert blobs.read(OTHER) == DATA
 
     @pytest.mark.parametrize("key", BAD_KEYS)

@@ -50,6 +50,24 @@ class RetentionPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectStoragePolicy:
+    """The settings of an archive in a bucket; credentials are not among them.
+
+    Attributes:
+        endpoint: URL of a server that speaks S3 or Azure's; None is the maker's own.
+        region: Of the bucket, on S3; None is what `AWS_REGION` says, or us-east-1.
+        publish: How S3 gives an object its key where nothing may be replaced: `copy`
+            within the server, `put` once more, or `auto`, which tries both.
+        timeout_s: Seconds that one request may take.
+    """
+
+    endpoint: str | None = None
+    region: str | None = None
+    publish: Literal["auto", "copy", "put"] = "auto"
+    timeout_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class FeedbackPolicy:
     """How labels and scores are read; they are stored as they were given.
 

@@ -35,6 +35,7 @@ from convstore.vocabulary.policy import (
     CachePolicy,
     FeedbackPolicy,
     LedgerPolicy,
+    ObjectStoragePolicy,
     RetentionPolicy,
     SearchPolicy,
 )
@@ -90,8 +91,9 @@ class StoreConfig(BaseSettings):
     # Text: a path would make one slash of the two that part a scheme from a name.
     archive_dir: str | None = Field(
         default=None,
-        description="Archive folder; empty is beside the database: chat-archive for "
-        "chat.db, HOME/DATABASE[-SCHEMA]-archive for PostgreSQL.",
+        description="Archive folder, or BUCKET/PREFIX behind s3://, gs:// or az://; "
+        "empty is beside the database: chat-archive for chat.db, "
+        "HOME/DATABASE[-SCHEMA]-archive for PostgreSQL.",
     )
     tenant: str = Field(default="default", description="Tenant of the opened store.")
     pool_size: int = Field(
@@ -118,6 +120,7 @@ class StoreConfig(BaseSettings):
     cache: CachePolicy = Field(default_factory=CachePolicy)
     feedback: FeedbackPolicy = Field(default_factory=FeedbackPolicy)
     search: SearchPolicy = Field(default_factory=SearchPolicy)
+    object_storage: ObjectStoragePolicy = Field(default_factory=ObjectStoragePolicy)
     limits: Limits = Field(default_factory=Limits)
 
     @model_validator(mode="before")
@@ -158,6 +161,7 @@ class StoreConfig(BaseSettings):
             *((f"RETENTION__TAGS__{k}", o) for k, o in self.retention.tags.items()),
             ("LEDGER", self.ledger),
             ("SEARCH", self.search),
+            ("OBJECT_STORAGE", self.object_storage),
             ("LIMITS", self.limits),
         ]
         for where, settings in given:
@@ -193,6 +197,14 @@ class StoreConfig(BaseSettings):
         if self.archive_dir is not None:
             return Path(self.archive_dir)
         return default_archive(self.database_url, self.home, self.db_schema)
+
+    @property
+    def archive_place(self) -> str:
+        """The archive in force, as a person names it: a folder, or the URL of a bucket.
+
+        Of a bucket `archive_path` says nothing.
+        """
+        return self.archive_dir or str(self.archive_path)
 
     @property
     def former_archive_path(self) -> Path:

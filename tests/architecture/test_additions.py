@@ -74,7 +74,7 @@ def test_an_import_format_is_added_by_its_entry(
 
 def test_a_blob_store_is_added_by_its_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
     toy = MemoryBlobs()
-    monkeypatch.setitem(blob_selection.STORES, "toy", lambda _: toy)
+    monkeypatch.setitem(blob_selection.STORES, "toy", lambda *_: toy)
 
     assert blob_selection.blob_store("toy://somewhere") is toy
 

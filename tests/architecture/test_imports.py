@@ -19,6 +19,7 @@ HOMES = {
     "langchain_core": ["convstore/adapters/langgraph/"],
     "langgraph": ["convstore/adapters/langgraph/"],
     "mcp": ["convstore/cli/"],
+    "obstore": ["convstore/blobs/"],
     "opentelemetry": ["convstore/metrics/"],
     "orjson": ["convstore/vocabulary/codec.py"],
     "prometheus_client": ["convstore/metrics/"],
@@ -36,8 +37,8 @@ HOMES = {
 # Reading what these wrote can run code.
 NEVER = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 HEAVY = (
-    "alembic apscheduler asyncpg fastapi jinja2 langgraph mcp opentelemetry pydantic "
-    "redis rich "
+    "alembic apscheduler asyncpg fastapi jinja2 langgraph mcp obstore "
+    "opentelemetry pydantic redis rich "
     "sqlalchemy starlette typer uvicorn yaml"
 ).split()
 

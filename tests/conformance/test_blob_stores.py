@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from convstore.blobs.base import BlobStore
+from convstore.blobs.buckets import bucket_store
 from convstore.blobs.local import LocalBlobs
 from convstore.blobs.memory import MemoryBlobs
 from convstore.blobs.retrying import RetryingBlobs
 from convstore.errors import UnavailableError
 from convstore.testing.blob_suite import BlobStoreSuite
 from convstore.vocabulary.clock import Clock
+from convstore.vocabulary.policy import ObjectStoragePolicy
+from tests.servers import S3Server
 
 
 class TestLocalBlobs(BlobStoreSuite):
@@ -59,3 +62,21 @@ class TestRetryingBlobs(_OneStore):
             EverySecondCallFails(MemoryBlobs(clock=clock)), sleep=lambda seconds: None
         )
         return self.store
+
+
+class TestObjectsPublishedByCopy(BlobStoreSuite):
+    way = "copy"
+
+    @pytest.fixture(autouse=True)
+    def _server(self, s3_server: S3Server, bucket: str) -> None:
+        self.policy = ObjectStoragePolicy(s3_server.url, publish=self.way)  # type: ignore[arg-type]
+        self.bucket = bucket
+
+    def make_store(self, folder: Path, clock: Clock) -> BlobStore:
+        store: Any = bucket_store(self.bucket, self.policy)
+        store._clock = clock
+        return store
+
+
+class TestObjectsPublishedByPut(TestObjectsPublishedByCopy):
+    way = "put"

@@ -1,8 +1,9 @@
 """Kills a worker once at every announced step, on purpose and not by chance.
 
-One database and one archive for all of it: each step has sessions of its own, a worker
-that is killed there, and one that comes after, puts things in order and compares every
-session with what was acknowledged. Prints a line of JSON for each step.
+One database and one archive, a folder or a bucket, for all of it: each step has
+sessions of its own, a worker that is killed there, and one that comes after, puts
+things in order and compares every session with what was acknowledged. Prints a line of
+JSON for each step.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import argparse
 import asyncio
 import json
 import os
-import shutil
 import signal
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -21,9 +21,11 @@ from sqlalchemy import Connection, text
 
 from convstore import SessionDocument, Store, StoreConfig, open_store
 from convstore.archive.steps import STEPS
+from convstore.blobs.selection import blob_store
 from convstore.policy import RetentionPolicy, SearchPolicy
 from convstore.vocabulary.clock import ManualClock
 from convstore.vocabulary.documents import encode_document
+from tests.bucket_mirror import mirrored
 from tests.crash.campaign import _fork
 from tests.crash.invariants import check
 from tests.integration.archives import (
@@ -42,7 +44,7 @@ class Interrupted(BaseException):
     """Ends a job as a kill would, in a process that lives on."""
 
 
-def config_of(url: str, archive: Path) -> StoreConfig:
+def config_of(url: str, archive: str) -> StoreConfig:
     policy = RetentionPolicy(exports=("messages",), readable_json=True)
     search = SearchPolicy("deferred")
     return StoreConfig(url=url, archive_dir=archive, retention=policy, search=search)
@@ -51,18 +53,18 @@ def config_of(url: str, archive: Path) -> StoreConfig:
 class Fate:
     """What happens before a step is reached, and at it."""
 
-    def __init__(self, url: str, archive: Path, number: int) -> None:
+    def __init__(self, url: str, archive: str, folder: Path, number: int) -> None:
         self.step = STEPS[number]
         # Two sessions: one that an erasure takes, and its neighbour in the segment.
         self.names = (f"secret-{number:02}", f"s-{number:02}")
         self._owners = dict.fromkeys(self.names, "u-1")
         if self.step == "erase.items":
             self._owners[self.names[0]] = "u-secret"
-        self._archive, self._hook = archive, Steps()
+        self._archive, self._folder, self._hook = archive, folder, Steps()
         # Steps lie days apart: leases have ended, and what is superseded is due.
         self._clock = ManualClock(_START + timedelta(days=5 * number))
         self._config = config_of(url, archive)
-        self.said = archive.parent / f"said-{number:02}.json"
+        self.said = folder / f"said-{number:02}.json"
 
     def live(self) -> None:
         """The worker that is killed."""
@@ -134,11 +136,9 @@ class Fate:
         if kind == "adopt":
             return
         # As in a database of before the marks, which is claimed for the first time.
-        for path in (self._archive / "archive.json", self._archive / "generations"):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+        blobs = blob_store(self._archive, self._config.object_storage)
+        for key in ("archive.json", *blobs.keys("generations/")):
+            blobs.delete(key)
 
     async def _cut_short(self, step: str, call: Awaitable[object]) -> None:
         def interrupt() -> None:
@@ -176,17 +176,28 @@ class Fate:
         """What is not as it was acknowledged, or is there and was erased."""
         wrong = []
         found = await documents(store)
+        bytes_left = everything_under(self._mirror("after"))
         for name, said in json.loads(self.said.read_text()).items():
             if name in found:
                 if _text(found[name]) != said:
                     wrong.append(f"{name} is not what was acknowledged")
             elif not (self.step.startswith("erase") and name == self.names[0]):
                 wrong.append(f"{name} is lost")
-            elif f"in {name}?".encode() in everything_under(self._archive):
+            elif f"in {name}?".encode() in bytes_left:
                 wrong.append(f"{name} was erased and is in the archive")
         if self.step == "erase.items" and (await store.items.list()).items:
             wrong.append("the erased user's items are there")
         return wrong
+
+    def _mirror(self, name: str) -> Path:
+        folder = self._folder / f"{self.said.stem}-{name}"
+        return mirrored(self._archive, folder, self._config.object_storage)
+
+    def look(self) -> None:
+        """Check what is there from outside; adds to what was found."""
+        seen = check(self._config.url, self._mirror("end"), settled=True)
+        answer = self.said.with_suffix(".wrong")
+        answer.write_text(json.dumps(self.wrong() + seen))
 
     def wrong(self) -> list[str]:
         """What the worker that came after found."""
@@ -202,18 +213,23 @@ def main() -> None:
     """Every step in turn."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", required=True, help="of a fresh migrated database")
-    parser.add_argument("--archive", type=Path, required=True)
+    parser.add_argument("--archive", required=True)
+    parser.add_argument("--folder", type=Path, required=True, help="For what was said.")
+    parser.add_argument("--step", action="append", help="Only this one; repeatable.")
     asked = parser.parse_args()
     for number, step in enumerate(STEPS):
-        fate = Fate(asked.url, asked.archive, number)
+        if asked.step and step not in asked.step:
+            continue
+        fate = Fate(asked.url, asked.archive, asked.folder, number)
         status = _ended(fate.live)
         killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         wrong = [] if killed else ["its worker was not killed there"]
         if _ended(fate.come_after):
             wrong.append("the worker that came after failed")
+        elif _ended(fate.look):
+            wrong.append("what it left could not be looked at")
         else:
             wrong += fate.wrong()
-        wrong += check(asked.url, asked.archive, settled=True)
         print(json.dumps({"step": step, "wrong": wrong}), flush=True)
 
 

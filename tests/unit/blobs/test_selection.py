@@ -27,6 +27,6 @@ def test_a_scheme_that_nobody_knows_is_refused() -> None:
 
 def test_a_store_is_added_by_its_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
     made = MemoryBlobs()
-    monkeypatch.setitem(selection.STORES, "toy", lambda _: made)
+    monkeypatch.setitem(selection.STORES, "toy", lambda _, __: made)
 
     assert blob_store("toy://archive") is made
