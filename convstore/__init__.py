@@ -80,7 +80,7 @@ from convstore.vocabulary.version import __version__
 
 if TYPE_CHECKING:
     from convstore.store.facade import Store
-    from convstore.store.nouns import Transaction
+    from convstore.store.repositories import Transaction
     from convstore.vocabulary.settings import StoreConfig
 
 __all__ = [
@@ -162,7 +162,7 @@ __all__ = [
 _LAZY = {
     "Store": "convstore.store.facade",
     "StoreConfig": "convstore.vocabulary.settings",
-    "Transaction": "convstore.store.nouns",
+    "Transaction": "convstore.store.repositories",
 }
 
 

@@ -161,7 +161,7 @@ if TYPE_CHECKING:
     from convstore.repositories.turns import Turns
     from convstore.retention.plan import Decision, SessionSummary
     from convstore.store.facade import Store
-    from convstore.store.nouns import Transaction
+    from convstore.store.repositories import Transaction
     from convstore.tasks.scheduler import Scheduler
     from convstore.vocabulary.settings import StoreConfig
 
@@ -202,7 +202,7 @@ _LATE = {
     "Decision": "convstore.retention.plan",
     "SessionSummary": "convstore.retention.plan",
     "Store": "convstore.store.facade",
-    "Transaction": "convstore.store.nouns",
+    "Transaction": "convstore.store.repositories",
     "Scheduler": "convstore.tasks.scheduler",
     "StoreConfig": "convstore.vocabulary.settings",
 }

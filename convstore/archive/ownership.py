@@ -203,7 +203,7 @@ async def renew(context: Context) -> None:
             # Published, and not noted here: a copy made meanwhile would know it too.
             left = claim.next_token
             await context.write(
-                lambda c, n=number, t=left, i=instance: archive_ownership.settle(  # type: ignore[misc]
+                lambda c, n=number, t=left, i=instance: archive_ownership.advance(  # type: ignore[misc]
                     c, n, t, i
                 )
             )
@@ -223,7 +223,7 @@ async def renew(context: Context) -> None:
         if not published:
             continue  # look again: who was it?
         await context.write(
-            lambda c, n=number, t=token, i=instance: archive_ownership.settle(  # type: ignore[misc]
+            lambda c, n=number, t=token, i=instance: archive_ownership.advance(  # type: ignore[misc]
                 c, n, t, i
             )
         )

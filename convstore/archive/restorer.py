@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from convstore.archive.context import Context
 from convstore.archive.copies import Copy, Found, Unreadable, find_copies
-from convstore.concurrency.coalescing import Gathering
+from convstore.concurrency.coalescing import Coalescer
 from convstore.concurrency.room import Room
 from convstore.db import segments, sessions
 from convstore.db.codec.documents import DocumentRows, document_rows
@@ -47,7 +47,7 @@ class Restorer:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._gathering = Gathering(self._find, at_once=AT_ONCE)
+        self._coalescer = Coalescer(self._find, at_once=AT_ONCE)
         # Copies that wait for their commits; the next are read when there is room.
         self._room = Room(BYTES_AT_ONCE)
 
@@ -75,7 +75,7 @@ class Restorer:
         async def find() -> Found[C]:
             return (await find_copies(self._context, runner.read, [key], made_of))[key]
 
-        return await self._settled(runner, find)
+        return await self._once_unmoved(runner, find)
 
     async def read_many(
         self, runner: Runner, tenant: str, session_ids: Sequence[str]
@@ -124,21 +124,21 @@ class Restorer:
     async def copy(self, runner: Runner, key: Key) -> Copy[DocumentRows] | None:
         """The copy of a session as rows; None when it is not archived."""
         if not runner.in_transaction:
-            return await self._settled(runner, lambda: self._gathering.of(key))
+            return await self._once_unmoved(runner, lambda: self._coalescer.of(key))
 
         # On the connection of the transaction, which sees its own writes.
         return await self.made(runner, key, document_rows)
 
     async def close(self) -> None:
         """See those through who wait for a copy. Idempotent."""
-        await self._gathering.close()
+        await self._coalescer.close()
 
     async def _find(self, keys: Sequence[Key]) -> dict[Key, Found[DocumentRows]]:
         context = self._context
         room = self._room.free
         return await find_copies(context, context.read, keys, document_rows, room=room)
 
-    async def _settled(
+    async def _once_unmoved(
         self, runner: Runner, find: Callable[[], Awaitable[Found[C]]]
     ) -> Copy[C] | None:
         """What `find` gives, once no erasure is moving it."""

@@ -31,7 +31,7 @@ def session_cache(policy: CachePolicy, namespace: str) -> SessionCache | None:
     for name in _POSITIVE:
         if not getattr(policy, name) > 0:
             raise ConfigError(f"cache.{name} must be more than 0")
-    return KINDS[policy.kind](policy, namespace)
+    return CACHES[policy.kind](policy, namespace)
 
 
 def redis_link(policy: CachePolicy, namespace: str) -> RedisLink:
@@ -68,7 +68,7 @@ def _redis(policy: CachePolicy, namespace: str) -> SessionCache:
     )
 
 
-KINDS: dict[str, Callable[[CachePolicy, str], SessionCache]] = {
+CACHES: dict[str, Callable[[CachePolicy, str], SessionCache]] = {
     "memory": _memory,
     "redis": _redis,
 }

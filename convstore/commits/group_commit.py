@@ -58,7 +58,7 @@ class GroupCommit:
             return cast(R, await lane.submit(write))
         except CancelledError:
             if told_at_the_end.get():
-                await finished(lane.settled(write))
+                await finished(lane.until_landed(write))
             raise
 
     def queued(self) -> int:

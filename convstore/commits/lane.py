@@ -75,7 +75,7 @@ class Lane:
         self._flush = flush
         self._patient = patient
         # Writes of a session that is waited for, beside the commit in flight.
-        self._aside: list[Waiting] = []
+        self._waiting_for_lock: list[Waiting] = []
         self._timeout_s = limits.busy_timeout_s
         self._stats = stats
         self._watch = watch
@@ -102,9 +102,11 @@ class Lane:
             return self._submit_when_there_is_space(write)
         return self._enqueue(write, time.monotonic() + self._timeout_s)
 
-    async def settled(self, write: Write[Any]) -> None:
+    async def until_landed(self, write: Write[Any]) -> None:
         """Return when no commit carries `write` any more; its caller has given up."""
-        while any(w.write is write for w in (*self._in_flight, *self._aside)):
+        while any(
+            w.write is write for w in (*self._in_flight, *self._waiting_for_lock)
+        ):
             landing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._spectators.append(landing)
             await landing
@@ -121,14 +123,14 @@ class Lane:
         # In a child process what is in flight is its parent's, on a loop that never
         # runs.
         ours = self._loop is asyncio.get_running_loop()
-        while ours and (self._in_flight or self._aside or self.count):
+        while ours and (self._in_flight or self._waiting_for_lock or self.count):
             if self._idle is None:
                 self._idle = asyncio.get_running_loop().create_future()
             try:
                 await asyncio.shield(self._idle)
             except asyncio.CancelledError:
                 # Leave nobody waiting for what nobody is there to see through.
-                for waiting in (*self._in_flight, *self._aside):
+                for waiting in (*self._in_flight, *self._waiting_for_lock):
                     waiting.fail(DatabaseUnavailableError(_UNKNOWN))
                 self._queue.turn_away()
                 raise
@@ -196,29 +198,29 @@ class Lane:
     def _go_on(self) -> None:
         self._in_flight = []
         self._tell_spectators()
-        self._wait_aside()
+        self._wait_for_lock()
         next_at = self._queue.next_at()
         if next_at is not None:
             self._start_at(next_at)
-        elif self._aside:
+        elif self._waiting_for_lock:
             pass
         elif self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
-    def _wait_aside(self) -> None:
+    def _wait_for_lock(self) -> None:
         """Have a session that is never free when it is looked at waited for by its
         lock, where others do not wait behind it: one at a time in a lane."""
-        if self._patient is None or self._aside:
+        if self._patient is None or self._waiting_for_lock:
             return
-        self._aside = batch = self._queue.take_starved()
+        self._waiting_for_lock = batch = self._queue.take_starved()
         if batch:
-            landed = partial(self._landed_aside, batch, time.monotonic())
+            landed = partial(self._landed_with_lock, batch, time.monotonic())
             self._send(batch, self._patient).add_done_callback(landed)
 
-    def _landed_aside(
+    def _landed_with_lock(
         self, batch: list[Waiting], started: float, flight: Flight[Sequence[Result]]
     ) -> None:
-        self._aside = []
+        self._waiting_for_lock = []
         self._tell_spectators()
         if _refused_by_database(flight) and len(batch) > 1:
             held = batch  # by the long way it shows which of them it was

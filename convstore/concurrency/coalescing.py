@@ -20,7 +20,7 @@ V = TypeVar("V")
 _ENDS = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
 
 
-class Gathering(Generic[K, V]):
+class Coalescer(Generic[K, V]):
     """Callers ask for one key each; `ask` is given up to `at_once` of them.
 
     It may leave keys out, but not the first: they are asked for again, before all

@@ -68,10 +68,10 @@ def _carry_out(done: asyncio.Future[Any], work: Callable[[], Any]) -> None:
 def _tell(done: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
     # RuntimeError: the loop was closed meanwhile; nobody is left to be told.
     with suppress(RuntimeError):
-        done.get_loop().call_soon_threadsafe(_settle, done, result, error)
+        done.get_loop().call_soon_threadsafe(_resolve, done, result, error)
 
 
-def _settle(
+def _resolve(
     done: asyncio.Future[Any], result: Any, error: BaseException | None
 ) -> None:
     if done.done():

@@ -11,7 +11,7 @@ from convstore.db.heads import SwitchBranch, check_head
 from convstore.db.items import OF_SESSION, OUTSIDE, ItemChange, Planned, lock, plan
 from convstore.db.known_acts import look_up_acts
 from convstore.db.patching import Change, Patch, changed_by, make
-from convstore.db.recording import RecordInteractions, asked_of
+from convstore.db.recording import RecordInteractions, acts_of
 from convstore.db.renewal import begin, renewed
 from convstore.db.sessions import create, new_row
 from convstore.db.turns import AppendTurns, check_same, look_up_external
@@ -149,7 +149,7 @@ class ApplyToSession:
             ConflictError: A name stands for another content.
         """
         look_up_external(unit, [self.turns])
-        look_up_acts(unit, asked_of([self.acts]))
+        look_up_acts(unit, acts_of([self.acts]))
         known = unit.acts.get(self.key)
         stored = []
         for row in self.turns.rows:

@@ -73,7 +73,7 @@ _STILL_SEALED = Prepared(
         E.state == literal_column("'sealed'"),
     )
 )
-_SETTLE = Prepared(
+_SET_STATE = Prepared(
     lambda dialect: (
         update(models.archive_entries)
         .where(
@@ -153,7 +153,7 @@ def still_sealed(
     return {(row[0], row[1]) for row in _STILL_SEALED.all(connection, given)}
 
 
-def settle(
+def set_state(
     connection: Connection,
     segment_id: str,
     keys: Sequence[Key],
@@ -168,7 +168,7 @@ def settle(
     """
     if keys:
         values = {"segment": segment_id, "state": state, "was": was}
-        _SETTLE.run(connection, {**about_keys(keys), **values})
+        _SET_STATE.run(connection, {**about_keys(keys), **values})
 
 
 def note_restored(unit: Unit, key: Key, segment_id: str) -> None:

@@ -91,7 +91,7 @@ def announce(connection: Connection, generation: int, token: str) -> Claim | Non
     return find(connection)
 
 
-def settle(
+def advance(
     connection: Connection, generation: int, token: str, instance: Sequence[str]
 ) -> None:
     """Note that a generation is in the folder. Idempotent."""

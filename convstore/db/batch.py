@@ -20,7 +20,7 @@ from convstore.db.outcomes import bare
 from convstore.db.recording import (
     RecordInteraction,
     RecordInteractions,
-    asked_of,
+    acts_of,
 )
 from convstore.db.remembered_heads import (
     RememberedHeads,
@@ -188,7 +188,7 @@ def run_in(unit: Unit, operations: Operations) -> list[Outcome]:
     parts = list(_parts(plain))
     appends = _appends(parts)
     look_up_external(unit, appends)
-    look_up_acts(unit, asked_of(_recordings(parts)))
+    look_up_acts(unit, acts_of(_recordings(parts)))
     unit.look_up_cells(plain)
     book = unit.ledger = share_book(unit, _ledger_changes(plain, appends))
     outcomes = _carried_out(unit, operations)

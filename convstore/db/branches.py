@@ -189,8 +189,8 @@ def _family(
     connection: Connection, statement: Prepared, key: Key, seqs: Sequence[int]
 ) -> dict[int | None, tuple[Turn, ...]]:
     """The turns that a statement finds for `seqs`, by their parent."""
-    asked = dumps([(seq,) for seq in seqs]).decode()
-    given = {"tenant": key[0], "id": key[1], "asked": asked}
+    bound = dumps([(seq,) for seq in seqs]).decode()
+    given = {"tenant": key[0], "id": key[1], "bound": bound}
     found: dict[int | None, list[Turn]] = {}
     for row in statement.all(connection, given):
         turn = turn_from_row(key[1], row)
@@ -323,8 +323,8 @@ _NUMBERS = select(T.seq, T.parent_seq).where(*_OF_SESSION).order_by(T.seq)
 
 
 def _siblings(dialect: Dialect) -> Select[Any]:
-    asked, named = dialect.asked("seq"), models.turns.alias("named")
-    numbers = select(cast(asked.c.seq, BigInteger))
+    bound, named = dialect.bound_rows("seq"), models.turns.alias("named")
+    numbers = select(cast(bound.c.seq, BigInteger))
     their_parents = select(func.coalesce(named.c.parent_seq, _NONE)).where(
         named.c.tenant_id == bindparam("tenant"),
         named.c.session_id == bindparam("id"),
@@ -336,8 +336,8 @@ def _siblings(dialect: Dialect) -> Select[Any]:
 
 def _children(dialect: Dialect) -> Select[Any]:
     """The asked turns too: so the one statement tells which of them there are."""
-    asked = dialect.asked("seq")
-    numbers = select(cast(asked.c.seq, BigInteger))
+    bound = dialect.bound_rows("seq")
+    numbers = select(cast(bound.c.seq, BigInteger))
     follows = func.coalesce(T.parent_seq, _NONE).in_(numbers)
     found = select(*TURN_COLUMNS).where(*_OF_SESSION, or_(follows, T.seq.in_(numbers)))
     return found.order_by(T.seq)

@@ -40,12 +40,12 @@ class CellTable:
         others = [name for name in self.columns if name not in self.key]
         here = [table.c[name] == bindparam(BOUND + name) for name in self.key]
 
-        def asked(dialect: Dialect) -> Select[Any]:
-            asked = dialect.asked(*self.key)
-            same = and_(*(table.c[name] == asked.c[name] for name in self.key))
-            return select(*table.c).select_from(asked.join(table, same))
+        def by_key(dialect: Dialect) -> Select[Any]:
+            bound = dialect.bound_rows(*self.key)
+            same = and_(*(table.c[name] == bound.c[name] for name in self.key))
+            return select(*table.c).select_from(bound.join(table, same))
 
-        self.find = Prepared(asked)
+        self.find = Prepared(by_key)
         self.insert = Prepared(lambda _: insert(table))
         self.update = Prepared(
             lambda _: (
@@ -73,8 +73,8 @@ class Cells:
         if not wanted:
             return
         found: dict[Place, Row] = {}
-        asked = {"asked": dumps(sorted(wanted)).decode()}
-        for values in self._table.find.all(connection, asked):
+        bound = {"bound": dumps(sorted(wanted)).decode()}
+        for values in self._table.find.all(connection, bound):
             row = dict(zip(self._table.columns, values, strict=True))
             found[tuple(row[name] for name in self._table.key)] = row
         self.know(wanted, found)

@@ -48,7 +48,7 @@ class Lists:
         self._added: list[Row] = []
 
     def put(
-        self, values: Sequence[CheckpointValue], former: Sequence[Stretch]
+        self, values: Sequence[CheckpointValue], previous: Sequence[Stretch]
     ) -> list[Stretch]:
         """Where the list is, with what is new of it added.
 
@@ -56,7 +56,7 @@ class Lists:
             former: Where the version before is; any other will do, and costs room.
         """
         chains = chains_of(values)
-        shared, common = self._common(chains, former)
+        shared, common = self._common(chains, previous)
         shared, common, is_end = self._follow(chains, shared, common)
         if common == len(chains):
             return shared
@@ -80,19 +80,19 @@ class Lists:
             self._added = []
 
     def _common(
-        self, chains: Sequence[str], former: Sequence[Stretch]
+        self, chains: Sequence[str], previous: Sequence[Stretch]
     ) -> tuple[list[Stretch], int]:
         """What of the former version is the beginning of this one."""
-        if not former:
+        if not previous:
             return [], 0
-        log, first, end = former[-1]
+        log, first, end = previous[-1]
         # Mostly a list grows: then its last element is where it was.
         if end <= len(chains):
             last = self._chains(log, end - 1, 1)
             if last and last[0] == chains[end - 1]:
-                return list(former), end
+                return list(previous), end
         shared: list[Stretch] = []
-        for log, first, end in former:
+        for log, first, end in previous:
             known = self._chains(log, first, end - first)
             same = 0
             for mine, stored in zip(chains[first:], known, strict=False):
@@ -123,8 +123,8 @@ class Lists:
         return shared, common + same, len(known) == same
 
     def _chains(self, log: int, first: int, most: int) -> list[str]:
-        asked = {**self._key, "log": log, "first": first, "most": most}
-        chains = [row[1] for row in _CHAINS.all(self._connection, asked)]
+        given = {**self._key, "log": log, "first": first, "most": most}
+        chains = [row[1] for row in _CHAINS.all(self._connection, given)]
         # One list may have been added to in this very call.
         for row in self._added:
             if row["log"] == log and row["idx"] >= first and len(chains) < most:

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Connection, and_, bindparam, cast, select, tu
 
 from convstore.db import models
 from convstore.db.codec.checkpoints import CHECKPOINTS, ELEMENTS, VALUES, WRITES
-from convstore.db.codec.kinds import Kind, Row
+from convstore.db.codec.row_types import Row, RowType
 from convstore.db.dialects.base import Dialect
 from convstore.db.documents import selected
 from convstore.db.statements import Prepared
@@ -31,15 +31,15 @@ _ROW = selected(models.checkpoints, CHECKPOINTS.columns)
 _Known: TypeAlias = dict[tuple[Any, ...], CheckpointValue]
 
 
-def _asked_rows(kind: Kind[Any], *names: str) -> Prepared:
+def _by_bound_rows(kind: RowType[Any], *names: str) -> Prepared:
     """Rows of a tenant by the columns `names` of their keys."""
 
     def word(dialect: Dialect) -> Any:
-        asked, table = dialect.asked(*names), kind.table
-        same = and_(*(table.c[name] == asked.c[name] for name in names))
+        bound, table = dialect.bound_rows(*names), kind.table
+        same = and_(*(table.c[name] == bound.c[name] for name in names))
         return (
             select(*selected(table, kind.columns))
-            .select_from(asked.join(table, same))
+            .select_from(bound.join(table, same))
             .where(table.c.tenant_id == bindparam("tenant"))
         )
 
@@ -47,26 +47,26 @@ def _asked_rows(kind: Kind[Any], *names: str) -> Prepared:
 
 
 def _stretches(dialect: Dialect) -> Any:
-    asked = dialect.asked("session_id", "log", "first", "end")
+    bound = dialect.bound_rows("session_id", "log", "first", "end")
     table = models.checkpoint_logs
     log, first, end = (
-        cast(asked.c[name], BigInteger) for name in ("log", "first", "end")
+        cast(bound.c[name], BigInteger) for name in ("log", "first", "end")
     )
     within = and_(
-        table.c.session_id == asked.c.session_id,
+        table.c.session_id == bound.c.session_id,
         table.c.log == log,
         table.c.idx >= first,
         table.c.idx < end,
     )
     return (
         select(*selected(table, ELEMENTS.columns))
-        .select_from(asked.join(table, within))
+        .select_from(bound.join(table, within))
         .where(table.c.tenant_id == bindparam("tenant"))
     )
 
 
-_VALUES = _asked_rows(VALUES, "session_id", "hash")
-_WRITES = _asked_rows(WRITES, "session_id", "namespace", "checkpoint_id")
+_VALUES = _by_bound_rows(VALUES, "session_id", "hash")
+_WRITES = _by_bound_rows(WRITES, "session_id", "namespace", "checkpoint_id")
 _ELEMENTS = Prepared(_stretches)
 # The order in which a run applies what its tasks have written.
 _APPLIED = attrgetter("task_path", "task_id", "idx")
@@ -168,7 +168,7 @@ def filled(
 def _values(
     connection: Connection, tenant: str, found: Iterable[StoredCheckpoint]
 ) -> _Known:
-    asked = {
+    bound = {
         (one.session_id, where["value"])
         for one in found
         for where in one.channels.values()
@@ -176,7 +176,7 @@ def _values(
     }
     return {
         (each.session_id, each.hash): CheckpointValue(each.type, each.data)
-        for each in _asked(connection, _VALUES, VALUES, tenant, asked)
+        for each in _bound(connection, _VALUES, VALUES, tenant, bound)
     }
 
 
@@ -190,22 +190,22 @@ def _elements(
             for log, first, end in where.get("list", ()):
                 low, high = reach.get((one.session_id, log), (first, end))
                 reach[one.session_id, log] = min(low, first), max(high, end)
-    asked = [
+    bound = [
         (session_id, str(log), str(low), str(high))
         for (session_id, log), (low, high) in reach.items()
     ]
     return {
         (each.session_id, each.log, each.idx): CheckpointValue(each.type, each.data)
-        for each in _asked(connection, _ELEMENTS, ELEMENTS, tenant, asked)
+        for each in _bound(connection, _ELEMENTS, ELEMENTS, tenant, bound)
     }
 
 
 def _writes(
     connection: Connection, tenant: str, found: Iterable[StoredCheckpoint]
 ) -> dict[tuple[str, str, str], tuple[CheckpointWrite, ...]]:
-    asked = [(one.session_id, one.namespace, one.checkpoint_id) for one in found]
+    bound = [(one.session_id, one.namespace, one.checkpoint_id) for one in found]
     groups = defaultdict(list)
-    for each in _asked(connection, _WRITES, WRITES, tenant, asked):
+    for each in _bound(connection, _WRITES, WRITES, tenant, bound):
         place = (each.session_id, each.namespace, each.checkpoint_id)
         groups[place].append(each)
     return {
@@ -223,17 +223,17 @@ def _writes(
     }
 
 
-def _asked(
+def _bound(
     connection: Connection,
     statement: Prepared,
-    kind: Kind[Any],
+    kind: RowType[Any],
     tenant: str,
-    asked: Iterable[tuple[str, ...]],
+    bound: Iterable[tuple[str, ...]],
 ) -> list[Any]:
-    rows = sorted(asked)
+    rows = sorted(bound)
     if not rows:
         return []
-    given = {"tenant": tenant, "asked": dumps(rows).decode()}
+    given = {"tenant": tenant, "bound": dumps(rows).decode()}
     return [
         record
         for row in statement.all(connection, given)

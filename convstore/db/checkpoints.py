@@ -25,9 +25,9 @@ from sqlalchemy.types import NullType
 from convstore.db import models
 from convstore.db.checkpoint_lists import Lists, Stretch
 from convstore.db.codec.checkpoints import (
+    CHECKPOINT_ROWS,
     CHECKPOINTS,
     ENDS,
-    KINDS,
     VALUES,
     WRITES,
     with_digest,
@@ -86,15 +86,15 @@ _ADD_VALUES = Prepared(
 _THROUGH = Prepared(
     lambda _: select(E.through).where(*_is(models.checkpoint_ends, "tenant", "id"))
 )
-_FORMER = (
+_PREVIOUS = (
     select(C.channels)
     .where(*_is(models.checkpoints, "tenant", "id", "namespace"))
     .order_by(C.checkpoint_id.desc())
     .limit(1)
 )
-_LATEST = Prepared(lambda _: _FORMER)
+_LATEST = Prepared(lambda _: _PREVIOUS)
 _PARENT = Prepared(
-    lambda _: _FORMER.where(C.checkpoint_id == bindparam(BOUND + "checkpoint_id"))
+    lambda _: _PREVIOUS.where(C.checkpoint_id == bindparam(BOUND + "checkpoint_id"))
 )
 
 
@@ -136,23 +136,23 @@ class PutCheckpoint:
             row |= {"hash": found, "type": value.type, "data": value.data}
             new[found] = with_digest(VALUES, row)
         if self.lists:
-            lists, former = Lists(connection, self.key), self._former(connection)
+            lists, previous = Lists(connection, self.key), self._previous(connection)
             for name, values in self.lists.items():
-                channels[name] = {"list": lists.put(values, former.get(name, ()))}
+                channels[name] = {"list": lists.put(values, previous.get(name, ()))}
             lists.write()
         if new:
             _ADD_VALUES.many(connection, list(new.values()))
         return channels
 
-    def _former(self, connection: Connection) -> dict[str, list[Stretch]]:
+    def _previous(self, connection: Connection) -> dict[str, list[Stretch]]:
         """Where the lists of the step before are."""
-        asked = {"tenant": self.key[0], "id": self.key[1], **self.row}
+        given = {"tenant": self.key[0], "id": self.key[1], **self.row}
         found = []
         if self.row["parent_id"] is not None:
-            asked["checkpoint_id"] = self.row["parent_id"]
-            found = _PARENT.all(connection, asked)
+            given["checkpoint_id"] = self.row["parent_id"]
+            found = _PARENT.all(connection, given)
         if not found:
-            found = _LATEST.all(connection, asked)
+            found = _LATEST.all(connection, given)
         channels = decode_json(found[0][0]) if found else {}
         return {
             name: [tuple(stretch) for stretch in where["list"]]
@@ -204,7 +204,7 @@ class EndCheckpoints:
         head = unit.active(self.key, self.user_id)
         unit.flush()
         connection, count = unit.connection, 0
-        for kind in KINDS.values():
+        for kind in CHECKPOINT_ROWS.values():
             if kind is not ENDS:
                 done = connection.execute(
                     delete(kind.table).where(*_of(kind.table, self.key))
@@ -251,7 +251,7 @@ class DeleteCheckpoints:
         gone = self._chosen(rows)
         if not gone:
             return 0
-        asked = [
+        given = [
             {"b_namespace": namespace, "b_checkpoint": cid}
             for namespace, cid, _ in gone
         ]
@@ -262,7 +262,7 @@ class DeleteCheckpoints:
                     table.c.namespace == bindparam("b_namespace"),
                     table.c.checkpoint_id == bindparam("b_checkpoint"),
                 ),
-                asked,
+                given,
             )
         lost = {(r[0], r[1]) for r in gone}
         _collect(connection, self.key, [r[2] for r in rows if (r[0], r[1]) not in lost])
@@ -300,7 +300,7 @@ class CopyCheckpoints:
         head = _head(unit, self.key, self.user_id, self.now, create=True)
         unit.flush()
         connection, count = unit.connection, 0
-        for kind in KINDS.values():
+        for kind in CHECKPOINT_ROWS.values():
             if kind is ENDS:
                 continue
             connection.execute(delete(kind.table).where(*_of(kind.table, self.key)))

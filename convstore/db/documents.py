@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, select
 
 from convstore.db import models
-from convstore.db.codec.checkpoints import KINDS, order_of
+from convstore.db.codec.checkpoints import CHECKPOINT_ROWS, order_of
 from convstore.db.codec.records import (
     GRAPH_STATE_COLUMNS,
     HOLD_COLUMNS,
@@ -62,7 +62,8 @@ _ROWS = (
     HOLDS,
 )
 _CHECKPOINTS = [
-    _rows_of(kind.table, kind.columns, *order_of(kind)) for kind in KINDS.values()
+    _rows_of(kind.table, kind.columns, *order_of(kind))
+    for kind in CHECKPOINT_ROWS.values()
 ]
 
 

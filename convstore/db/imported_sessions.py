@@ -24,7 +24,7 @@ from convstore.db.graph_states import PutGraphState
 from convstore.db.heads import SwitchBranch
 from convstore.db.known_acts import look_up_acts
 from convstore.db.ledger import Book
-from convstore.db.recording import RecordInteraction, asked_of
+from convstore.db.recording import RecordInteraction, acts_of
 from convstore.db.session_ids import among, naming
 from convstore.db.sessions import new_row, searchable
 from convstore.db.statements import BOUND, Prepared
@@ -129,7 +129,7 @@ class ImportSession:
             self.turns.apply(unit)
             if self.head_seq is not None:
                 SwitchBranch(self.key, self.head_seq, self.now).apply(unit)
-        look_up_acts(unit, asked_of(acts))
+        look_up_acts(unit, acts_of(acts))
         for act in acts:
             act.apply(unit)
         for graph in graphs:

@@ -15,11 +15,11 @@ from sqlalchemy import Table
 
 from convstore.db import models
 from convstore.db.codec.interactions import moved_row
-from convstore.db.codec.kinds import GRAPH_STATES
+from convstore.db.codec.row_types import GRAPH_STATES
 from convstore.db.heads import SwitchBranch
 from convstore.db.imported_sessions import ImportSession, Stored, stored_digests
 from convstore.db.known_acts import look_up_acts
-from convstore.db.recording import RecordInteraction, asked_of
+from convstore.db.recording import RecordInteraction, acts_of
 from convstore.db.turns import look_up_external
 from convstore.db.unit import Head, Row, Unit, check_usable
 
@@ -47,7 +47,7 @@ class ImportTalk(ImportSession):
         last = row["last_activity_at"]
         if fresh:
             self._append(unit, head, fresh, places)
-        look_up_acts(unit, asked_of(acts))
+        look_up_acts(unit, acts_of(acts))
         for operation in (*acts, *graphs):
             operation.apply(unit)
         if fresh or acts or graphs:

@@ -42,9 +42,9 @@ def _find(table: Table) -> Prepared:
     names = [column.name for column in table.primary_key.columns]
 
     def word(dialect: Dialect) -> Select[Any]:
-        asked = dialect.asked(*names)
-        same = and_(*(table.c[name] == asked.c[name] for name in names))
-        joined = asked.join(table, same)
+        bound = dialect.bound_rows(*names)
+        same = and_(*(table.c[name] == bound.c[name] for name in names))
+        joined = bound.join(table, same)
         return select(*table.c).select_from(joined).where(_is_there(table))
 
     return Prepared(word)
@@ -65,7 +65,7 @@ def find(
     table = _table(owner)
     lead = [part for part in owner if part is not None]
     places: list[Place] = [(*lead, *name) for name in names]
-    given = {"asked": dumps(places).decode(), "now": now}
+    given = {"bound": dumps(places).decode(), "now": now}
     found = [_item(table, row) for row in _FIND[table].all(connection, given)]
     return {(item.namespace, item.key): item for item in found}
 
@@ -216,11 +216,11 @@ def remove_expired_of(connection: Connection, key: Key, now: int) -> int:
 def _remove(connection: Connection, places: Sequence[Any]) -> int:
     if not places:
         return 0
-    asked = dialect_of(connection).asked("tenant_id", "namespace", "key")
+    bound = dialect_of(connection).bound_rows("tenant_id", "namespace", "key")
     these = tuple_(I.tenant_id, I.namespace, I.key).in_(
-        select(asked.c.tenant_id, asked.c.namespace, asked.c.key)
+        select(bound.c.tenant_id, bound.c.namespace, bound.c.key)
     )
-    given = {"asked": dumps([tuple(place) for place in places]).decode()}
+    given = {"bound": dumps([tuple(place) for place in places]).decode()}
     return connection.execute(delete(models.items).where(these), given).rowcount
 
 

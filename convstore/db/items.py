@@ -14,8 +14,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from convstore.db import models
 from convstore.db.cells import Cells, CellTable, Place
-from convstore.db.codec.kinds import ITEMS
 from convstore.db.codec.records import item_from_row
+from convstore.db.codec.row_types import ITEMS
 from convstore.db.key_locks import KeyLocks
 from convstore.db.unit import Key, Operation, Row, Unit
 from convstore.vocabulary.codec import decode_json, dumps

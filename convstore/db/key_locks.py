@@ -64,10 +64,10 @@ class KeyLocks(Generic[K]):
         if claims and len(keys) > 1 and dialect_of(connection).has_row_locks:
             # Every key is waited for before any row: whoever holds a key may go on to
             # wait for a row that we would hold by then.
-            self._claim_missing.all(connection, _asked(keys))
+            self._claim_missing.all(connection, _bound(keys))
         rows, held = self._read(self._waiting, connection, keys, claims)
         if held:  # being made elsewhere: whether they are there is known when that ends
-            self._claim.all(connection, _asked(held))
+            self._claim.all(connection, _bound(held))
             made, _ = self._read(self._waiting, connection, held, claims)
             rows |= made
         return rows
@@ -93,7 +93,7 @@ class KeyLocks(Generic[K]):
         rows: dict[K, Row] = {}
         held: set[K] = set()
         width = len(self._key)
-        for row in statement.all(connection, {**_asked(keys), "claims": claims}):
+        for row in statement.all(connection, {**_bound(keys), "claims": claims}):
             key: Any = tuple(row[:width])
             if row[width] is None:
                 held.add(key)
@@ -101,20 +101,20 @@ class KeyLocks(Generic[K]):
                 rows[key] = dict(zip(self._names, row, strict=True))
         return rows, held
 
-    def _same_key(self, asked: FromClause) -> Any:
-        return and_(*(self._table.c[name] == asked.c[name] for name in self._key))
+    def _same_key(self, bound: FromClause) -> Any:
+        return and_(*(self._table.c[name] == bound.c[name] for name in self._key))
 
     def _statement(self, dialect: Dialect, *, waits: bool) -> Select[Any]:
-        asked, table = dialect.asked(*self._key), self._table
+        bound, table = dialect.bound_rows(*self._key), self._table
         if not dialect.has_row_locks:
-            return select(*self._columns).join_from(asked, table, self._same_key(asked))
+            return select(*self._columns).join_from(bound, table, self._same_key(bound))
         # By key, one after the other, in a lateral subquery: whatever the planner knows
         # of the table, it locks in the order that was asked for.
-        head = select(*self._columns).where(self._same_key(asked)).correlate(asked)
+        head = select(*self._columns).where(self._same_key(bound)).correlate(bound)
         head = dialect.locked(head, table) if waits else dialect.skip_locked(head)
         found = head.lateral("head")
-        key = [asked.c[name] for name in self._key]
-        exists = select(true()).where(self._same_key(asked)).correlate(asked)
+        key = [bound.c[name] for name in self._key]
+        exists = select(true()).where(self._same_key(bound)).correlate(bound)
         always, *others = self._names[len(key) :]
         # A row that is there and was not locked is held. The order of a CASE is kept:
         # only the key of a row that is not there is claimed.
@@ -125,20 +125,20 @@ class KeyLocks(Generic[K]):
             else_=~dialect.claimed(*key),
         )
         columns = [*key, found.c[always], *(found.c[name] for name in others)]
-        return select(*columns).select_from(asked.outerjoin(found, true())).where(told)
+        return select(*columns).select_from(bound.outerjoin(found, true())).where(told)
 
     def _claims(self, dialect: Dialect) -> Select[Any]:
-        asked = dialect.asked(*self._key)
-        return select(dialect.claim(*(asked.c[name] for name in self._key)))
+        bound = dialect.bound_rows(*self._key)
+        return select(dialect.claim(*(bound.c[name] for name in self._key)))
 
     def _claims_of_missing(self, dialect: Dialect) -> Select[Any]:
-        asked = dialect.asked(*self._key)
-        exists = select(true()).where(self._same_key(asked)).correlate(asked)
-        claim = dialect.claim(*(asked.c[name] for name in self._key))
+        bound = dialect.bound_rows(*self._key)
+        exists = select(true()).where(self._same_key(bound)).correlate(bound)
+        claim = dialect.claim(*(bound.c[name] for name in self._key))
         # A CASE, and no join: in the order that was asked for.
         return select(case((exists.scalar_subquery(), null()), else_=claim))
 
 
-def _asked(keys: Collection[tuple[str, ...]]) -> dict[str, str]:
+def _bound(keys: Collection[tuple[str, ...]]) -> dict[str, str]:
     # In order, so that two transactions never wait for each other.
-    return {"asked": dumps(sorted(keys)).decode()}
+    return {"bound": dumps(sorted(keys)).decode()}

@@ -37,26 +37,26 @@ def act_of_row(row: Row) -> KnownAct:
     return _act(values.values())
 
 
-def look_up_acts(unit: Unit, asked: Collection[tuple[Key, Row]]) -> None:
+def look_up_acts(unit: Unit, acts: Collection[tuple[Key, Row]]) -> None:
     """Find what recording these rows asks for, with a few statements for all of them.
 
     Rows are as they will be written, with their `target_hash`.
     """
-    if not asked:
+    if not acts:
         return
-    for key in {key for key, _ in asked}:
+    for key in {key for key, _ in acts}:
         unit.acts.setdefault(key, KnownActs())
     names = [
         (*key, row["external_id"])
-        for key, row in asked
+        for key, row in acts
         if not unit.acts[key].knows_external(row["external_id"])
     ]
     earlier = [
         (*key, row["supersedes"])
-        for key, row in asked
+        for key, row in acts
         if not unit.acts[key].knows_act(row["supersedes"])
     ]
-    targets = {(*key, row["target_hash"]) for key, row in asked if _judges(row)}
+    targets = {(*key, row["target_hash"]) for key, row in acts if _judges(row)}
     if (
         names
         or earlier
@@ -65,7 +65,7 @@ def look_up_acts(unit: Unit, asked: Collection[tuple[Key, Row]]) -> None:
         unit.flush()  # what waits to be written is to be found, too
     _look_up_names(unit, names)
     targets |= _look_up_earlier(unit, earlier)
-    for key, row in asked:
+    for key, row in acts:
         removed = unit.acts[key].by_seq.get(row["supersedes"] or 0)
         if removed is not None:
             targets.add((*key, removed.target_hash))
@@ -84,7 +84,7 @@ def _look_up_names(unit: Unit, names: Sequence[tuple[str, str, str]]) -> None:
         return
     for tenant, session_id, name in names:
         unit.acts[tenant, session_id].external[name] = None
-    for row in _EXTERNAL.all(unit.connection, {"asked": dumps(names).decode()}):
+    for row in _EXTERNAL.all(unit.connection, {"bound": dumps(names).decode()}):
         stored = dict(zip(_EXTERNAL_NAMES, row, strict=True))
         known = unit.acts[stored["tenant_id"], stored["session_id"]]
         known.external[stored["external_id"]] = stored
@@ -96,7 +96,7 @@ def _look_up_earlier(
     """The targets of the acts that are to be superseded."""
     if not earlier:
         return set()
-    found = _BY_SEQ.all(unit.connection, {"asked": dumps(earlier).decode()})
+    found = _BY_SEQ.all(unit.connection, {"bound": dumps(earlier).decode()})
     return {(row[0], row[1], bytes(row[2])) for row in found}
 
 
@@ -113,8 +113,8 @@ def _of_targets(
     unit: Unit, targets: Sequence[tuple[str, str, bytes]]
 ) -> Iterable[Sequence[Any]]:
     if unit.dialect.has_far_server:
-        asked = [(tenant, sid, target.hex()) for tenant, sid, target in targets]
-        return _OF_TARGETS.all(unit.connection, {"asked": dumps(asked).decode()})
+        bound = [(tenant, sid, target.hex()) for tenant, sid, target in targets]
+        return _OF_TARGETS.all(unit.connection, {"bound": dumps(bound).decode()})
     # Bytes cannot be bound within a text, and a statement more costs no way to go.
     return [
         row
@@ -139,19 +139,19 @@ _EXTERNAL_NAMES = [column.name for column in _EXTERNAL_COLUMNS]
 
 
 def _external(dialect: Dialect) -> Select[Any]:
-    asked = dialect.asked(*_KEY, "external_id")
-    same = and_(*(I[name] == asked.c[name] for name in (*_KEY, "external_id")))
-    return select(*_EXTERNAL_COLUMNS).select_from(asked.join(models.interactions, same))
+    bound = dialect.bound_rows(*_KEY, "external_id")
+    same = and_(*(I[name] == bound.c[name] for name in (*_KEY, "external_id")))
+    return select(*_EXTERNAL_COLUMNS).select_from(bound.join(models.interactions, same))
 
 
 def _by_seq(dialect: Dialect) -> Select[Any]:
-    asked = dialect.asked(*_KEY, "seq")
+    bound = dialect.bound_rows(*_KEY, "seq")
     same = and_(
-        *(I[name] == asked.c[name] for name in _KEY),
-        I.seq == cast(asked.c.seq, models.interactions.c.seq.type),
+        *(I[name] == bound.c[name] for name in _KEY),
+        I.seq == cast(bound.c.seq, models.interactions.c.seq.type),
     )
     return select(I.tenant_id, I.session_id, I.target_hash).select_from(
-        asked.join(models.interactions, same)
+        bound.join(models.interactions, same)
     )
 
 
@@ -173,16 +173,16 @@ _TO_ROWS = _T.join(
 )
 
 
-def _of_targets_asked(dialect: Dialect) -> Select[Any]:
-    asked = dialect.asked(*_KEY, "target")
+def _of_bound_targets(dialect: Dialect) -> Select[Any]:
+    bound = dialect.bound_rows(*_KEY, "target")
     same = and_(
-        *(_T.c[name] == asked.c[name] for name in _KEY),
-        _T.c.target_hash == func.decode(asked.c.target, "hex", type_=LargeBinary),
+        *(_T.c[name] == bound.c[name] for name in _KEY),
+        _T.c.target_hash == func.decode(bound.c.target, "hex", type_=LargeBinary),
     )
     return (
         select(*_GIVEN)
         .select_from(
-            asked.join(_T, same).join(
+            bound.join(_T, same).join(
                 models.interactions,
                 and_(*(I[name] == _T.c[name] for name in (*_KEY, "seq"))),
             )
@@ -193,7 +193,7 @@ def _of_targets_asked(dialect: Dialect) -> Select[Any]:
 
 _EXTERNAL = Prepared(_external)
 _BY_SEQ = Prepared(_by_seq)
-_OF_TARGETS = Prepared(_of_targets_asked)
+_OF_TARGETS = Prepared(_of_bound_targets)
 _OF_TARGET = Prepared(
     lambda _: (
         select(*_GIVEN)

@@ -47,15 +47,15 @@ Change = Callable[[LedgerEntry | None], LedgerEntry | None]
 """From the entry as it is, None when absent, to the entry as it shall be."""
 
 
-def _asked(dialect: Dialect) -> Select[Any]:
-    asked, ledger = dialect.asked(*_KEY), models.session_ledger
-    same = and_(*(ledger.c[name] == asked.c[name] for name in _KEY))
+def _by_key(dialect: Dialect) -> Select[Any]:
+    bound, ledger = dialect.bound_rows(*_KEY), models.session_ledger
+    same = and_(*(ledger.c[name] == bound.c[name] for name in _KEY))
     columns = [ledger.c[name] for name in _KEY] + LEDGER_COLUMNS
-    return select(*columns).select_from(asked.join(ledger, same))
+    return select(*columns).select_from(bound.join(ledger, same))
 
 
 _ONE = Prepared(lambda _: _ONE_STATEMENT)
-_MANY = Prepared(_asked)
+_MANY = Prepared(_by_key)
 _INSERT = Prepared(lambda _: insert(models.session_ledger))
 _UPDATE = Prepared(
     lambda _: update(models.session_ledger).where(*_OF_SESSION).values(_VALUES)
@@ -84,8 +84,8 @@ class Book:
     def load(self, keys: Collection[Key]) -> None:
         """Read the entries of many sessions with one statement."""
         self._stored |= dict.fromkeys(keys)
-        asked = {"asked": dumps(list(keys)).decode()}
-        for row in _MANY.all(self._connection, asked):
+        bound = {"bound": dumps(list(keys)).decode()}
+        for row in _MANY.all(self._connection, bound):
             self._stored[row[0], row[1]] = ledger_from_row(row[1], row[2:])
 
     def find(self, key: Key) -> LedgerEntry | None:

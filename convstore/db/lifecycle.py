@@ -23,9 +23,8 @@ from sqlalchemy import (
 )
 
 from convstore.db import archive_entries, models, search_marks, session_locks
-from convstore.db.codec.checkpoints import KINDS, order_of
+from convstore.db.codec.checkpoints import CHECKPOINT_ROWS, order_of
 from convstore.db.codec.documents import DocumentRows, hold_rows, session_row
-from convstore.db.codec.kinds import Row
 from convstore.db.codec.records import (
     GRAPH_STATE_COLUMNS,
     INTERACTION_COLUMNS,
@@ -35,6 +34,7 @@ from convstore.db.codec.records import (
     STATE_COLUMNS,
     TURN_COLUMNS,
 )
+from convstore.db.codec.row_types import Row
 from convstore.db.dialects import dialect_of
 from convstore.db.documents import HOLDS, TOOL_SET_COLUMNS, selected
 from convstore.db.session_ids import about, about_keys, by_session, of_sessions
@@ -59,7 +59,7 @@ _GONE_WITH_SESSION = (
     models.session_ledger,
     models.session_state,
     models.session_items,
-    *(kind.table for kind in KINDS.values()),
+    *(kind.table for kind in CHECKPOINT_ROWS.values()),
 )
 # Rows to find a session by, which say what its own row says.
 _SAID_AGAIN = (models.session_metadata, models.session_labels)
@@ -81,7 +81,7 @@ _ORDER = {
     models.session_ledger: 0,
     models.session_state: 1,
     models.session_items: 2,
-    **{kind.table: len(order_of(kind)) for kind in KINDS.values()},
+    **{kind.table: len(order_of(kind)) for kind in CHECKPOINT_ROWS.values()},
 }
 
 
@@ -94,7 +94,7 @@ def take(unit: Unit, tenant: str, heads: Sequence[Head]) -> list[SessionRows]:
     groups = [_taken(unit.connection, table, given) for table in _TAKEN]
     groups.append(by_session(HOLDS.all(unit.connection, given)))
     checkpoints = [
-        _taken(unit.connection, kind.table, given) for kind in KINDS.values()
+        _taken(unit.connection, kind.table, given) for kind in CHECKPOINT_ROWS.values()
     ]
     return [
         SessionRows(
@@ -326,4 +326,6 @@ def _take(table: Table, columns: Sequence[Any]) -> Prepared:
 
 
 _TAKE = {table: _take(table, columns) for table, columns in _TAKEN.items()}
-_TAKE |= {kind.table: _take(kind.table, kind.columns) for kind in KINDS.values()}
+_TAKE |= {
+    kind.table: _take(kind.table, kind.columns) for kind in CHECKPOINT_ROWS.values()
+}

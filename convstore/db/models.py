@@ -654,7 +654,7 @@ OF_CHECKPOINTS = (
     checkpoint_writes,
     checkpoint_ends,
 )
-"""In the order of `codec.checkpoints.KINDS`."""
+"""In the order of `codec.checkpoints.CHECKPOINT_ROWS`."""
 
 session_ledger = _table(
     "session_ledger",

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, and_, bindparam, select
 
 from convstore.db import models
 from convstore.db.cells import CellTable, Place
-from convstore.db.codec.kinds import STATES as STATE
+from convstore.db.codec.row_types import STATES as STATE
 from convstore.db.dialects.base import Dialect
 from convstore.db.session_ids import about_keys, of_sessions, one_of
 from convstore.db.sessions import index_again

@@ -32,11 +32,11 @@ def _bound(*names: str) -> dict[str, Any]:
     return {name: bindparam(BOUND + name) for name in names}
 
 
-def _asked(dialect: Dialect) -> Select[Any]:
-    asked, entries = dialect.asked(*_KEY), models.prefix_entries
-    same = and_(*(entries.c[name] == asked.c[name] for name in _KEY))
+def _by_key(dialect: Dialect) -> Select[Any]:
+    bound, entries = dialect.bound_rows(*_KEY), models.prefix_entries
+    same = and_(*(entries.c[name] == bound.c[name] for name in _KEY))
     columns = [entries.c[name] for name in _KEY]
-    statement = select(*columns).select_from(asked.join(entries, same))
+    statement = select(*columns).select_from(bound.join(entries, same))
     return dialect.locked(statement, entries)
 
 
@@ -45,7 +45,7 @@ _FIND = Prepared(
         _OF_KEY
     )
 )
-_LOCK = Prepared(_asked)
+_LOCK = Prepared(_by_key)
 _ADD = Prepared(
     lambda dialect: dialect.insert_ignore(models.prefix_entries).values(
         _bound(*_KEY, *_VALUES)
@@ -154,8 +154,8 @@ def write(
     # other: first the locks on what is there, then what is new.
     puts = {each.key: each for each in writes if isinstance(each, PutPrefix)}
     uses = {each.key: each for each in writes if isinstance(each, UsePrefix)}
-    asked = {"asked": dumps(sorted({*puts, *uses})).decode()}
-    known = {(row[0], row[1]) for row in _LOCK.all(connection, asked)}
+    bound = {"bound": dumps(sorted({*puts, *uses})).decode()}
+    known = {(row[0], row[1]) for row in _LOCK.all(connection, bound)}
     used = [uses[key].row for key in uses if key in known]
     replaced = [puts[key].row for key in puts if key in known]
     added = [puts[key].row for key in sorted(puts) if key not in known]

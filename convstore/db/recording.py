@@ -60,7 +60,7 @@ class RecordInteractions:
 
     def check_on(self, unit: Unit, head: Head, *, turn_count: int) -> None:
         """As `check`, of a session that will have so many turns by then."""
-        look_up_acts(unit, asked_of([self]))
+        look_up_acts(unit, acts_of([self]))
         known = unit.acts[self.key]
         count = head.row["interaction_count"]
         fresh: dict[str, Row] = {}
@@ -188,20 +188,20 @@ class RecordTogether:
 
     def apply(self, unit: Unit) -> list[list[Interaction]]:
         unit.load(self.keys)
-        look_up_acts(unit, asked_of(self.parts))
+        look_up_acts(unit, acts_of(self.parts))
         for part in self.parts:
             part.check(unit)
         return [part.carry_out(unit) for part in self.parts]
 
 
-def asked_of(
+def acts_of(
     operations: Iterable[RecordInteraction | RecordInteractions],
 ) -> Sequence[tuple[Key, Row]]:
     """The rows that operations are about to record, for `look_up_acts`."""
-    asked: list[tuple[Key, Row]] = []
+    acts: list[tuple[Key, Row]] = []
     for operation in operations:
         if isinstance(operation, RecordInteraction):
-            asked.append((operation.key, operation.row))
+            acts.append((operation.key, operation.row))
         else:
-            asked += [(operation.key, row) for row in operation.rows]
-    return asked
+            acts += [(operation.key, row) for row in operation.rows]
+    return acts

@@ -83,14 +83,14 @@ def is_connected(connection: Connection) -> bool:
     """
     driver: Any = connection.connection.driver_connection
     # As asyncpg asks, or psycopg.
-    asked = getattr(driver, "is_closed", None)
-    return not (driver.closed if asked is None else asked())
+    is_closed = getattr(driver, "is_closed", None)
+    return not (driver.closed if is_closed is None else is_closed())
 
 
 def have_moved(connection: Connection, before: dict[Key, Row]) -> bool:
     """Whether any of the sessions is at another version than `before`."""
-    asked = {"asked": dumps(list(before)).decode()}
-    now = {(row[0], row[1]): row[2] for row in _VERSIONS.all(connection, asked)}
+    bound = {"bound": dumps(list(before)).decode()}
+    now = {(row[0], row[1]): row[2] for row in _VERSIONS.all(connection, bound)}
     return now != {key: row["version"] for key, row in before.items()}
 
 
@@ -210,9 +210,9 @@ def _at_once(hooks: Sequence[FlushHook], *, one: bool, named: bool) -> Select[An
 
 
 def _versions(dialect: Dialect) -> Select[Any]:
-    asked, sessions = dialect.asked(*_KEY), models.sessions.c
+    bound, sessions = dialect.bound_rows(*_KEY), models.sessions.c
     return select(sessions.tenant_id, sessions.session_id, sessions.version).join_from(
-        asked, models.sessions, _same_key(sessions, asked.c)
+        bound, models.sessions, _same_key(sessions, bound.c)
     )
 
 

@@ -63,7 +63,7 @@ def begin(unit: Unit, key: Key, head: Head, row: Row) -> None:
     """Put the next generation in the place of a deleted session, whose lock is held."""
     segment_id = head.row["segment_id"]
     if segment_id is not None:
-        archive_entries.settle(
+        archive_entries.set_state(
             unit.connection, segment_id, [key], "stale", was="committed"
         )
     head.row.update(row)

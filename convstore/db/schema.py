@@ -41,7 +41,7 @@ VERSION_TABLE = "convstore_version"
 
 # What releases before `convstore_version` called their revisions, and the tables that
 # the first of them had made, which nobody else has all of.
-_FORMER = {"0001": "convstore_0001", "0002": "convstore_0002"}
+_PREVIOUS = {"0001": "convstore_0001", "0002": "convstore_0002"}
 _FIRST_TABLES = frozenset(
     {
         "archive_entries",
@@ -84,8 +84,8 @@ def revision_of(connection: Connection) -> str | None:
         SchemaMismatchError: The table of the revision is not as we make it.
     """
     if not _has(connection, VERSION_TABLE):
-        former = _former(connection)
-        return None if former is None else _FORMER[former]
+        previous = _previous(connection)
+        return None if previous is None else _PREVIOUS[previous]
     return _recorded(connection)
 
 
@@ -173,11 +173,11 @@ def adopt(connection: Connection) -> None:
     if _has(connection, VERSION_TABLE):
         connection.execute(select(_version).with_for_update())
         return
-    former = _former(connection)
-    if former is not None:
+    previous = _previous(connection)
+    if previous is not None:
         _version.create(connection)
-        connection.execute(insert(_version), {"version_num": _FORMER[former]})
-        connection.execute(delete(_alembics).where(_alembics.c.version_num == former))
+        connection.execute(insert(_version), {"version_num": _PREVIOUS[previous]})
+        connection.execute(delete(_alembics).where(_alembics.c.version_num == previous))
 
 
 def hand_back(connection: Connection) -> None:
@@ -187,8 +187,8 @@ def hand_back(connection: Connection) -> None:
         ConfigError: Its place is another program's by now.
     """
     found = _recorded(connection)
-    former = next((old for old, new in _FORMER.items() if new == found), None)
-    if former is None:
+    previous = next((old for old, new in _PREVIOUS.items() if new == found), None)
+    if previous is None:
         return
     if not _has(connection, _alembics.name):
         _alembics.create(connection)
@@ -197,7 +197,7 @@ def hand_back(connection: Connection) -> None:
             "REVISION: the release of that revision keeps it in alembic_version, which "
             "another program uses here"
         )
-    connection.execute(insert(_alembics), {"version_num": former})
+    connection.execute(insert(_alembics), {"version_num": previous})
     _version.drop(connection)
 
 
@@ -216,7 +216,7 @@ def _recorded(connection: Connection, *, locking: bool = False) -> str | None:
     return found[0] if found else None
 
 
-def _former(connection: Connection) -> str | None:
+def _previous(connection: Connection) -> str | None:
     """What an older release calls the revision that it left, if it left one here.
 
     The row may be another program's that numbers its revisions too. It is ours if all
@@ -230,12 +230,12 @@ def _former(connection: Connection) -> str | None:
     told = {column["name"] for column in inspector.get_columns(_alembics.name, place)}
     if ours != {"id", "oldest_code"} or told != {"version_num"}:
         return None
-    former = "0002" if _SINCE_0002 in names else "0001"
+    previous = "0002" if _SINCE_0002 in names else "0001"
     if connection.execute(select(models.schema_info.c.oldest_code)).first() != (
         "0001",
     ):
         return None
     found = connection.execute(
-        select(_alembics.c.version_num).where(_alembics.c.version_num == former)
+        select(_alembics.c.version_num).where(_alembics.c.version_num == previous)
     )
-    return former if found.first() is not None else None
+    return previous if found.first() is not None else None

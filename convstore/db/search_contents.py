@@ -98,8 +98,8 @@ def of_rows(
     `most`: one that has more is not `whole`, and those behind it are left out.
     """
     found = {key: Content() for key in beyond}
-    asked = [(*key, str(after[0]), str(after[1])) for key, after in beyond.items()]
-    given = {"asked": dumps(sorted(asked)).decode(), "most": most}
+    bound = [(*key, str(after[0]), str(after[1])) for key, after in beyond.items()]
+    given = {"bound": dumps(sorted(bound)).decode(), "most": most}
     turns = _TURNS.all(connection, given)
     for tenant, session, seq, role, content, resolved, parts, at in turns:
         parts = parts and decode_json(parts)
@@ -123,7 +123,7 @@ def of_rows(
 
 def first_said(connection: Connection, keys: Iterable[Key]) -> dict[Key, str | None]:
     """What the first turn of a user says, in live sessions."""
-    given = {"asked": dumps(sorted(keys)).decode()}
+    given = {"bound": dumps(sorted(keys)).decode()}
     return {
         (tenant, session): contents.said(
             role, content, None, parts and decode_json(parts)
@@ -132,20 +132,20 @@ def first_said(connection: Connection, keys: Iterable[Key]) -> dict[Key, str | N
     }
 
 
-def _same(asked: Any, columns: Any) -> Any:
-    return and_(*(columns[name] == asked.c[name] for name in _KEY))
+def _same(bound: Any, columns: Any) -> Any:
+    return and_(*(columns[name] == bound.c[name] for name in _KEY))
 
 
 def _beyond(
     dialect: Dialect, columns: Any, name: str, given: Sequence[Any]
 ) -> Select[Any]:
-    asked = dialect.asked(*_KEY, "turn", "interaction")
-    after = cast(asked.c[name], BigInteger)
+    bound = dialect.bound_rows(*_KEY, "turn", "interaction")
+    after = cast(bound.c[name], BigInteger)
     table = columns.seq.table
     return (
         select(columns.tenant_id, columns.session_id, columns.seq, *given)
         .select_from(
-            asked.join(table, and_(_same(asked, columns), columns.seq > after))
+            bound.join(table, and_(_same(bound, columns), columns.seq > after))
         )
         .order_by(columns.tenant_id, columns.session_id, columns.seq)
         .limit(bindparam("most", type_=BigInteger))
@@ -153,15 +153,15 @@ def _beyond(
 
 
 def _first(dialect: Dialect) -> Select[Any]:
-    asked = dialect.asked(*_KEY)
+    bound = dialect.bound_rows(*_KEY)
     first = (
         select(func.min(T.seq))
-        .where(_same(asked, T), T.role == "user")
-        .correlate(asked)
+        .where(_same(bound, T), T.role == "user")
+        .correlate(bound)
         .scalar_subquery()
     )
     return select(T.tenant_id, T.session_id, T.role, T.content, T.parts).select_from(
-        asked.join(models.turns, and_(_same(asked, T), T.seq == first))
+        bound.join(models.turns, and_(_same(bound, T), T.seq == first))
     )
 
 

@@ -17,7 +17,7 @@ from convstore.db.search_removal import (
     Held,
     forget,
     hold,
-    of_asked,
+    of_bound_rows,
     take_out,
     word_row,
 )
@@ -271,7 +271,7 @@ def _is_filled(held: Held) -> bool:
     return bool(counts) or held.title_words is not None
 
 
-_HEADS = Prepared(lambda dialect: of_asked(dialect, S, _Head._fields))
+_HEADS = Prepared(lambda dialect: of_bound_rows(dialect, S, _Head._fields))
 _KEEP = Prepared(
     lambda _: (
         models.search_sessions.update()

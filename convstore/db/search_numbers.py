@@ -53,14 +53,14 @@ def _free_after(connection: Connection, number: int) -> int:
 
 
 def _taken(connection: Connection, numbers: Iterable[int]) -> set[int]:
-    asked = dumps([(str(number),) for number in numbers]).decode()
-    return {row[0] for row in _TAKEN.all(connection, {"asked": asked})}
+    bound = dumps([(str(number),) for number in numbers]).decode()
+    return {row[0] for row in _TAKEN.all(connection, {"bound": bound})}
 
 
 def _taken_of(dialect: Dialect) -> Select[tuple[int]]:
-    asked = dialect.asked("id")
+    bound = dialect.bound_rows("id")
     return select(E.id).select_from(
-        asked.join(models.search_entries, E.id == cast(asked.c.id, BigInteger))
+        bound.join(models.search_entries, E.id == cast(bound.c.id, BigInteger))
     )
 
 

@@ -115,13 +115,13 @@ def entries(
     connection: Connection, tenant: str, numbers: Sequence[int], wanted: Wanted
 ) -> list[Entry]:
     """The entries of numbers, newest first: of this tenant and what else is wanted."""
-    asked = dialect_of(connection).asked("id")
+    bound = dialect_of(connection).bound_rows("id")
     statement = (
         select(E.id, E.kind, E.seq, *SESSION_COLUMNS)
         .select_from(
-            asked.join(
+            bound.join(
                 models.search_entries,
-                and_(E.id == cast(asked.c.id, BigInteger), E.tenant_id == tenant),
+                and_(E.id == cast(bound.c.id, BigInteger), E.tenant_id == tenant),
             ).join(
                 models.sessions,
                 and_(S.tenant_id == E.tenant_id, S.session_id == E.session_id),
@@ -130,7 +130,7 @@ def entries(
         .where(*_conditions(tenant, wanted))
         .order_by(E.id.desc())
     )
-    given = {"asked": dumps([(str(number),) for number in numbers]).decode()}
+    given = {"bound": dumps([(str(number),) for number in numbers]).decode()}
     return [
         Entry(row[0], row[1], row[2], session_from_row(row[3:]))
         for row in connection.execute(statement, given)
@@ -142,17 +142,17 @@ def live_texts(
 ) -> dict[tuple[Key, Item], tuple[Said, int | None]]:
     """What was said in turns and interactions of live sessions, by kind and number; of
     an interaction also the turn that it is on."""
-    asked: dict[str, list[tuple[str, str, str]]] = {"turn": [], "comment": []}
+    bound: dict[str, list[tuple[str, str, str]]] = {"turn": [], "comment": []}
     for key, wanted in items.items():
         for kind, seq in wanted:
-            asked[kind].append((*key, str(seq)))
+            bound[kind].append((*key, str(seq)))
     found: dict[tuple[Key, Item], tuple[Said, int | None]] = {}
-    if asked["turn"]:
-        for row in _TURNS.all(connection, {"asked": dumps(asked["turn"]).decode()}):
+    if bound["turn"]:
+        for row in _TURNS.all(connection, {"bound": dumps(bound["turn"]).decode()}):
             said = _turn(row[2:])
             found[(row[0], row[1]), ("turn", said.seq)] = said, said.seq
-    if asked["comment"]:
-        for row in _ACTS.all(connection, {"asked": dumps(asked["comment"]).decode()}):
+    if bound["comment"]:
+        for row in _ACTS.all(connection, {"bound": dumps(bound["comment"]).decode()}):
             tenant, session, seq, content, reason, turn_seq, at = row
             text = contents.commented(content, reason)
             said = Said("comment", seq, at, "comment", text)
@@ -247,26 +247,26 @@ def _conditions(tenant: str, wanted: Wanted) -> list[ColumnElement[bool] | Any]:
 
 
 def _of_items(dialect: Dialect, columns: Any, given: Sequence[Any]) -> Select[Any]:
-    asked = dialect.asked("tenant_id", "session_id", "seq")
+    bound = dialect.bound_rows("tenant_id", "session_id", "seq")
     same = and_(
-        columns.tenant_id == asked.c.tenant_id,
-        columns.session_id == asked.c.session_id,
-        columns.seq == cast(asked.c.seq, BigInteger),
+        columns.tenant_id == bound.c.tenant_id,
+        columns.session_id == bound.c.session_id,
+        columns.seq == cast(bound.c.seq, BigInteger),
     )
     return select(columns.tenant_id, columns.session_id, *given).select_from(
-        asked.join(columns.seq.table, same)
+        bound.join(columns.seq.table, same)
     )
 
 
 def _of_sessions(dialect: Dialect, columns: Any, given: Sequence[Any]) -> Select[Any]:
-    asked = dialect.asked("tenant_id", "session_id")
+    bound = dialect.bound_rows("tenant_id", "session_id")
     same = and_(
-        columns.tenant_id == asked.c.tenant_id,
-        columns.session_id == asked.c.session_id,
+        columns.tenant_id == bound.c.tenant_id,
+        columns.session_id == bound.c.session_id,
     )
     return (
         select(columns.tenant_id, columns.session_id, *given)
-        .select_from(asked.join(columns.seq.table, same))
+        .select_from(bound.join(columns.seq.table, same))
         .order_by(columns.session_id, columns.seq)
     )
 

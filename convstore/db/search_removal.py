@@ -157,26 +157,26 @@ def hold(connection: Connection, keys: Sequence[Key]) -> dict[Key, Held]:
     return {(held.tenant_id, held.session_id): held for held in found}
 
 
-def _same(asked: Any, columns: Any) -> Any:
-    return and_(*(columns[name] == asked.c[name] for name in _KEY))
+def _same(bound: Any, columns: Any) -> Any:
+    return and_(*(columns[name] == bound.c[name] for name in _KEY))
 
 
-def of_asked(dialect: Dialect, columns: Any, names: Sequence[str]) -> Select[Any]:
+def of_bound_rows(dialect: Dialect, columns: Any, names: Sequence[str]) -> Select[Any]:
     """Columns of a table for the sessions that `about_keys` names."""
-    asked = dialect.asked(*_KEY)
+    bound = dialect.bound_rows(*_KEY)
     given = [columns[name] for name in names]
-    return select(*given).select_from(asked.join(given[0].table, _same(asked, columns)))
+    return select(*given).select_from(bound.join(given[0].table, _same(bound, columns)))
 
 
 def _held_rows(dialect: Dialect) -> Select[Any]:
     table = models.search_sessions
-    return dialect.locked(of_asked(dialect, X, Held._fields), table)
+    return dialect.locked(of_bound_rows(dialect, X, Held._fields), table)
 
 
 _MAKE = Prepared(lambda dialect: dialect.insert_ignore(models.search_sessions))
 _HOLD = Prepared(_held_rows)
 _ENTRIES = Prepared(
-    lambda dialect: of_asked(
+    lambda dialect: of_bound_rows(
         dialect, E, ("id", "tenant_id", "session_id", "kind", "seq")
     )
 )

@@ -53,16 +53,16 @@ SEGMENT_COLUMNS = [models.archive_segments.c[n] for n in StoredSegment.__slots__
 
 
 def _places(dialect: Dialect) -> Select[Any]:
-    asked = dialect.asked("tenant_id", "session_id")
+    bound = dialect.bound_rows("tenant_id", "session_id")
     same = and_(
-        *(models.sessions.c[name] == asked.c[name] for name in asked.c.keys())  # noqa: SIM118
+        *(models.sessions.c[name] == bound.c[name] for name in bound.c.keys())  # noqa: SIM118
     )
     return (
         select(
             S.tenant_id, S.session_id, S.segment_id, *ENTRY_COLUMNS, *SEGMENT_COLUMNS
         )
         .select_from(
-            asked.join(models.sessions, same)
+            bound.join(models.sessions, same)
             .outerjoin(
                 models.archive_entries,
                 and_(
@@ -213,7 +213,7 @@ def quarantine(
     )
     if found:
         pending = archive_entries.of_segment(connection, segment_id, "sealed")
-        archive_entries.settle(
+        archive_entries.set_state(
             connection, segment_id, [e.key for e in pending], "stale"
         )
     return found

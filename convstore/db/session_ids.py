@@ -21,20 +21,20 @@ def of_sessions(dialect: Dialect, table: Table) -> Any:
     """The condition that a row is of one of the sessions that `about` names."""
     # Both columns of the key are asked for: with a tenant that is bound by itself,
     # SQLite may read all rows of the tenant and look each of them up among the asked.
-    asked = dialect.asked("tenant_id", "session_id")
+    bound = dialect.bound_rows("tenant_id", "session_id")
     key = tuple_(table.c.tenant_id, table.c.session_id)
-    return key.in_(select(asked.c.tenant_id, asked.c.session_id))
+    return key.in_(select(bound.c.tenant_id, bound.c.session_id))
 
 
 def among(dialect: Dialect, column: Column[str]) -> ColumnElement[bool]:
     """The condition that a text column has one of the values that `naming` names."""
-    asked = dialect.asked("value")
-    return column.in_(select(asked.c.value))
+    bound = dialect.bound_rows("value")
+    return column.in_(select(bound.c.value))
 
 
 def naming(values: Iterable[str]) -> dict[str, str]:
     """What is bound to name values of one column."""
-    return {"asked": dumps([(value,) for value in values]).decode()}
+    return {"bound": dumps([(value,) for value in values]).decode()}
 
 
 def one_of(column: Column[str], few: Iterable[str]) -> ColumnElement[bool]:
@@ -49,7 +49,7 @@ def about(tenant: str, session_ids: Iterable[str]) -> dict[str, str]:
 
 def about_keys(keys: Iterable[Key]) -> dict[str, str]:
     """What is bound to name sessions of any tenant."""
-    return {"asked": dumps(list(keys)).decode()}
+    return {"bound": dumps(list(keys)).decode()}
 
 
 def by_session(rows: Iterable[Sequence[Any]]) -> dict[str, list[Sequence[Any]]]:

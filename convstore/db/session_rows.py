@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from convstore.db.codec.checkpoints import stored_checkpoints
-from convstore.db.codec.kinds import (
+from convstore.db.codec.records import hold_from_row, ledger_from_row
+from convstore.db.codec.row_types import (
     GRAPH_STATES,
     INTERACTIONS,
     ITEMS,
@@ -17,7 +18,6 @@ from convstore.db.codec.kinds import (
     TURNS,
     Row,
 )
-from convstore.db.codec.records import hold_from_row, ledger_from_row
 from convstore.vocabulary.codec import decode_json, digest
 from convstore.vocabulary.errors import CorruptionError, RowCorruptError
 from convstore.vocabulary.records import (

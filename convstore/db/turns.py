@@ -182,8 +182,8 @@ def look_up_external(unit: Unit, appends: Sequence[AppendTurns]) -> None:
     if not wanted:
         return
     unit.external |= dict.fromkeys(wanted)
-    asked = dumps(wanted).decode()
-    for values in _EXTERNAL.all(unit.connection, {"asked": asked}):
+    bound = dumps(wanted).decode()
+    for values in _EXTERNAL.all(unit.connection, {"bound": bound}):
         stored = dict(zip(_EXTERNAL_NAMES, values, strict=True))
         unit.external[tuple(stored[name] for name in _EXTERNAL_KEY)] = stored
 
@@ -268,9 +268,9 @@ def check_same(row: Row, earlier: Row) -> None:
     Raises:
         ConflictError: It does.
     """
-    asked = row["parent_seq"]
+    parent = row["parent_seq"]
     if row["digest"] != bytes(earlier["digest"]) or (
-        asked is not None and (asked or None) != earlier["parent_seq"]
+        parent is not None and (parent or None) != earlier["parent_seq"]
     ):
         raise ConflictError("external_id: stored already with another content")
 
@@ -285,9 +285,9 @@ _EXTERNAL_NAMES = [column.name for column in _EXTERNAL_COLUMNS]
 
 
 def _external(dialect: Dialect) -> Select[Any]:
-    asked = dialect.asked(*_EXTERNAL_KEY)
-    same = and_(*(T[name] == asked.c[name] for name in _EXTERNAL_KEY))
-    return select(*_EXTERNAL_COLUMNS).select_from(asked.join(models.turns, same))
+    bound = dialect.bound_rows(*_EXTERNAL_KEY)
+    same = and_(*(T[name] == bound.c[name] for name in _EXTERNAL_KEY))
+    return select(*_EXTERNAL_COLUMNS).select_from(bound.join(models.turns, same))
 
 
 _EXTERNAL = Prepared(_external)

@@ -240,7 +240,7 @@ class Unit:
         except BaseException:
             self._take_owner_back()
             raise
-        self._settle_owner()
+        self._note_owner()
         return result
 
     def active(self, key: Key, user_id: str | None = None) -> Head:
@@ -281,7 +281,7 @@ class Unit:
         """Whether the operation under way gives its session an owner."""
         return self._new_owner is not None
 
-    def _settle_owner(self) -> None:
+    def _note_owner(self) -> None:
         given, self._new_owner = self._new_owner, None
         if given is None:
             return
@@ -334,11 +334,11 @@ class Unit:
 
     def look_up_cells(self, operations: Iterable[Operation[Any]]) -> None:
         """Read the rows that operations will ask for, with one statement a table."""
-        asked: dict[CellTable, list[Place]] = {}
+        wanted: dict[CellTable, list[Place]] = {}
         for operation in operations:
             for table, place in getattr(operation, "cells", ()):
-                asked.setdefault(table, []).append(place)
-        for table, places in asked.items():
+                wanted.setdefault(table, []).append(place)
+        for table, places in wanted.items():
             self.cells(table).look_up(self.connection, places)
 
     def set_label(self, key: Key, label: str, count: int) -> None:

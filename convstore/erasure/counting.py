@@ -12,7 +12,7 @@ from convstore.db.erasures import StoredErasure
 from convstore.db.unit import Head
 
 # What a session's row, or its stub, counts.
-_KINDS = {
+_COUNTED = {
     "turns": "turn_count",
     "interactions": "interaction_count",
     "graph_states": "graph_state_count",
@@ -36,7 +36,7 @@ class Count:
             erasure.tenant_id,
             erasure.erasure_id,
             dict(kept.get("rows_deleted", {})),
-            dict(kept.get("found", dict.fromkeys(("sessions", *_KINDS), 0))),
+            dict(kept.get("found", dict.fromkeys(("sessions", *_COUNTED), 0))),
         )
 
     def with_(self, rows: Mapping[str, int], heads: Sequence[Head]) -> Count:
@@ -48,7 +48,7 @@ class Count:
             if row["state"] == "deleted" and row["segment_id"] is None:
                 continue  # it left nothing to be found
             found["sessions"] += 1
-            for kind, column in _KINDS.items():
+            for kind, column in _COUNTED.items():
                 found[kind] += row[column]
         return replace(self, rows=dict(sums), found=found)
 

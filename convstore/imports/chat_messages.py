@@ -6,7 +6,7 @@ from convstore.imports.chat import role_of
 from convstore.imports.fields import first_time, text_or_none
 from convstore.imports.openai_items import add_content
 from convstore.imports.pieces import call_part, text_part, thought_part
-from convstore.imports.steps import settle
+from convstore.imports.steps import merge_text
 from convstore.imports.talk import Said, Talk
 from convstore.vocabulary.records import Json, JsonObject
 
@@ -41,7 +41,7 @@ def said_of_chat(talk: Talk, message: JsonObject, message_id: str) -> Said:
         calls.append({"function": message["function_call"]})
     for call in calls:
         _call(said, call)
-    settle(said)
+    merge_text(said)
     said.tool_call_id = text_or_none(message.get("tool_call_id"))
     said.name = text_or_none(message.get("name"))
     said.model = text_or_none(message.get("model"))

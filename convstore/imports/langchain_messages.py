@@ -20,7 +20,7 @@ from convstore.imports.pieces import (
     text_part,
     thought_part,
 )
-from convstore.imports.steps import settle
+from convstore.imports.steps import merge_text
 from convstore.imports.talk import Said, Talk
 from convstore.messages.parts import ROLES
 from convstore.vocabulary.errors import InvalidInputError
@@ -98,7 +98,7 @@ def said_of(talk: Talk, value: Json, message_id: str, at: datetime | None) -> Sa
     said.tokens_out = _count(usage.get("output_tokens"))
     _content(talk, said, fields, more)
     _calls(said, fields, more)
-    settle(said)
+    merge_text(said)
     said.metadata = _kept(fields, more, response)
     return said
 

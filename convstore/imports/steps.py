@@ -119,11 +119,11 @@ class Steps:
     def finished(self) -> list[Said]:
         """The steps; those that say nothing at all are left out."""
         for said in self.done:
-            settle(said)
+            merge_text(said)
         return [said for said in self.done if said.content or said.parts]
 
 
-def settle(said: Said) -> None:
+def merge_text(said: Said) -> None:
     """Make the content of the text parts, which alone need not be parts."""
     texts = [part for part in said.parts if kind_of(part) == "text"]
     if not texts:

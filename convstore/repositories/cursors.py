@@ -17,7 +17,7 @@ def encode_cursor(*parts: Json) -> str:
     return base64.urlsafe_b64encode(dumps(parts)).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str, *kinds: type) -> list[Json]:
+def decode_cursor(cursor: str, *types: type) -> list[Json]:
     """The parts of a cursor, each of its kind.
 
     Raises:
@@ -30,9 +30,9 @@ def decode_cursor(cursor: str, *kinds: type) -> list[Json]:
         parts = decode_json(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, CorruptionError, ValueError):
         raise problem from None
-    if not isinstance(parts, list) or len(parts) != len(kinds):
+    if not isinstance(parts, list) or len(parts) != len(types):
         raise problem
-    for part, kind in zip(parts, kinds, strict=True):
+    for part, kind in zip(parts, types, strict=True):
         if type(part) is not kind or (type(part) is int and not 0 <= part <= INT64_MAX):
             raise problem
         if kind is str:

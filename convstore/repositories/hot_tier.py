@@ -106,7 +106,7 @@ class HotTier:
             UnavailableError: It was not warm, and the database is away.
         """
         if self._open:
-            self._settle(key)
+            self._doubt_if_ended(key)
         landed = self._landed
         found = await self.cache.get(key)
         if found is None and landed != self._landed:
@@ -194,13 +194,13 @@ class HotTier:
         """
         if len(self._open) >= self._sweep_at:
             for each in list(self._open):
-                self._settle(each)
+                self._doubt_if_ended(each)
             self._sweep_at = max(_MOST_OPEN, 2 * len(self._open))
         open_ = self._open.setdefault(key, [])
         if transaction not in open_:
             open_.append(transaction)
 
-    def _settle(self, key: Key) -> None:
+    def _doubt_if_ended(self, key: Key) -> None:
         """Doubt what is warm of a session once a transaction that wrote to it ended."""
         if (open_ := self._open.get(key)) is None:
             return
@@ -215,7 +215,7 @@ class HotTier:
     def _is_fresh(self, key: Key, proven_at: float) -> bool:
         if self._open:
             # It may have ended while the cache's server was answering.
-            self._settle(key)
+            self._doubt_if_ended(key)
             if key in self._open:
                 return False
         if proven_at + self._policy.staleness_s < self._tick():

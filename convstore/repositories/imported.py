@@ -120,7 +120,7 @@ async def write_imported(
     return await scope.write(operation)
 
 
-class _Gathering:
+class _Recorder:
     """A runner that keeps operations in place of carrying them out: the nouns check
     and encode, and everything then goes down as one."""
 
@@ -178,18 +178,18 @@ def _dated(session: ImportedSession) -> ImportedSession:
 async def _turns(
     scope: Scope, session_id: str, given: Sequence[TurnInput]
 ) -> AppendTurns | None:
-    gathering = _Gathering()
+    recorder = _Recorder()
     turns = [_named(turn, place) for place, turn in enumerate(given, 1)]
     _check_different("turns", turns)
-    await Turns(replace(scope, runner=gathering)).append_many(session_id, turns)
-    return gathering.operations[0] if gathering.operations else None
+    await Turns(replace(scope, runner=recorder)).append_many(session_id, turns)
+    return recorder.operations[0] if recorder.operations else None
 
 
 async def _gathered(
     scope: Scope, session_id: str, given: Sequence[Any], verb: Any
 ) -> list[Any]:
-    gathering = _Gathering()
-    inner = replace(scope, runner=gathering)
+    recorder = _Recorder()
+    inner = replace(scope, runner=recorder)
     items = [_named(item, place) for place, item in enumerate(given, 1)]
     _check_different("external_id", items)
     for place, item in enumerate(items):
@@ -199,7 +199,7 @@ async def _gathered(
             kind = "interactions" if verb is _record else "graph_states"
             where = f"{kind}[{place}].{error.field}"
             raise InvalidInputError(where, error.problem) from None
-    return gathering.operations
+    return recorder.operations
 
 
 async def _record(scope: Scope, session_id: str, act: InteractionInput) -> None:

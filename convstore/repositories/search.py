@@ -18,9 +18,9 @@ from convstore.repositories.cursors import check_limit
 from convstore.repositories.scope import Scope
 from convstore.repositories.search_by_index import by_index
 from convstore.repositories.search_by_reading import by_reading
-from convstore.repositories.search_finds import (
-    Find,
+from convstore.repositories.search_matches import (
     Looked,
+    Match,
     Place,
     place_of,
     ranked_cursor,
@@ -152,29 +152,29 @@ def _indexed_until(
 
 def _page(
     looked: Looked, query: Query, start: _Start, order: SearchOrder, limit: int
-) -> tuple[list[Find], str | None]:
-    """The finds of the page, and where the next one begins."""
-    finds = looked.finds
+) -> tuple[list[Match], str | None]:
+    """The matches of the page, and where the next one begins."""
+    matches = looked.matches
     if order == "best":
         until = start.until
-        if until is None and finds:
-            until = finds[0].said.at + 1
-        ranked = sorted(finds, key=lambda find: -_fitness(find, query))
+        if until is None and matches:
+            until = matches[0].said.at + 1
+        ranked = sorted(matches, key=lambda find: -_fitness(find, query))
         page = ranked[start.offset : start.offset + limit]
         if start.offset + limit >= len(ranked) or until is None:
             return page, None
         return page, ranked_cursor(start.offset + limit, until)
-    page = finds[:limit]
-    if len(finds) > limit:
+    page = matches[:limit]
+    if len(matches) > limit:
         return page, page[-1].place.cursor()
     return page, None if looked.next is None else looked.next.cursor()
 
 
-def _fitness(find: Find, query: Query) -> float:
+def _fitness(find: Match, query: Query) -> float:
     return fitness(find.said.text or "", query, is_title=find.said.kind == "title")
 
 
-def _hit(find: Find, query: Query) -> Hit:
+def _hit(find: Match, query: Query) -> Hit:
     said = find.said
     return Hit(
         session=find.session,

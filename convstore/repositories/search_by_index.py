@@ -12,7 +12,7 @@ from convstore.db.engine import Connection
 from convstore.db.search_contents import Said, said_in
 from convstore.db.search_reading import Entry, Item, Key, Wanted
 from convstore.repositories.scope import Scope
-from convstore.repositories.search_finds import Find, Looked, Place
+from convstore.repositories.search_matches import Looked, Match, Place
 from convstore.search.query import Query
 from convstore.search.words import words_of
 from convstore.vocabulary.clock import to_micros
@@ -35,9 +35,9 @@ async def by_index(
     most: int,
     until: float,
 ) -> Looked:
-    """The newest finds behind a place, `most` at most, or what is found until then."""
+    """The newest behind a place, `most` at most, or what is found until then."""
     before = None if place is None else place.number
-    finds: list[Find] = []
+    matches: list[Match] = []
     step = min(max(_LEAST, most), _MOST)
     complete = True
     while True:
@@ -45,7 +45,7 @@ async def by_index(
         propose = partial(_propose, scope.tenant, query, wanted, before, step, left_s)
         numbers, entries = await scope.runner.read(propose, snapshot=True)
         if numbers is None:
-            return Looked(finds, False, None if before is None else Place(before))
+            return Looked(matches, False, None if before is None else Place(before))
         texts = await _texts(scope, entries)
         for entry in entries:
             found = texts.get(((scope.tenant, entry.session.id), _item(entry)))
@@ -54,14 +54,16 @@ async def by_index(
                 continue
             said, turn_seq = found
             if _fits(said, query, wanted):
-                finds.append(Find(entry.session, said, turn_seq, Place(entry.number)))
-            if len(finds) == most:
-                return Looked(finds, complete)
+                matches.append(
+                    Match(entry.session, said, turn_seq, Place(entry.number))
+                )
+            if len(matches) == most:
+                return Looked(matches, complete)
         if len(numbers) < step:
-            return Looked(finds, complete)
+            return Looked(matches, complete)
         before = numbers[-1]
         if time.monotonic() >= until:
-            return Looked(finds, False, Place(before))
+            return Looked(matches, False, Place(before))
         step = min(step * 2, _MOST)
 
 

@@ -11,7 +11,7 @@ from convstore.db import search_reading
 from convstore.db.search_contents import Said, said_in
 from convstore.db.search_reading import Wanted
 from convstore.repositories.scope import Scope
-from convstore.repositories.search_finds import Below, Find, Looked, Place, Spot
+from convstore.repositories.search_matches import Below, Looked, Match, Place, Spot
 from convstore.search.contents import own_title
 from convstore.search.query import Query
 from convstore.search.words import words_of
@@ -34,7 +34,7 @@ async def by_reading(
     most: int,
     until: float,
 ) -> Looked:
-    """The newest finds behind a place, `most` at most, or what is found until then."""
+    """The newest behind a place, `most` at most, or what is found until then."""
     kept = _Newest(most, None if place is None else place.spot)
     began = None if place is None else place.below
     below, complete = began, True
@@ -45,7 +45,7 @@ async def by_reading(
             )
         )
         if not sessions or kept.is_full_before(to_micros(sessions[0].last_activity_at)):
-            return Looked(kept.finds(began), complete)
+            return Looked(kept.matches(began), complete)
         read: set[str] = set()
         async for session, texts in _texts(scope, sessions):
             read.add(session.id)
@@ -54,13 +54,13 @@ async def by_reading(
         last = sessions[-1]
         below = (to_micros(last.last_activity_at), last.id)
         if time.monotonic() >= until:
-            finds = kept.finds(began)
-            following = None if len(finds) == most else Place(below=below)
-            return Looked(finds, False, following)
+            matches = kept.matches(began)
+            following = None if len(matches) == most else Place(below=below)
+            return Looked(matches, False, following)
 
 
 class _Newest:
-    """The newest finds of those given, so many at most, behind a spot."""
+    """The newest matches of those given, so many at most, behind a spot."""
 
     def __init__(self, most: int, behind: Spot | None) -> None:
         self._most, self._behind = most, behind
@@ -83,9 +83,9 @@ class _Newest:
         """Whether nothing that was said until a time can be among them any more."""
         return len(self._heap) == self._most and self._heap[0][0][0] > at
 
-    def finds(self, below: Below | None) -> list[Find]:
+    def matches(self, below: Below | None) -> list[Match]:
         return [
-            Find(session, said, turn_seq, Place(spot=spot, below=below))
+            Match(session, said, turn_seq, Place(spot=spot, below=below))
             for spot, _, session, said, turn_seq in sorted(self._heap, reverse=True)
         ]
 

@@ -62,7 +62,7 @@ async def adopt(context: Context, *, dry_run: bool = False) -> AdoptionReport:
             await renew(context)
         else:
             await _take(context, folder, own)
-        for erasure in await context.write(lambda c: _settle(c, lost)):
+        for erasure in await context.write(lambda c: _note_lost(c, lost)):
             await context.files(lambda e=erasure: write_tombstone(context.blobs, e))  # type: ignore[misc]
         context.on_step("adopt.settled")
     return report
@@ -87,7 +87,7 @@ async def _take(context: Context, folder: Marked, own: Claim | None) -> None:
     await context.write(lambda c: archive_ownership.take(c, claim))
 
 
-def _settle(
+def _note_lost(
     connection: Connection, lost: Sequence[StoredSegment]
 ) -> list[StoredErasure]:
     """Note what is lost; the erasures that the folder must tell of."""

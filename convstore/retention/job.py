@@ -16,7 +16,7 @@ from math import inf
 
 from convstore.archive.archiver import Archived, archive
 from convstore.archive.context import LEASE_TTL_S, Context
-from convstore.concurrency.alongside import Aside
+from convstore.concurrency.background import BackgroundTask
 from convstore.db import (
     leases,
     lifecycle,
@@ -197,7 +197,7 @@ class RetentionJob:
         tally.recovered = recovered.purges_finished
         if options.older_than_s is None:
             await self._check(options)
-        async with Aside(lambda: on_progress(tally.told())) as purging:
+        async with BackgroundTask(lambda: on_progress(tally.told())) as purging:
             batches = 0
             async for tenant, decisions in self._planner.batches(
                 options.older_than_s, options.tenant, options.batch, tally.reasons
@@ -225,7 +225,7 @@ class RetentionJob:
             done = await archive(self._context, tenant, wanted, passes=True)
         tally.changed += len(done.changed)
         tally.held += len(done.held)
-        await self._set_aside(done.unreadable, tally)
+        await self._note_unreadable(done.unreadable, tally)
         if done.segment is not None:
             tally.archived += len(done.entries)
             tally.archived_bytes += done.segment.size_bytes
@@ -253,7 +253,7 @@ class RetentionJob:
             extra={"event": "segment_sealed", "segment_id": done.segment.segment_id},
         )
 
-    async def _set_aside(self, unreadable: dict[Key, str], tally: Tally) -> None:
+    async def _note_unreadable(self, unreadable: dict[Key, str], tally: Tally) -> None:
         for key, code in unreadable.items():
             tally.problems.append(SessionProblem(*key, code))
             await self._context.write(

@@ -12,7 +12,7 @@ from convstore.archive.indexer import Indexer
 from convstore.archive.ownership import guard
 from convstore.archive.read_through import ReadThrough
 from convstore.archive.restorer import Restorer
-from convstore.concurrency.coalescing import Gathering
+from convstore.concurrency.coalescing import Coalescer
 from convstore.db import search_removal, sessions
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.engine import Connection, Runner, Work
@@ -32,7 +32,7 @@ from convstore.vocabulary.errors import (
 from convstore.vocabulary.records import Session, SessionDocument
 
 T = TypeVar("T")
-_Asked: TypeAlias = tuple[Key, int | None]
+_Deletion: TypeAlias = tuple[Key, int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class SessionLifecycle:
         self._through = ReadThrough(context, restorer)
         self._eraser = eraser
         self._indexer = Indexer(context)
-        self._deleting = Gathering(self._delete_all, at_once=AT_ONCE)
+        self._deleting = Coalescer(self._delete_all, at_once=AT_ONCE)
 
     async def revive(self, runner: Runner, key: Key) -> None:
         """Bring an archived session back, through the caller's runner."""
@@ -102,27 +102,29 @@ class SessionLifecycle:
         await self._eraser.delete_without_archive(key, expected_version)
 
     async def _is_deleted(self, key: Key, expected_version: int | None) -> bool:
-        asked = key, expected_version
-        told = await self._deleting.of(asked)
+        deletion = key, expected_version
+        told = await self._deleting.of(deletion)
         if isinstance(told, _Held):
             # Alone: nobody else waits for whoever holds it.
             if told.entry is None:
-                found = await self._delete_some([asked], waits=True)
+                found = await self._delete_some([deletion], waits=True)
             else:
                 gone = await self._purge([told.entry], told.fingerprints, waits=True)
-                found = {asked: gone[key]} if gone else {}
-            if asked not in found:
+                found = {deletion: gone[key]} if gone else {}
+            if deletion not in found:
                 return False
-            told = found[asked]
+            told = found[deletion]
         if isinstance(told, ConvstoreError):
             raise told
         return True
 
-    async def _delete_all(self, asked: Sequence[_Asked]) -> dict[_Asked, _Told]:
+    async def _delete_all(
+        self, deletions: Sequence[_Deletion]
+    ) -> dict[_Deletion, _Told]:
         """Delete sessions that callers asked for at the same time: those of a tenant
         go to one segment. Of each, why it was not."""
-        left = list(asked)
-        done: dict[_Asked, _Told] = {}
+        left = list(deletions)
+        done: dict[_Deletion, _Told] = {}
         while left:
             # Again those that somebody wrote to, or purged, meanwhile.
             done |= await self._delete_some(left)
@@ -130,13 +132,13 @@ class SessionLifecycle:
         return done
 
     async def _delete_some(
-        self, asked: Sequence[_Asked], *, waits: bool = False
-    ) -> dict[_Asked, _Told]:
-        keys = sorted({key for key, _ in asked})
+        self, deletions: Sequence[_Deletion], *, waits: bool = False
+    ) -> dict[_Deletion, _Told]:
+        keys = sorted({key for key, _ in deletions})
         found = await self._context.read(lambda c: sessions.find_many(c, keys))
-        done: dict[_Asked, _Told] = {}
+        done: dict[_Deletion, _Told] = {}
         going: dict[str, dict[Key, int]] = {}
-        for key, expected in asked:
+        for key, expected in deletions:
             session = found.get(key)
             refused = _refusal(session, key, expected)
             if refused is not None or session is None or session.state == "deleted":
@@ -151,7 +153,7 @@ class SessionLifecycle:
                 going.setdefault(key[0], {})[key] = session.version
         for tenant, versions in going.items():
             gone = await self._archive_and_purge(tenant, versions, waits)
-            done |= {each: gone[each[0]] for each in asked if each[0] in gone}
+            done |= {each: gone[each[0]] for each in deletions if each[0] in gone}
         return done
 
     async def _refuse_erased(self, key: Key) -> None:

@@ -86,7 +86,7 @@ async def purge(
                 )
                 break
             except _MismatchError as error:
-                await _set_aside(context, left[0].segment_id, error.keys)
+                await _mark_stale(context, left[0].segment_id, error.keys)
                 result.mismatched += error.keys
                 left = [entry for entry in left if entry.key not in error.keys]
     return result
@@ -121,8 +121,8 @@ async def _purge_some(
         unit.flush()
         gone = [entry.key for entry, _ in going]
         stale = sorted({entry.key for entry in waiting} - set(gone))
-        archive_entries.settle(connection, segment_id, gone, "committed")
-        archive_entries.settle(connection, segment_id, stale, "stale")
+        archive_entries.set_state(connection, segment_id, gone, "committed")
+        archive_entries.set_state(connection, segment_id, stale, "stale")
         lifecycle.forget_problems(connection, gone)
         context.on_step("purge.before_commit")
         return gone, stale, held
@@ -192,9 +192,9 @@ def _is(rows: SessionRows, fingerprint: bytes) -> bool:
         return False
 
 
-async def _set_aside(context: Context, segment_id: str, keys: list[Key]) -> None:
+async def _mark_stale(context: Context, segment_id: str, keys: list[Key]) -> None:
     def work(connection: Connection) -> None:
-        archive_entries.settle(connection, segment_id, keys, "stale")
+        archive_entries.set_state(connection, segment_id, keys, "stale")
         lifecycle.note_problem(connection, keys, "purge_mismatch")
 
     await context.write(work)

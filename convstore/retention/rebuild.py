@@ -185,7 +185,7 @@ def _adopt(
         elif _is_better(connection, head, entry, tally):
             old = head.row["segment_id"]
             lifecycle.adopt(unit, document, manifest.segment_id, at, again=True)
-            archive_entries.settle(connection, old, [key], "stale", was="committed")
+            archive_entries.set_state(connection, old, [key], "stale", was="committed")
             states[key] = "committed"
             tally.superseded += 1
         else:

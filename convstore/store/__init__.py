@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from convstore.store.facade import Store
-    from convstore.store.nouns import Transaction
+    from convstore.store.repositories import Transaction
 
 __all__ = ["Store", "Transaction"]
 
@@ -14,7 +14,7 @@ __all__ = ["Store", "Transaction"]
 def __getattr__(name: str) -> Any:
     # `opening` lives beside the facade and must not load the database with it.
     if name in __all__:
-        from convstore.store import facade, nouns
+        from convstore.store import facade, repositories
 
-        return {"Store": facade.Store, "Transaction": nouns.Transaction}[name]
+        return {"Store": facade.Store, "Transaction": repositories.Transaction}[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -34,9 +34,9 @@ async def with_archive(config: StoreConfig, backend: Backend) -> StoreConfig:
     archives of all, if that folder has this database's mark."""
     if config.archive_dir is not None or _in_memory(config):
         return config
-    former, chosen = config.former_archive_path, config.archive_path
-    if former != chosen and await archives_to(backend, blob_store(str(former))):
-        chosen = former
+    previous, chosen = config.previous_archive_path, config.archive_path
+    if previous != chosen and await archives_to(backend, blob_store(str(previous))):
+        chosen = previous
     return config.model_copy(update={"archive_dir": str(chosen)})
 
 

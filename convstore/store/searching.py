@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from convstore.repositories.search import search, wanted_of
-from convstore.store.nouns import TenantNouns
+from convstore.store.repositories import TenantRepositories
 from convstore.vocabulary.hits import SearchOrder, SearchPage
 
 
-class Searching(TenantNouns):
+class Searching(TenantRepositories):
     """What can be looked for in a store of one tenant."""
 
     async def search(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from convstore.archive.documents import SOURCES, stream_documents
 from convstore.repositories.session_filter import session_filter
-from convstore.store.nouns import TenantNouns
+from convstore.store.repositories import TenantRepositories
 from convstore.vocabulary.progress import OnProgress
 from convstore.vocabulary.records import DocumentSource, Json, SessionDocument
 from convstore.vocabulary.reports import UndoReport
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from convstore.imports.model import ImportReport
 
 
-class Transfer(TenantNouns):
+class Transfer(TenantRepositories):
     """The verbs that carry conversations into a store and out of it."""
 
     async def documents(

@@ -11,7 +11,7 @@ from convstore.db import foreign_keys, item_upkeep
 from convstore.db.engine import Finding
 from convstore.erasure.replay import replay_erasures
 from convstore.retention.job import BATCH, RunOptions
-from convstore.store.nouns import TenantNouns
+from convstore.store.repositories import TenantRepositories
 from convstore.store.statistics import count
 from convstore.vocabulary.progress import OnProgress
 from convstore.vocabulary.reports import (
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from convstore.tasks.scheduler import Scheduler
 
 
-class Upkeep(TenantNouns):
+class Upkeep(TenantRepositories):
     """The verbs that keep a store in order, and tell how it is."""
 
     async def run_retention(

@@ -298,9 +298,9 @@ def _record(cls: type[R], data: dict[str, Any]) -> R:
     for place, convert in plan.converted:
         if values[place] is not None:
             values[place] = convert(values[place])
-    kinds = tuple(map(type, values))
-    if kinds not in plan.fitting:
-        _check_kinds(plan, kinds)
+    types = tuple(map(type, values))
+    if types not in plan.fitting:
+        _check_types(plan, types)
     made: R = plan.make(*values)
     return made
 
@@ -318,12 +318,12 @@ def _arranged(plan: _Plan, data: dict[str, Any]) -> list[Any]:
     return [data.get(name) for name in plan.names]
 
 
-def _check_kinds(plan: _Plan, kinds: tuple[type, ...]) -> None:
-    for kind, fit in zip(kinds, plan.types, strict=True):
+def _check_types(plan: _Plan, types: tuple[type, ...]) -> None:
+    for kind, fit in zip(types, plan.types, strict=True):
         if fit and kind not in fit:
             raise TypeError("a field has a value of the wrong type")
     if len(plan.fitting) < _MOST_FITTING:
-        plan.fitting.add(kinds)
+        plan.fitting.add(types)
 
 
 def _optional(cls: type[R], data: dict[str, Any] | None) -> R | None:

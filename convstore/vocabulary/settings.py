@@ -207,7 +207,7 @@ class StoreConfig(BaseSettings):
         return self.archive_dir or str(self.archive_path)
 
     @property
-    def former_archive_path(self) -> Path:
+    def previous_archive_path(self) -> Path:
         """Where older releases kept every archive that no setting placed."""
         return self.home / "convstore-archive"
 

@@ -81,7 +81,7 @@ def test_a_blob_store_is_added_by_its_scheme(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_cache_is_added_by_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     toy = MemoryCache(max_sessions=1, ttl_s=1, cleanup_interval_s=1)
-    monkeypatch.setitem(cache_selection.KINDS, "toy", lambda *_: toy)
+    monkeypatch.setitem(cache_selection.CACHES, "toy", lambda *_: toy)
     policy = CachePolicy(kind="toy")  # type: ignore[arg-type]
 
     assert cache_selection.session_cache(policy, "") is toy

@@ -27,7 +27,7 @@ from convstore.blobs.local import LocalBlobs
 from convstore.segments.manifest import encode_manifest
 from convstore.segments.reader import iterate_documents, read_manifest, segment_keys
 from convstore.segments.writer import SegmentWriter
-from convstore.store.nouns import Nouns
+from convstore.store.repositories import Repositories
 from convstore.vocabulary.clock import Clock
 from tests.crash.invariants import check
 
@@ -40,7 +40,9 @@ def policy(**settings: Any) -> RetentionPolicy:
     return RetentionPolicy(**settings)
 
 
-async def fill(store: Nouns, session_id: str, user_id: str | None = "u-1") -> None:
+async def fill(
+    store: Repositories, session_id: str, user_id: str | None = "u-1"
+) -> None:
     """A session with something in every field that can be lost."""
     await store.sessions.get_or_create(
         session_id,
@@ -114,7 +116,7 @@ async def fill(store: Nouns, session_id: str, user_id: str | None = "u-1") -> No
     await store.holds.release(session_id, actor_id="jurist")
 
 
-async def put_checkpoints(store: Nouns, session_id: str) -> None:
+async def put_checkpoints(store: Repositories, session_id: str) -> None:
     """Two steps of a run, with a value of each size, a list and what a task wrote."""
     await store.checkpoints.end(session_id, through="b")
     said = [CheckpointValue("json", b'"a"'), CheckpointValue("msgpack", b"\0\xff")]
@@ -275,7 +277,7 @@ class Elsewhere:
         self._thread = ThreadPoolExecutor(1, "elsewhere")
         self._loop = asyncio.Runner()
         self._opening: Any = None
-        self._asked: list[Future[Any]] = []
+        self._bound: list[Future[Any]] = []
         self.store: Store = self._thread.submit(self._open).result()
 
     def _open(self) -> Store:
@@ -293,7 +295,7 @@ class Elsewhere:
             return await call(self.store)
 
         asked = self._thread.submit(lambda: self._loop.run(run()))
-        self._asked.append(asked)
+        self._bound.append(asked)
         try:
             asked.exception(patience_s)
         except TimeoutError:
@@ -302,10 +304,10 @@ class Elsewhere:
     async def answers(self) -> list[Any]:
         """What became of every call so far: results, and errors as values."""
         found = []
-        for asked in self._asked:
+        for asked in self._bound:
             wrapped = asyncio.wrap_future(asked)
             found += await asyncio.gather(wrapped, return_exceptions=True)
-        self._asked.clear()
+        self._bound.clear()
         return found
 
     def close(self) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from convstore import Page, Store, Turn
-from convstore.store.nouns import Nouns
+from convstore.store.repositories import Repositories
 
 
-async def say(store: Nouns, session_id: str, *contents: str) -> list[Turn]:
+async def say(store: Repositories, session_id: str, *contents: str) -> list[Turn]:
     """Append turns, user and assistant in turn; the session is made if need be."""
     await store.sessions.get_or_create(session_id)
     roles = ("user", "assistant")
@@ -18,7 +18,9 @@ async def say(store: Nouns, session_id: str, *contents: str) -> list[Turn]:
     )
 
 
-async def contents(store: Nouns, session_id: str, limit: int = 10_000) -> list[Any]:
+async def contents(
+    store: Repositories, session_id: str, limit: int = 10_000
+) -> list[Any]:
     """What the active branch says, oldest first."""
     return [t.content for t in await store.turns.window(session_id, limit=limit)]
 

@@ -44,7 +44,7 @@ def test_every_database_has_a_folder_of_its_own(
 def test_a_home_keeps_the_folder_that_it_had() -> None:
     config = StoreConfig(home=Path("home"))
 
-    assert config.archive_path == config.former_archive_path
+    assert config.archive_path == config.previous_archive_path
 
 
 async def test_two_databases_of_one_folder_need_no_setting(

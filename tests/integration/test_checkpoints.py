@@ -22,7 +22,7 @@ from convstore import (
     SessionNotFoundError,
     Store,
 )
-from convstore.store.nouns import Nouns
+from convstore.store.repositories import Repositories
 from tests.integration.archives import DAY_S
 
 BODY = CheckpointValue("msgpack", b"\x80\x00\xff")
@@ -42,7 +42,11 @@ def elements(*texts: str) -> list[CheckpointValue]:
 
 
 async def put(
-    store: Nouns, number: int | str, *items: str, session: str = "s-1", **more: Any
+    store: Repositories,
+    number: int | str,
+    *items: str,
+    session: str = "s-1",
+    **more: Any,
 ) -> None:
     parent = more.pop("parent", None)
     await store.checkpoints.put(
@@ -56,7 +60,9 @@ async def put(
     )
 
 
-async def said(store: Nouns, number: int | str, session: str = "s-1") -> list[str]:
+async def said(
+    store: Repositories, number: int | str, session: str = "s-1"
+) -> list[str]:
     found = await store.checkpoints.get(session, f"c-{number:>04}")
     return [element.data.decode() for element in found.lists["messages"]]
 
@@ -461,7 +467,7 @@ async def test_a_copy_has_all_and_goes_its_own_way(store: Store) -> None:
 # The life of the session
 
 
-async def fill(store: Nouns) -> list[Checkpoint]:
+async def fill(store: Repositories) -> list[Checkpoint]:
     await put(store, 1, "a", "b", values={"v": large("v"), "w": value("w")})
     await put(store, 2, "a", "c", parent=1, run_id="r", metadata={"n": None})
     await store.checkpoints.put(

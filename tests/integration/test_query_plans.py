@@ -113,7 +113,7 @@ def _plan(connection: Connection, statement: Any, values: dict[str, Any]) -> str
     return "\n".join(str(row[-1]) for row in rows)
 
 
-def asked(*row: str) -> str:
+def bound_rows(*row: str) -> str:
     """The rows that a statement is given."""
     return dumps([row]).decode()
 
@@ -150,7 +150,7 @@ def assert_sorts_buckets_only(plan: str) -> None:
 @pytest.mark.parametrize("way", ["_waiting", "_passing"])
 async def test_heads_are_found_by_key(explain: Explain, way: str) -> None:
     statement = getattr(session_locks._LOCKS, way)
-    plan = await explain(statement, asked=asked("default", "s-7"), claims=True)
+    plan = await explain(statement, bound=bound_rows("default", "s-7"), claims=True)
 
     assert_walks(plan, "PRIMARY KEY", "pk_sessions")
 
@@ -158,7 +158,7 @@ async def test_heads_are_found_by_key(explain: Explain, way: str) -> None:
 @pytest.mark.parametrize("way", ["_waiting", "_passing"])
 async def test_items_are_locked_by_key(explain: Explain, way: str) -> None:
     statement = getattr(items._LOCKS, way)
-    plan = await explain(statement, asked=asked("default", "n", "k"), claims=True)
+    plan = await explain(statement, bound=bound_rows("default", "n", "k"), claims=True)
 
     assert_walks(plan, "PRIMARY KEY", "pk_items")
 
@@ -195,7 +195,7 @@ async def test_a_page_of_items_walks_an_index_from_where_it_begins(
 
 
 async def test_external_ids_are_found_by_their_index(explain: Explain) -> None:
-    plan = await explain(turns._EXTERNAL, asked=asked("default", "s-7", "m-3"))
+    plan = await explain(turns._EXTERNAL, bound=bound_rows("default", "s-7", "m-3"))
 
     assert_walks(plan, "uq_turns_external_id", "ix_turns_external_id")
     assert_by_whole_key(plan)
@@ -204,7 +204,7 @@ async def test_external_ids_are_found_by_their_index(explain: Explain) -> None:
 async def test_the_turns_of_documents_are_found_by_key(explain: Explain) -> None:
     of_turns = documents._ROWS[0]
 
-    plan = await explain(of_turns, asked=asked("default", "s-7"))
+    plan = await explain(of_turns, bound=bound_rows("default", "s-7"))
 
     assert_walks(plan, "SEARCH turns USING PRIMARY KEY", "pk_turns")
     assert_by_whole_key(plan)
@@ -377,15 +377,15 @@ async def test_a_page_of_interactions_walks_the_key(explain: Explain) -> None:
     ("statement", "indexes", "values"),
     [
         ("_OF_TARGET", ["ix_interactions_target"], {**KEY, "target": b"x" * 32}),
-        ("_BY_SEQ", ["PRIMARY KEY", "pk_interactions"], {"asked": (1,)}),
-        ("_EXTERNAL", ["uq_interactions_external_id"], {"asked": ("f-1",)}),
+        ("_BY_SEQ", ["PRIMARY KEY", "pk_interactions"], {"bound": (1,)}),
+        ("_EXTERNAL", ["uq_interactions_external_id"], {"bound": ("f-1",)}),
     ],
 )
 async def test_feedback_counts_are_kept_by_indexes(
     explain: Explain, statement: str, indexes: list[str], values: dict[str, Any]
 ) -> None:
-    if "asked" in values:
-        values = {"asked": dumps([("default", "s-7", *values["asked"])]).decode()}
+    if "bound" in values:
+        values = {"bound": dumps([("default", "s-7", *values["bound"])]).decode()}
     plan = await explain(getattr(known_acts, statement), **values)
 
     assert_walks(plan, *indexes)
@@ -398,8 +398,8 @@ async def test_many_targets_are_found_by_their_index(
 ) -> None:
     if not database_url.startswith("postgresql"):
         return  # asked for one by one
-    target = asked("default", "s-7", "ab" * 32)
-    plan = await explain(known_acts._OF_TARGETS, asked=target)
+    target = bound_rows("default", "s-7", "ab" * 32)
+    plan = await explain(known_acts._OF_TARGETS, bound=target)
 
     assert_walks(plan, "ix_interactions_target")
 

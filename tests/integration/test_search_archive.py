@@ -265,7 +265,7 @@ async def test_what_goes_to_the_archive_while_it_is_indexed_is_found(
     read = search_contents.of_rows
 
     def late(*args: Any) -> Any:
-        if len(elsewhere._asked) == 0:
+        if len(elsewhere._bound) == 0:
             elsewhere.ask(lambda s: s.run_retention(older_than_s=0), 5)
         return read(*args)
 

@@ -90,13 +90,13 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
-        asked = _Asked(config, filter, before, limit)
-        while asked.more:
+        listing = _Listing(config, filter, before, limit)
+        while listing.more:
             try:
-                page = self._threads.checkpoints.list(**asked.page())
+                page = self._threads.checkpoints.list(**listing.page())
             except types.NotFoundError:
                 return
-            yield from (self._listed(found, config) for found in asked.take(page))
+            yield from (self._listed(found, config) for found in listing.take(page))
 
     async def alist(
         self,
@@ -106,13 +106,13 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
-        asked = _Asked(config, filter, before, limit)
-        while asked.more:
+        listing = _Listing(config, filter, before, limit)
+        while listing.more:
             try:
-                page = await self._tasks.checkpoints.list(**asked.page())
+                page = await self._tasks.checkpoints.list(**listing.page())
             except types.NotFoundError:
                 return
-            for found in asked.take(page):
+            for found in listing.take(page):
                 yield self._listed(found, config)
 
     # Writing
@@ -293,7 +293,7 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
         return decoded(self.serde, found, named.get("thread_id", found.session_id))
 
 
-class _Asked:
+class _Listing:
     """A list that was asked for, page by page."""
 
     def __init__(

@@ -1,6 +1,7 @@
 """The tables of checkpoints: their columns, checksums and records, in one list.
 
-Whatever moves whole sessions (documents, purge, restore, erasure) goes by `KINDS`.
+Whatever moves whole sessions (documents, purge, restore, erasure) goes by
+`CHECKPOINT_ROWS`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 from sqlalchemy import Table
 
 from convstore.db import models
-from convstore.db.codec.kinds import Kind, Row
+from convstore.db.codec.row_types import Row, RowType
 from convstore.vocabulary.checkpoints import (
     CheckpointEnd,
     StoredCheckpoint,
@@ -71,10 +72,10 @@ def _end(session_id: str, row: Row) -> CheckpointEnd:
 
 def _kind(
     what: str, table: Table, build: Callable[[str, Row], Any], *beside: str
-) -> Kind[Any]:
+) -> RowType[Any]:
     columns = columns_of(table)
     covered = [column.name for column in columns if column.name not in beside]
-    return Kind(what, table, columns, covered, build)
+    return RowType(what, table, columns, covered, build)
 
 
 CHECKPOINTS = _kind("checkpoint", models.checkpoints, _checkpoint, "created_at")
@@ -83,7 +84,7 @@ ELEMENTS = _kind("list of a checkpoint", models.checkpoint_logs, _element)
 WRITES = _kind("write of a checkpoint", models.checkpoint_writes, _write)
 ENDS = _kind("end of checkpoints", models.checkpoint_ends, _end)
 
-KINDS: Mapping[str, Kind[Any]] = {
+CHECKPOINT_ROWS: Mapping[str, RowType[Any]] = {
     "checkpoints": CHECKPOINTS,
     "values": VALUES,
     "elements": ELEMENTS,
@@ -93,12 +94,12 @@ KINDS: Mapping[str, Kind[Any]] = {
 """By the name that each has in `StoredCheckpoints`, in its order."""
 
 
-def order_of(kind: Kind[Any]) -> list[str]:
+def order_of(kind: RowType[Any]) -> list[str]:
     """The key of a kind's table, within its session."""
     return [column.name for column in kind.table.primary_key.columns][2:]
 
 
-def with_digest(kind: Kind[Any], row: dict[str, Any]) -> dict[str, Any]:
+def with_digest(kind: RowType[Any], row: dict[str, Any]) -> dict[str, Any]:
     """The row with its checksum."""
     row["digest"] = digest(*(row[name] for name in kind.covered))
     return row
@@ -107,7 +108,7 @@ def with_digest(kind: Kind[Any], row: dict[str, Any]) -> dict[str, Any]:
 def stored_checkpoints(
     session_id: str, tables: Sequence[Sequence[Row]]
 ) -> StoredCheckpoints:
-    """The records of rows, in the order of `KINDS`.
+    """The records of rows, in the order of `CHECKPOINT_ROWS`.
 
     Raises:
         RowCorruptError: A checksum does not match, or a checkpoint names what is not
@@ -115,7 +116,7 @@ def stored_checkpoints(
     """
     found = {
         name: kind.records(session_id, rows)
-        for (name, kind), rows in zip(KINDS.items(), tables, strict=True)
+        for (name, kind), rows in zip(CHECKPOINT_ROWS.items(), tables, strict=True)
     }
     stored = StoredCheckpoints(**found)
     if not is_whole(stored):

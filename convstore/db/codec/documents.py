@@ -9,9 +9,15 @@ from typing import Any, TypeAlias
 from sqlalchemy import Table
 
 from convstore.db import models
-from convstore.db.codec.checkpoints import KINDS, with_digest
-from convstore.db.codec.kinds import GRAPH_STATES, INTERACTIONS, ITEMS, STATES, TURNS
+from convstore.db.codec.checkpoints import CHECKPOINT_ROWS, with_digest
 from convstore.db.codec.records import StoredRow, target_hash
+from convstore.db.codec.row_types import (
+    GRAPH_STATES,
+    INTERACTIONS,
+    ITEMS,
+    STATES,
+    TURNS,
+)
 from convstore.vocabulary.checkpoints import (
     CheckpointEnd,
     StoredCheckpoint,
@@ -98,7 +104,7 @@ _HOLD = _Shape(models.legal_holds, LegalHold)
 _CHECKPOINTS = {
     name: _Shape(kind.table, record)
     for (name, kind), record in zip(
-        KINDS.items(),
+        CHECKPOINT_ROWS.items(),
         (StoredCheckpoint, StoredValue, StoredElement, StoredWrite, CheckpointEnd),
         strict=True,
     )
@@ -202,7 +208,7 @@ def _checkpoint_rows(document: SessionDocument) -> DocumentRows:
                 for record in getattr(document.checkpoints, name)
             ],
         )
-        for name, kind in KINDS.items()
+        for name, kind in CHECKPOINT_ROWS.items()
     ]
 
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
-from convstore.db.codec.kinds import GRAPH_STATES, TURNS
 from convstore.db.codec.records import StoredRow
+from convstore.db.codec.row_types import GRAPH_STATES, TURNS
 from convstore.vocabulary.clock import EPOCH, to_micros
 from convstore.vocabulary.codec import (
     check_int,

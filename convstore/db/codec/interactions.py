@@ -8,13 +8,13 @@ from math import isfinite
 from typing import Any, get_args
 
 from convstore.db.codec.inputs import encode_object, encode_time
-from convstore.db.codec.kinds import INTERACTIONS
 from convstore.db.codec.records import (
     INTERACTION_COLUMNS,
     StoredRow,
     choice_from_text,
     target_hash,
 )
+from convstore.db.codec.row_types import INTERACTIONS
 from convstore.vocabulary.codec import check_int, check_text, dumps, encode_json
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import check_id, check_optional_id

@@ -248,8 +248,8 @@ class Dialect(ABC):
         """
 
     @abstractmethod
-    def asked(self, *names: str) -> FromClause:
-        """The rows that are bound as `asked`, as a table with these columns.
+    def bound_rows(self, *names: str) -> FromClause:
+        """The rows that are bound as `bound`, as a table with these columns.
 
         They are bound as JSON text, a list of lists of text, so that one wording of
         the statement, and one plan, serves any number of rows.

@@ -59,12 +59,12 @@ class DriverThread:
                 result, error = None, raised
             # RuntimeError: the loop was closed meanwhile; nobody is left to be told.
             with suppress(RuntimeError):
-                future.get_loop().call_soon_threadsafe(_settle, future, result, error)
+                future.get_loop().call_soon_threadsafe(_resolve, future, result, error)
             # Not kept until the next call comes: it may hold what a caller said.
             del call, future, work, result, error
 
 
-def _settle(future: asyncio.Future[T], result: T, error: BaseException | None) -> None:
+def _resolve(future: asyncio.Future[T], result: T, error: BaseException | None) -> None:
     if future.done():
         return
     if error is None:

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 
 
-class Turnstile:
+class FairLock:
     """Lets one in after the other."""
 
     def __init__(self) -> None:

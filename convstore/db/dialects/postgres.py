@@ -51,7 +51,7 @@ from convstore.db.dialects.postgres_schema import (
     NO_RIGHTS,
     Identified,
     number_of,
-    schema_asked_for,
+    schema_in,
 )
 from convstore.db.dialects.postgres_url import postgres_target
 from convstore.db.dialects.postgres_words import PostgresWords
@@ -107,14 +107,14 @@ class PostgresDialect(Identified, Dialect):
         key = list(table.primary_key.columns)
         return new.on_conflict_do_update(index_elements=key, set_={amount: total})
 
-    def asked(self, *names: str) -> FromClause:
-        rows = func.json_array_elements(bindparam("asked", type_=JsonText()))
+    def bound_rows(self, *names: str) -> FromClause:
+        rows = func.json_array_elements(bindparam("bound", type_=JsonText()))
         row = rows.table_valued("value").c.value
         columns = (
             row.op("->>")(literal_column(str(place))).label(name)
             for place, name in enumerate(names)
         )
-        return select(*columns).subquery("asked")
+        return select(*columns).subquery("bound")
 
     def members(
         self, column: ColumnElement[str]
@@ -155,7 +155,7 @@ class PostgresBackend(Backend):
     def __init__(self, dialect: Dialect, options: BackendOptions) -> None:
         self.dialect = dialect
         self._limits = options.limits
-        self._schema = schema_asked_for(options)
+        self._schema = schema_in(options)
         self._pooled = options.pooler == "transaction"
         if options.engine is None:
             target = postgres_target(options.url)

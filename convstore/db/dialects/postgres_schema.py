@@ -29,7 +29,7 @@ def _target(url: str) -> URL:
     return make_url(url.replace("postgres://", "postgresql://", 1))
 
 
-def schema_asked_for(options: BackendOptions) -> str | None:
+def schema_in(options: BackendOptions) -> str | None:
     """The schema that the settings name.
 
     Raises:

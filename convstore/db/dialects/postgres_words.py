@@ -46,7 +46,7 @@ class PostgresWords(WordIndex):
 
     def add(self, connection: Connection, rows: Sequence[WordRow]) -> Sequence[WordRow]:
         values = [_values(row) for row in rows]
-        given = {"asked": dumps(values).decode()}
+        given = {"bound": dumps(values).decode()}
         added = {row[0] for row in connection.execute(_add(), given)}
         return [row for row in rows if row.id not in added]
 
@@ -96,16 +96,16 @@ def _values(row: WordRow) -> tuple[str, ...]:
 def _add() -> ReturningInsert[Any]:
     """One statement for any number: it gives back the ids that it added. Another
     transaction's that is about to end is waited for, and then left alone."""
-    value = func.json_array_elements(bindparam("asked", type_=JsonText()))
+    value = func.json_array_elements(bindparam("bound", type_=JsonText()))
     row = value.table_valued("value").c.value
-    asked = select(
+    bound = select(
         *(
             row.op("->>")(literal_column(str(n))).label(c)
             for n, c in enumerate(_COLUMNS)
         )
-    ).subquery("asked")
-    rows = select(*(cast(asked.c[name], E[name].type) for name in _COLUMNS)).order_by(
-        cast(asked.c.id, BigInteger)
+    ).subquery("bound")
+    rows = select(*(cast(bound.c[name], E[name].type) for name in _COLUMNS)).order_by(
+        cast(bound.c.id, BigInteger)
     )
     return (
         insert(models.search_entries)

@@ -47,7 +47,7 @@ from convstore.db.dialects.base import (
     Work,
 )
 from convstore.db.dialects.driver_thread import DriverThread
-from convstore.db.dialects.fair_lock import Turnstile
+from convstore.db.dialects.fair_lock import FairLock
 from convstore.db.dialects.sqlite_file import (
     FileWatch,
     Identified,
@@ -112,13 +112,13 @@ class SqliteDialect(Identified, Dialect):
         key = list(table.primary_key.columns)
         return new.on_conflict_do_update(index_elements=key, set_={amount: total})
 
-    def asked(self, *names: str) -> FromClause:
-        rows = func.json_each(bindparam("asked")).table_valued("value")
+    def bound_rows(self, *names: str) -> FromClause:
+        rows = func.json_each(bindparam("bound")).table_valued("value")
         columns = (
             func.json_extract(rows.c.value, literal_column(f"'$[{place}]'")).label(name)
             for place, name in enumerate(names)
         )
-        return select(*columns).subquery("asked")
+        return select(*columns).subquery("bound")
 
     def members(
         self, column: ColumnElement[str]
@@ -213,7 +213,7 @@ class SqliteBackend(Backend):
         # Connections for reading that nobody uses now: a pool without the pool's price.
         self._resting: deque[Connection] = deque()
         # Orders transactions and group commits of this process.
-        self._one_writes = Turnstile()
+        self._one_writes = FairLock()
         self._closed = False
         self._home = Home()
 

@@ -63,7 +63,7 @@ class DataSet:
     def write(
         self,
         rows: Iterable[tuple[bytes, bytes]],
-        former: Iterable[bytes],
+        previous: Iterable[bytes],
         step: Callable[[int], None],
     ) -> None:
         """Write all rows; with a former export, only what is new.
@@ -76,7 +76,7 @@ class DataSet:
         dry = self.options.dry_run
         if not dry:
             (self.root / "provenance").mkdir(parents=True)
-        known, lost = _Walk(former), _Lines(None if dry else self.root / TOMBSTONES)
+        known, lost = _Walk(previous), _Lines(None if dry else self.root / TOMBSTONES)
         ids = None if dry else HashedFile(self.root / ROW_IDS)
         self._open += [lost, *([ids] if ids is not None else [])]
         done = 0
@@ -286,10 +286,10 @@ class _Lines:
 
 
 def holds_pictures(
-    rows: Iterable[tuple[bytes, bytes]], former: Iterable[bytes]
+    rows: Iterable[tuple[bytes, bytes]], previous: Iterable[bytes]
 ) -> bool:
     """Whether a row that will be written holds an image."""
-    known = _Walk(former)
+    known = _Walk(previous)
     for row_id, record in rows:
         for _ in known.before(row_id):
             pass

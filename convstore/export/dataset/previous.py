@@ -19,12 +19,12 @@ _FREE_TO_CHANGE = frozenset(
 """Options on which no row and no split depends."""
 
 
-def row_ids(former: Path | None) -> Iterable[bytes]:
+def row_ids(previous: Path | None) -> Iterable[bytes]:
     """The rows of a former export, in order; none where there is none."""
-    return read_row_ids(former / ROW_IDS) if former else ()
+    return read_row_ids(previous / ROW_IDS) if previous else ()
 
 
-def former_of(fmt: Format, options: ExportOptions) -> Path | None:
+def previous_export(fmt: Format, options: ExportOptions) -> Path | None:
     """The folder of the former export in this format; None if none is named.
 
     Raises:
@@ -44,7 +44,7 @@ def former_of(fmt: Format, options: ExportOptions) -> Path | None:
     )
 
 
-def _refuse_other_options(former: Json, options: ExportOptions) -> None:
+def _refuse_other_options(previous: Json, options: ExportOptions) -> None:
     """Rows that other options leave out would be told as gone, or change their split.
 
     Raises:
@@ -52,7 +52,7 @@ def _refuse_other_options(former: Json, options: ExportOptions) -> None:
     """
     given: Json = decode_json(dumps(options.fingerprint()))
     usual: Json = decode_json(dumps(ExportOptions().fingerprint()))
-    known = _completed(former if isinstance(former, dict) else {}, usual)
+    known = _completed(previous if isinstance(previous, dict) else {}, usual)
     other = [
         name
         for name, value in given.items()
@@ -63,9 +63,9 @@ def _refuse_other_options(former: Json, options: ExportOptions) -> None:
         raise InvalidInputError("since", told)
 
 
-def _completed(former: JsonObject, usual: JsonObject) -> JsonObject:
+def _completed(previous: JsonObject, usual: JsonObject) -> JsonObject:
     """The options of a former export; those that it did not know were as usual."""
-    known = {**usual, **former}
+    known = {**usual, **previous}
     for name in ("filters", "caps", "judging"):
         if isinstance(known[name], dict):
             known[name] = {**usual[name], **known[name]}

@@ -27,7 +27,7 @@ from convstore.export.dataset.folder import (
     publish,
     refuse_existing,
 )
-from convstore.export.dataset.previous import former_of, row_ids
+from convstore.export.dataset.previous import previous_export, row_ids
 from convstore.export.dataset.statistics import Losses
 from convstore.export.dataset.version import EXPORTER
 from convstore.export.formats import pick_formats
@@ -88,11 +88,11 @@ def run_export(
     target = Path(to)
     refuse_existing(target)
     _refuse_inside(target, options.redaction_cache)
-    former = {fmt.name: former_of(fmt, options) for fmt in picked}
+    previous = {fmt.name: previous_export(fmt, options) for fmt in picked}
     with building(target, options.dry_run) as root:
         export = Export(picked, target, root, options, on_progress)
         export.gather(documents)
-        report = export.write(former)
+        report = export.write(previous)
         if not options.dry_run:
             shutil.rmtree(root / WORK)
             publish(root, target)
@@ -176,7 +176,7 @@ class Export:
             add_bands(near, row.signature, least, row.at_us, row_id)
         return len(row.record)
 
-    def write(self, former: dict[str, Path | None]) -> ExportReport:
+    def write(self, previous: dict[str, Path | None]) -> ExportReport:
         """Settle which rows stay and write each data set."""
         self._clear()
         total = sum(tally.rows for tally in self.gatherer.tallies.values())
@@ -190,7 +190,7 @@ class Export:
         reports = []
         for fmt in self.formats:
             before = done
-            reports.append(self._write_one(fmt, former[fmt.name], step))
+            reports.append(self._write_one(fmt, previous[fmt.name], step))
             # Those that were left out are dealt with too.
             step(self.gatherer.tallies[fmt.name].rows - (done - before))
         return ExportReport(
@@ -198,7 +198,7 @@ class Export:
         )
 
     def _write_one(
-        self, fmt: Format, former: Path | None, step: Callable[[int], None]
+        self, fmt: Format, previous: Path | None, step: Callable[[int], None]
     ) -> FormatReport:
         tally = self.gatherer.tallies[fmt.name]
         self._refuse_if_faulty(fmt)
@@ -215,16 +215,16 @@ class Export:
             # Seldom: what is drawn first is drawn again for the files.
             pictures=bool(tally.pictured)
             and holds_pictures(
-                self._staying(fmt, rows, gone, near, Losses()), row_ids(former)
+                self._staying(fmt, rows, gone, near, Losses()), row_ids(previous)
             ),
         )
         with closing(data):
             kept = self._staying(fmt, rows, gone, near, tally.losses)
-            data.write(kept, row_ids(former), step)
+            data.write(kept, row_ids(previous), step)
             if not self.options.dry_run:
                 reports = write_reports(self.work.spools[_QUARANTINE], data.root)
                 data.files += [reports] if reports else []
-                data.finish(tally, self._facts(former))
+                data.finish(tally, self._facts(previous))
         return FormatReport(
             format=fmt.name,
             path=self.target if alone else self.target / fmt.name,
@@ -271,15 +271,15 @@ class Export:
         if rate > self.options.max_drop_rate:
             raise ExportRefusedError(fmt.name, rate, self.options.max_drop_rate)
 
-    def _facts(self, former: Path | None) -> dict[str, Json]:
+    def _facts(self, previous: Path | None) -> dict[str, Json]:
         facts: dict[str, Json] = {
             "exporter": EXPORTER,
             "documents": self.work.documents,
             "options": self.options.fingerprint(),
             "plan_sha256": self.plan,
         }
-        if former is not None:
-            manifest = (former / MANIFEST).read_bytes()
+        if previous is not None:
+            manifest = (previous / MANIFEST).read_bytes()
             facts["parent_manifest_sha256"] = hashlib.sha256(manifest).hexdigest()
         return facts
 

@@ -23,7 +23,7 @@ from convstore.imports.pieces import (
     thought_part,
 )
 from convstore.imports.rowsets import bounded, by_key, joined, made
-from convstore.imports.steps import settle
+from convstore.imports.steps import merge_text
 from convstore.imports.talk import Said, Talk
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import Json, JsonObject
@@ -202,7 +202,7 @@ def _said(talk: Talk, message: JsonObject, message_id: str, run: JsonObject) -> 
         said.parts.append(
             call_part(call_id, str(tool or ""), function.get("arguments"))
         )
-    settle(said)
+    merge_text(said)
     _tell(said, message, run)
     return said
 

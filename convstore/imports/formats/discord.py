@@ -13,7 +13,7 @@ from convstore.imports.material import Found, Material
 from convstore.imports.model import ImportedSession
 from convstore.imports.pieces import pointer_part, text_part
 from convstore.imports.reader import each_record
-from convstore.imports.steps import settle
+from convstore.imports.steps import merge_text
 from convstore.imports.talk import Said, Talk
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import Json, JsonObject
@@ -100,7 +100,7 @@ def _add(talk: Talk, message: JsonObject, above: dict[str, str | None]) -> None:
                 size_bytes=file.get("fileSizeBytes"),
             )
             talk.attach(said, part, with_bytes=False)
-    settle(said)
+    merge_text(said)
     said.metadata = {"author_id": author.get("id")}
     for key in ("embeds", "reactions", "timestampEdited"):
         if message.get(key):

@@ -10,7 +10,7 @@ from convstore.imports.material import Material, Row, Tables
 from convstore.imports.model import ImportedSession
 from convstore.imports.pieces import call_part, text_part, thought_part
 from convstore.imports.rowsets import bounded, by_key, joined
-from convstore.imports.steps import settle
+from convstore.imports.steps import merge_text
 from convstore.imports.talk import Said, Talk
 from convstore.vocabulary.records import Json
 
@@ -94,7 +94,7 @@ def _steps(material: Material, tables: Tables, talk: Talk, row: Row) -> list[Sai
             text_or_none(call.get("tool_call_id")),
         )
         answer.parts.append(call_part(call_id, name, call.get("arguments")))
-    settle(answer)
+    merge_text(answer)
     _tell(material, answer, row)
     return [*steps, answer]
 
@@ -109,7 +109,7 @@ def _question(tables: Tables, talk: Talk, row: Row) -> Said:
     )
     for link in links:
         attach(tables, talk, said, link.get("attachment_id"))
-    settle(said)
+    merge_text(said)
     return said
 
 

@@ -19,7 +19,7 @@ from convstore.imports.pieces import (
     thought_part,
 )
 from convstore.imports.rowsets import MOST_ROWS, bounded
-from convstore.imports.steps import settle
+from convstore.imports.steps import merge_text
 from convstore.imports.talk import Said, Talk
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import Json, JsonObject
@@ -115,7 +115,7 @@ class _Reading:
         )
         for part in bounded(parts):
             self._part(talk, said, part)
-        settle(said)
+        merge_text(said)
         turn = turns.get(name, {})
         said.at = time_or_none(_iso(turn.get("datetime_utc")))
         said.model = text_or_none(turn.get("resolved_model") or turn.get("model"))

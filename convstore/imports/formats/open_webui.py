@@ -28,7 +28,7 @@ from convstore.imports.model import ImportedSession, Rejected
 from convstore.imports.openai_items import Item, steps_of_items
 from convstore.imports.pieces import has_bytes, image_part, pointer_part, text_part
 from convstore.imports.reader import each_record
-from convstore.imports.steps import Steps, settle
+from convstore.imports.steps import Steps, merge_text
 from convstore.imports.talk import Said, Talk, Vote
 from convstore.vocabulary.errors import CorruptionError, InvalidInputError
 from convstore.vocabulary.records import Json, JsonObject
@@ -301,7 +301,7 @@ def _steps(talk: Talk, message: JsonObject, role: str) -> list[Said]:
     for file in files if isinstance(files, list) else ():
         if isinstance(file, dict):
             _attach(talk, said, file)
-    settle(said)
+    merge_text(said)
     return [said] if said.content or said.parts else []
 
 

@@ -17,7 +17,7 @@ from convstore.imports.model import ImportedSession, Rejected
 from convstore.imports.pieces import pointer_part, text_part, thought_part
 from convstore.imports.reader import base_name
 from convstore.imports.rowsets import MOST_ROWS, made
-from convstore.imports.steps import settle
+from convstore.imports.steps import merge_text
 from convstore.imports.talk import Said, Talk, Vote, digest_of
 from convstore.vocabulary.records import Json, JsonObject
 
@@ -152,7 +152,7 @@ def _say(
             pointer = pointer.get("url")
         if isinstance(pointer, str) and pointer:
             talk.attach(said, pointer_part(key, pointer), with_bytes=False)
-    settle(said)
+    merge_text(said)
     said.model = text_or_none(extra.get("model"))
     count = extra.get("token_count")
     said.tokens_out = count if type(count) is int and role == "assistant" else None

@@ -16,7 +16,7 @@ from convstore.imports.model import Rejected
 from convstore.imports.pieces import pointer_part, text_part
 from convstore.imports.reader import base_name
 from convstore.imports.rowsets import MOST_ROWS, made
-from convstore.imports.steps import settle
+from convstore.imports.steps import merge_text
 from convstore.imports.talk import Said, Talk
 from convstore.vocabulary.records import JsonObject
 
@@ -112,7 +112,7 @@ def _add(
                 size_bytes=file.get("size"),
             )
             talk.attach(said, part, with_bytes=False)
-    settle(said)
+    merge_text(said)
     for key in ("reactions", "edited", "user", "bot_id"):
         if message.get(key):
             said.metadata[key] = message[key]

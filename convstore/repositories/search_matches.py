@@ -63,9 +63,9 @@ def place_of(cursor: str) -> Place:
 
 
 def _read_place(cursor: str) -> Place:
-    kinds = (str, str, int, str, str, int, str, int, str)
+    types = (str, str, int, str, str, int, str, int, str)
     way, behind, at, session_id, kind, seq, below, low, named = decode_cursor(
-        cursor, *kinds
+        cursor, *types
     )
     if way != "read":
         raise InvalidInputError("cursor", "is not a cursor of this list")
@@ -89,7 +89,7 @@ def ranked_place(cursor: str) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Find:
+class Match:
     """A text that matches, in its session, and where it stands among all.
 
     `said.text` is None where what is archived cannot be read.
@@ -106,6 +106,6 @@ class Looked:
     """What was found, newest first; whether all that could come before its end was
     looked at; and where to go on if there is more than was looked at."""
 
-    finds: list[Find]
+    matches: list[Match]
     complete: bool
     next: Place | None = None

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from convstore.db.joined import HostConnection
 
 
-class Nouns:
+class Repositories:
     """What a store, a tenant's store and a transaction have in common."""
 
     def __init__(self, scope: Scope) -> None:
@@ -61,7 +61,7 @@ class Nouns:
         return Conversation(self._scope, check_id("session_id", session_id), user_id)
 
 
-class Transaction(Nouns):
+class Transaction(Repositories):
     """The nouns inside one transaction: everything is committed at its end, or nothing.
 
     A call that refuses (not found, conflict, invalid) leaves the transaction usable; a
@@ -69,7 +69,7 @@ class Transaction(Nouns):
     """
 
 
-class TenantNouns(Nouns):
+class TenantRepositories(Repositories):
     """The nouns of one tenant that no transaction has, and what they stand on."""
 
     def __init__(self, parts: Parts, scope: Scope) -> None:

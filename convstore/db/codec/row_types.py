@@ -35,7 +35,7 @@ T = TypeVar("T")
 Row = Sequence[Any]
 
 
-class Kind(Generic[T]):
+class RowType(Generic[T]):
     """One kind of row with a checksum.
 
     A row of it is selected as the session's id, `columns`, and the checksum. `later`
@@ -95,7 +95,7 @@ def _picker(places: list[int]) -> Callable[[Row], tuple[Any, ...]]:
     return pick if len(places) > 1 else lambda row: (pick(row),)
 
 
-TURNS: Kind[Turn] = Kind(
+TURNS: RowType[Turn] = RowType(
     "turn",
     models.turns,
     TURN_COLUMNS,
@@ -103,24 +103,24 @@ TURNS: Kind[Turn] = Kind(
     turn_from_row,
     TURN_DIGEST_LATER,
 )
-INTERACTIONS: Kind[Interaction] = Kind(
+INTERACTIONS: RowType[Interaction] = RowType(
     "interaction",
     models.interactions,
     INTERACTION_COLUMNS,
     INTERACTION_DIGEST,
     interaction_from_row,
 )
-GRAPH_STATES: Kind[GraphState] = Kind(
+GRAPH_STATES: RowType[GraphState] = RowType(
     "graph state",
     models.graph_states,
     GRAPH_STATE_COLUMNS,
     GRAPH_STATE_DIGEST,
     graph_state_from_row,
 )
-STATES: Kind[tuple[str, JsonObject]] = Kind(
+STATES: RowType[tuple[str, JsonObject]] = RowType(
     "adapter state", models.session_state, STATE_COLUMNS, STATE_DIGEST, state_from_row
 )
-ITEMS: Kind[Item] = Kind(
+ITEMS: RowType[Item] = RowType(
     "item",
     models.session_items,
     SESSION_ITEM_COLUMNS,

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 
-class Aside:
+class BackgroundTask:
     """Runs one coroutine at a time beside its owner; left only when that has ended.
 
     Args:
@@ -31,7 +31,7 @@ class Aside:
             raise
         self._task = asyncio.create_task(work)
 
-    async def __aenter__(self) -> Aside:
+    async def __aenter__(self) -> BackgroundTask:
         return self
 
     async def __aexit__(
