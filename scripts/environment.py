@@ -48,7 +48,7 @@ PURPOSES = {
     "frameworks": (
         ".cache/venv-frameworks",
         [
-            ["-e", ".[openai-agents,pydantic-ai,langgraph]"],
+            ["-e", ".[openai-agents,pydantic-ai,langgraph,google-adk]"],
             ["inline-snapshot", "pytest-mock"],
             # LangGraph's own tests ask for more of it than the adapter does.
             [

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from tests.frameworks import is_here
 
 # The framework's package, and the folder of its tests.
 HOMES = {
     "agents": "openai_agents",
     "chainlit": "chainlit",
+    "google.adk": "google_adk",
     "langgraph": "langgraph",
     "pydantic_ai": "pydantic_ai",
 }
-collect_ignore = [home for package, home in HOMES.items() if find_spec(package) is None]
+collect_ignore = [home for package, home in HOMES.items() if not is_here(package)]

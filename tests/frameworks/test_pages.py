@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests.docs import test_examples
+from tests.frameworks import is_here
 
 # The page, and the package that it needs.
 PAGES = {
     "chainlit": "chainlit",
+    "google-adk": "google.adk",
     "openai-agents": "agents",
     "pydantic-ai": "pydantic_ai",
 }
-HERE = [page for page, package in PAGES.items() if find_spec(package) is not None]
+HERE = [page for page, package in PAGES.items() if is_here(package)]
 
 
 @pytest.mark.parametrize("page", HERE)

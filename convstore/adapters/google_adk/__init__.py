@@ -1,0 +1,11 @@
+"""Sessions of Google's Agent Development Kit, kept in a store.
+
+    service = ConvstoreSessionService(store)
+    runner = Runner(app_name="shop", agent=agent, session_service=service)
+
+Each event is a turn. Needs the extra `google-adk`.
+"""
+
+from convstore.adapters.google_adk.service import ConvstoreSessionService
+
+__all__ = ["ConvstoreSessionService"]

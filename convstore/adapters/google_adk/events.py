@@ -1,0 +1,64 @@
+"""Events of the framework as turns, and turns as events."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from google.adk.events.event import Event
+from google.adk.sessions.state import State
+
+from convstore.messages.adk_events import event_of, named, turns_of
+from convstore.vocabulary.records import Turn, TurnInput
+
+FORMAT: Final = "google-adk"
+"""Of the payloads: JSON text with `turns`, how many turns the event is, and `event`."""
+
+
+def lasting(event: Event) -> Event:
+    """The event without what it says for the time of a run."""
+    delta = event.actions.state_delta
+    if not any(key.startswith(State.TEMP_PREFIX) for key in delta):
+        return event
+    kept = {k: v for k, v in delta.items() if not k.startswith(State.TEMP_PREFIX)}
+    actions = event.actions.model_copy(update={"state_delta": kept})
+    return event.model_copy(update={"actions": actions})
+
+
+def turns_of_event(event: Event) -> list[TurnInput]:
+    """The turns of an event, the last of them with the event itself."""
+    told = event.model_dump(mode="json", exclude_none=True)
+    turns = turns_of(told)
+    # ASCII: any text that JSON can tell fits, lone surrogates too.
+    text = json.dumps({"turns": len(turns), "event": told}, separators=(",", ":"))
+    whole = replace(turns[-1], payload=text.encode(), payload_format=FORMAT)
+    return [*turns[:-1], whole]
+
+
+def renamed(turns: Sequence[TurnInput]) -> list[TurnInput]:
+    """The turns of an event whose id is another's: with a name of its own, so that it
+    is known when it is delivered again."""
+    payload = turns[-1].payload
+    assert isinstance(payload, bytes)
+    return named(turns, f"google-adk:{hashlib.sha256(payload).hexdigest()}")
+
+
+def events_of(turns: Sequence[Turn], agent_name: str) -> list[Event]:
+    """The events of turns that follow one another."""
+    events: list[Event] = []
+    place = len(turns)
+    while place:
+        turn = turns[place - 1]
+        place -= 1
+        if turn.payload is not None and turn.payload_format == FORMAT:
+            whole = json.loads(turn.payload)
+            events.append(Event.model_validate(whole["event"]))
+            place = max(place - whole["turns"] + 1, 0)
+            continue
+        told = event_of(turn, agent_name, turns[:place] if turn.role == "tool" else ())
+        if told is not None:
+            events.append(Event.model_validate(told))
+    return events[::-1]
