@@ -59,6 +59,11 @@ PURPOSES = {
             ],
         ],
     ),
+    # Those that cannot be with the others, or need not.
+    "frameworks-2": (
+        ".cache/venv-frameworks-2",
+        [["-e", ".[llama-index]"], ["pytest-mock"]],
+    ),
     # By itself: it pins what other frameworks have newer.
     "chainlit": (".cache/venv-chainlit", [["-e", ".[chainlit]"]]),
     # Releases of `datasets` that trainers still pin.
@@ -68,7 +73,11 @@ PURPOSES = {
 # These hold only what differs from another environment, and find the rest there: less
 # than half of the time, and of the room.
 STAND_ON = dict.fromkeys(
-    ("trainers", "frameworks", "chainlit", "datasets-3.6", "datasets-4.5"), "test"
+    (
+        *("trainers", "frameworks", "frameworks-2", "chainlit"),
+        *("datasets-3.6", "datasets-4.5"),
+    ),
+    "test",
 )
 
 

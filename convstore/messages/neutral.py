@@ -8,6 +8,7 @@ cut to what can be stored, and the payload keeps the truth. Pure.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import fields
@@ -22,6 +23,7 @@ from convstore.vocabulary.records import Json, Turn, TurnInput
 # PostgreSQL takes no NUL in text, and neither database a lone surrogate.
 _NOT_STORED = re.compile("[\x00\ud800-\udfff]")
 _REPLACEMENT = "\ufffd"
+_HASHED = "sha256:"
 _DEFAULT = Limits()
 _SAME = sorted({f.name for f in fields(Turn)} & {f.name for f in fields(TurnInput)})
 
@@ -36,6 +38,20 @@ def plain_id(value: object) -> str | None:
     if not isinstance(value, str) or not 1 <= len(value) <= MAX_ID_CHARS:
         return None
     return None if _NOT_STORED.search(value) else value
+
+
+def fitting_id(value: object) -> str:
+    """An id of ours for any of a client's, and two for two: the id itself, or a hash of
+    one that can be none, or could be taken for a hash."""
+    text = str(value)
+    if plain_id(text) is not None and not is_hashed(text):
+        return text
+    return _HASHED + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def is_hashed(value: str) -> bool:
+    """Whether an id of ours says less than the client's that it stands for."""
+    return value.startswith(_HASHED)
 
 
 def plain_parts(parts: Sequence[Json]) -> list[Json] | None:
@@ -66,4 +82,27 @@ def unsaved(given: TurnInput) -> Turn:
         seq=0,
         tools_hash=None,
         **{**same, "created_at": given.created_at or EPOCH},
+    )
+
+
+def again(turn: Turn) -> TurnInput:
+    """A turn once more, for another branch: without its external id, which stays where
+    it is, and without tokens and costs, which were paid once."""
+    return TurnInput(
+        turn.role,
+        turn.content,
+        parts=turn.parts,
+        name=turn.name,
+        tool_call_id=turn.tool_call_id,
+        model=turn.model,
+        finish_reason=turn.finish_reason,
+        language=turn.language,
+        resolved_question=turn.resolved_question,
+        template_id=turn.template_id,
+        slots=turn.slots,
+        results=turn.results,
+        metadata=turn.metadata,
+        created_at=turn.created_at,
+        payload=turn.payload,
+        payload_format=turn.payload_format,
     )

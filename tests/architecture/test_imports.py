@@ -18,6 +18,7 @@ HOMES = {
     "jinja2": ["convstore/web/"],
     "langchain_core": ["convstore/adapters/langgraph/"],
     "langgraph": ["convstore/adapters/langgraph/"],
+    "llama_index": ["convstore/adapters/llama_index.py"],
     "mcp": ["convstore/cli/"],
     "obstore": ["convstore/blobs/"],
     "opentelemetry": ["convstore/metrics/"],

@@ -10,6 +10,7 @@ HOMES = {
     "chainlit": "chainlit",
     "google.adk": "google_adk",
     "langgraph": "langgraph",
+    "llama_index": "llama_index",
     "pydantic_ai": "pydantic_ai",
 }
 collect_ignore = [home for package, home in HOMES.items() if not is_here(package)]

@@ -6,7 +6,6 @@ the step's id in its metadata.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,12 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from convstore.messages.message import Said, blocks_of
-from convstore.messages.neutral import plain_id, plain_parts, plain_text
+from convstore.messages.neutral import (
+    fitting_id,
+    plain_id,
+    plain_parts,
+    plain_text,
+)
 from convstore.messages.parts import ROLES, Call
 from convstore.vocabulary.clock import EPOCH
 from convstore.vocabulary.codec import dumps
@@ -36,7 +40,6 @@ LABELS: Final = ("thumbs_down", "thumbs_up")
 
 MAX_TITLE_CHARS: Final = 200
 
-_HASHED = "sha256:"
 _TEXT = "json"
 _ROLES_OF = {
     "user_message": "user",
@@ -45,21 +48,6 @@ _ROLES_OF = {
 }
 _TYPES = {role: kind for kind, role in _ROLES_OF.items()}
 _USER_IDS = uuid.UUID("6f1d3ad4-7d0f-5c58-9a0e-2f6f1c0a9b51")
-
-
-def key_of(given: object) -> str:
-    """The session or item of an id: the id itself, or a hash of one that can be none,
-    or could be taken for one."""
-    text = str(given)
-    if plain_id(text) is not None and not text.startswith(_HASHED):
-        return text
-    clean = text.encode("utf-8", "surrogatepass")
-    return _HASHED + hashlib.sha256(clean).hexdigest()
-
-
-def is_hashed(key: str) -> bool:
-    """Whether a key says less than the id that it stands for."""
-    return key.startswith(_HASHED)
 
 
 def user_id_of(owner: str) -> str:
@@ -122,7 +110,7 @@ def turn_of(step: Mapping[str, Json]) -> TurnInput | None:
     said = plain_text(text) if isinstance(text, str) else ""
     if role is None or step.get("streaming") or not (said or role == "user"):
         return None
-    metadata: JsonObject = {STEP: key_of(step.get("id"))}
+    metadata: JsonObject = {STEP: fitting_id(step.get("id"))}
     if step.get("isError"):
         metadata["error"] = True
     generation = step.get("generation")
@@ -133,29 +121,6 @@ def turn_of(step: Mapping[str, Json]) -> TurnInput | None:
         model=plain_id(model) if role == "assistant" else None,
         metadata=metadata,
         created_at=time_of(step.get("createdAt")),
-    )
-
-
-def again(turn: Turn) -> TurnInput:
-    """A turn once more, on another branch: without its name, which stays with it, and
-    without its costs, which were paid once."""
-    return TurnInput(
-        turn.role,
-        turn.content,
-        parts=turn.parts,
-        name=turn.name,
-        tool_call_id=turn.tool_call_id,
-        model=turn.model,
-        finish_reason=turn.finish_reason,
-        language=turn.language,
-        resolved_question=turn.resolved_question,
-        template_id=turn.template_id,
-        slots=turn.slots,
-        results=turn.results,
-        metadata=turn.metadata,
-        created_at=turn.created_at,
-        payload=turn.payload,
-        payload_format=turn.payload_format,
     )
 
 

@@ -17,11 +17,13 @@ from chainlit.types import ThreadFilter as Filter
 from chainlit.user import PersistedUser, User
 
 from convstore.adapters.chainlit import codec
-from convstore.adapters.chainlit.codec import ELEMENTS, FAVORITES, STATE, key_of
+from convstore.adapters.chainlit.codec import ELEMENTS, FAVORITES, STATE
 from convstore.adapters.chainlit.feedback import Feedbacks
 from convstore.adapters.chainlit.steps import Steps
 from convstore.adapters.chainlit.threads import Threads
 from convstore.adapters.chainlit.users import Users, here
+from convstore.messages import neutral
+from convstore.messages.neutral import fitting_id
 from convstore.vocabulary.errors import (
     InvalidInputError,
     NotFoundError,
@@ -95,7 +97,7 @@ class ConvstoreDataLayer(BaseDataLayer):
         Raises:
             ValueError: There is no such thread, or it is nobody's.
         """
-        session = await self._store.sessions.find(key_of(thread_id))
+        session = await self._store.sessions.find(fitting_id(thread_id))
         if session is None or session.user_id is None:
             raise ValueError("Author not found for the thread")
         return await self._users.identifier(session.user_id)
@@ -152,8 +154,8 @@ class ConvstoreDataLayer(BaseDataLayer):
         if name is None and isinstance((metadata or {}).get("name"), str):
             name = (metadata or {})["name"]
         state: JsonObject = {"metadata": codec.metadata_patch(metadata or {})}
-        session_id = key_of(thread_id)
-        if codec.is_hashed(session_id):
+        session_id = fitting_id(thread_id)
+        if neutral.is_hashed(session_id):
             state["id"] = json.dumps(thread_id)
         try:
             await self._store.sessions.apply(
@@ -172,7 +174,7 @@ class ConvstoreDataLayer(BaseDataLayer):
     async def delete_thread(self, thread_id: str) -> None:
         """Delete a thread with its files, steps, elements and feedback. Nothing happens
         where there is none."""
-        session_id = key_of(thread_id)
+        session_id = fitting_id(thread_id)
         try:
             for element in await self._steps.all(session_id, ELEMENTS):
                 await self._discard(element)
@@ -202,7 +204,7 @@ class ConvstoreDataLayer(BaseDataLayer):
     async def delete_step(self, step_id: str) -> None:
         """Destroy a step with its elements and their files. The turn that it was stays
         on a branch that is no longer active."""
-        key = key_of(step_id)
+        key = fitting_id(step_id)
         session_id = await self._session_of(key)
         if session_id is None:
             return
@@ -210,7 +212,7 @@ class ConvstoreDataLayer(BaseDataLayer):
             found = [
                 element
                 for element in await self._steps.all(session_id, ELEMENTS)
-                if key_of(codec.native(element.value).get("forId")) == key
+                if fitting_id(codec.native(element.value).get("forId")) == key
             ]
             for element in found:
                 await self._discard(element)
@@ -251,7 +253,9 @@ class ConvstoreDataLayer(BaseDataLayer):
         Raises:
             InvalidInputError: It names no thread, and none has a message of this id.
         """
-        thread_id = feedback.threadId or await self._session_of(key_of(feedback.forId))
+        thread_id = feedback.threadId or await self._session_of(
+            fitting_id(feedback.forId)
+        )
         if thread_id is None:
             raise InvalidInputError("threadId", "is missing")
         return await self._feedbacks.give(
@@ -284,16 +288,16 @@ class ConvstoreDataLayer(BaseDataLayer):
             if not stored:
                 raise ValueError("the storage provider kept no file")
             told |= {"url": stored.get("url"), "objectKey": stored.get("object_key")}
-        put = ItemInput(ELEMENTS, key_of(element.id), codec.kept(told), inside=True)
+        put = ItemInput(ELEMENTS, fitting_id(element.id), codec.kept(told), inside=True)
         await self._store.sessions.apply(
-            key_of(element.thread_id), create=True, user_id=here(), items=[put]
+            fitting_id(element.thread_id), create=True, user_id=here(), items=[put]
         )
 
     async def get_element(self, thread_id: str, element_id: str) -> JsonObject | None:
         """An element of a thread, with a URL that is good now."""
         try:
             item = await self._store.items.find(
-                ELEMENTS, key_of(element_id), session_id=key_of(thread_id)
+                ELEMENTS, fitting_id(element_id), session_id=fitting_id(thread_id)
             )
         except (NotFoundError, RefusedError):
             return None
@@ -312,7 +316,7 @@ class ConvstoreDataLayer(BaseDataLayer):
         thread_id = thread_id or _open_thread()
         if thread_id is None:
             return
-        session_id, key = key_of(thread_id), key_of(element_id)
+        session_id, key = fitting_id(thread_id), fitting_id(element_id)
         try:
             item = await self._store.items.find(ELEMENTS, key, session_id=session_id)
             if item is not None:
@@ -340,8 +344,8 @@ class ConvstoreDataLayer(BaseDataLayer):
         thread_id = _open_thread()
         if thread_id is not None:
             try:
-                if await self._steps.find(key_of(thread_id), key) is not None:
-                    return key_of(thread_id)
+                if await self._steps.find(fitting_id(thread_id), key) is not None:
+                    return fitting_id(thread_id)
             except (NotFoundError, RefusedError):
                 return None
         page = await self._store.turns.find_all(

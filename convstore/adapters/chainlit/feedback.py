@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from convstore.adapters.chainlit.codec import LABELS, feedback_id, key_of, step_id_of
+from convstore.adapters.chainlit.codec import LABELS, feedback_id, step_id_of
 from convstore.adapters.chainlit.steps import Steps
 from convstore.adapters.chainlit.users import here
+from convstore.messages.neutral import fitting_id
 from convstore.vocabulary.errors import SessionNotFoundError
 from convstore.vocabulary.records import (
     InteractionInput,
@@ -42,18 +43,18 @@ class Feedbacks:
         """
         session, actor = await self._asked(thread_id)
         before = await self._of(session, actor, step_id)
-        turn = await self._steps.turn(session.id, key_of(step_id))
+        turn = await self._steps.turn(session.id, fitting_id(step_id))
         await self._store.interactions.record(
             session.id,
             action="feedback",
             turn_seq=None if turn is None else turn.seq,
-            node_id=key_of(step_id) if turn is None else None,
+            node_id=fitting_id(step_id) if turn is None else None,
             actor_id=actor,
             feedback=LABELS[1 if value else 0],
             content=comment or None,
             surface="chainlit",
             supersedes=before[-1].seq if before else None,
-            metadata={_FOR: key_of(step_id)},
+            metadata={_FOR: fitting_id(step_id)},
         )
         return feedback_id(thread_id, step_id)
 
@@ -94,13 +95,13 @@ class Feedbacks:
     async def _asked(self, thread_id: str) -> tuple[Session, str | None]:
         """The thread's session, and who judges: whoever is logged in where that is
         known, else the owner, as nobody else is shown the thread."""
-        session = await self._store.sessions.get(key_of(thread_id))
+        session = await self._store.sessions.get(fitting_id(thread_id))
         return session, here() or session.user_id
 
     async def _of(
         self, session: Session, actor: str | None, step_id: str
     ) -> list[Judgement]:
-        key = key_of(step_id)
+        key = fitting_id(step_id)
         turn = await self._steps.turn(session.id, key)
         return [
             judgement

@@ -11,15 +11,14 @@ from weakref import WeakValueDictionary
 from convstore.adapters.chainlit.codec import (
     FAVORITES,
     STEPS,
-    again,
     is_ours,
     kept,
-    key_of,
     native,
     says_the_same,
     step_id_of,
     turn_of,
 )
+from convstore.messages.neutral import again, fitting_id
 from convstore.vocabulary.errors import (
     ConflictError,
     SessionNotFoundError,
@@ -66,14 +65,14 @@ class Steps:
     async def keep(self, step: Mapping[str, Json], owner: str | None) -> None:
         """Store a step in place of what was stored of it, and its turn where it is a
         message that has been said: in one commit."""
-        session_id = key_of(step["threadId"])
+        session_id = fitting_id(step["threadId"])
         async with self._in_order(session_id):
             await self._keep(session_id, step, owner)
 
     async def _keep(
         self, session_id: str, step: Mapping[str, Json], owner: str | None
     ) -> None:
-        key, said = key_of(step["id"]), turn_of(step)
+        key, said = fitting_id(step["id"]), turn_of(step)
         if said is None or not self._keep_turns:
             items = [ItemInput(STEPS, key, kept(step), inside=True)]
             if _is_favorite(step):
@@ -150,7 +149,7 @@ class Steps:
             step = await self._answer(session_id, key)
             if step is None:
                 return None
-            key = key_of(step["id"])
+            key = fitting_id(step["id"])
         said = None if step is None else turn_of(step)
         turns = await self._back(session_id, key, None, deep=True)
         for turn in reversed(turns):
@@ -308,9 +307,9 @@ def _is_below(step: JsonObject, run: str, steps: Mapping[str, JsonObject]) -> bo
     for _ in range(len(steps)):
         if above is None:
             return False
-        if key_of(above) == run:
+        if fitting_id(above) == run:
             return True
-        above = steps.get(key_of(above), {}).get("parentId")
+        above = steps.get(fitting_id(above), {}).get("parentId")
     return False
 
 

@@ -13,9 +13,7 @@ from convstore.adapters.chainlit.codec import (
     STATE,
     STEPS,
     feedback_id,
-    is_hashed,
     iso,
-    key_of,
     metadata_of,
     native,
     steps_of,
@@ -25,6 +23,7 @@ from convstore.adapters.chainlit.codec import (
 from convstore.adapters.chainlit.feedback import Feedbacks
 from convstore.adapters.chainlit.steps import Steps
 from convstore.adapters.chainlit.users import Users
+from convstore.messages.neutral import fitting_id, is_hashed
 from convstore.vocabulary.errors import NotFoundError, RefusedError
 from convstore.vocabulary.records import NEW_CHAT, JsonObject, Session, Turn
 
@@ -56,7 +55,7 @@ class Threads:
     async def get(self, thread_id: str) -> JsonObject | None:
         """A thread with all its steps and elements, in their order; None where there
         is none, or it was deleted or erased."""
-        session = await self._store.sessions.find(key_of(thread_id))
+        session = await self._store.sessions.find(fitting_id(thread_id))
         if session is None:
             return None
         try:
@@ -145,10 +144,10 @@ class Threads:
         for item in await self._steps.all(session.id, STEPS):
             step = native(item.value)
             placed.append((time_of(step.get("createdAt")) or item.created_at, step))
-        known = {key_of(step["id"]) for _, step in placed}
+        known = {fitting_id(step["id"]) for _, step in placed}
         for step in steps_of(turns, thread_id):
             at = time_of(step["createdAt"])
-            if key_of(step["id"]) not in known and at is not None:
+            if fitting_id(step["id"]) not in known and at is not None:
                 placed.append((at, step))
         placed.sort(key=lambda each: each[0])
         steps = [step for _, step in placed]
@@ -167,7 +166,7 @@ class Threads:
             return
         given = await self._feedbacks.told(session, turns)
         for step in steps:
-            judged = given.get(key_of(step["id"]))
+            judged = given.get(fitting_id(step["id"]))
             if judged is not None:
                 name = feedback_id(thread_id, step["id"])
                 step["feedback"] = {"id": name, "forId": step["id"], **judged}

@@ -11,10 +11,10 @@ from convstore.adapters.chainlit.codec import (
     USERS,
     iso,
     kept,
-    key_of,
     native,
     user_id_of,
 )
+from convstore.messages.neutral import fitting_id
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import Item
 
@@ -34,12 +34,12 @@ class Users:
 
     async def find(self, identifier: str) -> PersistedUser | None:
         """The user who logs in with an identifier."""
-        item = await self._item(user_id_of(key_of(identifier)))
+        item = await self._item(user_id_of(fitting_id(identifier)))
         return None if item is None else _user(item)
 
     async def keep(self, user: User) -> PersistedUser:
         """Store a user, or the metadata of one who is there."""
-        owner = key_of(user.identifier)
+        owner = fitting_id(user.identifier)
         told = {
             "identifier": user.identifier,
             "display_name": user.display_name,
@@ -67,7 +67,7 @@ class Users:
         return owner if item is None else str(native(item.value)["identifier"])
 
     async def _item(self, user_id: str) -> Item | None:
-        return await self._store.items.find(USERS, key_of(user_id))
+        return await self._store.items.find(USERS, fitting_id(user_id))
 
 
 def here() -> str | None:
@@ -76,7 +76,7 @@ def here() -> str | None:
         user = get_context().session.user
     except ChainlitContextException:
         return None
-    return key_of(user.identifier) if isinstance(user, PersistedUser) else None
+    return fitting_id(user.identifier) if isinstance(user, PersistedUser) else None
 
 
 def _user(item: Item) -> PersistedUser:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convstore.adapters.chainlit import codec
+from convstore.messages import neutral
 from convstore.messages.neutral import plain_text, unsaved
 from convstore.vocabulary.codec import decode_json, encode_json
 
@@ -64,11 +65,11 @@ def test_a_message_that_was_said_is_a_turn_and_the_turn_that_message(
     turn = unsaved(said)
     encode_json("metadata", turn.metadata, 1 << 16, 64)
     assert codec.says_the_same(turn, said)
-    assert codec.step_id_of(turn) == codec.key_of(step["id"])
+    assert codec.step_id_of(turn) == neutral.fitting_id(step["id"])
     assert turn.content == plain_text(step["output"])
     # Nothing of ours is shown as what another said; without our mark it would be.
     assert codec.steps_of([turn], "t") == []
-    foreign = unsaved(codec.again(turn))
+    foreign = unsaved(neutral.again(turn))
     foreign.metadata.clear()
     shown = codec.steps_of([foreign], "t")
     assert [(s["type"], s["output"]) for s in shown] == (
@@ -86,9 +87,9 @@ def test_the_id_of_a_feedback_tells_what_it_is_on(thread_id: str, step_id: str) 
 
 @given(text, text)
 def test_two_ids_are_two_keys_and_every_key_can_be_stored(one: str, other: str) -> None:
-    assert (codec.key_of(one) == codec.key_of(other)) == (one == other)
-    assert 1 <= len(codec.key_of(one)) <= 255
-    codec.key_of(one).encode()
+    assert (neutral.fitting_id(one) == neutral.fitting_id(other)) == (one == other)
+    assert 1 <= len(neutral.fitting_id(one)) <= 255
+    neutral.fitting_id(one).encode()
 
 
 @given(objects)

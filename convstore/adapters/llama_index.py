@@ -1,0 +1,376 @@
+"""Chat messages of LlamaIndex, kept in a store.
+
+    memory = Memory.from_defaults(
+        session_id="s-1", chat_store=ConvstoreChatStore(store, user_id="u-1")
+    )
+
+A key is a session, a message a turn. What another framework or the application itself
+said in the session is read as messages, too. Needs the extra `llama-index`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.bridge.pydantic import PrivateAttr
+from llama_index.core.storage.chat_store.base_db import (
+    AsyncDBChatStore,
+    MessageStatus,
+)
+
+from convstore.messages.llama_messages import Group, grouped, kept, message_of, turn_of
+from convstore.messages.neutral import again, fitting_id, is_hashed, unsaved
+from convstore.vocabulary.errors import SessionNotFoundError, VersionConflictError
+from convstore.vocabulary.records import (
+    InteractionInput,
+    JsonObject,
+    Session,
+    Turn,
+    TurnInput,
+)
+
+if TYPE_CHECKING:
+    from convstore.store import Store
+
+NAME: Final = "llama-index"
+"""Of what is kept beside a session: `archived`, ranges of the numbers of turns, first
+and last; `key`, as JSON text, where a session cannot be called as the key is."""
+
+_ACTIVE, _ARCHIVED = MessageStatus.ACTIVE, MessageStatus.ARCHIVED
+_PAGE = 500
+
+
+class ConvstoreChatStore(AsyncDBChatStore):
+    """A chat store of the framework over the sessions of a store.
+
+    Safe to share between tasks, and with `convstore.blocking`'s `awaitable` store
+    between threads and event loops: the synchronous methods of `Memory` run loops of
+    their own and need that. It is not serialised: a `Memory` that is has to be given it
+    again.
+
+    Args:
+        store: An open `convstore.Store`, of the tenant that is meant, or
+            `convstore.blocking.open_store(...).awaitable`.
+        user_id: Whose sessions they are. With it, a session of nobody becomes this
+            user's with the first message, one of another user reads as an empty one
+            and refuses what is added.
+    """
+
+    user_id: str | None = None
+    _store: Any = PrivateAttr()
+
+    def __init__(self, store: Store, *, user_id: str | None = None) -> None:
+        super().__init__(user_id=user_id)
+        self._store = store
+
+    async def get_messages(
+        self,
+        key: str,
+        status: MessageStatus | None = _ACTIVE,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> list[ChatMessage]:
+        """Messages with a status, or with any, oldest first; at most `limit` of them
+        after the first `offset`."""
+        seen = await self._look(key)
+        told = [
+            message
+            for group in seen.groups
+            if status in (None, seen.status(group))
+            for message in group.messages
+        ]
+        start = max(offset or 0, 0)
+        end = None if limit is None or limit < 0 else start + limit
+        return [ChatMessage.model_validate(message) for message in told[start:end]]
+
+    async def count_messages(
+        self, key: str, status: MessageStatus | None = _ACTIVE
+    ) -> int:
+        """How many messages have a status, or any."""
+        seen = await self._look(key)
+        groups = [g for g in seen.groups if status in (None, seen.status(g))]
+        return sum(len(group.messages) for group in groups)
+
+    async def add_message(
+        self, key: str, message: ChatMessage, status: MessageStatus = _ACTIVE
+    ) -> None:
+        """As `add_messages`, of one."""
+        await self.add_messages(key, [message], status)
+
+    async def add_messages(
+        self,
+        key: str,
+        messages: Sequence[ChatMessage],
+        status: MessageStatus = _ACTIVE,
+    ) -> None:
+        """Add messages at the end: all of them in one commit, or none.
+
+        Raises:
+            TypeError: A message cannot be written as JSON; nothing was added.
+            SessionNotFoundError: The session is another user's.
+        """
+        turns = [_turn(message) for message in messages]
+        if not turns:
+            return
+        if status is _ACTIVE:
+            await self._apply(key, turns=turns)
+        else:
+            await self._change(key, lambda _: _Plan(turns=turns, status=status))
+
+    async def set_messages(
+        self,
+        key: str,
+        messages: Sequence[ChatMessage],
+        status: MessageStatus = _ACTIVE,
+    ) -> None:
+        """Have these messages, and no others, in one commit. Those that are there
+        already, from the first on, stay where they are."""
+        given = list(messages)
+
+        def plan(seen: _Seen) -> _Plan:
+            same = _same(seen, given, status)
+            turns = [_turn(message) for message in given[same:]]
+            rest = seen.groups[same:]
+            if not rest:
+                return _Plan(turns=turns, status=status)
+            acts = [seen.left("compact" if given else "clear")]
+            return _Plan(turns, rest[0].turns[0].parent_seq or 0, acts, status)
+
+        if given or (await self._look(key)).groups:
+            await self._change(key, plan)
+
+    async def delete_message(self, key: str, idx: int) -> ChatMessage | None:
+        """Take a message off, by the number of its turn; None where it is not there."""
+        gone = await self._remove(
+            key, lambda seen: [g for g in seen.groups if g.turns[-1].seq == idx]
+        )
+        return gone[0] if gone else None
+
+    async def delete_messages(
+        self, key: str, status: MessageStatus | None = None
+    ) -> None:
+        """Take off all messages with a status, or all. Their turns stay, on a branch
+        that is no longer active."""
+        await self._remove(
+            key,
+            lambda seen: [g for g in seen.groups if status in (None, seen.status(g))],
+        )
+
+    async def delete_oldest_messages(self, key: str, n: int) -> list[ChatMessage]:
+        """Take the oldest `n` active messages off, and give them."""
+        return await self._remove(key, lambda seen: seen.oldest(n))
+
+    async def archive_oldest_messages(self, key: str, n: int) -> list[ChatMessage]:
+        """Have the oldest `n` active messages be archived, and give them. They stay in
+        the session's history."""
+        chosen: list[Group] = []
+
+        def plan(seen: _Seen) -> _Plan | None:
+            chosen[:] = seen.oldest(n)
+            seqs = [turn.seq for group in chosen for turn in group.turns]
+            return _Plan(archive=seqs) if seqs else None
+
+        await self._change(key, plan)
+        return _told(chosen)
+
+    async def get_keys(self) -> list[str]:
+        """The keys of all sessions that say something; of the user's, if there is one.
+
+        Others' are among them, as any session can be read.
+        """
+        keys: list[str] = []
+        cursor: str | None = None
+        while True:
+            page = await self._store.sessions.list(
+                user_id=self.user_id, limit=_PAGE, cursor=cursor
+            )
+            found = [session.id for session in page.items if session.head_seq]
+            hashed = [session_id for session_id in found if is_hashed(session_id)]
+            states = await self._store.sessions.adapter_states(hashed, NAME)
+            names = {i: json.loads(s["key"]) for i, s in states.items() if "key" in s}
+            keys += [names.get(session_id, session_id) for session_id in found]
+            if (cursor := page.next_cursor) is None:
+                return keys
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name of the class."""
+        return "ConvstoreChatStore"
+
+    async def _look(self, key: str) -> _Seen:
+        """What is there. The version is read first, so that a change on top of what
+        was seen is refused if anything has moved since; and marks last: they are only
+        ever added to, so that older turns have theirs."""
+        session_id = fitting_id(key)
+        session = await self._store.sessions.find(session_id)
+        if session is None:
+            return _Seen(None, [], [])
+        chat = self._store.conversation(session_id, user_id=self.user_id)
+        try:
+            turns = await chat.branch()
+            state = await chat.adapter_state(NAME)
+        except SessionNotFoundError:
+            return _Seen(None, [], [])
+        return _Seen(session, grouped(turns), (state or {}).get("archived", []))
+
+    async def _remove(
+        self, key: str, choose: Callable[[_Seen], Sequence[Group]]
+    ) -> list[ChatMessage]:
+        chosen: list[Group] = []
+
+        def plan(seen: _Seen) -> _Plan | None:
+            chosen[:] = choose(seen)
+            if not chosen:
+                return None
+            gone = {group.turns[0].seq for group in chosen}
+            start = min(gone)
+            at = [group.turns[0].seq for group in seen.groups].index(start)
+            rest = [g for g in seen.groups[at:] if g.turns[0].seq not in gone]
+            turns = [turn for group in rest for turn in group.turns]
+            first = seen.session.turn_count + 1 if seen.session else 1
+            archived = [
+                place
+                for place, turn in enumerate(turns, first)
+                if seen.is_archived(turn)
+            ]
+            emptied = not rest and at == 0
+            return _Plan(
+                [again(turn) for turn in turns],
+                chosen[0].turns[0].parent_seq or 0,
+                [seen.left("clear" if emptied else "compact")],
+                archive=archived,
+            )
+
+        await self._change(key, plan)
+        return _told(chosen)
+
+    async def _change(self, key: str, plan: Callable[[_Seen], _Plan | None]) -> None:
+        """Carry out what is planned for what is there, and plan it anew where that has
+        moved meanwhile."""
+        while True:
+            seen = await self._look(key)
+            planned = plan(seen)
+            if planned is None:
+                return
+            marked = list(planned.archive)
+            if planned.status is _ARCHIVED:
+                first = seen.session.turn_count + 1 if seen.session else 1
+                marked += range(first, first + len(planned.turns))
+            state = {"archived": _with(seen.archived, marked)} if marked else {}
+            with suppress(VersionConflictError):
+                await self._apply(
+                    key,
+                    state,
+                    turns=planned.turns,
+                    switch=planned.switch,
+                    interactions=planned.acts,
+                    expected_version=seen.session.version if seen.session else 0,
+                )
+                return
+
+    async def _apply(
+        self, key: str, state: JsonObject | None = None, **given: Any
+    ) -> None:
+        session_id = fitting_id(key)
+        kept_state = dict(state or {})
+        if is_hashed(session_id):
+            kept_state["key"] = json.dumps(key)
+        await self._store.sessions.apply(
+            session_id,
+            create=True,
+            user_id=self.user_id,
+            adapter_state={NAME: kept_state} if kept_state else None,
+            **given,
+        )
+
+
+class _Plan(NamedTuple):
+    """Turns to add after `switch`, if that is given, with a status; acts that say why;
+    turns to mark as archived, by their numbers."""
+
+    turns: Sequence[TurnInput] = ()
+    switch: int | None = None
+    acts: Sequence[InteractionInput] = ()
+    status: MessageStatus = _ACTIVE
+    archive: Sequence[int] = ()
+
+
+class _Seen(NamedTuple):
+    """A session as it was read; None where there is none."""
+
+    session: Session | None
+    groups: list[Group]
+    archived: list[list[int]]
+
+    def is_archived(self, turn: Turn) -> bool:
+        return any(first <= turn.seq <= last for first, last in self.archived)
+
+    def status(self, group: Group) -> MessageStatus:
+        return _ARCHIVED if self.is_archived(group.turns[-1]) else _ACTIVE
+
+    def oldest(self, n: int) -> list[Group]:
+        """The oldest active groups that hold `n` messages, or a few more where others
+        said several at once."""
+        chosen: list[Group] = []
+        for group in self.groups:
+            if sum(len(each.messages) for each in chosen) >= n:
+                break
+            if group.messages and self.status(group) is _ACTIVE:
+                chosen.append(group)
+        return chosen
+
+    def left(self, action: str) -> InteractionInput:
+        """Why the branch is left: on its tip, by code, so that no export takes it for
+        a rejected answer."""
+        tip = self.groups[-1].turns[-1].seq
+        return InteractionInput(action, turn_seq=tip, actor_kind="code")
+
+
+def _turn(message: ChatMessage) -> TurnInput:
+    native = message.model_dump(mode="json")
+    turn = turn_of(native)
+    plain = message_of(unsaved(turn))
+    same = plain is not None and _filled(plain) == native
+    return kept(turn, None if same else native)
+
+
+def _filled(message: JsonObject) -> JsonObject:
+    """A message with all that the framework adds to it."""
+    filled: JsonObject = ChatMessage.model_validate(message).model_dump(mode="json")
+    return filled
+
+
+def _told(groups: Sequence[Group]) -> list[ChatMessage]:
+    return [
+        ChatMessage.model_validate(message)
+        for group in groups
+        for message in group.messages
+    ]
+
+
+def _same(seen: _Seen, given: Sequence[ChatMessage], status: MessageStatus) -> int:
+    """How many of the first messages are there already, with the status."""
+    count = 0
+    for group, message in zip(seen.groups, given, strict=False):
+        told = [_filled(each) for each in group.messages]
+        if seen.status(group) is not status or told != [
+            message.model_dump(mode="json")
+        ]:
+            break
+        count += 1
+    return count
+
+
+def _with(ranges: Sequence[Sequence[int]], seqs: Sequence[int]) -> list[list[int]]:
+    """Ranges of numbers with more numbers in them."""
+    merged: list[list[int]] = []
+    for first, last in sorted([*map(list, ranges), *([seq, seq] for seq in seqs)]):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1][1] = max(merged[-1][1], last)
+        else:
+            merged.append([first, last])
+    return merged
