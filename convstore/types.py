@@ -83,6 +83,7 @@ from convstore.vocabulary.policy import (
 )
 from convstore.vocabulary.previews import Preview, PreviewRow
 from convstore.vocabulary.progress import OnProgress, Progress
+from convstore.vocabulary.queues import Queue, QueueItem, QueueTurn
 from convstore.vocabulary.records import (
     ActorKind,
     Applied,
@@ -156,6 +157,7 @@ if TYPE_CHECKING:
     from convstore.repositories.interactions import Interactions
     from convstore.repositories.items import Items
     from convstore.repositories.ledger import Ledger
+    from convstore.repositories.queues import Queues
     from convstore.repositories.search_index import SearchIndex
     from convstore.repositories.sessions import Sessions
     from convstore.repositories.turns import Turns
@@ -196,6 +198,7 @@ _LATE = {
     "Interactions": "convstore.repositories.interactions",
     "Items": "convstore.repositories.items",
     "Ledger": "convstore.repositories.ledger",
+    "Queues": "convstore.repositories.queues",
     "SearchIndex": "convstore.repositories.search_index",
     "Sessions": "convstore.repositories.sessions",
     "Turns": "convstore.repositories.turns",
@@ -303,6 +306,10 @@ __all__ = [
     "Preview",
     "PreviewRow",
     "Progress",
+    "Queue",
+    "QueueItem",
+    "QueueTurn",
+    "Queues",
     "RebuildReport",
     "RecoveryReport",
     "RefusedError",

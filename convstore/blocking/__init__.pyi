@@ -34,6 +34,7 @@ from convstore.vocabulary.clock import Clock
 from convstore.vocabulary.hits import IndexReport, SearchOrder, SearchPage
 from convstore.vocabulary.previews import Preview
 from convstore.vocabulary.progress import OnProgress
+from convstore.vocabulary.queues import Queue, QueueTurn
 from convstore.vocabulary.records import (
     ActorKind,
     Applied,
@@ -386,6 +387,28 @@ class _PrefixCache:
     ) -> int: ...
     def stats(self) -> PrefixCacheStats: ...
     def close(self) -> None: ...
+
+class _Queues:
+    def put(
+        self,
+        name: str,
+        *,
+        raters: int = 1,
+        question: str | None = None,
+        user_id: str | None = None,
+        language: str | None = None,
+        tag: str | None = None,
+        label: str | None = None,
+        title: str | None = None,
+    ) -> Queue: ...
+    def get(self, name: str) -> Queue: ...
+    def find(self, name: str) -> Queue | None: ...
+    def list(self, *, limit: int = 100, cursor: str | None = None) -> Page[Queue]: ...
+    def delete(self, name: str) -> bool: ...
+    def next(self, name: str, *, rater: str) -> QueueTurn: ...
+    def release(
+        self, name: str, session_id: str, *, rater: str, skip: bool = False
+    ) -> None: ...
 
 class _Scheduler:
     @property
@@ -916,6 +939,7 @@ class Store:
     ledger: _Ledger
     archive: _Archive
     erasures: _Erasures
+    queues: _Queues
     search_index: _SearchIndex
     @property
     def tenant(self) -> str: ...

@@ -17,6 +17,7 @@ from convstore.repositories.holds import Holds
 from convstore.repositories.interactions import Interactions
 from convstore.repositories.items import Items
 from convstore.repositories.ledger import Ledger
+from convstore.repositories.queues import Queues
 from convstore.repositories.scope import Scope
 from convstore.repositories.search_index import SearchIndex
 from convstore.repositories.sessions import Sessions
@@ -77,6 +78,7 @@ class TenantRepositories(Repositories):
         self._parts = parts
         self.archive = Archive(scope, parts.archive)
         self.erasures = Erasures(scope)
+        self.queues = Queues(scope)
         self.search_index = SearchIndex(scope)
 
     @property

@@ -44,9 +44,13 @@ def _pieces(turn: Turn) -> Iterator[Piece]:
         if kind_of(part) == "thought":
             yield _piece("thought", thought_of(part) or "", "thought")
     if turn.content and not in_parts:
-        long = turn.role == "tool" and len(turn.content) > _FOLD_CHARS
-        kind = "result" if long else "text"
-        yield _piece(kind, turn.content, f"result of {turn.name or 'a tool'}")
+        long = len(turn.content) > _FOLD_CHARS
+        if turn.role == "tool" and long:
+            yield _piece("result", turn.content, f"result of {turn.name or 'a tool'}")
+        elif turn.role in ("system", "developer") and long:
+            yield _piece("result", turn.content, f"{turn.role} message")
+        else:
+            yield _piece("text", turn.content, "")
     for part in parts:
         if kind_of(part) != "thought":
             yield _part(part)

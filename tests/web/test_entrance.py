@@ -15,8 +15,18 @@ from convstore import ConfigError, Store
 from convstore.web import Actor, Link, app, behind_proxy
 from tests.web.conftest import ANN, BASE, OWN, Visitor, acts_of, talk
 
-PAGES = ("/", "/search?q=x", "/conversation?id=s-1", "/datasets", "/retention",
-         "/archive", "/compare?id=s-1&one=2&other=3")  # fmt: skip
+PAGES = (
+    "/",
+    "/search?q=x",
+    "/conversation?id=s-1",
+    "/compare?id=s-1&one=2&other=3",
+    "/queues",
+    "/disagreements",
+    "/datasets",
+    "/retention",
+    "/archive",
+    "/people",
+)
 OPERATOR = Actor("op", ("operator",), ("default",))
 
 

@@ -238,3 +238,72 @@ async def test_a_receipt_is_shown_and_the_id_is_gone(
     assert done.status_code == 303
     assert len(receipts) == 1
     assert (await page.get("/conversation", id="s-1")).status_code == 410
+
+
+async def test_a_rater_goes_through_a_queue_and_takes_one_back(
+    store: Store, visitor: Callable[..., Visitor]
+) -> None:
+    for number in range(3):
+        chat = store.conversation(f"s-{number}")
+        await chat.append(role="user", content=f"Question {number}?")
+        await chat.append(role="assistant", content=f"Answer {number}.")
+    ann, op = visitor(), visitor(OPERATOR)
+    refused = await ann.post("/queues", {"name": "q"})
+    await op.post("/queues", {"name": "q", "question": "Good?", "raters": 1})
+
+    judged = []
+    for _ in range(3):
+        shown = await ann.json("/judge", queue="q")
+        session_id = shown["item"]["session"]["id"]
+        form = {"act": await act(ann, "/judge", queue="q"), "label": "thumbs_up"}
+        answer = await ann.post("/judge", form, id=session_id, turn=2, queue="q")
+        judged.append(session_id)
+        last = answer.headers["location"]
+    end = await ann.client.get(last)
+    await ann.post("/retract", {}, id=judged[-1], interaction=1, queue="q")
+    again = await ann.json("/judge", queue="q")
+    await ann.post("/skip", {}, id=judged[-1], queue="q")
+    skipped = await ann.json("/judge", queue="q")
+
+    assert refused.status_code == 403
+    assert sorted(judged) == ["s-0", "s-1", "s-2"]
+    assert "Nothing is left for you" in end.text
+    assert "Take back" in end.text
+    assert again["item"]["session"]["id"] == judged[-1]
+    assert skipped["item"] is None
+
+
+async def test_others_judgements_are_not_seen_before_ones_own(
+    store: Store, visitor: Callable[..., Visitor]
+) -> None:
+    await talk(store)
+    await store.queues.put("q", raters=2)
+    await store.interactions.record(
+        "s-1",
+        action="feedback",
+        turn_seq=3,
+        feedback="thumbs_down",
+        content="Far too curt",
+        actor_id="bo",
+    )
+
+    shown = await visitor().get("/judge", queue="q")
+
+    assert "No, not today." in shown.text
+    assert "Yes, with pleasure." in shown.text
+    assert "curt" not in shown.text
+    assert "bo" not in shown.text.split()
+
+
+async def test_a_queue_ends_when_its_name_is_typed(
+    store: Store, visitor: Callable[..., Visitor]
+) -> None:
+    await store.queues.put("q")
+    page = visitor(OPERATOR)
+
+    no = await page.post("/queues/end", {"confirm": "x"}, queue="q")
+    yes = await page.post("/queues/end", {"confirm": "q"}, queue="q")
+
+    assert (no.status_code, yes.status_code) == (422, 303)
+    assert not (await store.queues.list()).items
+    assert (await page.get("/judge", queue="q")).status_code == 404

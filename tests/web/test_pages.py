@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from convstore import Store
-from convstore.vocabulary.clock import ManualClock
+from convstore.vocabulary.clock import ManualClock, SystemClock
 from convstore.web.text import ago, duration, moment, size, visible
 from tests.web.conftest import Visitor, talk
 
@@ -21,11 +21,16 @@ IDS = (
 )  # fmt: skip
 
 
+now = SystemClock().now
+
 EMPTY = {
     "/": "There is no conversation yet.",
     "/?title=x": "No session meets these filters. Everything was looked at.",
     "/search": "Type words that were said.",
     "/search?q=x": "Nobody said that. Everything was looked at",
+    "/queues": "There is no queue yet.",
+    "/disagreements": "Nobody disagrees",
+    "/people": "Nobody has judged anything",
     "/datasets": "No row of this format can be made",
     "/retention": "Nothing is under hold.",
     "/archive": "Nothing is archived yet.",
@@ -158,6 +163,37 @@ async def test_where_raters_differ_it_is_said(
 
     assert "disagreement" in (await page.get("/")).text
     assert "disagreement" in (await page.get("/conversation", id="s-1")).text
+
+
+async def test_people_are_told_with_how_far_they_agree(
+    store: Store, visitor: Callable[..., Visitor]
+) -> None:
+    for number in range(4):
+        await talk(store, f"s-{number}")
+        for actor_id in ("ann", "bo"):
+            label = "thumbs_up" if number or actor_id == "ann" else "thumbs_down"
+            await store.interactions.record(
+                f"s-{number}",
+                action="feedback",
+                turn_seq=3,
+                feedback=label,
+                actor_id=actor_id,
+                created_at=now(),
+            )
+    page = visitor()
+
+    told = await page.json("/people")
+
+    assert [(one["name"], one["judgements"]) for one in told["people"]] == [
+        ("ann", 4),
+        ("bo", 4),
+    ]
+    assert told["agreement"]["units"] == 4
+    assert told["agreement"]["percent"] == 0.75
+    assert [one["kappa"] for one in told["pairs"]] == [0.0]
+    differing = await page.json("/disagreements")
+    assert [one["id"] for one in differing["items"]] == ["s-0"]
+    assert (await page.get("/people")).status_code == 200
 
 
 async def test_hits_lead_to_their_turn(

@@ -12,8 +12,11 @@ from convstore.web.views import (
     compare,
     conversation,
     datasets,
+    disagreements,
     found,
+    judging,
     operating,
+    people,
     retention,
     sessions,
 )
@@ -26,15 +29,22 @@ PAGES: dict[str, tuple[Role, Shown]] = {
     "/search": ("reader", found.show),
     "/conversation": ("reader", conversation.show),
     "/compare": ("reader", compare.show),
+    "/queues": ("reader", judging.queues),
+    "/judge": ("annotator", judging.show),
+    "/disagreements": ("reader", disagreements.show),
     "/datasets": ("reader", datasets.show),
     "/retention": ("reader", retention.show),
     "/archive": ("reader", archive.show),
+    "/people": ("reader", people.show),
 }
 
 FORMS: dict[str, tuple[Role, Shown]] = {
     "/judge": ("annotator", acts.judge),
     "/choose": ("annotator", acts.choose),
     "/retract": ("annotator", acts.retract),
+    "/skip": ("annotator", judging.skip),
+    "/queues": ("operator", judging.make),
+    "/queues/end": ("operator", judging.end),
     "/describe": ("operator", operating.describe),
     "/hold": ("operator", operating.hold),
     "/release": ("operator", operating.release),
@@ -45,9 +55,12 @@ FORMS: dict[str, tuple[Role, Shown]] = {
 
 NAVIGATION: tuple[tuple[str, str] | None, ...] = (
     ("/", "Sessions"),
+    ("/queues", "Judge"),
+    ("/disagreements", "Disagreements"),
     ("/datasets", "Data sets"),
     None,
     ("/retention", "Retention"),
     ("/archive", "Archive"),
+    ("/people", "People"),
 )
 """The menu; None parts what people judge from what operators look at."""

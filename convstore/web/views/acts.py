@@ -39,7 +39,9 @@ async def judge(visit: Visit) -> Go:
         ],
         session_id=session_id,
     )
-    return Go(_back(visit, session_id, seq), {"interactions": stored})
+    return Go(
+        await _next(visit, session_id, seq, stored[0].seq), {"interactions": stored}
+    )
 
 
 async def choose(visit: Visit) -> Go:
@@ -63,7 +65,7 @@ async def choose(visit: Visit) -> Go:
         surface=SURFACE,
         external_id=_external(visit, f"choose-{chosen}"),
     )
-    return Go(_back(visit, session_id, one), {"interaction": stored})
+    return Go(await _next(visit, session_id, one, stored.seq), {"interaction": stored})
 
 
 async def retract(visit: Visit) -> Go:
@@ -85,7 +87,10 @@ async def retract(visit: Visit) -> Go:
         surface=SURFACE,
         external_id=f"web-retract-{number}",
     )
-    return Go(_back(visit, session_id, found.turn_seq), {"interaction": stored})
+    to = _back(visit, session_id, found.turn_seq)
+    if "queue" in visit.query:
+        to = visit.url("/judge", queue=visit.query["queue"])
+    return Go(to, {"interaction": stored})
 
 
 def _said(visit: Visit, name: str) -> str | None:
@@ -102,6 +107,16 @@ def _external(visit: Visit, what: str) -> str:
     if not act.isascii() or not act.isalnum() or not 8 <= len(act) <= 64:
         raise InvalidInputError("act", "is missing: load the page again")
     return f"web-{act}-{what}"[:255]
+
+
+async def _next(visit: Visit, session_id: str, seq: int | None, number: int) -> str:
+    """Where to go on: to what the queue gives next, or to what was judged."""
+    name = visit.query.get("queue")
+    if name is None:
+        return _back(visit, session_id, seq)
+    # After the judgement is stored: who looks now sees it, and not only no lease.
+    await visit.store.queues.release(name, session_id, rater=visit.actor.id)
+    return visit.url("/judge", queue=name, done=session_id, interaction=number)
 
 
 def _back(visit: Visit, session_id: str, seq: int | None) -> str:

@@ -8,6 +8,8 @@ from convstore.vocabulary.records import Json
 from convstore.web.visit import View, Visit
 
 LIMIT = 20
+_LAST = 2
+"""Messages of a field that are shown at once."""
 MOST_SESSIONS = 200
 FORMATS = (
     "preference kto messages prompt-completion reward prompt stepwise openai-sft "
@@ -70,7 +72,17 @@ def _fields(row: dict[str, Json]) -> list[dict[str, Any]]:
         kind = "good" if name in _GOOD else "bad" if name in _BAD else "plain"
         if name == "completion" and label is False:
             kind = "bad"
-        found.append({"name": name, "kind": kind, "lines": _lines(value)})
+        lines = _lines(value)
+        # What was said last decides; the rest of a long talk is there at a click.
+        known = len(lines) - _LAST if name != "steps" else 0
+        found.append(
+            {
+                "name": name,
+                "kind": kind,
+                "earlier": lines[: max(0, known)],
+                "lines": lines[max(0, known) :],
+            }
+        )
     return found
 
 

@@ -1,0 +1,312 @@
+"""The page in a real Chromium: keys, forms, hostile words, small screens, contrast.
+
+On SQLite alone: what the store does is tested elsewhere on both databases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import uvicorn
+from starlette.requests import Request
+
+from convstore import Store, open_store
+from convstore.web import Actor, app
+from tests.summary import leave_out, note_tested
+from tests.web.conftest import talk
+
+CHROMIUM = os.environ.get("CONVSTORE_TEST_CHROMIUM") or shutil.which("chromium")
+HOSTILE = (
+    "<script>document.title='owned'</script>"
+    "<img src=//evil.example/x onerror=alert(1)><svg onload=alert(2)>"
+    "<iframe src=//evil.example></iframe> [x](javascript:alert(3)) "
+    "![y](http://evil.example/y.png) </textarea></title><style>@import '//evil.example'"
+    "</style> {{ 7*7 }} {% raise %} \u202egnp.exe\u200b \x1b[31m \U000e0041 \"'><b>"
+)
+SERIOUS = ("serious", "critical")
+
+
+class Window:
+    """A page of the browser, and whatever it asked for or complained of."""
+
+    def __init__(self, page: Any, base: str) -> None:
+        self.page, self.base = page, base
+        self.foreign: list[str] = []
+        self.complaints: list[str] = []
+        page.on("request", self._note)
+        page.on("console", lambda told: self.complaints.append(told.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: self.complaints.append("a dialog"))
+        # What failed is looked at here, and hangs nothing for the usual half a minute.
+        page.set_default_timeout(120_000)
+
+    def _note(self, request: Any) -> None:
+        if not request.url.startswith((self.base, "data:")):
+            self.foreign.append(request.url)
+
+    async def go(self, path: str) -> Any:
+        return await self.page.goto(self.base + path)
+
+    async def press(self, key: str) -> None:
+        """Press a key that stores something; what it leads to has taken the place."""
+        await self.page.evaluate("document.querySelector('main').dataset.old = 'yes'")
+        await self.page.keyboard.press(key)
+        await self.page.locator("main:not([data-old])").wait_for()
+
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    async with open_store(f"sqlite:///{tmp_path / 'page.db'}") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def window(store: Store, pytestconfig: pytest.Config) -> AsyncIterator[Open]:
+    """`await window("ann")`: a browser of one person, in front of a served page."""
+    if CHROMIUM is None:
+        leave_out(pytestconfig, "chromium", "no chromium: apt-get install chromium")
+    from playwright.async_api import async_playwright
+
+    note_tested(pytestconfig, "chromium", str(CHROMIUM))
+
+    def auth(request: Request) -> Actor:
+        who = request.headers.get("x-who", "ann")
+        return Actor(who, ("operator",), ("default",))
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    base = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    config = uvicorn.Config(app(store, auth), log_level="error", lifespan="off")
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server._serve([listening]))
+    async with AsyncExitStack() as stack:
+        driver = await stack.enter_async_context(async_playwright())
+        browser = await driver.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        stack.push_async_callback(browser.close)
+
+        async def opened(who: str = "ann", **how: Any) -> Window:
+            headers = {"x-who": who}
+            context = await browser.new_context(extra_http_headers=headers, **how)
+            return Window(await context.new_page(), base)
+
+        yield opened
+    server.should_exit = True
+    await serving
+    listening.close()
+
+
+async def hostile(store: Store) -> str:
+    """A session that says the worst in every field; its id."""
+    session_id = HOSTILE[:120]
+    await store.sessions.get_or_create(
+        session_id, user_id=HOSTILE[:100], language="en", title=HOSTILE
+    )
+    await store.sessions.patch(session_id, add_tags=[HOSTILE[:80]])
+    call = {
+        "type": "function",
+        "id": "c",
+        "function": {"name": HOSTILE, "arguments": HOSTILE},
+    }
+    picture = {"type": "image_url", "image_url": {"url": "http://evil.example/i.png"}}
+    await store.turns.append(session_id, role="user", content=HOSTILE)
+    await store.turns.append(session_id, role="assistant", parts=[call])
+    await store.turns.append(
+        session_id,
+        role="tool",
+        content=HOSTILE * 5,
+        tool_call_id="c",
+        name=HOSTILE[:60],
+    )
+    said = {"type": "text", "text": HOSTILE}
+    turn = await store.turns.append(
+        session_id, role="assistant", parts=[said, picture], model=HOSTILE[:90]
+    )
+    await store.turns.append(
+        session_id, role="assistant", content=HOSTILE, parent_seq=turn.parent_seq
+    )
+    for label, actor_id in (("thumbs_up", HOSTILE[:70]), (HOSTILE[:60], "bo")):
+        await store.interactions.record(
+            session_id,
+            action="feedback",
+            turn_seq=turn.seq,
+            feedback=label,
+            content=HOSTILE,
+            actor_id=actor_id,
+        )
+    await store.holds.place(session_id, reason=HOSTILE, actor_id=HOSTILE[:70])
+    await store.queues.put("q", question=HOSTILE, title=None, raters=3)
+    return session_id
+
+
+async def test_hostile_words_do_nothing_on_any_page_at_any_width(
+    store: Store, window: Open
+) -> None:
+    await talk(store)
+    session_id = quote(await hostile(store), safe="")
+    pages = [
+        "/",
+        "/search?q=document",
+        f"/conversation?id={session_id}",
+        f"/compare?id={session_id}&one=4&other=5",
+        "/queues",
+        "/judge?queue=q",
+        "/disagreements",
+        "/datasets?format=kto",
+        "/datasets",
+        "/retention",
+        "/archive",
+        "/people",
+    ]
+    wide = await window(viewport={"width": 390, "height": 800})
+    for path in pages:
+        answer = await wide.go(path)
+        over = "document.documentElement.scrollWidth - window.innerWidth"
+
+        assert answer.status == 200, path
+        assert len(await answer.body()) < 100_000, path
+        assert await wide.page.evaluate(over) <= 0, path
+        assert "owned" not in (await wide.page.title())[:5], path
+        assert await wide.page.locator("iframe, main script, main img").count() == 0
+
+    assert wide.foreign == []
+    assert wide.complaints == []
+
+
+async def test_axe_finds_nothing_serious_in_either_scheme(
+    store: Store, window: Open
+) -> None:
+    from axe_playwright_python.base import AXE_FILE_PATH
+
+    await talk(store)
+    for actor_id, label in (("ann", "thumbs_up"), ("bo", "thumbs_down")):
+        await store.interactions.record(
+            "s-1", action="feedback", turn_seq=3, feedback=label, actor_id=actor_id
+        )
+    await store.queues.put("q", raters=3)
+    found = []
+    for scheme, path in (
+        ("light", "/"),
+        ("light", "/conversation?id=s-1"),
+        ("light", "/judge?queue=q"),
+        ("light", "/queues"),
+        ("light", "/retention"),
+        ("dark", "/conversation?id=s-1"),
+        ("dark", "/datasets?format=kto"),
+        ("dark", "/people"),
+    ):
+        # Ours is the policy of the page; the one who looks must get in.
+        looking = await window("cy", color_scheme=scheme, bypass_csp=True)
+        await looking.go(path)
+        await looking.page.add_script_tag(path=str(AXE_FILE_PATH))
+        seen = await looking.page.evaluate("axe.run()")
+        found += [
+            (scheme, path, one["id"], [node["html"][:120] for node in one["nodes"]])
+            for one in seen["violations"]
+            if one["impact"] in SERIOUS
+        ]
+
+    assert found == []
+
+
+async def test_keys_judge_once_and_the_rows_beside_change(
+    store: Store, window: Open
+) -> None:
+    await talk(store)
+    ann = await window()
+    await ann.go("/conversation?id=s-1")
+    before = await ann.page.locator(".row-made b", has_text="kto").count()
+
+    await ann.page.keyboard.press("j")
+    await ann.page.keyboard.press("j")
+    await ann.press("u")
+    await ann.page.locator(".row-made", has_text="turn 3 as good").wait_for()
+    stored = (await store.interactions.list("s-1")).items
+    await ann.press("z")
+    await ann.page.locator("text=Nobody has judged this yet.").wait_for()
+    await ann.page.keyboard.press("?")
+    keys = await ann.page.locator("#keys").is_visible()
+
+    assert before == 1
+    assert [(act.turn_seq, act.feedback) for act in stored] == [(3, "thumbs_up")]
+    assert await store.interactions.effective("s-1") == ()
+    assert keys
+    assert ann.complaints == []
+
+
+async def test_every_form_works_without_script(store: Store, window: Open) -> None:
+    await talk(store)
+    ann = await window(java_script_enabled=False)
+    await ann.go("/conversation?id=s-1")
+
+    await ann.page.get_by_role("button", name="Good", exact=True).click()
+    await ann.page.get_by_text("turn 3 as good").wait_for()
+    await ann.go("/compare?id=s-1&one=2&other=3")
+    await ann.page.get_by_role("button", name="Neither").click()
+    await ann.page.get_by_text("Judgements in force").wait_for()
+
+    acts = (await store.interactions.list("s-1")).items
+    assert [act.action for act in acts] == ["feedback", "choose"]
+
+
+async def test_two_raters_share_a_queue_by_keys_alone(
+    store: Store, window: Open
+) -> None:
+    for number in range(4):
+        chat = store.conversation(f"s-{number}")
+        await chat.append(role="user", content=f"Question {number}?")
+        await chat.append(role="assistant", content=f"Answer {number}.")
+    await store.queues.put("q")
+    ann, bo = await window("ann"), await window("bo")
+    await ann.go("/judge?queue=q")
+    await bo.go("/judge?queue=q")
+
+    for _ in range(2):
+        one, other = [
+            await who.page.locator(".answer").inner_text() for who in (ann, bo)
+        ]
+        assert one != other
+        await ann.press("u")
+        await bo.press("d")
+
+    for who in (ann, bo):
+        await who.page.locator("text=Nothing is left for you").wait_for()
+    judged = [
+        (act.actor_id, act.feedback)
+        for number in range(4)
+        for act in (await store.interactions.list(f"s-{number}")).items
+    ]
+    assert sorted(judged) == [("ann", "thumbs_up")] * 2 + [("bo", "thumbs_down")] * 2
+
+
+async def test_a_form_of_another_site_is_refused_by_what_the_browser_says(
+    store: Store, window: Open
+) -> None:
+    await talk(store)
+    ann = await window()
+    other = ann.base.replace("127.0.0.1", "localhost")
+    await ann.page.goto(f"{other}/search")
+    form = (
+        f"<form method=post action='{ann.base}/judge?id=s-1&turn=3'>"
+        "<input name=act value=abcdefgh><input name=label value=x></form>"
+    )
+    blank = await ann.page.context.new_page()
+    await blank.set_content(form)
+
+    async with blank.expect_navigation():
+        await blank.evaluate("document.forms[0].submit()")
+
+    assert "another site" in await blank.content()
+    assert (await store.sessions.get("s-1")).interaction_count == 0
