@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from weakref import ref
 
 from sqlalchemy import Connection
-from sqlalchemy.engine import RootTransaction
+from sqlalchemy.engine import RootTransaction, TwoPhaseTransaction
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
@@ -148,6 +148,13 @@ class HostTransaction:
                 # application's commit would then do nothing.
                 root = outer.begin()
             self._root = ref(root)
+        if isinstance(root, TwoPhaseTransaction):
+            # What was prepared is committed from anywhere, perhaps after a restart:
+            # nobody here would know when to let go of what is warm.
+            raise ConfigError(
+                "a two-phase transaction cannot be joined: its commit may come from "
+                "elsewhere; join one that this connection commits"
+            )
         if root is None or self._root() is not root or not root.is_active:
             raise ConfigError(_OVER)
         if nested is not None and not nested.is_active:

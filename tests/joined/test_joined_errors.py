@@ -247,6 +247,21 @@ async def test_other_tables_first_in_the_search_path_are_not_taken_for_ours(
 
 
 @postgres
+async def test_a_transaction_of_two_phases_is_refused(
+    store: Store, engine: AsyncEngine
+) -> None:
+    async with engine.connect() as connection:
+        transaction = await connection.run_sync(lambda c: c.begin_twophase())
+        with pytest.raises(ConfigError, match="two-phase"):
+            await say(store.joined(connection), "s-1", "x")
+        with pytest.raises(ConfigError, match="two-phase"):
+            await store.joined(connection).turns.window("s-1", limit=5)
+        await connection.run_sync(lambda _: transaction.rollback())
+
+    assert await store.sessions.find("s-1") is None
+
+
+@postgres
 async def test_a_transaction_that_failed_before_is_not_written_to(
     store: Store, engine: AsyncEngine
 ) -> None:
