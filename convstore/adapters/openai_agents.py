@@ -9,9 +9,8 @@ session is read as items, too.
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import dropwhile
@@ -21,6 +20,7 @@ from agents.memory import SessionSettings
 from agents.memory.session import _CompactionSnapshot
 from agents.memory.session_settings import resolve_session_limit
 
+from convstore.concurrency.completion import finished
 from convstore.messages.neutral import unsaved
 from convstore.messages.responses import items_of, turn_of
 from convstore.vocabulary.errors import SessionNotFoundError, VersionConflictError
@@ -90,7 +90,7 @@ class ConvstoreSession:
         self._check_open()
         turns = [_turn(item) for item in items]
         if turns:
-            await _settled(self._add(turns))
+            await finished(self._add(turns))
 
     async def pop_item(self) -> JsonObject | None:
         """Take the newest item off the active branch; None where there is none.
@@ -98,12 +98,12 @@ class ConvstoreSession:
         Nothing is destroyed: the turn stays on a branch that is no longer active.
         """
         self._check_open()
-        return await _settled(self._pop())
+        return await finished(self._pop())
 
     async def clear_session(self) -> None:
         """Begin anew with an empty branch; nothing is destroyed."""
         self._check_open()
-        await _settled(self._clear())
+        await finished(self._clear())
 
     def close(self) -> None:
         """Take no more calls. Idempotent."""
@@ -124,7 +124,7 @@ class ConvstoreSession:
         seen = await self._newest(limit)
 
         async def replace_suffix(start: int, output: list[JsonObject]) -> bool:
-            return await _settled(self._replace(seen, start, output, prune_prefix))
+            return await finished(self._replace(seen, start, output, prune_prefix))
 
         return _CompactionSnapshot(
             [item for _, item in seen.items], seen.complete, replace_suffix
@@ -253,20 +253,3 @@ def _items(turn: Turn) -> list[JsonObject]:
     if turn.payload is not None and turn.payload_format == FORMAT:
         return [json.loads(turn.payload)]
     return items_of(turn)
-
-
-async def _settled(work: Coroutine[Any, Any, T]) -> T:
-    """The outcome of a change, waited for even by a caller who is cancelled: the
-    cancellation goes on when it is known what became of the change."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancelled = cancelled or error
-    if cancelled is not None:
-        with suppress(Exception):
-            task.result()
-        raise cancelled
-    return task.result()

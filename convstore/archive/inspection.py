@@ -47,11 +47,6 @@ class Agreement:
         differ = self.missing_files or self.unknown_files or self.wrong_sizes
         return not differ and self.standing in ("ours", "unclaimed")
 
-    @property
-    def is_foreign(self) -> bool:
-        """Whether the folder has the mark of another database."""
-        return self.standing == "foreign"
-
 
 class Inspector:
     """Verifies segments; a damaged one is quarantined, never deleted."""

@@ -45,7 +45,6 @@ T = TypeVar("T")
 _INLINE_BYTES = 96
 
 C = models.checkpoints.c
-W = models.checkpoint_writes.c
 E = models.checkpoint_ends.c
 _OF = {"tenant": "tenant_id", "id": "session_id", "namespace": "namespace"}
 

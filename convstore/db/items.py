@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from convstore.db import models
 from convstore.db.cells import Cells, CellTable, Place
@@ -128,13 +128,6 @@ class ItemChange:
                 "patch", f"makes {len(result)} bytes; at most {self.max_bytes} fit"
             )
         return result.decode()
-
-
-class Changing(Protocol):
-    """An operation that writes to items outside sessions."""
-
-    @property
-    def places(self) -> Collection[Place]: ...
 
 
 @dataclass(slots=True)

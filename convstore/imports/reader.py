@@ -34,12 +34,3 @@ def each_record(
                 yield material.rejected(name, record.number, told, record.data)
                 continue
             yield from sessions
-
-
-def rows_as_sessions(parts: Iterable[Callable[[], ImportedSession]]) -> Iterator[Found]:
-    """The sessions that these make, those that cannot be made set aside."""
-    for number, make in enumerate(parts, 1):
-        try:
-            yield make()
-        except (InvalidInputError, CorruptionError) as error:
-            yield Rejected(number, error.code, str(error), None)

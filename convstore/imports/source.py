@@ -96,25 +96,6 @@ class Line:
     complete: bool
 
 
-def read_lines(
-    source: str | os.PathLike[str], limits: SourceLimits = DEFAULT_LIMITS
-) -> Iterator[Line]:
-    """The lines of `source`: a path, or `-` for standard input.
-
-    Empty lines are counted and not given. Lines end with LF only, as the text may
-    contain what other readers take for line ends. A byte-order mark at the start is
-    left out. Nothing is opened before the first line is asked for.
-
-    Raises:
-        InvalidInputError: No such file, not a regular file, or an archive of files.
-        LimitExceededError: Too many bytes came out, in all or for what went in.
-        CorruptionError: The compressed data is damaged or ends early. Lines before
-            the damage have been given.
-    """
-    with open_plain(source) as file:
-        yield from split_lines(read_chunks(file, limits), limits.max_line_bytes)
-
-
 def read_chunks(
     file: BinaryIO,
     limits: SourceLimits,
@@ -130,7 +111,10 @@ def read_chunks(
         on_read: Told of each piece how many bytes it took from the file.
 
     Raises:
-        InvalidInputError, LimitExceededError, CorruptionError: As `read_lines`.
+        InvalidInputError: An archive of files.
+        LimitExceededError: Too many bytes came out, in all or for what went in.
+        CorruptionError: The compressed data is damaged or ends early. What was before
+            the damage has been given.
     """
     return _decompressed(_Counted(file, spent, on_read), limits)
 

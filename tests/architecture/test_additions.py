@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
 from types import ModuleType
+from typing import Any
 
 import pytest
 
+from convstore import Store, StoreConfig, adapters
 from convstore.blobs import selection as blob_selection
 from convstore.blobs.memory import MemoryBlobs
 from convstore.cache import selection as cache_selection
@@ -19,11 +25,30 @@ from convstore.export import formats as export_formats
 from convstore.imports import registry
 from convstore.imports.model import ImportedSession
 from convstore.policy import CachePolicy
+from convstore.testing.framework_suite import ANSWER, QUESTION, FrameworkSuite
 from tests.architecture.source import ROOT
 from tests.docs import reference
 
-PLACE = re.compile(r"`((?:convstore|tests|migrations)/[\w/.]*)`")
-NAME = re.compile(r"`(\w+)`")
+TOY_ADAPTER = """
+from convstore.errors import NotFoundError
+
+class History:
+    def __init__(self, store):
+        self.store = store
+
+    async def add(self, session_id, messages):
+        chat = self.store.conversation(session_id, user_id="ann")
+        await chat.append_many([{"role": r, "content": c} for r, c in messages])
+
+    async def read(self, session_id):
+        try:
+            said = await self.store.conversation(session_id).history(limit=100)
+        except NotFoundError:
+            return []
+        return [(message["role"], message["content"]) for message in said]
+"""
+PLACE = re.compile(r"`((?:convstore|tests|migrations)/[\w/.]*|pyproject\.toml)`")
+NAME = re.compile(r"`([\w-]+)`")
 
 
 def rows() -> Iterator[list[str]]:
@@ -46,7 +71,7 @@ def test_each_register_is_in_the_module_that_the_table_names() -> None:
         (module,) = PLACE.findall(register)
 
         assert re.search(
-            rf"^(class )?{name}\b", (ROOT / module).read_text("utf-8"), re.M
+            rf"^(class |\[project\.)?{name}\b", (ROOT / module).read_text("utf-8"), re.M
         )
 
 
@@ -96,6 +121,45 @@ def test_a_noun_is_added_by_its_line() -> None:
     assert {"sessions", "items", "archive"} <= set(names)
     assert [n for n in names if f"## store.{n}\n" not in page] == []
     assert [n for n in names if f"    {n}: _" not in stub] == []
+
+
+def test_an_adapter_is_added_by_its_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A toy of a framework whose messages are pairs of a role and a text."""
+    (tmp_path / "toy.py").write_text(TOY_ADAPTER, "utf-8")
+    monkeypatch.setattr(adapters, "__path__", [*adapters.__path__, str(tmp_path)])
+    history = import_module("convstore.adapters.toy").History
+    monkeypatch.delitem(sys.modules, "convstore.adapters.toy")
+
+    class Toy(FrameworkSuite):
+        def talk(self) -> list[Any]:
+            return [self.asked(QUESTION), ("assistant", ANSWER)]
+
+        def asked(self, text: str) -> Any:
+            return ("user", text)
+
+        async def add(self, store: Store, session_id: str, messages: Any) -> None:
+            await history(store).add(session_id, messages)
+
+        async def read(self, store: Store, session_id: str) -> list[Any]:
+            return await history(store).read(session_id)  # type: ignore[no-any-return]
+
+    url = f"sqlite:///{tmp_path}/store.db"
+    config = StoreConfig(url=url, archive_dir=str(tmp_path / "archive"))
+    Toy().test_messages_come_back_equal_and_in_order(config)
+
+
+def test_each_adapter_has_its_extra_its_tests_and_its_page() -> None:
+    names = [module.name for module in iter_modules(adapters.__path__)]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    pages = "".join(p.read_text("utf-8") for p in (ROOT / "docs/howto").rglob("*.md"))
+
+    assert "openai_agents" in names
+    for name in names:
+        assert name.replace("_", "-") in project["optional-dependencies"]
+        assert (ROOT / "tests/frameworks" / name).is_dir()
+        assert f"convstore.adapters.{name}" in pages
 
 
 def test_a_dialect_is_added_by_its_scheme(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,7 @@ async def test_the_doctor_is_told_of_a_folder_of_another_database(
 
     found = await second.archive.agreement()
 
-    assert (found.is_foreign, found.ok) == (True, False)
+    assert (found.standing, found.ok) == ("foreign", False)
     assert (await store.archive.agreement()).ok
 
 
@@ -140,7 +140,7 @@ async def test_many_workers_that_begin_at_once_mark_the_folder_once(
 
     await asyncio.gather(*(s.sessions.delete(f"s-{n}") for n, s in enumerate(stores)))
 
-    assert not any([(await s.archive.agreement()).is_foreign for s in stores])
+    assert "foreign" not in [(await s.archive.agreement()).standing for s in stores]
 
 
 async def test_of_two_databases_that_begin_at_once_one_has_the_folder(

@@ -10,7 +10,7 @@ import sys
 import tarfile
 import tracemalloc
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,10 +24,25 @@ from convstore.errors import (
     InvalidInputError,
     LimitExceededError,
 )
-from convstore.imports.source import Line, SourceLimits, read_lines
+from convstore.imports.source import (
+    DEFAULT_LIMITS,
+    Line,
+    SourceLimits,
+    open_plain,
+    read_chunks,
+    split_lines,
+)
 
 TEXT = '{"a":1}\n\n{"b":"é\u2028\x85🎉"}\r\n{"c":3}'.encode()
 SMALL = SourceLimits(max_line_bytes=10, max_total_bytes=1_000_000)
+
+
+def read_lines(
+    source: str | Path, limits: SourceLimits = DEFAULT_LIMITS
+) -> Iterator[Line]:
+    """The lines of a path, or of standard input for `-`."""
+    with open_plain(source) as file:
+        yield from split_lines(read_chunks(file, limits), limits.max_line_bytes)
 
 
 def written(folder: Path, data: bytes, name: str = "in.jsonl") -> Path:
