@@ -20,7 +20,7 @@ import hypothesis
 import pytest
 
 from convstore.vocabulary.clock import ManualClock
-from tests.databases import PostgresDatabases, SqliteDatabases
+from tests.databases import PostgresDatabases, SqliteDatabases, which
 from tests.processes import Process, run_processes
 from tests.real_files import NAMED, REAL, STAND_INS, packed
 from tests.servers import (
@@ -92,7 +92,7 @@ def real_data(
 def sqlite_databases(
     tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> SqliteDatabases:
-    note_tested(pytestconfig, "sqlite", sqlite3.sqlite_version)
+    note_tested(pytestconfig, "sqlite", sqlite3.sqlite_version + which())
     return SqliteDatabases(tmp_path_factory.mktemp("sqlite"))
 
 
@@ -106,7 +106,7 @@ def postgres_databases(pytestconfig: pytest.Config) -> Iterator[PostgresDatabase
             version = databases.version()
         except (ServerUnavailableError, ImportError, OSError) as error:
             give_up(pytestconfig, "postgres", str(error))
-        note_tested(pytestconfig, "postgres", f"{version}, {origin}")
+        note_tested(pytestconfig, "postgres", f"{version}, {origin}{which()}")
         yield databases
 
 

@@ -18,6 +18,33 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+FORMER = Path(__file__).parent / "migration" / "former"
+"""What the last release made that kept its revision in `alembic_version`."""
+
+VARIABLE = "CONVSTORE_TEST_DATABASES"
+"""`upgraded`: tests get databases that the former release made, emptied and upgraded,
+in place of new ones."""
+
+# What says at which revision a database is: kept where the rest is emptied.
+_OF_THE_SCHEMA = ("alembic_version", "schema_info")
+
+
+def are_upgraded() -> bool:
+    """Whether tests are to get upgraded databases in place of new ones."""
+    asked = os.environ.get(VARIABLE, "new")
+    assert asked in ("new", "upgraded"), f"{VARIABLE} is new or upgraded"
+    return asked == "upgraded"
+
+
+def which() -> str:
+    """In words, for the summary of a run; nothing of new ones."""
+    return ", databases upgraded from the former release" if are_upgraded() else ""
+
+
+def former_dump(kind: str) -> str:
+    """The statements that make a database of the former release, with data."""
+    return (FORMER / f"{kind}.sql").read_text()
+
 
 def migrate(url: str) -> None:
     """Bring a database to the newest schema, by the call that users have."""
@@ -38,11 +65,24 @@ class SqliteDatabases:
     def create(self, path: Path) -> str:
         """A fresh migrated database at `path`; its URL."""
         if not self._template.exists():
+            if are_upgraded():
+                self._make_former()
             migrate(f"sqlite:///{self._template}")
             # A write-ahead log left behind would be missing from the copies.
             assert not Path(f"{self._template}-wal").exists()
         shutil.copyfile(self._template, path)
         return f"sqlite:///{path}"
+
+    def _make_former(self) -> None:
+        with closing(sqlite3.connect(self._template)) as connection:
+            connection.executescript(former_dump("sqlite"))
+            tables = connection.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table'"
+                f" AND name NOT LIKE 'sqlite%' AND name NOT IN {_OF_THE_SCHEMA}"
+            ).fetchall()
+            for (name,) in tables:
+                connection.execute(f'DELETE FROM "{name}"')
+            connection.commit()
 
     def copy(self, url: str, path: Path) -> str:
         """A copy of a database as a backup makes it; its URL."""
@@ -77,8 +117,24 @@ class PostgresDatabases:
         """A fresh migrated database; its URL."""
         if self._template is None:
             self._template = self.create_empty()
+            if are_upgraded():
+                self._run(self._make_former(self._template))
             migrate(self._template)
         return self._create(f"TEMPLATE {self._name(self._template)}")
+
+    @staticmethod
+    async def _make_former(url: str) -> None:
+        import asyncpg
+
+        connection = await asyncpg.connect(url)
+        await connection.execute(former_dump("postgres"))
+        tables = await connection.fetch(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            f" AND tablename NOT IN {_OF_THE_SCHEMA}"
+        )
+        names = ", ".join(f'public."{row["tablename"]}"' for row in tables)
+        await connection.execute(f"TRUNCATE {names}")
+        await connection.close()
 
     def copy(self, url: str) -> str:
         """A copy of a database that nobody is connected to; its URL."""

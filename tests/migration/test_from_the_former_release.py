@@ -18,10 +18,9 @@ import pytest
 
 from convstore import SchemaMismatchError, Store, StoreConfig, open_store
 from convstore.db import migrate, schema
+from tests.databases import FORMER, former_dump
 from tests.integration.conversations import everything, say
 from tests.migration.test_shared_database import execute, rows
-
-FORMER = Path(__file__).parent / "former"
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Former:
 @pytest.fixture(params=["sqlite", "postgres"])
 def former(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Former]:
     kind = request.param
-    dump = (FORMER / f"{kind}.sql").read_text()
+    dump = former_dump(kind)
     folder = shutil.copytree(FORMER / f"{kind}-archive", tmp_path / "archive")
     if kind == "sqlite":
         with closing(sqlite3.connect(tmp_path / "former.db")) as connection:
