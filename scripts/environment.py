@@ -62,7 +62,10 @@ PURPOSES = {
     # Those that cannot be with the others, or need not.
     "frameworks-2": (
         ".cache/venv-frameworks-2",
-        [["-e", ".[llama-index]"], ["pytest-mock"]],
+        [
+            ["-e", ".[llama-index,langchain]"],
+            ["langchain-community==0.4.2"],
+        ],
     ),
     # By itself: it pins what other frameworks have newer.
     "chainlit": (".cache/venv-chainlit", [["-e", ".[chainlit]"]]),

@@ -97,24 +97,22 @@ def grouped(turns: Iterable[Turn]) -> list[Group]:
         else:
             groups.append([turn])
         open_ = foreign
-    names: dict[str, str] = {}
-    return [Group(tuple(group), tuple(_messages(group, names))) for group in groups]
+    return [Group(tuple(group), tuple(_messages(group))) for group in groups]
 
 
 def message_of(turn: Turn) -> JsonObject | None:
     """The one message that a neutral turn is; None where it is none, or several."""
-    told = _messages([turn], {})
+    told = _messages([turn])
     return told[0] if len(told) == 1 else None
 
 
-def _messages(turns: Sequence[Turn], names: dict[str, str]) -> list[JsonObject]:
+def _messages(turns: Sequence[Turn]) -> list[JsonObject]:
     first = turns[0]
     if first.payload is not None and first.payload_format == FORMAT:
         whole = json.loads(first.payload)
         if whole:
             return [whole]
     said = [block for turn in turns for block in blocks_of(turn)]
-    names |= {b.id: b.name for b in said if isinstance(b, Call) and b.id and b.name}
     role = ROLES.get(first.role)
     if role is None:
         return []
@@ -125,11 +123,11 @@ def _messages(turns: Sequence[Turn], names: dict[str, str]) -> list[JsonObject]:
         message
         for turn in turns
         for told in told_by(turn, role)
-        for message in _told(turn, told, names)
+        for message in _told(turn, told)
     ]
 
 
-def _told(turn: Turn, told: Message, names: Mapping[str, str]) -> list[JsonObject]:
+def _told(turn: Turn, told: Message) -> list[JsonObject]:
     blocks = [block for block, _ in told.blocks]
     if told.role != "tool":
         role = "developer" if told.given == "developer" else told.role
@@ -142,8 +140,8 @@ def _told(turn: Turn, told: Message, names: Mapping[str, str]) -> list[JsonObjec
         more = {}
         if block.call_id:
             more["tool_call_id"] = block.call_id
-        if name := turn.name or names.get(block.call_id or ""):
-            more["name"] = name
+        if turn.name:
+            more["name"] = turn.name
         messages.append(_message("tool", [_text(_result(block.content))], more))
     return messages
 

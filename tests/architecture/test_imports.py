@@ -16,7 +16,10 @@ HOMES = {
     "chainlit": ["convstore/adapters/chainlit/"],
     "fastapi": ["convstore/web/", "convstore/adapters/"],
     "jinja2": ["convstore/web/"],
-    "langchain_core": ["convstore/adapters/langgraph/"],
+    "langchain_core": [
+        "convstore/adapters/langgraph/",
+        "convstore/adapters/langchain.py",
+    ],
     "langgraph": ["convstore/adapters/langgraph/"],
     "llama_index": ["convstore/adapters/llama_index.py"],
     "mcp": ["convstore/cli/"],

@@ -9,6 +9,7 @@ HOMES = {
     "agents": "openai_agents",
     "chainlit": "chainlit",
     "google.adk": "google_adk",
+    "langchain_community": "langchain",
     "langgraph": "langgraph",
     "llama_index": "llama_index",
     "pydantic_ai": "pydantic_ai",

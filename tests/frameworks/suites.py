@@ -83,6 +83,16 @@ SUITES = {
         "in_place_of_sqlite",
         "tests/test_store.py tests/test_async_store.py tests/test_ttl.py",
     ),
+    "langchain": Suite(
+        "langchain-community",
+        "0.4.2",
+        "langchain",
+        "in_place_of_sql",
+        "tests/unit_tests/chat_message_histories/test_sql.py",
+        environment="frameworks-2",
+        # Their settings are about tests that are not run here.
+        options="--noconftest -o asyncio_mode=auto",
+    ),
     "chainlit": Suite(
         "chainlit",
         "2.12.0",

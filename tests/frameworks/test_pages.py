@@ -13,6 +13,7 @@ from tests.frameworks import is_here
 PAGES = {
     "chainlit": "chainlit",
     "google-adk": "google.adk",
+    "langchain": "langchain_community",
     "llama-index": "llama_index",
     "openai-agents": "agents",
     "pydantic-ai": "pydantic_ai",

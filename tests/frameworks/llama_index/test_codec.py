@@ -110,3 +110,15 @@ def test_a_plain_message_is_kept_once() -> None:
         "additional_kwargs": {},
         "blocks": [{"block_type": "text", "text": "Three."}],
     }
+
+
+def test_a_result_without_a_name_gets_none_from_its_call() -> None:
+    call = ToolCallBlock(tool_call_id="c", tool_name="f", tool_kwargs={})
+    given_messages = [
+        ChatMessage(role="assistant", blocks=[call]),
+        ChatMessage(role="tool", content="x", additional_kwargs={"tool_call_id": "c"}),
+    ]
+
+    groups = grouped([unsaved(_turn(message)) for message in given_messages])
+    told = [ChatMessage.model_validate(m) for group in groups for m in group.messages]
+    assert told == given_messages
