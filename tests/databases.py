@@ -150,6 +150,10 @@ class PostgresDatabases:
             self._run(self._fetch(f"DROP DATABASE {self._name(url)} WITH (FORCE)"))
             self._alive.remove(url)
 
+    def keep(self) -> None:
+        """Drop none of those that are left."""
+        self._alive.clear()
+
     def close(self) -> None:
         """Drop what is left and disconnect."""
         for url in list(self._alive):

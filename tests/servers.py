@@ -175,9 +175,12 @@ class PostgresServer(Server):
         # a language's collation is tested by CONVSTORE_TEST_POSTGRES_URL.
         locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         initdb = [self._bin / "initdb", "--pgdata", self._data, "--username=postgres"]
+        self._run([*initdb, *locale, "--encoding=UTF8", "--auth=trust", "--no-sync"])
+
+    def _run(self, command: list[str | Path]) -> None:
         groups: dict[str, Any] = {"extra_groups": []} if self._account else {}
         done = subprocess.run(
-            [*initdb, *locale, "--encoding=UTF8", "--auth=trust", "--no-sync"],
+            command,
             **self._account,
             **groups,
             env=ENVIRONMENT,
@@ -187,7 +190,8 @@ class PostgresServer(Server):
         )
         if done.returncode:
             shutil.rmtree(self.folder, ignore_errors=True)
-            raise ServerUnavailableError(f"initdb: {done.stderr[-500:]}")
+            name = Path(command[0]).name
+            raise ServerUnavailableError(f"{name}: {done.stderr[-500:]}")
 
     def demand_passwords(self) -> None:
         """From the next start on, which this makes, nobody connects without one."""
@@ -221,6 +225,19 @@ class PostgresServer(Server):
             # Right after a kill the file may be the last server's, or half written.
             return lines[:1] == [str(self._pid)] and status == "ready"
         return False
+
+
+class StandbyServer(PostgresServer):
+    """A hot standby of another server."""
+
+    def __init__(self, primary: PostgresServer) -> None:
+        self._primary = primary
+        super().__init__()
+
+    def _create(self) -> None:
+        copied = [self._bin / "pg_basebackup", "--pgdata", self._data]
+        source = ["--host", self._primary.folder, "--username=postgres"]
+        self._run([*copied, *source, "--write-recovery-conf", "--checkpoint=fast"])
 
 
 class RedisServer(Server):

@@ -5,15 +5,16 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 from convstore.archive.restorer import Restorer
 from convstore.db import documents, sessions, sizes
-from convstore.db.engine import Connection, Runner
+from convstore.db.engine import Connection, Runner, Work
 from convstore.db.session_filters import Filter
 from convstore.vocabulary.errors import CorruptionError, SessionNotFoundError
 from convstore.vocabulary.records import DocumentSource, SessionDocument, SessionState
 
+T = TypeVar("T")
 PAGE = 64
 """Sessions of one snapshot, if they are not too large together; see `sizes`."""
 
@@ -21,6 +22,13 @@ _IDS = 1_000
 """Of the ids asked for, those of one statement: most may be of no session."""
 
 _Listed: TypeAlias = tuple[str, SessionState, SessionDocument | CorruptionError | None]
+
+
+class Pages(Protocol):
+    """What reads a page of documents."""
+
+    async def __call__(self, work: Work[T], *, snapshot: bool = False) -> T: ...
+
 
 SOURCES: dict[DocumentSource, SessionState | None] = {
     "both": None,
@@ -37,19 +45,21 @@ async def stream_documents(
     wanted: Filter,
     *,
     session_ids: Sequence[str] | None = None,
+    pages: Pages | None = None,
 ) -> AsyncIterator[SessionDocument]:
     """Documents of a tenant's sessions in the order of their ids, in flat memory.
 
     Changes nothing. Each session is whole and of one moment; two sessions may be of
     different moments. One that is archived, restored or made meanwhile comes at most
-    once, in the state in which it was met.
+    once, in the state in which it was met. `pages` reads pages of live ones in place
+    of `runner`, if given; where archived ones lie `runner` is asked.
 
     Raises:
         CorruptionError: A session's rows or file are damaged; names it.
     """
     after, ids = "", None if session_ids is None else sorted(set(session_ids))
     while True:
-        page, is_last = await runner.read(
+        page, is_last = await (pages or runner.read)(
             lambda c, a=after: _page(c, tenant, wanted, a, ids),  # type: ignore[misc]
             snapshot=True,
         )

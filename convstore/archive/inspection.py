@@ -60,6 +60,7 @@ class Inspector:
         *,
         most: int | None = None,
         deep: bool = False,
+        record: bool = True,
         on_progress: OnProgress | None = None,
     ) -> VerifyReport:
         """Read segments back, those longest unread first, and compare every checksum.
@@ -68,6 +69,7 @@ class Inspector:
             segment_id: Only this one.
             most: At most so many segments: the rotating share of the scheduler.
             deep: Also decode every document into records.
+            record: Note what was found; without, nothing is written.
 
         Raises:
             SegmentNotFoundError: The ledger has no segment with this id.
@@ -90,7 +92,8 @@ class Inspector:
                 continue
             if found:
                 await guard(self._context)  # the folder may have gone meanwhile
-            only_copies = await self._note(segment, found)
+            noted = self._note if record else self._unnoted
+            only_copies = await noted(segment, found)
             if only_copies is not None:
                 at_risk += _at_risk(only_copies, found)
                 faults += found
@@ -176,6 +179,20 @@ class Inspector:
         except (SegmentCorruptError, ConfigError) as error:
             faults.append(ArchiveFault(segment.segment_id, None, None, str(error)))
         return faults
+
+    async def _unnoted(
+        self, segment: StoredSegment, faults: Sequence[ArchiveFault]
+    ) -> list[StoredEntry] | None:
+        """As `_note`, and nothing is written."""
+        segment_id = segment.segment_id
+
+        def work(connection: Connection) -> list[StoredEntry] | None:
+            now = segments.find(connection, segment_id)
+            if now is None or now.state == "deleting":
+                return None
+            return archive_entries.of_segment(connection, segment_id, "committed")
+
+        return await self._context.read(work) if faults else []
 
     async def _note(
         self, segment: StoredSegment, faults: Sequence[ArchiveFault]

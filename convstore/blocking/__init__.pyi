@@ -106,6 +106,7 @@ class _Archive:
         *,
         most: int | None = None,
         deep: bool = False,
+        record: bool = True,
         on_progress: OnProgress | None = None,
     ) -> VerifyReport: ...
     def count_segments(self) -> int: ...

@@ -210,6 +210,10 @@ def verify(
     deep: Annotated[
         bool, typer.Option("--deep", help="Also decode every document.")
     ] = False,
+    no_record: Annotated[
+        bool,
+        typer.Option("--no-record", help="Write nothing: for a standby."),
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Read segments back and compare every checksum.
@@ -223,6 +227,7 @@ def verify(
                 segment,
                 most=most,
                 deep=deep,
+                record=not no_record,
                 on_progress=bar.told,
             )
 

@@ -108,17 +108,30 @@ class Archive:
         *,
         most: int | None = None,
         deep: bool = False,
+        record: bool = True,
         on_progress: OnProgress | None = None,
     ) -> VerifyReport:
         """Read segments back from the disk, those longest unread first; all or one.
 
         A segment with a fault is quarantined and reported with the sessions concerned.
 
+        Args:
+            segment_id: Only this one.
+            most: At most so many.
+            deep: Also decode every document.
+            record: Note in the database what was read, and put into quarantine what is
+                damaged. Without, nothing is written: for a standby.
+            on_progress: Told of each segment.
+
         Raises:
             SegmentNotFoundError: There is no segment with this id.
         """
         return await self._parts.inspector.verify(
-            segment_id, most=most, deep=deep, on_progress=on_progress
+            segment_id,
+            most=most,
+            deep=deep,
+            record=record,
+            on_progress=on_progress,
         )
 
     async def count_segments(self) -> int:

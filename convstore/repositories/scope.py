@@ -32,6 +32,18 @@ T = TypeVar("T")
 _REVIVALS = 5
 
 
+class Replicated(Protocol):
+    """Where what need not be the primary's is read."""
+
+    async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
+        """What `work` finds, as fresh as on the primary."""
+        ...
+
+    async def close(self) -> None:
+        """Close its connections. Idempotent."""
+        ...
+
+
 class Lifecycle(Protocol):
     """What happens to a session beyond its writes; `retention` provides it."""
 
@@ -73,7 +85,7 @@ class Scope:
     """One face of a store: whose rows, through which runner.
 
     `user_id` narrows it to one user's sessions; `lifecycle` restores and deletes;
-    `restore_on_read` makes reads restore too.
+    `restore_on_read` makes reads restore too; `replica` is where lists are read.
     """
 
     runner: Runner
@@ -88,6 +100,14 @@ class Scope:
     feedback: FeedbackPolicy = field(default_factory=FeedbackPolicy)
     user_id: str | None = None
     hot: HotTier | None = None
+    replica: Replicated | None = None
+
+    async def read_broadly(self, work: Work[T], *, snapshot: bool = False) -> T:
+        """Read of many sessions: from the replica, if there is one; inside a
+        transaction never, which sees its own writes."""
+        if self.replica is None or self.runner.in_transaction:
+            return await self.runner.read(work, snapshot=snapshot)
+        return await self.replica.read(work, snapshot=snapshot)
 
     @property
     def reading(self) -> Reading:

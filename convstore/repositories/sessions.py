@@ -293,7 +293,7 @@ class Sessions(Forking, Patching):
             metadata=metadata,
         )
         place = None if cursor is None else _place(cursor)
-        found = await self._scope.runner.read(
+        found = await self._scope.read_broadly(
             lambda connection: session_lists.list_page(
                 connection, self._scope.tenant, wanted, place, limit
             )

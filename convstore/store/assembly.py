@@ -14,6 +14,7 @@ from convstore.cache.selection import session_cache
 from convstore.commits.group_commit import GroupCommit
 from convstore.db.batch import Batches
 from convstore.db.engine import Backend
+from convstore.db.replica import Replica
 from convstore.erasure.eraser import Eraser
 from convstore.gateway.prefix_cache.stores import PrefixStores
 from convstore.repositories.archive import ArchiveParts
@@ -22,11 +23,12 @@ from convstore.repositories.scope import Scope
 from convstore.retention.job import RetentionJob
 from convstore.retention.lifecycle import SessionLifecycle
 from convstore.retention.recovery import Recovery
-from convstore.store.places import blobs_of
+from convstore.store.places import blobs_of, replica_options
 from convstore.store.runners import Autocommit
 from convstore.vocabulary.clock import Clock
 from convstore.vocabulary.ids import check_id
 from convstore.vocabulary.settings import StoreConfig
+from convstore.vocabulary.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,14 @@ async def assemble(
         hot=hot,
         indexer=indexer,
         search=config.search,
+        replica=_replica(config, backend, commits.watch),
     )
     prefixes = PrefixStores(backend, config.cache, config.limits, namespace)
     loop = get_running_loop()
     return Parts(config, backend, commits, prefixes, eraser, archive, loop), scope
+
+
+def _replica(config: StoreConfig, backend: Backend, watch: Watch) -> Replica | None:
+    if not config.replica_url:
+        return None
+    return Replica(replica_options(config), backend, watch)

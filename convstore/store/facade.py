@@ -138,6 +138,8 @@ class Store(Searching, Previewing, Upkeep):
         """Finish the writes that are queued and let go of everything. Idempotent."""
         async with AsyncExitStack() as last_to_first:
             last_to_first.push_async_callback(self._parts.backend.close)
+            if self._scope.replica is not None:
+                last_to_first.push_async_callback(self._scope.replica.close)
             if self._scope.hot is not None:
                 last_to_first.push_async_callback(self._scope.hot.close)
             last_to_first.push_async_callback(self._parts.prefixes.close)

@@ -29,6 +29,17 @@ def backend_options(config: StoreConfig, engine: HostEngine | None) -> BackendOp
     )
 
 
+def replica_options(config: StoreConfig) -> BackendOptions:
+    """What the replica's backend needs of the settings."""
+    return BackendOptions(
+        config.replica_url,
+        config.pool_size,
+        config.pooler,
+        config.limits,
+        schema=config.db_schema,
+    )
+
+
 async def with_archive(config: StoreConfig, backend: Backend) -> StoreConfig:
     """The settings with the archive folder in force: where older releases kept the
     archives of all, if that folder has this database's mark."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from convstore.archive.context import Context
+from convstore.archive.documents import Pages
 from convstore.commits.group_commit import CommitStats
 from convstore.db import retention_runs, segments, statistics
 from convstore.retention.plan import oldest_cutoff
@@ -10,15 +11,16 @@ from convstore.vocabulary.clock import from_micros, to_micros
 from convstore.vocabulary.reports import StoreStats
 
 
-async def count(context: Context, commits: CommitStats, tenant: str) -> StoreStats:
-    """What there is of a tenant, and of the whole; see `StoreStats`."""
+async def count(
+    context: Context, commits: CommitStats, tenant: str, read: Pages
+) -> StoreStats:
+    """What there is of a tenant, and of the whole, as `read` finds it; see
+    `StoreStats`."""
     cutoff = to_micros(oldest_cutoff(context.policy, context.clock.now()))
-    counts = await context.read(
-        lambda c: statistics.of_tenant(c, tenant), snapshot=True
-    )
-    totals = await context.read(segments.totals)
-    last = await context.read(retention_runs.last)
-    oldest = await context.read(lambda c: statistics.oldest_stale(c, cutoff))
+    counts = await read(lambda c: statistics.of_tenant(c, tenant), snapshot=True)
+    totals = await read(segments.totals)
+    last = await read(retention_runs.last)
+    oldest = await read(lambda c: statistics.oldest_stale(c, cutoff))
     sealed = totals.get("sealed", (0, 0))
     quarantined = totals.get("quarantined", (0, 0))
     return StoreStats(

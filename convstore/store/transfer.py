@@ -71,6 +71,7 @@ class Transfer(TenantRepositories):
             self.tenant,
             wanted,
             session_ids=session_ids,
+            pages=self._scope.read_broadly,
         ):
             yield document
 

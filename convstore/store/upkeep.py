@@ -114,7 +114,10 @@ class Upkeep(TenantRepositories):
     async def stats(self) -> StoreStats:
         """Counts of the tenant and sizes of the whole; walks the tenant's sessions."""
         return await count(
-            self._parts.archive.context, self.commit_stats(), self.tenant
+            self._parts.archive.context,
+            self.commit_stats(),
+            self.tenant,
+            self._scope.read_broadly,
         )
 
     def commit_stats(self) -> CommitStats:

@@ -3,6 +3,7 @@
     ConvstoreError
     ├── ConfigError                    the settings or the call's set-up are wrong
     │   ├── DatabaseAccessError        this user or role lacks rights on the database
+    │   │   └── ReadOnlyDatabaseError  a standby, or a server that takes no writes
     │   └── MissingExtraError          an optional dependency is not installed
     ├── InvalidInputError              a field cannot be stored; nothing was changed
     ├── NotFoundError                  what was asked for is not there (or not yours)
@@ -101,6 +102,16 @@ class DatabaseAccessError(ConfigError):
     """
 
     code = "database_access"
+
+
+class ReadOnlyDatabaseError(DatabaseAccessError):
+    """The server takes no writes: it is a standby, or was told to take none.
+
+    Reading goes on. In a failover another server of the same URL may take them:
+    connections to this one are let go of, and the next call looks for it.
+    """
+
+    code = "read_only_database"
 
 
 class MissingExtraError(ConfigError):

@@ -80,6 +80,12 @@ class StoreConfig(BaseSettings):
         description="Database: sqlite:///FILE, sqlite:// (in memory) or "
         "postgresql://…; empty is HOME/convstore.db.",
     )
+    replica_url: str = Field(
+        default="",
+        repr=False,
+        description="A hot standby of the database, on PostgreSQL: documents, exports, "
+        "lists and stats are read there, as fresh as from the database.",
+    )
     db_schema: str | None = Field(
         default=None,
         # BaseModel has an attribute of the shorter name.

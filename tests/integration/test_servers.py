@@ -15,6 +15,7 @@ from convstore.errors import (
     DatabaseAccessError,
     DatabaseBusyError,
     DatabaseUnavailableError,
+    ReadOnlyDatabaseError,
 )
 
 
@@ -117,7 +118,7 @@ class SaidError(Exception):
         ("57014", "canceling statement due to user request", DatabaseBusyError, True,
          "cancelled"),
         ("25006", "cannot execute INSERT in a read-only transaction",
-         DatabaseAccessError, False, "standby"),
+         ReadOnlyDatabaseError, False, "standby"),
         ("XX000", "lost connection to parallel worker", DatabaseUnavailableError, True,
          "fault of its own"),
         ("58030", "could not read block", DatabaseUnavailableError, True,

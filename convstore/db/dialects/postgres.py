@@ -45,7 +45,7 @@ from convstore.db.dialects.base import (
     in_schema,
 )
 from convstore.db.dialects.postgres_engine import engine_like, new_engine
-from convstore.db.dialects.postgres_errors import ReadOnlyServerError, translate
+from convstore.db.dialects.postgres_errors import translate
 from convstore.db.dialects.postgres_health import examine
 from convstore.db.dialects.postgres_schema import (
     NO_RIGHTS,
@@ -64,6 +64,7 @@ from convstore.vocabulary.errors import (
     DatabaseBusyError,
     DatabaseUnavailableError,
     MissingExtraError,
+    ReadOnlyDatabaseError,
     StoreClosedError,
 )
 from convstore.vocabulary.progress import OnProgress
@@ -284,7 +285,7 @@ class PostgresBackend(Backend):
         except Exception as error:
             known = ours(self.dialect, error)
             # A server that has become a standby is not the one to ask again.
-            if isinstance(known, DatabaseUnavailableError | ReadOnlyServerError):
+            if isinstance(known, DatabaseUnavailableError | ReadOnlyDatabaseError):
                 await _let_go_of_the_lost(connection)
             raise
         except BaseException:

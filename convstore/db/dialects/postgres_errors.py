@@ -15,6 +15,7 @@ from convstore.vocabulary.errors import (
     DatabaseAccessError,
     DatabaseBusyError,
     DatabaseUnavailableError,
+    ReadOnlyDatabaseError,
     StorageFullError,
 )
 
@@ -34,10 +35,6 @@ _UNREACHABLE = (
 )
 
 
-class ReadOnlyServerError(DatabaseAccessError):
-    """It takes no writes; another one of the same name may, after a failover."""
-
-
 _LOCK = "the database gave up on a lock; try again"
 _FULL = "the database is out of disk or memory"
 _DAMAGE = "the server reports damaged data: see its log"
@@ -51,7 +48,7 @@ _BY_STATE: dict[str, tuple[type[ConvstoreError], str]] = {
     "53100": (StorageFullError, _FULL),
     "53200": (StorageFullError, _FULL),
     "53300": (DatabaseUnavailableError, "the server has no connection free for us"),
-    "25006": (ReadOnlyServerError, _READ_ONLY),
+    "25006": (ReadOnlyDatabaseError, _READ_ONLY),
     "58000": (DatabaseUnavailableError, _INSIDE),
     "58030": (DatabaseUnavailableError, _INSIDE),
     "XX000": (DatabaseUnavailableError, _INSIDE),
