@@ -162,7 +162,8 @@ class FrameworkSuite(FrameworkUnderTest):
     ) -> None:
         async def talk(store: Store, number: int) -> None:
             for turn in range(3):
-                await self.add_at_last(store, "shared", self.asked(f"{number}.{turn}."))
+                shared = "shared" if self.shares else f"alone-{number}"
+                await self.add_at_last(store, shared, self.asked(f"{number}.{turn}."))
                 await self.add_at_last(store, f"own-{number}", self.asked(f"{turn}"))
 
         with blocking.open_store(config) as opened:
@@ -173,9 +174,13 @@ class FrameworkSuite(FrameworkUnderTest):
 
             with ThreadPoolExecutor(5) as pool:
                 list(pool.map(loop, range(5)))
-            shared = asyncio.run(self.read(store, "shared"))
+            names = ["shared"] if self.shares else [f"alone-{n}" for n in range(5)]
+            told = [
+                self.told(message)
+                for name in names
+                for message in asyncio.run(self.read(store, name))
+            ]
             own = asyncio.run(self.read(store, "own-3"))
-        told = [self.told(message) for message in shared]
         assert len(told) == 15
         for number in range(5):
             mine = [

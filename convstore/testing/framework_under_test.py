@@ -42,13 +42,15 @@ class FrameworkUnderTest:
     """An adapter, as its suite calls it.
 
     `pops`, `clears` and `limits` say what the framework can do beside adding and
-    reading: what it cannot is skipped. `conflicts` are the errors by which the adapter
+    reading: what it cannot is skipped. `shares` says whether several may add to one
+    session at once. `conflicts` are the errors by which the adapter
     says that somebody else was first; the caller then tries again.
     """
 
     pops = False
     clears = False
     limits = False
+    shares = True
     conflicts: tuple[type[Exception], ...] = ()
 
     def talk(self) -> list[Any]:

@@ -87,24 +87,33 @@ def encoded(
     config: RunnableConfig,
     checkpoint: Checkpoint,
     metadata: CheckpointMetadata,
+    named: tuple[str, int] | None = None,
 ) -> dict[str, Any]:
     """What `checkpoints.put` takes for a checkpoint, but for where it goes.
 
     A channel that holds a list is kept element by element, so that one which grows
     stores what is new.
+
+    Args:
+        named: A channel whose messages are turns, and the last of these; 0 for none.
     """
     told = get_checkpoint_metadata(config, metadata)
     body = {name: v for name, v in checkpoint.items() if name != "channel_values"}
     values: dict[str, types.CheckpointValue] = {}
     lists: dict[str, list[types.CheckpointValue]] = {}
     for name, value in checkpoint["channel_values"].items():
+        if named is not None and name == named[0]:
+            continue
         if type(value) is list:
             lists[name] = [value_of(serde, element) for element in value]
         else:
             values[name] = value_of(serde, value)
     run_id = told.get("run_id")
+    whole: dict[str, Any] = {"checkpoint": body, "metadata": told}
+    if named is not None:
+        whole["messages"] = list(named)
     return {
-        "body": value_of(serde, {"checkpoint": body, "metadata": told}),
+        "body": value_of(serde, whole),
         "values": values,
         "lists": lists,
         "run_id": _as_id(run_id),
@@ -112,14 +121,27 @@ def encoded(
     }
 
 
+def named_turn(
+    serde: SerializerProtocol, found: types.Checkpoint, channel: str
+) -> int | None:
+    """The turn that the messages of a channel end with, 0 where there are none; None
+    where the channel is stored with the checkpoint."""
+    name, turn = native(serde, found.body).get("messages") or ("", 0)
+    return int(turn) if name == channel else None
+
+
 def decoded(
-    serde: SerializerProtocol, found: types.Checkpoint, thread_id: object
+    serde: SerializerProtocol,
+    found: types.Checkpoint,
+    thread_id: object,
+    more: Mapping[str, Any] | None = None,
 ) -> CheckpointTuple:
-    """The checkpoint as LangGraph had it."""
+    """The checkpoint as LangGraph had it, with channels that are elsewhere."""
     body = native(serde, found.body)
     values: dict[str, Any] = {n: native(serde, v) for n, v in found.values.items()}
     for name, elements in found.lists.items():
         values[name] = [native(serde, element) for element in elements]
+    values |= more or {}
     parent = found.parent_id
     return CheckpointTuple(
         config=config_of(thread_id, found.namespace, found.checkpoint_id),

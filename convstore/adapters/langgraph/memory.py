@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
 
 from langgraph.store.base import (
     BaseStore,
@@ -23,25 +23,13 @@ from langgraph.store.base import (
 )
 
 from convstore import blocking, types
+from convstore.adapters.langgraph.steps import Call, Steps, in_task, in_thread
 
 # Ends each label: no label holds one, so that a prefix is one of whole labels.
 _END = "."
 _PAGE = 500
 _FILTER_KEY = re.compile(r"[A-Za-z0-9_.\-]+", re.ASCII)
 _ABSENT = object()
-
-
-class Call(NamedTuple):
-    """One verb of `store.items` that is to be called."""
-
-    verb: str
-    args: tuple[Any, ...]
-    given: dict[str, Any]
-
-
-Steps: TypeAlias = Generator[Call, Any, Any]
-"""What an operation asks of the store, and then its result: written once, for callers
-that wait in a thread and for those that await."""
 
 
 class ConvstoreMemory(BaseStore):
@@ -73,7 +61,7 @@ class ConvstoreMemory(BaseStore):
         given = list(ops)
         results: list[Result] = [None] * len(given)
         for place, steps in _planned(given):
-            results[place] = self._in_thread(steps)
+            results[place] = in_thread(self._threads, steps)
         return results
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
@@ -81,26 +69,8 @@ class ConvstoreMemory(BaseStore):
         given = list(ops)
         results: list[Result] = [None] * len(given)
         for place, steps in _planned(given):
-            results[place] = await self._in_task(steps)
+            results[place] = await in_task(self._tasks, steps)
         return results
-
-    def _in_thread(self, steps: Steps) -> Any:
-        answer: Any = None
-        try:
-            while True:
-                verb, args, given = steps.send(answer)
-                answer = getattr(self._threads.items, verb)(*args, **given)
-        except StopIteration as end:
-            return end.value
-
-    async def _in_task(self, steps: Steps) -> Any:
-        answer: Any = None
-        while True:
-            try:
-                verb, args, given = steps.send(answer)
-            except StopIteration as end:
-                return end.value
-            answer = await getattr(self._tasks.items, verb)(*args, **given)
 
 
 def _planned(ops: Sequence[Op]) -> list[tuple[int, Steps]]:
@@ -131,20 +101,20 @@ def _planned(ops: Sequence[Op]) -> list[tuple[int, Steps]]:
 
 
 def _get(op: GetOp, namespace: str) -> Steps:
-    found = yield Call("find", (namespace, op.key), {})
+    found = yield Call("items", "find", (namespace, op.key), {})
     if found is None:
         return None
     if op.refresh_ttl and found.ttl_s is not None:
-        found = (yield Call("touch", (namespace, op.key), {})) or found
+        found = (yield Call("items", "touch", (namespace, op.key), {})) or found
     return Item(**_fields(found))
 
 
 def _put(op: PutOp, namespace: str) -> Steps:
     if op.value is None:
-        yield Call("delete", (namespace, op.key), {})
+        yield Call("items", "delete", (namespace, op.key), {})
         return None
     ttl_s = None if op.ttl is None else op.ttl * 60
-    yield Call("put", (namespace, op.key, op.value), {"ttl_s": ttl_s})
+    yield Call("items", "put", (namespace, op.key, op.value), {"ttl_s": ttl_s})
     return None
 
 
@@ -153,7 +123,7 @@ def _search(op: SearchOp, prefix: str) -> Steps:
     cursor = None
     while True:
         given = {"prefix": prefix or None, "limit": _PAGE, "cursor": cursor}
-        page = yield Call("list", (), given)
+        page = yield Call("items", "list", (), given)
         met += [item for item in page.items if _meets(item.value, op.filter or {})]
         cursor = page.next_cursor
         if cursor is None:
@@ -164,7 +134,7 @@ def _search(op: SearchOp, prefix: str) -> Steps:
     if op.refresh_ttl:
         for item in chosen:
             if item.ttl_s is not None:
-                yield Call("touch", (item.namespace, item.key), {})
+                yield Call("items", "touch", (item.namespace, item.key), {})
     return [SearchItem(**_fields(item), score=None) for item in chosen]
 
 
@@ -172,7 +142,7 @@ def _list_namespaces(op: ListNamespacesOp) -> Steps:
     found: set[tuple[str, ...]] = set()
     cursor = None
     while True:
-        page = yield Call("namespaces", (), {"limit": _PAGE, "cursor": cursor})
+        page = yield Call("items", "namespaces", (), {"limit": _PAGE, "cursor": cursor})
         for name in page.items:
             labels = _labels(name)
             if all(_matches(labels, c) for c in op.match_conditions or ()):

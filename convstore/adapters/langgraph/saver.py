@@ -13,10 +13,10 @@ from langgraph.checkpoint.base import (
     Checkpoint,
     CheckpointMetadata,
     CheckpointTuple,
-    get_checkpoint_id,
 )
 from langgraph.checkpoint.base.id import uuid6
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 
 from convstore import blocking, types
 from convstore.adapters.langgraph.codec import (
@@ -24,13 +24,12 @@ from convstore.adapters.langgraph.codec import (
     decoded,
     encoded,
     encoded_writes,
-    neutral,
     place_of,
     session_of,
 )
-
-# Whole checkpoints are read, with all their values.
-_PAGE = 50
+from convstore.adapters.langgraph.conversation import Conversation
+from convstore.adapters.langgraph.listing import PAGE, Listing, Pruning, by_session
+from convstore.adapters.langgraph.steps import Call, Steps, in_task, in_thread
 
 
 class ConvstoreSaver(BaseCheckpointSaver[str]):
@@ -41,6 +40,9 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
 
     Args:
         store: An open one: asynchronous, awaitable or blocking, of any tenant.
+        conversation: The channel of the root graph whose messages are the turns of the
+            session, which windows, exports and other frameworks read, and may go on
+            with; None for none. What is encrypted is never among them.
         serde: What writes and reads values; LangGraph's own by default.
     """
 
@@ -48,11 +50,18 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
         self,
         store: types.Store | blocking.Store,
         *,
+        conversation: str | None = "messages",
         serde: SerializerProtocol | None = None,
     ) -> None:
         super().__init__(serde=serde)
         self._threads = blocking.over(store)
         self._tasks = self._threads.awaitable
+        self._talk = None if conversation is None else Conversation(conversation)
+
+    @property
+    def _conversation(self) -> Conversation | None:
+        """The conversation, unless its words are to be read by nobody else."""
+        return None if isinstance(self.serde, EncryptedSerializer) else self._talk
 
     def get_next_version(self, current: str | None, channel: None) -> str:
         """The next version of a channel; two branches never have the same."""
@@ -63,24 +72,12 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
     # Reading
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        session_id, namespace, checkpoint_id = place_of(config)
-        try:
-            found = self._threads.checkpoints.find(
-                session_id, checkpoint_id, namespace=namespace
-            )
-        except types.NotFoundError:
-            return None
-        return self._decoded(found, config)
+        found: CheckpointTuple | None = in_thread(self._threads, self._get(config))
+        return found
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        session_id, namespace, checkpoint_id = place_of(config)
-        try:
-            found = await self._tasks.checkpoints.find(
-                session_id, checkpoint_id, namespace=namespace
-            )
-        except types.NotFoundError:
-            return None
-        return self._decoded(found, config)
+        found: CheckpointTuple | None = await in_task(self._tasks, self._get(config))
+        return found
 
     def list(
         self,
@@ -90,13 +87,14 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
-        listing = _Listing(config, filter, before, limit)
+        listing = Listing(config, filter, before, limit)
         while listing.more:
             try:
                 page = self._threads.checkpoints.list(**listing.page())
             except types.NotFoundError:
                 return
-            yield from (self._listed(found, config) for found in listing.take(page))
+            for found in listing.take(page):
+                yield in_thread(self._threads, self._listed(found, listing))
 
     async def alist(
         self,
@@ -106,14 +104,14 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
-        listing = _Listing(config, filter, before, limit)
+        listing = Listing(config, filter, before, limit)
         while listing.more:
             try:
                 page = await self._tasks.checkpoints.list(**listing.page())
             except types.NotFoundError:
                 return
             for found in listing.take(page):
-                yield self._listed(found, config)
+                yield await in_task(self._tasks, self._listed(found, listing))
 
     # Writing
 
@@ -124,9 +122,8 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        session_id, given = self._given(config, checkpoint, metadata)
-        self._threads.checkpoints.put(session_id, checkpoint["id"], **given)
-        return self._put(config, checkpoint)
+        in_thread(self._threads, self._put(config, checkpoint, metadata))
+        return _named(config, checkpoint)
 
     async def aput(
         self,
@@ -135,9 +132,8 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        session_id, given = self._given(config, checkpoint, metadata)
-        await self._tasks.checkpoints.put(session_id, checkpoint["id"], **given)
-        return self._put(config, checkpoint)
+        await in_task(self._tasks, self._put(config, checkpoint, metadata))
+        return _named(config, checkpoint)
 
     def put_writes(
         self,
@@ -162,27 +158,19 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
     # Taking away
 
     def delete_thread(self, thread_id: str) -> None:
-        """Delete a thread's checkpoints; a late write of a run raises, and brings none
-        back. A new run begins anew."""
-        session_id, through = session_of(thread_id), _now()
-        try:
-            self._threads.checkpoints.end(session_id, through=through)
-        except types.NotFoundError:
-            return
+        """Delete a thread's checkpoints, and leave its conversation behind; a late
+        write of a run raises, and brings none back. A new run begins anew."""
+        in_thread(self._threads, self._end(thread_id))
 
     async def adelete_thread(self, thread_id: str) -> None:
         """As `delete_thread`."""
-        session_id, through = session_of(thread_id), _now()
-        try:
-            await self._tasks.checkpoints.end(session_id, through=through)
-        except types.NotFoundError:
-            return
+        await in_task(self._tasks, self._end(thread_id))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete what these runs made, in every live thread."""
         for run_id in map(str, run_ids):
-            while places := _by_session(
-                self._threads.checkpoints.list(run_id=run_id, limit=_PAGE)
+            while places := by_session(
+                self._threads.checkpoints.list(run_id=run_id, limit=PAGE)
             ):
                 for session_id, some in places.items():
                     self._threads.checkpoints.delete(session_id, some)
@@ -190,19 +178,26 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """As `delete_for_runs`."""
         for run_id in map(str, run_ids):
-            while places := _by_session(
-                await self._tasks.checkpoints.list(run_id=run_id, limit=_PAGE)
+            while places := by_session(
+                await self._tasks.checkpoints.list(run_id=run_id, limit=PAGE)
             ):
                 for session_id, some in places.items():
                     await self._tasks.checkpoints.delete(session_id, some)
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Copy all checkpoints, on the server; nothing, if there are none."""
+        """Copy all checkpoints, on the server; nothing, if there are none. Messages
+        are turns of the copy, too."""
         source, target = session_of(source_thread_id), session_of(target_thread_id)
         try:
             self._threads.checkpoints.copy(source, target)
         except types.NotFoundError:
             return
+        if self._conversation is not None:
+            self._conversation.forget(target)
+            config: RunnableConfig = {"configurable": {"thread_id": source_thread_id}}
+            for found in [*self.list(config)][::-1]:
+                again = _in_thread(found, target_thread_id)
+                in_thread(self._threads, self._put(*again))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """As `copy_thread`."""
@@ -211,6 +206,12 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
             await self._tasks.checkpoints.copy(source, target)
         except types.NotFoundError:
             return
+        if self._conversation is not None:
+            self._conversation.forget(target)
+            config: RunnableConfig = {"configurable": {"thread_id": source_thread_id}}
+            for found in [one async for one in self.alist(config)][::-1]:
+                again = _in_thread(found, target_thread_id)
+                await in_task(self._tasks, self._put(*again))
 
     def prune(
         self, thread_ids: Sequence[str], *, strategy: str = "keep_latest"
@@ -218,7 +219,7 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
         """Keep the latest checkpoint of each graph, with the ancestors that its delta
         channels are made from; or none, with the strategy `delete`."""
         for thread_id in thread_ids:
-            kept = _Kept(strategy)
+            kept = Pruning(strategy)
             config: RunnableConfig = {"configurable": {"thread_id": thread_id}}
             if kept.keep:
                 for found in self.list(config):
@@ -235,7 +236,7 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
     ) -> None:
         """As `prune`."""
         for thread_id in thread_ids:
-            kept = _Kept(strategy)
+            kept = Pruning(strategy)
             config: RunnableConfig = {"configurable": {"thread_id": thread_id}}
             if kept.keep:
                 async for found in self.alist(config):
@@ -249,21 +250,48 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
 
     # What both kinds of methods share
 
-    def _given(
+    def _get(self, config: RunnableConfig) -> Steps:
+        if (talk := self._conversation) is not None:
+            return (yield from talk.get(self.serde, config))
+        session_id, namespace, checkpoint_id = place_of(config)
+        args, given = (session_id, checkpoint_id), {"namespace": namespace}
+        try:
+            found = yield Call("checkpoints", "find", args, given)
+        except types.NotFoundError:
+            return None
+        thread_id = config["configurable"]["thread_id"]
+        return None if found is None else decoded(self.serde, found, thread_id)
+
+    def _listed(self, found: types.Checkpoint, listing: Listing) -> Steps:
+        thread_id = listing.thread_id or found.session_id
+        if (talk := self._conversation) is None:
+            return decoded(self.serde, found, thread_id)
+        return (yield from talk.told(self.serde, found, thread_id, listing.paths))
+
+    def _put(
         self,
         config: RunnableConfig,
         checkpoint: Checkpoint,
         metadata: CheckpointMetadata,
-    ) -> tuple[str, dict[str, Any]]:
+    ) -> Steps:
+        if (talk := self._conversation) is not None:
+            yield from talk.put(self.serde, config, checkpoint, metadata)
+            return
         session_id, namespace, parent_id = place_of(config)
         given = encoded(self.serde, config, checkpoint, metadata)
         given |= {"namespace": namespace, "parent_id": parent_id, "create": True}
-        return session_id, given
+        yield Call("checkpoints", "put", (session_id, checkpoint["id"]), given)
 
-    def _put(self, config: RunnableConfig, checkpoint: Checkpoint) -> RunnableConfig:
-        named = config["configurable"]
-        namespace = named.get("checkpoint_ns") or ""
-        return config_of(named["thread_id"], namespace, checkpoint["id"])
+    def _end(self, thread_id: str) -> Steps:
+        session_id = session_of(thread_id)
+        ended = Call("checkpoints", "end", (session_id,), {"through": _now()})
+        try:
+            if (talk := self._conversation) is not None:
+                yield from talk.clear(session_id, ended)
+            else:
+                yield ended
+        except types.NotFoundError:
+            return
 
     def _writes(
         self,
@@ -279,114 +307,23 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
         given = {"namespace": namespace, "replace": replace, "create": True}
         return (session_id, checkpoint_id, kept), given
 
-    def _decoded(
-        self, found: types.Checkpoint | None, config: RunnableConfig
-    ) -> CheckpointTuple | None:
-        if found is None:
-            return None
-        return decoded(self.serde, found, config["configurable"]["thread_id"])
 
-    def _listed(
-        self, found: types.Checkpoint, config: RunnableConfig | None
-    ) -> CheckpointTuple:
-        named = config["configurable"] if config else {}
-        return decoded(self.serde, found, named.get("thread_id", found.session_id))
+def _named(config: RunnableConfig, checkpoint: Checkpoint) -> RunnableConfig:
+    named = config["configurable"]
+    namespace = named.get("checkpoint_ns") or ""
+    return config_of(named["thread_id"], namespace, checkpoint["id"])
 
 
-class _Listing:
-    """A list that was asked for, page by page."""
-
-    def __init__(
-        self,
-        config: RunnableConfig | None,
-        metadata: dict[str, Any] | None,
-        before: RunnableConfig | None,
-        limit: int | None,
-    ) -> None:
-        named = config["configurable"] if config else {}
-        self._checkpoint_id = named.get("checkpoint_id")
-        thread_id = named.get("thread_id")
-        # What can be no metadata of a checkpoint is that of none.
-        self._impossible = neutral(metadata or {}) != (metadata or {})
-        self._given: dict[str, Any] = {
-            "session_id": None if thread_id is None else session_of(thread_id),
-            "namespace": named.get("checkpoint_ns"),
-            "metadata": metadata or None,
-            "before": get_checkpoint_id(before) if before else None,
-        }
-        self._left = limit
-        self._cursor: str | None = None
-        self._begun = False
-
-    @property
-    def more(self) -> bool:
-        """Whether another page is to be asked for."""
-        open_ = not self._begun or self._cursor is not None
-        return open_ and self._left != 0 and not self._impossible
-
-    def page(self) -> dict[str, Any]:
-        """What is asked for next."""
-        most = _PAGE if self._left is None else min(_PAGE, max(1, self._left))
-        if self._checkpoint_id is not None:
-            most = _PAGE
-        return {**self._given, "limit": most, "cursor": self._cursor}
-
-    def take(self, page: types.Page[types.Checkpoint]) -> Sequence[types.Checkpoint]:
-        """Those of a page that were asked for."""
-        self._begun, self._cursor = True, page.next_cursor
-        found = [
-            one
-            for one in page.items
-            if self._checkpoint_id in (None, one.checkpoint_id)
-        ]
-        if self._left is not None:
-            found = found[: self._left]
-            self._left -= len(found)
-        return found
-
-
-class _Kept:
-    """What pruning leaves, told by a look at all checkpoints, newest first.
-
-    A delta channel has no value at most steps: it is made from what was written since
-    the nearest ancestor that has one.
-    """
-
-    def __init__(self, strategy: str) -> None:
-        if strategy not in ("keep_latest", "delete"):
-            raise ValueError(f"no strategy for pruning: {strategy!r}")
-        self.keep = 1 if strategy == "keep_latest" else 0
-        self.also: list[tuple[str, str]] = []
-        # Of each graph: the ancestor that comes next, and the channels without a value.
-        self._wanted: dict[str, tuple[str | None, set[str]]] = {}
-
-    def look_at(self, found: CheckpointTuple) -> None:
-        """Decide on the next older checkpoint."""
-        named = found.config["configurable"]
-        namespace, checkpoint_id = named["checkpoint_ns"], named["checkpoint_id"]
-        values = found.checkpoint["channel_values"].keys()
-        if namespace not in self._wanted:
-            counters = found.metadata.get("counters_since_delta_snapshot") or {}
-            channels = set(counters)
-        else:
-            wanted, channels = self._wanted[namespace]
-            if wanted != checkpoint_id:
-                return
-        self.also.append((namespace, checkpoint_id))
-        channels -= values
-        parent = found.parent_config if channels else None
-        above = parent["configurable"]["checkpoint_id"] if parent else None
-        self._wanted[namespace] = above, channels
-
-
-def _by_session(
-    page: types.Page[types.Checkpoint],
-) -> dict[str, list[tuple[str, str]]]:
-    places: dict[str, list[tuple[str, str]]] = {}
-    for one in page.items:
-        place = one.namespace, one.checkpoint_id
-        places.setdefault(one.session_id, []).append(place)
-    return places
+def _in_thread(
+    found: CheckpointTuple, thread_id: str
+) -> tuple[RunnableConfig, Checkpoint, CheckpointMetadata]:
+    """What puts a checkpoint again, in another thread."""
+    namespace = found.config["configurable"]["checkpoint_ns"]
+    above = found.parent_config or {"configurable": {}}
+    parent_id = above["configurable"].get("checkpoint_id")
+    named = {"thread_id": thread_id, "checkpoint_ns": namespace}
+    config: RunnableConfig = {"configurable": {**named, "checkpoint_id": parent_id}}
+    return config, found.checkpoint, found.metadata
 
 
 def _now() -> str:

@@ -1,0 +1,1 @@
+"""One agent under two frameworks, with one history."""
