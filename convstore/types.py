@@ -10,6 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from convstore.vocabulary.bulk import BulkAct, BulkReport
 from convstore.vocabulary.checkpoints import (
     Checkpoint,
     CheckpointEnd,
@@ -75,6 +76,12 @@ from convstore.vocabulary.hits import (
 )
 from convstore.vocabulary.http_status import http_status
 from convstore.vocabulary.limits import Limits
+from convstore.vocabulary.overviews import (
+    ArchiveSegment,
+    RetentionRun,
+    TenantSummary,
+    UserSummary,
+)
 from convstore.vocabulary.policy import (
     CachePolicy,
     LedgerPolicy,
@@ -162,6 +169,7 @@ if TYPE_CHECKING:
     from convstore.repositories.search_index import SearchIndex
     from convstore.repositories.sessions import Sessions
     from convstore.repositories.turns import Turns
+    from convstore.repositories.users import Users
     from convstore.retention.plan import Decision, SessionSummary
     from convstore.store.facade import Store
     from convstore.store.repositories import Transaction
@@ -203,6 +211,7 @@ _LATE = {
     "SearchIndex": "convstore.repositories.search_index",
     "Sessions": "convstore.repositories.sessions",
     "Turns": "convstore.repositories.turns",
+    "Users": "convstore.repositories.users",
     "Decision": "convstore.retention.plan",
     "SessionSummary": "convstore.retention.plan",
     "Store": "convstore.store.facade",
@@ -222,10 +231,13 @@ __all__ = [
     "Archive",
     "ArchiveAwayError",
     "ArchiveFault",
+    "ArchiveSegment",
     "ArchiveTakenError",
     "ArchivedSession",
     "Branch",
     "Buffer",
+    "BulkAct",
+    "BulkReport",
     "CachePolicy",
     "Caps",
     "Checkpoint",
@@ -320,6 +332,7 @@ __all__ = [
     "RetentionOverride",
     "RetentionPolicy",
     "RetentionReport",
+    "RetentionRun",
     "RowCorruptError",
     "Scheduler",
     "SchemaMismatchError",
@@ -350,6 +363,7 @@ __all__ = [
     "StoredValue",
     "StoredWrite",
     "SystemClock",
+    "TenantSummary",
     "TierStats",
     "Transaction",
     "Turn",
@@ -360,6 +374,8 @@ __all__ = [
     "UnavailableError",
     "UndoReport",
     "Unset",
+    "UserSummary",
+    "Users",
     "VerifyReport",
     "VersionConflictError",
     "Watch",

@@ -16,6 +16,7 @@ from convstore.cli import (
     search,
     sessions,
     upkeep,
+    users,
     web,
     worker,
 )
@@ -31,6 +32,7 @@ def add_commands(app: typer.Typer) -> None:
     app.add_typer(
         _group(sessions.commands(), "The conversations of the tenant."), name="sessions"
     )
+    app.add_typer(_group(users.commands(), "Whose sessions there are."), name="users")
     app.command("search")(search.search)
     app.command("import")(imports.import_)
     app.command("export")(exports.export)

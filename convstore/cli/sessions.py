@@ -22,6 +22,7 @@ from convstore.cli.values import bad_option, moment
 
 if TYPE_CHECKING:
     from convstore.store.facade import Store
+    from convstore.vocabulary.bulk import BulkReport
     from convstore.vocabulary.records import Page, Session, SessionDocument, Turn
 
 _FORMS = ("markdown", "html", "json", "text")
@@ -38,6 +39,7 @@ def commands() -> dict[str, object]:
         "tag": tag,
         "delete": delete,
         "fork": fork,
+        "bulk": bulk,
     }
 
 
@@ -259,6 +261,58 @@ def fork(
         print_json(made)
     else:
         say(f"{made.id}: {made.turn_count} turns of {session_id}")
+
+
+def bulk(
+    context: typer.Context,
+    act: Annotated[str, typer.Argument(help="tag, untag, hold or delete.")],
+    text: Annotated[
+        str | None, typer.Argument(help="The tag, or the reason of the hold.")
+    ] = None,
+    user: Annotated[str | None, typer.Option(help="Of this user.")] = None,
+    language: Annotated[str | None, typer.Option(help="In this language.")] = None,
+    since: Annotated[str | None, typer.Option(help="Active at or after.")] = None,
+    title: Annotated[str | None, typer.Option(help="Titles with this text.")] = None,
+    tag: Annotated[str | None, typer.Option(help="With this tag.")] = None,
+    label: Annotated[str | None, typer.Option(help="A label in force.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say which; change nothing.")
+    ] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Do one act to all sessions that meet a filter, 10,000 a call at most.
+
+    `delete` keeps an archived copy. What is held is left and counted.
+    """
+
+    async def work(store: Store, only_look: bool) -> BulkReport:
+        return await store.bulk(
+            act,  # type: ignore[arg-type]
+            text,
+            user_id=user,
+            language=language,
+            updated_since=None if since is None else moment("--since", since),
+            title=title,
+            tag=tag,
+            label=label,
+            dry_run=only_look,
+        )
+
+    if act == "delete" and not dry_run:
+        seen = with_store(context, lambda store: work(store, True))
+        confirm(f"Delete {len(seen.matched)} sessions (archived copies are kept)?", yes)
+    report = with_store(context, lambda store: work(store, dry_run))
+    if as_json:
+        print_json(report)
+        return
+    for session_id in report.matched if dry_run else ():
+        say(clean(session_id))
+    say(f"{len(report.matched)} meet the filter, done to {report.done}")
+    for code, count in report.refused.items():
+        say(f"   {count} left as they are: {code}")
+    if not report.complete:
+        say("there may be more: run it again")
 
 
 async def _read(store: Store, session_id: str) -> tuple[Session, SessionDocument]:

@@ -216,13 +216,24 @@ async def _of_store(store: Store, in_bucket: bool) -> list[Finding]:
             str(numbers.unreadable),
             "their rows are damaged: restore a backup of the database",
         ),
-        _last_run(numbers.last_run_at, numbers.last_run_problem),
+        _last_run(
+            numbers.last_run_at, numbers.last_run_problem, numbers.oldest_stale_at
+        ),
     ]
     return findings
 
 
-def _last_run(at: datetime | None, problem: str | None) -> Finding:
+def _last_run(
+    at: datetime | None, problem: str | None, due_since: datetime | None
+) -> Finding:
     check, when = "last run of retention", fact(at) if at else "none yet"
+    if at is None and due_since is not None:
+        return Finding(
+            check,
+            False,
+            f"it never ran, and sessions not active since {fact(due_since)} are due",
+            "run `convstore worker`, or `convstore archive run` by the hour",
+        )
     if problem is None:
         return Finding(check, True, when)
     told, remedy = _PROBLEMS.get(

@@ -71,6 +71,15 @@ def last(connection: Connection) -> StoredRun | None:
     return None if row is None else StoredRun(*row)
 
 
+def page(connection: Connection, before: str | None, limit: int) -> list[StoredRun]:
+    """Runs, the newest first."""
+    columns = [models.retention_runs.c[name] for name in StoredRun.__slots__]
+    wanted = select(*columns).order_by(R.run_id.desc()).limit(limit)
+    if before is not None:
+        wanted = wanted.where(R.run_id < before)
+    return [StoredRun(*row) for row in connection.execute(wanted)]
+
+
 def last_sound(connection: Connection) -> int | None:
     """When the newest run began that ended without a problem; None if none did."""
     ended_well = R.finished_at.is_not(None) & R.problem.is_(None)

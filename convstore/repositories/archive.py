@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from convstore.archive.context import Context
 from convstore.archive.inspection import Agreement, Inspector
 from convstore.archive.restorer import Restorer
-from convstore.db import segments
+from convstore.db import overviews, retention_runs, segments
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.repositories.scope import Scope
 from convstore.retention.adoption import adopt
@@ -18,6 +18,7 @@ from convstore.retention.rebuild import rebuild
 from convstore.retention.recovery import Recovery
 from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.ids import check_id, check_optional_id
+from convstore.vocabulary.overviews import ArchiveSegment, RetentionRun
 from convstore.vocabulary.progress import OnProgress
 from convstore.vocabulary.records import NEW_CHAT, Page, SessionDocument
 from convstore.vocabulary.reports import (
@@ -138,6 +139,63 @@ class Archive:
         """How many segments the archive has, damaged ones included; reads no file."""
         found = await self._scope.runner.read(segments.totals)
         return sum(found.get(state, (0, 0))[0] for state in ("sealed", "quarantined"))
+
+    async def segments(
+        self, *, limit: int = 100, cursor: str | None = None
+    ) -> Page[ArchiveSegment]:
+        """The files of the archive, of every tenant, the newest first; reads none."""
+        check_limit(self._scope.limits, limit)
+        before: tuple[int, str] | None = None
+        if cursor is not None:
+            at, segment_id = decode_cursor(cursor, int, str)
+            before = at, segment_id
+        found = await self._scope.runner.read(
+            lambda c: overviews.segments(c, before, limit + 1)
+        )
+        items = tuple(
+            ArchiveSegment(
+                one.segment_id,
+                one.state,
+                one.size_bytes,
+                one.raw_bytes,
+                one.entry_count,
+                one.problem,
+                from_micros(one.created_at),
+                None if one.sealed_at is None else from_micros(one.sealed_at),
+                None if one.verified_at is None else from_micros(one.verified_at),
+            )
+            for one in found[:limit]
+        )
+        more = len(found) > limit
+        last = found[limit - 1] if more else None
+        return Page(
+            items,
+            None if last is None else encode_cursor(last.created_at, last.segment_id),
+        )
+
+    async def runs(
+        self, *, limit: int = 100, cursor: str | None = None
+    ) -> Page[RetentionRun]:
+        """What retention did, the newest run first; the last 1,000 are remembered."""
+        check_limit(self._scope.limits, limit)
+        before = None if cursor is None else decode_cursor(cursor, str)[0]
+        found = await self._scope.runner.read(
+            lambda c: retention_runs.page(c, before, limit + 1)
+        )
+        items = tuple(
+            RetentionRun(
+                run.run_id,
+                from_micros(run.started_at),
+                None if run.finished_at is None else from_micros(run.finished_at),
+                run.archived,
+                run.purged,
+                run.failed,
+                run.problem,
+            )
+            for run in found[:limit]
+        )
+        more = len(found) > limit
+        return Page(items, encode_cursor(items[-1].run_id) if more else None)
 
     async def agreement(self) -> Agreement:
         """Where files and ledger differ, by name and size; reads no segment."""

@@ -73,6 +73,10 @@ class Queues:
             raters: How many people judge each session, 1 to 20.
             question: What they are asked.
             user_id: The filters of `sessions.list`: only live sessions that meet all.
+                A queue of one user's is erased with them, and stays theirs.
+
+        Raises:
+            ConflictError: The queue is of another user's sessions: end it first.
         """
         _check_name(name)
         if type(raters) is not int or not 1 <= raters <= MOST_RATERS:

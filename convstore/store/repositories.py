@@ -22,6 +22,7 @@ from convstore.repositories.scope import Scope
 from convstore.repositories.search_index import SearchIndex
 from convstore.repositories.sessions import Sessions
 from convstore.repositories.turns import Turns
+from convstore.repositories.users import Users
 from convstore.store.assembly import Parts
 from convstore.store.joined import join
 from convstore.store.runners import Autocommit
@@ -79,6 +80,7 @@ class TenantRepositories(Repositories):
         self.archive = Archive(scope, parts.archive)
         self.erasures = Erasures(scope)
         self.queues = Queues(scope)
+        self.users = Users(scope)
         self.search_index = SearchIndex(scope)
 
     @property

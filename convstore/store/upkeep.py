@@ -10,10 +10,13 @@ from convstore.commits.group_commit import CommitStats
 from convstore.db import foreign_keys, item_upkeep
 from convstore.db.engine import Finding
 from convstore.erasure.replay import replay_erasures
+from convstore.repositories.users import tenants
 from convstore.retention.job import BATCH, RunOptions
-from convstore.store.repositories import TenantRepositories
+from convstore.store.bulk import Bulk
 from convstore.store.statistics import count
+from convstore.vocabulary.overviews import TenantSummary
 from convstore.vocabulary.progress import OnProgress
+from convstore.vocabulary.records import Page
 from convstore.vocabulary.reports import (
     ErasureReceipt,
     RetentionReport,
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from convstore.tasks.scheduler import Scheduler
 
 
-class Upkeep(TenantRepositories):
+class Upkeep(Bulk):
     """The verbs that keep a store in order, and tell how it is."""
 
     async def run_retention(
@@ -110,6 +113,15 @@ class Upkeep(TenantRepositories):
         """What the database needs to keep the guarantees, and whether it has it."""
         backend = self._parts.backend
         return [*await backend.examine(), await foreign_keys.examine(backend)]
+
+    async def tenants(
+        self, *, limit: int = 100, cursor: str | None = None
+    ) -> Page[TenantSummary]:
+        """Every tenant of the database by id, a page at a time: for an operator.
+
+        Counts are kept, and not counted anew.
+        """
+        return await tenants(self._scope, limit, cursor)
 
     async def stats(self) -> StoreStats:
         """Counts of the tenant and sizes of the whole; walks the tenant's sessions."""

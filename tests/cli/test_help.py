@@ -31,6 +31,9 @@ sessions tag
 sessions delete
 sessions fork
 sessions export
+sessions bulk
+users list
+users export
 search
 import
 export

@@ -209,6 +209,20 @@ async def test_hits_lead_to_their_turn(
     assert "archived" in answer.text
 
 
+async def test_the_archive_tells_of_its_files_and_runs(
+    store: Store, visitor: Callable[..., Visitor]
+) -> None:
+    await talk(store)
+    await store.run_retention(older_than_s=0)
+    page = visitor()
+
+    told = await page.json("/archive")
+
+    assert [one["session_count"] for one in told["segments"]] == [1]
+    assert [one["archived"] for one in told["runs"]] == [1]
+    assert "in order" in (await page.get("/archive")).text
+
+
 async def test_rows_of_a_data_set_are_shown_with_what_is_left_out(
     store: Store, visitor: Callable[..., Visitor]
 ) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 from convstore.web.visit import View, Visit
 
 LIMIT = 50
+SEGMENTS = 10
+"""Files, and runs, that are shown; the command line has all."""
 
 
 async def show(visit: Visit) -> View:
@@ -17,8 +19,12 @@ async def show(visit: Visit) -> View:
         cursor=visit.query.get("cursor"),
     )
     stats = await visit.store.stats()
+    segments = await visit.store.archive.segments(limit=SEGMENTS)
+    runs = await visit.store.archive.runs(limit=SEGMENTS)
     shown: dict[str, Any] = {
         "stats": stats,
+        "segments": segments,
+        "runs": runs,
         "rows": [
             {"archived": one, "url": visit.url("/conversation", id=one.session_id)}
             for one in page.items
@@ -29,5 +35,11 @@ async def show(visit: Visit) -> View:
         ),
         "first": "cursor" in visit.query and visit.url("/archive"),
     }
-    json = {"stats": stats, "items": page.items, "next_cursor": page.next_cursor}
+    json = {
+        "stats": stats,
+        "segments": segments.items,
+        "runs": runs.items,
+        "items": page.items,
+        "next_cursor": page.next_cursor,
+    }
     return View("archive.html", "Archive", shown, json, "/archive")
