@@ -25,6 +25,7 @@ from convstore.repositories.items import Named
 from convstore.repositories.turns import JsonList, ObjectList, TurnList
 from convstore.retention.plan import Decision
 from convstore.store import facade
+from convstore.vocabulary.bulk import BulkAct, BulkReport
 from convstore.vocabulary.checkpoints import (
     Checkpoint,
     CheckpointValue,
@@ -32,6 +33,12 @@ from convstore.vocabulary.checkpoints import (
 )
 from convstore.vocabulary.clock import Clock
 from convstore.vocabulary.hits import IndexReport, SearchOrder, SearchPage
+from convstore.vocabulary.overviews import (
+    ArchiveSegment,
+    RetentionRun,
+    TenantSummary,
+    UserSummary,
+)
 from convstore.vocabulary.previews import Preview
 from convstore.vocabulary.progress import OnProgress
 from convstore.vocabulary.queues import Queue, QueueTurn
@@ -110,6 +117,12 @@ class _Archive:
         on_progress: OnProgress | None = None,
     ) -> VerifyReport: ...
     def count_segments(self) -> int: ...
+    def segments(
+        self, *, limit: int = 100, cursor: str | None = None
+    ) -> Page[ArchiveSegment]: ...
+    def runs(
+        self, *, limit: int = 100, cursor: str | None = None
+    ) -> Page[RetentionRun]: ...
     def agreement(self) -> Agreement: ...
     def recover(self, *, alone: bool = False) -> RecoveryReport: ...
     def adopt(self, *, dry_run: bool = False) -> AdoptionReport: ...
@@ -676,6 +689,11 @@ class _Turns:
     ) -> Page[Turn]: ...
     def tools(self, session_id: str, tools_hash: str) -> JsonList: ...
 
+class _Users:
+    def list(
+        self, *, limit: int = 100, cursor: str | None = None
+    ) -> Page[UserSummary]: ...
+
 class Conversation:
     session_id: str
     items: _Items
@@ -941,6 +959,7 @@ class Store:
     archive: _Archive
     erasures: _Erasures
     queues: _Queues
+    users: _Users
     search_index: _SearchIndex
     @property
     def tenant(self) -> str: ...
@@ -955,6 +974,21 @@ class Store:
     def watch(self) -> Watch: ...
     def transaction(self) -> AbstractContextManager[Transaction]: ...
     def joined(self, connection: HostConnection) -> Transaction: ...
+    def bulk(
+        self,
+        act: BulkAct,
+        text: str | None = None,
+        *,
+        user_id: str | None = None,
+        language: str | None = None,
+        state: SessionState | None = None,
+        updated_since: datetime | None = None,
+        title: str | None = None,
+        tag: str | None = None,
+        label: str | None = None,
+        actor_id: str | None = None,
+        dry_run: bool = False,
+    ) -> BulkReport: ...
     def run_retention(
         self,
         *,
@@ -970,6 +1004,9 @@ class Store:
     def maintain(self, on_progress: OnProgress | None = None) -> dict[str, int]: ...
     def probe_archive(self) -> list[str]: ...
     def examine(self) -> list[Finding]: ...
+    def tenants(
+        self, *, limit: int = 100, cursor: str | None = None
+    ) -> Page[TenantSummary]: ...
     def stats(self) -> StoreStats: ...
     def commit_stats(self) -> CommitStats: ...
     def cache_stats(self) -> TierStats | None: ...

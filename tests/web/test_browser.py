@@ -168,6 +168,7 @@ async def test_hostile_words_do_nothing_on_any_page_at_any_width(
         "/datasets",
         "/retention",
         "/archive",
+        "/cost",
         "/people",
     ]
     wide = await window(viewport={"width": 390, "height": 800})
@@ -178,6 +179,9 @@ async def test_hostile_words_do_nothing_on_any_page_at_any_width(
         assert answer.status == 200, path
         assert len(await answer.body()) < 100_000, path
         assert await wide.page.evaluate(over) <= 0, path
+        await wide.page.set_viewport_size({"width": 800, "height": 800})
+        assert await wide.page.evaluate(over) <= 0, path
+        await wide.page.set_viewport_size({"width": 390, "height": 800})
         assert "owned" not in (await wide.page.title())[:5], path
         assert await wide.page.locator("iframe, main script, main img").count() == 0
 

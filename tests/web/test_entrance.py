@@ -25,6 +25,7 @@ PAGES = (
     "/datasets",
     "/retention",
     "/archive",
+    "/cost",
     "/people",
 )
 OPERATOR = Actor("op", ("operator",), ("default",))

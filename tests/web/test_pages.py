@@ -30,6 +30,7 @@ EMPTY = {
     "/search?q=x": "Nobody said that. Everything was looked at",
     "/queues": "There is no queue yet.",
     "/disagreements": "Nobody disagrees",
+    "/cost": "No conversation has a user yet.",
     "/people": "Nobody has judged anything",
     "/datasets": "No row of this format can be made",
     "/retention": "Nothing is under hold.",
@@ -194,6 +195,23 @@ async def test_people_are_told_with_how_far_they_agree(
     differing = await page.json("/disagreements")
     assert [one["id"] for one in differing["items"]] == ["s-0"]
     assert (await page.get("/people")).status_code == 200
+
+
+async def test_cost_is_told_user_by_user(
+    store: Store, visitor: Callable[..., Visitor]
+) -> None:
+    await talk(store)
+    await talk(store, "s-2", "u-2")
+    await store.ledger.pin("s-1", model="m")
+    await store.ledger.add_cost("s-1", micros=1_250_000)
+    page = visitor()
+
+    told = await page.json("/cost")
+
+    assert told["total_micros"] == 1_250_000
+    costs = {one["user"]["user_id"]: one["cost_micros"] for one in told["items"]}
+    assert costs == {"u-1": 1_250_000, "u-2": 0}
+    assert "$1.2500" in (await page.get("/cost")).text
 
 
 async def test_hits_lead_to_their_turn(

@@ -11,6 +11,7 @@ from convstore.web.views import (
     archive,
     compare,
     conversation,
+    cost,
     datasets,
     disagreements,
     found,
@@ -35,6 +36,7 @@ PAGES: dict[str, tuple[Role, Shown]] = {
     "/datasets": ("reader", datasets.show),
     "/retention": ("reader", retention.show),
     "/archive": ("reader", archive.show),
+    "/cost": ("reader", cost.show),
     "/people": ("reader", people.show),
 }
 
@@ -61,6 +63,7 @@ NAVIGATION: tuple[tuple[str, str] | None, ...] = (
     None,
     ("/retention", "Retention"),
     ("/archive", "Archive"),
+    ("/cost", "Cost"),
     ("/people", "People"),
 )
 """The menu; None parts what people judge from what operators look at."""

@@ -16,6 +16,7 @@ from convstore.web.visit import View, Visit, chips, disagreeing
 LIMIT = 60
 FORMATS = ("preference", "kto", "messages")
 """What is told beside each conversation."""
+_JUDGED = ("preference", "kto")
 _MOST_PREVIEWED = 400
 """Turns of a session whose rows are made for each look at it."""
 
@@ -160,13 +161,15 @@ class Talk:
         self._family, self._acts = family, acts
         self._made: defaultdict[int, list[str]] = defaultdict(list)
         for of_format in made:
-            self._note(of_format)
+            # Rows that no judgement made are told beside, and not under each turn.
+            if of_format["format"] in _JUDGED:
+                self._note(of_format)
 
     def _note(self, of_format: dict[str, Any]) -> None:
         told: defaultdict[tuple[int, str], int] = defaultdict(int)
         for row in of_format["rows"]:
             for place, seq in enumerate(row["turns"]):
-                told[seq, _role_in(of_format["format"], place, row["label"])] += 1
+                told[seq, _role_in(place, row["label"])] += 1
         for (seq, what), count in told.items():
             rows = "1 row" if count == 1 else f"{count} rows"
             self._made[seq].append(f"{of_format['format']}: {what} in {rows}")
@@ -242,10 +245,8 @@ class Talk:
         return act.actor_kind == "human" and act.actor_id == self._visit.actor.id
 
 
-def _role_in(format_: str, place: int, label: bool | None) -> str:
+def _role_in(place: int, label: bool | None) -> str:
     """What a turn is in a row."""
     if label is not None:
         return "good" if label else "bad"
-    if format_ == "preference":
-        return "chosen" if place == 0 else "rejected"
-    return "answer"
+    return "chosen" if place == 0 else "rejected"

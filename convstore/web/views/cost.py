@@ -1,0 +1,33 @@
+"""What conversations cost: the tenant, and user by user."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from convstore.web.visit import View, Visit
+
+LIMIT = 30
+"""Users of one page: the cost of each is asked for by itself."""
+
+
+async def show(visit: Visit) -> View:
+    """The page."""
+    page = await visit.store.users.list(limit=LIMIT, cursor=visit.query.get("cursor"))
+    rows = [
+        {
+            "user": one,
+            "cost_micros": await visit.store.ledger.cost(user_id=one.user_id),
+            "url": visit.url("/", user=one.user_id),
+        }
+        for one in page.items
+    ]
+    total = await visit.store.ledger.cost()
+    shown: dict[str, Any] = {
+        "rows": rows,
+        "total": total,
+        "policy": visit.store.config.ledger,
+        "more": page.next_cursor and visit.url("/cost", cursor=page.next_cursor),
+        "first": "cursor" in visit.query and visit.url("/cost"),
+    }
+    json = {"total_micros": total, "items": rows, "next_cursor": page.next_cursor}
+    return View("cost.html", "Cost", shown, json, "/cost")
