@@ -63,7 +63,7 @@ PURPOSES = {
     "frameworks-2": (
         ".cache/venv-frameworks-2",
         [
-            ["-e", ".[llama-index,langchain]"],
+            ["-e", ".[agent-framework,llama-index,langchain]"],
             ["langchain-community==0.4.2"],
         ],
     ),

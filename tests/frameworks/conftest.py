@@ -6,6 +6,7 @@ from tests.frameworks import is_here
 
 # The framework's package, and the folder of its tests.
 HOMES = {
+    "agent_framework": "agent_framework",
     "agents": "openai_agents",
     "chainlit": "chainlit",
     "google.adk": "google_adk",

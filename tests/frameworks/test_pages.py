@@ -11,6 +11,7 @@ from tests.frameworks import is_here
 
 # The page, and the package that it needs.
 PAGES = {
+    "agent-framework": "agent_framework",
     "chainlit": "chainlit",
     "google-adk": "google.adk",
     "langchain": "langchain_community",

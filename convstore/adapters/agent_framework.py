@@ -1,0 +1,102 @@
+"""History of Microsoft's Agent Framework, kept in a store.
+
+    agent = Agent(client, context_providers=[ConvstoreHistory(store, user_id="u-1")])
+
+Each message is a turn, each result of a tool one. What another framework or the
+application itself said in the session is read as messages, too. Needs the extra
+`agent-framework`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_framework import HistoryProvider, Message
+
+from convstore.messages.agent_messages import kept, message_of, messages_of, turns_of
+from convstore.messages.neutral import fitting_id, unsaved
+from convstore.vocabulary.errors import SessionNotFoundError
+from convstore.vocabulary.records import JsonObject, TurnInput
+
+if TYPE_CHECKING:
+    from convstore.store import Conversation, Store
+
+SOURCE_ID: Final = "convstore"
+
+
+class ConvstoreHistory(HistoryProvider):
+    """A `HistoryProvider` of the framework over the sessions of a store.
+
+    Safe to share between agents and tasks, and with `convstore.blocking`'s `awaitable`
+    store between threads and event loops.
+
+    Args:
+        store: An open `convstore.Store`, of the tenant that is meant.
+        source_id: By which the framework tells this provider from others.
+        user_id: Whose sessions they are. With it, a session of nobody becomes this
+            user's with the first message, and one of another user is not found.
+        options: Those of `HistoryProvider`: `load_messages=False` is a log that no
+            agent reads, `store_inputs`, `store_outputs` and so on say what is kept.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        source_id: str = SOURCE_ID,
+        *,
+        user_id: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(source_id, **options)
+        self._store = store
+        self._user_id = user_id
+
+    async def get_messages(
+        self,
+        session_id: str | None,
+        *,
+        state: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> list[Message]:
+        """The messages of the active branch, oldest first; none without a session."""
+        if not session_id:
+            return []
+        try:
+            turns = await self._chat(session_id).branch()
+        except SessionNotFoundError:
+            return []
+        return [Message.from_dict(message) for message in messages_of(turns)]
+
+    async def save_messages(
+        self,
+        session_id: str | None,
+        messages: Sequence[Message],
+        *,
+        state: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Add messages: all of them in one commit, or none. Nothing without a session.
+
+        Raises:
+            TypeError: A message cannot be written as JSON; nothing was added.
+        """
+        turns = [turn for message in messages for turn in _turns(message)]
+        if session_id and turns:
+            await self._chat(session_id).append_many(turns)
+
+    def _chat(self, session_id: str) -> Conversation:
+        return self._store.conversation(fitting_id(session_id), user_id=self._user_id)
+
+
+def _turns(message: Message) -> list[TurnInput]:
+    native = message.to_dict()
+    turns = turns_of(native)
+    plain = message_of(unsaved(turns[0])) if len(turns) == 1 else None
+    return kept(turns, None if plain and _filled(plain) == native else native)
+
+
+def _filled(message: JsonObject) -> JsonObject:
+    """A message with all that the framework adds to it."""
+    filled: JsonObject = Message.from_dict(message).to_dict()
+    return filled
