@@ -32,6 +32,7 @@ from convstore.vocabulary.checkpoints import (
     CheckpointWrite,
 )
 from convstore.vocabulary.clock import Clock
+from convstore.vocabulary.codec import Json
 from convstore.vocabulary.hits import IndexReport, SearchOrder, SearchPage
 from convstore.vocabulary.overviews import (
     ArchiveSegment,
@@ -54,7 +55,6 @@ from convstore.vocabulary.records import (
     InteractionInput,
     Item,
     ItemInput,
-    Json,
     JsonObject,
     Judgement,
     LedgerEntry,

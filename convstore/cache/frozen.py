@@ -7,11 +7,14 @@ would change what every later reader gets.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
-R = TypeVar("R")
+from msgspec.structs import astuple
+
+from convstore.vocabulary.record import Record
+
+R = TypeVar("R", bound=Record)
 
 
 def _refuse(self: object, *_: object, **__: object) -> NoReturn:
@@ -79,10 +82,5 @@ def thawed(value: Any) -> Any:
 
 def frozen(record: R) -> R:
     """The record with its JSON read-only; the record given stays as it is."""
-    cls: Any = type(record)
-    copy = object.__new__(cls)
-    for field in dataclasses.fields(cls):
-        value = getattr(record, field.name)
-        object.__setattr__(copy, field.name, frozen_value(value))
-    result: R = copy
-    return result
+    values = astuple(record)
+    return type(record)(*[frozen_value(value) for value in values])

@@ -21,7 +21,8 @@ from convstore.repositories.scope import Scope
 from convstore.repositories.turns import Turns
 from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.codec import check_text, decode_json, encode_json
-from convstore.vocabulary.documents import check_agreement, encode_document
+from convstore.vocabulary.consistency import check_agreement
+from convstore.vocabulary.documents import encode_document
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import check_id, check_optional_id
 from convstore.vocabulary.records import (

@@ -27,7 +27,6 @@ from convstore.vocabulary.records import (
     Turn,
     TurnFields,
     TurnInput,
-    maker,
 )
 
 # Named here because inside the class `list` is the verb.
@@ -35,8 +34,6 @@ TurnList: TypeAlias = list[Turn]
 JsonList: TypeAlias = list[Json]
 ObjectList: TypeAlias = list[JsonObject]
 RowList: TypeAlias = list[Row]
-
-_turn_input_of = maker(TurnInput)
 
 
 class Turns(Windowing):
@@ -109,7 +106,7 @@ class Turns(Windowing):
             TurnNotFoundError: There is no turn `parent_seq`.
             DatabaseBusyError: No place or lock within `busy_timeout_s`.
         """
-        turn = _turn_input_of(
+        turn = TurnInput(
             role,
             content,
             parts,

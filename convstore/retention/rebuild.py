@@ -31,7 +31,7 @@ from convstore.segments.reader import (
 from convstore.segments.segment import segment_id_of
 from convstore.segments.verify import rebuild_manifest
 from convstore.vocabulary.clock import to_micros
-from convstore.vocabulary.documents import check_agreement
+from convstore.vocabulary.consistency import check_agreement
 from convstore.vocabulary.errors import (
     InvalidInputError,
     NewerFormatError,

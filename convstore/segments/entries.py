@@ -6,15 +6,15 @@ import hashlib
 from collections.abc import Callable
 from typing import TypeAlias
 
+from msgspec.structs import replace
+
 from convstore.segments.manifest import Entry
 from convstore.vocabulary.documents import decode_document, encode_document
 from convstore.vocabulary.errors import CorruptionError, InvalidInputError
-from convstore.vocabulary.records import SessionDocument, maker
+from convstore.vocabulary.records import SessionDocument
 
 Same: TypeAlias = Callable[[SessionDocument, SessionDocument], bool]
 """Whether a document that was read back from its line is the one that was given."""
-
-_entry = maker(Entry)
 
 
 def encode_line(document: SessionDocument) -> bytes:
@@ -57,7 +57,7 @@ def entry_of(
     `sha256` is that of the line, where it is known already.
     """
     session = document.session
-    return _entry(
+    return Entry(
         0,
         session.tenant_id,
         session.id,
@@ -74,20 +74,7 @@ def entry_of(
 
 def placed(entry: Entry, *, ordinal: int, offset: int, length: int) -> Entry:
     """The entry at its place in a segment."""
-    # Spelled out: `dataclasses.replace` takes as long as hashing the document.
-    return _entry(
-        ordinal,
-        entry.tenant_id,
-        entry.session_id,
-        entry.session_version,
-        offset,
-        length,
-        entry.raw_length,
-        entry.sha256,
-        entry.turn_count,
-        entry.interaction_count,
-        entry.graph_state_count,
-    )
+    return replace(entry, ordinal=ordinal, offset=offset, length=length)
 
 
 def check_line(line: bytes, sha256: str) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
+
+from msgspec.structs import replace
 
 from convstore.segments.segment import ArchiveLimits, segment_id_of, segment_name
 from convstore.vocabulary.codec import INT64_MAX, decode_json, dumps
@@ -24,6 +25,7 @@ from convstore.vocabulary.errors import (
     SegmentCorruptError,
 )
 from convstore.vocabulary.ids import check_id
+from convstore.vocabulary.record import Record, names_of
 from convstore.vocabulary.records import Json
 
 FORMAT = "convstore.segment"
@@ -34,8 +36,7 @@ _SEAL_BYTES = len(',"sha256":""}\n') + 64
 _TOTALS = ("raw_length", "turn_count", "interaction_count", "graph_state_count")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Record, frozen=True):
     """One session document in a segment.
 
     Attributes:
@@ -65,8 +66,7 @@ class Entry:
         return self.offset + self.length
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Record, frozen=True):
     """The table of contents of one segment.
 
     Attributes:
@@ -108,9 +108,9 @@ class Manifest:
 
 
 _ENTRY_TEXTS = ("tenant_id", "session_id", "sha256")
-_ENTRY_FIELDS = tuple(field.name for field in fields(Entry))
+_ENTRY_FIELDS = names_of(Entry)
 _entry_numbers = attrgetter(
-    *(f.name for f in fields(Entry) if f.name not in _ENTRY_TEXTS)
+    *(name for name in names_of(Entry) if name not in _ENTRY_TEXTS)
 )
 _MEMBERS = (
     "format",

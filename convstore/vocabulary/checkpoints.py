@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, TypeAlias
+
+from convstore.vocabulary.record import Record, names_of
 
 JsonObject: TypeAlias = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointValue:
+class CheckpointValue(Record, frozen=True):
     """Bytes as a framework wrote them, and what it calls their format."""
 
     type: str
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointWrite:
+class CheckpointWrite(Record, frozen=True):
     """What one task has written that no step has taken up yet."""
 
     task_id: str
@@ -34,8 +33,7 @@ class CheckpointWrite:
     task_path: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Record, frozen=True):
     """The state of a run at one step. Later ids are greater, as text.
 
     `values` are the channels that hold one value, `lists` those that grow: what
@@ -59,8 +57,7 @@ class Checkpoint:
 # As they are stored, and as a session document has them.
 
 
-@dataclass(frozen=True, slots=True)
-class StoredCheckpoint:
+class StoredCheckpoint(Record, frozen=True):
     """A checkpoint whose `channels` say where the values are.
 
     Of a channel they hold `{"value": HASH}`, or the value itself if it is small, as
@@ -80,8 +77,7 @@ class StoredCheckpoint:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class StoredValue:
+class StoredValue(Record, frozen=True):
     """A value of any number of checkpoints, by the hash of type and bytes."""
 
     session_id: str
@@ -90,8 +86,7 @@ class StoredValue:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class StoredElement:
+class StoredElement(Record, frozen=True):
     """One element of a list. `chain` is a hash of it and of all before it."""
 
     session_id: str
@@ -102,8 +97,7 @@ class StoredElement:
     chain: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoredWrite:
+class StoredWrite(Record, frozen=True):
     """What one task has written."""
 
     session_id: str
@@ -117,16 +111,14 @@ class StoredWrite:
     task_path: str
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointEnd:
+class CheckpointEnd(Record, frozen=True):
     """Up to and with this id the checkpoints of a session were ended."""
 
     session_id: str
     through: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoredCheckpoints:
+class StoredCheckpoints(Record, frozen=True):
     """All that a session holds of checkpoints, each kind in the order of its keys."""
 
     checkpoints: tuple[StoredCheckpoint, ...] = ()
@@ -136,7 +128,7 @@ class StoredCheckpoints:
     ends: tuple[CheckpointEnd, ...] = ()
 
     def __bool__(self) -> bool:
-        return any(getattr(self, kind.name) for kind in fields(self))
+        return any(getattr(self, name) for name in names_of(self))
 
 
 NO_CHECKPOINTS = StoredCheckpoints()
@@ -164,7 +156,7 @@ def _hashed(before: str, type_: str, data: bytes) -> str:
 
 def agrees(stored: StoredCheckpoints, session_id: str) -> bool:
     """Whether these can be all that one session holds."""
-    kinds = [getattr(stored, kind.name) for kind in fields(stored)]
+    kinds = [getattr(stored, name) for name in names_of(stored)]
     owners = {record.session_id for records in kinds for record in records}
     return owners <= {session_id} and is_whole(stored) and _has_one_each(stored)
 

@@ -13,11 +13,16 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from math import isfinite
+from typing import Any, TypeAlias
 
 import orjson
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from convstore.vocabulary.errors import CorruptionError, InvalidInputError
-from convstore.vocabulary.records import Json
+
+Json: TypeAlias = Any
+"""Any JSON value: null, bool, 64-bit int, finite float, text, list or object."""
 
 INT64_MAX = 2**63 - 1
 INT64_MIN = -(2**63)
@@ -87,8 +92,16 @@ def decode_json(text: str | bytes) -> Json:
 
 
 def dumps(value: object, *, indent: bool = False) -> bytes:
-    """Compact JSON of a value known to be good; dataclasses and times included."""
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else 0)
+    """Compact JSON of a value known to be good; records and times included."""
+    option = orjson.OPT_INDENT_2 if indent else 0
+    return orjson.dumps(value, default=_fields, option=option)
+
+
+def _fields(value: object) -> dict[str, Any]:
+    """What stands for a record: its fields, in order."""
+    if isinstance(value, Struct):
+        return asdict(value)
+    raise TypeError
 
 
 def canonical(value: Json) -> bytes:
@@ -107,11 +120,11 @@ def digest(*columns: object) -> bytes:
     return hashlib.sha256(orjson.dumps(columns, default=_digested)).digest()
 
 
-def _digested(value: object) -> list[str]:
+def _digested(value: object) -> list[str] | dict[str, Any]:
     """What stands for bytes among the columns: no column is a list by itself."""
     if isinstance(value, bytes | memoryview):
         return [hashlib.sha256(value).hexdigest()]
-    raise TypeError
+    return _fields(value)
 
 
 def encode_payload(field: str, value: bytes | Json) -> bytes:

@@ -12,10 +12,9 @@ refused as newer, and is no damage.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import fields
+from collections.abc import Callable
 from datetime import UTC, datetime
-from operator import attrgetter
+from functools import cache
 from types import UnionType
 from typing import (
     Any,
@@ -28,6 +27,10 @@ from typing import (
     get_type_hints,
 )
 
+from msgspec import MsgspecError
+from msgspec.json import Decoder
+from msgspec.structs import asdict
+
 from convstore.vocabulary.checkpoints import (
     NO_CHECKPOINTS,
     CheckpointEnd,
@@ -36,7 +39,6 @@ from convstore.vocabulary.checkpoints import (
     StoredElement,
     StoredValue,
     StoredWrite,
-    agrees,
 )
 from convstore.vocabulary.codec import (
     bytes_from_json,
@@ -46,9 +48,9 @@ from convstore.vocabulary.codec import (
 )
 from convstore.vocabulary.errors import (
     CorruptionError,
-    InvalidInputError,
     NewerFormatError,
 )
+from convstore.vocabulary.record import Record, field, names_of
 from convstore.vocabulary.records import (
     Choice,
     GraphState,
@@ -61,7 +63,6 @@ from convstore.vocabulary.records import (
     Session,
     SessionDocument,
     Turn,
-    maker,
 )
 
 FORMAT = "convstore.session"
@@ -91,14 +92,11 @@ _OPTIONAL: dict[type[Any], tuple[str, ...]] = {
 DOCUMENT_BEGINS = f'{{"format":"{FORMAT}",'.encode()
 """How the line of every document begins."""
 
-# Where versions end: each change raises one, and the sum must fit 64 bits.
-_MAX_VERSION = 2**62
-
-R = TypeVar("R")
+R = TypeVar("R", bound=Record)
 _FIRST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
 
-_SECTIONS = tuple(f.name for f in fields(SessionDocument))
+_SECTIONS = names_of(SessionDocument)
 # Sections that are left out where they are empty, for the same reason. A reader that
 # does not know one refuses the document as newer.
 _OPTIONAL_SECTIONS = frozenset({"adapter_state", "items", "checkpoints"})
@@ -122,7 +120,6 @@ class _Plan(NamedTuple):
     usual: tuple[str, ...]
     types: tuple[frozenset[type], ...]
     converted: tuple[tuple[int, Callable[[Any], object]], ...]
-    make: Callable[..., Any]
     # Rows of types that were found to fit before: mostly the same few.
     fitting: set[tuple[type, ...]]
 
@@ -130,7 +127,7 @@ class _Plan(NamedTuple):
 _MOST_FITTING = 1_000
 
 
-def _plan(cls: type[Any]) -> _Plan:
+def _planned(cls: type[Any]) -> _Plan:
     hints = get_type_hints(cls)
     types = tuple(_types(hint) for hint in hints.values())
     optional = _OPTIONAL.get(cls, ())
@@ -145,9 +142,12 @@ def _plan(cls: type[Any]) -> _Plan:
             for place, fit in enumerate(types)
             if kind in fit
         ),
-        make=maker(cls),
         fitting=set(),
     )
+
+
+# When a record is first read or written: this costs more than to define it.
+_plan: Callable[[type[Any]], _Plan] = cache(_planned)  # type: ignore[assignment]
 
 
 def _types(hint: Any) -> frozenset[type]:
@@ -175,12 +175,7 @@ def spelled(document: SessionDocument) -> dict[str, object]:
         if section or name not in _OPTIONAL_SECTIONS:
             head[name] = section
     head["session"] = _spelled(document.session)
-    head["turns"] = [
-        _spelled(turn)
-        if turn.payload is not None or KEPT in turn.metadata
-        else dict(zip(_USUAL, _usual_of(turn), strict=True))
-        for turn in document.turns
-    ]
+    head["turns"] = [_spelled_turn(turn) for turn in document.turns]
     for name in ("interactions", "graph_states"):
         records = getattr(document, name)
         if any(KEPT in record.metadata for record in records):
@@ -193,9 +188,17 @@ def spelled(document: SessionDocument) -> dict[str, object]:
     return head
 
 
+def _spelled_turn(turn: Turn) -> dict[str, object]:
+    if turn.payload is not None or KEPT in turn.metadata:
+        return _spelled(turn)
+    written = asdict(turn)  # faster than a loop: most turns have no payload
+    del written["payload"], written["payload_format"]
+    return written
+
+
 def _opaque(record: Any) -> dict[str, object]:
     """The fields of a record that has bytes among them and no optional ones."""
-    plan = _PLANS[type(record)]
+    plan = _plan(type(record))
     given = ((name, getattr(record, name)) for name in plan.usual)
     return {n: bytes_to_json(v) if type(v) is bytes else v for n, v in given}
 
@@ -203,7 +206,7 @@ def _opaque(record: Any) -> dict[str, object]:
 def _spelled(record: Any) -> dict[str, object]:
     """The record's fields as they are written: optional ones only where they are there,
     and those that are not known here behind the others."""
-    plan = _PLANS[type(record)]
+    plan = _plan(type(record))
     written: dict[str, object] = {name: getattr(record, name) for name in plan.usual}
     for name in plan.optional:
         if (value := getattr(record, name)) is not None:
@@ -237,7 +240,90 @@ def decode_document(line: bytes | str) -> SessionDocument:
         NewerFormatError: Of a newer format version, it requires something that is not
             known here, or has an unknown field where none can be kept.
     """
+    if isinstance(line, str):
+        line = line.encode(errors="surrogatepass")
+    if (found := _as_usual(line)) is not None:
+        return found
     return document_from_json(decode_json(line))
+
+
+class _Line(Record, frozen=True):
+    """A line as nearly all are: of this version, with nothing in it that is newer."""
+
+    format: Literal["convstore.session"]
+    format_version: Literal[1]
+    session: Session
+    turns: tuple[Turn, ...]
+    tool_sets: dict[str, list[Any]]
+    interactions: tuple[Interaction, ...]
+    graph_states: tuple[GraphState, ...]
+    ledger: LedgerEntry | None
+    holds: tuple[LegalHold, ...]
+    adapter_state: dict[str, dict[str, Any]] = field(default_factory=dict)
+    items: tuple[Item, ...] = ()
+
+
+@cache
+def _decoder() -> Decoder[_Line]:
+    return Decoder(_Line)
+
+
+# An integer of more digits than this fits no 64 bits: it is read in the careful way.
+_DIGITS = bytes(48 if 48 <= byte < 58 else 32 for byte in range(256))
+_TOO_MANY = b"0" * 20
+
+
+def _is_usual(found: _Line) -> bool:
+    """Whether no turn has bytes, which JSON holds as something else, and every time a
+    date in UTC.
+
+    Raises:
+        TypeError: A time has no zone.
+    """
+    times = [turn.created_at for turn in found.turns]
+    times += [act.created_at for act in found.interactions]
+    times += [graph.created_at for graph in found.graph_states]
+    few: list[Record] = [found.session, *found.holds, *found.items]
+    if found.ledger is not None:
+        few.append(found.ledger)
+    for record in few:
+        times += [at for name in _times(type(record)) if (at := getattr(record, name))]
+    return all(_FIRST <= at <= _LAST for at in times) and all(
+        turn.payload is None for turn in found.turns
+    )
+
+
+def _times_of(cls: type[Any]) -> tuple[str, ...]:
+    fields = zip(_plan(cls).names, _plan(cls).types, strict=True)
+    return tuple(name for name, fit in fields if datetime in fit)
+
+
+_times: Callable[[type[Any]], tuple[str, ...]] = cache(_times_of)  # type: ignore[assignment]
+
+
+def _as_usual(line: bytes) -> SessionDocument | None:
+    """The document of a line, read into records at once; None where there is anything
+    unusual about it. It takes nothing that the careful way would refuse."""
+    if b'"payload"' in line or _TOO_MANY in line.translate(_DIGITS):
+        return None
+    try:
+        found = _decoder().decode(line)
+        usual = _is_usual(found)
+    except (MsgspecError, UnicodeError, RecursionError, TypeError):
+        return None
+    if not usual:
+        return None
+    return SessionDocument(
+        found.session,
+        found.turns,
+        found.tool_sets,
+        found.interactions,
+        found.graph_states,
+        found.ledger,
+        found.holds,
+        dict(sorted(found.adapter_state.items())),
+        found.items,
+    )
 
 
 def document_from_json(data: Json) -> SessionDocument:
@@ -290,7 +376,7 @@ def check_understood(what: str, data: dict[str, Any], version: int) -> None:
 
 
 def _record(cls: type[R], data: dict[str, Any]) -> R:
-    plan = _PLANS[cls]
+    plan = _plan(cls)
     if tuple(data) == plan.usual:
         values = [*data.values(), *([None] * len(plan.optional))]
     else:
@@ -301,8 +387,7 @@ def _record(cls: type[R], data: dict[str, Any]) -> R:
     types = tuple(map(type, values))
     if types not in plan.fitting:
         _check_types(plan, types)
-    made: R = plan.make(*values)
-    return made
+    return cls(*values)
 
 
 def _arranged(plan: _Plan, data: dict[str, Any]) -> list[Any]:
@@ -351,7 +436,7 @@ def _checkpoints(data: dict[str, Json] | None) -> StoredCheckpoints:
 
 def _closed(cls: type[R], data: dict[str, Any]) -> R:
     """As `_record`, of one that has no metadata of ours to keep what is unknown in."""
-    if data.keys() - _PLANS[cls].names:
+    if data.keys() - _plan(cls).names:
         raise NewerFormatError("session document", "a field that cannot be kept")
     return _record(cls, data)
 
@@ -382,62 +467,8 @@ def time_of(text: str) -> datetime:
     return at
 
 
-def check_agreement(document: SessionDocument) -> None:
-    """Check that the counts and numbers of a document agree with each other.
-
-    A document that this library wrote does; one may have been made by hand.
-
-    Raises:
-        InvalidInputError: They do not; names what.
-    """
-    session, turns = document.session, document.turns
-    acts, graphs = document.interactions, document.graph_states
-    last = len(turns)
-    owners: set[str | None] = {session.id}
-    for part in (turns, acts, graphs, document.items, document.holds):
-        owners |= {item.session_id for item in part}
-    chosen = {
-        seq
-        for act in acts
-        if act.choice is not None
-        for seq in (act.choice.chosen, *act.choice.rejected)
-    }
-    targets = {session.head_seq, *chosen, *(act.turn_seq for act in acts)} - {None}
-    states = [(graph.namespace, graph.version) for graph in graphs]
-    items = [(item.namespace, item.key) for item in document.items]
-    hashes = {turn.tools_hash for turn in turns} - {None}
-    held = sum(hold.released_at is None for hold in document.holds)
-    agreed = {
-        "session.version": 1 <= session.version <= _MAX_VERSION,
-        "session_id": owners == {session.id},
-        "turns.seq": _counted(turn.seq for turn in turns),
-        "turns.parent_seq": all(
-            turn.parent_seq is None or 1 <= turn.parent_seq < turn.seq for turn in turns
-        ),
-        "turns.tools_hash": hashes <= document.tool_sets.keys(),
-        "interactions.seq": _counted(act.seq for act in acts),
-        "turn_seq": targets <= set(range(1, last + 1)),
-        "graph_states.version": len(set(states)) == len(states),
-        "items.key": len(set(items)) == len(items),
-        "checkpoints": agrees(document.checkpoints, session.id),
-        "holds.number": _counted(hold.number for hold in document.holds),
-        "session.turn_count": session.turn_count == last,
-        "session.interaction_count": session.interaction_count == len(acts),
-        "session.graph_state_count": session.graph_state_count == len(graphs),
-        "session.hold_count": session.hold_count == held,
-    }
-    for where, fine in agreed.items():
-        if not fine:
-            raise InvalidInputError(f"document.{where}", "does not agree with the rest")
-
-
-def _counted(numbers: Iterable[int]) -> bool:
-    """Whether they count from 1 without a gap."""
-    return all(number == place for place, number in enumerate(numbers, 1))
-
-
 def _choice(data: dict[str, Any]) -> Choice:
-    if len(data) > len(fields(Choice)):
+    if len(data) > len(names_of(Choice)):
         raise NewerFormatError("session document", "a field that cannot be kept")
     return Choice(data["chosen"], _tuple(data["rejected"]))
 
@@ -449,19 +480,3 @@ _CONVERTED: dict[type, Callable[[Any], object]] = {
     tuple: _tuple,
     Choice: _choice,
 }
-
-_PLANS: dict[type[Any], _Plan] = {
-    cls: _plan(cls)
-    for cls in (
-        Session,
-        Turn,
-        Interaction,
-        GraphState,
-        Item,
-        LegalHold,
-        LedgerEntry,
-        *_CHECKPOINTS.values(),
-    )
-}
-_USUAL = _PLANS[Turn].usual
-_usual_of = attrgetter(*_USUAL)

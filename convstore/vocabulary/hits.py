@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 
+from convstore.vocabulary.record import Record
 from convstore.vocabulary.records import Page, Session
 
 HitKind: TypeAlias = Literal["title", "turn", "comment"]
 SearchOrder: TypeAlias = Literal["newest", "best"]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Record, frozen=True):
     """A piece of a snippet; `is_hit` where it is what was looked for."""
 
     text: str
     is_hit: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(Record, frozen=True):
     """One turn, title or comment that a search found.
 
     Attributes:
@@ -48,8 +46,7 @@ class Hit:
         return "".join(span.text for span in self.snippet)
 
 
-@dataclass(frozen=True, slots=True)
-class SearchPage(Page[Hit]):
+class SearchPage(Page[Hit], frozen=True):
     """Hits, and how much was looked at.
 
     `complete` is False where the time was over before everything, the archive included,
@@ -61,8 +58,7 @@ class SearchPage(Page[Hit]):
     indexed_until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class IndexReport:
+class IndexReport(Record, frozen=True):
     """What an indexer did, or what a check of the index found.
 
     Attributes:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from functools import lru_cache
 from math import isfinite
+from operator import attrgetter
 from typing import Protocol
 
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.feedback import RATING_ACTIONS
 from convstore.vocabulary.policy import FeedbackPolicy
+from convstore.vocabulary.record import names_of
 from convstore.vocabulary.records import (
     Interaction,
     Json,
@@ -20,6 +21,8 @@ from convstore.vocabulary.records import (
 )
 
 Scale = tuple[float, float]
+
+_act = attrgetter(*names_of(Interaction))
 
 # Between letters they only part words; before a number, or alone, they mean something.
 _PARTING = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
@@ -90,10 +93,7 @@ class Reading:
 
     def judgement(self, act: Interaction) -> Judgement:
         """An act with what it says."""
-        given = {f.name: getattr(act, f.name) for f in fields(Interaction)}
-        return Judgement(
-            **given, meaning=self.meaning(act.feedback), rating=self.rating(act)
-        )
+        return Judgement(*(*_act(act), self.meaning(act.feedback), self.rating(act)))
 
     def not_understood(self, act: Judging) -> list[str]:
         """What of a rating says nothing to us, by name; empty where all is clear.

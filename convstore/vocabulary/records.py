@@ -6,11 +6,9 @@ the turns, and another the interactions, of one session without gaps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, make_dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from typing import (
-    TYPE_CHECKING,
     Any,
     Final,
     Generic,
@@ -19,16 +17,11 @@ from typing import (
     TypeAlias,
     TypedDict,
     TypeVar,
-    cast,
 )
 
 from convstore.vocabulary.checkpoints import NO_CHECKPOINTS, StoredCheckpoints
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-Json: TypeAlias = Any
-"""Any JSON value: null, bool, 64-bit int, finite float, text, list or object."""
+from convstore.vocabulary.codec import Json as Json
+from convstore.vocabulary.record import Record, field, repr_without
 
 JsonObject: TypeAlias = dict[str, Any]
 
@@ -41,7 +34,6 @@ DEFAULT_NAMESPACE = "default"
 NEW_CHAT = "New Chat"
 
 T = TypeVar("T")
-R = TypeVar("R", bound="DataclassInstance")
 
 
 class Unset:
@@ -54,8 +46,7 @@ class Unset:
 UNSET: Final = Unset()
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Record, frozen=True):
     """One conversation of one user with one application.
 
     After a purge the record stays as a stub: `state` says `archived`, the counts and
@@ -102,8 +93,7 @@ class Session:
     generation: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(Record, frozen=True):
     """One message by one author. Immutable once committed.
 
     `parent_seq` is the turn it answers or follows (None for a first turn); two turns
@@ -134,12 +124,14 @@ class Turn:
     metadata: JsonObject
     external_id: str | None
     created_at: datetime
-    payload: bytes | None = field(default=None, repr=False)
+    payload: bytes | None = None
     payload_format: str | None = None
 
+    def __repr__(self) -> str:
+        return repr_without(self, "payload")
 
-@dataclass(frozen=True, slots=True)
-class Branch:
+
+class Branch(Record, frozen=True):
     """One path through the turns, named by its last turn.
 
     `turn_count` counts from the first turn; `forked_at` is the turn after which the
@@ -152,16 +144,14 @@ class Branch:
     active: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Record, frozen=True):
     """Which turns were on offer and which one was taken; `chosen` None is a tie."""
 
     chosen: int | None
     rejected: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Interaction:
+class Interaction(Record, frozen=True):
     """One act of a person or model upon a session, turn, node or choice."""
 
     session_id: str
@@ -187,8 +177,7 @@ class Interaction:
 Meaning: TypeAlias = Literal["good", "bad", "neutral"]
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement(Interaction):
+class Judgement(Interaction, frozen=True):
     """An interaction in force that judges, and how the settings read it.
 
     `meaning` is what the label says, None for a word that the settings do not know, and
@@ -200,8 +189,7 @@ class Judgement(Interaction):
     rating: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class GraphState:
+class GraphState(Record, frozen=True):
     """A versioned JSON snapshot of the application's reasoning graph."""
 
     session_id: str
@@ -214,8 +202,7 @@ class GraphState:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class LegalHold:
+class LegalHold(Record, frozen=True):
     """A reason why a session must not be destroyed; kept after its release."""
 
     session_id: str
@@ -227,8 +214,7 @@ class LegalHold:
     released_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
+class LedgerEntry(Record, frozen=True):
     """The routing, escalation and cost state of one session."""
 
     session_id: str
@@ -250,8 +236,7 @@ class LedgerEntry:
         return self.cost_micros / 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerSummary:
+class LedgerSummary(Record, frozen=True):
     """One session of `LedgerStats`."""
 
     session_id: str
@@ -259,16 +244,14 @@ class LedgerSummary:
     age_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerStats:
+class LedgerStats(Record, frozen=True):
     """How many entries a ledger has that have not expired, and some of them."""
 
     count: int
     sessions: tuple[LedgerSummary, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Record, frozen=True):
     """A small document in a namespace, outside sessions or in one (`session_id`).
 
     `version` counts its changes from 1; one that is made anew after it was deleted or
@@ -288,8 +271,7 @@ class Item:
     session_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class SessionDocument:
+class SessionDocument(Record, frozen=True):
     """Everything that belongs to one session: the unit of archive, restore and export.
 
     Turns are in `seq` order, interactions too, graph states by namespace and version.
@@ -310,8 +292,7 @@ class SessionDocument:
     checkpoints: StoredCheckpoints = NO_CHECKPOINTS
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(Record, frozen=True):
     """What `sessions.apply` has done, in the order in which it was asked for.
 
     `items` has None for each that was deleted. Where `repeated` is True it was all done
@@ -326,8 +307,7 @@ class Applied:
     repeated: bool
 
 
-@dataclass(frozen=True, slots=True)
-class FeedbackSummary:
+class FeedbackSummary(Record, frozen=True):
     """The effective feedback of a session: the last not retracted one per actor,
     target and action."""
 
@@ -338,8 +318,7 @@ class FeedbackSummary:
     mean_score: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class Page(Record, Generic[T], frozen=True):
     """One page of a list; pass `next_cursor` on to get the next, None at the end.
 
     `complete` is False where the call ended before it had looked at all that could
@@ -351,8 +330,7 @@ class Page(Generic[T]):
     complete: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class TurnInput:
+class TurnInput(Record, frozen=True):
     """What a caller gives for one turn; `Turns.append_many` takes these or mappings.
 
     `parent_seq` None continues the active branch, 0 begins a new first turn, any
@@ -380,8 +358,11 @@ class TurnInput:
     external_id: str | None = None
     parent_seq: int | None = None
     created_at: datetime | None = None
-    payload: bytes | Json | None = field(default=None, repr=False)
+    payload: bytes | Json | None = None
     payload_format: str | None = None
+
+    def __repr__(self) -> str:
+        return repr_without(self, "payload")
 
 
 class TurnFields(TypedDict, total=False):
@@ -411,8 +392,7 @@ class TurnFields(TypedDict, total=False):
     payload_format: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class InteractionInput:
+class InteractionInput(Record, frozen=True):
     """What a caller gives for one interaction; `turn_seq` None and `node_id` None mean
     the session itself.
 
@@ -437,8 +417,7 @@ class InteractionInput:
     created_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ItemInput:
+class ItemInput(Record, frozen=True):
     """What a caller gives for one item of `sessions.apply`.
 
     Exactly one of `value`, `patch` (a merge patch) and `delete`. With `inside` it is
@@ -455,20 +434,3 @@ class ItemInput:
     expires_at: datetime | None = None
     ttl_s: float | None = None
     expected_version: int | None = None
-
-
-def maker(record: type[R]) -> Callable[..., R]:
-    """A maker of frozen records from values in order, five times as fast as theirs.
-
-    A frozen dataclass sets each field through `object.__setattr__`. Here an unfrozen
-    twin with the same slots is filled, and then becomes the record (ADR 0003).
-    """
-    names = [field.name for field in fields(record)]
-    twin = make_dataclass(record.__name__, names, slots=True)
-
-    def make(*values: Any) -> R:
-        it: Any = twin(*values)
-        it.__class__ = record
-        return cast(R, it)
-
-    return make

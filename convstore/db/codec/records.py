@@ -24,7 +24,6 @@ from convstore.vocabulary.records import (
     LegalHold,
     Session,
     Turn,
-    maker,
 )
 
 Row = Sequence[Any]
@@ -83,11 +82,7 @@ STATE_DIGEST = "name state".split()
 ITEM_DIGEST = "namespace key value".split()
 
 
-_turn = maker(Turn)
 _NO_PAYLOAD = (None, None)
-_session = maker(Session)
-_interaction = maker(Interaction)
-_graph_state = maker(GraphState)
 
 
 def target_hash(row: StoredRow) -> bytes:
@@ -108,7 +103,7 @@ def session_from_row(row: Row) -> Session:
         current_slots, current_template_id, hold_count, archived_at, segment_id,
         imported_at, *fork,
     ) = row  # fmt: skip
-    return _session(
+    return Session(
         tenant_id,
         session_id,
         state,
@@ -147,7 +142,7 @@ def turn_from_row(session_id: str, row: Row) -> Turn:
         external_id, created_at, *native,
     ) = row  # fmt: skip
     payload_format, payload = native or _NO_PAYLOAD
-    return _turn(
+    return Turn(
         session_id,
         seq,
         parent_seq,
@@ -182,7 +177,7 @@ def interaction_from_row(session_id: str, row: Row) -> Interaction:
         score, reason, content, shown, surface, supersedes, metadata, external_id,
         created_at,
     ) = row  # fmt: skip
-    return _interaction(
+    return Interaction(
         session_id,
         seq,
         action,
@@ -213,7 +208,7 @@ def choice_from_text(text: str) -> Choice:
 def graph_state_from_row(session_id: str, row: Row) -> GraphState:
     """The record of a row of GRAPH_STATE_COLUMNS."""
     namespace, version, state, turn_seq, metadata, external_id, created_at = row
-    return _graph_state(
+    return GraphState(
         session_id,
         namespace,
         version,

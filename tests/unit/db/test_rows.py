@@ -1,7 +1,7 @@
 """From rows to records: what is made the fast way is what the class would make."""
 
 import pickle
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import fields
 from datetime import UTC, datetime
 
 import pytest
@@ -43,7 +43,7 @@ def test_a_turn_of_a_row_equals_one_made_by_its_class() -> None:
 def test_a_turn_of_a_row_is_frozen() -> None:
     turn = a_turn()
 
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         turn.content = "Vier."  # type: ignore[misc]
 
 

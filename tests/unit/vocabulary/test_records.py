@@ -1,15 +1,18 @@
 """What callers hold: frozen, comparable, light."""
 
-from dataclasses import FrozenInstanceError, fields, is_dataclass
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from convstore.vocabulary import records
+from convstore.vocabulary.record import Record
 
 RECORDS = [
-    cls for cls in vars(records).values() if isinstance(cls, type) and is_dataclass(cls)
+    cls
+    for cls in vars(records).values()
+    if isinstance(cls, type) and issubclass(cls, Record) and cls is not Record
 ]
 
 
@@ -20,7 +23,7 @@ def test_a_record_is_frozen_comparable_and_without_a_dictionary(cls: type) -> No
 
     assert one == same
     assert not hasattr(one, "__dict__")
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         setattr(one, next(iter(given)), 1)
 
 
