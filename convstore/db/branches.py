@@ -48,8 +48,15 @@ S = models.sessions.c
 T = models.turns.c
 _OF_SESSION = (T.tenant_id == bindparam("tenant"), T.session_id == bindparam("id"))
 _PARENT = [column.name for column in TURN_COLUMNS].index("parent_seq")
+_SEQ = 4 + [column.name for column in TURN_COLUMNS].index("seq")
 WHOLE = 2**31 - 1
 """More turns than a branch has."""
+
+# Sessions that were seen to have branches: their windows are walked at once, without a
+# look at what they are. Either way of reading is right of every session, so this may be
+# wrong, of another database too, and costs a statement then.
+_BRANCHED: dict[Key, None] = {}
+_MOST_BRANCHED = 10_000
 
 
 def newest(
@@ -63,13 +70,17 @@ def newest(
     """The newest turns of the active branch, oldest first, without their payloads
     unless these are asked for.
 
-    One statement for a session without branches, two for one that has some. Turns never
-    change, so what is read is a prefix of what any later read gives, whatever commits
-    in between.
+    One statement for a session without branches, and for one that is remembered to have
+    some; two the first time. Turns never change, so what is read is a prefix of what
+    any later read gives, whatever commits in between.
     """
     given = {"tenant": key[0], "id": key[1], "limit": limit}
     while True:
-        rows = (_NEWEST_WHOLE if payload else _NEWEST).all(connection, given)
+        if is_walked := key in _BRANCHED:
+            rows = (_CLIMB_WHOLE if payload else _CLIMB).all(connection, given)
+            rows.sort(key=itemgetter(_SEQ), reverse=True)
+        else:
+            rows = (_NEWEST_WHOLE if payload else _NEWEST).all(connection, given)
         if rows:
             state, owner, head_seq, branched = rows[0][:4]
         else:
@@ -79,7 +90,15 @@ def newest(
             state, owner, head_seq, branched = session[0]
         check_usable(state, owner, key[1], user_id)
         turns = [row[4:] for row in rows]
-        if branched and turns and limit > 1 and turns[0][_PARENT] is not None:
+        if branched != is_walked:
+            _remember(key, branched)
+        if (
+            branched
+            and not is_walked
+            and turns
+            and limit > 1
+            and turns[0][_PARENT] is not None
+        ):
             parent = turns[0][_PARENT]
             above = _walked(connection, key, parent, limit - 1, payload=payload)
             turns = [*turns, *above] if above else []
@@ -87,6 +106,15 @@ def newest(
             break
         # It was archived or restored between two statements: look again.
     return [turn_from_row(key[1], row) for row in reversed(turns)]
+
+
+def _remember(key: Key, branched: bool) -> None:
+    if not branched:
+        _BRANCHED.pop(key, None)
+        return
+    if len(_BRANCHED) >= _MOST_BRANCHED:
+        _BRANCHED.clear()
+    _BRANCHED[key] = None
 
 
 def read(connection: Connection, key: Key, seq: int, limit: int | None) -> list[Turn]:
@@ -212,8 +240,9 @@ def _walked(
 _ONE_STEP = literal_column("1", Integer)
 
 
-def walk(dialect: Dialect, columns: Sequence[Column[Any]]) -> CTE:
-    """Up from the turn `head` along its parents, at most `limit` turns.
+def walk(dialect: Dialect, columns: Sequence[Column[Any]], head: Any = None) -> CTE:
+    """Up from the turn `head`, a bound value if it is not given, along its parents, at
+    most `limit` turns.
 
     What a planner knows of a table with a thousand short sessions makes it read the
     whole of a long one at each step: a lookup in a lateral subquery leaves it no
@@ -221,7 +250,9 @@ def walk(dialect: Dialect, columns: Sequence[Column[Any]]) -> CTE:
     of constants it makes a filter, by reading the session, or the table, beforehand.
     """
     top = select(T.tenant_id, T.session_id, *columns, _ONE_STEP.label("depth"))
-    top = top.where(*_OF_SESSION, T.seq == bindparam("head"))
+    top = top.where(
+        *_OF_SESSION, T.seq == (bindparam("head") if head is None else head)
+    )
     path = top.cte("path", recursive=True)
     up: Any = models.turns.alias("up")
     parent = (
@@ -374,5 +405,23 @@ def _newest(columns: Sequence[Column[Any]]) -> Prepared:
     )
 
 
+def _climb(columns: Sequence[Column[Any]]) -> Prepared:
+    """As `_newest`, walked from the head."""
+
+    def word(dialect: Dialect) -> Select[Any]:
+        path = walk(dialect, columns, _of_session(S.head_seq))
+        return select(
+            _of_session(S.state).label("session_state"),
+            _of_session(S.user_id).label("owner"),
+            _of_session(S.head_seq).label("head"),
+            _of_session(S.branched).label("branched"),
+            *(path.c[column.name] for column in columns),
+        ).where(path.c.depth <= bindparam("limit"))
+
+    return Prepared(word)
+
+
+_CLIMB = _climb(WINDOW_COLUMNS)
+_CLIMB_WHOLE = _climb(TURN_COLUMNS)
 _NEWEST = _newest(WINDOW_COLUMNS)
 _NEWEST_WHOLE = _newest(TURN_COLUMNS)

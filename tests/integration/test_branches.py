@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 
 from convstore import Session, Store, Turn
+from convstore.db import branches, statements
 from convstore.errors import (
     ConflictError,
     InvalidInputError,
+    SessionDeletedError,
+    SessionNotFoundError,
     TurnNotFoundError,
     VersionConflictError,
 )
@@ -207,6 +210,55 @@ async def test_a_repeat_leaves_a_branch_alone_that_went_on(store: Store) -> None
 
 
 # The empty branch
+
+
+async def test_a_window_of_a_session_with_branches_takes_one_statement(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one without; two where it is not remembered yet. Whatever is remembered, what
+    is read is right."""
+    backend, key = store._parts.backend, ("default", "s-1")
+    await say(store, "s-1", "a", "b", "c")
+    await say(store, "s-2", "x", "y")
+    sent: list[object] = []
+    run = statements.Prepared.all
+
+    def seen(self: Any, connection: Any, values: Any) -> Any:
+        sent.append(self)
+        return run(self, connection, values)
+
+    monkeypatch.setattr(statements.Prepared, "all", seen)
+
+    async def newest(session_id: str, limit: int, count: int) -> list[str | None]:
+        sent.clear()
+        place = ("default", session_id)
+        turns = await backend.read(lambda c: branches.newest(c, place, limit, None))
+        assert len(sent) == count
+        return [turn.content for turn in turns]
+
+    assert await newest("s-1", 2, 1) == ["b", "c"]
+    await store.turns.append("s-1", role="user", content="C", parent_seq=1)
+    await store.turns.append("s-1", role="user", content="D")
+
+    assert await newest("s-1", 3, 2) == ["a", "C", "D"]
+    assert await newest("s-1", 3, 1) == ["a", "C", "D"]
+    assert await newest("s-1", 2, 1) == ["C", "D"]
+    assert await newest("s-1", 1, 1) == ["D"]
+    await store.turns.switch("s-1", 3)
+    assert await newest("s-1", 9, 1) == ["a", "b", "c"]
+    branches._remember(("default", "s-2"), True)
+    assert await newest("s-2", 9, 1) == ["x", "y"]
+    assert await newest("s-2", 1, 1) == ["y"]
+    assert ("default", "s-2") not in branches._BRANCHED
+    assert key in branches._BRANCHED
+    await store.turns.switch("s-1", 0)
+    assert await newest("s-1", 9, 2) == []
+    await store.sessions.delete("s-1")
+    with pytest.raises(SessionDeletedError):
+        await newest("s-1", 9, 2)
+    branches._remember(("default", "absent"), True)
+    with pytest.raises(SessionNotFoundError):
+        await newest("absent", 9, 2)
 
 
 async def test_the_empty_branch_is_left_by_the_next_append(store: Store) -> None:
