@@ -98,8 +98,9 @@ async def listed(store: Store) -> list[str]:
 
 
 async def test_what_is_read_from_a_replica_is_as_fresh_as_from_the_database(
-    pair: Pair, tmp_path: Path
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(replica, "PATIENCE_S", 300.0)
     async with open_store(config_of(pair, "fresh")) as store:
         for number in range(1, 31):
             await store.conversation(f"s-{number:02}").append(
