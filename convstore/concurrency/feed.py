@@ -1,7 +1,9 @@
 """Feeds an asynchronous stream to work that runs in a thread, in bounded memory.
 
 For work that is synchronous to the core, such as writing files, over documents that
-come from the event loop.
+come from the event loop. A queue for both sides, such as janus, would be the half of
+it: what is held is bounded by size, items cross in groups, and a caller that is
+cancelled leaves neither a thread nor a stream behind.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Room for what is held in memory, by size: who finds it full waits for some."""
+"""Room for what is held in memory, by size: who finds it full waits for some.
+
+No `asyncio.Semaphore`: that counts holders, where this counts bytes, each thing once,
+and lets one that is larger than all the room in by itself.
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,12 @@ Beside sessions there are rows that say again what sessions say, such as the lab
 find one by. They are right at every moment, also after a kill, only if they are written
 in the transaction that writes the session. Whoever keeps such rows is a flush hook: one
 class, registered in `flush_hooks.HOOKS`, and nothing else writes its rows.
+
+What a filter asks of metadata and tags (`session_metadata`) is older than hooks, and
+kept by `sessions` where these columns are written: when a session is made, when one of
+the two is changed, and when the archive gives a stub. A hook is told that columns of a
+session have changed, not which, and would write it all again for each new title. It is
+the same transaction either way.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Only brackets, commas and quotes are looked at: what an item is, and whether it is JSON
 at all, is said by whoever parses it. So one bad item costs one record, and a list may
-be as long as the disk.
+be as long as the disk. A parser of streams, such as ijson, ends at the first bad byte.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 One definition for every database and for what is read without an index, so that all
 find the same. Case and accents do not count; scripts that part no words with spaces are
-cut into overlapping pairs of characters.
+cut into overlapping pairs of characters. The tokenizers of the databases differ from
+each other, and one of a language would not do for a store of all of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""JSON merge patches (RFC 7386). Pure."""
+"""JSON merge patches (RFC 7386). Pure.
+
+The whole algorithm is these ten lines, and change neither argument: it is no
+reason for another dependency.
+"""
 
 from __future__ import annotations
 

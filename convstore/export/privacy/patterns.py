@@ -1,6 +1,7 @@
 """Personal data that has a shape of its own: found by pattern and checked by sum.
 
-For those who cannot load a language model; the extra `pii` finds more, by Presidio.
+For those who cannot load a language model; the extra `pii` finds more, by Presidio
+and its models.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 A file per part, appended to and never rewritten. Parts are read whole, in key order,
 one at a time; one that has grown too large is parted again by the next bits. Nothing
-here is kept: the folder belongs to an unfinished export.
+here is kept: the folder belongs to an unfinished export. So it is no database: nothing
+is looked up, changed or committed, and the order is that of the keys.
 """
 
 from __future__ import annotations
