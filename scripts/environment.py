@@ -21,7 +21,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = "lib/python{}.{}/site-packages".format(*sys.version_info)
 # All but `pii`, which brings spaCy along: that is with the trainers.
-TESTED = "test,postgres,psycopg,redis,parquet,metrics,otel,lang,tokens,dedup,hf"
+TESTED = (
+    "test,postgres,psycopg,redis,parquet,object-storage,metrics,otel,lang,tokens,"
+    "dedup,hf"
+)
 # Purpose: its folder, and what pip installs there, one call after the other.
 PURPOSES = {
     "test": (".venv", [["-e", f".[{TESTED}]"]]),
