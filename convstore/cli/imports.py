@@ -63,7 +63,8 @@ def import_(
         list[Path],
         typer.Argument(
             metavar="FILE...",
-            help="JSONL or JSON, plain, gzip or zstd; a folder or zip of such files; "
+            help="JSONL, JSON or CSV, plain, gzip or zstd; Parquet; a folder or zip of "
+            "such files; "
             "a SQLite file; `-` is standard input.",
         ),
     ],
@@ -86,6 +87,13 @@ def import_(
     tag: Annotated[
         list[str] | None, typer.Option(help="For every session; may be repeated.")
     ] = None,
+    suggest: Annotated[
+        bool,
+        typer.Option(
+            "--suggest",
+            help="With `map`: write a first mapping by what the file looks like.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Report what would come in; write nothing."),
@@ -107,6 +115,8 @@ def import_(
     """
     from convstore.vocabulary.ids import new_id
 
+    if suggest:
+        return _suggest(format_, files)
     if format_ == UNDO:
         return _undo(context, [str(file) for file in files], yes, as_json)
     _check(format_, files, mapping)
@@ -136,6 +146,16 @@ def import_(
     else:
         _tell(told, total, format_)
     return FOUND if total["rejected"] else 0
+
+
+def _suggest(format_: str, files: list[Path]) -> int:
+    """Print a mapping to begin with; no database is opened."""
+    from convstore.store.importing import suggested_mapping
+
+    if format_ != "map" or len(files) != 1:
+        raise bad_option("--suggest", "goes with the format `map` and one FILE")
+    typer.echo(suggested_mapping(source_of(files[0])), nl=False)
+    return 0
 
 
 def _check(format_: str, files: list[Path], mapping: Path | None) -> None:

@@ -29,6 +29,7 @@ from convstore.imports.source import (
     read_chunks,
 )
 from convstore.imports.strict_json import parse_json
+from convstore.imports.tabular import ROWS, csv_records, parquet_records
 from convstore.vocabulary.errors import (
     CorruptionError,
     InvalidInputError,
@@ -40,6 +41,7 @@ _SQLITE = b"SQLite format 3\0"
 _ZIPS = (b"PK\x03\x04", b"PK\x05\x06")
 _ENDINGS = (".json", ".jsonl", ".ndjson")
 _PACKED = (".gz", ".zst")
+_OTHERS = (".parquet", ".zip", ".db", ".sqlite", ".sqlite3")
 MOST_FILES = 200_000
 """Files of one folder or zip: names are held in memory, a few hundred bytes each."""
 
@@ -102,9 +104,21 @@ class Opened:
             self._read[name] = max(self._read.get(name, 0), read)
 
         with member.open() as (file, spent):
-            chunks = read_chunks(file, self.limits, spent=spent, on_read=took)
-            yield from records_of(self._bounded(chunks), self.limits)
+            if name.lower().endswith(".parquet"):
+                yield from parquet_records(file, self.limits)
+            else:
+                chunks = read_chunks(file, self.limits, spent=spent, on_read=took)
+                yield from self._of_text(name, self._bounded(chunks))
         self._read[name] = member.size_bytes
+
+    def _of_text(
+        self, name: str, chunks: Iterator[bytes]
+    ) -> Iterator[Record | Rejected]:
+        name = _unpacked(name)
+        if name.endswith(ROWS):
+            tabs = name.endswith(".tsv")
+            return csv_records(chunks, self.limits, tabs=tabs)
+        return records_of(chunks, self.limits)
 
     def _bounded(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """The chunks, as long as all files together stay under their bound."""
@@ -177,7 +191,7 @@ def open_source(
 
 
 def _stem(name: str) -> str:
-    for ending in (*_PACKED, *_ENDINGS, ".zip", ".db", ".sqlite", ".sqlite3"):
+    for ending in (*_PACKED, *_ENDINGS, *ROWS, *_OTHERS):
         if name.lower().endswith(ending) and len(name) > len(ending):
             name = name[: -len(ending)]
     return name
@@ -191,11 +205,22 @@ def _plain(
         yield file, None
 
 
-def _is_text(name: str) -> bool:
+def _unpacked(name: str) -> str:
     lower = name.lower()
     for packed in _PACKED:
         lower = lower.removesuffix(packed)
-    return lower.endswith(_ENDINGS)
+    return lower
+
+
+def _is_text(name: str) -> bool:
+    return _unpacked(name).endswith((*_ENDINGS, *ROWS, ".parquet"))
+
+
+def _chosen(members: list[Member]) -> list[Member]:
+    """Those that hold JSON; where there are none, those that hold rows: beside an
+    export of conversations, tables are of something else."""
+    json = [m for m in members if _unpacked(m.name).endswith(_ENDINGS)]
+    return sorted(json or members, key=lambda member: member.name)
 
 
 def _of_folder(top: Path) -> list[Member]:
@@ -217,7 +242,7 @@ def _of_folder(top: Path) -> list[Member]:
             ):
                 members.append(_of_file(Path(entry.path), top))
         _check_count(len(members) + len(waiting))
-    return sorted(members, key=lambda member: member.name)
+    return _chosen(members)
 
 
 def _of_file(path: Path, top: Path) -> Member:
@@ -245,7 +270,7 @@ def _of_zip(stack: ExitStack, path: Path) -> list[Member]:
         if name in members:
             raise InvalidInputError("source", "is a zip with two files of one name")
         members[name] = Member(name, info.compress_size, _opener(archive, info))
-    return [members[name] for name in sorted(members)]
+    return _chosen(list(members.values()))
 
 
 def _opener(

@@ -37,7 +37,7 @@ _FOREIGN = {
     b"Rar!": "is a rar archive: unpack it first",
     b"BZh": "is compressed with bzip2: unpack it first",
     b"\xfd7zX": "is compressed with xz: unpack it first",
-    b"PAR1": "is a Parquet file: write it as JSON Lines first",
+    b"PAR1": "is a Parquet file: give it a name that ends in .parquet",
     b"SQLi": "is a SQLite database: write its records as JSON Lines first",
 }
 _TAR = slice(257, 262)

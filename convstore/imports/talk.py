@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from convstore.imports.extras import NOTES
-from convstore.imports.fields import tags_of, title_or_none
+from convstore.imports.fields import language_or_none, tags_of, title_or_none
 from convstore.imports.model import GraphStateInput, ImportedSession
 from convstore.imports.trees import Arranged, Node, arranged, nearest_kept
 from convstore.vocabulary.errors import InvalidInputError
@@ -60,6 +60,11 @@ class Said:
     tokens_out: int | None = None
     tools: list[Json] | None = None
     slots: dict[str, str] = field(default_factory=dict)
+    cost_micros: int | None = None
+    language: str | None = None
+    resolved_question: str | None = None
+    template_id: str | None = None
+    results: list[JsonObject] | None = None
     metadata: JsonObject = field(default_factory=dict)
 
 
@@ -80,6 +85,9 @@ class Vote:
     action: str = "feedback"
     chosen: str | None = None
     rejected: tuple[str, ...] = ()
+    node_id: str | None = None
+    shown: JsonObject | None = None
+    surface: str | None = None
 
 
 class Talk:
@@ -207,6 +215,11 @@ class Talk:
                 tokens_out=said.tokens_out,
                 tools=said.tools,
                 slots=said.slots or None,
+                cost_micros=said.cost_micros,
+                language=language_or_none(said.language),
+                resolved_question=said.resolved_question,
+                template_id=_short(said.template_id),
+                results=said.results,
                 metadata=metadata,
                 payload=whole,
                 payload_format=None if whole is None else f"{self._format}-metadata",
@@ -252,6 +265,9 @@ class Talk:
             action=vote.action,
             turn_seq=None if vote.on is None else seqs[vote.on],
             choice=choice,
+            node_id=None if vote.node_id is None else safe_id(vote.node_id),
+            shown=vote.shown,
+            surface=_short(vote.surface),
             actor_id=None if vote.rater is None else safe_id(vote.rater),
             actor_kind=vote.kind,
             feedback=None if vote.label is None else _short(vote.label),

@@ -52,6 +52,17 @@ def recognise(
     return choice.format.name, choice.why
 
 
+def suggested_mapping(source: str | PathLike[str]) -> str:
+    """A first mapping file for a source, by what it looks like, as TOML.
+
+    Raises:
+        InvalidInputError: Nothing in it reads like messages, or it cannot be read.
+    """
+    from convstore.imports.mapping.suggest import suggest
+
+    return suggest(source)
+
+
 @dataclass(frozen=True, slots=True)
 class Taking:
     """Where the sessions of an import go.

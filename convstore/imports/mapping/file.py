@@ -138,10 +138,129 @@ class Graph(_Table):
     namespace: Word = DEFAULT_NAMESPACE
 
 
+class Skip(_Table):
+    """Messages to pass over: whose field has one of these values, or, without values,
+    is absent or empty. What follows them follows what they follow."""
+
+    field: FieldPath
+    values: list[str | int | bool] | None = None
+
+
+class Group(_Table):
+    """Rows that form one conversation, wherever they stand in the file.
+
+    `by` names what they share, `order` what sorts them: times, numbers or text, and
+    then their place in the file.
+    """
+
+    by: OneOrMany
+    order: OneOrMany = []
+
+
+class Messages(_Table):
+    """Messages of any shape; all but `path` and `head` are paths within a message.
+
+    Attributes:
+        path: A list of messages, or an object of them by their ids. Left out for the
+            rows of a group, or a record that is the list itself.
+        id: Their own ids; the key in an object, or the place, where left out.
+        parent: The id of the message that each follows; where neither this nor
+            `children` is named, each follows the one before.
+        children: Where a message holds those that follow it.
+        skip: Messages to pass over.
+        head: Where the record names the message that is shown last.
+        text: What was said: text, parts or any JSON; of several fields all that is
+            there, joined by an empty line.
+        roles: Our word for each of the source's; `*` for any other, `true` and `false`
+            where it is a truth.
+    """
+
+    path: str = ""
+    id: FieldPath | None = None
+    parent: FieldPath | None = None
+    children: FieldPath | None = None
+    skip: list[Skip] = []
+    head: FieldPath | None = None
+    role: FieldPath | None = None
+    default_role: Word = "user"
+    roles: dict[str, Word] = {}
+    text: OneOrMany
+    parts: FieldPath | None = None
+    created_at: FieldPath | None = None
+    name: FieldPath | None = None
+    tool_call_id: FieldPath | None = None
+    model: FieldPath | None = None
+    finish_reason: FieldPath | None = None
+    tokens_in: FieldPath | None = None
+    tokens_out: FieldPath | None = None
+    cost_micros: FieldPath | None = None
+    language: FieldPath | None = None
+    resolved_question: FieldPath | None = None
+    template_id: FieldPath | None = None
+    slots: FieldPath | None = None
+    results: FieldPath | None = None
+    tools: FieldPath | None = None
+
+    @model_validator(mode="after")
+    def _one_tree(self) -> Messages:
+        if self.parent is not None and self.children is not None:
+            raise ValueError("takes either parent or children")
+        return self
+
+    def taken(self) -> list[str]:
+        """The paths within a message whose values go into its turn."""
+        named: list[OneOrMany | None] = [
+            getattr(self, name)
+            for name in type(self).model_fields
+            if name not in ("path", "skip", "head", "default_role", "roles")
+        ]
+        lists = [[one] if isinstance(one, str) else one or [] for one in named]
+        return list(dict.fromkeys(path for paths in lists for path in paths))
+
+
+class Judgements(_Table):
+    """Judgements of messages: every field of an interaction, by its path.
+
+    Attributes:
+        inside: Whether `path` begins in the record or in each message.
+        path: Where they are: a list of them, or one; of what is no object the only
+            field is `value`. Left out where the record or message has the fields.
+        on: The id of the message that is judged; in messages their own.
+        label: What `labels` gives another word for. With `labels`, words that are not
+            in it are passed over.
+        score: A number; `scores` gives one for a word of `label`.
+        chosen: The id of the better message, `rejected` those of the others.
+    """
+
+    inside: Literal["record", "messages"] = "record"
+    path: str = ""
+    id: FieldPath | None = None
+    on: FieldPath | None = None
+    action: Word = "feedback"
+    action_field: FieldPath | None = None
+    label: FieldPath | None = None
+    labels: dict[str, Word] = {}
+    score: FieldPath | None = None
+    scores: dict[str, float] = {}
+    scale: tuple[float, float] | None = None
+    actor: FieldPath | None = None
+    kind: ActorKind = "human"
+    reason: FieldPath | None = None
+    content: FieldPath | None = None
+    chosen: FieldPath | None = None
+    rejected: FieldPath | None = None
+    node_id: FieldPath | None = None
+    shown: FieldPath | None = None
+    surface: FieldPath | None = None
+    created_at: FieldPath | None = None
+
+
 class Mapping(_Table):
     """A whole mapping file.
 
     The turns come in this order: each `[[turn]]`, the list of `[turns]`, `[answers]`.
+    Or they are `[messages]`, of one record or of a `[group]` of rows, with
+    `[[judgements]]` of them.
     """
 
     name: Word = "map"
@@ -154,11 +273,21 @@ class Mapping(_Table):
     edits: list[Edit] = []
     steps: Steps | None = None
     graphs: list[Graph] = []
+    group: Group | None = None
+    messages: Messages | None = None
+    judgements: list[Judgements] = []
 
     @model_validator(mode="after")
     def _has_turns(self) -> Mapping:
+        if self.messages is not None:
+            others = (self.turn, self.turns, self.answers, self.feedback, self.steps)
+            if any(others):
+                raise ValueError("[messages] go without other turns and [[feedback]]")
+            return self
+        if self.group is not None or self.judgements:
+            raise ValueError("[group] and [[judgements]] need [messages]")
         if not self.turn and self.turns is None:
-            raise ValueError("needs [[turn]] or [turns]")
+            raise ValueError("needs [[turn]], [turns] or [messages]")
         on_answers = [f for f in self.feedback if f.on == "answer"]
         if self.answers is None and (self.votes or self.edits or on_answers):
             raise ValueError("judges answers: needs [answers]")
@@ -177,6 +306,8 @@ class Mapping(_Table):
         named += [judged.field for judged in (*self.votes, *self.edits)]
         named += [judged.field for judged in self.feedback if judged.on != "turns"]
         named += [graph.path for graph in self.graphs]
+        if self.messages is not None:
+            named += [self.messages.path or None, self.messages.head]
         lists = [[one] if isinstance(one, str) else one or [] for one in named]
         return list(dict.fromkeys(path for paths in lists for path in paths))
 

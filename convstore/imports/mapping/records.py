@@ -5,6 +5,7 @@ What the mapping does not name stays in the metadata, so the record can be made 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from convstore.imports.extras import derived_id, external_id, keep
@@ -20,11 +21,14 @@ from convstore.imports.fields import (
     title_or_none,
 )
 from convstore.imports.mapping.file import Mapping
+from convstore.imports.mapping.groups import read_groups
 from convstore.imports.mapping.interactions import chain, judgements
+from convstore.imports.mapping.nodes import NodeReader, facts_of, votes_of
 from convstore.imports.mapping.paths import find, locate
 from convstore.imports.mapping.turns import TurnReader
 from convstore.imports.model import GraphStateInput, ImportedSession
 from convstore.imports.registry import Format
+from convstore.imports.talk import Talk
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import DEFAULT_NAMESPACE, Json, JsonObject
 
@@ -34,22 +38,35 @@ NAME = "map"
 def mapped_format(mapping: Mapping) -> Format:
     """The format that reads records by this mapping."""
     waiting = mapping.paths()
+    in_messages = set(mapping.messages.taken()) if mapping.messages else set()
 
     def parsed(record: Json) -> ImportedSession:
         if waiting:
-            waiting[:] = [path for path in waiting if locate(record, path) is None]
-        return parse(mapping, record)
+            whole = facts_of(record) if mapping.group else record
+            waiting[:] = [path for path in waiting if locate(whole, path) is None]
+        return parse(mapping, record, in_messages)
 
-    return Format(NAME, parsed, absent=lambda: list(waiting))
+    def absent() -> list[str]:
+        place = mapping.messages.path if mapping.messages else ""
+        return [*waiting, *(f"{place}[].{path}" for path in sorted(in_messages))]
+
+    if mapping.group is not None:
+        read = partial(read_groups, mapping, parsed)
+        return Format(NAME, read=read, absent=absent)
+    return Format(NAME, parsed, absent=absent)
 
 
-def parse(mapping: Mapping, record: Json) -> ImportedSession:
+def parse(
+    mapping: Mapping, record: Json, absent: set[str] | None = None
+) -> ImportedSession:
     """The session of one record.
 
     Raises:
         InvalidInputError: No turns where the mapping has them, or no text where it
             has text; names the path.
     """
+    if mapping.messages is not None:
+        return _parse_messages(mapping, record, set() if absent is None else absent)
     fields = need_object("record", record)
     reader = TurnReader(fields)
     for turn in mapping.turn:
@@ -70,6 +87,33 @@ def parse(mapping: Mapping, record: Json) -> ImportedSession:
         head_seq=answers[0] if len(answers) > 1 else None,
         **_facts(mapping, fields),
     )
+
+
+def _parse_messages(
+    mapping: Mapping, record: Json, absent: set[str]
+) -> ImportedSession:
+    assert mapping.messages is not None
+    facts = facts_of(record)
+    talk = Talk(f"{NAME} {mapping.name}", _session_id(mapping, facts))
+    NodeReader(mapping.messages, absent).read(talk, record, mapping.judgements)
+    for number, judged in enumerate(mapping.judgements):
+        if judged.inside == "record":
+            for vote in votes_of(judged, facts, f"record#{number}", None):
+                talk.vote(vote)
+    for graph in mapping.graphs:
+        state = find(facts, graph.path)
+        if state is not None:
+            talk.state(graph.namespace, state)
+    for name, value in _facts(mapping, facts).items():
+        setattr(talk, name, list(value) if name == "tags" else value)
+    if isinstance(record, dict):
+        taken = mapping.messages.path.partition(".")[0]
+        talk.metadata = {
+            key: value
+            for key, value in record.items()
+            if key not in (taken, mapping.messages.path)
+        }
+    return talk.session()
 
 
 def _session_id(mapping: Mapping, record: JsonObject) -> str:

@@ -312,7 +312,7 @@ def test_a_record_without_turns_is_refused() -> None:
 @pytest.mark.parametrize(
     ("toml", "message"),
     [
-        ("", "file: Value error, needs [[turn]] or [turns]"),
+        ("", "file: Value error, needs [[turn]], [turns] or [messages]"),
         ("[turns]\npath = 'x'", "turns: Value error, needs either text or speakers"),
         (
             "turn = [{ role = 'user', text = 'q' }]\nvotes = [{ field = 'v' }]",
