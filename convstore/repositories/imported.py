@@ -34,6 +34,8 @@ from convstore.vocabulary.records import (
 
 T = TypeVar("T")
 _MAX_TITLE_BYTES = 4096
+MOST_TURNS = 100_000
+"""Of one imported conversation."""
 # How far the clocks of two machines may lie apart; retention allows as much.
 _CLOCK_SLACK = timedelta(seconds=60)
 # Our own documents nest their values a few levels deeper than a value alone.
@@ -182,7 +184,11 @@ async def _turns(
     recorder = _Recorder()
     turns = [_named(turn, place) for place, turn in enumerate(given, 1)]
     _check_different("turns", turns)
-    await Turns(replace(scope, runner=recorder)).append_many(session_id, turns)
+    # One conversation is one commit, and longer than what a caller sends at once.
+    most = max(scope.limits.max_turns_per_call, MOST_TURNS)
+    limits = replace(scope.limits, max_turns_per_call=most)
+    inner = replace(scope, runner=recorder, limits=limits)
+    await Turns(inner).append_many(session_id, turns)
     return recorder.operations[0] if recorder.operations else None
 
 

@@ -110,3 +110,53 @@ async def test_a_database_that_is_only_memory_takes_a_folder(tmp_path: Path) -> 
         report = await store.import_("auto", folder)
 
     assert (report.sessions, report.rejected_total) == (2, 0)
+
+
+async def test_a_conversation_of_more_turns_than_a_call_takes_comes_in_whole(
+    store: Store, tmp_path: Path
+) -> None:
+    count = 10_001
+    nodes = [node("u0", None, "Hoi")]
+    for n in range(1, count):
+        nodes.append(node(f"u{n}", nodes[-1]["id"], "Hoi"))
+    talk = {"id": "long", "mapping": {n["id"]: n for n in nodes}}
+    path = tmp_path / "long.json"
+    path.write_text(json.dumps([talk]))
+
+    report = await store.import_("chatgpt", path)
+
+    assert (report.rejected_total, report.turns) == (0, count)
+    assert (await store.turns.get("long", count)).external_id == f"u{count - 1}"
+
+
+async def test_compared_answers_are_branches_with_a_choice(
+    store: Store, tmp_path: Path
+) -> None:
+    def message(name: str, text: str) -> dict[str, Any]:
+        author = {"role": "user" if name == "q" else "assistant"}
+        content = {"content_type": "text", "parts": [text]}
+        return {"id": name, "author": author, "content": content}
+
+    step = {
+        "original_turn": [message("a", "The Hague.")],
+        "new_turn": [message("b", "Amsterdam.")],
+        "completion_comparison_rating": "new",
+    }
+    compared = {
+        "id": "x-1",
+        "input": {"prompt_convo": {"messages": [message("q", "Capital?")]}},
+        "output": {"feedback_step_1": step, "feedback_version": "1.0"},
+    }
+    redacted = {"id": "x-2", "output": {"feedback_step_1": {"new_turn": None}}}
+    chats(tmp_path / "conversations.json", 1)
+    (tmp_path / "model_comparisons.json").write_text(json.dumps([compared, redacted]))
+
+    report = await store.import_("auto", tmp_path)
+
+    assert (report.rejected_total, report.sessions, report.empty) == (0, 2, 1)
+    assert report.left_out["comparison_without_its_answers"] == 1
+    page = await store.interactions.list("comparison:x-1")
+    (choice,) = page.items
+    assert choice.choice is not None
+    assert (choice.choice.chosen, choice.choice.rejected) == (3, (2,))
+    assert (await store.turns.get("comparison:x-1", 3)).parent_seq == 1

@@ -3,7 +3,7 @@
 The zip, the folder, or `conversations.json` (newer exports cut it into
 `conversations-000.json` and so on). A conversation is a tree of nodes, of which those
 without a message only hang others on. Judgements lie beside it, in
-`message_feedback.json`.
+`message_feedback.json` and `model_comparisons.json`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from convstore.imports.fields import (
     text_or_none,
     time_or_none,
 )
+from convstore.imports.formats.chatgpt_comparisons import FILE, parse_comparison
 from convstore.imports.material import Found, LeftOut, Material
 from convstore.imports.model import ImportedSession, Rejected
 from convstore.imports.pieces import (
@@ -68,6 +69,10 @@ def read(material: Material) -> Iterator[Found]:
     yield from each_record(material, names, lambda record: parse(record, votes))
     for left in votes.values():
         yield LeftOut("feedback_without_its_turn", len(left))
+    comparisons = [n for n in material.names if base_name(n) == FILE]
+    yield from each_record(
+        material, comparisons, lambda record: parse_comparison(record, _said, NAME)
+    )
 
 
 def _key(conversation_id: Json) -> str:

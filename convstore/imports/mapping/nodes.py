@@ -7,6 +7,7 @@ the same conversation adds what is new.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -195,7 +196,7 @@ def _vote(
     label = table.labels.get(word or "", None if table.labels else word)
     score = table.scores.get(word or "")
     if score is None and table.score is not None:
-        score = number_or_none(value(table.score))
+        score = _number(value(table.score))
     chosen, rejected = word_of(value(table.chosen)), _words(value(table.rejected))
     content, reason = text_or_none(value(table.content)), word_of(value(table.reason))
     if label is None and score is None and not rejected and content is None:
@@ -229,6 +230,17 @@ def word_of(value: Json) -> str | None:
     if isinstance(value, int | float):
         return str(value)
     return value if isinstance(value, str) and value else None
+
+
+def _number(value: Json) -> float | None:
+    """A number, also as the text that a table's cell holds."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+        return value if math.isfinite(value) else None
+    return number_or_none(value)
 
 
 def _words(value: Json) -> tuple[str, ...]:

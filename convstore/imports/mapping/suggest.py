@@ -8,6 +8,7 @@ rest. Values of the file are in no guess, but for short words that name a role.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -325,11 +326,20 @@ def _votes(items: Sequence[JsonObject]) -> list[dict[str, Any]]:
     for name in _VOTES.split():
         for path in _spellings(items, name):
             values = [v for i in items if (v := find(i, path)) is not None]
-            number = all(isinstance(v, int | float) for v in values)
+            number = all(_is_number(value) for value in values)
             if number or all(isinstance(v, str) for v in values):
                 kind = "score" if number else "label"
                 return [{"inside": "messages", kind: path}]
     return []
+
+
+def _is_number(value: Json) -> bool:
+    if isinstance(value, str):
+        try:
+            return math.isfinite(float(value))
+        except ValueError:
+            return False
+    return isinstance(value, int | float)
 
 
 def _verdict(mapping: MappingFile, records: Sequence[JsonObject]) -> str:
