@@ -110,7 +110,7 @@ async def test_what_is_broken_is_told_and_taken_whole_or_not_at_all(
             except (UnicodeEncodeError, IndexError):
                 continue  # no such file can be
             try:
-                report = await store.import_(sample.name, path)
+                await store.import_(sample.name, path)
             except ConvstoreError:
                 continue
             before = await everything(store)
