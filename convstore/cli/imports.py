@@ -64,8 +64,8 @@ def import_(
         typer.Argument(
             metavar="FILE...",
             help="JSONL, JSON or CSV, plain, gzip or zstd; Parquet; a folder or zip of "
-            "such files; "
-            "a SQLite file; `-` is standard input.",
+            "such files; a SQLite file; `postgresql://…` of a tool's database; `-` is "
+            "standard input.",
         ),
     ],
     strict: Annotated[
@@ -164,7 +164,7 @@ def _check(format_: str, files: list[Path], mapping: Path | None) -> None:
     from convstore.store.importing import recognise
 
     for file in files:
-        if str(file) != "-" and not file.exists():
+        if isinstance(source_of(file), Path) and not file.exists():
             raise bad_option("FILE", f"{file} does not exist")
         recognise(format_, source_of(file), mapping)
 
@@ -229,8 +229,22 @@ def _undo(context: typer.Context, ids: list[str], yes: bool, as_json: bool) -> i
 
 
 def source_of(file: Path) -> str | Path:
-    """What the store is told of a FILE: `-` is no path."""
-    return "-" if str(file) == "-" else file
+    """What the store is told of a FILE: `-` is no path, and a URL is none either."""
+    text = str(file)
+    for scheme in ("postgresql:/", "postgres:/"):
+        if text.startswith(scheme):
+            # A path has one slash where a URL has two.
+            return f"{scheme}/{text.removeprefix(scheme)}"
+    return "-" if text == "-" else file
+
+
+def _told_of(file: Path) -> str:
+    """A FILE as it is shown: of a URL neither user nor password."""
+    source = source_of(file)
+    if isinstance(source, Path) or source == "-":
+        return str(file)
+    scheme, _, rest = source.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
 
 
 async def _import(
@@ -250,7 +264,7 @@ async def _import(
         if report is not None and len(files) > 1:
             folder = report / str(place)
 
-        def tell(so_far: Progress, name: str = file.name) -> None:
+        def tell(so_far: Progress, name: str = Path(_told_of(file)).name) -> None:
             text = f"{name}: {count(so_far.done, 'record')}"
             read, of = so_far.counts["bytes"], so_far.counts.get("total_bytes")
             bar.at(read, of, text, counted=(so_far.done, so_far.unit))
@@ -267,7 +281,7 @@ async def _import(
             kept = report is not None or _has_something(folder)
         where = str(folder) if kept else None
         counts = {f.name: getattr(done, f.name) for f in fields(done)}
-        told.append({"file": str(file), **counts, "report": where})
+        told.append({"file": _told_of(file), **counts, "report": where})
     return told
 
 

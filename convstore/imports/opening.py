@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
-from convstore.db.foreign_sqlite import ForeignTables, open_foreign
+from convstore.db.foreign_postgres import is_server, open_foreign_server
+from convstore.db.foreign_sqlite import open_foreign
 from convstore.imports.grouping import Record
-from convstore.imports.material import Value
+from convstore.imports.material import Tables, Value
 from convstore.imports.model import Rejected
 from convstore.imports.records import records_of
 from convstore.imports.source import (
@@ -78,7 +79,7 @@ class Opened:
         name: str,
         members: list[Member],
         limits: SourceLimits,
-        tables: ForeignTables | None = None,
+        tables: Tables | None = None,
         total_bytes: int | None = None,
     ) -> None:
         self.name = name
@@ -167,6 +168,10 @@ def open_source(
     """
     if source == STDIN:
         yield Opened("stdin", [Member("-", 0, lambda: _plain(STDIN))], limits)
+        return
+    if isinstance(source, str) and is_server(source):
+        with open_foreign_server(source, limits.max_line_bytes) as server:
+            yield Opened("postgresql", [], limits, server)
         return
     path = Path(source)
     with ExitStack() as stack:

@@ -313,6 +313,14 @@ SIGNS: tuple[Sign, ...] = (
         _tables(checkpoints="thread_id checkpoint_id", writes="thread_id channel"),
     ),
     Sign(
+        "langgraph",
+        "tables `checkpoints` and `checkpoint_blobs`",
+        _tables(
+            checkpoints="thread_id checkpoint_id",
+            checkpoint_blobs="thread_id channel version",
+        ),
+    ),
+    Sign(
         "chainlit",
         "tables `threads` and `steps`",
         _tables(threads="id", steps="threadId type"),

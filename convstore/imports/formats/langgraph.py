@@ -62,11 +62,34 @@ def _thread(
         checkpoint = _checkpoint(material, row)
         values = checkpoint.get("channel_values")
         messages = _messages(values if isinstance(values, dict) else {})
+        if messages is None:
+            messages = _messages(_kept_apart(material, thread, space, checkpoint))
         if messages is not None:
             at = time_or_none(checkpoint.get("ts"))
             talk.created_at = talk.created_at or at
             union.add(messages, at)
     return talk.session()
+
+
+def _kept_apart(
+    material: Material, thread: str, space: str, checkpoint: JsonObject
+) -> JsonObject:
+    """The values of channels where the saver for PostgreSQL keeps them: by version."""
+    versions = checkpoint.get("channel_versions")
+    tables, values = material.tables, {}
+    if tables is None or "checkpoint_blobs" not in tables.columns:
+        return {}
+    for channel, version in (versions if isinstance(versions, dict) else {}).items():
+        if not isinstance(version, str):
+            continue
+        named = {"thread_id": thread, "checkpoint_ns": space}
+        named |= {"channel": channel, "version": version}
+        for row in tables.rows("checkpoint_blobs", where=named):
+            if row.get("type") == "msgpack" and isinstance(row.get("blob"), bytes):
+                values[channel] = as_json(unpack(row["blob"]))  # type: ignore[arg-type]
+            elif row.get("type") == "json":
+                values[channel] = material.decoded(row.get("blob"), field="blob")
+    return values
 
 
 def _checkpoint(material: Material, row: Row) -> JsonObject:
