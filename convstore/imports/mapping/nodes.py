@@ -15,7 +15,7 @@ from convstore.imports.chat import role_of
 from convstore.imports.fields import number_or_none, text_or_none, time_or_none
 from convstore.imports.mapping.file import Judgements, Messages, Skip
 from convstore.imports.mapping.paths import find, locate, take
-from convstore.imports.steps import Steps, settle
+from convstore.imports.steps import Steps, merge_text
 from convstore.imports.talk import Said, Talk, Vote
 from convstore.vocabulary.codec import decode_json
 from convstore.vocabulary.errors import CorruptionError, InvalidInputError
@@ -121,7 +121,7 @@ class NodeReader:
                 continue
             before = said.content
             Steps(talk).fill(said, value)
-            settle(said)
+            merge_text(said)
             if before and said.content:
                 said.content = f"{before}\n\n{said.content}"
         said.at = time_or_none(self._find(node, messages.created_at))
