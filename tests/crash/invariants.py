@@ -193,6 +193,7 @@ def _check_sessions(seen: _Seen) -> dict[Key, dict[str, Any]]:
     tables = {name: seen.of_session(name) for name in (*_CONTENT, "archive_entries")}
     holds = seen.of_session("legal_holds")
     labels = seen.of_session("session_labels")
+    metadata = seen.of_session("session_metadata")
     segments = {row["segment_id"]: row for row in seen.rows["archive_segments"]}
     contents: dict[Key, dict[str, Any]] = {}
     for row in seen.rows["sessions"]:
@@ -200,6 +201,7 @@ def _check_sessions(seen: _Seen) -> dict[Key, dict[str, Any]]:
         in_force = [h for h in holds.get(key, ()) if h["released_at"] is None]
         seen.expect(row["hold_count"] == len(in_force), "I11 hold_count", *key)
         _check_labels(seen, key, row, labels.get(key, []))
+        _check_metadata(seen, key, row, metadata.get(key, []))
         stated = row
         entries = tables["archive_entries"].get(key, [])
         committed = [entry for entry in entries if entry["state"] == "committed"]
@@ -276,6 +278,20 @@ def _check_labels(seen: _Seen, key: Key, row: Row, labels: list[Row]) -> None:
     counts = _counts(row) if kept else {}
     found = {label["label"]: label["count"] for label in labels}
     seen.expect(found == counts, "I18 labels", *key)
+
+
+def _check_metadata(seen: _Seen, key: Key, row: Row, kept: list[Row]) -> None:
+    """A filter finds a session by the scalars and tags that its row has: a deleted one
+    keeps them until it is destroyed."""
+    scalars, tags = decoded(row["metadata"]), decoded(row["tags"])
+    said = {
+        f"={name}": json.dumps(value, ensure_ascii=False)
+        for name, value in scalars.items()
+        if not isinstance(value, list | dict)
+    } | {f"#{tag}": "" for tag in tags}
+    found = {one["key"]: one["value"] for one in kept}
+    short = {n: v for n, v in said.items() if len(n) <= 255 and len(v) <= 255}
+    seen.expect(found == short, "I27 metadata and tags", *key)
 
 
 def _counts(session: Row) -> dict[str, int]:
