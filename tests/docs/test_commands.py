@@ -49,6 +49,10 @@ PAGES = {
         {"~/Downloads/chatgpt-export.zip": "export.json"},
     ),
     "hot-tier.md": Page(),
+    "judge.md": Page(
+        f"cp {ROOT}/tests/data/chat-exports/chatgpt/small.json export.json",
+        {"export.zip": "export.json"},
+    ),
     "many-workers.md": Page(
         words={
             "postgresql://chat@db.example/chat": '"$DATABASE"',

@@ -73,6 +73,10 @@ READS: dict[str, Call] = {
     "ledger.is_cache_sticky": lambda s: s.ledger.is_cache_sticky("s-1"),
     "archive.list": lambda s: s.archive.list(),
     "archive.read": lambda s: s.archive.read("archived"),
+    "queues.list": lambda s: s.queues.list(),
+    "queues.get": lambda s: s.queues.find("queue"),
+    "queues.find": lambda s: s.queues.find("queue"),
+    "users.list": lambda s: s.users.list(),
     "erasures.list": lambda s: s.erasures.list(),
     "erasures.get": lambda s: _receipts(s),
     "items.get": lambda s: s.items.find("app", "k"),
@@ -102,8 +106,9 @@ NOT_COMPARED = {
                "set_cache_sticky", "clear"},
     "items": {"put", "patch", "touch", "delete"},
     "search_index": {"run", "check", "rebuild"},
-    "archive": {"verify", "agreement", "count_segments", "recover", "rebuild",
-                "adopt"},
+    "queues": {"put", "next", "release", "delete"},
+    "archive": {"segments", "runs", "verify", "agreement", "count_segments",
+                "recover", "rebuild", "adopt"},
 }  # fmt: skip
 # SHA-256 of the JSON text [{"name":"f"}].
 TOOLS_HASH = "918efb218d11a906df5a29daaff50aaad3ff29d8342d4ccdd9357d725e69d041"
@@ -171,6 +176,7 @@ async def _fill(store: Store, said: str) -> None:
     await store.graph_states.put("s-1", {"said": said}, external_id="g-1")
     await _put_checkpoint(store, said)
     await store.holds.place("s-1", reason=f"case {said}")
+    await store.queues.put("queue", question=f"better, {said}?")
     await store.ledger.pin("s-1", model=f"model {said}", tier="t")
     await store.ledger.add_cost("s-1", micros=len(said))
     await store.sessions.patch("s-1", adapter_state={"x": {"said": said}})
