@@ -73,7 +73,7 @@ def test_an_interrupted_command_says_so_and_goes_on_when_repeated(
     cli: Cli, as_json: bool
 ) -> None:
     one = {"session_id": "s", "messages": [{"role": "user", "content": "x"}]}
-    records = [{**one, "session_id": f"s-{number}"} for number in range(8_000)]
+    records = [{**one, "session_id": f"s-{number}"} for number in range(3_000)]
     arguments = ("import", "messages", cli.write("many.jsonl", *records))
 
     with running(cli, *arguments, *(["--json"] if as_json else [])) as command:
@@ -242,7 +242,7 @@ def test_stored_text_does_not_reach_a_terminal_as_it_is(cli: Cli) -> None:
 def test_a_terminal_without_the_characters_is_no_error(cli: Cli) -> None:
     cli.ok("import", "messages", cli.talks("s-1"))
 
-    done = cli.ok("sessions", "show", "s-1", PYTHONIOENCODING="ascii")
+    done = cli.process("sessions", "show", "s-1", PYTHONIOENCODING="ascii")
 
     assert "\\U0001f389" in done.out
 
