@@ -1,7 +1,7 @@
 """Mapping files: which fields of an unknown record hold the turns and the judgements.
 
 A mapping is a TOML file. Paths go down by dots, numbers count items of a list from 0:
-`feedback.errors.0`. `mapped.py` applies it.
+`feedback.errors.0`. `records.py` applies it.
 """
 
 from __future__ import annotations
