@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from convstore.store.opening import open_store
+from convstore.vocabulary.attachments import Attachment
 from convstore.vocabulary.checkpoints import (
     Checkpoint,
     CheckpointValue,
@@ -15,6 +16,7 @@ from convstore.vocabulary.errors import (
     AlreadyExistsError,
     ArchiveAwayError,
     ArchiveTakenError,
+    AttachmentNotFoundError,
     CheckpointNotFoundError,
     CheckpointsEndedError,
     ConfigError,
@@ -89,6 +91,8 @@ __all__ = [
     "Applied",
     "ArchiveAwayError",
     "ArchiveTakenError",
+    "Attachment",
+    "AttachmentNotFoundError",
     "Branch",
     "Checkpoint",
     "CheckpointNotFoundError",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from convstore.vocabulary.attachments import Attachment
 from convstore.vocabulary.bulk import BulkAct, BulkReport
 from convstore.vocabulary.checkpoints import (
     Checkpoint,
@@ -27,6 +28,7 @@ from convstore.vocabulary.errors import (
     AlreadyExistsError,
     ArchiveAwayError,
     ArchiveTakenError,
+    AttachmentNotFoundError,
     CheckpointNotFoundError,
     CheckpointsEndedError,
     ConfigError,
@@ -156,6 +158,7 @@ if TYPE_CHECKING:
     from convstore.messages.openai import OpenAIMessages
     from convstore.repositories.answer import Answer
     from convstore.repositories.archive import Archive
+    from convstore.repositories.attachments import Attachments
     from convstore.repositories.buffer import Buffer
     from convstore.repositories.checkpoints import Checkpoints
     from convstore.repositories.conversation import Conversation
@@ -199,6 +202,7 @@ _LATE = {
     "OpenAIMessages": "convstore.messages.openai",
     "Answer": "convstore.repositories.answer",
     "Archive": "convstore.repositories.archive",
+    "Attachments": "convstore.repositories.attachments",
     "Buffer": "convstore.repositories.buffer",
     "Conversation": "convstore.repositories.conversation",
     "Checkpoints": "convstore.repositories.checkpoints",
@@ -234,6 +238,9 @@ __all__ = [
     "ArchiveSegment",
     "ArchiveTakenError",
     "ArchivedSession",
+    "Attachment",
+    "AttachmentNotFoundError",
+    "Attachments",
     "Branch",
     "Buffer",
     "BulkAct",

@@ -25,6 +25,7 @@ from convstore.repositories.items import Named
 from convstore.repositories.turns import JsonList, ObjectList, TurnList
 from convstore.retention.plan import Decision
 from convstore.store import facade
+from convstore.vocabulary.attachments import Attachment
 from convstore.vocabulary.bulk import BulkAct, BulkReport
 from convstore.vocabulary.checkpoints import (
     Checkpoint,
@@ -127,6 +128,13 @@ class _Archive:
     def recover(self, *, alone: bool = False) -> RecoveryReport: ...
     def adopt(self, *, dry_run: bool = False) -> AdoptionReport: ...
     def rebuild(self, *, on_progress: OnProgress | None = None) -> RebuildReport: ...
+
+class _Attachments:
+    def put(self, data: bytes, *, media_type: str = "") -> str: ...
+    def get(self, ref: str) -> Attachment: ...
+    def find(self, ref: str) -> Attachment | None: ...
+    def inlined(self, value: Json) -> Json: ...
+    def inlined_turns(self, turns: Sequence[Turn]) -> list[Turn]: ...
 
 class _Checkpoints:
     def put(
@@ -953,6 +961,7 @@ class Store:
     interactions: _Interactions
     graph_states: _GraphStates
     items: _Items
+    attachments: _Attachments
     checkpoints: _Checkpoints
     holds: _Holds
     ledger: _Ledger
@@ -1106,6 +1115,7 @@ class Transaction:
     interactions: _Interactions
     graph_states: _GraphStates
     items: _Items
+    attachments: _Attachments
     checkpoints: _Checkpoints
     holds: _Holds
     ledger: _Ledger

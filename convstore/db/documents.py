@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, and_, select
 
 from convstore.db import models
 from convstore.db.codec.checkpoints import CHECKPOINT_ROWS, order_of
@@ -20,6 +20,7 @@ from convstore.db.codec.records import (
     TURN_COLUMNS,
     session_from_row,
 )
+from convstore.db.dialects.base import Dialect
 from convstore.db.session_ids import about, by_session, of_sessions
 from convstore.db.session_rows import SessionRows
 from convstore.db.statements import Prepared
@@ -50,6 +51,21 @@ _SESSIONS = Prepared(
         of_sessions(dialect, models.sessions)
     )
 )
+
+
+def _attached(dialect: Dialect) -> Any:
+    """What `SessionRows` wants of attachments: session, hash, media type and bytes."""
+    names, kept = models.session_attachments, models.attachments
+    same = and_(kept.c.tenant_id == names.c.tenant_id, kept.c.hash == names.c.hash)
+    return (
+        select(names.c.session_id, kept.c.hash, kept.c.media_type, kept.c.data)
+        .select_from(names.join(kept, same))
+        .where(of_sessions(dialect, names))
+        .order_by(names.c.session_id, kept.c.hash)
+    )
+
+
+ATTACHMENTS = Prepared(_attached)
 HOLDS = _rows_of(models.legal_holds, HOLD_COLUMNS, "number")
 _ROWS = (
     _rows_of(models.turns, TURN_COLUMNS, "seq"),
@@ -94,11 +110,13 @@ def read_rows(
     checkpoints = [
         by_session(statement.all(connection, given)) for statement in _CHECKPOINTS
     ]
+    attached = by_session(ATTACHMENTS.all(connection, given))
     return [
         SessionRows(
             session,
             *(table.get(session.id, []) for table in tables),
             checkpoints=[table.get(session.id, []) for table in checkpoints],
+            attachments=attached.get(session.id, []),
         )
         for session in sessions
     ]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from convstore.db import search_marks
+from convstore.db.attachments import AttachmentHook
 from convstore.db.flushed import FlushHook
 from convstore.db.labels import LabelHook
 from convstore.db.search_hook import SearchHook
 
 SEARCH = SearchHook()
-HOOKS: tuple[FlushHook, ...] = (LabelHook(),)
+HOOKS: tuple[FlushHook, ...] = (LabelHook(), AttachmentHook())
 """Those of every store, in the order in which they are asked."""
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Table, bindparam, insert, select
 
 from convstore.db import archive_entries, documents, models
 from convstore.db.acts import KnownActs
+from convstore.db.attachments import named_only
 from convstore.db.codec.documents import document_rows, hold_rows, session_row
 from convstore.db.codec.records import SESSION_COLUMNS, choice_from_text
 from convstore.db.column_bounds import check_columns
@@ -232,7 +233,7 @@ class ImportDocument:
         Raises:
             InvalidInputError: A value does not fit its column; names both.
         """
-        session = _as_live(document, now)
+        session = named_only(_as_live(document, now))
         rows = [
             (models.sessions, [session_row(session.session)]),
             *document_rows(session),

@@ -22,7 +22,13 @@ from sqlalchemy import (
     update,
 )
 
-from convstore.db import archive_entries, models, search_marks, session_locks
+from convstore.db import (
+    archive_entries,
+    attachments,
+    models,
+    search_marks,
+    session_locks,
+)
 from convstore.db.codec.checkpoints import CHECKPOINT_ROWS, order_of
 from convstore.db.codec.documents import DocumentRows, hold_rows, session_row
 from convstore.db.codec.records import (
@@ -36,7 +42,7 @@ from convstore.db.codec.records import (
 )
 from convstore.db.codec.row_types import Row
 from convstore.db.dialects import dialect_of
-from convstore.db.documents import HOLDS, TOOL_SET_COLUMNS, selected
+from convstore.db.documents import ATTACHMENTS, HOLDS, TOOL_SET_COLUMNS, selected
 from convstore.db.session_ids import about, about_keys, by_session, of_sessions
 from convstore.db.session_rows import SessionRows
 from convstore.db.sessions import new_row, searchable, write_searchable
@@ -96,11 +102,14 @@ def take(unit: Unit, tenant: str, heads: Sequence[Head]) -> list[SessionRows]:
     checkpoints = [
         _taken(unit.connection, kind.table, given) for kind in CHECKPOINT_ROWS.values()
     ]
+    # These stay: an archived session names them as well.
+    attached = by_session(ATTACHMENTS.all(unit.connection, given))
     return [
         SessionRows(
             head.record,
             *(group.get(head.row["session_id"], []) for group in groups),
             checkpoints=[g.get(head.row["session_id"], []) for g in checkpoints],
+            attachments=attached.get(head.row["session_id"], []),
         )
         for head in heads
     ]
@@ -116,7 +125,7 @@ def destroy(connection: Connection, keys: Sequence[Key]) -> dict[str, int]:
         of_these = of_sessions(dialect_of(connection), table)
         done = connection.execute(delete(table).where(of_these), given)
         counts[name] = done.rowcount
-    return counts
+    return counts | attachments.release(connection, keys)
 
 
 def blank(head: Head, state: str, now: int) -> None:
@@ -221,6 +230,7 @@ def adopt(
     holds = hold_rows(document)
     if holds:
         connection.execute(insert(models.legal_holds), holds)
+    attachments.adopt(connection, document, now)
     unit.forget(key)
     unit.note_made(key, row)
     if search_marks.mode_of(connection) != "off":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from convstore.db import archive_entries
+from convstore.db import archive_entries, attachments
 from convstore.db.sessions import EnsureSession, index_again, new_row
 from convstore.db.unit import Head, Key, Row, Unit, is_hidden
 from convstore.vocabulary.errors import LegalHoldError, SessionNotFoundError
@@ -66,6 +66,7 @@ def begin(unit: Unit, key: Key, head: Head, row: Row) -> None:
         archive_entries.set_state(
             unit.connection, segment_id, [key], "stale", was="committed"
         )
+    attachments.release(unit.connection, [key])
     head.row.update(row)
     head.cold = True
     head.touch(row["updated_at"], activity=False)

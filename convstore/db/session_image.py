@@ -42,6 +42,8 @@ class SessionImage:
         session = session_row(document.session) | live
         with self._engine.connect() as connection:
             for table, rows in [(models.sessions, [session]), *document_rows(document)]:
+                if table is models.attachments:
+                    continue  # those are read in the database, which has them still
                 for statement in _ddl(table):
                     raw.execute(statement)
                 if rows:

@@ -18,6 +18,7 @@ from convstore.db.codec.row_types import (
     TURNS,
     Row,
 )
+from convstore.vocabulary.attachments import Attachment, rightly_named
 from convstore.vocabulary.codec import decode_json, digest
 from convstore.vocabulary.errors import CorruptionError, RowCorruptError
 from convstore.vocabulary.records import (
@@ -47,6 +48,7 @@ class SessionRows:
     items: Sequence[Row]
     holds: Sequence[Row]
     checkpoints: Sequence[Sequence[Row]] = field(kw_only=True)
+    attachments: Sequence[Row] = field(kw_only=True)
 
     def document(self) -> SessionDocument:
         """The session's document.
@@ -72,6 +74,7 @@ class SessionRows:
             adapter_state=dict(STATES.records(sid, self.states)),
             items=ITEMS.records(sid, self.items),
             checkpoints=stored_checkpoints(sid, self.checkpoints),
+            attachments=self._attachments(),
         )
 
     def fingerprint(self) -> bytes:
@@ -92,6 +95,7 @@ class SessionRows:
             [row[1:-1] for row in self.items],
             self._holds(),
             [[row[1:-1] for row in rows] for rows in self.checkpoints],
+            [row[1:] for row in self.attachments],
         )
 
     def _ledger(self) -> LedgerEntry | None:
@@ -101,6 +105,15 @@ class SessionRows:
             return ledger_from_row(self.session.id, self.ledger[0][1:])
         except (CorruptionError, ValueError, TypeError):
             raise RowCorruptError(self.session.id, "ledger") from None
+
+    def _attachments(self) -> tuple[Attachment, ...]:
+        try:
+            return rightly_named(
+                Attachment(name, kind, bytes(data))
+                for _, name, kind, data in self.attachments
+            )
+        except ValueError:
+            raise RowCorruptError(self.session.id, "attachment") from None
 
     def _holds(self) -> tuple[LegalHold, ...]:
         sid = self.session.id

@@ -13,6 +13,7 @@ from sqlalchemy import (
     LargeBinary,
     Select,
     Text,
+    and_,
     cast,
     func,
     literal,
@@ -75,7 +76,19 @@ def _prepared(name: str) -> Prepared:
     return Prepared(lambda dialect: _sums(dialect, name))
 
 
-_SUMS = [_prepared(name) for name in _LARGE]
+def _attached(dialect: Dialect) -> Select[tuple[str, int]]:
+    """Of the attachments that sessions name, which are in their documents too."""
+    names, kept = models.session_attachments, models.attachments
+    same = and_(kept.c.tenant_id == names.c.tenant_id, kept.c.hash == names.c.hash)
+    return (
+        select(names.c.session_id, func.sum(_length(kept.c.data)))
+        .select_from(names.join(kept, same))
+        .where(of_sessions(dialect, names))
+        .group_by(names.c.session_id)
+    )
+
+
+_SUMS = [*(_prepared(name) for name in _LARGE), Prepared(_attached)]
 
 
 def of(connection: Connection, tenant: str, session_ids: Sequence[str]) -> list[int]:

@@ -7,7 +7,7 @@ gap and no order but `seq`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from sqlalchemy import (
     select,
 )
 
-from convstore.db import models
+from convstore.db import attachments, models
 from convstore.db.branches import go_on, inherit
 from convstore.db.codec.records import TURN_COLUMNS, turn_from_row
 from convstore.db.dialects.base import Dialect
@@ -27,6 +27,7 @@ from convstore.db.heads import check_head
 from convstore.db.ledger import ChangeLedger
 from convstore.db.statements import Prepared
 from convstore.db.unit import Head, Key, Row, Unit
+from convstore.messages.attached import hashes_in
 from convstore.messages.parts import parts_text
 from convstore.messages.titles import title_of
 from convstore.vocabulary.codec import decode_json, dumps
@@ -70,17 +71,28 @@ class AppendTurns:
     user_id: str | None = None
     charge: ChangeLedger | None = None
     expected_head: int | None = None
+    # What is taken out of the rows, which name it.
+    kept_apart: list[Row] = field(default_factory=list)
 
     @property
     def is_plain(self) -> bool:
         """Whether its session's head is all that has to be known to place it."""
-        more = self.tool_sets or self.charge is not None
+        more = self.tool_sets or self.charge is not None or self.names
         return not more and all(row["parent_seq"] is None for row in self.rows)
+
+    @property
+    def names(self) -> set[str]:
+        """The hashes of attachments that the rows name."""
+        return {name for row in self.rows for name in hashes_in(row["parts"])}
 
     def apply(self, unit: Unit) -> Appended:
         head = unit.active(self.key, self.user_id)
         look_up_external(unit, [self])
         known = self.check(unit, head)
+        if None in known and (names := self.names):
+            if self.kept_apart:
+                attachments.keep(unit.connection, self.kept_apart)
+            attachments.require(unit.connection, self.key[0], names)
         turns = []
         tip = head.row["head_seq"]
         for row, earlier in zip(self.rows, known, strict=True):

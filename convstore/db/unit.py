@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Table
 
-from convstore.db import flush_hooks, models, session_locks
+from convstore.db import attachments, flush_hooks, models, session_locks
 from convstore.db.cells import Cells, CellTable, Place
 from convstore.db.codec.records import session_from_row
 from convstore.db.dialects import dialect_of
@@ -397,7 +397,10 @@ class Unit:
     def _write_rows(self) -> None:
         for name, rows in self._rows.items():
             if rows:
-                INSERTS[name].many(self.connection, rows)
+                if name == models.attachments.name:
+                    attachments.keep(self.connection, rows)
+                else:
+                    INSERTS[name].many(self.connection, rows)
                 self._inserted.setdefault(name, []).extend(rows)
         self._rows.clear()
         self._back.clear()

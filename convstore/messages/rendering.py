@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from convstore.messages.attached import inlined
 from convstore.messages.parts import (
     call_of,
     kind_of,
@@ -83,7 +84,7 @@ def rendered(
         from convstore.vocabulary.documents import encode_document
 
         return encode_document(document, indent=True).decode()
-    entries = list(_entries(document, branches=branches))
+    entries = list(_entries(inlined(document), branches=branches))
     title = _clean(document.session.title or document.session.id)
     return _PAGES[form](title, _facts(document), entries, attachments)
 

@@ -12,6 +12,7 @@ from convstore.db.codec.inputs import (
     encode_title,
     encode_turns,
     row_size,
+    take_apart,
 )
 from convstore.db.codec.interactions import interaction_inputs, interaction_rows
 from convstore.db.patching import (
@@ -195,7 +196,8 @@ class Sessions:
         now = self._scope.now()
         rows, kept, size = encode_turns(self._scope.limits, turns, now)
         begin_at(rows, parent_seq)
-        return AppendTurns(key, rows, kept, size, now, owner)
+        apart = take_apart(self._scope.limits, key[0], rows, now)
+        return AppendTurns(key, rows, kept, size, now, owner, kept_apart=apart)
 
     def _acts(
         self,

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeAlias, Unpack
 
 from convstore.db import turns as rows
-from convstore.db.codec.inputs import begin_at, encode_turn, encode_turns
+from convstore.db.codec.inputs import begin_at, encode_turn, encode_turns, take_apart
 from convstore.db.ledger import ChangeLedger
 from convstore.db.unit import Row
 from convstore.messages.incoming import turn_of_message
@@ -374,6 +374,7 @@ class Turns(Windowing):
         charge: ChangeLedger | None = None,
     ) -> Coroutine[Any, Any, rows.Appended]:
         scope = self._scope
+        apart = take_apart(scope.limits, scope.tenant, encoded, now)
         return scope.write(
             rows.AppendTurns(
                 (scope.tenant, check_id("session_id", session_id)),
@@ -384,5 +385,6 @@ class Turns(Windowing):
                 scope.user_id,
                 charge,
                 expected_head,
+                apart,
             )
         )

@@ -13,6 +13,7 @@ from convstore.messages.history import (
     history_of,
     is_of,
 )
+from convstore.repositories.attachments import Attachments
 from convstore.repositories.branches import Turns as Branching
 from convstore.repositories.cursors import check_limit
 from convstore.repositories.histories import since_user, system_turns
@@ -97,8 +98,9 @@ class Turns(Branching):
         """The newest turns of the active branch as chat messages for a model.
 
         `resolved_question` stands in for the content where there is one; tool calls
-        and results keep their ids, and neighbouring turns of an assistant are one
-        message. Cut as `window`. What was left out of it is in `left_out`.
+        and results keep their ids, attachments come as data URLs, and neighbouring
+        turns of an assistant are one message. Cut as `window`. What was left out of it
+        is in `left_out`.
 
         Args:
             limit: Most turns.
@@ -121,6 +123,8 @@ class Turns(Branching):
         kept: list[Turn] = []
         if keep_system and window and window[0].parent_seq is not None:
             kept = await system_turns(self._scope, session_id)
+        attached = Attachments(self._scope)
+        window, kept = [await attached.inlined_turns(some) for some in (window, kept)]
         return history_of(window, repair=repair, kept=kept, begin_with=begin_with)
 
     async def previous_user_turn(self, session_id: str) -> Turn | None:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from convstore.segments.segment import ArchiveLimits, segment_id_of, segment_name
 from convstore.vocabulary.codec import INT64_MAX, decode_json, dumps
-from convstore.vocabulary.documents import REQUIRES, check_understood, time_of
+from convstore.vocabulary.documents import REQUIRES, check_understood
 from convstore.vocabulary.errors import (
     CorruptionError,
     InvalidInputError,
@@ -27,6 +27,7 @@ from convstore.vocabulary.errors import (
 from convstore.vocabulary.ids import check_id
 from convstore.vocabulary.record import Record, names_of
 from convstore.vocabulary.records import Json
+from convstore.vocabulary.times import time_of
 
 FORMAT = "convstore.segment"
 FORMAT_VERSION = 1

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from convstore.repositories.archive import Archive
+from convstore.repositories.attachments import Attachments
 from convstore.repositories.checkpoints import Checkpoints
 from convstore.repositories.conversation import Conversation
 from convstore.repositories.erasures import Erasures
@@ -44,6 +45,7 @@ class Repositories:
         self.interactions = Interactions(scope)
         self.graph_states = GraphStates(scope)
         self.items = Items(scope)
+        self.attachments = Attachments(scope)
         self.checkpoints = Checkpoints(scope)
         self.holds = Holds(scope)
         self.ledger = Ledger(scope)

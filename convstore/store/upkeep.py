@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from convstore.commits.group_commit import CommitStats
-from convstore.db import foreign_keys, item_upkeep
+from convstore.db import foreign_keys
 from convstore.db.engine import Finding
 from convstore.erasure.replay import replay_erasures
 from convstore.repositories.users import tenants
 from convstore.retention.job import BATCH, RunOptions
 from convstore.store.bulk import Bulk
+from convstore.store.due import remove_due
 from convstore.store.statistics import count
 from convstore.vocabulary.overviews import TenantSummary
 from convstore.vocabulary.progress import OnProgress
@@ -77,25 +78,15 @@ class Upkeep(Bulk):
         On SQLite a call gives back up to a gigabyte to the disk: `pages_freed`, and
         `pages_left` for the next; `wal_frames_left` are pages of the write-ahead log
         that a reader keeps in it. On PostgreSQL autovacuum does that: nothing is told.
-        On both, items that have expired are removed, in every tenant: `items_expired`
+        On both, in every tenant, items that have expired are removed, and attachments
+        that no session has named in a day: `items_expired` and `attachments_removed`
         where there were any.
 
         Args:
             on_progress: Told of each step of some megabytes.
         """
-        expired = await self._remove_expired()
-        done = await self._parts.backend.maintain(on_progress)
-        return done | ({"items_expired": expired} if expired else {})
-
-    async def _remove_expired(self) -> int:
-        context, total = self._parts.archive.context, 0
-        now = self._scope.now()
-        while True:
-            gone = await context.write(lambda c: item_upkeep.remove_expired(c, now))
-            await context.on_changed(gone.sessions)
-            total += gone.count
-            if not gone.count:
-                return total
+        gone = await remove_due(self._parts.archive.context)
+        return await self._parts.backend.maintain(on_progress) | gone
 
     async def probe_archive(self) -> list[str]:
         """Write, read back, list and delete a file in the archive.

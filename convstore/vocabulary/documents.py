@@ -13,7 +13,7 @@ refused as newer, and is no damage.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from types import UnionType
 from typing import (
@@ -31,6 +31,7 @@ from msgspec import MsgspecError
 from msgspec.json import Decoder
 from msgspec.structs import asdict
 
+from convstore.vocabulary.attachments import Attachment, rightly_named
 from convstore.vocabulary.checkpoints import (
     NO_CHECKPOINTS,
     CheckpointEnd,
@@ -64,6 +65,7 @@ from convstore.vocabulary.records import (
     SessionDocument,
     Turn,
 )
+from convstore.vocabulary.times import FIRST, LAST, time_of
 
 FORMAT = "convstore.session"
 FORMAT_VERSION = 1
@@ -93,13 +95,11 @@ DOCUMENT_BEGINS = f'{{"format":"{FORMAT}",'.encode()
 """How the line of every document begins."""
 
 R = TypeVar("R", bound=Record)
-_FIRST = datetime.min.replace(tzinfo=UTC)
-_LAST = datetime.max.replace(tzinfo=UTC)
 
 _SECTIONS = names_of(SessionDocument)
 # Sections that are left out where they are empty, for the same reason. A reader that
 # does not know one refuses the document as newer.
-_OPTIONAL_SECTIONS = frozenset({"adapter_state", "items", "checkpoints"})
+_OPTIONAL_SECTIONS = frozenset(_SECTIONS[-4:])
 _CHECKPOINTS: dict[str, type[Any]] = {
     "checkpoints": StoredCheckpoint,
     "values": StoredValue,
@@ -185,6 +185,8 @@ def spelled(document: SessionDocument) -> dict[str, object]:
             name: [_opaque(record) for record in getattr(document.checkpoints, name)]
             for name in _CHECKPOINTS
         }
+    if document.attachments:
+        head["attachments"] = [_opaque(kept) for kept in document.attachments]
     return head
 
 
@@ -288,7 +290,7 @@ def _is_usual(found: _Line) -> bool:
         few.append(found.ledger)
     for record in few:
         times += [at for name in _times(type(record)) if (at := getattr(record, name))]
-    return all(_FIRST <= at <= _LAST for at in times) and all(
+    return all(FIRST <= at <= LAST for at in times) and all(
         turn.payload is None for turn in found.turns
     )
 
@@ -351,6 +353,10 @@ def document_from_json(data: Json) -> SessionDocument:
             adapter_state=_objects(data.get("adapter_state", {})),
             items=tuple(_record(Item, i) for i in _tuple(data.get("items", []))),
             checkpoints=_checkpoints(data.get("checkpoints")),
+            attachments=rightly_named(
+                _closed(Attachment, item)
+                for item in _tuple(data.get("attachments", []))
+            ),
         )
     except (TypeError, ValueError, KeyError, AttributeError):
         # The cause may quote content: name the kind of fault only.
@@ -451,20 +457,6 @@ def _objects(states: dict[str, Json]) -> dict[str, JsonObject]:
     if not all(type(state) is dict for state in states.values()):
         raise TypeError("a field has a value of the wrong type")
     return dict(sorted(states.items()))
-
-
-def time_of(text: str) -> datetime:
-    """The time in a document or manifest.
-
-    Raises:
-        ValueError, TypeError: It is none, has no zone, or has no date in UTC.
-    """
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        raise ValueError("a time has no time zone")
-    if at.year in (1, 9999) and not _FIRST <= at <= _LAST:
-        raise ValueError("a time has no date in UTC")
-    return at
 
 
 def _choice(data: dict[str, Any]) -> Choice:

@@ -12,6 +12,7 @@
     │   ├── InteractionNotFoundError
     │   ├── GraphStateNotFoundError
     │   ├── ItemNotFoundError
+    │   ├── AttachmentNotFoundError
     │   ├── CheckpointNotFoundError
     │   ├── HoldNotFoundError
     │   ├── LedgerEntryNotFoundError
@@ -193,6 +194,16 @@ class ItemNotFoundError(NotFoundError):
     def __init__(self, namespace: str, key: str) -> None:
         self.namespace, self.key = namespace, key
         super().__init__(f"{shown(namespace)} has no item {shown(key)}")
+
+
+class AttachmentNotFoundError(NotFoundError):
+    """No attachment with this hash is kept in the tenant."""
+
+    code = "attachment_not_found"
+
+    def __init__(self, hash_: str) -> None:
+        self.hash = hash_
+        super().__init__(f"no attachment has the hash {shown(hash_)}")
 
 
 class CheckpointNotFoundError(NotFoundError):

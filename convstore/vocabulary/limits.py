@@ -12,6 +12,10 @@ class Limits:
     Attributes:
         max_turn_bytes: UTF-8 bytes of one turn, payloads included. 16 MiB holds a
             message with a few inlined images.
+        max_attachment_bytes: Bytes of one attachment.
+        max_inline_bytes: Characters of one picture or file that stays in its turn as a
+            data URL or Base64; a longer one becomes an attachment by itself, which the
+            part names. By default as many as a turn may have: none does.
         max_metadata_bytes: JSON bytes of one `metadata`, `slots` or `shown` value.
         max_graph_state_bytes: JSON bytes of one graph state.
         max_state_bytes: JSON bytes of what one adapter keeps of a session.
@@ -32,6 +36,8 @@ class Limits:
     """
 
     max_turn_bytes: int = 16 * 1024 * 1024
+    max_attachment_bytes: int = 16 * 1024 * 1024
+    max_inline_bytes: int = 16 * 1024 * 1024
     max_metadata_bytes: int = 64 * 1024
     max_graph_state_bytes: int = 16 * 1024 * 1024
     max_state_bytes: int = 16 * 1024 * 1024

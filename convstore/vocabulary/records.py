@@ -19,6 +19,7 @@ from typing import (
     TypeVar,
 )
 
+from convstore.vocabulary.attachments import Attachment
 from convstore.vocabulary.checkpoints import NO_CHECKPOINTS, StoredCheckpoints
 from convstore.vocabulary.codec import Json as Json
 from convstore.vocabulary.record import Record, field, repr_without
@@ -277,7 +278,7 @@ class SessionDocument(Record, frozen=True):
     Turns are in `seq` order, interactions too, graph states by namespace and version.
     `tool_sets` maps a `tools_hash` to the tool definitions that turns refer to, and
     `adapter_state` the name of an adapter to what it keeps, in the order of the names.
-    Items are by namespace and key.
+    Items are by namespace and key, attachments that the turns name by hash.
     """
 
     session: Session
@@ -290,6 +291,7 @@ class SessionDocument(Record, frozen=True):
     adapter_state: dict[str, JsonObject] = field(default_factory=dict)
     items: tuple[Item, ...] = ()
     checkpoints: StoredCheckpoints = NO_CHECKPOINTS
+    attachments: tuple[Attachment, ...] = ()
 
 
 class Applied(Record, frozen=True):

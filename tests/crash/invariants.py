@@ -18,6 +18,7 @@ from typing import Any
 
 import zstandard
 
+from tests.crash.attachment_invariants import attachment_faults
 from tests.crash.index_invariants import check_index
 from tests.crash.meaning import (
     branch_faults,
@@ -116,6 +117,7 @@ def check(
     seen.wrong += total_faults(seen.rows, documents)
     kept, recounted = kept_counts(seen.rows), counted_anew(seen.rows)
     seen.expect(kept == recounted, "I23 counts of sessions", kept, recounted)
+    seen.wrong += attachment_faults(seen.rows, seen.sessions, documents)
     seen.wrong += fork_faults(seen.rows["sessions"], documents)
     check_index(seen, url, documents, settled=settled)
     _check_segments(seen, settled)
@@ -313,6 +315,7 @@ def _content_of_frame(document: dict[str, Any]) -> dict[str, Any]:
             for name, state in document.get("adapter_state", {}).items()
         ],
         "session_items": document.get("items", []),
+        "attachments": document.get("attachments", []),
         **{
             table: document.get("checkpoints", {}).get(section, [])
             for table, section in _CHECKPOINTS.items()

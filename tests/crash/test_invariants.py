@@ -50,6 +50,8 @@ HARM = {
     "I24 root of": "UPDATE sessions SET root_session_id = 'x'"
     " WHERE session_id = 'fork'",
     "I20 called straight": "UPDATE sessions SET branched = false",
+    "I28 named and noted": "DELETE FROM session_attachments WHERE session_id = 'live'",
+    "I28 noted and not kept": "DELETE FROM attachments",
     "I27": "DELETE FROM session_metadata WHERE session_id = 'live'",
     "I23": "UPDATE session_counts SET turns = turns + 1",
 }

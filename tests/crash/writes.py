@@ -6,6 +6,7 @@ takes, and what it was to leave behind.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.crash.trying import (
 )
 
 _LABELS = ("up", "down", "fine", None)
+_PICTURE = b"\x89PNG of nobody\0"
 _ACTORS = ("ann", "bob", None)
 
 
@@ -110,6 +112,8 @@ class Writes(Trying):
         turns = [
             _turn(tenant, session_id, name, place) for place, name in enumerate(names)
         ]
+        if any("parts" in turn for turn in turns):
+            await store.attachments.put(_PICTURE, media_type="image/png")
         if args.get("step"):
             return await self._apply(store, tenant, session_id, turns[0])
         if user := args.get("handle"):
@@ -405,6 +409,9 @@ def _turn(tenant: str, session_id: str, name: str, place: int) -> dict[str, Any]
     if luck % 2:
         value = f"{mark_of(tenant, session_id)}{name}»"
         said["slots"] = {f"slot-{luck % 3}": value}
+    if luck % 4 == 0:
+        url = f"attachment:sha256:{hashlib.sha256(_PICTURE).hexdigest()}"
+        said["parts"] = [{"type": "image_url", "image_url": {"url": url}}]
     if luck % 3 == 0:
         said["template_id"] = f"t-{luck % 5}"
     return said

@@ -62,11 +62,16 @@ async def fill(
         external_id="m-1",
         language="nl",
     )
+    picture = await store.attachments.put(b"\0\x89PNG", media_type="image/png")
     await store.turns.append(
         session_id,
         role="assistant",
         content="Drie.",
-        parts=[{"type": "text", "text": "Drie."}, {"b": 1, "a": -0.5}],
+        parts=[
+            {"type": "text", "text": "Drie."},
+            {"b": 1, "a": -0.5},
+            {"url": picture},
+        ],
         model="m-large",
         finish_reason="stop",
         tokens_in=12,

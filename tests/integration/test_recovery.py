@@ -193,6 +193,7 @@ async def test_an_orphan_that_may_be_the_only_copy_is_kept_and_reported(
             "legal_holds",
             "session_labels",
             "session_metadata",
+            "session_attachments",
             "sessions",
         ):
             raw(database_url, f"DELETE FROM {table}")
@@ -306,7 +307,13 @@ async def test_an_orphan_whose_manifest_leaves_sessions_out_is_kept(
     await store.restore("s-1")
     raw(database_url, "DELETE FROM archive_entries")
     raw(database_url, "DELETE FROM archive_segments")
-    for table in ("session_metadata", "session_labels", "legal_holds", "sessions"):
+    for table in (
+        "session_metadata",
+        "session_labels",
+        "session_attachments",
+        "legal_holds",
+        "sessions",
+    ):
         raw(database_url, f"DELETE FROM {table} WHERE session_id = 's-2'")
 
     report = await store.archive.recover()

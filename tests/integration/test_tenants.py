@@ -1,5 +1,6 @@
 """The wall between tenants: with equal ids everywhere, nobody sees another's rows."""
 
+import hashlib
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -87,6 +88,10 @@ READS: dict[str, Call] = {
     "items.list by user": lambda s: s.items.list(user_id="u-1"),
     "items.list of a session": lambda s: s.items.list(session_id="s-1"),
     "items.namespaces": lambda s: s.items.namespaces(),
+    "attachments.get": lambda s: s.attachments.find(REF),
+    "attachments.find": lambda s: s.attachments.find(REF),
+    "attachments.inlined": lambda s: _inlined(s),
+    "attachments.inlined_turns": lambda s: _inlined(s),
     "search": lambda s: s.search("q"),
     "search of a session": lambda s: s.search("q", session_id="s-1"),
     "documents": lambda s: _all(s.documents()),
@@ -104,12 +109,14 @@ NOT_COMPARED = {
     "holds": {"place", "release"},
     "ledger": {"pin", "touch", "escalate", "record_request", "add_cost",
                "set_cache_sticky", "clear"},
+    "attachments": {"put"},
     "items": {"put", "patch", "touch", "delete"},
     "search_index": {"run", "check", "rebuild"},
     "queues": {"put", "next", "release", "delete"},
     "archive": {"segments", "runs", "verify", "agreement", "count_segments",
                 "recover", "rebuild", "adopt"},
 }  # fmt: skip
+REF = f"attachment:sha256:{hashlib.sha256(b'acme').hexdigest()}"
 # SHA-256 of the JSON text [{"name":"f"}].
 TOOLS_HASH = "918efb218d11a906df5a29daaff50aaad3ff29d8342d4ccdd9357d725e69d041"
 
@@ -126,6 +133,10 @@ async def _states(store: Store) -> Any:
 async def _receipts(store: Store) -> Any:
     page = await store.erasures.list()
     return [await store.erasures.get(receipt.erasure_id) for receipt in page.items]
+
+
+async def _inlined(store: Store) -> bool:
+    return "base64" in str(await store.attachments.inlined({"url": REF}))
 
 
 async def _named(store: Store) -> Any:
@@ -181,6 +192,7 @@ async def _fill(store: Store, said: str) -> None:
     await store.ledger.add_cost("s-1", micros=len(said))
     await store.sessions.patch("s-1", adapter_state={"x": {"said": said}})
     await store.sessions.fork("s-1", f"fork of {said}")
+    await store.attachments.put(said.encode(), media_type="text/plain")
     for session_id in (None, "s-1"):
         user_id = "u-1" if session_id is None else None
         await store.items.put(

@@ -18,11 +18,13 @@ from tests.integration.conversations import everything, say
 ROOT = Path(__file__).resolve().parents[2]
 # What belongs to the deployment, or to a tenant or user and to no conversation:
 # erasures and totals must outlive the sessions that they are about, a prefix is looked
-# up by those who do not know the session yet, counts name nobody, and items lie outside
-# sessions: erasure finds those of a user by their owner.
+# up by those who do not know the session yet, counts name nobody, and items and
+# attachments lie outside sessions: erasure finds those of a user by their owner, and
+# the latter by the notes of who names them.
 OPERATIONAL = {
     "archive_folder",
     "archive_segments",
+    "attachments",
     "cost_totals",
     "erasures",
     "items",

@@ -10,7 +10,7 @@ from sqlalchemy import Table
 
 from convstore.db import models
 from convstore.db.codec.checkpoints import CHECKPOINT_ROWS, with_digest
-from convstore.db.codec.records import StoredRow, target_hash
+from convstore.db.codec.records import StoredRow, attachment_row, target_hash
 from convstore.db.codec.row_types import (
     GRAPH_STATES,
     INTERACTIONS,
@@ -149,6 +149,7 @@ def document_rows(document: SessionDocument) -> DocumentRows:
         (models.session_state, _state_rows(document)),
         (models.session_items, items),
         *_checkpoint_rows(document),
+        (models.attachments, _attachment_rows(document)),
     ]
 
 
@@ -185,6 +186,7 @@ def fingerprint_of(document: SessionDocument) -> bytes:
             [shape.selected(record) for record in getattr(document.checkpoints, name)]
             for name, shape in _CHECKPOINTS.items()
         ],
+        [(kept.hash, kept.media_type, kept.data) for kept in document.attachments],
     )
 
 
@@ -210,6 +212,12 @@ def _checkpoint_rows(document: SessionDocument) -> DocumentRows:
         )
         for name, kind in CHECKPOINT_ROWS.items()
     ]
+
+
+def _attachment_rows(document: SessionDocument) -> list[StoredRow]:
+    # Behind everything that was put: the turns that come with them name them.
+    tenant = document.session.tenant_id
+    return [attachment_row(tenant, kept, 0) for kept in document.attachments]
 
 
 def _tool_sets(document: SessionDocument) -> list[tuple[str, str]]:

@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
-from convstore.db.codec.records import StoredRow
+from convstore.db.codec.records import StoredRow, attachment_row
 from convstore.db.codec.row_types import GRAPH_STATES, TURNS
+from convstore.messages.attached import taken_apart
 from convstore.vocabulary.clock import EPOCH, to_micros
 from convstore.vocabulary.codec import (
     check_int,
     check_text,
+    decode_json,
     dumps,
     encode_json,
     encode_payload,
@@ -136,6 +138,24 @@ def encode_turns(
         encoded.append(row)
         total += size
     return encoded, kept, total
+
+
+def take_apart(
+    limits: Limits, tenant: str, encoded: Sequence[StoredRow], now: int
+) -> list[StoredRow]:
+    """Take pictures and files of more than `max_inline_bytes` out of the parts of
+    encoded turns, which name them from then on; the rows of these attachments."""
+    kept: dict[str, StoredRow] = {}
+    for row in encoded:
+        parts = row["parts"]
+        if parts is None or len(parts) <= limits.max_inline_bytes:
+            continue
+        left, taken = taken_apart(decode_json(parts), limits.max_inline_bytes)
+        if taken:
+            row["parts"] = dumps(left).decode()
+            row["digest"] = TURNS.digest(row)
+            kept |= {one.hash: attachment_row(tenant, one, now) for one in taken}
+    return list(kept.values())
 
 
 def begin_at(encoded: Sequence[StoredRow], parent_seq: int | None) -> None:

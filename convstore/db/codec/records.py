@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from convstore.db import models
+from convstore.vocabulary.attachments import Attachment
 from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.codec import decode_json, digest
 from convstore.vocabulary.feedback import offered
@@ -286,3 +287,14 @@ def ledger_from_row(session_id: str, row: Row) -> LedgerEntry:
         from_micros(created_at),
         from_micros(last_used_at),
     )
+
+
+def attachment_row(tenant: str, kept: Attachment, waits_since: int) -> StoredRow:
+    """The row of an attachment that waits to be named."""
+    return {
+        "tenant_id": tenant,
+        "hash": kept.hash,
+        "media_type": kept.media_type,
+        "waits_since": waits_since,
+        "data": kept.data,
+    }

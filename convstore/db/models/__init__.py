@@ -12,6 +12,7 @@ from convstore.db.models.archive import (
     archive_folder,
     archive_segments,
 )
+from convstore.db.models.attachment import attachments, session_attachments
 from convstore.db.models.checkpoint import (
     OF_CHECKPOINTS,
     checkpoint_ends,
@@ -53,6 +54,7 @@ __all__ = [
     "archive_entries",
     "archive_folder",
     "archive_segments",
+    "attachments",
     "checkpoint_ends",
     "checkpoint_logs",
     "checkpoint_values",
@@ -73,6 +75,7 @@ __all__ = [
     "search_marks",
     "search_sessions",
     "search_state",
+    "session_attachments",
     "session_counts",
     "session_items",
     "session_labels",

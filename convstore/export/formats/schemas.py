@@ -235,6 +235,7 @@ _OPTIONAL = {
     "adapter_state",
     "items",
     "checkpoints",
+    "attachments",
 }
 _FREE = _list(_OBJECT, 0)
 
@@ -331,6 +332,7 @@ _ROWS: Mapping[str, JsonObject] = {
         "adapter_state": _OBJECT,
         "items": _FREE,
         "checkpoints": _OBJECT,
+        "attachments": _FREE,
     },
 }
 

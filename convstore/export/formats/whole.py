@@ -293,6 +293,7 @@ CONVSTORE = Format(
         Column("adapter_state", "json"),
         Column("items", "messages"),
         Column("checkpoints", "json"),
+        Column("attachments", "messages"),
     ),
     _convstore,
     provenance="none",

@@ -14,6 +14,7 @@ from convstore.export.example import Dropped, Message, Origin, Side
 from convstore.export.formats.messages import Messages, has_calls, messages_of, more_of
 from convstore.export.formats.tools import infer_definitions, tool_definitions
 from convstore.export.options import ExportOptions
+from convstore.messages.attached import inlined
 from convstore.messages.parts import ROLES, kind_of
 from convstore.messages.sequence import NO_MESSAGES, Shape, ended, followed, whole
 from convstore.vocabulary.clock import to_micros
@@ -59,10 +60,12 @@ class Conversation:
         self.document, self.options = told or document, options
         self._detect = detect
         self.session = document.session
-        self.turns: dict[int, Turn] = {turn.seq: turn for turn in document.turns}
+        # Rows stand alone: they hold the bytes of attachments, not their names.
+        turns = inlined(document).turns
+        self.turns: dict[int, Turn] = {turn.seq: turn for turn in turns}
         self._told = self.turns
         if told is not None:
-            self._told = {turn.seq: turn for turn in told.turns}
+            self._told = {turn.seq: turn for turn in inlined(told).turns}
         self._roles = {turn.seq: _role_of(turn) for turn in document.turns}
         self.children: dict[int | None, list[int]] = {}
         for turn in document.turns:
