@@ -49,6 +49,7 @@ def said_of_chat(talk: Talk, message: JsonObject, message_id: str) -> Said:
     said.metadata = {
         k: v for k, v in message.items() if k not in _READ and v is not None
     }
+    talk.source([said], message)
     return said
 
 

@@ -100,6 +100,7 @@ def said_of(talk: Talk, value: Json, message_id: str, at: datetime | None) -> Sa
     _calls(said, fields, more)
     merge_text(said)
     said.metadata = _kept(fields, more, response)
+    talk.source([said], value)
     return said
 
 

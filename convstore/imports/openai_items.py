@@ -50,6 +50,7 @@ def steps_of_items(talk: Talk, items: Iterable[Item]) -> list[Said]:
         _add(steps, item.value)
         for number, said in enumerate(steps.done[before:]):
             said.id = item.id if number == 0 else f"{item.id}#{number}"
+        talk.source(steps.done[before:] or steps.done[-1:], item.value)
     return steps.finished()
 
 

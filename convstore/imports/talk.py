@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,8 @@ from typing import Any
 from convstore.imports.extras import NOTES
 from convstore.imports.fields import language_or_none, tags_of, title_or_none
 from convstore.imports.model import GraphStateInput, ImportedSession
+from convstore.imports.said import Said as Said
+from convstore.imports.sources import Sources, as_payload
 from convstore.imports.trees import Arranged, Node, arranged, nearest_kept
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import check_id
@@ -31,41 +33,6 @@ from convstore.vocabulary.records import (
 
 _MOST_METADATA_BYTES = 60_000
 """Of one turn or session: somewhat below what the store takes."""
-
-_MOST_PAYLOAD_BYTES = 4 * 1024 * 1024
-"""Of one turn's metadata that is kept beside it; with the turn it must fit a turn."""
-
-
-@dataclass(slots=True)
-class Said:
-    """One step of one author; the fields that are those of a turn mean the same.
-
-    Attributes:
-        id: The source's own id, or one cut out of it: `ID#1`.
-        parent: The id of what it follows; None begins a first turn.
-        at: When it was said, if known.
-    """
-
-    id: str
-    role: str
-    content: str | None = None
-    parts: list[Json] = field(default_factory=list)
-    parent: str | None = None
-    at: datetime | None = None
-    name: str | None = None
-    tool_call_id: str | None = None
-    model: str | None = None
-    finish_reason: str | None = None
-    tokens_in: int | None = None
-    tokens_out: int | None = None
-    tools: list[Json] | None = None
-    slots: dict[str, str] = field(default_factory=dict)
-    cost_micros: int | None = None
-    language: str | None = None
-    resolved_question: str | None = None
-    template_id: str | None = None
-    results: list[JsonObject] | None = None
-    metadata: JsonObject = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -91,9 +58,14 @@ class Vote:
 
 
 class Talk:
-    """One conversation while it is read."""
+    """One conversation while it is read.
 
-    def __init__(self, format_name: str, session_id: str) -> None:
+    `told` are keys of the source's messages that the format reads whole.
+    """
+
+    def __init__(
+        self, format_name: str, session_id: str, told: Iterable[str] = ()
+    ) -> None:
         self.session_id = safe_id(session_id)
         self.user_id: str | None = None
         self.title: Json = None
@@ -110,11 +82,17 @@ class Talk:
         self._exact: set[str] = set()
         self._votes: list[Vote] = []
         self._states: list[GraphStateInput] = []
+        self._sources = Sources(told)
 
     def say(self, said: Said) -> Said:
         """Add a step. Its id is as the source has it."""
         self._said.append(said)
         return said
+
+    def source(self, steps: Sequence[Said], source: Json) -> None:
+        """Note what steps were made of: the first has it as payload, where it says
+        more than they do."""
+        self._sources.note(steps, source)
 
     def attach(self, said: Said, part: JsonObject, *, with_bytes: bool) -> None:
         """Add an attachment to a step, and count it where its bytes are elsewhere."""
@@ -193,15 +171,15 @@ class Talk:
         return Node(said.id, parent, getattr(said, "at", None), isinstance(said, Said))
 
     def _turns(self, found: Arranged, seqs: Mapping[str, int]) -> Iterator[TurnInput]:
+        sources = self._sources.payloads(self.metadata)
         for seq, place in enumerate(found.order, 1):
             said = self._said[place]
             assert isinstance(said, Said)
             above = found.parents[said.id]
             metadata = self._fitting(said.metadata)
-            # What metadata has no room for is kept beside the turn, whole.
-            whole = None if metadata == said.metadata else said.metadata
-            if whole is not None and _size(whole) > _MOST_PAYLOAD_BYTES:
-                whole = None
+            payload, payload_format = self._payload(
+                sources.get(id(said)), None if metadata == said.metadata else said
+            )
             parent = 0 if above is None else seqs[above]
             yield TurnInput(
                 role=said.role,
@@ -221,12 +199,25 @@ class Talk:
                 template_id=_short(said.template_id),
                 results=said.results,
                 metadata=metadata,
-                payload=whole,
-                payload_format=None if whole is None else f"{self._format}-metadata",
+                payload=payload,
+                payload_format=payload_format,
                 external_id=safe_id(said.id),
                 parent_seq=None if parent == seq - 1 else parent,
                 created_at=said.at,
             )
+
+    def _payload(
+        self, sources: list[Json] | None, cut: Said | None
+    ) -> tuple[bytes | None, str | None]:
+        """What the source said, where that is more, or else all the metadata of a step
+        that has too much of it; and what the bytes are."""
+        if sources is not None:
+            told = as_payload(sources)
+            if told is not None:
+                return told, self._format
+            self.left_out.append("source_too_large")
+        whole = None if cut is None else as_payload([cut.metadata])
+        return whole, None if whole is None else f"{self._format}-metadata"
 
     def _head(self, nodes: list[Node], seqs: Mapping[str, int]) -> int | None:
         if self.head is None or not seqs:

@@ -98,7 +98,9 @@ class Line:
         role = "assistant" if value.get("role") == "model" else "user"
         steps = Steps(self.talk, role)
         add_parts(steps, value["parts"])
-        self.steps += steps.finished()
+        made = steps.finished()
+        self.talk.source(made, value)
+        self.steps += made
 
     def say(self) -> str | None:
         """Name the steps and put them into the conversation; the last one's id."""

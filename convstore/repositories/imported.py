@@ -36,6 +36,8 @@ T = TypeVar("T")
 _MAX_TITLE_BYTES = 4096
 MOST_TURNS = 100_000
 """Of one imported conversation."""
+MOST_INLINE = 64 * 1024
+"""Characters of an imported picture or file; a longer one is an attachment."""
 # How far the clocks of two machines may lie apart; retention allows as much.
 _CLOCK_SLACK = timedelta(seconds=60)
 # Our own documents nest their values a few levels deeper than a value alone.
@@ -186,7 +188,8 @@ async def _turns(
     _check_different("turns", turns)
     # One conversation is one commit, and longer than what a caller sends at once.
     most = max(scope.limits.max_turns_per_call, MOST_TURNS)
-    limits = replace(scope.limits, max_turns_per_call=most)
+    inline = min(scope.limits.max_inline_bytes, MOST_INLINE)
+    limits = replace(scope.limits, max_turns_per_call=most, max_inline_bytes=inline)
     inner = replace(scope, runner=recorder, limits=limits)
     await Turns(inner).append_many(session_id, turns)
     return recorder.operations[0] if recorder.operations else None

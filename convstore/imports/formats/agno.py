@@ -36,6 +36,10 @@ _MEDIA = {
     "videos": "video/mp4",
     "files": "application/octet-stream",
 }
+_READ = frozenset(
+    "session_id user_id created_at updated_at session_data runs memory".split()
+)
+_ENCODED_ONES = ("summary", "metadata", "agent_data", "team_data", "workflow_data")
 _ENCODED = 3
 """How often JSON may be encoded in JSON."""
 
@@ -125,13 +129,11 @@ def _session(
     talk.created_at = time_or_none(owner.get("created_at"))
     data = _object(_decoded(material, owner.get("session_data")))
     talk.title = data.get("session_name")
-    for name in ("session_type", "agent_id", "team_id", "workflow_id"):
-        if owner.get(name):
-            talk.metadata[name] = owner[name]
-    for name in ("summary", "metadata"):
-        told = _decoded(material, owner.get(name))
-        if told:
-            talk.metadata[name] = told
+    for name, value in owner.items():
+        if name not in _READ and not isinstance(value, bytes):
+            told = _decoded(material, value) if name in _ENCODED_ONES else value
+            if told:
+                talk.metadata[name] = told
     system: str | None = None
     for place, run in enumerate(runs):
         system = _add_run(talk, run, place, system)
@@ -160,6 +162,8 @@ def _add_run(talk: Talk, run: JsonObject, place: int, system: str | None) -> str
         said.parent = talk.last
         talk.say(said)
     status = run.get("status")
+    if said is not None:
+        talk.source([said], {k: v for k, v in run.items() if k != "messages"})
     if said is not None and status not in (None, "COMPLETED"):
         said.metadata["status"] = status
         if status == "ERROR":
@@ -204,6 +208,7 @@ def _said(talk: Talk, message: JsonObject, message_id: str, run: JsonObject) -> 
         )
     merge_text(said)
     _tell(said, message, run)
+    talk.source([said], message)
     return said
 
 

@@ -27,6 +27,9 @@ _ROLES = {
     "system_message": "system",
 }
 _MOST_DEEP = 100
+_TOLD = (
+    "showInput streaming isError feedback inputTokenCount outputTokenCount"
+).split()
 _JSON = ("metadata", "generation", "tags", "props")
 
 
@@ -103,7 +106,7 @@ def _session(
     elements: list[JsonObject],
     votes: list[JsonObject],
 ) -> ImportedSession:
-    talk = Talk(NAME, str(thread.get("id")))
+    talk = Talk(NAME, str(thread.get("id")), _TOLD)
     talk.title = thread.get("name")
     talk.user_id = text_or_none(thread.get("userIdentifier") or thread.get("userId"))
     talk.tags = thread.get("tags")
@@ -152,6 +155,7 @@ def _add(talk: Talk, step: JsonObject, step_id: str, trace: list[Json]) -> Said 
         if step.get("isError"):
             result.metadata["error"] = True
         talk.say_all(step_id, before, [call, result])
+        talk.source([call, result], step)
         return result
     role = _ROLES.get(str(kind))
     if role is None:
@@ -166,6 +170,7 @@ def _add(talk: Talk, step: JsonObject, step_id: str, trace: list[Json]) -> Said 
         return None
     said = Said(step_id, role, str(step.get("output") or ""), parent=before, at=at)
     _tell(said, step)
+    talk.source([said], step)
     return talk.say(said)
 
 

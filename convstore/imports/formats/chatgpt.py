@@ -44,6 +44,7 @@ _COMPANIONS = re.compile(
     r"group_chats|library_files|basispoints)[.]json"
 )
 _RATINGS = {"thumbsUp": "thumbs_up", "thumbsDown": "thumbs_down"}
+_TOLD = ("weight", "status", "recipient", "update_time")
 _MOST_UP = 100
 """Steps upwards from a result to its call."""
 
@@ -89,7 +90,7 @@ def parse(record: Json, votes: _Votes | None = None) -> ImportedSession:
     given = need_object("record", record)
     nodes = need_object("mapping", given.get("mapping"))
     named = id_or_none(given, "conversation_id", "id")
-    talk = Talk(NAME, named or derived_id(NAME, given))
+    talk = Talk(NAME, named or derived_id(NAME, given), _TOLD)
     talk.title = given.get("title")
     talk.created_at = time_or_none(given.get("create_time"))
     talk.head = text_or_none(given.get("current_node"))
@@ -152,6 +153,7 @@ def _said(talk: Talk, node_id: str, message: JsonObject) -> Said | None:
     if role == "system" and not (said.content or said.parts or told):
         return None
     said.metadata = _kept(message, meta, kind, content)
+    talk.source([said], message)
     return said
 
 

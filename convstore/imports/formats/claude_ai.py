@@ -29,6 +29,8 @@ from convstore.vocabulary.records import Json, JsonObject
 
 NAME = "claude-ai"
 _ROOT = "00000000-0000-4000-8000-000000000000"
+# `text` is what the blocks say, and what the screen says where they are not shown.
+_TOLD = ("sender", "updated_at", "text")
 _COMPANIONS = ("projects.json", "users.json", "memories.json")
 
 
@@ -49,7 +51,7 @@ def parse(record: Json) -> ImportedSession:
     messages = given.get("chat_messages")
     if not isinstance(messages, list):
         raise InvalidInputError("chat_messages", "must be a list")
-    talk = Talk(NAME, id_or_none(given, "uuid") or derived_id(NAME, given))
+    talk = Talk(NAME, id_or_none(given, "uuid") or derived_id(NAME, given), _TOLD)
     talk.title = given.get("name")
     talk.created_at = time_or_none(given.get("created_at"))
     account = given.get("account")
@@ -101,6 +103,7 @@ def _add(talk: Talk, field: str, given: Json, before: str | None, place: int) ->
     made = steps.finished() or [Said("", role, "", at=steps.at)]
     if message.get("updated_at") not in (None, message.get("created_at")):
         made[-1].metadata["updated_at"] = message["updated_at"]
+    talk.source(made, message)
     talk.say_all(message_id, None if parent == _ROOT else parent, made)
     return message_id
 

@@ -31,6 +31,7 @@ _INJECTED = (
     "[Request interrupted", "<environment_context>", "<task-notification>",
     "<user-memory-input>", "<command-message>",
 )  # fmt: skip
+_TOLD = ("isMeta", "isSidechain", "userType", "usage")
 _MOST_KEPT = 8_000
 _SYNTHETIC = "<synthetic>"
 
@@ -121,7 +122,7 @@ def _talk_of(row: JsonObject, file: str) -> str | None:
 def _session(
     session_id: str, rows: list[JsonObject], titles: dict[str, str]
 ) -> ImportedSession:
-    talk = Talk(NAME, session_id)
+    talk = Talk(NAME, session_id, _TOLD)
     entries: dict[str, _Entry] = {}
     by_message: dict[str, _Entry] = {}
     seen: set[str] = set()
@@ -183,6 +184,8 @@ def _add(talk: Talk, entry: _Entry) -> None:
     made_steps = steps.finished() or [Said("", role, "", at=steps.at)]
     _tell(made_steps, first, last, message if isinstance(message, dict) else {})
     talk.say_all(entry.id, entry.parent, made_steps)
+    for row in entry.rows:
+        talk.source(made_steps, row)
 
 
 def _tell(

@@ -48,7 +48,7 @@ def parse(record: Json) -> list[ImportedSession]:
         talk_id = f"{channel.get('id')}/{name or day}"
         talk = talks.get(talk_id)
         if talk is None:
-            talk = talks[talk_id] = Talk(NAME, talk_id)
+            talk = talks[talk_id] = Talk(NAME, talk_id, ("isBot", "messageId"))
             talk.title = channel.get("name")
             talk.metadata = {"channel": channel, "guild": given.get("guild")}
         _add(talk, message, above)
@@ -105,4 +105,5 @@ def _add(talk: Talk, message: JsonObject, above: dict[str, str | None]) -> None:
     for key in ("embeds", "reactions", "timestampEdited"):
         if message.get(key):
             said.metadata[key] = message[key]
+    talk.source([said], message)
     talk.say(said)

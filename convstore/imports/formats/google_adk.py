@@ -21,6 +21,7 @@ from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import Json, JsonObject
 
 NAME = "google-adk"
+_TOLD = ("author", "prompt_token_count", "candidates_token_count", "thought")
 STATE = "adk-state"
 _OWNER = ["app_name", "user_id", "id"]
 _OF = ["app_name", "user_id", "session_id"]
@@ -60,7 +61,7 @@ def _session(
     rows: Iterator[Row],
     states: tuple[Value, ...],
 ) -> ImportedSession:
-    talk = Talk(NAME, "/".join(map(str, key)))
+    talk = Talk(NAME, "/".join(map(str, key)), _TOLD)
     talk.user_id = str(key[1])
     talk.created_at = time_or_none((owner or {}).get("create_time"))
     talk.metadata = {"app_name": key[0], "session_id": key[2]}
@@ -114,6 +115,7 @@ def _add(
     _finish(event, actions, made)
     event_id = text_or_none(event.get("id")) or f"event-{len(talk.left_out)}"
     talk.say_all(event_id, tip, made)
+    talk.source(made, event)
     return talk.last if made else tip
 
 

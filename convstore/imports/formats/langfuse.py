@@ -104,6 +104,8 @@ def _session(trace: JsonObject, observations: list[JsonObject]) -> ImportedSessi
     line.history(given.get("input"))
     line.answer(given.get("output"))
     _spend(line, given)
+    # What it was given is the history, and told by the turns before.
+    talk.source(line.steps[-1:], {k: v for k, v in given.items() if k != "input"})
     tip = line.say()
     for place, score in enumerate(_listed(trace.get("scores"))):
         _judge(talk, score, tip, place)

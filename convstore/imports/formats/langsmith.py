@@ -97,6 +97,7 @@ def _session(trace_id: str, trace: _Trace) -> ImportedSession:
         inputs = trace.root.get("inputs")
     line.history(inputs)
     line.answer(given.get("outputs"))
+    talk.source(line.steps[-1:], {k: v for k, v in given.items() if k != "inputs"})
     tip = line.say()
     for run in (trace.root, trace.model):
         _judge(talk, run or {}, tip)

@@ -22,6 +22,7 @@ from convstore.vocabulary.records import Json, JsonObject
 
 NAME = "librechat"
 _ROOT = "00000000-0000-0000-0000-000000000000"
+_TOLD = ("messageId", "isCreatedByUser", "feedback")
 _RATINGS = {"thumbsUp": "thumbs_up", "thumbsDown": "thumbs_down"}
 
 
@@ -40,7 +41,9 @@ def parse(record: Json) -> ImportedSession:
     messages = given.get("messages")
     if not isinstance(messages, list):
         raise InvalidInputError("messages", "must be a list")
-    talk = Talk(NAME, id_or_none(given, "conversationId") or derived_id(NAME, given))
+    talk = Talk(
+        NAME, id_or_none(given, "conversationId") or derived_id(NAME, given), _TOLD
+    )
     talk.title = given.get("title")
     options = _object(given.get("options"))
     talk.tags = given.get("tags")
@@ -102,6 +105,7 @@ def _add(talk: Talk, message_id: str, message: JsonObject, parent: str | None) -
     if text_or_none(message.get("sender")):
         last.metadata["sender"] = message["sender"]
     talk.say_all(message_id, parent, made)
+    talk.source(made, {k: v for k, v in message.items() if k != "children"})
     _judge(talk, message_id, message)
 
 

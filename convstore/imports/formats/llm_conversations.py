@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from convstore.imports.fields import text_or_none, time_or_none
-from convstore.imports.formats.llm_threads import attach, fragment
+from convstore.imports.formats.llm_threads import TOLD, attach, fragment, plain
 from convstore.imports.material import Material, Row, Tables
 from convstore.imports.model import ImportedSession
 from convstore.imports.pieces import call_part, text_part, thought_part
@@ -39,7 +39,7 @@ def conversations(
 def _session(
     material: Material, tables: Tables, key: str, owner: Row, rows: Iterator[Row]
 ) -> ImportedSession:
-    talk = Talk(NAME, key)
+    talk = Talk(NAME, key, TOLD)
     talk.title = owner.get("name")
     system: str | None = None
     parent: str | None = None
@@ -49,6 +49,7 @@ def _session(
         if told and told != system:
             steps.insert(0, Said("", "system", told, at=steps[0].at))
             system = told
+        talk.source([steps[-1], *steps], plain(row))
         response_id = str(row["id"])
         talk.say_all(response_id, parent, steps)
         parent = talk.last

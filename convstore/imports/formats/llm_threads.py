@@ -25,6 +25,10 @@ from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import Json, JsonObject
 
 NAME = "llm"
+TOLD = (
+    "hash parent_hash message_hash tip_message_hash parent_message_hash position "
+    "datetime_utc options_json input_tokens output_tokens"
+).split()
 
 
 def thread_groups(
@@ -65,7 +69,7 @@ class _Reading:
         rows.sort(
             key=lambda row: (str(row["id"]) != root, str(row.get("datetime_utc")))
         )
-        talk = Talk(NAME, root)
+        talk = Talk(NAME, root, TOLD)
         talk.title = rows[0].get("name")
         talk.created_at = time_or_none(_iso(rows[0].get("datetime_utc")))
         turns = self._turns(rows)
@@ -110,10 +114,11 @@ class _Reading:
         role, _ = role_of("messages.role", message.get("role"))
         name = str(message["hash"])
         said = Said(name, role, parent=text_or_none(message.get("parent_hash")))
-        parts = self.tables.rows(
+        rows = self.tables.rows(
             "parts", where={"message_hash": name}, order=["position"]
         )
-        for part in bounded(parts):
+        parts = bounded(rows)
+        for part in parts:
             self._part(talk, said, part)
         merge_text(said)
         turn = turns.get(name, {})
@@ -125,6 +130,8 @@ class _Reading:
             value = turn.get(key, message.get(key))
             if value not in (None, "{}", 0, ""):
                 said.metadata[key.removesuffix("_json")] = self._value(value)
+        source = {"message": plain(message), "parts": [plain(p) for p in parts]}
+        talk.source([said], {**source, "turn": plain(turn)})
         talk.say(said)
 
     def _value(self, value: Value) -> Json:
@@ -169,6 +176,11 @@ class _Reading:
         if isinstance(literal, str):
             return literal
         return fragment(self.tables, piece.get("fragment"))
+
+
+def plain(row: Row) -> JsonObject:
+    """A row as JSON: without its bytes."""
+    return {key: v for key, v in row.items() if not isinstance(v, bytes)}
 
 
 def fragment(tables: Tables, fragment_id: Json) -> str:

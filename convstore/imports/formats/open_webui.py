@@ -34,6 +34,7 @@ from convstore.vocabulary.errors import CorruptionError, InvalidInputError
 from convstore.vocabulary.records import Json, JsonObject
 
 NAME = "open-webui"
+_TOLD = ("annotation", "feedbackId", "done", "models")
 _USAGE = {
     "tokens_in": ("prompt_tokens", "input_tokens", "prompt_eval_count"),
     "tokens_out": ("completion_tokens", "output_tokens", "eval_count"),
@@ -180,7 +181,7 @@ def parse(record: Json, votes: _Votes | None = None) -> ImportedSession:
         messages = _as_line(messages)
     messages = need_object("chat.history.messages", messages)
     named = id_or_none(row, "id") or id_or_none(chat, "id")
-    talk = Talk(NAME, named or derived_id(NAME, row))
+    talk = Talk(NAME, named or derived_id(NAME, row), _TOLD)
     talk.user_id = text_or_none(row.get("user_id"))
     talk.title = row.get("title") or chat.get("title")
     talk.created_at = time_or_none(row.get("created_at")) or time_or_none(
@@ -249,6 +250,7 @@ def _add(talk: Talk, key: str, given: Json, top: str | None, seen: set[str]) -> 
     last = steps[-1]
     last.tokens_in, last.tokens_out = usage.get("tokens_in"), usage.get("tokens_out")
     last.metadata |= _kept(given)
+    talk.source(steps, given)
     talk.say_all(message_id, text_or_none(given.get("parentId")) or top, steps)
     annotation = given.get("annotation")
     if role == "assistant" and isinstance(annotation, dict):

@@ -93,6 +93,9 @@ def _session(trace: str, span: JsonObject, told: JsonObject) -> ImportedSession:
     if line.steps:
         line.steps[-1].tokens_in = _count(told.get("llm.token_count.prompt"))
         line.steps[-1].tokens_out = _count(told.get("llm.token_count.completion"))
+    said = {k: v for k, v in told.items() if not k.startswith(_IN)}
+    more = {k: v for k, v in span.items() if not k.startswith(("attributes", *_IN))}
+    talk.source(line.steps[-1:], {**more, "attributes": said})
     tip = line.say()
     given = span.get("annotations") or span.get("span_annotations")
     for place, act in enumerate(given if isinstance(given, list) else ()):

@@ -55,6 +55,7 @@ def _of_list(listed: Listed) -> ImportedSession:
             steps.insert(0, Said("", "system", told, at=_at(message)))
             instructions = told
         if steps:
+            talk.source(steps, message)
             talk.say_all(message_id, parent, steps)
             parent = talk.last
     return talk.session()

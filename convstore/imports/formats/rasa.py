@@ -58,7 +58,7 @@ def parse(record: Json) -> ImportedSession:
 
 
 def _session(sender: str, events: Iterable[Json]) -> ImportedSession:
-    talk = Talk(NAME, sender)
+    talk = Talk(NAME, sender, ("event",))
     talk.user_id = sender
     line: list[Said] = []
     numbers = count(1)
@@ -69,6 +69,7 @@ def _session(sender: str, events: Iterable[Json]) -> ImportedSession:
         if kind in ("user", "bot"):
             said = _said(name, str(kind), event)
             said.parent = line[-1].id if line else None
+            talk.source([said], event)
             line.append(talk.say(said))
         elif kind == "slot":
             _fill(line, event)

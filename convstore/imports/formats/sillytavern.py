@@ -26,6 +26,7 @@ _HUMANE = re.compile(
     r"(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2}) ?@ ?(?P<hour>\d{1,2})h ?"
     r"(?P<minute>\d{1,2})m ?(?P<second>\d{1,2})s(?: ?(?P<milli>\d{1,3})ms)?"
 )
+_TOLD = ("is_user", "is_system", "send_date", "swipe_id", "token_count")
 _WORDS = "%B %d, %Y %I:%M%p"
 
 
@@ -52,7 +53,8 @@ def _session(file: str, rows: list[JsonObject]) -> ImportedSession:
     character, created = head.get("character_name"), head.get("create_date")
     told = _object(head.get("chat_metadata"))
     named = text_or_none(told.get("integrity"))
-    talk = Talk(NAME, named or f"sillytavern-{digest_of([file, character, created])}")
+    talk_id = named or f"sillytavern-{digest_of([file, character, created])}"
+    talk = Talk(NAME, talk_id, _TOLD)
     talk.title = character if character != "unused" else file.removesuffix(".jsonl")
     talk.created_at = time_of(created)
     user = head.get("user_name")
@@ -99,6 +101,7 @@ def _add(talk: Talk, place: int, row: JsonObject, parent: str | None) -> str:
     used = used if isinstance(used, int) and 0 <= used < len(swipes) else None
     name = f"message-{place}"
     chosen = name
+    made: list[Said] = []
     for number, swipe in enumerate(swipes):
         if not isinstance(swipe, str):
             continue
@@ -106,23 +109,19 @@ def _add(talk: Talk, place: int, row: JsonObject, parent: str | None) -> str:
         own = f"{name}/{number}"
         if number == used:
             chosen = own
-            _say(talk, own, role, text, row, extra, parent)
+            made.insert(0, _say(talk, own, role, text, row, extra, parent))
             if swipe != text:
                 talk.vote(_edit(own, swipe))
         else:
-            _say(
-                talk,
-                own,
-                role,
-                swipe,
-                info | {"name": row.get("name")},
-                _object(info.get("extra")),
-                parent,
-            )
+            told = info | {"name": row.get("name")}
+            inner = _object(info.get("extra"))
+            made.append(_say(talk, own, role, swipe, told, inner, parent))
     if used is None:
         said = _say(talk, name, role, text, row, extra, parent)
         if hidden and role != "system":
             said.metadata["hidden"] = True
+        made.insert(0, said)
+    talk.source(made, row)
     return chosen
 
 

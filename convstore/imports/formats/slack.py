@@ -95,7 +95,7 @@ def _add(
     talk_id = f"{channel}/{thread or day}"
     talk = talks.get(talk_id)
     if talk is None:
-        talk = talks[talk_id] = Talk(NAME, talk_id)
+        talk = talks[talk_id] = Talk(NAME, talk_id, ("ts", "thread_ts"))
         talk.title = channel
     bot = message.get("bot_id") or message.get("subtype") == "bot_message"
     said = Said(stamp, "assistant" if bot else "user", parent=talk.last, at=at)
@@ -116,4 +116,5 @@ def _add(
     for key in ("reactions", "edited", "user", "bot_id"):
         if message.get(key):
             said.metadata[key] = message[key]
+    talk.source([said], message)
     talk.say(said)

@@ -57,6 +57,7 @@ def parse_list(listed: Listed) -> ImportedSession:
             raise InvalidInputError(f"messages[{number - 1}]", "must be an object")
         made = _steps(talk, value, f"messages[{number - 1}]")
         if made:
+            talk.source(made, value)
             talk.say_all(id_of(value, number), parent, made)
             parent = talk.last
     return talk.session()

@@ -20,6 +20,7 @@ from convstore.vocabulary.records import Json, JsonObject
 NAME = "ultrafeedback"
 _SCORES = {"overall_score": [1, 10], "fine-grained_score": [1, 5]}
 _RATINGS = [1, 5]
+_JUDGED = ("annotations", "critique", *_SCORES)
 
 
 def read(material: Material) -> Iterator[Found]:
@@ -50,6 +51,7 @@ def parse(record: Json) -> ImportedSession:
         for key in ("custom_system_prompt", "principle"):
             if answer.get(key):
                 said.metadata[key] = answer[key]
+        talk.source([said], {k: v for k, v in answer.items() if k not in _JUDGED})
         talk.say(said)
         _judge(talk, said.id, answer)
     return talk.session()
@@ -70,7 +72,8 @@ def _judge(talk: Talk, on: str, answer: JsonObject) -> None:
         rating = told.get("Rating")
         vote = Vote(f"{on}:{name}", on, kind="model")
         vote.content = text_or_none(told.get("Rationale"))
-        vote.metadata = {"name": name, "scale": _RATINGS}
+        more = {k: v for k, v in told.items() if k not in ("Rating", "Rationale")}
+        vote.metadata = {**more, "name": name, "scale": _RATINGS}
         if isinstance(rating, str) and rating.isdecimal():
             vote.score = float(rating)
             talk.vote(vote)
