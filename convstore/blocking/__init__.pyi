@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from os import PathLike
+from pathlib import Path
 from typing import Any, Unpack
 
 from convstore.archive.inspection import Agreement
@@ -73,6 +74,7 @@ from convstore.vocabulary.records import (
 from convstore.vocabulary.reports import (
     AdoptionReport,
     ArchivedSession,
+    BackupReport,
     ErasureReceipt,
     RebuildReport,
     RecoveryReport,
@@ -998,6 +1000,9 @@ class Store:
         actor_id: str | None = None,
         dry_run: bool = False,
     ) -> BulkReport: ...
+    def backup(
+        self, to: Path | str, *, on_progress: OnProgress | None = None
+    ) -> BackupReport: ...
     def run_retention(
         self,
         *,

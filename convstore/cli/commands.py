@@ -6,6 +6,7 @@ import typer
 
 from convstore.cli import (
     archive,
+    backup,
     database,
     demo,
     erasure,
@@ -41,6 +42,7 @@ def add_commands(app: typer.Typer) -> None:
     )
     app.add_typer(_group(holds.commands(), "Legal holds."), name="hold")
     app.command("erase")(erasure.erase)
+    app.command("backup")(backup.backup)
     app.command("mcp")(mcp.mcp)
     app.command("web")(web.web)
     app.command("worker")(worker.worker)

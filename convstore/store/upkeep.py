@@ -12,7 +12,7 @@ from convstore.db.engine import Finding
 from convstore.erasure.replay import replay_erasures
 from convstore.repositories.users import tenants
 from convstore.retention.job import BATCH, RunOptions
-from convstore.store.bulk import Bulk
+from convstore.store.backups import Backups
 from convstore.store.due import remove_due
 from convstore.store.statistics import count
 from convstore.vocabulary.overviews import TenantSummary
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from convstore.tasks.scheduler import Scheduler
 
 
-class Upkeep(Bulk):
+class Upkeep(Backups):
     """The verbs that keep a store in order, and tell how it is."""
 
     async def run_retention(

@@ -106,6 +106,36 @@ class VerifyReport:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupReport:
+    """What a backup has, all of it read back.
+
+    Attributes:
+        folder: Where it is, absolute.
+        created_at: When it was begun; the database is of a moment after that.
+        revision: Of the database.
+        database_bytes: Of the copied database.
+        segments: Sealed segments of the archive.
+        archive_files: All files of the archive, manifests and receipts too.
+        archive_bytes: Of those.
+        faults: What was missing or damaged in the archive before, and is so here.
+    """
+
+    folder: str
+    created_at: datetime
+    revision: str | None
+    database_bytes: int
+    segments: int
+    archive_files: int
+    archive_bytes: int
+    faults: tuple[ArchiveFault, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was missing or damaged."""
+        return not self.faults
+
+
+@dataclass(frozen=True, slots=True)
 class RecoveryReport:
     """What recovery put in order. Running it again finds nothing to do."""
 

@@ -50,6 +50,7 @@ hold place
 hold release
 hold list
 erase
+backup
 mcp
 web
 worker

@@ -16,7 +16,7 @@ from tests.integration.conversations import contents, say
 from tests.summary import leave_out
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "howto" / "operate.md"
+PAGE = ROOT / "docs" / "howto" / "backup.md"
 
 
 def commands(word: str) -> list[str]:
@@ -67,15 +67,15 @@ async def test_a_backup_made_as_the_page_says_has_everything(
         await say(store, "live", "too late")
 
     copies = {
-        "CONVSTORE_URL": "sqlite:///backup/chat.db",
-        "CONVSTORE_ARCHIVE_DIR": "backup/chat-archive",
+        "CONVSTORE_URL": "sqlite:///by-hand/chat.db",
+        "CONVSTORE_ARCHIVE_DIR": "by-hand/chat-archive",
     }
-    for line in commands("convstore archive recover"):
+    for line in commands("archive adopt"):
         run(line, tmp_path, **copies)
 
     copied = StoreConfig(
-        url=f"sqlite:///{tmp_path / 'backup' / 'chat.db'}",
-        archive_dir=tmp_path / "backup" / "chat-archive",
+        url=f"sqlite:///{tmp_path / 'by-hand' / 'chat.db'}",
+        archive_dir=tmp_path / "by-hand" / "chat-archive",
     )
     async with open_store(copied) as store:
         await store.restore("before")

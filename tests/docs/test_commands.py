@@ -44,6 +44,9 @@ class Page:
 PAGES = {
     "README.md": Page(),
     "archive.md": Page(ARCHIVED, {" SEGMENT": f" {SEGMENT}"}),
+    "backup.md": Page(
+        f"export CONVSTORE_URL=sqlite:///chat.db\n{ARCHIVED}", program="sqlite3"
+    ),
     "come-over.md": Page(
         f"cp {ROOT}/tests/data/chat-exports/chatgpt/small.json export.json",
         {"~/Downloads/chatgpt-export.zip": "export.json"},

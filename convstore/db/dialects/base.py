@@ -11,9 +11,10 @@ import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Insert, Select, Table
@@ -160,6 +161,23 @@ class Backend(ABC):
     @abstractmethod
     async def maintain(self, on_progress: OnProgress | None = None) -> dict[str, int]:
         """Do the upkeep that is due, in bounded steps; returns what was done."""
+
+    async def copy_into(
+        self, target: Path, on_progress: OnProgress | None = None
+    ) -> None:
+        """Copy the whole database, as of one moment, into an empty file.
+
+        Raises:
+            ConfigError: A server's own tools do that.
+        """
+        raise ConfigError(
+            "a database on a server is copied by the server's own tools: `pg_dump` "
+            "first, then the archive"
+        )
+
+    def opened_copy(self, target: Path) -> AbstractContextManager[Connection]:
+        """A copy that `copy_into` made, read and proven to be whole."""
+        raise NotImplementedError
 
     async def tidy(self, work: Work[T]) -> T:
         """Run a step of tidying an index, as the database wants such run."""

@@ -15,7 +15,7 @@ import tempfile
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -48,6 +48,7 @@ from convstore.db.dialects.base import (
 )
 from convstore.db.dialects.driver_thread import DriverThread
 from convstore.db.dialects.fair_lock import FairLock
+from convstore.db.dialects.sqlite_copy import copy_file, opened_copy
 from convstore.db.dialects.sqlite_file import (
     FileWatch,
     Identified,
@@ -327,6 +328,15 @@ class SqliteBackend(Backend):
 
     async def log_bytes(self) -> int:
         return await asyncio.to_thread(log_on_disk, self.path)
+
+    async def copy_into(
+        self, target: Path, on_progress: OnProgress | None = None
+    ) -> None:
+        self._check_open()
+        await copy_file(self.dialect, self.path, target, on_progress)
+
+    def opened_copy(self, target: Path) -> AbstractContextManager[Connection]:
+        return opened_copy(self.dialect, target)
 
     async def _upkeep(self, step: Callable[[sqlite3.Connection], T]) -> T:
         """Do a step of upkeep; others write between two of them."""
