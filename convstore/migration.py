@@ -13,6 +13,16 @@ from typing import Any, cast
 
 from convstore.vocabulary.progress import OnProgress
 
+__all__ = [
+    "copy",
+    "current",
+    "differences",
+    "downgrade",
+    "head",
+    "include_object_for",
+    "upgrade",
+]
+
 
 def upgrade(
     url: str, revision: str = "head", *, pooler: str = "none", schema: str | None = None
@@ -118,3 +128,7 @@ def _migrate(verb: str) -> Callable[..., Any]:
     return cast(
         "Callable[..., Any]", getattr(import_module("convstore.db.migrate"), verb)
     )
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

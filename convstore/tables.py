@@ -70,3 +70,7 @@ __all__ = [
     "tool_sets",
     "turns",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

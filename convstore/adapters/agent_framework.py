@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SOURCE_ID: Final = "convstore"
 
+__all__ = ["ConvstoreHistory"]
+
 
 class ConvstoreHistory(HistoryProvider):
     """A `HistoryProvider` of the framework over the sessions of a store.
@@ -100,3 +102,7 @@ def _filled(message: JsonObject) -> JsonObject:
     """A message with all that the framework adds to it."""
     filled: JsonObject = Message.from_dict(message).to_dict()
     return filled
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

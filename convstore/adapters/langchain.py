@@ -25,6 +25,8 @@ from convstore.vocabulary.records import JsonObject, Turn, TurnInput
 if TYPE_CHECKING:
     from convstore import types
 
+__all__ = ["ConvstoreChatMessageHistory"]
+
 
 class ConvstoreChatMessageHistory(BaseChatMessageHistory):
     """A history of messages over a session of a store.
@@ -116,3 +118,7 @@ def _messages(turns: Sequence[Turn]) -> list[BaseMessage]:
     told = [message for group in grouped(turns) for message in group.messages]
     found: list[BaseMessage] = messages_from_dict(told)
     return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

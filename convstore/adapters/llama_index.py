@@ -41,6 +41,9 @@ NAME: Final = "llama-index"
 and last; `key`, as JSON text, where a session cannot be called as the key is."""
 
 _ACTIVE, _ARCHIVED = MessageStatus.ACTIVE, MessageStatus.ARCHIVED
+
+__all__ = ["ConvstoreChatStore"]
+
 _PAGE = 500
 
 
@@ -374,3 +377,7 @@ def _with(ranges: Sequence[Sequence[int]], seqs: Sequence[int]) -> list[list[int
         else:
             merged.append([first, last])
     return merged
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

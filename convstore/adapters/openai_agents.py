@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 FORMAT: Final = "openai-agents"
 """Of the payloads: the JSON text of one item."""
 
+__all__ = ["ConvstoreSession"]
+
 T = TypeVar("T")
 # Enough for most limits in one read; a foreign turn without items asks for another.
 _PAGE = 1_000
@@ -253,3 +255,7 @@ def _items(turn: Turn) -> list[JsonObject]:
     if turn.payload is not None and turn.payload_format == FORMAT:
         return [json.loads(turn.payload)]
     return items_of(turn)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

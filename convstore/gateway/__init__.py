@@ -50,3 +50,7 @@ __all__ = [
     "to_messages",
     "to_openai_messages",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

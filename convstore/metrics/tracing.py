@@ -22,6 +22,8 @@ except ImportError:  # pragma: no cover - one environment has it, another has no
 if TYPE_CHECKING:
     from convstore.store.facade import Store
 
+__all__ = ["instrument"]
+
 
 class SpanObserver:
     """Makes a span `convstore.<name>` of each piece of work of a store.
@@ -68,3 +70,7 @@ def instrument(
 
 def _code(error: BaseException) -> str:
     return error.code if isinstance(error, ConvstoreError) else type(error).__name__
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -23,7 +23,6 @@ from convstore.vocabulary.settings import StoreConfig
 _MADE = "<!-- Made by scripts/reference from the code; do not edit. -->\n"
 _PUBLIC = {
     "convstore.metrics": ["collector", "register", "StoreCollector"],
-    "convstore.metrics.tracing": ["instrument"],
 }
 """What users call of modules that say no `__all__`."""
 

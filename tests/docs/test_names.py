@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
-import tokenize
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from functools import cache
@@ -50,6 +49,7 @@ OPTIONS_OF_OTHERS |= {"--fast", "--fix", "--proxy-headers", "--trainers", "--pos
 # Of the sessions' own file, and keys in a card: names with a dot that are no modules.
 KEYS = {"convstore.generation", "convstore.rule", "convstore.schema.json"}
 
+COMMENT = re.compile(r"(?:^|  ) *# (.*)$", re.MULTILINE)
 SPAN = re.compile(r"`([^`\n]+)`")
 BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 PLACE = re.compile(
@@ -85,10 +85,7 @@ def _said(path: str, tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             yield str(node.value.value)
-    with (ROOT / path).open("rb") as source:
-        for token in tokenize.tokenize(source.readline):
-            if token.type == tokenize.COMMENT:
-                yield token.string
+    yield from COMMENT.findall((ROOT / path).read_text("utf-8"))
 
 
 @cache
@@ -98,12 +95,22 @@ def files() -> tuple[str, ...]:
     return tuple(name for name in done.stdout.splitlines() if (ROOT / name).exists())
 
 
+@cache
+def _endings() -> set[str]:
+    """Each file and folder, from each of its parts on."""
+    found: set[str] = set()
+    for path in files():
+        parts = path.split("/")
+        for end in range(1, len(parts) + 1):
+            found.update("/".join(parts[start:end]) for start in range(end))
+    return found
+
+
+@cache
 def _is_place(name: str) -> bool:
-    folder = f"/{name.rstrip('/')}/"
-    return any(
-        folder in f"/{path}" or fnmatch(path, name) or fnmatch(path, f"*/{name}")
-        for path in files()
-    )
+    if "*" in name:
+        return any(fnmatch(path, f"*{name}") for path in files())
+    return name.rstrip("/") in _endings()
 
 
 def _wrong(found: Iterator[tuple[str, str]]) -> list[str]:

@@ -11,3 +11,7 @@ itself said in the session is shown as messages, too. Needs the extra `chainlit`
 from convstore.adapters.chainlit.data_layer import ConvstoreDataLayer
 
 __all__ = ["ConvstoreDataLayer"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

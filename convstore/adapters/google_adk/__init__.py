@@ -9,3 +9,7 @@ Each event is a turn. Needs the extra `google-adk`.
 from convstore.adapters.google_adk.service import ConvstoreSessionService
 
 __all__ = ["ConvstoreSessionService"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -7,3 +7,7 @@ from convstore.adapters.langgraph.memory import ConvstoreMemory
 from convstore.adapters.langgraph.saver import ConvstoreSaver
 
 __all__ = ["ConvstoreMemory", "ConvstoreSaver"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

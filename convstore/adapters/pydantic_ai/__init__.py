@@ -12,3 +12,7 @@ application itself said in the session is read as messages, too.
 from convstore.adapters.pydantic_ai.conversations import ConvstoreConversations
 
 __all__ = ["ConvstoreConversations"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
