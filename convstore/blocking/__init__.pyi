@@ -544,6 +544,9 @@ class _Sessions:
         tag: str | None = None,
         label: str | None = None,
         metadata: Mapping[str, Json] | None = None,
+        judged: bool | None = None,
+        disagreed: bool | None = None,
+        held: bool | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Session]: ...
@@ -558,6 +561,9 @@ class _Sessions:
         tag: str | None = None,
         label: str | None = None,
         metadata: Mapping[str, Json] | None = None,
+        judged: bool | None = None,
+        disagreed: bool | None = None,
+        held: bool | None = None,
     ) -> int: ...
     def delete(
         self,
@@ -997,6 +1003,9 @@ class Store:
         title: str | None = None,
         tag: str | None = None,
         label: str | None = None,
+        judged: bool | None = None,
+        disagreed: bool | None = None,
+        held: bool | None = None,
         actor_id: str | None = None,
         dry_run: bool = False,
     ) -> BulkReport: ...

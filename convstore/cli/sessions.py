@@ -56,6 +56,21 @@ def list_(
     label: Annotated[
         str | None, typer.Option(help="Judged so: a label in force.")
     ] = None,
+    judged: Annotated[
+        bool | None, typer.Option("--judged/--not-judged", help="Judged, or not.")
+    ] = None,
+    disagreed: Annotated[
+        bool | None,
+        typer.Option(
+            "--disagreed/--not-disagreed", help="Called both good and bad, or not."
+        ),
+    ] = None,
+    held: Annotated[
+        bool | None, typer.Option("--held/--not-held", help="Under hold, or not.")
+    ] = None,
+    deleted: Annotated[
+        bool, typer.Option("--deleted", help="The bin: --state deleted.")
+    ] = False,
     limit: Annotated[int, typer.Option(help="Sessions of one page.")] = 50,
     cursor: Annotated[str | None, typer.Option(help="Of the page before.")] = None,
     as_json: AsJson = False,
@@ -63,16 +78,21 @@ def list_(
     """List live and archived sessions, newest activity first."""
     if state is not None and state not in _STATES:
         raise bad_option("--state", f"{state!a} is not one of {', '.join(_STATES)}")
+    if deleted and state not in (None, "deleted"):
+        raise bad_option("--deleted", "is another state than --state")
 
     async def work(store: Store) -> Page[Session]:
         return await store.sessions.list(
             user_id=user,
             language=language,
-            state=state,  # type: ignore[arg-type]
+            state="deleted" if deleted else state,  # type: ignore[arg-type]
             updated_since=None if since is None else moment("--since", since),
             title=title,
             tag=tag,
             label=label,
+            judged=judged,
+            disagreed=disagreed,
+            held=held,
             limit=limit,
             cursor=cursor,
         )
@@ -93,6 +113,8 @@ def list_(
         say("not all was looked at: few sessions meet this, or very many are as recent")
     if page.next_cursor:
         say(f"more: --cursor {page.next_cursor}")
+    if page.previous_cursor:
+        say(f"back: --cursor {page.previous_cursor}")
 
 
 def show(
@@ -275,6 +297,18 @@ def bulk(
     title: Annotated[str | None, typer.Option(help="Titles with this text.")] = None,
     tag: Annotated[str | None, typer.Option(help="With this tag.")] = None,
     label: Annotated[str | None, typer.Option(help="A label in force.")] = None,
+    judged: Annotated[
+        bool | None, typer.Option("--judged/--not-judged", help="Judged, or not.")
+    ] = None,
+    disagreed: Annotated[
+        bool | None,
+        typer.Option(
+            "--disagreed/--not-disagreed", help="Called both good and bad, or not."
+        ),
+    ] = None,
+    held: Annotated[
+        bool | None, typer.Option("--held/--not-held", help="Under hold, or not.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say which; change nothing.")
     ] = False,
@@ -296,6 +330,9 @@ def bulk(
             title=title,
             tag=tag,
             label=label,
+            judged=judged,
+            disagreed=disagreed,
+            held=held,
             dry_run=only_look,
         )
 

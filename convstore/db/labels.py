@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import CTE, Connection, FromClause, bindparam, delete, insert
+from sqlalchemy import (
+    CTE,
+    Connection,
+    FromClause,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+)
 
 from convstore.db import models
 from convstore.db.flushed import Flushed
@@ -29,6 +39,24 @@ _REMOVE_ALL = Prepared(
     )
 )
 _ADD = Prepared(lambda _: insert(_L))
+
+
+def known(connection: Connection, tenant: str, most: int) -> list[str]:
+    """The labels that a tenant's sessions have, each once, in order; as many as are
+    asked for. Looks each up in the index, however many sessions have it."""
+    return list(connection.scalars(known_statement(tenant, most)))
+
+
+def known_statement(tenant: str, most: int) -> Select[tuple[str]]:
+    """From each label to the next one: no row of the same is read twice."""
+    of_tenant = select(func.min(_L.c.label).label("label")).where(
+        _L.c.tenant_id == tenant
+    )
+    found = of_tenant.cte("found", recursive=True)
+    after = of_tenant.where(_L.c.label > found.c.label).scalar_subquery()
+    found = found.union_all(select(after).where(found.c.label.is_not(None)))
+    named = select(found.c.label).where(found.c.label.is_not(None))
+    return named.limit(most)
 
 
 class LabelHook:

@@ -7,7 +7,17 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, TextClause, bindparam, select
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    TextClause,
+    and_,
+    bindparam,
+    not_,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -18,6 +28,16 @@ from convstore.vocabulary.records import SessionState
 S = models.sessions.c
 LISTED: tuple[SessionState, ...] = ("active", "archived")
 GONE: tuple[SessionState, ...] = ("deleted", "erased")
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Sessions that have both a label of `good` and one of `bad`, or, where `both` is
+    False, all others. The labels are JSON lists."""
+
+    both: bool
+    good: str = "[]"
+    bad: str = "[]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +54,9 @@ class Filter:
     tag: str | None = None
     label: str | None = None
     metadata: tuple[tuple[str, str], ...] = ()
+    judged: bool | None = None
+    held: bool | None = None
+    disagreed: Sides | None = None
 
 
 def bucket_of(micros: int) -> int:
@@ -67,7 +90,24 @@ def conditions(wanted: Filter) -> list[ColumnElement[bool] | TextClause]:
     if wanted.label is not None:
         conditions.append(_has_label())
     conditions += map(_has_metadata, range(len(wanted.metadata)))
-    return conditions
+    return conditions + _judged(wanted)
+
+
+def _judged(wanted: Filter) -> list[ColumnElement[bool] | TextClause]:
+    """What is asked of judgements and holds; what an index has is in its words."""
+    found: list[ColumnElement[bool] | TextClause] = []
+    listed = set(wanted.states) <= set(LISTED)
+    if wanted.judged is not None:
+        judged = models.JUDGED if listed else text(f"NOT ({_UNJUDGED.text})")
+        found.append(judged if wanted.judged else _UNJUDGED)
+    if wanted.held is not None:
+        held = models.HELD if listed else S.hold_count > 0
+        found.append(held if wanted.held else S.hold_count == 0)
+    if wanted.disagreed is not None:
+        good, bad = _has_one_of("good"), _has_one_of("bad")
+        both = wanted.disagreed.both
+        found.append(and_(good, bad) if both else or_(not_(good), not_(bad)))
+    return found
 
 
 def of_states(
@@ -97,6 +137,8 @@ def values_of(tenant: str, wanted: Filter) -> dict[str, Any]:
         "tag": wanted.tag,
         "label": wanted.label,
     }
+    if wanted.disagreed is not None:
+        given |= {"good": wanted.disagreed.good, "bad": wanted.disagreed.bad}
     for number, (key, value) in enumerate(wanted.metadata):
         given |= {f"key_{number}": key, f"value_{number}": value}
     return given
@@ -114,6 +156,9 @@ def shape_of(wanted: Filter) -> Filter:
         tag=_blank(wanted.tag),
         label=_blank(wanted.label),
         metadata=(("", ""),) * len(wanted.metadata),
+        judged=wanted.judged,
+        held=wanted.held,
+        disagreed=wanted.disagreed and Sides(wanted.disagreed.both),
     )
 
 
@@ -139,6 +184,42 @@ def _lower(element: Any, compiler: Any, **given: Any) -> str:
 @compiles(_ascii_lower, "postgresql")
 def _lower_in_c(element: Any, compiler: Any, **given: Any) -> str:
     return f'lower({compiler.process(element.clauses, **given)} COLLATE "C")'
+
+
+class _members(FunctionElement[str]):  # noqa: N801 - reads as a function
+    """The texts of a list that is bound as JSON."""
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(_members)
+def _each(element: Any, compiler: Any, **given: Any) -> str:
+    listed = compiler.process(element.clauses, **given)
+    return f"(SELECT value FROM json_each({listed}))"  # noqa: S608 - what is bound
+
+
+@compiles(_members, "postgresql")
+def _each_in_postgres(element: Any, compiler: Any, **given: Any) -> str:
+    listed = compiler.process(element.clauses, **given)
+    return f"(SELECT json_array_elements_text(CAST({listed} AS JSON)))"
+
+
+_UNJUDGED = text("CAST(feedback_counts AS TEXT) = '{}'")
+
+
+def _has_one_of(listed: str) -> ColumnElement[bool]:
+    labels = models.session_labels.c
+    members = _members(bindparam(listed, type_=Text))
+    return (
+        select(1)
+        .where(
+            labels.tenant_id == S.tenant_id,
+            labels.session_id == S.session_id,
+            labels.label.op("IN", is_comparison=True)(members),
+        )
+        .exists()
+    )
 
 
 def _has_tag() -> ColumnElement[bool]:

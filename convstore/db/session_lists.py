@@ -3,12 +3,13 @@
 The index holds activity in buckets of a quarter hour (see `models`), so order inside a
 bucket is settled when a page is read. One that holds too much for that is gone through
 by id; and where a filter passes over very many sessions the page ends early. Both are
-said: such a page is not `complete`.
+said: such a page is not `complete`. Pages go back the same way: what is newer than a
+place is walked from it on, and turned around.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -50,20 +51,40 @@ MOST_LOOKED_AT = 20_000
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a page ended: behind a session of this time and id; without a time, behind
-    the id in a bucket that is gone through by id; with neither, before the bucket."""
+    the id in a bucket that is gone through by id; with neither, before the bucket.
+    `back` leads from there to what is newer."""
 
     bucket: int
     at: int | None = None
     session_id: str | None = None
+    back: bool = False
+
+    @property
+    def beyond(self) -> int:
+        """From a bucket to the next one of the way."""
+        return 1 if self.back else -1
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """Sessions, where the next page begins, and whether all was looked at in order."""
+    """Sessions, where the pages before and behind begin, and whether all was looked at
+    in order."""
 
     sessions: list[Session]
     next: Place | None
     complete: bool = True
+    previous: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """Sessions in the order of the way, where it goes on, and whether the first of
+    them was found by id."""
+
+    sessions: list[Session]
+    on: Place | None
+    complete: bool = True
+    by_id: bool = False
 
 
 def list_page(
@@ -75,7 +96,29 @@ def list_page(
     *,
     budget: int = MOST_LOOKED_AT,
 ) -> Listed:
-    """The next sessions from `place` on."""
+    """The next sessions from `place` on, or the last ones before it."""
+    walk = _walk(connection, tenant, wanted, place, limit, budget)
+    if place is None:
+        return Listed(walk.sessions, walk.on, walk.complete)
+    # What lies between the place and the first session was looked at, and is no match.
+    turned = Place(place.bucket, back=not place.back)
+    if walk.sessions:
+        turned = replace(_beside(walk.sessions[0], walk.by_id), back=not place.back)
+    if place.back:
+        return Listed(walk.sessions[::-1], turned, walk.complete, walk.on)
+    return Listed(walk.sessions, walk.on, walk.complete, turned)
+
+
+def _walk(
+    connection: Connection,
+    tenant: str,
+    wanted: Filter,
+    place: Place | None,
+    limit: int,
+    budget: int,
+) -> _Walk:
+    if (sides := wanted.disagreed) and sides.both and "[]" in (sides.good, sides.bad):
+        return _Walk([], None)  # nobody ever said the one, or the other
     if place is not None and place.at is None and place.session_id is not None:
         return _by_id(connection, tenant, wanted, place, limit, budget)
     given = given_for(tenant, wanted, place)
@@ -83,43 +126,52 @@ def list_page(
     shapes = shape_of(wanted), _shape_of(place)
     given |= {"ahead": ahead - 1, "budget": budget, "limit": limit + 1}
     edge, is_large = _edge(connection, wanted, _edge_of(*shapes), given)
-    given["lowest"] = None if edge is None else edge + is_large
+    way = Place(0, back=place is not None and place.back)
+    kept = way.beyond * is_large
+    given["furthest"] = None if edge is None else edge - kept
     rows = _list_of(*shapes, bounded=edge is not None).all(connection, given)
     found = [session_from_row(row) for row in rows]
     if len(found) > limit:
-        return Listed(found[:limit], _behind(found[limit - 1]))
+        behind = _beside(found[limit - 1], by_id=False)
+        return _Walk(found[:limit], replace(behind, back=way.back))
     if edge is None:
-        return Listed(found, None)
+        return _Walk(found, None)
     if not is_large or len(found) == limit:
         whole = len(found) == limit or not _is_narrow(wanted)
-        return Listed(found, Place(edge - 1 + is_large), complete=whole)
-    rest = _by_id(connection, tenant, wanted, Place(edge), limit - len(found), budget)
-    return Listed(found + rest.sessions, rest.next, complete=False)
+        on = replace(way, bucket=edge + way.beyond - kept)
+        return _Walk(found, on, complete=whole)
+    begun = replace(way, bucket=edge)
+    rest = _by_id(connection, tenant, wanted, begun, limit - len(found), budget)
+    return _Walk(found + rest.sessions, rest.on, complete=False, by_id=not found)
 
 
 def list_statement(
     wanted: Filter, place: Place | None, *, bounded: bool
 ) -> Select[Any]:
-    """Sessions from a place on, down to a bucket if `bounded`, in order of their exact
-    activity. No value is in it: `given_for` has them, but `lowest` and `limit`."""
+    """Sessions from a place on, up to a bucket if `bounded`, in order of their exact
+    activity. No value is in it: `given_for` has them, but `furthest` and `limit`."""
     statement = select(*SESSION_COLUMNS).where(
         *conditions(wanted), _from(place, inside=True)
     )
+    back = place is not None and place.back
     if bounded:
-        statement = statement.where(S.activity_bucket >= bindparam("lowest"))
-    return statement.order_by(
-        S.activity_bucket.desc(), S.last_activity_at.desc(), S.session_id.desc()
-    ).limit(bindparam("limit"))
+        furthest: ColumnElement[int] = bindparam("furthest", type_=BigInteger)
+        statement = statement.where(
+            S.activity_bucket <= furthest if back else S.activity_bucket >= furthest
+        )
+    order = S.activity_bucket, S.last_activity_at, S.session_id
+    return statement.order_by(*_in_order(order, back)).limit(bindparam("limit"))
 
 
 def edge_statement(wanted: Filter, place: Place | None) -> Select[Any]:
     """The bucket of the session that is `ahead` further on, and of one that is more
     than the `budget` behind the first of its bucket. Looks at the index alone."""
     walked = _walked(wanted)
+    back = place is not None and place.back
     last = (
         select(S.activity_bucket)
         .where(*walked, _from(place, inside=False))
-        .order_by(S.activity_bucket.desc(), S.session_id.desc())
+        .order_by(*_in_order((S.activity_bucket, S.session_id), back))
         .offset(bindparam("ahead"))
         .limit(1)
         .cte("edge")
@@ -127,13 +179,17 @@ def edge_statement(wanted: Filter, place: Place | None) -> Select[Any]:
     beyond = (
         select(S.session_id)
         .where(*walked, S.activity_bucket == last.c.activity_bucket)
-        .order_by(S.session_id.desc())
+        .order_by(*_in_order((S.session_id,), back))
         .offset(bindparam("budget"))
         .limit(1)
         .correlate(last)
         .scalar_subquery()
     )
     return select(last.c.activity_bucket, beyond)
+
+
+def _in_order(columns: tuple[ColumnElement[Any], ...], back: bool) -> list[Any]:
+    return [column.asc() if back else column.desc() for column in columns]
 
 
 def given_for(tenant: str, wanted: Filter, place: Place | None) -> dict[str, Any]:
@@ -158,7 +214,9 @@ def _edge_of(wanted: Filter, place: Place | None) -> Prepared:
 def _shape_of(place: Place | None) -> Place | None:
     if place is None:
         return None
-    return Place(0) if place.at is None else Place(0, 0, "")
+    if place.at is None:
+        return Place(0, back=place.back)
+    return Place(0, 0, "", back=place.back)
 
 
 def _edge(
@@ -183,36 +241,42 @@ def _by_id(
     place: Place,
     limit: int,
     budget: int,
-) -> Listed:
+) -> _Walk:
     """Sessions of one bucket by id, as many as are looked at for one page."""
     given = values_of(tenant, wanted)
     bucket = S.activity_bucket == place.bucket
-    behind = true() if place.session_id is None else S.session_id < place.session_id
+    behind: ColumnElement[bool] = true()
+    if place.session_id is not None:
+        at = place.session_id
+        behind = S.session_id > at if place.back else S.session_id < at
     walked = (*_walked(wanted), bucket, behind)
+    order = _in_order((S.session_id,), place.back)
     last = connection.execute(
         select(S.session_id)
         .where(*walked)
-        .order_by(S.session_id.desc())
+        .order_by(*order)
         .offset(budget - 1)
         .limit(1),
         given,
     ).scalar_one_or_none()
     statement = select(*SESSION_COLUMNS).where(*conditions(wanted), bucket, behind)
     if last is not None:
-        statement = statement.where(S.session_id >= last)
-    statement = statement.order_by(S.session_id.desc()).limit(limit)
+        statement = statement.where(
+            S.session_id <= last if place.back else S.session_id >= last
+        )
+    statement = statement.order_by(*order).limit(limit)
     found = [session_from_row(row) for row in connection.execute(statement, given)]
     if len(found) == limit:
         last = found[-1].id
-    following = Place(place.bucket - 1)
+    following = Place(place.bucket + place.beyond, back=place.back)
     if last is not None:
-        following = Place(place.bucket, None, last)
-    return Listed(found, following, complete=False)
+        following = Place(place.bucket, None, last, place.back)
+    return _Walk(found, following, complete=False, by_id=True)
 
 
-def _behind(session: Session) -> Place:
+def _beside(session: Session, by_id: bool) -> Place:
     at = to_micros(session.last_activity_at)
-    return Place(bucket_of(at), at, session.id)
+    return Place(bucket_of(at), None if by_id else at, session.id)
 
 
 def _is_narrow(wanted: Filter) -> bool:
@@ -224,6 +288,9 @@ def _is_narrow(wanted: Filter) -> bool:
         or wanted.tag is not None
         or wanted.label is not None
         or bool(wanted.metadata)
+        or wanted.disagreed is not None
+        or (wanted.held is not None and _of_its_own(wanted) is not models.HELD)
+        or (wanted.judged is not None and _of_its_own(wanted) is not models.JUDGED)
     )
 
 
@@ -240,6 +307,17 @@ def _is_by_language(wanted: Filter) -> bool:
     return wanted.language is not None and wanted.user_id is None and listed
 
 
+def _of_its_own(wanted: Filter) -> Any:
+    """The condition of the index of held or of judged sessions, if that is the one to
+    walk: few are held, and those of a user or in a language are in indexes of these."""
+    listed = set(wanted.states) <= set(LISTED)
+    if not listed or wanted.user_id is not None or wanted.language is not None:
+        return None
+    if wanted.held:
+        return models.HELD
+    return models.JUDGED if wanted.judged else None
+
+
 def _walked(wanted: Filter) -> list[Any]:
     """What the index of a list tells by itself."""
     walked: list[Any] = [S.tenant_id == bindparam("tenant")]
@@ -252,6 +330,8 @@ def _walked(wanted: Filter) -> list[Any]:
         walked += of_states(LISTED if listed else wanted.states)
         if _is_by_language(wanted):
             walked.append(S.language == bindparam("language"))
+        elif (own := _of_its_own(wanted)) is not None:
+            walked.append(own)
     if wanted.updated_since is not None:
         walked.append(S.activity_bucket >= bindparam("since_bucket"))
     return walked
@@ -261,15 +341,16 @@ def _from(place: Place | None, *, inside: bool) -> ColumnElement[bool]:
     """What comes from a place on; `inside` its bucket too where that was begun."""
     if place is None:
         return true()
+    bucket = S.activity_bucket
+    begun: ColumnElement[int] = bindparam("bucket", type_=BigInteger)
     if place.at is None:
-        return S.activity_bucket <= bindparam("bucket")
+        return bucket >= begun if place.back else bucket <= begun
     if not inside:
-        return S.activity_bucket < bindparam("bucket")
+        return bucket > begun if place.back else bucket < begun
     # The first part bounds the walk; the second settles equal times.
     at: ColumnElement[int] = bindparam("at", type_=BigInteger)
     behind: ColumnElement[str] = bindparam("behind", type_=String)
-    return and_(
-        S.activity_bucket <= bindparam("bucket"),
-        S.last_activity_at <= at,
-        or_(S.last_activity_at < at, S.session_id < behind),
-    )
+    time, key = S.last_activity_at, S.session_id
+    if place.back:
+        return and_(bucket >= begun, time >= at, or_(time > at, key > behind))
+    return and_(bucket <= begun, time <= at, or_(time < at, key < behind))

@@ -87,7 +87,7 @@ async def search(
         tuple(_hit(find, query) for find in page),
         following,
         looked.complete and caught_up,
-        _indexed_until(scope, state, since),
+        indexed_until=_indexed_until(scope, state, since),
     )
 
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
+from convstore.db import labels
 from convstore.db import sessions as rows
 from convstore.db.codec.inputs import MAX_TITLE_BYTES, encode_time
-from convstore.db.session_filters import LISTED, Filter
-from convstore.vocabulary.codec import check_text, encode_json
+from convstore.db.engine import Connection
+from convstore.db.session_filters import LISTED, Filter, Sides
+from convstore.vocabulary.codec import check_text, dumps, encode_json
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import MAX_ID_CHARS, check_id, check_optional_id
+from convstore.vocabulary.judgements import Reading
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.records import Json, SessionState
+
+MOST_LABELS = 1_000
+"""Different labels of a tenant that are told to be good or bad, in order."""
 
 
 def session_filter(
@@ -27,6 +34,9 @@ def session_filter(
     tag: str | None = None,
     label: str | None = None,
     metadata: Mapping[str, Json] | None = None,
+    judged: bool | None = None,
+    disagreed: bool | None = None,
+    held: bool | None = None,
 ) -> Filter:
     """The filters of `sessions.list`, checked and as they are stored.
 
@@ -36,6 +46,9 @@ def session_filter(
     if state not in (None, "active", "archived", "deleted", "erased"):
         raise InvalidInputError("state", "is not a state of a session")
     most = limits.max_metadata_bytes
+    for name, asked in (("judged", judged), ("disagreed", disagreed), ("held", held)):
+        if asked is not None and type(asked) is not bool:
+            raise InvalidInputError(name, "must be True, False or None")
     return Filter(
         user_id=check_optional_id("user_id", user_id),
         language=check_optional_id("language", language),
@@ -58,7 +71,30 @@ def session_filter(
             )
             for key, value in (metadata or {}).items()
         ),
+        # Who disagrees has judged: the index of those is walked.
+        judged=True if disagreed and judged is None else judged,
+        held=held,
+        disagreed=None if disagreed is None else Sides(disagreed),
     )
+
+
+def with_labels(
+    connection: Connection, tenant: str, wanted: Filter, reading: Reading
+) -> tuple[Filter, bool]:
+    """The filter with the labels that its tenant has, by what they mean, and whether
+    these are all."""
+    if wanted.disagreed is None:
+        return wanted, True
+    known = labels.known(connection, tenant, MOST_LABELS + 1)
+    meaning: dict[str | None, list[str]] = {}
+    for label in known[:MOST_LABELS]:
+        meaning.setdefault(reading.meaning(label), []).append(label)
+    sides = Sides(
+        wanted.disagreed.both,
+        dumps(meaning.get("good", [])).decode(),
+        dumps(meaning.get("bad", [])).decode(),
+    )
+    return replace(wanted, disagreed=sides), len(known) <= MOST_LABELS
 
 
 def _scalar(value: Json, most_bytes: int) -> str:

@@ -15,15 +15,15 @@ from convstore.db.codec.inputs import (
     encode_time,
     encode_title,
 )
+from convstore.db.engine import Connection
 from convstore.db.ownership import TransferSession
 from convstore.db.renewal import RenewSession
-from convstore.db.session_filters import bucket_of
-from convstore.db.session_lists import Place
 from convstore.db.unit import Row, check_usable, is_hidden
-from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
+from convstore.repositories.cursors import check_limit
 from convstore.repositories.forking import Sessions as Forking
 from convstore.repositories.patching import Sessions as Patching
-from convstore.repositories.session_filter import session_filter
+from convstore.repositories.session_cursors import cursor_of, place_of
+from convstore.repositories.session_filter import session_filter, with_labels
 from convstore.vocabulary.codec import check_optional_int, check_text, decode_json
 from convstore.vocabulary.errors import (
     InvalidInputError,
@@ -257,6 +257,9 @@ class Sessions(Forking, Patching):
         tag: str | None = None,
         label: str | None = None,
         metadata: Mapping[str, Json] | None = None,
+        judged: bool | None = None,
+        disagreed: bool | None = None,
+        held: bool | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Session]:
@@ -277,8 +280,13 @@ class Sessions(Forking, Patching):
             label: A label that its effective feedback has, as it was given.
             metadata: Top-level keys and the scalar values that they must equal, as
                 JSON: 1, 1.0, "1" and True are four values.
+            judged: Whether their effective feedback has a label.
+            disagreed: Whether it has one that means good and one that means bad, by
+                the settings, among the tenant's first 1,000 labels.
+            held: Whether they are under legal hold.
             limit: Sessions of one page.
-            cursor: `next_cursor` of the page before.
+            cursor: `next_cursor` of the page before, or `previous_cursor` of the one
+                behind: the same sessions again, unless they became active meanwhile.
         """
         check_limit(self._scope.limits, limit)
         wanted = session_filter(
@@ -291,14 +299,25 @@ class Sessions(Forking, Patching):
             tag=tag,
             label=label,
             metadata=metadata,
+            judged=judged,
+            disagreed=disagreed,
+            held=held,
         )
-        place = None if cursor is None else _place(cursor)
-        found = await self._scope.read_broadly(
-            lambda connection: session_lists.list_page(
-                connection, self._scope.tenant, wanted, place, limit
-            )
+        place = None if cursor is None else place_of(cursor)
+
+        def read(connection: Connection) -> tuple[session_lists.Listed, bool]:
+            tenant, reading = self._scope.tenant, self._scope.reading
+            known, all_known = with_labels(connection, tenant, wanted, reading)
+            listed = session_lists.list_page(connection, tenant, known, place, limit)
+            return listed, all_known
+
+        found, all_known = await self._scope.read_broadly(read)
+        return Page(
+            tuple(found.sessions),
+            cursor_of(found.next),
+            found.complete and all_known,
+            cursor_of(found.previous),
         )
-        return Page(tuple(found.sessions), _cursor(found.next), found.complete)
 
     async def count(
         self,
@@ -311,6 +330,9 @@ class Sessions(Forking, Patching):
         tag: str | None = None,
         label: str | None = None,
         metadata: Mapping[str, Json] | None = None,
+        judged: bool | None = None,
+        disagreed: bool | None = None,
+        held: bool | None = None,
     ) -> int:
         """How many sessions `list` with these filters would give.
 
@@ -326,9 +348,13 @@ class Sessions(Forking, Patching):
             tag=tag,
             label=label,
             metadata=metadata,
+            judged=judged,
+            disagreed=disagreed,
+            held=held,
         )
+        tenant, reading = self._scope.tenant, self._scope.reading
         return await self._scope.runner.read(
-            lambda connection: rows.count(connection, self._scope.tenant, wanted)
+            lambda c: rows.count(c, tenant, with_labels(c, tenant, wanted, reading)[0])
         )
 
     async def delete(
@@ -426,22 +452,3 @@ class Sessions(Forking, Patching):
             at = given["expires_at"]
             values["expires_at"] = at and encode_time("expires_at", at)
         return values
-
-
-def _cursor(place: Place | None) -> str | None:
-    if place is None:
-        return None
-    if place.at is not None and place.session_id is not None:
-        return encode_cursor(place.at, place.session_id)
-    begun = "in" if place.session_id else "before"
-    return encode_cursor(begun, place.bucket, place.session_id or begun)
-
-
-def _place(cursor: str) -> Place:
-    """Where a page ended: behind a session, or in a bucket or before it."""
-    try:
-        at, session_id = decode_cursor(cursor, int, str)
-    except InvalidInputError:
-        begun, bucket, session_id = decode_cursor(cursor, str, int, str)
-        return Place(bucket, None, session_id if begun == "in" else None)
-    return Place(bucket_of(at), at, session_id)

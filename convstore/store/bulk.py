@@ -39,6 +39,9 @@ class Bulk(TenantRepositories):
         title: str | None = None,
         tag: str | None = None,
         label: str | None = None,
+        judged: bool | None = None,
+        disagreed: bool | None = None,
+        held: bool | None = None,
         actor_id: str | None = None,
         dry_run: bool = False,
     ) -> BulkReport:
@@ -68,6 +71,9 @@ class Bulk(TenantRepositories):
             "title": title,
             "tag": tag,
             "label": label,
+            "judged": judged,
+            "disagreed": disagreed,
+            "held": held,
         }
         _check(act, text, filters)
         check_optional_id("actor_id", actor_id)

@@ -323,6 +323,9 @@ class FeedbackSummary(Record, frozen=True):
 class Page(Record, Generic[T], frozen=True):
     """One page of a list; pass `next_cursor` on to get the next, None at the end.
 
+    `previous_cursor` goes back to the page before, where the list can: None at its
+    beginning, and of lists that go one way.
+
     `complete` is False where the call ended before it had looked at all that could
     belong here: then a short or empty page does not mean that there is no more.
     """
@@ -330,6 +333,7 @@ class Page(Record, Generic[T], frozen=True):
     items: tuple[T, ...]
     next_cursor: str | None
     complete: bool = True
+    previous_cursor: str | None = None
 
 
 class TurnInput(Record, frozen=True):

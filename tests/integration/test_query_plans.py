@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from convstore.db import (
     item_reads,
     items,
     known_acts,
+    labels,
     row_writes,
     session_lists,
     session_locks,
@@ -28,7 +30,7 @@ from convstore.db import (
 from convstore.db.dialects.base import BackendOptions
 from convstore.db.engine import open_backend
 from convstore.db.item_reads import ItemFilter
-from convstore.db.session_filters import Filter
+from convstore.db.session_filters import Filter, Sides
 from convstore.db.session_lists import Place
 from convstore.db.statements import Prepared
 from convstore.vocabulary.codec import dumps
@@ -250,7 +252,7 @@ def page(wanted: Filter, place: Place | None) -> tuple[Prepared, Row]:
     """The statement of a page, and what is bound to it."""
     given = session_lists.given_for("default", wanted, place)
     statement = session_lists._list_of(wanted, place, bounded=True)
-    return statement, {**given, "lowest": 1, "limit": 5}
+    return statement, {**given, "furthest": 1, "limit": 5}
 
 
 def edge(wanted: Filter, place: Place | None) -> tuple[Prepared, Row]:
@@ -346,6 +348,53 @@ async def test_a_page_of_what_is_gone_walks_its_own_index(
     plan = await explain(*edge(wanted, place))
     assert_walks(plan, "ix_sessions_gone")
     assert_in_order(plan)
+
+
+@BEFORE
+async def test_a_page_that_goes_back_walks_the_index_of_the_list_from_its_place(
+    explain: Explain, place: Place | None
+) -> None:
+    back = replace(place or Place(1), back=True)
+
+    plan = await explain(*page(Filter(), back))
+    assert_walks(plan, "ix_sessions_recent")
+    assert_sorts_buckets_only(plan)
+    plan = await explain(*edge(Filter(), back))
+    assert_walks(plan, "ix_sessions_recent")
+    assert_in_order(plan)
+
+
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (Filter(judged=True), "ix_sessions_judged"),
+        (Filter(judged=True, disagreed=Sides(True)), "ix_sessions_judged"),
+        (Filter(held=True), "ix_sessions_held"),
+    ],
+    ids=["judged", "disagreed", "held"],
+)
+async def test_judged_and_held_sessions_are_walked_by_indexes_of_their_own(
+    explain: Explain, wanted: Filter, index: str, back: bool
+) -> None:
+    place = Place(1, back=True) if back else None
+
+    plan = await explain(*page(wanted, place))
+    assert_walks(plan, index)
+    assert_sorts_buckets_only(plan)
+    if wanted.disagreed is not None:
+        assert_walks(plan, "pk_session_labels", "ix_session_labels_label")
+    plan = await explain(*edge(wanted, place))
+    assert_walks(plan, index)
+    assert_in_order(plan)
+
+
+async def test_the_labels_of_a_tenant_are_found_one_by_one(explain: Explain) -> None:
+    plan = await explain(labels.known_statement("default", 9))
+
+    assert_walks(plan, "ix_session_labels_label")
+    assert "SCAN session_labels" not in plan
+    assert "Seq Scan on session_labels" not in plan
 
 
 async def test_archives_that_are_due_are_read_from_the_oldest_on(

@@ -7,9 +7,9 @@ import asyncio
 import asyncpg
 import pytest
 
-from convstore import Session, Store
+from convstore import InvalidInputError, Session, Store
 from convstore.db import session_lists
-from convstore.db.session_filters import Filter
+from convstore.db.session_filters import Filter, Sides
 from convstore.db.session_lists import Place, list_page
 from convstore.vocabulary.clock import ManualClock
 from tests.integration.archives import OpenAnother
@@ -34,6 +34,162 @@ async def pages(
         place = found[-1].next
         assert len(found) < 100
     return found
+
+
+async def pages_back(
+    store: Store, end: session_lists.Listed, limit: int, budget: int, **wanted: object
+) -> list[session_lists.Listed]:
+    """The pages before one, in the order in which they lie."""
+    found, place = [end], end.previous
+    while place is not None:
+        found.append(
+            await store._parts.backend.read(
+                lambda c, p=place: list_page(  # type: ignore[misc]
+                    c, "default", Filter(**wanted), p, limit, budget=budget
+                )
+            )
+        )
+        place = found[-1].previous
+        assert len(found) < 100
+    return found[:0:-1]
+
+
+def ids(pages: list[session_lists.Listed]) -> list[str]:
+    return [session.id for page in pages for session in page.sessions]
+
+
+@pytest.mark.parametrize("apart_s", [0.0, 1.0, QUARTER_S / 3, 2 * QUARTER_S])
+@pytest.mark.parametrize("limit", [1, 3])
+async def test_pages_go_back_as_they_came(
+    store: Store, clock: ManualClock, apart_s: float, limit: int
+) -> None:
+    for number in range(10):
+        clock.advance(apart_s)
+        await store.sessions.get_or_create(f"s-{number * 7 % 10:02}")
+    seen = await pages(store, limit, 100)
+
+    back = await pages_back(store, seen[-1], limit, 100)
+
+    assert ids(back) == ids(seen[:-1])
+    assert all(page.complete for page in back)
+    assert (seen[0].previous, back[0].previous) == (None, None)
+    again = await store.sessions.list(limit=limit)
+    second = await store.sessions.list(limit=limit, cursor=again.next_cursor)
+    first = await store.sessions.list(limit=limit, cursor=second.previous_cursor)
+    third = await store.sessions.list(limit=limit, cursor=first.next_cursor)
+    assert (first.items, third.items) == (again.items, second.items)
+
+
+@pytest.mark.parametrize("limit", [1, 4, 7])
+async def test_pages_go_back_through_a_quarter_hour_of_very_many(
+    store: Store, clock: ManualClock, limit: int
+) -> None:
+    for name, count in (("old", 4), ("many", 20), ("new", 4)):
+        clock.advance(2 * QUARTER_S)
+        for number in range(count):
+            clock.advance(int(name != "many"))
+            await store.sessions.get_or_create(f"{name}-{number * 7 % 20:02}")
+    seen = await pages(store, limit, 10)
+
+    back = await pages_back(store, seen[-1], limit, 10)
+
+    assert ids(back) == ids(seen)[: -len(seen[-1].sessions)]
+
+
+async def test_pages_of_a_filter_that_few_meet_go_back_and_lose_none(
+    store: Store, clock: ManualClock
+) -> None:
+    for number in range(40):
+        clock.advance(QUARTER_S / 4)
+        title = "Needle" if number in (3, 20, 39) else "hay"
+        await store.sessions.get_or_create(f"s-{number:02}", title=title)
+    seen = await pages(store, 5, 8, title="needle")
+
+    back = await pages_back(store, seen[-1], 5, 8, title="needle")
+    on = [back[0]]
+    while (place := on[-1].next) is not None:
+        on.append(
+            await store._parts.backend.read(
+                lambda c, p=place: list_page(  # type: ignore[misc]
+                    c, "default", Filter(title="needle"), p, 5, budget=8
+                )
+            )
+        )
+
+    assert ids(back) == ["s-39", "s-20"]
+    assert ids(on) == ["s-39", "s-20", "s-03"]
+    assert not all(page.complete for page in back)
+
+
+async def test_sessions_are_listed_by_judgements_disagreement_and_holds(
+    store: Store, clock: ManualClock
+) -> None:
+    said = {
+        "both": [("a", "Thumbs Up"), ("b", "incorrect")],
+        "good": [("a", "thumbs_up"), ("b", "correct")],
+        "own": [("a", "wow"), ("b", "meh")],
+        "taken": [("a", "up"), ("b", "down")],
+        "none": [],
+    }
+    for session_id, acts in said.items():
+        clock.advance(1)
+        await store.conversation(session_id).append(role="assistant", content="x")
+        for actor_id, label in acts:
+            await store.interactions.record(
+                session_id,
+                action="feedback",
+                turn_seq=1,
+                feedback=label,
+                actor_id=actor_id,
+            )
+    for number in (1, 2):
+        await store.interactions.record(
+            "taken",
+            action="retract",
+            turn_seq=1,
+            supersedes=number,
+            actor_id="ab"[number - 1],
+        )
+    await store.holds.place("none", reason="a case")
+    await store.holds.place("good", reason="a case")
+
+    async def listed(**wanted: bool) -> set[str]:
+        page = await store.sessions.list(**wanted)  # type: ignore[arg-type]
+        assert page.complete
+        assert await store.sessions.count(**wanted) == len(page.items)  # type: ignore[arg-type]
+        return {session.id for session in page.items}
+
+    assert await listed(judged=True) == {"both", "good", "own"}
+    assert await listed(judged=False) == {"taken", "none"}
+    assert await listed(disagreed=True) == {"both"}
+    assert await listed(disagreed=False) == set(said) - {"both"}
+    assert await listed(held=True) == {"good", "none"}
+    assert await listed(held=False) == {"both", "own", "taken"}
+    assert await listed(held=True, judged=True) == {"good"}
+    assert await listed(held=True, disagreed=True) == set()
+    with pytest.raises(InvalidInputError, match="judged"):
+        await store.sessions.list(judged=1)  # type: ignore[arg-type]
+
+
+async def test_few_judged_sessions_are_listed_whole_beside_very_many(
+    store: Store, clock: ManualClock
+) -> None:
+    for number in range(40):
+        clock.advance(QUARTER_S / 4)
+        await store.conversation(f"s-{number:02}").append(role="user", content="x")
+    for number in (3, 20):
+        await store.interactions.record(
+            f"s-{number:02}", action="feedback", feedback="up", actor_id="a"
+        )
+        await store.holds.place(f"s-{number:02}", reason="a case")
+
+    for wanted in ({"judged": True}, {"held": True}):
+        [page] = await pages(store, 5, 8, **wanted)
+        assert ids([page]) == ["s-20", "s-03"]
+        assert page.complete
+    sides = Sides(True, '["up"]', '["down"]')
+    [page] = await pages(store, 5, 8, judged=True, disagreed=sides)
+    assert (page.sessions, page.complete) == ([], True)
 
 
 async def test_sessions_of_one_quarter_hour_come_by_their_exact_activity(

@@ -36,6 +36,8 @@ from convstore.db.models.search import (
 from convstore.db.models.session import (
     BUCKET_MICROS,
     GONE,
+    HELD,
+    JUDGED,
     LISTED,
     session_counts,
     session_labels,
@@ -47,6 +49,8 @@ from convstore.db.models.turn import graph_states, interactions, tool_sets, turn
 __all__ = [
     "BUCKET_MICROS",
     "GONE",
+    "HELD",
+    "JUDGED",
     "LISTED",
     "OF_CHECKPOINTS",
     "WORDS",

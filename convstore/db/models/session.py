@@ -26,6 +26,8 @@ from convstore.db.models.columns import (
 
 LISTED = text("state IN ('active', 'archived')")
 GONE = text("state IN ('deleted', 'erased')")
+JUDGED = text(f"{LISTED.text} AND CAST(feedback_counts AS TEXT) <> '{{}}'")
+HELD = text(f"{LISTED.text} AND hold_count > 0")
 _SPOKEN = text(f"{LISTED.text} AND language IS NOT NULL")
 _ACTIVE = text("state = 'active'")
 _IN_ARCHIVE = text("segment_id IS NOT NULL")
@@ -144,6 +146,22 @@ sessions = table(
         "session_id",
         sqlite_where=_SPOKEN,
         postgresql_where=_SPOKEN,
+    ),
+    Index(
+        "ix_sessions_judged",
+        "tenant_id",
+        "activity_bucket",
+        "session_id",
+        sqlite_where=JUDGED,
+        postgresql_where=JUDGED,
+    ),
+    Index(
+        "ix_sessions_held",
+        "tenant_id",
+        "activity_bucket",
+        "session_id",
+        sqlite_where=HELD,
+        postgresql_where=HELD,
     ),
     Index(
         "ix_sessions_gone",
