@@ -92,6 +92,9 @@ def real_data(
 def sqlite_databases(
     tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> SqliteDatabases:
+    from tests.compiled import share_compiled
+
+    share_compiled()
     note_tested(pytestconfig, "sqlite", sqlite3.sqlite_version + which())
     return SqliteDatabases(tmp_path_factory.mktemp("sqlite"))
 
@@ -99,6 +102,9 @@ def sqlite_databases(
 @pytest.fixture(scope="session")
 def postgres_databases(pytestconfig: pytest.Config) -> Iterator[PostgresDatabases]:
     """Databases on this worker's own server, or on CONVSTORE_TEST_POSTGRES_URL."""
+    from tests.compiled import share_compiled
+
+    share_compiled()
     with ExitStack() as stack:
         try:
             origin, url = _server("POSTGRES", PostgresServer, stack)

@@ -19,20 +19,23 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from convstore.archive.steps import STEPS
 from tests.crash.invariants import Memory, check
 from tests.crash.oplog import OpLog, read_history
-from tests.crash.settling import make_database, settle
+from tests.crash.settling import adopt, make_database, part, settle
 from tests.crash.trying import Orders, content_of, payload_of
 from tests.crash.worker import run
 from tests.servers import KEEP, PostgresServer
 
 ROUNDS = 25
 """Rounds on one database, before a fresh one."""
+ADOPTED_EVERY = 6
+"""Rounds after which the archive parts from the database, and a worker adopts it."""
 
 # Some jumps end leases, some are long enough for superseded segments to be removed.
 _CLOCK_JUMPS_S = (10.0, 400.0, 4_000.0, 90_000.0)
@@ -101,6 +104,8 @@ class Campaign:
         self._grounds = 0
         self._told_to_stop = False
         self._steps: Iterator[str] = iter(())
+        # The last step first: who dies at it has reached the others.
+        self._adopting = cycle(step for step in STEPS[::-1] if "adopt." in step)
 
     def stop(self, *_: object) -> None:
         """End after this round, with a report of what was done; for Ctrl-C."""
@@ -147,11 +152,18 @@ class Campaign:
         ground.clock_offset_s += self._random.choice(_CLOCK_JUMPS_S)
         count = self._random.choice((1, 2, 3, 4))
         step = self._next_step() if self._random.random() < 0.6 else ""
+        adopts = ground.rounds % ADOPTED_EVERY == 0
+        if adopts:
+            count, step = 1, next(self._adopting)
         again = read_history(ground.logs).open_writes
-        workers = [
-            _fork(run, self._orders(ground, number, count, step, tuple(again)))
+        orders = [
+            self._orders(ground, number, count, step, tuple(again))
             for number in range(count)
         ]
+        if adopts:
+            orders = [replace(orders[0], adopts=True, die_on=1)]
+            _done(_fork(part, orders[0]))
+        workers = [_fork(run, given) for given in orders]
         if self._server is not None and self._random.random() < 0.04:
             time.sleep(self._random.uniform(0.1, 0.6))
             self._kill_server()
@@ -161,6 +173,8 @@ class Campaign:
                 log = ground.logs / f"{ground.rounds}-{number}.log"
                 began_in_s = max(began_in_s, self._wait_for_work(log, pid))
             self._end(pid, step if number == 0 else "", began_in_s)
+        if adopts:
+            _done(_fork(adopt, orders[0]))
         OpLog(ground.logs / "rounds.log").write("round")
         self._check(ground, settled=self._random.random() < 0.4)
 

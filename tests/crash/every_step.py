@@ -28,6 +28,7 @@ from convstore.vocabulary.documents import encode_document
 from tests.bucket_mirror import mirrored
 from tests.crash.campaign import _fork
 from tests.crash.invariants import check
+from tests.crash.settling import part_from_archive
 from tests.integration.archives import (
     DAY_S,
     Steps,
@@ -125,16 +126,14 @@ class Fate:
         """Let there be something to claim, or to adopt."""
         if kind not in ("folder", "adopt"):
             return
-        statement = "DELETE FROM archive_folder"
-        if kind == "adopt":  # as if a copy had gone on
-            statement = "UPDATE archive_folder SET token = 'another'"
+        if kind == "adopt":
+            await part_from_archive(store)
+            return
 
         def work(connection: Connection) -> None:
-            connection.execute(text(statement))
+            connection.execute(text("DELETE FROM archive_folder"))
 
         await store._parts.backend.write(work)
-        if kind == "adopt":
-            return
         # As in a database of before the marks, which is claimed for the first time.
         blobs = blob_store(self._archive, self._config.object_storage)
         for key in ("archive.json", *blobs.keys("generations/")):

@@ -1,4 +1,5 @@
-"""Fresh databases for a campaign, and the end of every unfinished job."""
+"""Fresh databases for a campaign, archives that part from them, and the end of every
+unfinished job."""
 
 from __future__ import annotations
 
@@ -6,7 +7,9 @@ import asyncio
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from convstore import open_store
+from sqlalchemy import Connection, text
+
+from convstore import Store, open_store
 from convstore.db.migrate import upgrade
 from tests.crash.oplog import OpLog
 from tests.crash.trying import TENANTS, Orders, ShiftedClock, config_of
@@ -27,6 +30,38 @@ async def _create(server_url: str, name: str) -> None:
         await connection.execute(f"CREATE DATABASE {name}")
     finally:
         await connection.close()
+
+
+async def part_from_archive(store: Store) -> None:
+    """As if a copy of the database had gone on with the archive."""
+
+    def work(connection: Connection) -> None:
+        connection.execute(
+            text("UPDATE archive_folder SET token = 'another', next_token = NULL")
+        )
+
+    await store._parts.backend.write(work)
+
+
+def part(orders: Orders) -> None:
+    """Part the database of these orders from its archive."""
+
+    async def run() -> None:
+        async with open_store(config_of(orders)) as store:
+            await part_from_archive(store)
+
+    asyncio.run(run())
+
+
+def adopt(orders: Orders) -> None:
+    """What a person does who was cut off while adopting the archive: the same again."""
+
+    async def run() -> None:
+        clock = ShiftedClock(orders.clock_offset_s)
+        async with open_store(config_of(orders), clock=clock) as store:
+            await store.archive.adopt()
+
+    asyncio.run(run())
 
 
 def settle(url: str, archive: Path, logs: Path, clock_offset_s: float) -> None:

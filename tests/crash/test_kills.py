@@ -22,10 +22,6 @@ RARE = {
     "recover.remove",
     "gc.mark",
     "gc.unlink",
-    # A person's act, which no worker does.
-    "adopt.marked",
-    "adopt.published",
-    "adopt.settled",
 }
 
 

@@ -60,6 +60,7 @@ class Orders:
         die_at: Step at whose `die_on`-th time the process kills itself; empty: never.
         again: Writes of unknown outcome, to be repeated first.
         share: Operations of each task.
+        adopts: The archive has parted from the database: it is adopted first.
     """
 
     url: str
@@ -72,6 +73,7 @@ class Orders:
     again: tuple[dict[str, Any], ...] = ()
     share: int = 60
     alone: bool = False
+    adopts: bool = False
 
 
 class ShiftedClock:

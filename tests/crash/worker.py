@@ -57,6 +57,8 @@ class Worker(Writes, Lifecycle):
             on_step=self._step,
         ) as store:
             self._stores = {name: store.for_tenant(name) for name in TENANTS}
+            if orders.adopts:
+                await store.archive.adopt()
             await self._try("recover", TENANTS[0], "", self._recover)
             for line in orders.again:
                 await self._repeat(line)
