@@ -19,6 +19,7 @@ from convstore.cli import (
     upkeep,
     users,
     web,
+    web_tokens,
     worker,
 )
 
@@ -44,10 +45,19 @@ def add_commands(app: typer.Typer) -> None:
     app.command("erase")(erasure.erase)
     app.command("backup")(backup.backup)
     app.command("mcp")(mcp.mcp)
-    app.command("web")(web.web)
+    app.add_typer(_web())
     app.command("worker")(worker.worker)
     app.command("stats")(upkeep.stats)
     app.command("doctor")(upkeep.doctor)
+
+
+def _web() -> typer.Typer:
+    """A command of its own, with a group below it."""
+    group = typer.Typer(name="web", invoke_without_command=True, rich_markup_mode=PLAIN)
+    group.callback()(web.web)
+    tokens = _group(web_tokens.commands(), "Who may see a page that is shared.")
+    group.add_typer(tokens, name="tokens")
+    return group
 
 
 def _group(commands: dict[str, object], help_text: str) -> typer.Typer:

@@ -15,14 +15,27 @@ if TYPE_CHECKING:
     from convstore.web.application import app
     from convstore.web.link import Link
     from convstore.web.proxy import behind_proxy
+    from convstore.web.sign_in import SignIn
+    from convstore.web.tokens import TokenFile
 
 _LATE = {
     "app": "convstore.web.application",
     "Link": "convstore.web.link",
+    "SignIn": "convstore.web.sign_in",
+    "TokenFile": "convstore.web.tokens",
     "behind_proxy": "convstore.web.proxy",
 }
 
-__all__ = ["ROLES", "Actor", "Auth", "Link", "app", "behind_proxy"]
+__all__ = [
+    "ROLES",
+    "Actor",
+    "Auth",
+    "Link",
+    "SignIn",
+    "TokenFile",
+    "app",
+    "behind_proxy",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -87,7 +87,8 @@ class _Site:
         ]
         routes.append(Route("/static/{name}", self._static, methods=["GET"]))
         if enter := getattr(self._auth, "enter", None):
-            routes.append(Route(ENTER, enter, methods=["GET"]))
+            methods = getattr(self._auth, "enter_methods", ("GET",))
+            routes.append(Route(ENTER, enter, methods=list(methods)))
         return Router(routes, redirect_slashes=False)
 
     async def _static(self, request: Request) -> Response:
@@ -99,9 +100,12 @@ class _Site:
 
     async def _answer(self, role: Role, show: Shown, request: Request) -> Response:
         actor = await actor_of(self._auth, request)
-        if actor is None:
-            return PlainTextResponse("Nobody is signed in: who are you?\n", 401)
         as_json = _wants_json(request)
+        if actor is None:
+            # Where people sign in by a form, a browser is brought to it.
+            if "POST" in getattr(self._auth, "enter_methods", ()) and not as_json:
+                return RedirectResponse(request.scope.get("root_path", "") + ENTER, 303)
+            return PlainTextResponse("Nobody is signed in: who are you?\n", 401)
         visit: Visit | None = None
         try:
             visit = await self._visit(request, actor)

@@ -15,6 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 
 from convstore.vocabulary.errors import ConfigError
+from convstore.web.link import ENTER
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -99,7 +100,7 @@ class Entrance:
             return None
         if scope["method"] != "POST":
             return 405, "Read with GET, write with POST."
-        if self._read_only:
+        if self._read_only and scope["path"] != scope.get("root_path", "") + ENTER:
             return 403, "This page only reads."
         if headers.get("sec-fetch-site") != "same-origin":
             return 403, "A form of another site is not taken."

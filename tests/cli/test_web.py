@@ -56,3 +56,33 @@ def test_another_host_needs_to_know_who_somebody_is(cli: Cli) -> None:
 
     assert done.code != 0
     assert "--host" in done.err
+    for options in (("--shared",), ("--shared", "--as", "x"), ("--key", "k")):
+        assert cli.run("web", "--host", "0.0.0.0", *options).code != 0
+
+
+def test_people_with_tokens_share_a_page(cli: Cli) -> None:
+    cli.ok("import", "messages", cli.talks("s-1"))
+    token = cli.ok("web", "tokens", "add", "ann", "--role", "annotator").out.strip()
+    told = cli.ok("web", "tokens", "list", "--json")
+
+    with running(cli, "web", "--shared", "--port", "0") as server:
+        assert server.stdout is not None
+        link = httpx.URL(server.stdout.readline().strip())
+        with httpx.Client(follow_redirects=True) as browser:
+            asked = browser.get(link)
+            own = {"origin": str(link).rstrip("/"), "sec-fetch-site": "same-origin"}
+            inside = browser.post(
+                link.join("/enter"), data={"token": token}, headers=own
+            )
+            cli.ok("web", "tokens", "remove", "ann", "--yes")
+            outside = browser.get(link)
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=600)
+
+    assert [one["name"] for one in told.json] == ["ann"]
+    assert token not in told.out
+    assert "digest" not in told.out
+    assert "Your token" in asked.text
+    assert '<b dir="auto">ann</b>' in inside.text
+    assert "Your token" in outside.text
+    assert cli.run("web", "tokens", "remove", "ann", "--yes").code != 0
