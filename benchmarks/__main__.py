@@ -24,11 +24,17 @@ def main() -> int:
     parser.add_argument("--postgres", metavar="URL", help="a server; else one is begun")
     parser.add_argument("--sqlite-only", action="store_true")
     parser.add_argument("--quick", action="store_true", help="small; keeps no figures")
+    parser.add_argument(
+        "--pages", action="store_true", help="measure nothing: pages of kept figures"
+    )
     parser.add_argument("--dir", type=Path, help="where the SQLite files are put")
     asked = parser.parse_args()
     unknown = set(asked.name) - set(names)
     if unknown:
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
+    if asked.pages:
+        report.publish(names)
+        return 0
     with contextlib.ExitStack() as stack:
         url = asked.postgres
         if url is None and not asked.sqlite_only:

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks import for_people
 from benchmarks.bench import Row
 from benchmarks.machine import ABSENT
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
-_BEGIN, _END = "<!-- figures: begin -->", "<!-- figures: end -->"
+PICTURE = PAGE.parent / "pictures" / "benchmarks.svg"
+COMPARED = PAGE.parent / "compare.md"
 
 
 def keep(name: str, rows: Sequence[Row], machine: dict[str, str]) -> None:
@@ -35,7 +37,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def publish(names: Sequence[str]) -> None:
-    """Put the kept figures of all goals into `docs/benchmarks.md`."""
+    """Put the kept figures of all goals into `docs/`: two pages and a picture."""
     rows: list[Row] = []
     machine: dict[str, str] = {}
     for name in names:
@@ -48,7 +50,17 @@ def publish(names: Sequence[str]) -> None:
                 if value != ABSENT or what not in machine:
                     machine[what] = value
     facts = "; ".join(f"{what} {value}" for what, value in machine.items())
-    before, rest = PAGE.read_text("utf-8").split(_BEGIN)
-    after = rest.split(_END)[1]
-    figures = f"{_BEGIN}\n\n{table(rows)}\n\nMeasured on: {facts}.\n\n{_END}"
-    PAGE.write_text(before + figures + after, "utf-8")
+    _put(PAGE, "figures", f"{table(rows)}\n\nMeasured on: {facts}.")
+    found = for_people.figures(RESULTS)
+    PICTURE.write_text(for_people.picture(found), "utf-8")
+    _put(PAGE, "sentences", for_people.sentences(found, rows))
+    _put(PAGE, "missed", for_people.missed_goals(rows))
+    _put(COMPARED, "figures", for_people.comparison(found))
+
+
+def _put(page: Path, name: str, text: str) -> None:
+    """Put what was made between the marks of a page."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, rest = page.read_text("utf-8").split(begin)
+    after = rest.split(end)[1]
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", "utf-8")

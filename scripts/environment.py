@@ -30,6 +30,11 @@ PURPOSES = {
     "test": (".venv", [["-e", f".[{TESTED}]"]]),
     "demo": (".cache/venv-demo", [["-e", "."]]),
     "bench": (".cache/venv-bench", [["-e", f".[{TESTED},bench]"]]),
+    # The documentation as a site; none of our own packages.
+    "docs": (
+        ".cache/venv-docs",
+        [["mkdocs>=1.6.1,<2", "mkdocs-material>=9.7,<10", "pymdown-extensions>=10.16"]],
+    ),
     # torch first and alone: whatever else asks for it brings CUDA packages along. Of
     # LLaMA-Factory only the converter is run, beside newer packages than it pins.
     "trainers": (

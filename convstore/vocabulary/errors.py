@@ -84,14 +84,22 @@ def shown(value: str) -> str:
 
 
 class ConvstoreError(Exception):
-    """Base of everything that this library raises on purpose."""
+    """Base of everything that this library raises on purpose.
+
+    To do: Catch it where every fault of the store is handled alike; `code` and
+    `transient` say which it is.
+    """
 
     code: ClassVar[str] = "convstore_error"
     transient: ClassVar[bool] = False
 
 
 class ConfigError(ConvstoreError):
-    """A setting, URL or argument of the set-up cannot be used."""
+    """A setting, URL or argument of the set-up cannot be used.
+
+    To do: Correct the setting or argument that the message names; the same call
+    will fail again until then.
+    """
 
     code = "config"
 
@@ -100,6 +108,8 @@ class DatabaseAccessError(ConfigError):
     """This user or role lacks rights on the database; the message says which to give.
 
     Waiting does not help, so it is not transient; nothing was changed.
+
+    To do: Give the rights that the message names to this user or role.
     """
 
     code = "database_access"
@@ -110,13 +120,19 @@ class ReadOnlyDatabaseError(DatabaseAccessError):
 
     Reading goes on. In a failover another server of the same URL may take them:
     connections to this one are let go of, and the next call looks for it.
+
+    To do: Point the URL at the primary, or name both servers and
+    `target_session_attrs`; after a failover, call again.
     """
 
     code = "read_only_database"
 
 
 class MissingExtraError(ConfigError):
-    """An optional dependency is not installed; the message says which extra."""
+    """An optional dependency is not installed; the message says which extra.
+
+    To do: Run the `pip install` of the message in the same environment.
+    """
 
     code = "missing_extra"
 
@@ -128,7 +144,11 @@ class MissingExtraError(ConfigError):
 
 
 class InvalidInputError(ConvstoreError):
-    """A value cannot be stored exactly; `field` names it and nothing changed."""
+    """A value cannot be stored exactly; `field` names it and nothing changed.
+
+    To do: Correct the field, or refuse what the user sent: it is never stored
+    differently. The same value will fail again.
+    """
 
     code = "invalid_input"
 
@@ -138,13 +158,21 @@ class InvalidInputError(ConvstoreError):
 
 
 class NotFoundError(ConvstoreError):
-    """What was asked for does not exist, or belongs to someone else."""
+    """What was asked for does not exist, or belongs to someone else.
+
+    To do: Use `find` where absence is no fault; look at the id and the tenant
+    otherwise.
+    """
 
     code = "not_found"
 
 
 class SessionNotFoundError(NotFoundError):
-    """No session has this id in this tenant, for this user."""
+    """No session has this id in this tenant, for this user.
+
+    To do: Use `sessions.get_or_create` where a new one is meant; look at the id,
+    the tenant and the user otherwise.
+    """
 
     code = "session_not_found"
 
@@ -154,7 +182,10 @@ class SessionNotFoundError(NotFoundError):
 
 
 class TurnNotFoundError(NotFoundError):
-    """The session has no turn with this number."""
+    """The session has no turn with this number.
+
+    To do: List the turns, or ask for the one by `external_id`.
+    """
 
     code = "turn_not_found"
 
@@ -164,7 +195,10 @@ class TurnNotFoundError(NotFoundError):
 
 
 class InteractionNotFoundError(NotFoundError):
-    """The session has no interaction with this number."""
+    """The session has no interaction with this number.
+
+    To do: List the interactions of the session.
+    """
 
     code = "interaction_not_found"
 
@@ -174,7 +208,10 @@ class InteractionNotFoundError(NotFoundError):
 
 
 class GraphStateNotFoundError(NotFoundError):
-    """The session has no graph state in this namespace at this version."""
+    """The session has no graph state in this namespace at this version.
+
+    To do: Use `graph_states.find`, or put the first one with `expected_version=0`.
+    """
 
     code = "graph_state_not_found"
 
@@ -187,7 +224,10 @@ class GraphStateNotFoundError(NotFoundError):
 
 
 class ItemNotFoundError(NotFoundError):
-    """There is no item with this key in the namespace, or it has expired."""
+    """There is no item with this key in the namespace, or it has expired.
+
+    To do: Use `items.find`, or put it.
+    """
 
     code = "item_not_found"
 
@@ -197,7 +237,10 @@ class ItemNotFoundError(NotFoundError):
 
 
 class AttachmentNotFoundError(NotFoundError):
-    """No attachment with this hash is kept in the tenant."""
+    """No attachment with this hash is kept in the tenant.
+
+    To do: Put the bytes first, then append what names them.
+    """
 
     code = "attachment_not_found"
 
@@ -207,7 +250,10 @@ class AttachmentNotFoundError(NotFoundError):
 
 
 class CheckpointNotFoundError(NotFoundError):
-    """The session has no such checkpoint."""
+    """The session has no such checkpoint.
+
+    To do: Use `checkpoints.find`, or list those of the run.
+    """
 
     code = "checkpoint_not_found"
 
@@ -220,7 +266,10 @@ class CheckpointNotFoundError(NotFoundError):
 
 
 class HoldNotFoundError(NotFoundError):
-    """The session is not under legal hold."""
+    """The session is not under legal hold.
+
+    To do: Nothing: there is no hold. `holds.list` has those that there are.
+    """
 
     code = "hold_not_found"
 
@@ -230,7 +279,10 @@ class HoldNotFoundError(NotFoundError):
 
 
 class LedgerEntryNotFoundError(NotFoundError):
-    """The session has no ledger entry, or it has expired."""
+    """The session has no ledger entry, or it has expired.
+
+    To do: Use `ledger.find`; a first record makes the entry.
+    """
 
     code = "ledger_entry_not_found"
 
@@ -240,7 +292,10 @@ class LedgerEntryNotFoundError(NotFoundError):
 
 
 class ErasureNotFoundError(NotFoundError):
-    """The tenant has no erasure with this id."""
+    """The tenant has no erasure with this id.
+
+    To do: List the receipts: `convstore erase --list`.
+    """
 
     code = "erasure_not_found"
 
@@ -250,7 +305,11 @@ class ErasureNotFoundError(NotFoundError):
 
 
 class SegmentNotFoundError(NotFoundError):
-    """The archive folder has no file for this segment."""
+    """The archive folder has no file for this segment.
+
+    To do: Run `convstore doctor`; bring the file back from a backup, then
+    `convstore archive verify`.
+    """
 
     code = "segment_not_found"
 
@@ -260,13 +319,20 @@ class SegmentNotFoundError(NotFoundError):
 
 
 class ConflictError(ConvstoreError):
-    """The request contradicts what is stored."""
+    """The request contradicts what is stored.
+
+    To do: Read what is stored and decide; the same call will fail again.
+    """
 
     code = "conflict"
 
 
 class VersionConflictError(ConflictError):
-    """A conditional update lost the race; read again and decide."""
+    """A conditional update lost the race; read again and decide.
+
+    To do: Read again, apply the change to what is there now, and call with its
+    version.
+    """
 
     code = "version_conflict"
 
@@ -278,7 +344,10 @@ class VersionConflictError(ConflictError):
 
 
 class AlreadyExistsError(ConflictError):
-    """Something with this id exists already."""
+    """Something with this id exists already.
+
+    To do: Use what exists, or another id.
+    """
 
     code = "already_exists"
 
@@ -288,7 +357,10 @@ class AlreadyExistsError(ConflictError):
 
 
 class CheckpointsEndedError(ConflictError):
-    """The checkpoints of the session were ended; this belongs to one from before."""
+    """The checkpoints of the session were ended; this belongs to one from before.
+
+    To do: Begin a new run: this one was told to stop.
+    """
 
     code = "checkpoints_ended"
 
@@ -298,13 +370,19 @@ class CheckpointsEndedError(ConflictError):
 
 
 class RefusedError(ConvstoreError):
-    """The request was understood and is deliberately not done."""
+    """The request was understood and is deliberately not done.
+
+    To do: Decide: the message says what stands against it.
+    """
 
     code = "refused"
 
 
 class LegalHoldError(RefusedError):
-    """A legal hold blocks purge, deletion, erasure and archive expiry."""
+    """A legal hold blocks purge, deletion, erasure and archive expiry.
+
+    To do: Wait until the hold is released, or release it: `convstore hold release`.
+    """
 
     code = "legal_hold"
 
@@ -317,7 +395,10 @@ class LegalHoldError(RefusedError):
 
 
 class SessionErasedError(RefusedError):
-    """The session was erased; its id is refused for ever."""
+    """The session was erased; its id is refused for ever.
+
+    To do: Begin a session with a new id: an erased one never comes back.
+    """
 
     code = "session_erased"
 
@@ -327,7 +408,11 @@ class SessionErasedError(RefusedError):
 
 
 class SessionDeletedError(RefusedError):
-    """The session was deleted; a late write does not bring it back."""
+    """The session was deleted; a late write does not bring it back.
+
+    To do: Restore it (`store.restore`), begin anew under the id with `renew=True`,
+    or use a new id.
+    """
 
     code = "session_deleted"
 
@@ -340,7 +425,10 @@ class SessionDeletedError(RefusedError):
 
 
 class SessionArchivedError(RefusedError):
-    """The session is archived, and this call does not restore it by itself."""
+    """The session is archived, and this call does not restore it by itself.
+
+    To do: Call `store.restore` first.
+    """
 
     code = "session_archived"
 
@@ -350,7 +438,11 @@ class SessionArchivedError(RefusedError):
 
 
 class LimitExceededError(RefusedError):
-    """A configured bound would be passed; `limit` is the setting's name."""
+    """A configured bound would be passed; `limit` is the setting's name.
+
+    To do: Send less, or raise the setting that `limit` names; of a budget, wait or
+    raise it.
+    """
 
     code = "limit_exceeded"
 
@@ -360,7 +452,11 @@ class LimitExceededError(RefusedError):
 
 
 class ExportRefusedError(RefusedError):
-    """More candidate rows than allowed were faulty; nothing was published."""
+    """More candidate rows than allowed were faulty; nothing was published.
+
+    To do: Read the counts of the report, mend the data, or allow more with
+    `max_drop_rate`.
+    """
 
     code = "export_refused"
 
@@ -373,7 +469,11 @@ class ExportRefusedError(RefusedError):
 
 
 class RetentionHaltedError(RefusedError):
-    """Retention stopped itself because the clock or the plan looks wrong."""
+    """Retention stopped itself because the clock or the plan looks wrong.
+
+    To do: See the clock, and what `convstore archive plan` says; a run with
+    `--older-than` is an operator's own word.
+    """
 
     code = "retention_halted"
 
@@ -384,6 +484,9 @@ class ArchiveTakenError(RefusedError):
 
     Nothing is archived, purged or destroyed: the other one may need what this one knows
     nothing of. Reading and restoring go on. `problem` says how it was told.
+
+    To do: Give the copy of the database a copy of the folder; `convstore archive
+    adopt` where this one is to go on.
     """
 
     code = "archive_taken"
@@ -398,14 +501,22 @@ class ArchiveTakenError(RefusedError):
 
 
 class UnavailableError(ConvstoreError):
-    """Something outside is away for now; retry with the same external id."""
+    """Something outside is away for now; retry with the same external id.
+
+    To do: Call again, a little later each time, with the same `external_id`: what
+    was stored is not stored twice.
+    """
 
     code = "unavailable"
     transient = True
 
 
 class DatabaseBusyError(UnavailableError):
-    """No write slot within `Limits.busy_timeout_s` seconds; nothing was written."""
+    """No write slot within `Limits.busy_timeout_s` seconds; nothing was written.
+
+    To do: Call again. Often: more lanes, PostgreSQL in place of SQLite, or end what
+    holds the write lock.
+    """
 
     code = "database_busy"
 
@@ -415,13 +526,19 @@ class DatabaseUnavailableError(UnavailableError):
 
     When it was lost during a commit the outcome is unknown: repeat the call with
     its `external_id`, and the first result comes back if it was stored.
+
+    To do: Call again with the same `external_id`; see that the server runs and can
+    be reached.
     """
 
     code = "database_unavailable"
 
 
 class StorageFullError(UnavailableError):
-    """The disk, quota or database is full; nothing was acknowledged."""
+    """The disk, quota or database is full; nothing was acknowledged.
+
+    To do: Make room, then call again. Reading goes on.
+    """
 
     code = "storage_full"
 
@@ -431,6 +548,9 @@ class ArchiveAwayError(UnavailableError):
 
     Nothing is archived, purged or deleted, and what is archived cannot be read, until
     it is back; live sessions go on. `problem` says what is there instead.
+
+    To do: Mount its volume. If the archive is lost for good, `convstore archive
+    adopt`.
     """
 
     code = "archive_away"
@@ -448,13 +568,18 @@ class WorkerLostError(UnavailableError):
 
     Nothing was published. The same export goes on where it stopped; if its workers are
     lost again, let it run without them (`workers=0`).
+
+    To do: Run the export again, with fewer workers where memory was short.
     """
 
     code = "worker_lost"
 
 
 class StoreClosedError(UnavailableError):
-    """The store was closed; open it again."""
+    """The store was closed; open it again.
+
+    To do: Open a store, and close it when the last of its callers is done.
+    """
 
     code = "store_closed"
     transient = False
@@ -465,6 +590,9 @@ class DatabaseFaultError(ConvstoreError):
 
     A fault of this library, or of a schema that somebody altered. `fault` is the
     driver's name for it; its text may quote rows, and is left out.
+
+    To do: See the cause in the log, compare the tables with `convstore db check`,
+    and report it.
     """
 
     code = "database_fault"
@@ -475,7 +603,11 @@ class DatabaseFaultError(ConvstoreError):
 
 
 class SchemaMismatchError(ConvstoreError):
-    """The database is at another revision; the message says what to run."""
+    """The database is at another revision; the message says what to run.
+
+    To do: Run what the message names, usually `convstore db upgrade`; upgrade
+    convstore where the database is newer.
+    """
 
     code = "schema_mismatch"
 
@@ -492,6 +624,8 @@ class NewerFormatError(ConvstoreError):
 
     Nothing was changed, and nothing is: a later version reads it. `what` is what is
     newer, `problem` how, `segment_id` where, if it lies in a segment.
+
+    To do: Upgrade convstore. Nothing is damaged.
     """
 
     code = "newer_format"
@@ -506,13 +640,20 @@ class NewerFormatError(ConvstoreError):
 
 
 class CorruptionError(ConvstoreError):
-    """Stored bytes are not what was written; nothing was changed."""
+    """Stored bytes are not what was written; nothing was changed.
+
+    To do: Bring the file back from a backup; stop writing to it until then.
+    """
 
     code = "corruption"
 
 
 class RowCorruptError(CorruptionError):
-    """A row's content does not match its checksum."""
+    """A row's content does not match its checksum.
+
+    To do: Bring the database back from a backup; until then the session is left as
+    it is, and retention counts it.
+    """
 
     code = "row_corrupt"
 
@@ -524,7 +665,10 @@ class RowCorruptError(CorruptionError):
 
 
 class SegmentCorruptError(CorruptionError):
-    """A segment, manifest or session document in it cannot be trusted."""
+    """A segment, manifest or session document in it cannot be trusted.
+
+    To do: Bring the segment back from a backup, then `convstore archive verify`.
+    """
 
     code = "segment_corrupt"
 

@@ -119,7 +119,7 @@ def test_a_noun_is_added_by_its_line() -> None:
     stub = (ROOT / "convstore/blocking/__init__.pyi").read_text("utf-8")
 
     assert {"sessions", "items", "archive"} <= set(names)
-    assert [n for n in names if f"## store.{n}\n" not in page] == []
+    assert [n for n in names if f"[store.{n}](api/{n}.md)" not in page] == []
     assert [n for n in names if f"    {n}: _" not in stub] == []
 
 
