@@ -15,6 +15,7 @@ RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 PICTURE = PAGE.parent / "pictures" / "benchmarks.svg"
 COMPARED = PAGE.parent / "compare.md"
+README = PAGE.parent.parent / "README.md"
 
 
 def keep(name: str, rows: Sequence[Row], machine: dict[str, str]) -> None:
@@ -55,7 +56,8 @@ def publish(names: Sequence[str]) -> None:
     PICTURE.write_text(for_people.picture(found), "utf-8")
     _put(PAGE, "sentences", for_people.sentences(found, rows))
     _put(PAGE, "missed", for_people.missed_goals(rows))
-    _put(COMPARED, "figures", for_people.comparison(found))
+    for page in (COMPARED, README):
+        _put(page, "figures", for_people.comparison(found))
 
 
 def _put(page: Path, name: str, text: str) -> None:

@@ -42,7 +42,14 @@ class Page:
 
 
 PAGES = {
-    "README.md": Page(),
+    "README.md": Page(
+        # Installing is tried by `.ci/run`, with nothing there before.
+        words={
+            "python3 -m venv": ": python3 -m venv",
+            ". .venv-convstore": ": .venv-convstore",
+            "pip install": ": pip install",
+        }
+    ),
     "archive.md": Page(ARCHIVED, {" SEGMENT": f" {SEGMENT}"}),
     "backup.md": Page(
         f"export CONVSTORE_URL=sqlite:///chat.db\n{ARCHIVED}", program="sqlite3"

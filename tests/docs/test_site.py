@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks import for_people
-from benchmarks.report import COMPARED, PAGE, PICTURE, RESULTS
+from benchmarks.report import COMPARED, PAGE, PICTURE, README, RESULTS
 from convstore.vocabulary.settings import StoreConfig
 from tests.docs.reference import pages as make_pages
 from tests.docs.site import contents, navigation
@@ -56,8 +58,15 @@ def test_what_is_measured_is_on_the_pages() -> None:
     found = for_people.figures(RESULTS)
 
     assert _text(PICTURE) == for_people.picture(found), "scripts/bench --pages"
-    assert for_people.comparison(found) in _text(COMPARED), "scripts/bench --pages"
+    for page in (COMPARED, README):
+        assert for_people.comparison(found) in _text(page), "scripts/bench --pages"
     assert "<!-- missed: begin -->" in _text(PAGE)
+
+
+def test_the_drawn_picture_is_up_to_date() -> None:
+    done = subprocess.run([sys.executable, ROOT / "scripts" / "pictures", "--check"])
+
+    assert done.returncode == 0, "run scripts/pictures"
 
 
 def test_every_setting_that_a_page_names_exists() -> None:
