@@ -44,11 +44,11 @@ def package_folder(name: str) -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def _room(durable: bool) -> Path | None:
-    """A folder in memory, where making a database takes a third of the time; none for
-    what must be durable, or if there is none that has room and runs programs."""
+def room_in_memory() -> Path | None:
+    """A folder in memory, where making a database takes a third of the time; none if
+    there is none that has room and runs programs."""
     memory = Path("/dev/shm")
-    if durable or not os.access(memory, os.W_OK | os.X_OK):
+    if not os.access(memory, os.W_OK | os.X_OK):
         return None
     if os.statvfs(memory).f_flag & os.ST_NOEXEC:
         return None
@@ -66,7 +66,8 @@ class Server:
         self, label: str, account: dict[str, Any], *, durable: bool = False
     ) -> None:
         # Short, because the path of a Unix socket may have 107 bytes.
-        made = tempfile.mkdtemp(prefix=f"convstore-{label}-", dir=_room(durable))
+        room = None if durable else room_in_memory()
+        made = tempfile.mkdtemp(prefix=f"convstore-{label}-", dir=room)
         self.folder = Path(made)
         self._account = account
         if account:

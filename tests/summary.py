@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 
 import pytest
 
+from tests.servers import room_in_memory
+
 IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 TESTED_ON = pytest.StashKey[dict[str, str]]()
 MISSING = pytest.StashKey[dict[str, str]]()
@@ -24,6 +26,19 @@ def pytest_configure(config: pytest.Config) -> None:
         if name.startswith("CONVSTORE_") and not name.startswith("CONVSTORE_TEST_"):
             del os.environ[name]
     _hear_sigint()
+    _work_in_memory()
+
+
+def _work_in_memory() -> None:
+    """Let the folders of the tests be in memory: a disk takes milliseconds to have a
+    commit for sure, and the tests make some hundred thousand.
+
+    Who names a place (`TMPDIR`, `--basetemp`) has it there.
+    """
+    place = "PYTEST_DEBUG_TEMPROOT"
+    memory = room_in_memory()
+    if memory is not None and not {"TMPDIR", place} & os.environ.keys():
+        os.environ[place] = str(memory)
 
 
 def _hear_sigint() -> None:
