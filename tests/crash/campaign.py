@@ -34,7 +34,7 @@ from tests.servers import KEEP, PostgresServer
 
 ROUNDS = 25
 """Rounds on one database, before a fresh one."""
-ADOPTED_EVERY = 6
+ADOPTED_EVERY = 4
 """Rounds after which the archive parts from the database, and a worker adopts it."""
 
 # Some jumps end leases, some are long enough for superseded segments to be removed.

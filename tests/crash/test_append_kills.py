@@ -1,6 +1,6 @@
 """kill -9 of a writing process at random moments: every acknowledged turn is there.
 
-The normal run kills some thirty times; CONVSTORE_TEST_KILLS=1000 is the long run, and
+The normal run kills some dozen times; CONVSTORE_TEST_KILLS=1000 is the long run, and
 CONVSTORE_TEST_SEED deals other moments.
 """
 
@@ -16,7 +16,7 @@ from convstore import StoreConfig, open_store
 from tests.integration.conversations import every_page
 from tests.processes import Process
 
-KILLS = int(os.environ.get("CONVSTORE_TEST_KILLS", "15"))
+KILLS = int(os.environ.get("CONVSTORE_TEST_KILLS", "8"))
 SEED = int(os.environ.get("CONVSTORE_TEST_SEED", "7"))
 
 WRITE = """

@@ -1,4 +1,8 @@
-"""A worker killed at any announced step loses nothing, and the next one finishes."""
+"""A worker killed at any announced step loses nothing, and the next one finishes.
+
+Steps are the same on both databases: each is tested on one of them, in turn, and with
+`-m whole` on both.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,22 @@ IN_A_BUCKET = (
 )
 
 
+@pytest.mark.parametrize(
+    ("database", "first"), [("sqlite", 0), ("postgres", 1)], ids=["sqlite", "postgres"]
+)
+def test_a_worker_killed_at_a_step_loses_nothing(
+    tmp_path: Path, database: str, first: int, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue(f"{database}_url")
+    steps = STEPS[first::2]
+    only = [f"--step={step}" for step in steps]
+
+    found = _killed(url, str(tmp_path / "archive"), tmp_path, *only)
+
+    assert found == {step: [] for step in steps}
+
+
+@pytest.mark.whole
 def test_a_worker_killed_at_any_step_loses_nothing(
     tmp_path: Path, database_url: str
 ) -> None:

@@ -266,7 +266,7 @@ def test_a_store_and_a_dictionary_live_the_same_life(
     databases: SqliteDatabases | PostgresDatabases
     databases = request.getfixturevalue(f"{database}_databases")
     runs = request.config.getoption("hypothesis_profile", None)
-    count = {"sqlite": 40, "postgres": 20}[database] * (20 if runs else 1)
+    count = {"sqlite": 16, "postgres": 8}[database] * (50 if runs else 1)
 
     class Here(Life):
         def place(self) -> tuple[Path, str]:
