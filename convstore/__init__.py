@@ -8,6 +8,7 @@ from convstore.store.opening import open_store
 from convstore.vocabulary.attachments import Attachment
 from convstore.vocabulary.checkpoints import (
     Checkpoint,
+    CheckpointInput,
     CheckpointValue,
     CheckpointWrite,
 )
@@ -95,6 +96,7 @@ __all__ = [
     "AttachmentNotFoundError",
     "Branch",
     "Checkpoint",
+    "CheckpointInput",
     "CheckpointNotFoundError",
     "CheckpointValue",
     "CheckpointWrite",

@@ -15,6 +15,7 @@ from convstore.vocabulary.bulk import BulkAct, BulkReport
 from convstore.vocabulary.checkpoints import (
     Checkpoint,
     CheckpointEnd,
+    CheckpointInput,
     CheckpointValue,
     CheckpointWrite,
     StoredCheckpoint,
@@ -251,6 +252,7 @@ __all__ = [
     "Caps",
     "Checkpoint",
     "CheckpointEnd",
+    "CheckpointInput",
     "CheckpointNotFoundError",
     "CheckpointValue",
     "CheckpointWrite",

@@ -30,6 +30,7 @@ from convstore.vocabulary.attachments import Attachment
 from convstore.vocabulary.bulk import BulkAct, BulkReport
 from convstore.vocabulary.checkpoints import (
     Checkpoint,
+    CheckpointInput,
     CheckpointValue,
     CheckpointWrite,
 )
@@ -474,11 +475,13 @@ class _Sessions:
         switch: int | None = None,
         expected_head: int | None = None,
         expected_version: int | None = None,
+        expected_turn_count: int | None = None,
         metadata: Mapping[str, Json] | None = None,
         adapter_state: Mapping[str, Mapping[str, Json] | None] | None = None,
         title: str | Unset | None = ...,
         interactions: Iterable[InteractionInput | Mapping[str, Any]] = ...,
         items: Iterable[ItemInput | Mapping[str, Any]] = ...,
+        checkpoint: CheckpointInput | None = None,
     ) -> Applied: ...
     def adapter_states(
         self, session_ids: Iterable[str], name: str
@@ -926,11 +929,13 @@ class Conversation:
         switch: int | None = None,
         expected_head: int | None = None,
         expected_version: int | None = None,
+        expected_turn_count: int | None = None,
         metadata: Mapping[str, Json] | None = None,
         adapter_state: Mapping[str, Mapping[str, Json] | None] | None = None,
         title: str | Unset | None = ...,
         interactions: Iterable[InteractionInput | Mapping[str, Any]] = ...,
         items: Iterable[ItemInput | Mapping[str, Any]] = ...,
+        checkpoint: CheckpointInput | None = None,
     ) -> Applied: ...
     def adapter_state(self, name: str) -> JsonObject | None: ...
     def session(self) -> Session: ...

@@ -32,9 +32,12 @@ class Face:
         if name.startswith("_"):
             raise AttributeError(f"the awaitable face has no attribute {name!r}")
         value = getattr(self._target, name)
-        if callable(value):
-            return _verb(self._loop, value)
-        return awaitable(self._loop, value)
+        is_verb = callable(value)
+        found = (_verb if is_verb else awaitable)(self._loop, value)
+        if is_verb or isinstance(found, Face):
+            # Verbs and nouns stay what they are: who asks again finds them at once.
+            self.__dict__[name] = found
+        return found
 
     def __dir__(self) -> list[str]:
         return [name for name in dir(self._target) if not name.startswith("_")]

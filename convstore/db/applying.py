@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from convstore.db.cells import CellTable, Place
+from convstore.db.checkpoints import PutCheckpoint
 from convstore.db.heads import SwitchBranch, check_head
 from convstore.db.items import OF_SESSION, OUTSIDE, ItemChange, Planned, lock, plan
 from convstore.db.known_acts import look_up_acts
@@ -65,6 +66,9 @@ class ApplyToSession:
         create: Columns of the session where it is not there; None refuses then.
         renew: Whether a deleted id begins anew; it counts as not being there.
         switch: The head is moved there first; 0 is the empty branch.
+        expected_turn_count: Turns that there must be, and all that are appended must
+            be new: so the caller knows their numbers beforehand.
+        checkpoint: Put last, as if it were alone.
     """
 
     key: Key
@@ -80,10 +84,13 @@ class ApplyToSession:
     switch: int | None = None
     expected_head: int | None = None
     expected_version: int | None = None
+    expected_turn_count: int | None = None
+    checkpoint: PutCheckpoint | None = None
     size: int = field(init=False)
 
     def __post_init__(self) -> None:
         changes = sum(placed.change.size for placed in self.items)
+        changes += self.checkpoint.size if self.checkpoint else 0
         self.size = self.turns.size + self.acts.size + self.patch.size + changes
 
     @property
@@ -134,7 +141,7 @@ class ApplyToSession:
         return unit.active(self.key, self.user_id)
 
     def _carry_out(self, unit: Unit, head: Head) -> Applied:
-        if self._repeats(unit):
+        if self._repeats(unit) and self.expected_turn_count is None:
             turns = self.turns.apply(unit).turns if self.turns.rows else []
             acts = self.acts.apply(unit) if self.acts.rows else []
             return self._told(unit, False, turns, acts, [], repeated=True)
@@ -176,11 +183,23 @@ class ApplyToSession:
         if self.switch is not None and not 0 <= self.switch <= count:
             raise TurnNotFoundError(self.key[1], self.switch)
         known = self.turns.check(unit, head)
+        self._check_numbers(count, known)
+        if self.checkpoint is not None:
+            self.checkpoint.check(unit.connection)
         new = sum(earlier is None for earlier in known)
         if self.acts.rows:
             self.acts.check_on(unit, head, turn_count=count + new)
         change = changed_by(unit, self.key, head, self.patch, self.limits)
         return _Plan(change, self._planned_items(unit))
+
+    def _check_numbers(self, count: int, known: Sequence[Row | None]) -> None:
+        expected = self.expected_turn_count
+        if expected is None:
+            return
+        if expected != count:
+            raise VersionConflictError("session", expected, count, at="turn count")
+        if any(known):
+            raise ConflictError("external_id: a turn is stored already")
 
     def _planned_items(self, unit: Unit) -> list[tuple[PlacedChange, Planned]]:
         lock(unit, self.places)
@@ -209,6 +228,9 @@ class ApplyToSession:
             head.touch(self.now)
         elif planned.change:
             head.touch(self.now, activity=False)
+        if self.checkpoint is not None:
+            self.checkpoint.write(unit.connection)
+            head.touch(self.now)
         if head.row["version"] > before:
             # One step of a caller is one step of the version.
             head.row["version"] = before + 1

@@ -16,6 +16,7 @@ from convstore.db.codec.row_types import Row, RowType
 from convstore.db.dialects.base import Dialect
 from convstore.db.documents import selected
 from convstore.db.statements import Prepared
+from convstore.db.unit import Key
 from convstore.vocabulary.checkpoints import (
     Checkpoint,
     CheckpointValue,
@@ -65,6 +66,19 @@ def _stretches(dialect: Dialect) -> Any:
     )
 
 
+_OF_GRAPH = (
+    C.tenant_id == bindparam("tenant"),
+    C.session_id == bindparam("id"),
+    C.namespace == bindparam("namespace"),
+)
+_LATEST = Prepared(
+    lambda _: select(*_ROW).where(*_OF_GRAPH).order_by(C.checkpoint_id.desc()).limit(1)
+)
+_ONE = Prepared(
+    lambda _: select(*_ROW).where(
+        *_OF_GRAPH, C.checkpoint_id == bindparam("checkpoint")
+    )
+)
 _VALUES = _by_bound_rows(VALUES, "session_id", "hash")
 _WRITES = _by_bound_rows(WRITES, "session_id", "namespace", "checkpoint_id")
 _ELEMENTS = Prepared(_stretches)
@@ -81,6 +95,22 @@ class Wanted:
     checkpoint_id: str | None = None
     before: str | None = None
     run_id: str | None = None
+
+
+def find(
+    connection: Connection,
+    key: Key,
+    namespace: str,
+    checkpoint_id: str | None,
+) -> Checkpoint | None:
+    """One checkpoint of a session with all its values, or the latest of a graph."""
+    given = {"tenant": key[0], "id": key[1], "namespace": namespace}
+    if checkpoint_id is None:
+        found = _LATEST.all(connection, given)
+    else:
+        found = _ONE.all(connection, {**given, "checkpoint": checkpoint_id})
+    records = [stored(list(row)) for row in found]
+    return filled(connection, key[0], records)[0] if records else None
 
 
 def rows(

@@ -113,13 +113,20 @@ class PutCheckpoint:
 
     def apply(self, unit: Unit) -> None:
         head = _head(unit, self.key, self.user_id, self.now, create=self.create)
-        unit.flush()
-        row = {"tenant_id": self.key[0], "session_id": self.key[1], **self.row}
-        after = row["parent_id"] or row["checkpoint_id"]
-        _refuse_ended(unit.connection, self.key, after)
-        row["channels"] = dumps(self._channels(unit.connection)).decode()
-        _write(unit.connection, _PUT, with_digest(CHECKPOINTS, row))
+        self.check(unit.connection)
+        self.write(unit.connection)
         head.touch(self.now)
+
+    def check(self, connection: Connection) -> None:
+        """Refuse what is from before an end; changes nothing."""
+        after = self.row["parent_id"] or self.row["checkpoint_id"]
+        _refuse_ended(connection, self.key, after)
+
+    def write(self, connection: Connection) -> None:
+        """Write the rows of what was checked; the session's row is there."""
+        row = {"tenant_id": self.key[0], "session_id": self.key[1], **self.row}
+        row["channels"] = dumps(self._channels(connection)).decode()
+        _write(connection, _PUT, with_digest(CHECKPOINTS, row))
 
     def _channels(self, connection: Connection) -> dict[str, Any]:
         channels: dict[str, Any] = {}
@@ -176,7 +183,6 @@ class PutWrites:
 
     def apply(self, unit: Unit) -> None:
         head = _head(unit, self.key, self.user_id, self.now, create=self.create)
-        unit.flush()
         _refuse_ended(unit.connection, self.key, self.checkpoint_id)
         for given in self.rows:
             row = {"tenant_id": self.key[0], "session_id": self.key[1], **given}

@@ -14,11 +14,12 @@ from convstore.db.checkpoints import (
 )
 from convstore.db.codec.inputs import encode_object
 from convstore.db.engine import Connection
-from convstore.db.unit import Row
+from convstore.db.unit import Key, Row
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.repositories.scope import Scope
 from convstore.vocabulary.checkpoints import (
     Checkpoint,
+    CheckpointInput,
     CheckpointValue,
     CheckpointWrite,
     StoredCheckpoint,
@@ -78,27 +79,19 @@ class Checkpoints:
             CheckpointsEndedError: The checkpoints were ended, and this one follows one
                 from before.
         """
-        limits, now = self._scope.limits, self._scope.now()
-        key = self._scope.key(check_id("session_id", session_id))
-        row: Row = {
-            "namespace": _namespace(namespace),
-            "checkpoint_id": check_id("checkpoint_id", checkpoint_id),
-            "parent_id": check_optional_id("parent_id", parent_id),
-            "run_id": check_optional_id("run_id", run_id),
-            "metadata": encode_object(limits, "metadata", _plain(metadata)),
-            "created_at": now,
-        }
-        _check_key(*key, row["namespace"], row["checkpoint_id"])
-        size = _check_value(limits, "body", body) + len(row["metadata"])
-        row |= {"type": body.type, "body": body.data}
-        values, lists = dict(values or {}), dict(lists or {})
-        _check_channels(values, lists)
-        size += sum(_check_value(limits, "values", value) for value in values.values())
-        size += sum(_check_list(limits, elements) for elements in lists.values())
-        user_id = self._scope.user_id
-        await self._scope.write(
-            PutCheckpoint(key, row, values, lists, now, create, user_id, size)
+        given = CheckpointInput(
+            checkpoint_id,
+            body,
+            {} if values is None else values,
+            {} if lists is None else lists,
+            namespace,
+            parent_id,
+            run_id,
+            {} if metadata is None else metadata,
         )
+        key = self._scope.key(check_id("session_id", session_id))
+        owner = self._scope.user_id
+        await self._scope.write(put_of(self._scope, key, given, owner, create=create))
 
     async def put_writes(
         self,
@@ -152,17 +145,12 @@ class Checkpoints:
         self, session_id: str, checkpoint_id: str | None = None, *, namespace: str = ""
     ) -> Checkpoint | None:
         """As `get`, with None when the session has no such checkpoint."""
-        wanted = reads.Wanted(
-            check_id("session_id", session_id),
-            _namespace(namespace),
-            check_optional_id("checkpoint_id", checkpoint_id),
-        )
-        tenant = self._scope.tenant
+        key = self._scope.key(check_id("session_id", session_id))
+        graph = _namespace(namespace)
+        cid = check_optional_id("checkpoint_id", checkpoint_id)
 
         def look(connection: Connection, _: Session) -> Checkpoint | None:
-            rows = reads.rows(connection, tenant, wanted, 1)
-            found = reads.filled(connection, tenant, [reads.stored(r) for r in rows])
-            return found[0] if found else None
+            return reads.find(connection, key, graph, cid)
 
         return await self._scope.live(session_id, look)
 
@@ -258,6 +246,42 @@ class Checkpoints:
         return await self._scope.write(
             DeleteCheckpoints(key, places, now, keep, user_id)
         )
+
+
+def put_of(
+    scope: Scope,
+    key: Key,
+    given: CheckpointInput,
+    user_id: str | None,
+    *,
+    create: bool = False,
+) -> PutCheckpoint:
+    """The write of a checkpoint.
+
+    Raises:
+        InvalidInputError: Names the field.
+    """
+    if not isinstance(given, CheckpointInput):
+        raise InvalidInputError(
+            "checkpoint", f"must be a CheckpointInput, not {type(given).__name__}"
+        )
+    limits, now = scope.limits, scope.now()
+    row: Row = {
+        "namespace": _namespace(given.namespace),
+        "checkpoint_id": check_id("checkpoint_id", given.checkpoint_id),
+        "parent_id": check_optional_id("parent_id", given.parent_id),
+        "run_id": check_optional_id("run_id", given.run_id),
+        "metadata": encode_object(limits, "metadata", _plain(given.metadata)),
+        "created_at": now,
+    }
+    _check_key(*key, row["namespace"], row["checkpoint_id"])
+    size = _check_value(limits, "body", given.body) + len(row["metadata"])
+    row |= {"type": given.body.type, "body": given.body.data}
+    values, lists = dict(given.values), dict(given.lists)
+    _check_channels(values, lists)
+    size += sum(_check_value(limits, "values", value) for value in values.values())
+    size += sum(_check_list(limits, elements) for elements in lists.values())
+    return PutCheckpoint(key, row, values, lists, now, create, user_id, size)
 
 
 def _page(

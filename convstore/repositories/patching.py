@@ -25,9 +25,11 @@ from convstore.db.patching import (
 from convstore.db.recording import RecordInteractions
 from convstore.db.turns import AppendTurns
 from convstore.db.unit import Key, Row
+from convstore.repositories.checkpoints import put_of
 from convstore.repositories.cursors import check_limit
 from convstore.repositories.item_changes import placed_changes
 from convstore.repositories.scope import Scope
+from convstore.vocabulary.checkpoints import CheckpointInput
 from convstore.vocabulary.codec import check_optional_int, decode_json, encode_json
 from convstore.vocabulary.errors import (
     InvalidInputError,
@@ -120,16 +122,19 @@ class Sessions:
         switch: int | None = None,
         expected_head: int | None = None,
         expected_version: int | None = None,
+        expected_turn_count: int | None = None,
         metadata: Mapping[str, Json] | None = None,
         adapter_state: Mapping[str, Mapping[str, Json] | None] | None = None,
         title: str | Unset | None = UNSET,
         interactions: Iterable[InteractionInput | Mapping[str, Any]] = (),
         items: Iterable[ItemInput | Mapping[str, Any]] = (),
+        checkpoint: CheckpointInput | None = None,
     ) -> Applied:
         """Do all of this to a session in one commit, or nothing of it.
 
         In this order: it is made if it is not there, the conditions are looked at,
-        the head is moved, turns are appended, interactions recorded, items changed.
+        the head is moved, turns are appended, interactions recorded, items changed, a
+        checkpoint put.
         Many callers share commits, as they do when they append. The version is raised
         by one.
 
@@ -149,14 +154,20 @@ class Sessions:
                 0 is the empty one.
             expected_version: Refuse unless the session was at this version; 0 means
                 that it must not be there.
+            expected_turn_count: Refuse unless the session had so many turns, on all
+                branches, and unless all given here are new: then their numbers are the
+                next ones, and what is written with them can name them.
             metadata, adapter_state, title: As `patch`.
             interactions: As `interactions.record_many`, of this session; they may be
                 about turns of this call, by the numbers that these get.
             items: Changes of items, outside sessions or (`inside`) of this one.
+            checkpoint: As `checkpoints.put`.
 
         Raises:
             VersionConflictError: The head, the session or an item has moved on.
-            ConflictError: An external id stands for another content.
+            ConflictError: An external id stands for another content, or for a turn
+                that is no new one.
+            CheckpointsEndedError: As `checkpoints.put`.
             InvalidInputError: Names the field, as `turns[0].content`.
             SessionNotFoundError, TurnNotFoundError, InteractionNotFoundError: As the
                 names say.
@@ -183,6 +194,8 @@ class Sessions:
             check_optional_int("switch", switch),
             check_optional_int("expected_head", expected_head),
             check_optional_int("expected_version", expected_version),
+            check_optional_int("expected_turn_count", expected_turn_count),
+            None if checkpoint is None else put_of(scope, key, checkpoint, owner),
         )
         return await scope.write(operation)
 

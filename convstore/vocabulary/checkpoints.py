@@ -7,11 +7,11 @@ it is ever decoded.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from convstore.vocabulary.record import Record, names_of
+from convstore.vocabulary.record import Record, field, names_of
 
 JsonObject: TypeAlias = dict[str, Any]
 
@@ -31,6 +31,20 @@ class CheckpointWrite(Record, frozen=True):
     channel: str
     value: CheckpointValue
     task_path: str = ""
+
+
+class CheckpointInput(Record, frozen=True):
+    """What a caller gives for one checkpoint; the fields are those of
+    `checkpoints.put`."""
+
+    checkpoint_id: str
+    body: CheckpointValue
+    values: Mapping[str, CheckpointValue] = field(default_factory=dict)
+    lists: Mapping[str, Sequence[CheckpointValue]] = field(default_factory=dict)
+    namespace: str = ""
+    parent_id: str | None = None
+    run_id: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Checkpoint(Record, frozen=True):

@@ -12,15 +12,18 @@ import pytest
 
 from convstore import (
     Checkpoint,
+    CheckpointInput,
     CheckpointNotFoundError,
     CheckpointsEndedError,
     CheckpointValue,
     CheckpointWrite,
+    ConflictError,
     InvalidInputError,
     ManualClock,
     SessionErasedError,
     SessionNotFoundError,
     Store,
+    VersionConflictError,
 )
 from convstore.store.repositories import Repositories
 from tests.integration.archives import DAY_S
@@ -597,3 +600,51 @@ async def test_the_longest_names_fit_into_the_keys_or_are_refused(
         )
 
     assert (await wide.checkpoints.get(name, namespace=namespace)).body == BODY
+
+
+async def test_turns_and_the_checkpoint_that_names_them_are_one_step(
+    store: Store,
+) -> None:
+    given = CheckpointInput("c-2", BODY, {"seen": value("turn 2")}, parent_id="c-1")
+    turn = {"role": "user", "content": "Two", "external_id": "two"}
+    await store.sessions.get_or_create("s-1")
+    await store.turns.append("s-1", role="user", content="One")
+    step: dict[str, Any] = {"turns": [turn], "checkpoint": given}
+    done = await store.sessions.apply("s-1", **step, expected_turn_count=1)
+
+    assert ([turn.seq for turn in done.turns], done.session.version) == ([2], 3)
+    found = await store.checkpoints.get("s-1")
+    assert found.values == {"seen": value("turn 2")}
+    assert (found.checkpoint_id, found.parent_id) == ("c-2", "c-1")
+
+
+async def test_a_step_whose_turns_would_have_other_numbers_changes_nothing(
+    store: Store,
+) -> None:
+    await store.sessions.get_or_create("s-1")
+    await store.turns.append("s-1", role="user", content="One", external_id="one")
+    before = await store.sessions.get("s-1")
+    new, old = (
+        {"role": "user", "content": t, "external_id": t.lower()} for t in ("Two", "One")
+    )
+    given = CheckpointInput("c-1", BODY)
+    with pytest.raises(VersionConflictError):
+        await store.sessions.apply(
+            "s-1", turns=[new], checkpoint=given, expected_turn_count=0
+        )
+    with pytest.raises(ConflictError, match="external_id"):
+        await store.sessions.apply(
+            "s-1", turns=[old], checkpoint=given, expected_turn_count=1
+        )
+    await store.checkpoints.end("s-1", through="c-9")
+    ended = await store.sessions.get("s-1")
+    with pytest.raises(CheckpointsEndedError):
+        await store.sessions.apply(
+            "s-1", turns=[new], checkpoint=given, expected_turn_count=1
+        )
+    with pytest.raises(InvalidInputError, match="checkpoint"):
+        await store.sessions.apply("s-1", turns=[new], checkpoint={"id": 1})  # type: ignore[arg-type]
+
+    assert ended.turn_count == before.turn_count == 1
+    assert await store.sessions.get("s-1") == ended
+    assert await store.checkpoints.find("s-1") is None

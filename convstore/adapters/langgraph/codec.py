@@ -22,8 +22,8 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from convstore import types
+from convstore.messages.neutral import plain_id, plain_text
 
-MAX_ID_CHARS = 255
 _DEEPEST = 32
 _LONGEST = 4_096
 _INT64 = 2**63
@@ -54,9 +54,9 @@ def place_of(config: RunnableConfig) -> Place:
 def session_of(thread_id: object) -> str:
     """The session of a thread: its id, or a hash of one that can be none."""
     text = str(thread_id)
-    clean = text.encode("utf-8", "surrogatepass")
-    if 1 <= len(text) <= MAX_ID_CHARS and "\0" not in text and _is_text(text):
+    if plain_id(text) is not None:
         return text
+    clean = text.encode("utf-8", "surrogatepass")
     return "sha256:" + hashlib.sha256(clean).hexdigest()
 
 
@@ -88,8 +88,8 @@ def encoded(
     checkpoint: Checkpoint,
     metadata: CheckpointMetadata,
     named: tuple[str, int] | None = None,
-) -> dict[str, Any]:
-    """What `checkpoints.put` takes for a checkpoint, but for where it goes.
+) -> types.CheckpointInput:
+    """A checkpoint as the store takes it.
 
     A channel that holds a list is kept element by element, so that one which grows
     stores what is new.
@@ -97,6 +97,7 @@ def encoded(
     Args:
         named: A channel whose messages are turns, and the last of these; 0 for none.
     """
+    place = place_of(config)
     told = get_checkpoint_metadata(config, metadata)
     body = {name: v for name, v in checkpoint.items() if name != "channel_values"}
     values: dict[str, types.CheckpointValue] = {}
@@ -112,13 +113,16 @@ def encoded(
     whole: dict[str, Any] = {"checkpoint": body, "metadata": told}
     if named is not None:
         whole["messages"] = list(named)
-    return {
-        "body": value_of(serde, whole),
-        "values": values,
-        "lists": lists,
-        "run_id": _as_id(run_id),
-        "metadata": neutral(cast(Mapping[str, Any], told)),
-    }
+    return types.CheckpointInput(
+        checkpoint["id"],
+        value_of(serde, whole),
+        values,
+        lists,
+        place.namespace,
+        place.checkpoint_id,
+        plain_id(str(run_id)) if run_id is not None else None,
+        neutral(cast(Mapping[str, Any], told)),
+    )
 
 
 def named_turn(
@@ -215,11 +219,6 @@ def _size(value: object, depth: int) -> int | None:
     return sum(size or 0 for size in sizes) + 3 * len(sizes)
 
 
-def _as_id(value: object) -> str | None:
-    text = None if value is None else str(value)
-    return text if text and len(text) <= MAX_ID_CHARS and _is_text(text) else None
-
-
 def _is_text(text: str) -> bool:
     """Whether every database holds it."""
-    return "\0" not in text and not any(0xD800 <= ord(c) <= 0xDFFF for c in text)
+    return plain_text(text) == text

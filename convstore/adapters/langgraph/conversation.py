@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
@@ -22,6 +21,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.base.id import uuid6
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from msgspec.structs import replace
 
 from convstore import types
 from convstore.adapters.langgraph.codec import (
@@ -32,11 +32,11 @@ from convstore.adapters.langgraph.codec import (
     named_turn,
     place_of,
 )
-from convstore.adapters.langgraph.steps import Call, Steps, TakenBackError, Together
+from convstore.adapters.langgraph.digests import Digests, digest_of
+from convstore.adapters.langgraph.steps import Call, Steps, Together, putting
 from convstore.adapters.langgraph.turns import (
     Kept,
     are_messages,
-    digest_of,
     kept_in,
     turn_of_message,
 )
@@ -70,6 +70,7 @@ class Conversation:
         self.channel = channel
         # Only what saves a look: whatever is not there, or not so any more, is read.
         self._known: OrderedDict[str, Known] = OrderedDict()
+        self._digests = Digests()
         self._lock = threading.Lock()
 
     # Reading
@@ -140,9 +141,10 @@ class Conversation:
         """The turns up to the head of the session, if that is where the turn that a
         checkpoint names has led to, or was taken back to; on another branch, the turns
         up to that one."""
-        session = yield Call("sessions", "find", (session_id,), {})
-        head = 0 if session is None else session.head_seq or 0
-        turns = yield from self._path(session_id, head, {})
+        turns: list[types.Turn] = []
+        with suppress(*_ABSENT):
+            turns = yield Call("turns", "branch", (session_id,), {})
+        head = turns[-1].seq if turns else 0
         if not named or head in (0, named) or any(t.seq == named for t in turns):
             return turns
         own = yield from self._path(session_id, named, {})
@@ -174,28 +176,20 @@ class Conversation:
         """Put a checkpoint: what its messages have beyond the branch as turns, in the
         same commit."""
         place = place_of(config)
-        values = checkpoint["channel_values"]
-        where = {
-            "namespace": place.namespace,
-            "parent_id": place.checkpoint_id,
-            "create": True,
-        }
-        put = Call("checkpoints", "put", (place.session_id, checkpoint["id"]), where)
 
-        def at(turn: int | None) -> Call:
+        def at(turn: int | None) -> types.CheckpointInput:
             named = None if turn is None else (self.channel, turn)
-            given = encoded(serde, config, checkpoint, metadata, named)
-            return put._replace(given=given | where)
+            return encoded(serde, config, checkpoint, metadata, named)
 
-        messages = values.get(self.channel)
+        messages = checkpoint["channel_values"].get(self.channel)
         if place.namespace or messages is None or not are_messages(messages):
-            yield at(None)
+            yield putting(place.session_id, at(None))
             return
         try:
             yield from self._put(serde, place, config, messages, at)
         except (types.InvalidInputError, types.LimitExceededError):
             # One is too long for a turn: the graph's run is not the place to say so.
-            yield at(None)
+            yield putting(place.session_id, at(None))
 
     def _put(
         self,
@@ -203,10 +197,10 @@ class Conversation:
         place: Place,
         config: RunnableConfig,
         messages: Sequence[Any],
-        at: Any,
+        at: Callable[[int], types.CheckpointInput],
     ) -> Steps:
         session_id = place.session_id
-        digests = tuple(digest_of(serde, message) for message in messages)
+        digests = tuple(self._digests.of(serde, message) for message in messages)
         user_id = plain_id(config["configurable"].get("user_id"))
         known, named = self._last(session_id), True
         while True:
@@ -214,18 +208,18 @@ class Conversation:
                 known = yield from self._look(serde, session_id)
             same = _common(known.digests, digests)
             if same == len(known.digests) == len(digests):
-                yield at(known.head)
+                yield putting(session_id, at(known.head))
                 self._remember(session_id, known)
                 return
             change = _Change(known, same, [*messages[same:]])
-            apply = change.call(serde, session_id, user_id, named=named)
+            put = at(change.head)
             try:
-                yield Together([apply, change.checked(at)])
+                yield change.call(serde, session_id, user_id, put, named=named)
             except types.CheckpointsEndedError:
                 raise
             except types.VersionConflictError:
                 known = None  # others have gone on with it: look again
-            except (types.ConflictError, TakenBackError):
+            except types.ConflictError:
                 if not named:
                     raise
                 named = False  # a message that was there before, on another branch
@@ -243,7 +237,7 @@ class Conversation:
             given = {"head": session.head_seq}
             turns = yield Call("turns", "branch", (session_id,), given)
         kept = kept_in(serde, turns)
-        digests = tuple(one.digest for one in kept)
+        digests = tuple(digest_of(serde, one.message) for one in kept)
         seqs = tuple(one.seq for one in kept)
         if seqs and seqs[-1] != session.head_seq:
             seqs = (*seqs[:-1], session.head_seq)  # ends with turns that say nothing
@@ -283,18 +277,25 @@ class _Change:
     def __init__(self, known: Known, same: int, new: list[Any]) -> None:
         self._known, self._same, self._new = known, same, new
         self._parent = known.seqs[same - 1] if same else 0
-        self._seqs: tuple[int, ...] = ()
-        self._count = known.turn_count
+        self._count = known.turn_count + len(new)
+        # As the store gives them out, unless it refuses.
+        self._seqs = tuple(range(known.turn_count + 1, self._count + 1))
+
+    @property
+    def head(self) -> int:
+        """The turn that the messages end with, then; 0 for none."""
+        return self._seqs[-1] if self._seqs else self._parent
 
     def call(
         self,
         serde: SerializerProtocol,
         session_id: str,
         user_id: str | None,
+        put: types.CheckpointInput,
         *,
         named: bool,
     ) -> Call:
-        """Append the new ones, or only move the head."""
+        """Append the new ones, or only move the head, and put the checkpoint."""
         head, moves = self._known.head, self._parent != self._known.head
         turns = [turn_of_message(serde, message) for message in self._new]
         if not named or moves:
@@ -305,6 +306,8 @@ class _Change:
             "user_id": user_id,
             "turns": turns,
             "expected_head": head,
+            "expected_turn_count": self._known.turn_count,
+            "checkpoint": put,
         }
         if moves and turns:
             given["parent_seq"] = self._parent
@@ -315,19 +318,6 @@ class _Change:
             act = types.InteractionInput(why, turn_seq=head, actor_kind="code")
             given["interactions"] = [act]
         return Call("sessions", "apply", (session_id,), given)
-
-    def checked(self, at: Any) -> Any:
-        """Put the checkpoint behind the turns, if they are new."""
-
-        def make(done: types.Applied) -> Call:
-            self._seqs = tuple(turn.seq for turn in done.turns)
-            self._count = done.session.turn_count
-            if done.repeated or any(s <= self._known.turn_count for s in self._seqs):
-                raise TakenBackError
-            put: Call = at(self._seqs[-1] if self._seqs else self._parent)
-            return put
-
-        return make
 
     def after(self, digests: tuple[bytes, ...]) -> Known:
         """The branch as it is now."""

@@ -29,7 +29,7 @@ from convstore.adapters.langgraph.codec import (
 )
 from convstore.adapters.langgraph.conversation import Conversation
 from convstore.adapters.langgraph.listing import PAGE, Listing, Pruning, by_session
-from convstore.adapters.langgraph.steps import Call, Steps, in_task, in_thread
+from convstore.adapters.langgraph.steps import Call, Steps, in_task, in_thread, putting
 
 
 class ConvstoreSaver(BaseCheckpointSaver[str]):
@@ -277,10 +277,8 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
         if (talk := self._conversation) is not None:
             yield from talk.put(self.serde, config, checkpoint, metadata)
             return
-        session_id, namespace, parent_id = place_of(config)
         given = encoded(self.serde, config, checkpoint, metadata)
-        given |= {"namespace": namespace, "parent_id": parent_id, "create": True}
-        yield Call("checkpoints", "put", (session_id, checkpoint["id"]), given)
+        yield putting(place_of(config).session_id, given)
 
     def _end(self, thread_id: str) -> Steps:
         session_id = session_of(thread_id)

@@ -3,7 +3,7 @@ for those that await."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from convstore import blocking, types
@@ -19,13 +19,20 @@ class Call(NamedTuple):
 
 
 class Together(NamedTuple):
-    """Calls that are one commit; one may be made of what the one before gave."""
+    """Calls that are one commit."""
 
-    calls: Sequence[Call | Callable[[Any], Call]]
+    calls: Sequence[Call]
 
 
 Steps: TypeAlias = Generator[Call | Together, Any, Any]
 """What is asked for, and then the result. Errors of the store come back into it."""
+
+
+def putting(session_id: str, given: types.CheckpointInput) -> Call:
+    """Put a checkpoint and nothing else."""
+    fields = {name: getattr(given, name) for name in given.__struct_fields__}
+    name = fields.pop("checkpoint_id")
+    return Call("checkpoints", "put", (session_id, name), {**fields, "create": True})
 
 
 def in_thread(store: blocking.Store, steps: Steps) -> Any:
@@ -43,10 +50,9 @@ def in_thread(store: blocking.Store, steps: Steps) -> Any:
                 answer = _verb(store, asked)(*asked.args, **asked.given)
             else:
                 with store.transaction() as tx:
-                    for made in asked.calls:
-                        call = made if isinstance(made, Call) else made(answer)
+                    for call in asked.calls:
                         answer = _verb(tx, call)(*call.args, **call.given)
-        except (types.ConvstoreError, TakenBackError) as failure:
+        except types.ConvstoreError as failure:
             error = failure
 
 
@@ -65,15 +71,10 @@ async def in_task(store: types.Store, steps: Steps) -> Any:
                 answer = await _verb(store, asked)(*asked.args, **asked.given)
             else:
                 async with store.transaction() as tx:
-                    for made in asked.calls:
-                        call = made if isinstance(made, Call) else made(answer)
+                    for call in asked.calls:
                         answer = await _verb(tx, call)(*call.args, **call.given)
-        except (types.ConvstoreError, TakenBackError) as failure:
+        except types.ConvstoreError as failure:
             error = failure
-
-
-class TakenBackError(Exception):
-    """What was done together is not what was meant: it is taken back."""
 
 
 def _verb(store: Any, call: Call) -> Any:

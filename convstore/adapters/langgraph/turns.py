@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from langchain_core.messages import BaseMessage, message_to_dict, messages_from_dict
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    message_to_dict,
+    messages_from_dict,
+)
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from msgspec.structs import replace
 
 from convstore import types
 from convstore.adapters.langgraph.messages import messages_of_turns, turn_of
@@ -20,13 +26,18 @@ FORMAT: Final = "langgraph"
 its format and a NUL; or, where the turn's columns say all else, its id as JSON."""
 
 
+_SPEAKERS: Final[dict[str, type[BaseMessage]]] = {
+    "user": HumanMessage,
+    "assistant": AIMessage,
+    "system": SystemMessage,
+}
+
+
 class Kept(NamedTuple):
-    """A message of a branch: the turn that it ends with, and what tells it from any
-    other message."""
+    """A message of a branch, and the turn that it ends with."""
 
     message: BaseMessage
     seq: int
-    digest: bytes
 
 
 def are_messages(value: object) -> bool:
@@ -34,22 +45,18 @@ def are_messages(value: object) -> bool:
     return type(value) is list and all(isinstance(one, BaseMessage) for one in value)
 
 
-def digest_of(serde: SerializerProtocol, message: BaseMessage) -> bytes:
-    """What tells a message from any other."""
-    type_, data = serde.dumps_typed(message)
-    return _digest(type_.encode() + b"\0" + bytes(data))
-
-
 def turn_of_message(serde: SerializerProtocol, message: BaseMessage) -> types.TurnInput:
     """The turn of a message: with the message itself, where the columns say less."""
     told = message_to_dict(message)
     turn = turn_of(told["type"], told["data"])
     plain = [one.message for one in messages_of_turns([unsaved(turn)])]
-    if len(plain) == 1 and _native(plain[0], message.id) == message:
+    given = serde.dumps_typed(message)
+    # To the last bit, with the order of its keys: two that are only equal would have
+    # two digests, and the branch would look changed.
+    if len(plain) == 1 and serde.dumps_typed(_native(plain[0], message.id)) == given:
         payload = json.dumps({"id": message.id}).encode()
     else:
-        type_, data = serde.dumps_typed(message)
-        payload = type_.encode() + b"\0" + bytes(data)
+        payload = given[0].encode() + b"\0" + bytes(given[1])
     external_id = plain_id(message.id)
     return replace(
         turn, payload=payload, payload_format=FORMAT, external_id=external_id
@@ -66,20 +73,28 @@ def kept_in(serde: SerializerProtocol, turns: Sequence[types.Turn]) -> list[Kept
             continue
         for told in messages_of_turns(run):
             message = _native(told.message, told.message["data"]["id"])
-            seq = run[max(told.turns, 1) - 1].seq
-            kept.append(Kept(message, seq, digest_of(serde, message)))
+            kept.append(Kept(message, run[max(told.turns, 1) - 1].seq))
     return kept
 
 
 def _own(serde: SerializerProtocol, turn: types.Turn, payload: bytes) -> Iterator[Kept]:
     if not payload.startswith(b"{"):
         type_, _, data = payload.partition(b"\0")
-        message = serde.loads_typed((type_.decode(), data))
-        yield Kept(message, turn.seq, _digest(payload))
+        yield Kept(serde.loads_typed((type_.decode(), data)), turn.seq)
+        return
+    message_id = json.loads(payload)["id"]
+    if turn.content and turn.role in _SPEAKERS and _is_only_text(turn):
+        # Nearly all that people say, and most of what a thread is read for.
+        made = _SPEAKERS[turn.role](content=turn.content, id=message_id)
+        yield Kept(made, turn.seq)
         return
     for told in messages_of_turns([turn]):
-        message = _native(told.message, json.loads(payload)["id"])
-        yield Kept(message, turn.seq, digest_of(serde, message))
+        yield Kept(_native(told.message, message_id), turn.seq)
+
+
+def _is_only_text(turn: types.Turn) -> bool:
+    """Whether a turn says nothing that a message would have beside its text."""
+    return turn.parts is None and turn.name is turn.model is turn.finish_reason is None
 
 
 def _runs(turns: Sequence[types.Turn]) -> Iterator[Sequence[types.Turn]]:
@@ -98,7 +113,3 @@ def _runs(turns: Sequence[types.Turn]) -> Iterator[Sequence[types.Turn]]:
 def _native(told: dict[str, Any], message_id: str | None) -> BaseMessage:
     data = {**told["data"], "id": message_id}
     return messages_from_dict([{"type": told["type"], "data": data}])[0]
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()

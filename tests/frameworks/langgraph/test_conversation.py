@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
+from langgraph.graph import START, MessagesState, StateGraph
 
 from convstore import CheckpointsEndedError, Store
 from convstore.adapters.langgraph import ConvstoreSaver
 from convstore.types import Limits
+from convstore.vocabulary.watch import Facts
 from tests.frameworks.langgraph.talk import asked, keeping, talk, thread
+
+
+class Seen(list[str]):
+    """What a store was asked, that is seen through it."""
+
+    def watching(self, name: str, facts: Facts) -> AbstractContextManager[None]:
+        if name in ("read", "write", "transaction"):
+            self.append(name)
+        return nullcontext()
 
 
 def messages(state: Any) -> list[Any]:
@@ -177,3 +189,47 @@ async def test_a_message_that_is_too_long_for_a_turn_is_kept_in_the_checkpoint(
     assert await say(app, long) == [long]
     assert messages(await app.aget_state(thread("t"))) == [long]
     assert await store.turns.branch("t") == []
+
+
+async def test_what_a_node_changes_in_place_is_an_edit_too(store: Store) -> None:
+    def change(state: Any) -> dict[str, Any]:
+        first, second = state["messages"]
+        first.content = "uno"
+        second.additional_kwargs["seen"] = True
+        return {}
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("keep", lambda _: {})
+    builder.add_node("change", change)
+    builder.add_edge(START, "keep")
+    builder.add_edge("keep", "change")
+    app = builder.compile(checkpointer=ConvstoreSaver(store))
+    await say(app, asked("One"), asked("Two"))
+
+    told = messages(await keeping(ConvstoreSaver(store)).aget_state(thread("t")))
+    assert [one.content for one in told] == ["uno", "Two"]
+    assert told[1].additional_kwargs == {"seen": True}
+    assert await contents(store) == ["uno", "Two"]
+
+
+async def test_a_step_that_adds_messages_is_one_write_and_the_latest_two_reads(
+    store: Store,
+) -> None:
+    app = keeping(ConvstoreSaver(store))
+    await say(app, asked("One"))
+    seen = Seen()
+    store.watch.add(seen)
+    await say(app, asked("Two"))
+
+    assert sorted(seen) == ["read"] * 2 + ["write"] * 5
+
+
+async def test_metadata_in_another_order_is_the_same_message(store: Store) -> None:
+    app = keeping(ConvstoreSaver(store))
+    odd = {"finish_reason": "stop", "model_name": "m-1"}
+    await say(app, asked("One"), AIMessage("1", id="a-1", response_metadata=odd))
+    await say(app, asked("Two"))
+
+    assert (await store.sessions.get("t")).turn_count == 3
+    told = messages(await app.aget_state(thread("t")))
+    assert list(told[1].response_metadata.items()) == list(odd.items())
