@@ -189,9 +189,9 @@ async def _read(
     def work(connection: Connection) -> tuple[list[SessionRows], int]:
         context.on_step("read.snapshot_open")
         ids = [session_id for session_id, _ in wanted]
-        if len(ids) > 1:
-            ids = ids[: sizes.that_fit(sizes.of(connection, tenant, ids))]
-        return documents.read_rows(connection, tenant, ids), len(ids)
+        held = sizes.held(connection, tenant, ids)
+        ids = ids[: sizes.that_fit(held.sizes)]
+        return documents.read_rows(connection, tenant, ids, held.tables), len(ids)
 
     read, count = await context.read(work, snapshot=True)
     context.on_step("read.end")

@@ -98,12 +98,14 @@ def _page(
     """The next sessions, as many as are held at once, and whether they are the last."""
     found, is_last = _listed(connection, tenant, wanted, after, session_ids)
     live = [session_id for session_id, state in found if state == "active"]
-    if len(live) > 1:
-        fits = sizes.that_fit(sizes.of(connection, tenant, live))
+    whole: dict[str, SessionDocument | CorruptionError] = {}
+    if live:
+        held = sizes.held(connection, tenant, live)
+        fits = sizes.that_fit(held.sizes)
         if fits < len(live):
             found = [each for each in found if each[0] < live[fits]]
             live, is_last = live[:fits], False
-    whole = documents.read(connection, tenant, live) if live else {}
+        whole = documents.read(connection, tenant, live, held.tables)
     page = deque(
         (session_id, state, whole.get(session_id)) for session_id, state in found
     )

@@ -16,6 +16,7 @@ from convstore.db.imported_sessions import ImportDocument
 from convstore.db.items import lock, lock_free, places_of
 from convstore.db.known_acts import look_up_acts
 from convstore.db.ledger import ChangeLedger, Charging, share_book
+from convstore.db.new_sessions import make_missing
 from convstore.db.outcomes import bare
 from convstore.db.recording import (
     RecordInteraction,
@@ -190,8 +191,10 @@ def run_in(unit: Unit, operations: Operations) -> list[Outcome]:
     look_up_external(unit, appends)
     look_up_acts(unit, acts_of(_recordings(parts)))
     unit.look_up_cells(plain)
+    make_missing(unit, plain)
     book = unit.ledger = share_book(unit, _ledger_changes(plain, appends))
     outcomes = _carried_out(unit, operations)
+    assert not unit.inserted_ahead, "a session was made that nobody was told of"
     unit.flush()
     book.flush()
     return outcomes

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table, and_, select
 
-from convstore.db import models
+from convstore.db import models, sizes
 from convstore.db.codec.checkpoints import CHECKPOINT_ROWS, order_of
 from convstore.db.codec.records import (
     GRAPH_STATE_COLUMNS,
@@ -20,6 +20,7 @@ from convstore.db.codec.records import (
     TURN_COLUMNS,
     session_from_row,
 )
+from convstore.db.codec.row_types import Row
 from convstore.db.dialects.base import Dialect
 from convstore.db.session_ids import about, by_session, of_sessions
 from convstore.db.session_rows import SessionRows
@@ -67,32 +68,39 @@ def _attached(dialect: Dialect) -> Any:
 
 ATTACHMENTS = Prepared(_attached)
 HOLDS = _rows_of(models.legal_holds, HOLD_COLUMNS, "number")
-_ROWS = (
-    _rows_of(models.turns, TURN_COLUMNS, "seq"),
-    _rows_of(models.tool_sets, TOOL_SET_COLUMNS, "tools_hash"),
-    _rows_of(models.interactions, INTERACTION_COLUMNS, "seq"),
-    _rows_of(models.graph_states, GRAPH_STATE_COLUMNS, "namespace", "version"),
-    _rows_of(models.session_ledger, LEDGER_COLUMNS),
-    _rows_of(models.session_state, STATE_COLUMNS, "name"),
-    _rows_of(models.session_items, SESSION_ITEM_COLUMNS, "namespace", "key"),
-    HOLDS,
-)
-_CHECKPOINTS = [
-    _rows_of(kind.table, kind.columns, *order_of(kind))
+_ROWS = {
+    "turns": _rows_of(models.turns, TURN_COLUMNS, "seq"),
+    "tool_sets": _rows_of(models.tool_sets, TOOL_SET_COLUMNS, "tools_hash"),
+    "interactions": _rows_of(models.interactions, INTERACTION_COLUMNS, "seq"),
+    "graph_states": _rows_of(
+        models.graph_states, GRAPH_STATE_COLUMNS, "namespace", "version"
+    ),
+    "session_ledger": _rows_of(models.session_ledger, LEDGER_COLUMNS),
+    "session_state": _rows_of(models.session_state, STATE_COLUMNS, "name"),
+    "session_items": _rows_of(
+        models.session_items, SESSION_ITEM_COLUMNS, "namespace", "key"
+    ),
+    "legal_holds": HOLDS,
+}
+_CHECKPOINTS = {
+    kind.table.name: _rows_of(kind.table, kind.columns, *order_of(kind))
     for kind in CHECKPOINT_ROWS.values()
-]
+}
 
 
 def read(
-    connection: Connection, tenant: str, session_ids: Sequence[str]
+    connection: Connection,
+    tenant: str,
+    session_ids: Sequence[str],
+    tables: Collection[str] | None = None,
 ) -> dict[str, SessionDocument | CorruptionError]:
-    """The documents of those sessions that have a row, by id.
+    """The documents of those sessions that have a row, by id; `tables` as `read_rows`.
 
     Every row's checksum is compared: a session with a damaged row gives its error in
     place of a document. Call in a snapshot, or under the sessions' locks.
     """
     found: dict[str, SessionDocument | CorruptionError] = {}
-    for rows in read_rows(connection, tenant, session_ids):
+    for rows in read_rows(connection, tenant, session_ids, tables):
         try:
             found[rows.session.id] = rows.document()
         except CorruptionError as error:
@@ -101,21 +109,32 @@ def read(
 
 
 def read_rows(
-    connection: Connection, tenant: str, session_ids: Sequence[str]
+    connection: Connection,
+    tenant: str,
+    session_ids: Sequence[str],
+    tables: Collection[str] | None = None,
 ) -> list[SessionRows]:
-    """The rows of those sessions that have one; call as `read`."""
+    """The rows of those sessions that have one; call as `read`.
+
+    `tables` are those with rows of any of them, where that is known in the snapshot:
+    see `sizes.held`. The others are not asked.
+    """
     given = about(tenant, session_ids)
+    if tables is None:
+        tables = sizes.held(connection, tenant, session_ids).tables
+
+    def rows_of(name: str, statement: Prepared) -> dict[str, list[Row]]:
+        return by_session(statement.all(connection, given)) if name in tables else {}
+
     sessions = [session_from_row(row) for row in _SESSIONS.all(connection, given)]
-    tables = [by_session(statement.all(connection, given)) for statement in _ROWS]
-    checkpoints = [
-        by_session(statement.all(connection, given)) for statement in _CHECKPOINTS
-    ]
-    attached = by_session(ATTACHMENTS.all(connection, given))
+    groups = [rows_of(*each) for each in _ROWS.items()]
+    checkpoints = [rows_of(*each) for each in _CHECKPOINTS.items()]
+    attached = rows_of(models.session_attachments.name, ATTACHMENTS)
     return [
         SessionRows(
             session,
-            *(table.get(session.id, []) for table in tables),
-            checkpoints=[table.get(session.id, []) for table in checkpoints],
+            *(group.get(session.id, []) for group in groups),
+            checkpoints=[group.get(session.id, []) for group in checkpoints],
             attachments=attached.get(session.id, []),
         )
         for session in sessions

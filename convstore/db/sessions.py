@@ -71,8 +71,7 @@ class EnsureSession:
     def apply(self, unit: Unit) -> tuple[Session, bool]:
         head = unit.find(self.key)
         if head is None:
-            row = new_row(self.key, self.now) | self.values
-            head = create(unit, self.key, row, self.searchable)
+            head = create(unit, self.key, self.new_row(), self.searchable)
             if head is not None:
                 return head.record, True
             # Another process was first and has committed: its row is visible now.
@@ -82,6 +81,10 @@ class EnsureSession:
         if unit.gives_owner:
             head.touch(self.now, activity=False)
         return head.record, False
+
+    def new_row(self) -> Row:
+        """The session's row if this operation makes it."""
+        return new_row(self.key, self.now) | self.values
 
 
 @dataclass(slots=True)
@@ -152,7 +155,8 @@ def new_row(key: Key, now: int) -> Row:
 
 def create(unit: Unit, key: Key, row: Row, searchable: dict[str, str]) -> Head | None:
     """Insert a session's row, and what it can be found by; None if it exists by now."""
-    if not _CREATE.all(unit.connection, row):
+    ahead = unit.inserted_ahead.pop(key, None)
+    if ahead is None and not _CREATE.all(unit.connection, row):
         return None
     write_searchable(unit.connection, key, searchable)
     return unit.add_head(key, row)

@@ -141,6 +141,9 @@ class Unit:
         # Written since the last flush, and of which hooks are yet to be told.
         self._inserted: dict[str, list[Row]] = {}
         self._made: dict[Key, Row] = {}
+        # Sessions whose rows are there before the operation that makes them; no other
+        # operation has seen them.
+        self.inserted_ahead: dict[Key, Row] = {}
         # Forks and the sessions that they were made from.
         self._forked: dict[Key, Key] = {}
         self._changes: dict[Prepared, list[Row]] = {}

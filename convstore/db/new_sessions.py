@@ -1,0 +1,71 @@
+"""Sessions of many callers made with one statement, where each statement is a journey
+to a server.
+
+Made alone, a session costs the server a statement, and its counting trigger another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import JSON, Column, Insert, Text, bindparam, cast, func, select
+
+from convstore.db import models
+from convstore.db.codec.records import SESSION_COLUMNS
+from convstore.db.dialects.base import Dialect
+from convstore.db.sessions import EnsureSession
+from convstore.db.statements import Prepared
+from convstore.db.unit import Key, Operation, Unit, keys_of
+from convstore.vocabulary.codec import dumps
+
+
+def make_missing(unit: Unit, operations: Iterable[Operation[Any]]) -> None:
+    """Insert the sessions that operations will make, before these are carried out.
+
+    The heads are loaded, so nobody else of this release makes one meanwhile. A session
+    that an earlier operation of the batch asks for is left alone: that one must not
+    find it yet. Each becomes known to the unit when its own operation makes it.
+    """
+    if not unit.dialect.has_far_server:
+        return  # a statement is a call within the process
+    missing = _missing(unit, operations)
+    if len(missing) < 2:
+        return
+    rows = {key: operation.new_row() for key, operation in missing.items()}
+    made = _INSERT.all(unit.connection, {"bound": dumps(list(rows.values())).decode()})
+    unit.inserted_ahead |= {(tenant, name): rows[tenant, name] for tenant, name in made}
+
+
+def _missing(
+    unit: Unit, operations: Iterable[Operation[Any]]
+) -> Mapping[Key, EnsureSession]:
+    seen: set[Key] = set()
+    missing: dict[Key, EnsureSession] = {}
+    for operation in operations:
+        keys = keys_of(operation)
+        if (
+            isinstance(operation, EnsureSession)
+            and operation.key not in seen
+            and unit.known(operation.key) is None
+        ):
+            missing[operation.key] = operation
+        seen.update(keys)
+    return missing
+
+
+def _insert(dialect: Dialect) -> Insert:
+    # JSON is bound as its text: as JSON it would be a text within.
+    columns = [(c.name, c.type) for c in SESSION_COLUMNS]
+    bound = [Column(n, Text if n in _JSON else kind) for n, kind in columns]
+    rows = func.json_to_recordset(bindparam("bound")).table_valued(*bound)
+    given = rows.render_derived(name="given", with_types=True).c
+    values = [cast(c, JSON) if c.name in _JSON else c for c in given]
+    names = [name for name, _ in columns]
+    keys = models.sessions.c.tenant_id, models.sessions.c.session_id
+    found: Insert = dialect.insert_ignore(models.sessions)
+    return found.from_select(names, select(*values)).returning(*keys)
+
+
+_JSON = frozenset({"tags", "metadata", "feedback_counts", "current_slots"})
+_INSERT = Prepared(_insert)
