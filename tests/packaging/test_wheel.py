@@ -1,7 +1,10 @@
 """The wheel is whole: a flat layout hides what it lacks from every other test."""
 
+import re
 import subprocess
 import sys
+import tarfile
+import tomllib
 import zipfile
 from email.parser import Parser
 from pathlib import Path
@@ -11,6 +14,8 @@ import pytest
 from convstore import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
+# For those who work on convstore.
+OURS = {"test", "bench", "trainers"}
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +72,59 @@ def test_nothing_is_required_that_an_extra_should_bring(wheel: zipfile.ZipFile) 
 
     assert [r for r in required if r.startswith(optional)] == []
     assert metadata["Requires-Python"] == ">=3.11"
+
+
+def test_the_metadata_tells_the_truth(wheel: zipfile.ZipFile) -> None:
+    metadata = Parser().parsestr(_text(wheel, "METADATA"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    here = (
+        f"Programming Language :: Python :: {sys.version_info[0]}.{sys.version_info[1]}"
+    )
+
+    assert metadata["Version"] == __version__
+    assert metadata["License-Expression"] == "MIT"
+    assert here in metadata.get_all("Classifier", [])
+    # Names as the index writes them.
+    extras = {name.replace("_", "-") for name in metadata.get_all("Provides-Extra", [])}
+    assert extras == project["optional-dependencies"].keys()
+    # The page of the package on the index is the README.
+    assert metadata.get_payload().startswith("# convstore")
+
+
+def test_every_package_that_is_needed_is_in_the_table_of_licences() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    brought = [r for name in extras if name not in OURS for r in extras[name]]
+    page = (ROOT / "docs/reference/licences.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `([^`]+)` .*\| (.*?) \|$", page, re.MULTILINE))
+    needed = {re.split(r"[\[<>=; ]", r)[0] for r in project["dependencies"] + brought}
+
+    assert needed == rows.keys(), "run scripts/licences"
+    assert "not looked at" not in rows.values()
+
+
+def test_the_source_archive_holds_what_it_is_tested_with(tmp_path: Path) -> None:
+    build = "import hatchling.build as b, sys; print(b.build_sdist(sys.argv[1]))"
+    made = subprocess.run(
+        [sys.executable, "-c", build, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    with tarfile.open(tmp_path / made.stdout.split()[-1]) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+
+    wanted = {
+        *("convstore/types.py", "migrations/env.py", "tests/conftest.py", "LICENSE"),
+        *("README.md", "CHANGELOG.md", "SECURITY.md", "docs/pictures/life.svg"),
+        "deploy/compose.yaml",
+    }
+    assert wanted - names == set()
+    assert [n for n in names if ".cache" in n or n.endswith((".db", ".pyc"))] == []
+
+
+def test_the_citation_is_of_this_version() -> None:
+    told = (ROOT / "CITATION.cff").read_text("utf-8")
+
+    assert f"\nversion: {__version__}\n" in told
