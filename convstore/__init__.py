@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from convstore.store.opening import open_store
+from convstore.shards.opening import open_store
 from convstore.vocabulary.attachments import Attachment
 from convstore.vocabulary.checkpoints import (
     Checkpoint,
@@ -52,6 +52,7 @@ from convstore.vocabulary.errors import (
     SessionDeletedError,
     SessionErasedError,
     SessionNotFoundError,
+    ShardUnavailableError,
     StorageFullError,
     StoreClosedError,
     TurnNotFoundError,
@@ -151,6 +152,7 @@ __all__ = [
     "SessionDocument",
     "SessionErasedError",
     "SessionNotFoundError",
+    "ShardUnavailableError",
     "StorageFullError",
     "Store",
     "StoreClosedError",

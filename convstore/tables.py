@@ -35,6 +35,8 @@ from convstore.db.models import (
     session_metadata,
     session_state,
     sessions,
+    shard_erasures,
+    shard_marks,
     tool_sets,
     turns,
 )
@@ -67,6 +69,8 @@ __all__ = [
     "session_metadata",
     "session_state",
     "sessions",
+    "shard_erasures",
+    "shard_marks",
     "tool_sets",
     "turns",
 ]

@@ -56,6 +56,10 @@ def migrate(url: str) -> None:
         thread.submit(upgrade, url).result()
 
 
+SHARDS = 2
+"""Of a store over several databases in a test."""
+
+
 class SqliteDatabases:
     """Files copied from one that was migrated once."""
 
@@ -72,6 +76,14 @@ class SqliteDatabases:
             assert not Path(f"{self._template}-wal").exists()
         shutil.copyfile(self._template, path)
         return f"sqlite:///{path}"
+
+    def create_several(self, folder: Path) -> dict[str, Any]:
+        """A home database and its shards, each a file, as settings."""
+        home, *shards = (
+            self.create(folder / name)
+            for name in ("home.db", *(f"shard-{n}.db" for n in range(SHARDS)))
+        )
+        return {"url": home, "shards": shards}
 
     def _make_former(self) -> None:
         with closing(sqlite3.connect(self._template)) as connection:
@@ -106,6 +118,7 @@ class PostgresDatabases:
         self._connection: asyncpg.Connection | None = None
         self._prefix = f"convstore_test_{os.getpid()}"
         self._template: str | None = None
+        self._several: str | None = None
         self._made = 0
         self._alive: set[str] = set()
 
@@ -121,6 +134,20 @@ class PostgresDatabases:
                 self._run(self._make_former(self._template))
             migrate(self._template)
         return self._create(f"TEMPLATE {self._name(self._template)}")
+
+    def create_several(self) -> dict[str, Any]:
+        """A home database and its shards, each a schema of it, as settings."""
+        if self._several is None:
+            self._several = self.copy(self._template or self.create())
+            for shard in self._shards_of(self._several):
+                migrate(shard)
+        home = self.copy(self._several)
+        return {"url": home, "shards": self._shards_of(home)}
+
+    @staticmethod
+    def _shards_of(url: str) -> list[str]:
+        more = "&" if urlsplit(url).query else "?"
+        return [f"{url}{more}schema=s{number}" for number in range(SHARDS)]
 
     @staticmethod
     async def _make_former(url: str) -> None:

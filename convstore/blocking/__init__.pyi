@@ -1147,6 +1147,7 @@ class Transaction:
 def open_store(
     target: str | StoreConfig | HostEngine | None = None,
     *,
+    shards: Sequence[str] | None = None,
     clock: Clock | None = None,
     on_step: Callable[[str], None] | None = None,
 ) -> AbstractContextManager[Store]: ...

@@ -8,7 +8,7 @@ become their blocking twins. Records pass through as they are.
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial, wraps
 from types import TracebackType
@@ -18,7 +18,7 @@ from convstore.blocking import awaiting
 from convstore.blocking.awaiting import leave_cancelled
 from convstore.blocking.loop import Loop, Portal, Relaying, Strand
 from convstore.blocking.recognition import is_asynchronous
-from convstore.store import opening
+from convstore.shards import opening
 from convstore.vocabulary.clock import Clock
 
 if TYPE_CHECKING:
@@ -29,14 +29,18 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_store(
-    target: str | StoreConfig | HostEngine | None = None, *, clock: Clock | None = None
+    target: str | StoreConfig | HostEngine | None = None,
+    *,
+    shards: Sequence[str] | None = None,
+    clock: Clock | None = None,
 ) -> Iterator[Store]:
     """Open a store for threads, and close it at the end of the block.
 
     As `convstore.open_store`, without `await`: any number of threads may share it. Its
     one event loop runs on a background thread. A process that forks opens its own.
     """
-    with Loop() as loop, Context(loop, opening.open_store(target, clock=clock)) as it:
+    opened = opening.open_store(target, shards=shards, clock=clock)
+    with Loop() as loop, Context(loop, opened) as it:
         yield it
 
 

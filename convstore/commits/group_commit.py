@@ -26,14 +26,19 @@ class GroupCommit:
     """Lanes of writes; a session always takes the same lane, so its order is kept.
 
     Writes of a session that `flush` finds held time and again go to `patient`, which
-    waits for it, beside the commits of the others.
+    waits for it, beside the commits of the others. All is shown to `watch`.
     """
 
     def __init__(
-        self, flush: Flush, lanes: int, limits: Limits, patient: Flush | None = None
+        self,
+        flush: Flush,
+        lanes: int,
+        limits: Limits,
+        patient: Flush | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.stats = CommitStats(queue_size=lanes * limits.queue_size)
-        self.watch = Watch()
+        self.watch = watch or Watch()
         self._lanes = [
             Lane(flush, limits, self.stats, self.watch, patient) for _ in range(lanes)
         ]

@@ -40,9 +40,8 @@ from convstore.db.session_ids import about_keys, of_sessions
 from convstore.db.session_locks import Key, Row
 from convstore.db.statements import Prepared
 from convstore.messages.attached import hashes_in, names_of
-from convstore.vocabulary.attachments import ATTACHMENT, Attachment
+from convstore.vocabulary.attachments import ATTACHMENT, Attachment, NotKeptError
 from convstore.vocabulary.codec import dumps
-from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import SessionDocument
 
 A = models.attachments.c
@@ -91,10 +90,8 @@ def require(connection: Connection, tenant: str, hashes: Collection[str]) -> Non
         InvalidInputError: An attachment is not kept.
     """
     here = _locked(connection, [(tenant, name) for name in hashes])
-    if len(here) < len(set(hashes)):
-        raise InvalidInputError(
-            "parts", "names an attachment that is not kept: put it first"
-        )
+    if missing := sorted({(tenant, name) for name in hashes} - {*here}):
+        raise NotKeptError(f"{ATTACHMENT}{name}" for _, name in missing)
 
 
 def release(connection: Connection, keys: Sequence[Key]) -> dict[str, int]:

@@ -65,6 +65,12 @@ def bucket_of(micros: int) -> int:
     return micros // size if micros >= 0 else -(-micros // size)
 
 
+def first_after(bucket: int) -> int:
+    """The first time of activity whose bucket is a greater one."""
+    size = models.BUCKET_MICROS
+    return (bucket + 1) * size if bucket >= 0 else bucket * size + 1
+
+
 def conditions(wanted: Filter) -> list[ColumnElement[bool] | TextClause]:
     """What a session that is wanted meets; `values_of` has what is bound to it.
 

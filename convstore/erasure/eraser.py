@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import islice
@@ -64,9 +64,22 @@ class Eraser:
         self.sweep = Sweeper(context).sweep
 
     async def erase(
-        self, tenant: str, *, user_id: str | None = None, session_id: str | None = None
+        self,
+        tenant: str,
+        *,
+        user_id: str | None = None,
+        session_id: str | None = None,
+        erasure_id: str | None = None,
+        also: Callable[[Connection, StoredErasure], None] | None = None,
     ) -> ErasureReceipt:
         """Destroy a user's data, or a session's, everywhere; the receipt is kept.
+
+        Args:
+            tenant: Whose.
+            user_id: The user.
+            session_id: Or the session.
+            erasure_id: Of an erasure that other databases carry out too.
+            also: Written in the commit that begins it.
 
         Raises:
             LegalHoldError: Sessions are under hold; nothing was destroyed.
@@ -88,7 +101,7 @@ class Eraser:
                 _refuse_held(Unit(connection), keys)
             begun = StoredErasure(
                 tenant_id=tenant,
-                erasure_id=new_id(),
+                erasure_id=erasure_id or new_id(),
                 subject=subject,
                 subject_hash=erasures.subject_hash(subject_id or "", salt),
                 salt=salt,
@@ -99,6 +112,8 @@ class Eraser:
                 done_at=None,
             )
             erasures.begin(connection, begun)
+            if also is not None:
+                also(connection, begun)
             return begun
 
         context.on_step("erase.begin")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -57,22 +58,28 @@ class Erasures:
 
 def receipt_of(erasure: rows.StoredErasure) -> ErasureReceipt:
     """The receipt as it was given, or as far as the erasure has come."""
+    return receipt_from(
+        erasure.receipt,
+        erasure_id=erasure.erasure_id,
+        tenant_id=erasure.tenant_id,
+        subject=erasure.subject,
+        requested_at=from_micros(erasure.requested_at),
+        done_at=erasure.done_at,
+        session_ids=erasure.session_ids,
+    )
+
+
+def receipt_from(
+    told: Mapping[str, Any], *, done_at: int | None, **known: Any
+) -> ErasureReceipt:
+    """A receipt of what was kept of it as JSON, and what is known besides."""
     kept = {
         name: tuple(value) if isinstance(value, list) else value
-        for name, value in erasure.receipt.items()
+        for name, value in told.items()
     }
     nothing = {"rows_deleted": {}, "segments_rewritten": (), "shards_rewritten": 0}
-    done_at = None if erasure.done_at is None else from_micros(erasure.done_at)
-    told: dict[str, Any] = {
-        **nothing,
-        **kept,
-        "erasure_id": erasure.erasure_id,
-        "tenant_id": erasure.tenant_id,
-        "subject": erasure.subject,
-        "requested_at": from_micros(erasure.requested_at),
-        "done_at": done_at,
-        "session_ids": erasure.session_ids,
-    }
+    at = None if done_at is None else from_micros(done_at)
+    whole: dict[str, Any] = {**nothing, **kept, **known, "done_at": at}
     # One of a newer release may tell more than this one knows of.
-    known = {field.name for field in fields(ErasureReceipt)}
-    return ErasureReceipt(**{name: told[name] for name in told.keys() & known})
+    names = {field.name for field in fields(ErasureReceipt)}
+    return ErasureReceipt(**{name: whole[name] for name in whole.keys() & names})

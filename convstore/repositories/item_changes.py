@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime
 from math import isfinite
@@ -85,7 +85,19 @@ def placed_changes(
     Raises:
         InvalidInputError: `items[3].value`: which item and field; or too many.
     """
-    changes: list[PlacedChange] = []
+    return [change for _, change in _checked(limits, items)]
+
+
+def item_inputs(
+    limits: Limits, items: Iterable[ItemInput | Mapping[str, Any]]
+) -> list[ItemInput]:
+    """The items that a call names, checked as `placed_changes` checks them."""
+    return [item for item, _ in _checked(limits, items)]
+
+
+def _checked(
+    limits: Limits, items: Iterable[ItemInput | Mapping[str, Any]]
+) -> Iterator[tuple[ItemInput, PlacedChange]]:
     named = set()
     for number, given in enumerate(items):
         where = f"items[{number}]"
@@ -100,8 +112,7 @@ def placed_changes(
         if place in named:
             raise InvalidInputError(where, "names an item for the second time")
         named.add(place)
-        changes.append(placed)
-    return changes
+        yield item, placed
 
 
 def _item_input(where: str, given: ItemInput | Mapping[str, Any]) -> ItemInput:

@@ -28,6 +28,7 @@ from convstore.store.runners import Autocommit
 from convstore.vocabulary.clock import Clock
 from convstore.vocabulary.ids import check_id
 from convstore.vocabulary.settings import StoreConfig
+from convstore.vocabulary.sharding import Mark
 from convstore.vocabulary.watch import Watch
 
 
@@ -42,6 +43,7 @@ class Parts:
     eraser: Eraser
     archive: ArchiveParts
     loop: AbstractEventLoop
+    mark: Mark | None = None
 
 
 async def namespace_of(backend: Backend, config: StoreConfig) -> str:
@@ -59,8 +61,11 @@ async def assemble(
     config: StoreConfig,
     clock: Clock,
     on_step: StepHook,
+    watch: Watch,
 ) -> tuple[Parts, Scope]:
     """The parts, and what the nouns of the settings' tenant work in.
+
+    All that is done is shown to `watch`.
 
     Raises:
         ConfigError, InvalidInputError: A setting cannot be meant, or the database
@@ -76,7 +81,7 @@ async def assemble(
     lanes = config.lanes or backend.lanes
     batches = Batches(backend)
     patient = batches.run_patiently if backend.dialect.has_row_locks else None
-    commits = GroupCommit(batches.run, lanes, config.limits, patient)
+    commits = GroupCommit(batches.run, lanes, config.limits, patient, watch)
     hot = None
     if (cache := session_cache(config.cache, namespace)) is not None:
         hot = HotTier(cache, backend, config.cache)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from convstore.archive.data_sets import check_formats
 from convstore.blobs.base import StepHook, silent
 from convstore.db.engine import open_backend
+from convstore.db.shard_marks import take_seat
 from convstore.gateway.prefix_cache.cache import Expiry, PrefixCache, prefix_bounds
 from convstore.gateway.prefix_cache.stores import PrefixKind
 from convstore.store.assembly import assemble
@@ -22,6 +23,8 @@ from convstore.vocabulary.ids import check_id, check_optional_id
 from convstore.vocabulary.records import Session
 from convstore.vocabulary.reports import ErasureReceipt
 from convstore.vocabulary.settings import StoreConfig
+from convstore.vocabulary.sharding import Seat
+from convstore.vocabulary.watch import Watch
 
 if TYPE_CHECKING:
     from convstore.db.joined import HostEngine
@@ -40,11 +43,32 @@ class Store(Searching, Previewing, Upkeep):
         engine: HostEngine | None = None,
     ) -> Store:
         """Open the store that `config` describes; `open_store` is the usual way."""
+        return await cls._open(config, clock, on_step, engine=engine)
+
+    @classmethod
+    async def _open(
+        cls,
+        config: StoreConfig,
+        clock: Clock,
+        on_step: StepHook,
+        *,
+        engine: HostEngine | None = None,
+        seat: Seat | None = None,
+        watch: Watch | None = None,
+    ) -> Store:
+        """As `open`; with a `seat` it is one database of several, which are marked as
+        such, and share a `watch`."""
         check_formats(config.retention.exports)
+        if config.shards:
+            raise ConfigError("SHARDS: a store over several is opened by open_store")
         backend = await open_backend(backend_options(config, engine))
         try:
+            mark = await take_seat(backend, seat)
             config = await with_archive(config, backend)
-            return cls(*await assemble(backend, config, clock, on_step))
+            parts, scope = await assemble(
+                backend, config, clock, on_step, watch or Watch()
+            )
+            return cls(replace(parts, mark=mark), scope)
         except BaseException:
             # A setting that cannot be meant must not leave threads and files open.
             await backend.close()

@@ -104,15 +104,17 @@ async def take_in(
     asked: tuple[str, str | PathLike[str], str | PathLike[str] | None],
     options: ImportOptions,
     on_progress: OnProgress | None,
+    write: Callable[[ImportedSession], Awaitable[Stored]] | None = None,
 ) -> ImportReport:
     """Carry out an import: see `Store.import_`, whose errors these are.
 
-    `asked` are the format, the source and the mapping.
+    `asked` are the format, the source and the mapping. `write` stores a session in
+    place of `taking`, which has the archive all the same.
     """
     from convstore.imports.detection import choose_format
     from convstore.imports.importer import run_import
 
-    write, context = taking.writer(), taking.context
+    write, context = write or taking.writer(), taking.context
     await refuse_erased(context)
     choice = await context.files(lambda: choose_format(*asked))
     report = await run_import(choice.format, asked[1], write, options, on_progress)

@@ -9,6 +9,7 @@ from convstore.blobs.base import BlobStore
 from convstore.blobs.memory import MemoryBlobs
 from convstore.blobs.retrying import RetryingBlobs, RetryPolicy
 from convstore.blobs.selection import blob_store
+from convstore.db import shard_marks
 from convstore.db.engine import Backend, BackendOptions
 from convstore.vocabulary.settings import StoreConfig
 
@@ -49,6 +50,11 @@ async def with_archive(config: StoreConfig, backend: Backend) -> StoreConfig:
     if previous != chosen and await archives_to(backend, blob_store(str(previous))):
         chosen = previous
     return config.model_copy(update={"archive_dir": str(chosen)})
+
+
+async def complete_marks(backend: Backend) -> None:
+    """Note in the home database of several that all others have their marks."""
+    await shard_marks.complete(backend)
 
 
 def _in_memory(config: StoreConfig) -> bool:

@@ -18,6 +18,7 @@ from convstore.vocabulary.reports import UndoReport
 if TYPE_CHECKING:
     from convstore.export.fields import ExportFields
     from convstore.export.report import ExportReport
+    from convstore.imports.importer import ImportOptions
     from convstore.imports.model import ImportReport
 
 
@@ -156,19 +157,33 @@ class Transfer(TenantRepositories):
                 next run goes on.
         """
         from convstore.imports.importer import ImportOptions
-        from convstore.store.importing import Taking, take_in
 
         reading, labels = self._scope.reading, (user_id, (*tags,), batch or "")
         options = ImportOptions.of(
             strict, report_to, reading, replace_invalid, labels[2]
         )
-        again = self.transaction if dry_run else None
-        taking = Taking(self._parts.archive.context, self._scope, labels, again)
         with self.watch.work("import") as facts:
             asked = format_, source, mapping
-            report = await take_in(taking, asked, options, on_progress)
+            report = await self._take_in(
+                asked, labels, options, on_progress, dry_run=dry_run
+            )
             facts |= report.totals()
             return report
+
+    async def _take_in(
+        self,
+        asked: tuple[str, str | PathLike[str], str | PathLike[str] | None],
+        labels: tuple[str | None, tuple[str, ...], str],
+        options: ImportOptions,
+        on_progress: OnProgress | None,
+        *,
+        dry_run: bool,
+    ) -> ImportReport:
+        from convstore.store.importing import Taking, take_in
+
+        again = self.transaction if dry_run else None
+        taking = Taking(self._parts.archive.context, self._scope, labels, again)
+        return await take_in(taking, asked, options, on_progress)
 
     async def undo_import(self, batch: str) -> UndoReport:
         """Delete the sessions that an import made, as `sessions.delete` does.

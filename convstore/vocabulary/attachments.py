@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.record import Record, repr_without
 
 ATTACHMENT = "attachment:sha256:"
@@ -28,6 +29,14 @@ class Attachment(Record, frozen=True):
     def ref(self) -> str:
         """What a part says in place of the bytes."""
         return f"{ATTACHMENT}{self.hash}"
+
+
+class NotKeptError(InvalidInputError):
+    """A turn names attachments that are not kept in its database; `refs` are those."""
+
+    def __init__(self, refs: Iterable[str]) -> None:
+        self.refs = tuple(refs)
+        super().__init__("parts", "names an attachment that is not kept: put it first")
 
 
 def rightly_named(attachments: Iterable[Attachment]) -> tuple[Attachment, ...]:

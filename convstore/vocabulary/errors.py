@@ -34,6 +34,7 @@
     ├── UnavailableError               try again later (transient)
     │   ├── DatabaseBusyError
     │   ├── DatabaseUnavailableError
+    │   │   └── ShardUnavailableError  one database of a store over several
     │   ├── StorageFullError
     │   ├── ArchiveAwayError
     │   ├── WorkerLostError
@@ -532,6 +533,22 @@ class DatabaseUnavailableError(UnavailableError):
     """
 
     code = "database_unavailable"
+
+
+class ShardUnavailableError(DatabaseUnavailableError):
+    """One database of a store over several is away; `shard` is its number, from 0, of
+    `shards`, or -1 for the home database. The sessions of the others go on.
+
+    As with any lost connection, a write may have happened: repeat it with its
+    `external_id`.
+    """
+
+    code = "shard_unavailable"
+
+    def __init__(self, shard: int, shards: int, problem: str) -> None:
+        self.shard, self.shards, self.problem = shard, shards, problem
+        where = "the home database" if shard < 0 else f"shard {shard} of {shards}"
+        super().__init__(f"{where} is away: {problem}")
 
 
 class StorageFullError(UnavailableError):

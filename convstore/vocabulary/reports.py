@@ -203,8 +203,10 @@ class ErasureReceipt:
         segments_missing: Those that hold a copy, as far as the ledger knows, and have
             no file.
         segments_waiting: Those that hold a copy which is still to be destroyed.
-        waits_for: Code of the error that is in the way: `archive_away`, or
-            `archive_taken`.
+        waits_for: Code of the error that is in the way: `archive_away`,
+            `archive_taken`, or, over several databases, that of the shard's.
+        databases_waiting: Of a store over several databases, the shards that have
+            something left; they are asked again until it is done.
     """
 
     erasure_id: str
@@ -223,6 +225,7 @@ class ErasureReceipt:
     segments_waiting: tuple[str, ...] = ()
     waits_for: str | None = None
     index: IndexState = "absent"
+    databases_waiting: tuple[int, ...] = ()
 
     @property
     def is_empty(self) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import (
@@ -18,7 +18,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from convstore.vocabulary.codec import decode_json
 from convstore.vocabulary.durations import seconds_of
@@ -39,6 +39,7 @@ from convstore.vocabulary.policy import (
     RetentionPolicy,
     SearchPolicy,
 )
+from convstore.vocabulary.sharding import shard_urls
 
 # The encoder stops at 254 levels, and a session document adds a few of its own.
 _MAX_JSON_DEPTH = 200
@@ -101,6 +102,13 @@ class StoreConfig(BaseSettings):
         "empty is beside the database: chat-archive for chat.db, "
         "HOME/DATABASE[-SCHEMA]-archive for PostgreSQL.",
     )
+    shards: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        repr=False,
+        description="Databases that share the sessions, by commas, in an order that "
+        "stays; a range is `?schema=s{0..15}`. The URL is then the home database, with "
+        "what lies outside sessions.",
+    )
     tenant: str = Field(default="default", description="Tenant of the opened store.")
     pool_size: int = Field(
         default=5, ge=1, le=200, description="Database connections for reading."
@@ -155,6 +163,13 @@ class StoreConfig(BaseSettings):
     def _as_text(cls, value: object) -> object:
         return os.fspath(value) if isinstance(value, os.PathLike) else value
 
+    @field_validator("shards", mode="before")
+    @classmethod
+    def _as_urls(cls, value: object) -> object:
+        if value is None:
+            return ()
+        return shard_urls(value) if isinstance(value, str | list | tuple) else value
+
     @model_validator(mode="after")
     def _can_be_meant(self) -> Self:
         """Refuse numbers with which a job would never end, or destroy all at once."""
@@ -180,6 +195,10 @@ class StoreConfig(BaseSettings):
         if self.limits.max_json_depth > _MAX_JSON_DEPTH:
             raise ConfigError(
                 f"settings: LIMITS__MAX_JSON_DEPTH: must be at most {_MAX_JSON_DEPTH}"
+            )
+        if self.shards and self.replica_url:
+            raise ConfigError(
+                "settings: REPLICA_URL: a store over several databases has none"
             )
         try:
             Reading(self.feedback)

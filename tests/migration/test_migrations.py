@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # erasures and totals must outlive the sessions that they are about, a prefix is looked
 # up by those who do not know the session yet, counts name nobody, and items and
 # attachments lie outside sessions: erasure finds those of a user by their owner, and
-# the latter by the notes of who names them.
+# the latter by the notes of who names them. What is under way over several databases
+# forgets the user when it is done.
 OPERATIONAL = {
     "archive_folder",
     "archive_segments",
@@ -33,6 +34,8 @@ OPERATIONAL = {
     "retention_runs",
     "schema_info",
     "session_counts",
+    "shard_erasures",
+    "shard_marks",
 }
 # What is looked up by something else than its session. Erasure finds entries by an
 # index on tenant and session, and takes the others by their key.

@@ -44,6 +44,7 @@ from convstore.db.models.session import (
     session_metadata,
     sessions,
 )
+from convstore.db.models.shard import shard_erasures, shard_marks
 from convstore.db.models.turn import graph_states, interactions, tool_sets, turns
 
 __all__ = [
@@ -87,6 +88,8 @@ __all__ = [
     "session_metadata",
     "session_state",
     "sessions",
+    "shard_erasures",
+    "shard_marks",
     "tool_sets",
     "turns",
 ]

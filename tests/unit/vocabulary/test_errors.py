@@ -54,6 +54,7 @@ def test_only_what_is_outside_may_be_tried_again() -> None:
         "UnavailableError",
         "DatabaseBusyError",
         "DatabaseUnavailableError",
+        "ShardUnavailableError",
         "StorageFullError",
         "WorkerLostError",
     }
