@@ -117,7 +117,7 @@ class ApplyToSession:
         probe = Head(row)
         self._repeats(unit)  # looks up; of a session that is not there nothing is
         planned = self._check(unit, probe, 0)
-        head = create(unit, self.key, probe.row, {})
+        head = create(unit, self.key, probe.row)
         if head is None:
             # Another process was first and has committed: its row is visible now.
             unit.look_again(self.key)

@@ -332,7 +332,7 @@ def through(connection: Connection, key: Key) -> str | None:
 
 def _head(unit: Unit, key: Key, user_id: str | None, now: int, *, create: bool) -> Head:
     if create:
-        EnsureSession(key, {"user_id": user_id}, {}, now, user_id).apply(unit)
+        EnsureSession(key, {"user_id": user_id}, now, user_id).apply(unit)
     return unit.active(key, user_id)
 
 

@@ -9,9 +9,10 @@ from convstore.db.attachments import AttachmentHook
 from convstore.db.flushed import FlushHook
 from convstore.db.labels import LabelHook
 from convstore.db.search_hook import SearchHook
+from convstore.db.searchable import SearchableHook
 
 SEARCH = SearchHook()
-HOOKS: tuple[FlushHook, ...] = (LabelHook(), AttachmentHook())
+HOOKS: tuple[FlushHook, ...] = (LabelHook(), SearchableHook(), AttachmentHook())
 """Those of every store, in the order in which they are asked."""
 
 

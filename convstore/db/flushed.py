@@ -4,17 +4,11 @@ Beside sessions there are rows that say again what sessions say, such as the lab
 find one by. They are right at every moment, also after a kill, only if they are written
 in the transaction that writes the session. Whoever keeps such rows is a flush hook: one
 class, registered in `flush_hooks.HOOKS`, and nothing else writes its rows.
-
-What a filter asks of metadata and tags (`session_metadata`) is older than hooks, and
-kept by `sessions` where these columns are written: when a session is made, when one of
-the two is changed, and when the archive gives a stub. A hook is told that columns of a
-session have changed, not which, and would write it all again for each new title. It is
-the same transaction either way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,6 +39,9 @@ class Flushed:
         forked: Sessions that were forked, and from which: they are in `cold`, but the
             database copied their turns and tool sets itself, and these are in no row
             here. Whoever needs them reads them.
+        made: Sessions that were made, in any way; they are in `cold`.
+        described: Sessions that were given metadata or tags since they were made; they
+            are in `cold`, and may be in `made`.
     """
 
     rows: Mapping[str, Sequence[Row]]
@@ -52,6 +49,8 @@ class Flushed:
     cold: Mapping[Key, Row]
     labels: Mapping[tuple[str, str, str], int]
     forked: Mapping[Key, Key]
+    made: Set[Key]
+    described: Set[Key]
 
 
 class FlushHook(Protocol):

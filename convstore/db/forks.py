@@ -34,10 +34,9 @@ from convstore.db.branches import WHOLE, inherit, walk
 from convstore.db.codec.records import SESSION_COLUMNS, session_from_row
 from convstore.db.dialects.base import Dialect
 from convstore.db.renewal import begin, renewed
-from convstore.db.sessions import create, new_row, searchable
+from convstore.db.sessions import create, new_row
 from convstore.db.statements import Prepared
 from convstore.db.unit import Head, Key, Row, Unit, check_usable, is_hidden
-from convstore.vocabulary.codec import decode_json
 from convstore.vocabulary.errors import (
     AlreadyExistsError,
     SessionDeletedError,
@@ -147,8 +146,7 @@ class ForkSession:
             row = renewed(deleted, self._target, row, self.now, self.user_id)
             begin(unit, self._target, deleted, row)
             return deleted
-        indexed = searchable(decode_json(row["metadata"]), decode_json(row["tags"]))
-        head = create(unit, self._target, row, indexed)
+        head = create(unit, self._target, row)
         if head is None:  # made by somebody in the moment since it was looked for
             self._refuse_existing(unit.look_again(self._target))
             raise AssertionError("a session that is there and not there")

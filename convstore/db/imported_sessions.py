@@ -27,7 +27,7 @@ from convstore.db.known_acts import look_up_acts
 from convstore.db.ledger import Book
 from convstore.db.recording import RecordInteraction, acts_of
 from convstore.db.session_ids import among, naming
-from convstore.db.sessions import new_row, searchable
+from convstore.db.sessions import new_row
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.turns import AppendTurns, look_up_external
 from convstore.db.unit import Head, Key, Row, Unit, check_usable
@@ -68,7 +68,6 @@ class ImportSession:
 
     key: Key
     values: Row
-    searchable: dict[str, str]
     turns: AppendTurns
     acts: list[RecordInteraction]
     graphs: list[PutGraphState]
@@ -82,7 +81,7 @@ class ImportSession:
             self._check_places(self.acts, self.graphs)
             row = new_row(self.key, self.now) | self.values
             row["last_activity_at"] = 0  # nothing has been said yet
-            if _create(unit, self.key, row, self.searchable):
+            if _create(unit, self.key, row):
                 unit.add_head(self.key, row)
                 return self._fill(unit)
             head = unit.look_again(self.key)
@@ -247,10 +246,8 @@ class ImportDocument:
     def apply(self, unit: Unit) -> Stored:
         head = unit.find(self.key)
         if head is None:
-            session = self.document.session
-            found = searchable(session.metadata, session.tags)
             row, document = self.rows[0][1][0], self.document
-            if _create(unit, self.key, row, found):
+            if _create(unit, self.key, row):
                 unit.note_made(self.key, row)
                 self._add(unit)
                 self._charge(unit)
@@ -304,17 +301,13 @@ class ImportDocument:
         return _content(found) == _content(self.document)
 
 
-def _create(unit: Unit, key: Key, row: Row, found: dict[str, str]) -> bool:
-    """Insert a session's row, and what it can be found by; False if it exists by now.
+def _create(unit: Unit, key: Key, row: Row) -> bool:
+    """Insert a session's row; False if it exists by now.
 
     Either way, who looks for the session next in this transaction finds it.
     """
     made = _NEW.all(unit.connection, {"problem": None, **row})
     unit.forget(key)
-    if made and found:
-        named = {"tenant_id": key[0], "session_id": key[1]}
-        rows = [{**named, "key": name, "value": found[name]} for name in found]
-        _SEARCHABLE.many(unit.connection, rows)
     return bool(made)
 
 
@@ -326,7 +319,6 @@ _NEW = Prepared(
         .returning(models.sessions.c.session_id)
     )
 )
-_SEARCHABLE = Prepared(lambda _: insert(models.session_metadata))
 
 
 def _as_live(document: SessionDocument, now: datetime) -> SessionDocument:

@@ -45,7 +45,7 @@ from convstore.db.dialects import dialect_of
 from convstore.db.documents import ATTACHMENTS, HOLDS, TOOL_SET_COLUMNS, selected
 from convstore.db.session_ids import about, about_keys, by_session, of_sessions
 from convstore.db.session_rows import SessionRows
-from convstore.db.sessions import new_row, searchable, write_searchable
+from convstore.db.sessions import new_row
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Head, Key, Unit
 from convstore.vocabulary.codec import decode_json
@@ -226,7 +226,6 @@ def adopt(
         _STUB.many(connection, [row])
     for label, count in session.feedback_counts.items():
         unit.set_label(key, label, count)
-    write_searchable(connection, key, searchable(session.metadata, list(session.tags)))
     holds = hold_rows(document)
     if holds:
         connection.execute(insert(models.legal_holds), holds)

@@ -14,7 +14,6 @@ from convstore.db.cells import CellTable, Place
 from convstore.db.codec.row_types import STATES as STATE
 from convstore.db.dialects.base import Dialect
 from convstore.db.session_ids import about_keys, of_sessions, one_of
-from convstore.db.sessions import index_again
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Head, Key, Row, Unit, check_version, is_hidden
 from convstore.vocabulary.codec import decode_json, dumps
@@ -155,7 +154,7 @@ def make(unit: Unit, key: Key, head: Head, change: Change) -> None:
         head.row.update(change.values)
         head.cold = head.dirty = True
         if "tags" in change.values or "metadata" in change.values:
-            index_again(unit, key, head)
+            unit.note_described(key)
     cells = unit.cells(STATES)
     for place, row in change.states.items():
         cells.set(place, row)

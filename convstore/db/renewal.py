@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from convstore.db import archive_entries, attachments
-from convstore.db.sessions import EnsureSession, index_again, new_row
+from convstore.db.sessions import EnsureSession, new_row
 from convstore.db.unit import Head, Key, Row, Unit, is_hidden
 from convstore.vocabulary.errors import LegalHoldError, SessionNotFoundError
 from convstore.vocabulary.records import Session
@@ -71,4 +71,4 @@ def begin(unit: Unit, key: Key, head: Head, row: Row) -> None:
     head.cold = True
     head.touch(row["updated_at"], activity=False)
     # It has no rows: what was looked up of it is true of the new one as well.
-    index_again(unit, key, head)
+    unit.note_described(key)

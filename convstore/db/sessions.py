@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import not_
 from typing import TypeVar
@@ -10,9 +10,7 @@ from typing import TypeVar
 from sqlalchemy import (
     Connection,
     bindparam,
-    delete,
     func,
-    insert,
     select,
 )
 
@@ -23,20 +21,16 @@ from convstore.db.session_filters import Filter, conditions, values_of
 from convstore.db.session_ids import about_keys, among, naming, of_sessions
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Head, Key, Row, Unit, check_usable
-from convstore.vocabulary.codec import decode_json, dumps
 from convstore.vocabulary.errors import (
     ConflictError,
     SessionNotFoundError,
     VersionConflictError,
 )
-from convstore.vocabulary.ids import MAX_ID_CHARS
-from convstore.vocabulary.records import Json, Session, SessionState
+from convstore.vocabulary.records import Session, SessionState
 
 S = models.sessions.c
 T = TypeVar("T")
 
-# Both kinds share a table; the first character keeps them apart.
-METADATA_PREFIX, TAG_PREFIX = "=", "#"
 _ONE_STATEMENT = select(*SESSION_COLUMNS).where(
     S.tenant_id == bindparam("tenant"), S.session_id == bindparam("id")
 )
@@ -63,7 +57,6 @@ class EnsureSession:
 
     key: Key
     values: Row
-    searchable: dict[str, str]
     now: int
     user_id: str | None = None
     size: int = 0
@@ -71,7 +64,7 @@ class EnsureSession:
     def apply(self, unit: Unit) -> tuple[Session, bool]:
         head = unit.find(self.key)
         if head is None:
-            head = create(unit, self.key, self.new_row(), self.searchable)
+            head = create(unit, self.key, self.new_row())
             if head is not None:
                 return head.record, True
             # Another process was first and has committed: its row is visible now.
@@ -113,7 +106,7 @@ class UpdateSession:
         head.cold = head.cold or bool(self.values)
         head.touch(self.now, activity=self.activity)
         if "tags" in self.values or "metadata" in self.values:
-            index_again(unit, self.key, head)
+            unit.note_described(self.key)
         return head.record
 
 
@@ -153,57 +146,12 @@ def new_row(key: Key, now: int) -> Row:
     }
 
 
-def create(unit: Unit, key: Key, row: Row, searchable: dict[str, str]) -> Head | None:
-    """Insert a session's row, and what it can be found by; None if it exists by now."""
+def create(unit: Unit, key: Key, row: Row) -> Head | None:
+    """Insert a session's row; None if it exists by now."""
     ahead = unit.inserted_ahead.pop(key, None)
     if ahead is None and not _CREATE.all(unit.connection, row):
         return None
-    write_searchable(unit.connection, key, searchable)
     return unit.add_head(key, row)
-
-
-def index_again(unit: Unit, key: Key, head: Head) -> None:
-    """Write what a filter can ask of a session, in place of what could be asked."""
-    # Both from the locked row: a caller that changes one of them has not seen what the
-    # other is by now.
-    table = models.session_metadata
-    unit.connection.execute(
-        delete(table).where(table.c.tenant_id == key[0], table.c.session_id == key[1])
-    )
-    found = searchable(decode_json(head.row["metadata"]), decode_json(head.row["tags"]))
-    write_searchable(unit.connection, key, found)
-
-
-def write_searchable(
-    connection: Connection, key: Key, searchable: dict[str, str]
-) -> None:
-    """Write what a filter can ask of a session."""
-    if searchable:
-        connection.execute(
-            insert(models.session_metadata),
-            [
-                {"tenant_id": key[0], "session_id": key[1], "key": name, "value": value}
-                for name, value in searchable.items()
-            ],
-        )
-
-
-def searchable(metadata: Mapping[str, Json], tags: Iterable[str]) -> dict[str, str]:
-    """What a filter can ask for: top-level scalars as JSON text, and tags.
-
-    Longer keys and values are stored like all others, but cannot be filtered by.
-    """
-    found = {
-        METADATA_PREFIX + key: dumps(value).decode()
-        for key, value in metadata.items()
-        if isinstance(value, str | int | float | bool | None)
-    }
-    found |= {TAG_PREFIX + tag: "" for tag in tags}
-    return {
-        key: value
-        for key, value in found.items()
-        if len(key) <= MAX_ID_CHARS and len(value) <= MAX_ID_CHARS
-    }
 
 
 def find(connection: Connection, key: Key) -> Session | None:

@@ -141,6 +141,7 @@ class Unit:
         # Written since the last flush, and of which hooks are yet to be told.
         self._inserted: dict[str, list[Row]] = {}
         self._made: dict[Key, Row] = {}
+        self._described: set[Key] = set()
         # Sessions whose rows are there before the operation that makes them; no other
         # operation has seen them.
         self.inserted_ahead: dict[Key, Row] = {}
@@ -231,6 +232,10 @@ class Unit:
     def note_made(self, key: Key, row: Row) -> None:
         """Have the next flush tell of a session whose row was written without it."""
         self._made[key] = row
+
+    def note_described(self, key: Key) -> None:
+        """Have the next flush tell of a session with other metadata or tags."""
+        self._described.add(key)
 
     def note_fork(self, key: Key, source: Key) -> None:
         """Have the next flush tell of a session whose turns the database copies."""
@@ -389,11 +394,12 @@ class Unit:
         made, rows, labels = self._made, self._inserted, self._labels
         self._made, self._inserted, self._labels = {}, {}, {}
         forked, self._forked = self._forked, {}
+        described, self._described = self._described, set()
         if made:
             # As its head has it by now, if it was written to since.
             cold = {key: hot.pop(key, row) for key, row in made.items()} | cold
         if hot or cold or rows or labels:
-            flushed = Flushed(rows, hot, cold, labels, forked)
+            flushed = Flushed(rows, hot, cold, labels, forked, made.keys(), described)
             for hook in flush_hooks.hooks_of(self.connection):
                 hook.flush(self.connection, flushed)
 

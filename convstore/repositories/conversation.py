@@ -237,7 +237,7 @@ class Conversation:
         def create() -> EnsureSession:
             values: Row = {"user_id": scope.user_id}
             key, now = scope.key(session_id), scope.now()
-            return EnsureSession(key, values, {}, now, scope.user_id)
+            return EnsureSession(key, values, now, scope.user_id)
 
         @wraps(verb, assigned=(), updated=())
         async def call(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -11,7 +11,6 @@ from convstore.db.codec.inputs import encode_object, encode_tags, encode_time
 from convstore.db.engine import Work
 from convstore.db.imported_sessions import ImportDocument, ImportSession, Stored
 from convstore.db.imported_talks import ImportTalk
-from convstore.db.sessions import searchable
 from convstore.db.turns import Appended, AppendTurns
 from convstore.db.unit import Operation, Row
 from convstore.imports.model import GraphStateInput, ImportedSession
@@ -156,7 +155,6 @@ async def _session(scope: Scope, session: ImportedSession) -> ImportSession:
     return kind(
         key=key,
         values=values,
-        searchable=searchable(session.metadata, decode_json(values["tags"])),
         turns=turns or AppendTurns(key, [], {}, 0, now),
         acts=acts,
         graphs=graphs,

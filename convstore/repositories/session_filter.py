@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from convstore.db import labels
-from convstore.db import sessions as rows
 from convstore.db.codec.inputs import MAX_TITLE_BYTES, encode_time
 from convstore.db.engine import Connection
+from convstore.db.searchable import METADATA_PREFIX, TAG_PREFIX
 from convstore.db.session_filters import LISTED, Filter, Sides
 from convstore.vocabulary.codec import check_text, dumps, encode_json
 from convstore.vocabulary.errors import InvalidInputError
@@ -60,13 +60,11 @@ def session_filter(
         if changed_since is None
         else encode_time("changed_since", changed_since),
         title=title and check_text("title", title, MAX_TITLE_BYTES),
-        tag=None
-        if tag is None
-        else _sought("tag", rows.TAG_PREFIX, check_id("tag", tag)),
+        tag=None if tag is None else _sought("tag", TAG_PREFIX, check_id("tag", tag)),
         label=check_optional_id("label", label),
         metadata=tuple(
             (
-                _sought("metadata", rows.METADATA_PREFIX, check_id("metadata", key)),
+                _sought("metadata", METADATA_PREFIX, check_id("metadata", key)),
                 _sought("metadata", "", _scalar(value, most)),
             )
             for key, value in (metadata or {}).items()

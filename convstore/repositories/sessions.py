@@ -24,7 +24,7 @@ from convstore.repositories.forking import Sessions as Forking
 from convstore.repositories.patching import Sessions as Patching
 from convstore.repositories.session_cursors import cursor_of, place_of
 from convstore.repositories.session_filter import session_filter, with_labels
-from convstore.vocabulary.codec import check_optional_int, check_text, decode_json
+from convstore.vocabulary.codec import check_optional_int, check_text
 from convstore.vocabulary.errors import (
     InvalidInputError,
     SessionArchivedError,
@@ -136,8 +136,7 @@ class Sessions(Forking, Patching):
         if created_at is not None:
             values["created_at"] = encode_time("created_at", created_at)
         key = self._scope.key(check_id("session_id", session_id))
-        indexed = rows.searchable(metadata or {}, decode_json(values["tags"]))
-        ensure = rows.EnsureSession(key, values, indexed, now, user_id)
+        ensure = rows.EnsureSession(key, values, now, user_id)
         session, created = await self._scope.write(
             RenewSession(ensure) if renew else ensure
         )

@@ -204,3 +204,21 @@ async def test_a_hook_sees_what_is_taken_up_from_an_archive(
         [("archived", 0)],
     ]
     assert await fresh.sessions.list(label="correct")
+
+
+async def test_a_hook_is_told_which_sessions_have_other_metadata_or_tags(
+    store: Store, toy: Toy
+) -> None:
+    """Only then is written anew what they are found by: not for each new title."""
+    key = ("default", "s-1")
+    await store.sessions.get_or_create("s-1", tags=["new"])
+    await store.sessions.update("s-1", title="Title")
+    await store.sessions.update("s-1", metadata={"a": 1})
+
+    assert [(key in f.made, key in f.described) for f in toy.told] == [
+        (True, False),
+        (False, False),
+        (False, True),
+    ]
+    found = await store.sessions.list(tag="new", metadata={"a": 1})
+    assert [session.id for session in found.items] == ["s-1"]

@@ -109,7 +109,7 @@ async def test_a_commit_waits_for_no_session_that_was_made_since_it_looked(
         pytest.skip("on SQLite one transaction writes at a time")
     await store.sessions.get_or_create("s-1")
     of_new, of_old = ("default", "new"), ("default", "s-1")
-    ensure = EnsureSession(of_new, {}, {}, 1)
+    ensure = EnsureSession(of_new, {}, 1)
     writes = [
         Tracked(UpdateSession(of_old, {"title": "a"}, 1)),
         Tracked(ensure),
