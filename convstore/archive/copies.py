@@ -14,7 +14,6 @@ from typing import Generic, TypeAlias, TypeVar
 from convstore.archive.context import Context
 from convstore.archive.ownership import look
 from convstore.db import segments, sizes
-from convstore.db.archive_entries import StoredEntry
 from convstore.db.engine import Connection
 from convstore.db.segments import Place, StoredSegment
 from convstore.db.unit import Key
@@ -99,25 +98,6 @@ async def find_copies(
     return found
 
 
-def stored_document(
-    context: Context,
-    segment: StoredSegment,
-    entry: StoredEntry,
-    unpacker: Unpacker | None = None,
-) -> SessionDocument:
-    """The session that an entry of the ledger names; errors as `read_document`."""
-    return read_document(
-        context.blobs,
-        segment.key,
-        offset=entry.offset,
-        length=entry.length,
-        raw_length=entry.raw_length,
-        sha256=entry.sha256,
-        session_id=entry.session_id,
-        unpacker=unpacker,
-    )
-
-
 def _size(place: Place) -> int:
     return 0 if place.entry is None else place.entry.raw_length
 
@@ -139,7 +119,7 @@ def _found(
             moving=True,
         )
     try:
-        document = stored_document(context, segment, entry, unpacker)
+        document = read_document(context.blobs, segment.key, entry, unpacker)
         if document.session.tenant_id != entry.tenant_id:
             raise CorruptionError("holds another tenant's session")
     except SegmentNotFoundError:

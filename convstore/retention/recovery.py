@@ -14,7 +14,6 @@ from dataclasses import replace
 
 from convstore.archive.archiver import destroy, destroy_marked
 from convstore.archive.context import DEAD_AFTER_S, WRITER, Context
-from convstore.archive.copies import stored_document
 from convstore.archive.inspection import verify_sealed
 from convstore.archive.ownership import claim, guard, renew
 from convstore.db import archive_entries, segments, sessions, unfinished
@@ -27,7 +26,7 @@ from convstore.erasure.eraser import Eraser
 from convstore.erasure.replay import finish_erasures
 from convstore.retention.purger import purge
 from convstore.segments.manifest import Manifest
-from convstore.segments.reader import next_keys, read_manifest
+from convstore.segments.reader import next_keys, read_document, read_manifest
 from convstore.segments.segment import segment_id_of
 from convstore.segments.verify import rebuild_manifest
 from convstore.vocabulary.errors import (
@@ -256,7 +255,7 @@ def _fingerprints(
 ) -> dict[Key, bytes]:
     """Of the rows that restoring sessions of a segment would make."""
     return {
-        entry.key: fingerprint_of(stored_document(context, segment, entry))
+        entry.key: fingerprint_of(read_document(context.blobs, segment.key, entry))
         for entry in entries
     }
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from typing import Protocol
 
 from convstore.blobs.base import BlobStore
 from convstore.segments.entries import check_document, check_line
@@ -72,103 +73,75 @@ def read_manifest(
     return parse_manifest(data, key, bounds)
 
 
+class Located(Protocol):
+    """Where one session's line lies and what proves it: of a manifest or a ledger.
+
+    Attributes are as in `Entry`.
+    """
+
+    @property
+    def session_id(self) -> str: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def length(self) -> int: ...
+    @property
+    def raw_length(self) -> int: ...
+    @property
+    def sha256(self) -> str: ...
+
+
 def read_line(
     blobs: BlobStore,
     key: str,
-    *,
-    offset: int,
-    length: int,
-    raw_length: int,
-    sha256: str,
-    session_id: str,
-    limits: ArchiveLimits | None = None,
+    entry: Located,
     unpacker: Unpacker | None = None,
+    limits: ArchiveLimits | None = None,
 ) -> bytes:
-    """One session's line, proven by its hash; one ranged read. Arguments as in `Entry`.
+    """One session's line, proven by its hash; one ranged read.
 
-    `session_id` only names the session in an error. Whoever reads many gives an
-    `unpacker` of the same limits.
+    Whoever reads many gives an `unpacker` of the same limits.
 
     Raises:
         SegmentNotFoundError: The segment is not there.
         SegmentCorruptError: The frame does not hold that line.
     """
     bounds = limits or ArchiveLimits()
-    segment_id = segment_id_of(key)
-    with blamed(segment_id, session_id):
-        if length > bounds.max_frame_bytes:
+    with blamed(segment_id_of(key), entry.session_id):
+        if entry.length > bounds.max_frame_bytes:
             raise CorruptionError("the frame is larger than the limit")
-        frame = blobs.read(key, offset, length)
-        if len(frame) != length:
+        frame = blobs.read(key, entry.offset, entry.length)
+        if len(frame) != entry.length:
             raise CorruptionError("the file ends inside the frame")
         line = (unpacker or Unpacker(bounds)).unpack(
-            frame, raw_length, begins=DOCUMENT_BEGINS
+            frame, entry.raw_length, begins=DOCUMENT_BEGINS
         )
-        check_line(line, sha256)
+        check_line(line, entry.sha256)
         return line
 
 
 def read_document(
     blobs: BlobStore,
     key: str,
-    *,
-    offset: int,
-    length: int,
-    raw_length: int,
-    sha256: str,
-    session_id: str,
-    limits: ArchiveLimits | None = None,
+    entry: Located,
     unpacker: Unpacker | None = None,
+    limits: ArchiveLimits | None = None,
 ) -> SessionDocument:
     """One session, found by what a ledger remembers of its entry; as `read_line`.
 
-    The hash proves the content, and the document must be of `session_id`. That the
+    The hash proves the content, and the document must be of that session. That the
     tenant is the right one is for the caller to check.
 
     Raises:
         SegmentNotFoundError: The segment is not there.
         SegmentCorruptError: The frame does not hold that document.
     """
-    line = read_line(
-        blobs,
-        key,
-        offset=offset,
-        length=length,
-        raw_length=raw_length,
-        sha256=sha256,
-        session_id=session_id,
-        limits=limits,
-        unpacker=unpacker,
-    )
-    with blamed(segment_id_of(key), session_id):
+    line = read_line(blobs, key, entry, unpacker, limits)
+    with blamed(segment_id_of(key), entry.session_id):
         document = decode_document(line)
-        if document.session.id != session_id:
+        if document.session.id != entry.session_id:
             raise CorruptionError("the document is of another session")
         return document
-
-
-def read_entry(
-    blobs: BlobStore,
-    manifest: Manifest,
-    entry: Entry,
-    limits: ArchiveLimits | None = None,
-) -> SessionDocument:
-    """One session, found by its manifest entry; tenant and counts must agree too.
-
-    Raises as `read_document`.
-    """
-    line = read_line(
-        blobs,
-        manifest.key,
-        offset=entry.offset,
-        length=entry.length,
-        raw_length=entry.raw_length,
-        sha256=entry.sha256,
-        session_id=entry.session_id,
-        limits=limits,
-    )
-    with blamed(manifest.segment_id, entry.session_id):
-        return agreed(entry, line)
 
 
 def iterate_documents(

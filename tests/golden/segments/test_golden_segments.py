@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from convstore.blobs.local import LocalBlobs
-from convstore.segments.reader import iterate_documents, read_entry, read_manifest
+from convstore.segments.reader import iterate_documents, read_document, read_manifest
 from convstore.segments.segment import segment_id_of
 from convstore.segments.verify import rebuild_manifest, verify_segment
 from convstore.vocabulary.documents import encode_document
@@ -33,7 +33,8 @@ def test_version_1_reads_as_it_was_written(blobs: LocalBlobs) -> None:
     documents = [document for _, document in iterate_documents(blobs, manifest)]
 
     assert [encode_document(document) for document in documents] == expected
-    assert [read_entry(blobs, manifest, e) for e in manifest.entries] == documents
+    found = [read_document(blobs, manifest.key, e) for e in manifest.entries]
+    assert found == documents
     assert verify_segment(blobs, KEY, deep=True) == []
 
 

@@ -17,7 +17,6 @@ from convstore.segments.reader import (
     Fault,
     iterate_documents,
     read_document,
-    read_entry,
     read_line,
     read_manifest,
     segment_keys,
@@ -42,16 +41,8 @@ def manifest(blobs: MemoryBlobs) -> Manifest:
 def read(
     blobs: BlobStore, manifest: Manifest, number: int, **changes: object
 ) -> SessionDocument:
-    entry = manifest.entries[number]
-    arguments = {
-        "offset": entry.offset,
-        "length": entry.length,
-        "raw_length": entry.raw_length,
-        "sha256": entry.sha256,
-        "session_id": entry.session_id,
-        **changes,
-    }
-    return read_document(blobs, manifest.key, **arguments)  # type: ignore[arg-type]
+    entry = replace(manifest.entries[number], **changes)  # type: ignore[arg-type]
+    return read_document(blobs, manifest.key, entry)
 
 
 def test_each_session_is_read_by_offset_alone(
@@ -59,20 +50,10 @@ def test_each_session_is_read_by_offset_alone(
 ) -> None:
     for number, document in enumerate(odd()):
         assert read(blobs, manifest, number) == document
-        assert read_entry(blobs, manifest, manifest.entries[number]) == document
 
 
 def test_a_line_is_what_was_encoded(blobs: MemoryBlobs, manifest: Manifest) -> None:
-    entry = manifest.entries[1]
-    line = read_line(
-        blobs,
-        manifest.key,
-        offset=entry.offset,
-        length=entry.length,
-        raw_length=entry.raw_length,
-        sha256=entry.sha256,
-        session_id=entry.session_id,
-    )
+    line = read_line(blobs, manifest.key, manifest.entries[1])
 
     assert line == encode_document(odd()[1])
 
@@ -147,16 +128,16 @@ def test_an_entry_that_speaks_of_something_else_is_refused(
 
     problem = "manifest does not match|more or less"
     with pytest.raises(SegmentCorruptError, match=problem):
-        read_entry(blobs, manifest, entry)
-    with pytest.raises(SegmentCorruptError, match=problem):
         list(iterate_documents(blobs, replace(manifest, entries=(entry,))))
 
 
 def test_a_document_over_the_limit_is_refused(
     blobs: MemoryBlobs, manifest: Manifest
 ) -> None:
+    limits = ArchiveLimits(max_document_bytes=100)
+
     with pytest.raises(SegmentCorruptError, match="limit"):
-        read(blobs, manifest, 0, limits=ArchiveLimits(max_document_bytes=100))
+        read_document(blobs, manifest.key, manifest.entries[0], limits=limits)
 
 
 def test_a_missing_segment_is_named_by_its_id(

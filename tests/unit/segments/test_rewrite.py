@@ -18,7 +18,7 @@ from convstore.segments.readable import (
     readable_key,
     write_readable,
 )
-from convstore.segments.reader import iterate_documents, read_entry, read_manifest
+from convstore.segments.reader import iterate_documents, read_document, read_manifest
 from convstore.segments.rewrite import copy_segment, delete_segment
 from convstore.segments.segment import manifest_key
 from convstore.segments.verify import verify_segment
@@ -148,7 +148,7 @@ def test_destroying_a_segment_takes_all_that_belongs_to_it(
         [other.key, manifest_key(other.key), readable_key(other, other.entries[0])]
     )
     with pytest.raises(SegmentNotFoundError):
-        read_entry(blobs, manifest, manifest.entries[0])
+        read_document(blobs, manifest.key, manifest.entries[0])
 
 
 def test_destroying_begins_with_content_and_ends_with_the_manifest(

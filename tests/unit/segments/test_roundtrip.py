@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from convstore.blobs.local import LocalBlobs
 from convstore.blobs.memory import MemoryBlobs
 from convstore.errors import CorruptionError, NewerFormatError
-from convstore.segments.reader import iterate_documents, read_entry, read_manifest
+from convstore.segments.reader import iterate_documents, read_document, read_manifest
 from convstore.segments.verify import rebuild_manifest, verify_segment
 from convstore.vocabulary.documents import decode_document, encode_document
 from convstore.vocabulary.records import SessionDocument
@@ -82,7 +82,8 @@ def test_odd_documents_come_back_from_disk_one_by_one(tmp_path: Path) -> None:
     manifest = read_manifest(blobs, written.key)
 
     assert manifest == written
-    assert [read_entry(blobs, manifest, e) for e in manifest.entries] == documents
+    found = [read_document(blobs, manifest.key, e) for e in manifest.entries]
+    assert found == documents
     for document in documents:
         DOCUMENT_SCHEMA.validate(json.loads(encode_document(document)))
 
