@@ -119,6 +119,7 @@ class PostgresDatabases:
         self._prefix = f"convstore_test_{os.getpid()}"
         self._template: str | None = None
         self._several: str | None = None
+        self._way = ""
         self._made = 0
         self._alive: set[str] = set()
 
@@ -133,7 +134,18 @@ class PostgresDatabases:
             if are_upgraded():
                 self._run(self._make_former(self._template))
             migrate(self._template)
-        return self._create(f"TEMPLATE {self._name(self._template)}")
+            self._way = self._run(self._quickest())
+        return self._create(f"TEMPLATE {self._name(self._template)}{self._way}")
+
+    async def _quickest(self) -> str:
+        """How the server copies a database in the least time.
+
+        As files, where it need not wait for the disk: to log every page of the copy
+        takes twice as long.
+        """
+        durable = await self._fetch("SHOW fsync") != "off"
+        version = int(str(await self._fetch("SHOW server_version_num")))
+        return "" if durable or version < 150_000 else " STRATEGY FILE_COPY"
 
     def create_several(self) -> dict[str, Any]:
         """A home database and its shards, each a schema of it, as settings."""
@@ -165,7 +177,7 @@ class PostgresDatabases:
 
     def copy(self, url: str) -> str:
         """A copy of a database that nobody is connected to; its URL."""
-        return self._create(f"TEMPLATE {self._name(url)}")
+        return self._create(f"TEMPLATE {self._name(url)}{self._way}")
 
     def create_empty(self) -> str:
         """A database without any table; its URL."""
