@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 import convstore
-from convstore import gateway, metrics
+from convstore import export, gateway, metrics
 from convstore.cli.exits import code_of_class
 from convstore.db import models
 from convstore.export.formats import FORMATS
@@ -166,7 +166,7 @@ def nouns() -> dict[str, type]:
 
 def _beside_the_store() -> str:
     def lines() -> Iterator[str]:
-        for module in (gateway, metrics, tracing):
+        for module in (gateway, metrics, tracing, export):
             yield f"## {module.__name__}\n"
             yield _told(_doc(module)) + "\n"
             for name in _PUBLIC.get(module.__name__) or module.__all__:
@@ -181,7 +181,7 @@ def _beside_the_store() -> str:
                     for line in _methods(name, thing):
                         yield f"##{line}" if line.startswith("## ") else line
 
-    return _page("Gateway, metrics, traces, messages", lines())
+    return _page("Gateway, metrics, traces, stages of an export", lines())
 
 
 def _fields_of(thing: Any) -> list[tuple[str, str, bool]]:

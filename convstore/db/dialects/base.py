@@ -242,6 +242,8 @@ class Dialect(ABC):
     has_row_locks = False
     # SQLAlchemy's drivers whose transactions can be joined.
     joins: tuple[str, ...] = ()
+    # Whether one transaction can see what another does, as of the same moment.
+    shares_snapshots = False
     # Whether a subquery in FROM may refer to what stands before it.
     has_lateral = False
     # The index of words.
@@ -308,6 +310,15 @@ class Dialect(ABC):
         that. Without such locks there is nothing to do."""
         if self.has_row_locks:
             raise NotImplementedError
+
+    def share_snapshot(self, connection: Connection) -> str:
+        """A name of what this transaction sees, for others while it is open. Only where
+        `shares_snapshots`, as is the next."""
+        raise NotImplementedError
+
+    def adopt_snapshot(self, connection: Connection, name: str) -> None:
+        """See what that transaction sees. Call it first in a snapshot of its own."""
+        raise NotImplementedError
 
     @abstractmethod
     def translate(self, error: BaseException) -> ConvstoreError | None:

@@ -8,6 +8,7 @@ that a pooler which pools by transaction is safe.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -63,6 +64,7 @@ from convstore.vocabulary.errors import (
     DatabaseAccessError,
     DatabaseBusyError,
     DatabaseUnavailableError,
+    InvalidInputError,
     MissingExtraError,
     ReadOnlyDatabaseError,
     StoreClosedError,
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # A deadlock or a lost connection before COMMIT left nothing behind: run it again.
+_SNAPSHOT = re.compile(r"[0-9A-F]+(-[0-9A-F]+){1,3}", re.ASCII)
 _ATTEMPTS = 4
 
 
@@ -84,6 +87,7 @@ class PostgresDialect(Identified, Dialect):
     name = "postgresql"
     has_far_server = True
     has_row_locks = True
+    shares_snapshots = True
     joins = ("asyncpg", "psycopg")
     has_lateral = True
     words = PostgresWords()
@@ -142,6 +146,15 @@ class PostgresDialect(Identified, Dialect):
 
     def bound_waits(self, connection: Connection, wait_s: float) -> None:
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(wait_s * 1000)}")
+
+    def share_snapshot(self, connection: Connection) -> str:
+        return str(connection.execute(select(func.pg_export_snapshot())).scalar_one())
+
+    def adopt_snapshot(self, connection: Connection, name: str) -> None:
+        if _SNAPSHOT.fullmatch(name) is None:
+            raise InvalidInputError("snapshot", "is no name of a snapshot")
+        # It takes no bound value.
+        connection.execute(text(f"SET TRANSACTION SNAPSHOT '{name}'"))
 
     def translate(self, error: BaseException) -> ConvstoreError | None:
         return translate(error)

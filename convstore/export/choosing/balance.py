@@ -10,37 +10,35 @@ from collections.abc import Iterable, Iterator
 
 from convstore.export.dataset.statistics import Losses
 from convstore.export.example import Dropped
-from convstore.export.stages.entries import LONGER, flags_of
-
-Record = tuple[bytes, bytes]
+from convstore.export.stages.entries import LONGER, Staying
 
 
 def balanced(
-    records: Iterable[Record],
-    again: Iterable[Record],
+    rows: Iterable[Staying],
+    again: Iterable[Staying],
     share: float,
     losses: Losses,
-) -> Iterator[Record]:
-    """The records without the surplus of one side.
+) -> Iterator[Staying]:
+    """The rows without the surplus of one side.
 
     Args:
-        records: Example id and row, in order; read once, for counting.
-        again: The same records, to be given out.
+        rows: Those that stay so far, in order; read once, for counting.
+        again: The same rows, to be given out.
         share: Most of all pairs that either side may be, 0.5 to 1.
         losses: Counts what goes under `length-balance`.
     """
     longer = others = 0
-    for _, record in records:
-        if flags_of(record) & LONGER:
+    for row in rows:
+        if row.flags & LONGER:
             longer += 1
         else:
             others += 1
     surplus_is_longer = longer > others
     room = int(min(longer, others) * share / (1 - share) + 1e-9)
-    for row_id, record in again:
-        if bool(flags_of(record) & LONGER) == surplus_is_longer:
+    for row in again:
+        if bool(row.flags & LONGER) == surplus_is_longer:
             if not room:
                 losses.add(Dropped("length-balance", fault=False))
                 continue
             room -= 1
-        yield row_id, record
+        yield row

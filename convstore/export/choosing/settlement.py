@@ -1,15 +1,14 @@
 """Which rows stay, told from all of them: duplicates, contradictions, leaks, caps.
 
-Works on index entries alone, one part of the key space at a time, and answers with the
-ids of the rows that go. The same rows give the same answer in whatever order they came.
+Works on index entries alone, one part of the key space at a time. The same rows give
+the same answer in whatever order they came.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from heapq import merge
 from itertools import groupby
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from pathlib import Path
 
 from convstore.export.choosing.keys import KEY_BYTES
@@ -18,9 +17,13 @@ from convstore.export.example import Dropped
 from convstore.export.options import Caps
 from convstore.export.stages.entries import (
     Entry,
+    Staying,
     cut_entries,
+    cut_staying,
     pack_entry,
+    pack_staying,
     unpack_entries,
+    unpack_staying,
 )
 from convstore.export.stages.spool import Spool
 
@@ -28,8 +31,8 @@ _OLDEST_FIRST: Callable[[Entry], tuple[int, bytes]] = attrgetter("at_us", "row_i
 _BY_SUBJECT = attrgetter("subject", "polarity", "at_us", "row_id")
 
 
-def settle(entries: Spool, caps: Caps, losses: Losses, work: Path) -> Spool:
-    """The ids of the rows that go, as a spool in order of row id.
+def settled(entries: Spool, caps: Caps, losses: Losses, work: Path) -> Spool:
+    """What stays, as a spool in order of row id; see `unpack_staying`.
 
     Args:
         entries: Index entries by prompt key.
@@ -37,55 +40,111 @@ def settle(entries: Spool, caps: Caps, losses: Losses, work: Path) -> Spool:
         losses: Counts each loss under its reason.
         work: A folder for what waits on disk.
     """
-    gone = Spool(work / "gone")
 
     def drop(entry: Entry, reason: str) -> None:
         losses.add(Dropped(reason, fault=False))
-        gone.add(entry.row_id, entry.row_id)
 
     stay = _kept(entries, caps.per_prompt, drop)
     for name, cap in (("session", caps.per_session), ("user", caps.per_user)):
         if cap is not None:
             stay = _capped(stay, work / f"by-{name}", name, cap, drop)
-    for _ in stay:
-        pass  # The last stage is drawn out for the sake of what it drops.
-    gone.flush()
-    return gone
+    found = Spool(work / "stay")
+    for entry in stay:
+        found.add(entry.row_id, pack_staying(entry))
+    found.flush()
+    return found
 
 
 def settled_ids(entries: Iterable[Entry], caps: Caps, losses: Losses) -> set[bytes]:
-    """The ids of the rows that go, of entries that fit into memory; see `settle`."""
-    gone: set[bytes] = set()
+    """The ids of the rows that stay, of entries that fit into memory; see `settled`."""
 
     def drop(entry: Entry, reason: str) -> None:
         losses.add(Dropped(reason, fault=False))
-        gone.add(entry.row_id)
 
     stay = kept_of(entries, caps.per_prompt, drop)
     for name, cap in (("session", caps.per_session), ("user", caps.per_user)):
         if cap is not None:
             stay = _capped_of(stay, name, cap, drop)
-    for _ in stay:
-        pass
-    return gone
+    return {entry.row_id for entry in stay}
 
 
-def gone_ids(gone: Spool) -> Iterator[bytes]:
-    """The ids in order."""
-    for row_id, _ in gone.sorted(_cut_ids):
+def ids_of(spool: Spool) -> Iterator[bytes]:
+    """Row ids that wait by themselves, in order."""
+    for row_id, _ in spool.sorted(_cut_ids):
         yield row_id
 
 
-def either(gone: Spool, near: Spool, losses: Losses) -> Iterator[bytes]:
-    """Ids in order that are in one of the two; counts those only near ones lose."""
-    marked = merge(
-        ((row_id, False) for row_id in gone_ids(gone)),
-        ((row_id, True) for row_id in gone_ids(near)),
-    )
-    for row_id, group in groupby(marked, key=itemgetter(0)):
-        if all(only_near for _, only_near in group):
-            losses.add(Dropped("near-duplicate", fault=False))
-        yield row_id
+def staying(stay: Spool, near: Iterable[bytes], losses: Losses) -> Iterator[Staying]:
+    """The rows that stay, in order of row id, without nearly equal ones.
+
+    Args:
+        stay: As `settled` gave it.
+        near: Ids of rows that nearly equal an older one, in order.
+        losses: Counts those that only this one loses.
+    """
+    walk = Walk(near)
+    for part in stay.parts(cut_staying):
+        for row in unpack_staying(part):
+            if walk.is_at(row.row_id):
+                losses.add(Dropped("near-duplicate", fault=False))
+            else:
+                yield row
+
+
+def listed(
+    rows: Iterable[Staying],
+    previous: Iterable[bytes],
+    note: Callable[[bytes], object],
+    lose: Callable[[bytes], object],
+) -> Iterator[Staying]:
+    """The rows that a former export has not, all in order of row id.
+
+    Args:
+        rows: Those that stay.
+        previous: The ids of the former export.
+        note: Told the id of each row that stays.
+        lose: Told each id of the former export that does not.
+    """
+    known = Walk(previous)
+    for row in rows:
+        for old in known.before(row.row_id):
+            lose(old)
+        note(row.row_id)
+        if not known.is_at(row.row_id):
+            yield row
+    for old in known.rest():
+        lose(old)
+
+
+class Walk:
+    """Goes along sorted ids beside another sorted walk."""
+
+    def __init__(self, ids: Iterable[bytes]) -> None:
+        self._ids = iter(ids)
+        self._next = next(self._ids, None)
+
+    def before(self, row_id: bytes) -> Iterator[bytes]:
+        """The next ids that are lower."""
+        while self._next is not None and self._next < row_id:
+            yield self._next
+            self._next = next(self._ids, None)
+
+    def is_at(self, row_id: bytes) -> bool:
+        """Whether this id is among them; passes it and those before."""
+        if self._next is None:
+            return False
+        for _ in self.before(row_id):
+            pass
+        found = self._next == row_id
+        while self._next == row_id:
+            self._next = next(self._ids, None)
+        return found
+
+    def rest(self) -> Iterator[bytes]:
+        """All that are left."""
+        while self._next is not None:
+            yield self._next
+            self._next = next(self._ids, None)
 
 
 def _cut_ids(data: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -1,113 +1,72 @@
-"""From sorted rows to the files of one data set: shards, sidecars, card, manifest."""
+"""The files of one data set: its parts named, what was listed, card and manifest."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from importlib.metadata import version
-from itertools import chain
+from operator import attrgetter
 from pathlib import Path
-from typing import Protocol
 
 from convstore.export.choosing.keys import KEY_BYTES
 from convstore.export.dataset.card import card, lengths_of, rules_of, warnings_of
 from convstore.export.dataset.folder import seal_folder, write_file
+from convstore.export.dataset.parts import DATA, SIDE, WrittenPart
 from convstore.export.dataset.plots import bar_chart
 from convstore.export.dataset.statistics import Stats, Tally
 from convstore.export.formats.base import Format
 from convstore.export.formats.schemas import schema_of
 from convstore.export.options import ExportOptions
 from convstore.export.reading.language import detector_version
-from convstore.export.stages.entries import PICTURED, Waiting, flags_of, unpack_waiting
+from convstore.export.report import FormatReport
 from convstore.export.stages.gather import columns_of
-from convstore.export.writers.base import FileRecord, HashedFile, ShardWriter
+from convstore.export.writers.base import FileRecord, HashedFile
 from convstore.export.writers.jsonl import JsonlShard
-from convstore.export.writers.parquet import ParquetShard, load_pyarrow
+from convstore.export.writers.parquet import load_pyarrow
 from convstore.vocabulary.codec import dumps
 from convstore.vocabulary.records import Json
 
-ROW_IDS = "provenance/row-ids.bin"
-TOMBSTONES = "provenance/tombstones.jsonl"
+ROW_IDS = "row-ids.bin"
+TOMBSTONES = "tombstones.jsonl"
 SCHEMA = "schema.json"
 
 
-@dataclass(slots=True)
-class _Split:
-    """The shards of one split so far, and the one that is open."""
-
-    shards: list[tuple[HashedFile, HashedFile | None, int]] = field(
-        default_factory=list
-    )
-    writer: ShardWriter | None = None
-    side: JsonlShard | None = None
-    rows: int = 0
-    size: int = 0
-
-
 class DataSet:
-    """Writes one data set into a folder that is not published yet."""
+    """One data set in a folder that is not published yet: its parts, and what tells of
+    them."""
 
     def __init__(
         self, root: Path, fmt: Format, options: ExportOptions, *, pictures: bool
     ) -> None:
         self.root, self.fmt, self.options = root, fmt, options
+        self.pictures = pictures
         self.columns = columns_of(fmt, options, pictures=pictures)
         self.stats = Stats()
         self.files: list[FileRecord] = []
-        self.tombstones = 0
         self._names = list(options.splits)
-        self._splits = [_Split() for _ in self._names]
-        self._open: list[_Open] = []
+        self._parts: dict[str, list[WrittenPart]] = {name: [] for name in self._names}
+        self.tombstones = 0
 
-    def write(
-        self,
-        rows: Iterable[tuple[bytes, bytes]],
-        previous: Iterable[bytes],
-        step: Callable[[int], None],
-    ) -> None:
-        """Write all rows; with a former export, only what is new.
+    def list_rows(self, ids: Iterable[bytes], gone: Iterable[bytes]) -> None:
+        """Write down the ids of all rows that stay, and of those that no longer do."""
+        with closing(Listing(self)) as listing:
+            for row_id in ids:
+                listing.note(row_id)
+            for row_id in gone:
+                listing.lose(row_id)
+            listing.finish()
 
-        Args:
-            rows: Example id and packed row, in order.
-            former: Example ids of the former export, in order.
-            step: Called now and then with the rows written since.
-        """
-        dry = self.options.dry_run
-        if not dry:
-            (self.root / "provenance").mkdir(parents=True)
-        known, lost = _Walk(previous), _Lines(None if dry else self.root / TOMBSTONES)
-        ids = None if dry else HashedFile(self.root / ROW_IDS)
-        self._open += [lost, *([ids] if ids is not None else [])]
-        done = 0
-        for row_id, record in rows:
-            for old in known.before(row_id):
-                lost.add(dumps({"row_id": old.hex()}))
-            if ids is not None:
-                ids.write(row_id)
-            if not known.has(row_id):
-                self._add(unpack_waiting(record))
-            done += 1
-            if done % 1_000 == 0:
-                step(1_000)
-        for old in known.rest():
-            lost.add(dumps({"row_id": old.hex()}))
-        step(done % 1_000)
-        self.tombstones = lost.count
-        if ids is not None:
-            ids.close()
-            self.files.append(ids.record(ROW_IDS, None))
-            self.files += lost.record(TOMBSTONES)
+    def take(self, part: WrittenPart) -> None:
+        """Make a part that is written one of the data set."""
+        self.stats.merge(part.stats)
+        self._parts[part.split].append(part)
 
     def finish(self, tally: Tally, facts: dict[str, Json]) -> None:
         """Give the shards their names and write card, plots and manifest."""
-        if not self.stats.rows:
-            # Readers need a file to find the columns by, be there rows or not.
-            for number, split in enumerate(self._splits):
-                self._open_shard(number, split)
-        for name, split in zip(self._names, self._splits, strict=True):
-            self._close_shard(split)
-            self._name_shards(name, split)
+        for parts in self._parts.values():
+            self._name(sorted(parts, key=attrgetter("index")))
         readme = card(
             self.fmt, self.options, self.columns, self.stats, tally, self.warnings()
         )
@@ -123,68 +82,23 @@ class DataSet:
             self.files.append(write_file(self.root, "dataset_info.json", info))
         seal_folder(self.root, self.files, {**self._facts(tally), **facts})
 
-    def close(self) -> None:
-        """Let go of what is still open, after an error. Idempotent."""
-        for split in self._splits:
-            self._open += filter(None, (split.writer, split.side))
-        for file in self._open:
-            file.abandon()
-
     def warnings(self) -> list[str]:
         """What a team must know before it trains on this."""
         return warnings_of(self.fmt, self.stats)
 
-    def _add(self, row: Waiting) -> None:
-        self.stats.add(row, self._names[row.split])
-        if self.options.dry_run:
-            return
-        split = self._splits[row.split]
-        if split.writer is not None and split.size >= self.options.shard_bytes:
-            self._close_shard(split)
-        if split.writer is None:
-            self._open_shard(row.split, split)
-        assert split.writer is not None
-        split.writer.add(row.data)
-        if split.side is not None:
-            split.side.add(row.side)
-        split.rows += 1
-        split.size += len(row.data) + 1
-
-    def _open_shard(self, number: int, split: _Split) -> None:
-        stem = f"{self._names[number]}-{len(split.shards):05}.part"
-        path = self.root / "data" / stem
-        path.parent.mkdir(exist_ok=True)
-        if self.options.file_type == "parquet":
-            inline = self.fmt.provenance == "column"
-            split.writer = ParquetShard(
-                path, self.columns, self.options.profile, inline
-            )
-        else:
-            split.writer = JsonlShard(path)
-        if self.fmt.provenance == "sidecar":
-            split.side = JsonlShard(self.root / "provenance" / stem)
-
-    def _close_shard(self, split: _Split) -> None:
-        if split.writer is None:
-            return
-        side = split.side.close() if split.side else None
-        split.shards.append((split.writer.close(), side, split.rows))
-        split.writer, split.side, split.rows, split.size = None, None, 0, 0
-
-    def _name_shards(self, name: str, split: _Split) -> None:
-        """The total is known only now, and it is part of each name."""
+    def _name(self, parts: Sequence[WrittenPart]) -> None:
+        """The number of a split's files is known only now, and is part of each name."""
         suffix = "parquet" if self.options.file_type == "parquet" else "jsonl"
-        for index, (file, side, rows) in enumerate(split.shards):
-            stem = f"{name}-{index:05}-of-{len(split.shards):05}"
-            for folder, end, one in (
-                ("data", suffix, file),
-                ("provenance", "jsonl", side),
+        for part in parts:
+            stem = f"{part.split}-{part.index:05}-of-{len(parts):05}"
+            for folder, end, file in (
+                (DATA, suffix, part.data),
+                (SIDE, "jsonl", part.side),
             ):
-                if one is not None:
+                if file is not None:
                     path = f"{folder}/{stem}.{end}"
-                    part = self.root / folder / f"{name}-{index:05}.part"
-                    os.rename(part, self.root / path)
-                    self.files.append(one.record(path, rows))
+                    os.rename(self.root / folder / file.path, self.root / path)
+                    self.files.append(replace(file, path=path))
 
     def _facts(self, tally: Tally) -> dict[str, Json]:
         facts: dict[str, Json] = {
@@ -232,31 +146,43 @@ class DataSet:
         return info
 
 
-class _Open(Protocol):
-    def abandon(self) -> None: ...
+class Listing:
+    """The files that say which rows there are, and which no longer exist."""
 
+    def __init__(self, data: DataSet) -> None:
+        self._data = data
+        self._ids: HashedFile | None = None
+        if data.options.dry_run:
+            self._lost = _Lines(None)
+            return
+        folder = data.root / SIDE
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lost = _Lines(folder / TOMBSTONES)
+        self._ids = HashedFile(folder / ROW_IDS)
 
-class _Walk:
-    """Goes along sorted ids beside another sorted walk."""
+    def note(self, row_id: bytes) -> None:
+        """A row that stays; in order."""
+        if self._ids is not None:
+            self._ids.write(row_id)
 
-    def __init__(self, ids: Iterable[bytes]) -> None:
-        self._ids = iter(ids)
-        self._next = next(self._ids, None)
+    def lose(self, row_id: bytes) -> None:
+        """A row of the former export that no longer exists; in order."""
+        self._lost.add(dumps({"row_id": row_id.hex()}))
 
-    def before(self, row_id: bytes) -> Iterator[bytes]:
-        while self._next is not None and self._next < row_id:
-            yield self._next
-            self._next = next(self._ids, None)
+    def finish(self) -> None:
+        """Make the files durable, and part of the data set."""
+        self._data.tombstones = self._lost.count
+        if self._ids is not None:
+            self._ids.close()
+            listed = self._ids.record(f"{SIDE}/{ROW_IDS}", None)
+            lost = self._lost.record(f"{SIDE}/{TOMBSTONES}")
+            self._data.files += [listed, *lost]
 
-    def has(self, row_id: bytes) -> bool:
-        if self._next != row_id:
-            return False
-        self._next = next(self._ids, None)
-        return True
-
-    def rest(self) -> Iterator[bytes]:
-        if self._next is not None:
-            yield from chain([self._next], self._ids)
+    def close(self) -> None:
+        """Let go of files that are not finished, after an error. Idempotent."""
+        self._lost.abandon()
+        if self._ids is not None:
+            self._ids.abandon()
 
 
 class _Lines:
@@ -285,17 +211,21 @@ class _Lines:
         return [self._shard.close().record(name, self.count)]
 
 
-def holds_pictures(
-    rows: Iterable[tuple[bytes, bytes]], previous: Iterable[bytes]
-) -> bool:
-    """Whether a row that will be written holds an image."""
-    known = _Walk(previous)
-    for row_id, record in rows:
-        for _ in known.before(row_id):
-            pass
-        if not known.has(row_id) and flags_of(record) & PICTURED:
-            return True
-    return False
+def report_of(data: DataSet, tally: Tally, path: Path) -> FormatReport:
+    """What there is to tell of a data set; `path` is its folder."""
+    return FormatReport(
+        format=data.fmt.name,
+        path=path,
+        candidates=tally.rows,
+        rows=data.stats.rows,
+        splits={name: data.stats.splits[name] for name in data.options.splits},
+        dropped=tally.losses.table(),
+        faulty=tally.losses.faults.total(),
+        tombstones=data.tombstones,
+        size_bytes=sum(f.size_bytes for f in data.files if f.path[:5] == "data/"),
+        warnings=tuple(data.warnings()),
+        not_understood=dict(sorted(tally.unclear.items())),
+    )
 
 
 def read_row_ids(path: Path) -> Iterator[bytes]:
@@ -303,19 +233,3 @@ def read_row_ids(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while row_id := file.read(KEY_BYTES):
             yield row_id
-
-
-def without(
-    rows: Iterable[tuple[bytes, bytes]], gone: Iterable[bytes]
-) -> Iterator[tuple[bytes, bytes]]:
-    """The rows whose ids are not gone, each id once; both in order."""
-    walk = _Walk(gone)
-    last = b""
-    for row_id, record in rows:
-        for _ in walk.before(row_id):
-            pass  # Cannot be: only rows that exist go. Harmless, and skipped.
-        if walk.has(row_id):
-            continue
-        if row_id != last:
-            yield row_id, record
-        last = row_id

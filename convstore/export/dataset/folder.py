@@ -198,6 +198,15 @@ def publish(partial: Path, target: Path) -> None:
     _sync(target.parent)
 
 
+def clear(root: Path) -> None:
+    """Remove what an interrupted run wrote for readers, and leave what it works on."""
+    for path in root.iterdir():
+        if path.name != WORK and path.is_dir():
+            discard(path)
+        elif path.name != WORK:
+            path.unlink()
+
+
 def discard(folder: Path) -> None:
     """Remove an unfinished folder, if it is there."""
     try:

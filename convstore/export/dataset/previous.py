@@ -7,6 +7,7 @@ from pathlib import Path
 
 from convstore.export.dataset.files import ROW_IDS, read_row_ids
 from convstore.export.dataset.folder import MANIFEST
+from convstore.export.dataset.parts import SIDE
 from convstore.export.formats.base import Format
 from convstore.export.options import ExportOptions
 from convstore.vocabulary.codec import decode_json, dumps
@@ -21,7 +22,7 @@ _FREE_TO_CHANGE = frozenset(
 
 def row_ids(previous: Path | None) -> Iterable[bytes]:
     """The rows of a former export, in order; none where there is none."""
-    return read_row_ids(previous / ROW_IDS) if previous else ()
+    return read_row_ids(previous / SIDE / ROW_IDS) if previous else ()
 
 
 def previous_export(fmt: Format, options: ExportOptions) -> Path | None:
@@ -33,7 +34,7 @@ def previous_export(fmt: Format, options: ExportOptions) -> Path | None:
     if options.since is None:
         return None
     for folder in (options.since / fmt.name, options.since):
-        manifest, ids = folder / MANIFEST, folder / ROW_IDS
+        manifest, ids = folder / MANIFEST, folder / SIDE / ROW_IDS
         if manifest.is_file() and ids.is_file():
             told = decode_json(manifest.read_bytes())
             if isinstance(told, dict) and told.get("format") == fmt.name:

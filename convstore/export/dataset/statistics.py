@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from convstore.export.example import Dropped
 from convstore.export.stages.entries import (
@@ -134,6 +134,16 @@ class Stats:
         self.longer += bool(flags & LONGER)
         self.left += bool(flags & LEFT)
         self.right += bool(flags & RIGHT)
+
+    def merge(self, other: Stats) -> None:
+        """Add what was counted over other rows."""
+        for each in fields(self):
+            mine, theirs = getattr(self, each.name), getattr(other, each.name)
+            if isinstance(mine, Counter):
+                mine.update(theirs)
+            else:
+                both = max(mine, theirs) if each.name == "longest" else mine + theirs
+                setattr(self, each.name, both)
 
     def over_tokens(self, limit: int) -> int:
         """Rows over 1,000, 2,000, 4,000 or 8,000 tokens, counted or estimated.

@@ -17,12 +17,12 @@ from convstore.vocabulary.records import SessionDocument
 QUARANTINE = "rejected_rows/quarantine.jsonl"
 
 
-def add_reports(spool: Spool, document: SessionDocument) -> None:
-    """Put a line per standing report into the spool; no word of what was said."""
+def reports_of(document: SessionDocument) -> Iterator[bytes]:
+    """A line per standing report; no word of what was said."""
     session = document.session
     for act in in_force(document.interactions):
         if act.action in REPORT_ACTIONS:
-            line = dumps(
+            yield dumps(
                 {
                     "tenant_id": session.tenant_id,
                     "session_id": session.id,
@@ -31,7 +31,11 @@ def add_reports(spool: Spool, document: SessionDocument) -> None:
                     "action": act.action,
                 }
             )
-            spool.add(hashlib.sha256(line).digest(), line + b"\n")
+
+
+def add_report(spool: Spool, line: bytes) -> None:
+    """Put a line into the spool."""
+    spool.add(hashlib.sha256(line).digest(), line + b"\n")
 
 
 def write_reports(spool: Spool, root: Path) -> FileRecord | None:

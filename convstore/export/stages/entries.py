@@ -12,18 +12,21 @@ from typing import NamedTuple
 
 from convstore.export.choosing.keys import KEY_BYTES
 
-_ENTRY = struct.Struct(f"<{KEY_BYTES}s{KEY_BYTES}s{KEY_BYTES}s8s8sqIBB")
+_ENTRY = struct.Struct(f"<{KEY_BYTES}s{KEY_BYTES}s{KEY_BYTES}s8s8sqIBBBI")
 _HEAD = struct.Struct(f"<{KEY_BYTES}sBBBII12sII")
 
 _PACKED = struct.Struct("<BHI")
 _ROW_ID = slice(2 * KEY_BYTES, 3 * KEY_BYTES)
 _AT_US = struct.Struct(f"<{3 * KEY_BYTES + 16}xq")
+_SPLIT = _ENTRY.size - 6
+_STAYING = struct.Struct(f"<{KEY_BYTES}sBBI")
 
 LABEL_TRUE, LABEL_FALSE, PAIR, LONGER, LEFT, RIGHT, PICTURED = 1, 2, 4, 8, 16, 32, 64
 
 
 class Entry(NamedTuple):
-    """What decides whether a row stays: read in bulk, so it is small and flat."""
+    """What decides whether a row stays, and in which file: read in bulk, so it is small
+    and flat. `size` is that of the row's data."""
 
     prompt: bytes
     subject: bytes
@@ -34,6 +37,17 @@ class Entry(NamedTuple):
     votes: int
     polarity: int
     split: int
+    flags: int
+    size: int
+
+
+class Staying(NamedTuple):
+    """A row that stays, and what decides its place; see `Entry`."""
+
+    row_id: bytes
+    split: int
+    flags: int
+    size: int
 
 
 class Waiting(NamedTuple):
@@ -74,6 +88,11 @@ class Packed(NamedTuple):
     def row_id(self) -> bytes:
         """The key of the record."""
         return self.entry[_ROW_ID]
+
+    @property
+    def split(self) -> int:
+        """The number of its split."""
+        return self.entry[_SPLIT]
 
     @property
     def at_us(self) -> int:
@@ -126,16 +145,29 @@ def cut_entries(name: str) -> Callable[[bytes], Iterator[tuple[bytes, int, int]]
     return cut
 
 
+def pack_staying(entry: Entry) -> bytes:
+    """What is left of an entry that stays, as bytes of fixed length."""
+    return _STAYING.pack(entry.row_id, entry.split, entry.flags, entry.size)
+
+
+def unpack_staying(data: bytes) -> list[Staying]:
+    """The rows of a part in order of row id, each once."""
+    rows = sorted({row[0]: row for row in _STAYING.iter_unpack(data)}.values())
+    return list(map(Staying._make, rows))
+
+
+def cut_staying(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Row id, beginning and end of each whole row of a part."""
+    for end in range(_STAYING.size, len(data) + 1, _STAYING.size):
+        start = end - _STAYING.size
+        yield data[start : start + KEY_BYTES], start, end
+
+
 def pack_waiting(row: Waiting) -> bytes:
     """The row as bytes."""
     language = row.language.encode()[:12]
     head = _HEAD.pack(*row[:6], language, len(row.data), len(row.side))
     return b"".join((head, row.data, row.side))
-
-
-def flags_of(record: bytes) -> int:
-    """The flags of a packed row, without unpacking it."""
-    return record[KEY_BYTES + 2]
 
 
 def cut_waiting(data: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -223,7 +223,7 @@ class Gatherer:
             side,
         )
         signature = self._sign(_gist(row)) if self._sign and not row.document else b""
-        return Made(fmt, _entry(row, keys, split), waiting, signature)
+        return Made(fmt, _entry(row, keys, waiting), waiting, signature)
 
     def _tokens(self, row: Example, chars: int) -> int:
         """Those of a row; of a pair those of its longer side."""
@@ -302,7 +302,7 @@ def _plain(fmt: Format, body: JsonObject) -> bool:
     )
 
 
-def _entry(row: Example, keys: Keys, split: int) -> Entry:
+def _entry(row: Example, keys: Keys, waiting: Waiting) -> Entry:
     origin = row.origin
     return Entry(
         keys.prompt,
@@ -313,7 +313,9 @@ def _entry(row: Example, keys: Keys, split: int) -> Entry:
         origin.at_us,
         origin.votes,
         keys.polarity,
-        split,
+        waiting.split,
+        waiting.flags,
+        len(waiting.data),
     )
 
 

@@ -6,49 +6,42 @@ appears whole, under its name, or not at all.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from convstore.export.choosing.balance import balanced
-from convstore.export.choosing.near import add_bands, bands_for, near_duplicates
-from convstore.export.choosing.settlement import either, settle
-from convstore.export.dataset.files import DataSet, holds_pictures, without
+from convstore.export.choosing.settlement import listed
+from convstore.export.dataset.files import DataSet, Listing, report_of
 from convstore.export.dataset.folder import (
-    MANIFEST,
     WORK,
     beside,
     building,
+    clear,
     discard,
     publish,
     refuse_existing,
 )
+from convstore.export.dataset.parts import Part, WrittenPart, write_rows
 from convstore.export.dataset.previous import previous_export, row_ids
-from convstore.export.dataset.statistics import Losses
-from convstore.export.dataset.version import EXPORTER
-from convstore.export.formats import pick_formats
 from convstore.export.formats.base import Format
 from convstore.export.options import ExportOptions
-from convstore.export.privacy.quarantine import add_reports, write_reports
+from convstore.export.privacy.quarantine import add_report, reports_of, write_reports
 from convstore.export.report import ExportReport, FormatReport
-from convstore.export.rules import RULES, pick_rules
 from convstore.export.stages.entries import Packed, cut_waiting
+from convstore.export.stages.facts import checked, facts_of, plan_of, refuse_if_faulty
 from convstore.export.stages.gather import Gatherer
+from convstore.export.stages.settling import Settling, Waiting
 from convstore.export.stages.spool import Spool
 from convstore.export.stages.workers import gathered
 from convstore.export.stages.workspace import Workspace
-from convstore.export.writers.parquet import load_pyarrow
-from convstore.vocabulary.codec import dumps
-from convstore.vocabulary.errors import ExportRefusedError, InvalidInputError
+from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.progress import OnProgress, Progress
-from convstore.vocabulary.records import Json, SessionDocument
+from convstore.vocabulary.records import SessionDocument
 
 _QUARANTINE = "quarantine"
-_SPOOLS = ("index", "rows", "near")
 _MARK_DOCUMENTS = 16_384
 _MARK_BYTES = 32 * 1024 * 1024
 _TELL_EVERY = 500
@@ -84,7 +77,7 @@ def run_export(
         StorageFullError: No space left; nothing was published.
     """
     options = options or ExportOptions()
-    picked = _checked(formats, options)
+    picked = checked(formats, options)
     target = Path(to)
     refuse_existing(target)
     _refuse_inside(target, options.redaction_cache)
@@ -113,17 +106,29 @@ class Export:
         self.formats, self.target, self.root = formats, target, root
         self.options, self.tell = options, on_progress or _ignore
         self.gatherer = Gatherer(formats, options)
-        rules = [rule.id for rule in pick_rules(options.rules)]
-        names = [fmt.name for fmt in formats]
-        plan = [EXPORTER, names, rules, options.fingerprint(), options.dry_run]
-        self.plan = hashlib.sha256(dumps(plan)).hexdigest()
+        self.plan = plan_of(formats, options)
         self.work = Workspace(root / WORK, self.plan)
+        # Of each format, and of its splits.
+        self._entries: list[Waiting] = []
+        self._rows: list[list[Spool]] = []
 
     def open(self) -> None:
         """Make the work folder, or take up the one of an interrupted run."""
-        named = [[f"{fmt.name}.{what}" for what in _SPOOLS] for fmt in self.formats]
+        named = [self._spools_of(fmt) for fmt in self.formats]
         self.work.open([*chain.from_iterable(named), _QUARANTINE])
-        self._spools = [[self.work.spools[name] for name in names] for names in named]
+        for spool in self.work.spools.values():
+            spool.share(len(self.options.splits))
+        for fmt in self.formats:
+            index, near, *rows = (
+                self.work.spools[name] for name in self._spools_of(fmt)
+            )
+            self._entries.append(Waiting(index, near, self.options))
+            self._rows.append(rows)
+
+    def _spools_of(self, fmt: Format) -> list[str]:
+        """The names of its spools; the rows of each split are by themselves."""
+        rows = [f"{fmt.name}.rows.{split}" for split in self.options.splits]
+        return [f"{fmt.name}.index", f"{fmt.name}.near", *rows]
 
     def gather(self, documents: Iterable[SessionDocument]) -> None:
         """Make the rows of all documents; they wait on disk."""
@@ -136,7 +141,8 @@ class Export:
                 for document in batch.documents:
                     work.note(document)
                     if self.options.quarantine:
-                        add_reports(work.spools[_QUARANTINE], document)
+                        for report in reports_of(document):
+                            add_report(work.spools[_QUARANTINE], report)
                 for row in batch.rows:
                     since_bytes += self.keep(row)
                     made += 1
@@ -167,13 +173,8 @@ class Export:
 
     def keep(self, row: Packed) -> int:
         """Put a row on disk; returns its bytes."""
-        index, rows, near = self._spools[row.place]
-        row_id = row.row_id
-        index.add(row.prompt, row.entry)
-        rows.add(row_id, row.record)
-        least = self.options.near_duplicates
-        if row.signature and least is not None:
-            add_bands(near, row.signature, least, row.at_us, row_id)
+        self._entries[row.place].add(row)
+        self._rows[row.place][row.split].add(row.row_id, row.record)
         return len(row.record)
 
     def write(self, previous: dict[str, Path | None]) -> ExportReport:
@@ -200,96 +201,49 @@ class Export:
     def _write_one(
         self, fmt: Format, previous: Path | None, step: Callable[[int], None]
     ) -> FormatReport:
-        tally = self.gatherer.tallies[fmt.name]
-        self._refuse_if_faulty(fmt)
-        index = self.work.spools[f"{fmt.name}.index"]
-        rows = self.work.spools[f"{fmt.name}.rows"]
+        place, tally = self.formats.index(fmt), self.gatherer.tallies[fmt.name]
+        refuse_if_faulty(fmt, tally, self.options)
         folder = self.work.folder / f"{fmt.name}.settle"
-        gone = settle(index, self.options.caps, tally.losses, folder)
-        near = self._near(fmt, folder)
+        entries = self._entries[place]
+        settling = Settling(fmt, self.options, entries, folder, tally.losses)
+        # Seldom: what is drawn first is drawn again for the files.
+        pictures = bool(tally.pictured) and settling.pictures(previous)
         alone = len(self.formats) == 1
-        data = DataSet(
-            self.root if alone else self.root / fmt.name,
-            fmt,
-            self.options,
-            # Seldom: what is drawn first is drawn again for the files.
-            pictures=bool(tally.pictured)
-            and holds_pictures(
-                self._staying(fmt, rows, gone, near, Losses()), row_ids(previous)
-            ),
-        )
-        with closing(data):
-            kept = self._staying(fmt, rows, gone, near, tally.losses)
-            data.write(kept, row_ids(previous), step)
-            if not self.options.dry_run:
-                reports = write_reports(self.work.spools[_QUARANTINE], data.root)
-                data.files += [reports] if reports else []
-                data.finish(tally, self._facts(previous))
-        return FormatReport(
-            format=fmt.name,
-            path=self.target if alone else self.target / fmt.name,
-            candidates=tally.rows,
-            rows=data.stats.rows,
-            splits={name: data.stats.splits[name] for name in self.options.splits},
-            dropped=tally.losses.table(),
-            faulty=tally.losses.faults.total(),
-            tombstones=data.tombstones,
-            size_bytes=sum(f.size_bytes for f in data.files if f.path[:5] == "data/"),
-            warnings=tuple(data.warnings()),
-            not_understood=dict(sorted(tally.unclear.items())),
-        )
+        root = self.root if alone else self.root / fmt.name
+        data = DataSet(root, fmt, self.options, pictures=pictures)
+        with closing(Listing(data)) as listing:
+            new = listed(settling.rows(), row_ids(previous), listing.note, listing.lose)
+            for part in self._written(
+                settling.parts(new, pictures=pictures), data, step
+            ):
+                data.take(part)
+            listing.finish()
+        if not self.options.dry_run:
+            reports = write_reports(self.work.spools[_QUARANTINE], data.root)
+            data.files += [reports] if reports else []
+            data.finish(
+                tally, facts_of(self.work.documents, self.options, self.plan, previous)
+            )
+        path = self.target if alone else self.target / fmt.name
+        return report_of(data, tally, path)
 
-    def _staying(
-        self, fmt: Format, rows: Spool, gone: Spool, near: Spool, losses: Losses
-    ) -> Iterable[tuple[bytes, bytes]]:
-        """The rows that go into the files, in order; counts what does not."""
-        share = None
-        if fmt.kind == "pair":
-            share = self.options.max_length_bias
-
-        def stay(losses: Losses) -> Iterable[tuple[bytes, bytes]]:
-            return without(rows.sorted(cut_waiting), either(gone, near, losses))
-
-        if share is None:
-            return stay(losses)
-        # The first time for counting only.
-        return balanced(stay(Losses()), stay(losses), share, losses)
-
-    def _near(self, fmt: Format, folder: Path) -> Spool:
-        """The ids of rows that nearly equal an older one."""
-        spool = Spool(folder / "near")
-        if self.options.near_duplicates is not None:
-            found = self.work.spools[f"{fmt.name}.near"]
-            for row_id in near_duplicates(found, self.options.near_duplicates):
-                spool.add(row_id, row_id)
-        return spool
-
-    def _refuse_if_faulty(self, fmt: Format) -> None:
-        tally = self.gatherer.tallies[fmt.name]
-        faults = tally.losses.faults.total()
-        rate = faults / ((faults + tally.rows) or 1)
-        if rate > self.options.max_drop_rate:
-            raise ExportRefusedError(fmt.name, rate, self.options.max_drop_rate)
-
-    def _facts(self, previous: Path | None) -> dict[str, Json]:
-        facts: dict[str, Json] = {
-            "exporter": EXPORTER,
-            "documents": self.work.documents,
-            "options": self.options.fingerprint(),
-            "plan_sha256": self.plan,
+    def _written(
+        self, parts: Iterable[Part], data: DataSet, step: Callable[[int], None]
+    ) -> Iterator[WrittenPart]:
+        """The parts, written from the rows that wait here."""
+        spools = self._rows[self.formats.index(data.fmt)]
+        # The rows of a split are read once, by one part after the other.
+        waiting = {
+            name: (record for _, record in spool.sorted(cut_waiting))
+            for name, spool in zip(self.options.splits, spools, strict=True)
         }
-        if previous is not None:
-            manifest = (previous / MANIFEST).read_bytes()
-            facts["parent_manifest_sha256"] = hashlib.sha256(manifest).hexdigest()
-        return facts
+        for part in parts:
+            rows = waiting[part.split]
+            yield write_rows(rows, part, data.root, data.fmt, self.options, step)
 
     def _clear(self) -> None:
         """Remove what an interrupted run wrote after it had read everything."""
-        for path in self.root.iterdir():
-            if path.name != WORK and path.is_dir():
-                discard(path)
-            elif path.name != WORK:
-                path.unlink()
+        clear(self.root)
         for path in (self.root / WORK).glob("*.settle"):
             discard(path)
 
@@ -308,26 +262,3 @@ def _refuse_inside(target: Path, cache: Path | None) -> None:
 
 def _ignore(progress: Progress) -> None:
     pass
-
-
-def _checked(formats: Sequence[str], options: ExportOptions) -> list[Format]:
-    options.check()
-    rules = pick_rules(options.rules)
-    picked = pick_formats(formats)
-    for fmt in picked:
-        if not any(fmt.kind in rule.kinds for rule in rules):
-            named = ", ".join(r.name for r in RULES.values() if fmt.kind in r.kinds)
-            told = f"none makes rows of {fmt.name}: {named} do"
-            raise InvalidInputError("rules", told)
-    if options.near_duplicates is not None:
-        bands_for(options.near_duplicates)
-    if options.redact is not None and any(fmt.name == "convstore" for fmt in picked):
-        raise InvalidInputError("redact", "convstore is lossless: export it by itself")
-    if options.file_type == "parquet":
-        for fmt in picked:
-            if not fmt.parquet:
-                raise InvalidInputError(
-                    "file_type", f"{fmt.name} is read as JSONL only"
-                )
-        load_pyarrow()
-    return picked

@@ -62,8 +62,8 @@ def preview_of(
             entries.append(made.entry)
             waiting.setdefault(made.entry.row_id, made.row)
     tally: Tally = gatherer.tallies[format_]
-    gone = settled_ids(entries, options.caps, tally.losses)
-    stay = [waiting[row_id] for row_id in sorted(waiting.keys() - gone)]
+    ids = settled_ids(entries, options.caps, tally.losses)
+    stay = [waiting[row_id] for row_id in sorted(ids)]
     names = list(options.splits)
     splits = dict.fromkeys(names, 0)
     for row in stay:

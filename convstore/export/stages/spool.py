@@ -42,7 +42,12 @@ class Spool:
         self.checksums = [0] * PARTS
         self._buffers: list[list[bytes]] = [[] for _ in range(PARTS)]
         self._waiting = 0
+        self._most_waiting = BUFFER_BYTES
         folder.mkdir(parents=True, exist_ok=True)
+
+    def share(self, count: int) -> None:
+        """Hold no more in memory than one of so many may."""
+        self._most_waiting = BUFFER_BYTES // count
 
     def add(self, key: bytes, record: bytes) -> None:
         """Append a record to the part that its key names."""
@@ -50,7 +55,7 @@ class Spool:
         part = int.from_bytes(key[:4], "big") >> self._shift & (PARTS - 1)
         self._buffers[part].append(record)
         self._waiting += len(record)
-        if self._waiting > BUFFER_BYTES:
+        if self._waiting > self._most_waiting:
             self.flush()
 
     def flush(self) -> None:

@@ -22,7 +22,7 @@ from convstore.vocabulary.errors import CorruptionError
 from convstore.vocabulary.records import Json, JsonObject, SessionDocument
 
 STATE = "state.json"
-LAYOUT = 4
+LAYOUT = 5
 """How rows wait on disk. What an older release left there is made anew."""
 _START = hashlib.sha256(b"convstore export").digest()
 

@@ -87,7 +87,7 @@ def test_spools_damaged_by_a_power_loss_are_made_anew(
     monkeypatch.setattr("convstore.export.stages.job._MARK_DOCUMENTS", 7)
     with pytest.raises(StopError):
         run_export(dying_after(50, documents()), ["kto"], tmp_path / "out")
-    for part in (tmp_path / "out.partial" / ".work" / "kto.rows").iterdir():
+    for part in (tmp_path / "out.partial" / ".work" / "kto.rows.train").iterdir():
         part.write_bytes(b"\0" * part.stat().st_size)
 
     run_export(documents(), ["kto"], tmp_path / "out")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from convstore.errors import CorruptionError
-from convstore.export.choosing.settlement import gone_ids
+from convstore.export.choosing.settlement import ids_of
 from convstore.export.stages.entries import Waiting, cut_waiting, pack_waiting
 from convstore.export.stages.spool import Spool
 
@@ -76,7 +76,7 @@ def test_rows_that_go_are_still_gone_when_there_are_many(
     for row_id in ids(900):
         gone.add(row_id, row_id)
 
-    assert list(gone_ids(gone)) == sorted(ids(900))
+    assert list(ids_of(gone)) == sorted(ids(900))
 
 
 def peak_of(rows: Iterator[tuple[bytes, bytes]]) -> int:
