@@ -9,9 +9,13 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from convstore.concurrency.feed import Feed
+from convstore.db.engine import Backend
 from convstore.export.options import ExportOptions
 from convstore.export.report import ExportReport
-from convstore.export.stages.job import run_export
+from convstore.export.stages.job import run_export, run_split_export
+from convstore.export.stages.planning import held_snapshot, planned
+from convstore.export.stages.splits import Source, Split
+from convstore.export.stages.workers import ALONE
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.policy import FeedbackPolicy
 from convstore.vocabulary.progress import OnProgress, Progress
@@ -40,6 +44,50 @@ async def run(
     return await feed.run(
         lambda given: run_export(given, formats, to, options, tell),
     )
+
+
+async def run_by_workers(
+    backend: Backend,
+    source: Source,
+    tenant: str,
+    formats: Sequence[str],
+    to: Path,
+    options: ExportOptions,
+    on_progress: OnProgress | None,
+) -> ExportReport | None:
+    """The same by processes that read the store themselves, as of one moment where the
+    database can name one; None where there is too little to start them for.
+
+    Raises:
+        WorkerLostError: One of them failed, or was ended.
+    """
+    async with held_snapshot(backend) as snapshot:
+        splits = planned(backend, source, tenant, options.filters.source, snapshot)
+        first, count = [], 0
+        async for split in splits:
+            first.append(split)
+            count += len(split.session_ids)
+            if count > ALONE:
+                break
+        else:
+            return None
+
+        async def all_of_them() -> AsyncIterator[Split]:
+            for split in first:
+                yield split
+            async for split in splits:
+                yield split
+
+        feed = Feed(all_of_them())
+
+        def tell(progress: Progress) -> None:
+            feed.check()
+            if on_progress is not None:
+                on_progress(progress)
+
+        return await feed.run(
+            lambda given: run_split_export(given, formats, to, options, tell)
+        )
 
 
 def size_of(document: SessionDocument) -> int:

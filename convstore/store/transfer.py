@@ -226,13 +226,21 @@ class Transfer(TenantRepositories):
             ExportRefusedError: More rows are faulty than `max_drop_rate` allows.
             StorageFullError: No space left; nothing was published.
         """
-        from convstore.store.exports import options_of, run
+        from convstore.export.stages.planning import source_of
+        from convstore.store.exports import options_of, run, run_by_workers
 
         names = [formats] if isinstance(formats, str) else list(formats)
         # Refused before a session is read.
         chosen = options_of(options, self.config.feedback)
-        documents = self.documents(source=chosen.filters.source)
+        backend, report = self._parts.backend, None
+        source = source_of(self.config) if backend.opens_by_url else None
         with self.watch.work("export") as facts:
-            report = await run(documents, names, Path(to), chosen, on_progress)
+            if chosen.workers and source is not None:
+                report = await run_by_workers(
+                    backend, source, self.tenant, names, Path(to), chosen, on_progress
+                )
+            if report is None:
+                documents = self.documents(source=chosen.filters.source)
+                report = await run(documents, names, Path(to), chosen, on_progress)
             facts |= {"sessions": report.documents, "rows": report.rows}
             return report

@@ -5,15 +5,28 @@ from __future__ import annotations
 import asyncio
 import pickle
 import random
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from convstore import ManualClock, Store, export
+from convstore import (
+    ConvstoreError,
+    InvalidInputError,
+    ManualClock,
+    Store,
+    StoreConfig,
+    WorkerLostError,
+    export,
+)
+from convstore.db.dialects import dialect_of_url
 from convstore.export.options import Caps, ExportOptions
 from convstore.export.stages.planning import held_snapshot
 from convstore.vocabulary.documents import encode_document
+from convstore.vocabulary.progress import Progress
 from tests.summary import needs
 from tests.unit.export.histories import histories
 from tests.unit.export.samples import tree
@@ -102,3 +115,141 @@ async def test_the_stages_carried_out_one_by_one_give_the_bytes_of_the_whole(
     assert sum(len(split.session_ids) for split in splits) == 90
     assert len({split.segment_id for split in splits}) == 3
     assert [f.dropped for f in report.formats] == [f.dropped for f in whole.formats]
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The processes that an export starts, after a few sessions already."""
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def noted(*args: object, **kwargs: object) -> subprocess.Popen[bytes]:
+        started.append(popen(*args, **kwargs))  # type: ignore[call-overload]
+        return started[-1]
+
+    monkeypatch.setattr("convstore.store.exports.ALONE", 5)
+    monkeypatch.setattr("convstore.export.stages.workers.subprocess.Popen", noted)
+    return started
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+async def test_workers_that_read_the_store_themselves_change_no_byte(
+    filled: Store,
+    tmp_path: Path,
+    kind: str,
+    workers: list[subprocess.Popen[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    formats = FORMATS[:2] if kind == "parquet" else FORMATS
+    monkeypatch.setattr("convstore.export.stages.splits.MOST_SESSIONS", 7)
+    whole = await filled.export(formats, to=tmp_path / "whole", **OPTIONS[kind])
+
+    helped = await filled.export(
+        formats, to=tmp_path / "helped", workers=2, **OPTIONS[kind]
+    )
+
+    assert tree(tmp_path / "helped") == tree(tmp_path / "whole")
+    assert [replace(f, path=Path()) for f in helped.formats] == [
+        replace(f, path=Path()) for f in whole.formats
+    ]
+    assert len(workers) == 2
+    assert all(worker.poll() is not None for worker in workers)
+
+
+async def test_an_export_whose_worker_is_killed_publishes_nothing_and_goes_on(
+    filled: Store,
+    tmp_path: Path,
+    workers: list[subprocess.Popen[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("convstore.export.stages.splits.MOST_SESSIONS", 3)
+    monkeypatch.setattr("convstore.export.stages.job._TELL_EVERY", 6)
+    monkeypatch.setattr("convstore.export.stages.job._MARK_DOCUMENTS", 6)
+
+    def kill(phase: str, after: int) -> Callable[[Progress], None]:
+        def told(progress: Progress) -> None:
+            if progress.phase == phase and progress.done >= after:
+                for worker in workers:
+                    worker.kill()
+                    worker.wait()
+
+        return told
+
+    for phase, after in (("gather", 12), ("gather", 90)):
+        with pytest.raises(WorkerLostError):
+            await filled.export(
+                "kto", to=tmp_path / "out", workers=2, on_progress=kill(phase, after)
+            )
+        assert not (tmp_path / "out").exists()
+        assert all(worker.poll() is not None for worker in workers)
+        workers.clear()
+
+    await filled.export("kto", to=tmp_path / "out", workers=2)
+
+    await filled.export("kto", to=tmp_path / "whole")
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+async def test_what_is_erased_before_its_turn_is_not_read_as_of_the_snapshot(
+    filled: Store, tmp_path: Path
+) -> None:
+    backend = filled._parts.backend
+    async with held_snapshot(backend) as snapshot:
+        splits = await asyncio.to_thread(
+            export.plan, database=filled.config, snapshot=snapshot
+        )
+        live, archived = (
+            next(s for s in splits if (s.segment_id is None) is is_live)
+            for is_live in (True, False)
+        )
+        for split in (live, archived):
+            await filled.erase(session_id=split.session_ids[1])
+
+        made = [
+            await asyncio.to_thread(export.rows, split, "convstore", None)
+            for split in (live, archived)
+        ]
+
+    assert [rows.counts.documents for rows in made] == [
+        len(live.session_ids) - 1,
+        len(archived.session_ids) - 1,
+    ]
+
+
+async def test_live_sessions_are_read_as_of_the_snapshot_on_postgres(
+    filled: Store, tmp_path: Path
+) -> None:
+    backend = filled._parts.backend
+    if not backend.dialect.shares_snapshots:
+        pytest.skip("SQLite: each look is a moment of its own")
+    before = await asyncio.to_thread(_documents, filled, "")
+    async with held_snapshot(backend) as snapshot:
+        session_id = before[0].session_ids[0]
+        await filled.turns.append(session_id, role="user", content="later")
+        await filled.conversation("new").append(role="user", content="later too")
+
+        seen = await asyncio.to_thread(_documents, filled, snapshot)
+
+    assert [split.session_ids for split in seen] == [s.session_ids for s in before]
+    rows = await asyncio.to_thread(export.rows, before[0], "convstore")
+    assert b"later" in rows.packed
+    with pytest.raises(ConvstoreError):  # nobody holds it any more
+        await asyncio.to_thread(export.rows, seen[0], "convstore")
+
+
+def _documents(store: Store, snapshot: str) -> list[export.Split]:
+    return export.plan(database=store.config, snapshot=snapshot)
+
+
+def test_a_password_is_in_no_text_of_a_split() -> None:
+    source = export.Source("postgresql://u:hunter2@h/d", "archive")
+
+    assert "hunter2" not in repr(export.Split(source=source, session_ids=("a",)))
+
+
+def test_a_snapshot_that_is_none_is_refused() -> None:
+    config = StoreConfig(url="postgresql://u@127.0.0.1:1/d")
+    dialect = dialect_of_url(config.database_url)
+
+    with pytest.raises(InvalidInputError, match="snapshot"):
+        dialect.adopt_snapshot(None, "x'; DROP TABLE turns; --")  # type: ignore[arg-type]

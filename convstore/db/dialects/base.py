@@ -96,6 +96,8 @@ class Backend(ABC):
     lanes: int
     migrates_itself: bool
     search: SearchMode = "off"
+    # Whether another process can connect as this one does, by what the settings say.
+    opens_by_url = True
     _instance: tuple[str, ...] | None = None
 
     async def instance(self) -> tuple[str, ...]:

@@ -171,6 +171,7 @@ class PostgresBackend(Backend):
         self._limits = options.limits
         self._schema = schema_in(options)
         self._pooled = options.pooler == "transaction"
+        self.opens_by_url = options.engine is None
         if options.engine is None:
             target = postgres_target(options.url)
             self._pooled = self._pooled or target.pooled

@@ -51,7 +51,6 @@ def settled(entries: Spool, caps: Caps, losses: Losses, work: Path) -> Spool:
     found = Spool(work / "stay")
     for entry in stay:
         found.add(entry.row_id, pack_staying(entry))
-    found.flush()
     return found
 
 

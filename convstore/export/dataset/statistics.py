@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from convstore.export.example import Dropped
 from convstore.export.stages.entries import (
@@ -144,6 +145,23 @@ class Stats:
             else:
                 both = max(mine, theirs) if each.name == "longest" else mine + theirs
                 setattr(self, each.name, both)
+
+    def told(self) -> JsonObject:
+        """The counts as JSON."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {
+            name: list(value.items()) if isinstance(value, Counter) else value
+            for name, value in values.items()
+        }
+
+    @classmethod
+    def of(cls, told: JsonObject) -> Stats:
+        """The counts that were `told`."""
+        read: dict[str, Any] = {
+            name: Counter(dict(value)) if isinstance(value, list) else value
+            for name, value in told.items()
+        }
+        return cls(**read)
 
     def over_tokens(self, limit: int) -> int:
         """Rows over 1,000, 2,000, 4,000 or 8,000 tokens, counted or estimated.

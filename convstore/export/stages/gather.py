@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
@@ -70,7 +70,7 @@ class Gatherer:
 
     def __init__(self, formats: Sequence[Format], options: ExportOptions) -> None:
         self.formats, self.options = formats, options
-        self.tallies = {fmt.name: Tally() for fmt in formats}
+        self.tallies = self.new_tallies()
         self.documents = 0
         self._places = {fmt.name: place for place, fmt in enumerate(formats)}
         kinds = {fmt.kind for fmt in formats}
@@ -86,6 +86,10 @@ class Gatherer:
         self._told_calls = caller(options.tool_calls)
         self._redactions: list[Json] = []
         self._pictured = False
+
+    def new_tallies(self) -> dict[str, Tally]:
+        """Counters from nothing, by format."""
+        return {fmt.name: Tally() for fmt in self.formats}
 
     def rows(self, document: SessionDocument) -> Iterator[Made]:
         """The packed rows of one session, for each format."""
@@ -132,20 +136,6 @@ class Gatherer:
         """The rows of one session as they go into the spools."""
         for made in self.rows(document):
             yield self.pack(made)
-
-    def counted(
-        self, documents: Iterable[SessionDocument]
-    ) -> tuple[dict[str, JsonObject], list[Packed]]:
-        """The rows of some sessions, and what was counted for these alone.
-
-        The counts are not in `tallies`: rows may be made before it is their turn.
-        """
-        kept, self.tallies = self.tallies, {name: Tally() for name in self.tallies}
-        try:
-            rows = [row for document in documents for row in self.packed(document)]
-            return {name: tally.told() for name, tally in self.tallies.items()}, rows
-        finally:
-            self.tallies = kept
 
     def pack(self, made: Made) -> Packed:
         """One row as it goes into the spools; a dry run counts it without its bytes."""

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Literal
 
@@ -28,15 +29,16 @@ from convstore.export.dataset.parts import Part, WrittenPart, write_rows
 from convstore.export.dataset.previous import previous_export, row_ids
 from convstore.export.formats.base import Format
 from convstore.export.options import ExportOptions
-from convstore.export.privacy.quarantine import add_report, reports_of, write_reports
+from convstore.export.privacy.quarantine import add_report, write_reports
 from convstore.export.report import ExportReport, FormatReport
 from convstore.export.stages.entries import Packed, cut_waiting
 from convstore.export.stages.facts import checked, facts_of, plan_of, refuse_if_faulty
 from convstore.export.stages.gather import Gatherer
 from convstore.export.stages.settling import Settling, Waiting
+from convstore.export.stages.splits import Split
 from convstore.export.stages.spool import Spool
-from convstore.export.stages.workers import gathered
-from convstore.export.stages.workspace import Workspace
+from convstore.export.stages.workers import Batch, WorkerPool, gathered, requests_of
+from convstore.export.stages.workspace import Workspace, state_of
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.progress import OnProgress, Progress
 from convstore.vocabulary.records import SessionDocument
@@ -45,6 +47,7 @@ _QUARANTINE = "quarantine"
 _MARK_DOCUMENTS = 16_384
 _MARK_BYTES = 32 * 1024 * 1024
 _TELL_EVERY = 500
+_FINGERPRINT: Callable[[Split], bytes] = attrgetter("fingerprint")
 
 
 def run_export(
@@ -76,6 +79,44 @@ def run_export(
         MissingExtraError: An option needs a package that is not installed.
         StorageFullError: No space left; nothing was published.
     """
+
+    def carry_out(export: Export, previous: dict[str, Path | None]) -> ExportReport:
+        export.gather(documents)
+        return export.write(previous)
+
+    return _run(carry_out, formats, to, options, on_progress)
+
+
+def run_split_export(
+    splits: Iterable[Split],
+    formats: Sequence[str],
+    to: Path,
+    options: ExportOptions,
+    on_progress: OnProgress | None = None,
+) -> ExportReport:
+    """As `run_export`, of splits that workers read, who also write the files.
+
+    This process only settles and publishes; `options.workers` says how many there are.
+
+    Raises:
+        WorkerLostError: A worker ended before its work was done, or failed.
+    """
+
+    def carry_out(export: Export, previous: dict[str, Path | None]) -> ExportReport:
+        with WorkerPool(export.gatherer) as pool:
+            export.gather_splits(splits, pool)
+            return export.write(previous, pool)
+
+    return _run(carry_out, formats, to, options, on_progress)
+
+
+def _run(
+    carry_out: Callable[[Export, dict[str, Path | None]], ExportReport],
+    formats: Sequence[str],
+    to: Path,
+    options: ExportOptions | None,
+    on_progress: OnProgress | None,
+) -> ExportReport:
     options = options or ExportOptions()
     picked = checked(formats, options)
     target = Path(to)
@@ -84,8 +125,7 @@ def run_export(
     previous = {fmt.name: previous_export(fmt, options) for fmt in picked}
     with building(target, options.dry_run) as root:
         export = Export(picked, target, root, options, on_progress)
-        export.gather(documents)
-        report = export.write(previous)
+        report = carry_out(export, previous)
         if not options.dry_run:
             shutil.rmtree(root / WORK)
             publish(root, target)
@@ -132,28 +172,41 @@ class Export:
 
     def gather(self, documents: Iterable[SessionDocument]) -> None:
         """Make the rows of all documents; they wait on disk."""
-        gatherer, work = self.gatherer, self.work
         self.open()
+        tallies = self.gatherer.tallies
+        unread = self.work.unread(documents, state_of, tallies)
+        with closing(gathered(self.gatherer, unread)) as batches:
+            self._keep(batches)
+
+    def gather_splits(self, splits: Iterable[Split], pool: WorkerPool) -> None:
+        """Have workers make the rows of all splits; they wait on disk here."""
+        self.open()
+        tallies = self.gatherer.tallies
+        unread = self.work.unread(splits, _FINGERPRINT, tallies)
+        self._keep(pool.gathered_splits(unread))
+
+    def _keep(self, batches: Iterable[Batch]) -> None:
+        gatherer, work = self.gatherer, self.work
         made = since_documents = since_bytes = since_told = 0
-        unread = work.unread(documents, gatherer.tallies)
-        with closing(gathered(gatherer, unread)) as batches:
-            for batch in batches:
-                for document in batch.documents:
-                    work.note(document)
-                    if self.options.quarantine:
-                        for report in reports_of(document):
-                            add_report(work.spools[_QUARANTINE], report)
-                for row in batch.rows:
-                    since_bytes += self.keep(row)
-                    made += 1
-                since_documents += len(batch.documents)
-                since_told += len(batch.documents)
-                if since_told >= _TELL_EVERY:
-                    self._tell("gather", made, None)
-                    since_told = 0
-                if since_bytes >= _MARK_BYTES or since_documents >= _MARK_DOCUMENTS:
-                    work.mark(gatherer.tallies)
-                    since_documents = since_bytes = 0
+        for batch in batches:
+            for state in batch.states:
+                work.note(state)
+            work.documents += batch.documents
+            for report in batch.reports:
+                add_report(work.spools[_QUARANTINE], report)
+            for row in batch.rows:
+                since_bytes += self.keep(row)
+                made += 1
+            since_documents += batch.documents
+            since_told += batch.documents
+            if since_told >= _TELL_EVERY:
+                self._tell("gather", made, None)
+                since_told = 0
+            due = since_bytes >= _MARK_BYTES or since_documents >= _MARK_DOCUMENTS
+            # Not in the middle of a split: it would be made twice.
+            if due and batch.states:
+                work.mark(gatherer.tallies)
+                since_documents = since_bytes = 0
         work.mark(gatherer.tallies)
         self._tell("gather", made, made)
 
@@ -177,8 +230,10 @@ class Export:
         self._rows[row.place][row.split].add(row.row_id, row.record)
         return len(row.record)
 
-    def write(self, previous: dict[str, Path | None]) -> ExportReport:
-        """Settle which rows stay and write each data set."""
+    def write(
+        self, previous: dict[str, Path | None], pool: WorkerPool | None = None
+    ) -> ExportReport:
+        """Settle which rows stay and write each data set; with a pool, its workers."""
         self._clear()
         total = sum(tally.rows for tally in self.gatherer.tallies.values())
         done = 0
@@ -191,7 +246,7 @@ class Export:
         reports = []
         for fmt in self.formats:
             before = done
-            reports.append(self._write_one(fmt, previous[fmt.name], step))
+            reports.append(self._write_one(fmt, previous[fmt.name], step, pool))
             # Those that were left out are dealt with too.
             step(self.gatherer.tallies[fmt.name].rows - (done - before))
         return ExportReport(
@@ -199,7 +254,11 @@ class Export:
         )
 
     def _write_one(
-        self, fmt: Format, previous: Path | None, step: Callable[[int], None]
+        self,
+        fmt: Format,
+        previous: Path | None,
+        step: Callable[[int], None],
+        pool: WorkerPool | None,
     ) -> FormatReport:
         place, tally = self.formats.index(fmt), self.gatherer.tallies[fmt.name]
         refuse_if_faulty(fmt, tally, self.options)
@@ -213,9 +272,15 @@ class Export:
         data = DataSet(root, fmt, self.options, pictures=pictures)
         with closing(Listing(data)) as listing:
             new = listed(settling.rows(), row_ids(previous), listing.note, listing.lose)
-            for part in self._written(
-                settling.parts(new, pictures=pictures), data, step
-            ):
+            parts = settling.parts(new, pictures=pictures)
+            if pool is None or self.options.dry_run:
+                written = self._written(parts, data, step)
+            else:
+                asked = requests_of(
+                    parts, folder, self._rows[place], data, self.options.workers
+                )
+                written = pool.written(asked, step)
+            for part in written:
                 data.take(part)
             listing.finish()
         if not self.options.dry_run:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from convstore.export.formats import pick_formats
 from convstore.export.options import ExportOptions
@@ -14,6 +14,9 @@ from convstore.export.stages.reading_splits import SplitReader
 from convstore.export.stages.splits import Split
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import JsonObject, SessionDocument
+
+MOST_HELD = 8 * 1024 * 1024
+"""Bytes of rows that a worker of ours answers with at once, and one session more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,14 @@ class Counts:
 class Rows:
     """The packed rows of some sessions. Can be pickled.
 
-    `packed` is all rows as one run of bytes; `of` takes it apart.
+    `packed` is all rows as one run of bytes; `of` takes it apart. `left` names sessions
+    of the split whose rows are not among them; `rows` leaves none.
     """
 
     formats: tuple[str, ...]
     counts: Counts
     packed: bytes = field(repr=False)
+    left: tuple[str, ...] = ()
 
     def of(self, format_: str) -> Iterator[Packed]:
         """The rows of one format, in no order."""
@@ -82,20 +87,46 @@ def rows(
         return made(gatherer, reader.documents(split))
 
 
-def made(gatherer: Gatherer, documents: Iterable[SessionDocument]) -> Rows:
-    """The rows of some sessions, and what was counted for these alone."""
-    reports: list[bytes] = []
-    count = 0
+def made(
+    gatherer: Gatherer, documents: Iterable[SessionDocument], most: int | None = None
+) -> Rows:
+    """The rows of some sessions, and what was counted for these alone.
 
-    def noted() -> Iterator[SessionDocument]:
-        nonlocal count
+    No more are read once there are `most` bytes of rows. The counts are not in the
+    gatherer's tallies: rows may be made before it is their turn.
+    """
+    kept, gatherer.tallies = gatherer.tallies, gatherer.new_tallies()
+    found: list[Packed] = []
+    reports: list[bytes] = []
+    count = size = 0
+    try:
         for document in documents:
             count += 1
             if gatherer.options.quarantine:
-                reports.extend(reports_of(document))
+                reports += reports_of(document)
+            for row in gatherer.packed(document):
+                found.append(row)
+                size += len(row.record)
+            if most is not None and size >= most:
+                break
+        told = {name: tally.told() for name, tally in gatherer.tallies.items()}
+    finally:
+        gatherer.tallies = kept
+    names = tuple(fmt.name for fmt in gatherer.formats)
+    return Rows(names, Counts(count, told, tuple(reports)), join_packed(found))
+
+
+def made_of(gatherer: Gatherer, reader: SplitReader, split: Split) -> Rows:
+    """The rows of a split, and the sessions that were too much to be held with them."""
+    ids: set[str] = set()
+
+    def noted() -> Iterator[SessionDocument]:
+        for document in reader.documents(split):
+            ids.add(document.session.id)
             yield document
 
-    tallies, found = gatherer.counted(noted())
-    names = tuple(fmt.name for fmt in gatherer.formats)
-    counts = Counts(count, tallies, tuple(reports))
-    return Rows(names, counts, join_packed(found))
+    found = made(gatherer, noted(), MOST_HELD)
+    if len(found.packed) < MOST_HELD:
+        return found
+    left = tuple(each for each in split.session_ids if each not in ids)
+    return replace(found, left=left)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, groupby
 from operator import attrgetter
 
@@ -68,6 +68,10 @@ class Split:
     snapshot: str = ""
     documents: tuple[bytes, ...] = field(default=(), repr=False)
     fingerprint: bytes = b""
+
+    def of(self, session_ids: tuple[str, ...]) -> Split:
+        """Some of its sessions alone."""
+        return replace(self, session_ids=session_ids, documents=())
 
 
 def splits_of(

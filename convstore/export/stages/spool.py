@@ -8,8 +8,10 @@ is looked up, changed or committed, and the order is that of the keys.
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -44,6 +46,15 @@ class Spool:
         self._waiting = 0
         self._most_waiting = BUFFER_BYTES
         folder.mkdir(parents=True, exist_ok=True)
+
+    @classmethod
+    def found(cls, folder: Path) -> Spool:
+        """The records that another process has put there, for reading."""
+        spool = cls(folder)
+        for part in range(PARTS):
+            with suppress(FileNotFoundError):
+                spool.lengths[part] = spool._path(part).stat().st_size
+        return spool
 
     def share(self, count: int) -> None:
         """Hold no more in memory than one of so many may."""
@@ -101,21 +112,29 @@ class Spool:
         """
         yield from self._read(cut, SMALL_PART_BYTES)
 
-    def sorted(self, cut: Cut) -> Iterator[tuple[bytes, bytes]]:
-        """All (key, record) in order of key, then record; found by `cut`."""
-        for part in self._read(cut, PART_BYTES):
+    def sorted(self, cut: Cut, first: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """All (key, record) in order of key, then record; found by `cut`.
+
+        With `first`, parts before that key's are not read.
+        """
+        start = int.from_bytes(first[:4], "big") >> self._shift if first else 0
+        for part in self._read(cut, PART_BYTES, start):
             yield from _in_order(part, cut)
             del part  # Else it stays until the next one has been read.
 
-    def _read(self, cut: Cut, limit: int) -> Iterator[bytes]:
-        self.flush()
-        for part in range(PARTS):
+    def _read(self, cut: Cut, limit: int, start: int = 0) -> Iterator[bytes]:
+        if any(self.lengths):
+            self.flush()
+        for part in range(start, PARTS):
             if self.lengths[part] > limit and self._depth < _MOST_DEPTH:
                 inner = self._parted_again(part, cut)
                 yield from inner._read(cut, limit)
                 inner.remove()
             elif self.lengths[part]:
                 yield self._path(part).read_bytes()
+            elif self._buffers[part]:
+                # So few that none of them has been on disk.
+                yield b"".join(self._buffers[part])
 
     def remove(self) -> None:
         """Delete the files."""
@@ -124,7 +143,9 @@ class Spool:
         self.folder.rmdir()
 
     def _parted_again(self, part: int, cut: Cut) -> Spool:
-        inner = Spool(self.folder / f"{part:02}.parts", depth=self._depth + 1)
+        # Others may read the same part at the same time.
+        name = f"{part:02}.{os.getpid()}.parts"
+        inner = Spool(self.folder / name, depth=self._depth + 1)
         data = b""
         with self._path(part).open("rb") as file:
             while piece := file.read(_PIECE_BYTES):

@@ -9,17 +9,47 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
+from convstore.export.choosing.keys import KEY_BYTES
+from convstore.export.dataset.parts import WrittenPart, write_rows
 from convstore.export.formats import pick_formats
 from convstore.export.options import ExportOptions
-from convstore.export.stages.entries import join_packed
+from convstore.export.stages.entries import cut_waiting
 from convstore.export.stages.gather import Gatherer
-from convstore.export.stages.workers import FAILED, join_answer, read_frame, write_frame
-from convstore.vocabulary.codec import decode_json
+from convstore.export.stages.making import made, made_of
+from convstore.export.stages.reading_splits import SplitReader
+from convstore.export.stages.requests import (
+    DONE,
+    FAILED,
+    PARTS,
+    SPLIT,
+    SYSTEM,
+    PartsRequest,
+    WorkerPlan,
+    join_answer,
+    join_written,
+    read_frame,
+    understood,
+    write_frame,
+)
+from convstore.export.stages.splits import Split
+from convstore.export.stages.spool import Spool
 from convstore.vocabulary.documents import decode_document
+from convstore.vocabulary.errors import (
+    NewerFormatError,
+    RowCorruptError,
+    SegmentCorruptError,
+    UnavailableError,
+)
 
 _GARBAGE = (50_000, 20, 50)
 """Collect a seventieth as often: rows and documents hold no circles."""
+
+_SPEAKING = (NewerFormatError, RowCorruptError, SegmentCorruptError, UnavailableError)
+"""Errors whose words name a session or a place, and nothing that was said."""
 
 
 def main() -> None:
@@ -30,25 +60,54 @@ def main() -> None:
     # What a library prints must not be taken for an answer.
     with os.fdopen(os.dup(1), "wb") as outgoing:
         os.dup2(2, 1)
-        plan = read_frame(incoming)
-        if plan is None:
+        first = read_frame(incoming)
+        if first is None:
             return
-        told = decode_json(plan)
-        formats = pick_formats(told["formats"])
-        gatherer = Gatherer(formats, ExportOptions.of(told["options"]))
+        plan = understood(first, WorkerPlan)
+        gatherer = Gatherer(pick_formats(plan.formats), ExportOptions.of(plan.options))
         gc.freeze()
         gc.set_threshold(*_GARBAGE)
-        while (lines := read_frame(incoming)) is not None:
-            write_frame(outgoing, _answer(gatherer, lines))
+        with SplitReader() as reader:
+            while (request := read_frame(incoming)) is not None:
+                write_frame(outgoing, _answer(gatherer, reader, request))
 
 
-def _answer(gatherer: Gatherer, lines: bytes) -> bytes:
+def _answer(gatherer: Gatherer, reader: SplitReader, request: bytes) -> bytes:
+    kind, body = request[:1], request[1:]
     try:
-        counts, rows = gatherer.counted(map(decode_document, lines.split(b"\n")))
-        return join_answer(counts, join_packed(rows))
+        if kind == PARTS:
+            asked = understood(body, PartsRequest)
+            return DONE + join_written(_written(gatherer, asked))
+        if kind == SPLIT:
+            split = understood(body, Split)
+            return DONE + join_answer(made_of(gatherer, reader, split))
+        documents = map(decode_document, body.split(b"\n"))
+        return DONE + join_answer(made(gatherer, documents))
+    except _SPEAKING as error:
+        return FAILED + f"{type(error).__name__}: {error}".encode()
+    except OSError as error:
+        return FAILED + f"{SYSTEM}{error.errno or 0}".encode()
     except Exception as error:  # noqa: BLE001 - told to the export, which raises it
         # By its kind alone: its words may be what people said.
         return FAILED + type(error).__name__.encode()
+
+
+def _written(gatherer: Gatherer, asked: PartsRequest) -> Iterator[WrittenPart]:
+    """The parts, from rows that are read once, by one part after the other."""
+    ids = [_ids(Path(asked.ids), *place) for place in asked.places]
+    spool = Spool.found(Path(asked.rows))
+    first = next((each[:KEY_BYTES] for each in ids if each), b"")
+    rows = (record for _, record in spool.sorted(cut_waiting, first))
+    formats = {fmt.name: fmt for fmt in gatherer.formats}
+    for part, mine in zip(asked.parts, ids, strict=True):
+        whole, fmt = replace(part, ids=mine), formats[part.format]
+        yield write_rows(rows, whole, Path(asked.root), fmt, gatherer.options)
+
+
+def _ids(path: Path, start: int, end: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read(end - start)
 
 
 if __name__ == "__main__":

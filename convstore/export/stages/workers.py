@@ -1,11 +1,12 @@
-"""Who makes the rows: this process, or others beside it that it feeds.
+"""Who makes the rows: this process, or others beside it.
 
 The rules are pure functions of one session, and most of an export's time is spent in
-them. Workers are processes of their own that get sessions as the lines of JSON that an
-archive holds, and answer with packed rows and counts. They know no database, and no
-file but a redaction cache if there is one. While they have enough to do, this process
-makes rows too. Batches are given in the order in which they came, so that nothing
-depends on who made them.
+reading and in them. Workers are processes of their own. Of a store that can be opened
+twice they get splits, read these themselves, and this process does nothing but wait;
+of any other source they get sessions as the lines of JSON that an archive holds, and
+while they have enough to do, this process makes rows too. They answer with packed rows
+and counts. Batches are given in the order in which they came, so that nothing depends
+on who made them.
 
 They are started as programs and not through `multiprocessing`: that would run the
 caller's main module again, and pickle what it sends.
@@ -14,23 +15,46 @@ caller's main module again, and pickle what it sends.
 from __future__ import annotations
 
 import os
-import struct
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from itertools import chain, islice
+from pathlib import Path
 from queue import SimpleQueue
-from typing import IO, NamedTuple
+from typing import NamedTuple, TypeVar
 
+from convstore.export.dataset.files import DataSet
+from convstore.export.dataset.parts import Part, WrittenPart
+from convstore.export.privacy.quarantine import reports_of
 from convstore.export.stages.entries import Packed, cut_packed
 from convstore.export.stages.gather import Gatherer
-from convstore.vocabulary.codec import decode_json, dumps
+from convstore.export.stages.making import Counts, Rows, made
+from convstore.export.stages.requests import (
+    DOCUMENTS,
+    DONE,
+    PARTS,
+    SPLIT,
+    SYSTEM,
+    PartsRequest,
+    WorkerPlan,
+    read_frame,
+    split_answer,
+    split_written,
+    told,
+    write_frame,
+)
+from convstore.export.stages.splits import Split
+from convstore.export.stages.spool import Spool
+from convstore.export.stages.workspace import state_of
 from convstore.vocabulary.documents import encode_document
 from convstore.vocabulary.errors import ConfigError, WorkerLostError
-from convstore.vocabulary.records import JsonObject, SessionDocument
+from convstore.vocabulary.records import SessionDocument
+
+T = TypeVar("T")
 
 ALONE = 128
 """Sessions that are done before a process is worth its start."""
@@ -49,15 +73,25 @@ _PIPE_BYTES = 1024 * 1024
 """Room for a batch, where the system lets it be chosen: else a thread that has the
 interpreter is waited for at each sixteenth of one."""
 
-_SIZE = struct.Struct("<Q")
-DONE, FAILED = b"\0", b"\1"
+
+_BLOCK = 8
+"""Parts of one request at most: their rows are read once, and what lies between two
+requests twice."""
+
+_PATIENCE_S = 0.5
 
 
 class Batch(NamedTuple):
-    """Sessions, and the rows that they gave; the rows are read once."""
+    """The rows of some sessions; read once.
 
-    documents: Sequence[SessionDocument]
+    `states` are those of what is done with this batch, and empty while something is
+    done by half.
+    """
+
+    states: Sequence[bytes]
+    documents: int
     rows: Iterable[Packed]
+    reports: Sequence[bytes]
 
 
 def gathered(
@@ -73,16 +107,15 @@ def gathered(
     """
     source = iter(documents)
     workers = gatherer.options.workers
+    listing = gatherer.options.quarantine
     for document in islice(source, ALONE) if workers else source:
-        yield Batch((document,), gatherer.packed(document))
+        reports = tuple(reports_of(document)) if listing else ()
+        rows = gatherer.packed(document)
+        yield Batch((state_of(document),), 1, rows, reports)
     more = next(source, None)
     if more is not None:
         with WorkerPool(gatherer) as pool:
             yield from pool.gathered(chain([more], source))
-
-
-Answer = tuple[dict[str, JsonObject], Iterable[Packed]]
-"""What was counted for a batch, by format, and its rows."""
 
 
 class WorkerPool:
@@ -90,7 +123,7 @@ class WorkerPool:
 
     def __init__(self, gatherer: Gatherer) -> None:
         names = [fmt.name for fmt in gatherer.formats]
-        plan = dumps({"formats": names, "options": gatherer.options.told()})
+        plan = told(WorkerPlan(names, gatherer.options.told()))
         self._gatherer = gatherer
         self._workers: list[_Worker] = []
         self._idle: SimpleQueue[_Worker] = SimpleQueue()
@@ -119,34 +152,123 @@ class WorkerPool:
 
     def gathered(self, documents: Iterable[SessionDocument]) -> Iterator[Batch]:
         """The rows of these sessions, in order."""
-        waiting: deque[tuple[list[SessionDocument], Future[Answer]]] = deque()
+        waiting: deque[tuple[list[SessionDocument], Future[Rows]]] = deque()
         for batch, lines in _batches(documents):
             asked = sum(not future.done() for _, future in waiting)
+            answer: Future[Rows]
             if asked < self._most_asked:
-                answer = self._threads.submit(self._ask, lines)
+                answer = self._threads.submit(self._rows, DOCUMENTS, lines)
             else:
                 answer = Future()
-                answer.set_result(self._gatherer.counted(batch))
+                answer.set_result(made(self._gatherer, iter(batch)))
             waiting.append((batch, answer))
             while waiting and (waiting[0][1].done() or len(waiting) > _MOST):
                 yield self._answered(*waiting.popleft())
         while waiting:
             yield self._answered(*waiting.popleft())
 
-    def _ask(self, lines: bytes) -> Answer:
+    def gathered_splits(self, splits: Iterable[Split]) -> Iterator[Batch]:
+        """The rows of these splits, in order; the workers read them."""
+        waiting: deque[tuple[Split, Future[Rows]]] = deque()
+
+        def first() -> Iterator[Batch]:
+            split, answer = waiting.popleft()
+            rows = answer.result()
+            while rows.left:
+                # More than is held at once: it is done by half.
+                rest = self._ask_for(split.of(rows.left))
+                yield self._batch((), rows)
+                rows = rest.result()
+            yield self._batch((split.fingerprint,), rows)
+
+        for split in splits:
+            waiting.append((split, self._ask_for(split)))
+            while waiting and (waiting[0][1].done() or len(waiting) > self._most_asked):
+                yield from first()
+        while waiting:
+            yield from first()
+
+    def written(
+        self, requests: Iterable[PartsRequest], step: Callable[[int], None]
+    ) -> Iterator[WrittenPart]:
+        """The parts that workers write; `step` is told of their rows, and asked now
+        and then whether to go on."""
+        asked = [
+            self._threads.submit(self._asked, PARTS, told(each), split_written)
+            for each in requests
+        ]
+        for future in asked:
+            while not wait([future], _PATIENCE_S).done:
+                step(0)
+            for part in future.result():
+                step(part.rows)
+                yield part
+
+    def _ask_for(self, split: Split) -> Future[Rows]:
+        return self._threads.submit(self._rows, SPLIT, told(split))
+
+    def _rows(self, kind: bytes, request: bytes) -> Rows:
+        return self._asked(kind, request, split_answer)
+
+    def _asked(self, kind: bytes, request: bytes, read: Callable[[bytes], T]) -> T:
         worker = self._idle.get()
         try:
-            return split_answer(worker.ask(lines))
+            return read(worker.ask(kind + request))
         finally:
             self._idle.put(worker)
 
     def _answered(
-        self, documents: list[SessionDocument], answer: Future[Answer]
+        self, documents: list[SessionDocument], answer: Future[Rows]
     ) -> Batch:
-        counts, rows = answer.result()
-        for name, told in counts.items():
-            self._gatherer.tallies[name].take(told)
-        return Batch(documents, rows)
+        return self._batch([state_of(each) for each in documents], answer.result())
+
+    def _batch(self, states: Sequence[bytes], rows: Rows) -> Batch:
+        counts: Counts = rows.counts
+        for name, counted in counts.tallies.items():
+            self._gatherer.tallies[name].take(counted)
+        found = cut_packed(rows.packed)
+        return Batch(states, counts.documents, found, counts.reports)
+
+
+def requests_of(
+    parts: Iterable[Part],
+    folder: Path,
+    rows: Sequence[Spool],
+    data: DataSet,
+    workers: int,
+) -> list[PartsRequest]:
+    """What to ask of workers to have these parts written.
+
+    The ids of the rows go into files of `folder`, one for a split; `rows` are those of
+    the splits, in their order.
+    """
+    found: dict[str, list[tuple[Part, tuple[int, int]]]] = {}
+    with ExitStack() as files:
+        ids = {
+            name: files.enter_context((folder / f"ids.{name}").open("wb"))
+            for name in data.options.splits
+        }
+        for part in parts:
+            start = ids[part.split].tell()
+            ids[part.split].write(part.ids)
+            place = (start, ids[part.split].tell())
+            found.setdefault(part.split, []).append((replace(part, ids=b""), place))
+    asked = []
+    for name, spool in zip(data.options.splits, rows, strict=True):
+        some = found.get(name, [])
+        block = min(_BLOCK, -(-len(some) // workers)) or 1
+        for at in range(0, len(some), block):
+            mine, places = zip(*some[at : at + block], strict=True)
+            asked.append(
+                PartsRequest(
+                    list(mine),
+                    str(folder / f"ids.{name}"),
+                    list(places),
+                    str(spool.folder),
+                    str(data.root),
+                )
+            )
+    return asked
 
 
 def _batches(
@@ -199,9 +321,11 @@ class _Worker:
         if answer is None:
             raise WorkerLostError("a worker of the export ended before it was done")
         if answer[:1] != DONE:
-            raise WorkerLostError(
-                f"a worker of the export failed: {answer[1:].decode()}"
-            )
+            problem = answer[1:].decode()
+            if problem.startswith(SYSTEM):
+                number = int(problem.removeprefix(SYSTEM))
+                raise OSError(number, os.strerror(number))
+            raise WorkerLostError(f"a worker of the export failed: {problem}")
         return answer[1:]
 
     def end(self) -> None:
@@ -211,33 +335,3 @@ class _Worker:
             # What it was not sent any more, it need not know.
             with suppress(BrokenPipeError):
                 pipe.close()
-
-
-def write_frame(pipe: IO[bytes], data: bytes) -> None:
-    """Send one message: its length, and its bytes."""
-    pipe.write(_SIZE.pack(len(data)))
-    pipe.write(data)
-    pipe.flush()
-
-
-def read_frame(pipe: IO[bytes]) -> bytes | None:
-    """Receive one message; None if the other side ended before it was whole."""
-    head = pipe.read(_SIZE.size)
-    if len(head) < _SIZE.size:
-        return None
-    (size,) = _SIZE.unpack(head)
-    data = pipe.read(size)
-    return data if len(data) == size else None
-
-
-def join_answer(counts: JsonObject, rows: bytes) -> bytes:
-    """What a worker answers: counts by format, and the rows."""
-    told = dumps(counts)
-    return b"".join((DONE, _SIZE.pack(len(told)), told, rows))
-
-
-def split_answer(answer: bytes) -> Answer:
-    """The counts and rows of an answer."""
-    (size,) = _SIZE.unpack_from(answer)
-    end = _SIZE.size + size
-    return decode_json(answer[_SIZE.size : end]), cut_packed(answer[end:])

@@ -1,18 +1,20 @@
 """What an unfinished export has done so far, kept so that a killed one can go on.
 
-Marks say how many documents were read, a hash over which ones in which state, and how
-long each file was then. A resumed export reads the documents again and trusts a mark
-only while they hash alike; from there on it makes the rows anew. So it ends with the
-bytes of a run that was never interrupted, and with nobody who left meanwhile.
+Marks say how many sessions, or splits of them, are done, a hash over which ones in
+which state, and how long each file was then. A resumed export goes through them again
+and trusts a mark only while they hash alike; from there on it makes the rows anew. So
+it ends with the bytes of a run that was never interrupted, and with nobody who left
+meanwhile.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from convstore.export.dataset.folder import discard
 from convstore.export.dataset.statistics import Tally
@@ -20,6 +22,8 @@ from convstore.export.stages.spool import Spool
 from convstore.vocabulary.codec import decode_json, dumps
 from convstore.vocabulary.errors import CorruptionError
 from convstore.vocabulary.records import Json, JsonObject, SessionDocument
+
+T = TypeVar("T")
 
 STATE = "state.json"
 LAYOUT = 5
@@ -29,8 +33,9 @@ _START = hashlib.sha256(b"convstore export").digest()
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The state after so many documents."""
+    """The state after so many sessions or splits, with so many sessions in all."""
 
+    items: int
     documents: int
     chain: str
     spools: dict[str, list[list[int]]]
@@ -50,6 +55,7 @@ class Workspace:
     plan: str
     spools: dict[str, Spool] = field(default_factory=dict)
     documents: int = 0
+    _items: int = 0
     _chain: bytes = _START
     _marks: list[Mark] = field(default_factory=list)
 
@@ -64,23 +70,26 @@ class Workspace:
             self._forget()
 
     def unread(
-        self, documents: Iterable[SessionDocument], tallies: Mapping[str, Tally]
-    ) -> Iterator[SessionDocument]:
-        """The documents whose rows are not in the spools yet.
+        self,
+        items: Iterable[T],
+        state_of: Callable[[T], bytes],
+        tallies: Mapping[str, Tally],
+    ) -> Iterator[T]:
+        """The sessions, or splits, whose rows are not in the spools yet.
 
         Call `mark` and `note` only for what this gives out.
         """
-        held: list[SessionDocument] = []
-        source = iter(documents)
+        held: list[T] = []
+        source = iter(items)
         matched = -1
         while matched + 1 < len(self._marks):
-            document = next(source, None)
-            if document is None:
+            item = next(source, None)
+            if item is None:
                 break
-            held.append(document)
-            self.note(document)
+            held.append(item)
+            self.note(state_of(item))
             due = self._marks[matched + 1]
-            if self.documents == due.documents:
+            if self._items == due.items:
                 if self._chain.hex() != due.chain:
                     break
                 matched += 1
@@ -89,23 +98,10 @@ class Workspace:
         yield from held
         yield from source
 
-    def note(self, document: SessionDocument) -> None:
-        """Count a document and take its state into the hash."""
-        session = document.session
-        state = [
-            session.tenant_id,
-            session.id,
-            session.version,
-            session.state == "erased",
-            session.last_activity_at,
-            len(document.turns),
-            len(document.interactions),
-            len(document.graph_states),
-            session.metadata,
-            session.tags,
-        ]
-        self._chain = hashlib.sha256(self._chain + dumps(state)).digest()
-        self.documents += 1
+    def note(self, state: bytes) -> None:
+        """Take the state of what is done into the hash."""
+        self._chain = hashlib.sha256(self._chain + state).digest()
+        self._items += 1
 
     def mark(self, tallies: Mapping[str, Tally]) -> None:
         """Write down how far it is; a killed export goes on from here."""
@@ -113,6 +109,7 @@ class Workspace:
             spool.flush()
         self._marks.append(
             Mark(
+                self._items,
                 self.documents,
                 self._chain.hex(),
                 {n: [s.lengths[:], s.checksums[:]] for n, s in self.spools.items()},
@@ -142,7 +139,8 @@ class Workspace:
         self._marks = self._marks[: matched + 1]
         if self._marks and self._rewind(self._marks[-1]):
             mark = self._marks[-1]
-            self.documents, self._chain = mark.documents, bytes.fromhex(mark.chain)
+            self._items, self.documents = mark.items, mark.documents
+            self._chain = bytes.fromhex(mark.chain)
             for name, tally in tallies.items():
                 tally.clear()
                 tally.take(mark.tallies[name])
@@ -151,6 +149,25 @@ class Workspace:
 
     def _forget(self) -> None:
         self._marks = []
-        self.documents, self._chain = 0, _START
+        self._items, self.documents, self._chain = 0, 0, _START
         for spool in self.spools.values():
             spool.clear()
+
+
+def state_of(document: SessionDocument) -> bytes:
+    """What changes when a session does."""
+    session = document.session
+    return dumps(
+        [
+            session.tenant_id,
+            session.id,
+            session.version,
+            session.state == "erased",
+            session.last_activity_at,
+            len(document.turns),
+            len(document.interactions),
+            len(document.graph_states),
+            session.metadata,
+            session.tags,
+        ]
+    )

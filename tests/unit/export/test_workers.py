@@ -18,6 +18,7 @@ from convstore.errors import ConfigError, InvalidInputError, WorkerLostError
 from convstore.export.options import Caps, ExportOptions, Filters, Judging
 from convstore.export.stages import workers as pool
 from convstore.export.stages.job import run_export
+from convstore.export.stages.requests import told, understood
 from convstore.vocabulary.progress import Progress
 from convstore.vocabulary.records import SessionDocument
 from tests.summary import needs
@@ -98,7 +99,7 @@ def test_options_travel_whole() -> None:
         workers=2,
     )
 
-    assert ExportOptions.of(pool.decode_json(pool.dumps(options.told()))) == options
+    assert ExportOptions.of(understood(told(options.told()), dict)) == options
     assert len(options.told()) == len(fields(options))
 
 
