@@ -124,9 +124,11 @@ def fill(url: str, sessions: int) -> None:
 
 
 def _insert(table: Any, _: object) -> Any:
-    from sqlalchemy import insert
+    from sqlalchemy import bindparam, insert
 
-    return insert(table)
+    # What the database computes is not given.
+    given = [column for column in table.c if column.computed is None]
+    return insert(table).values({each: bindparam(each.name) for each in given})
 
 
 def _batches(

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, select
 
 from convstore.db import models
-from convstore.db.dialects import dialect_of
 from convstore.db.session_filters import Filter, conditions, values_of
-from convstore.db.session_ids import among, naming
+from convstore.db.session_ids import about, of_sessions
+from convstore.db.statements import Prepared
 from convstore.vocabulary.records import SessionState
 
 S = models.sessions.c
 E = models.archive_entries.c
+_STATES = Prepared(
+    lambda dialect: select(S.session_id, S.state).where(
+        of_sessions(dialect, models.sessions)
+    )
+)
 
 
 class Placed(NamedTuple):
@@ -79,10 +85,8 @@ def placed(
 
 
 def states(
-    connection: Connection, tenant: str, session_ids: list[str]
+    connection: Connection, tenant: str, session_ids: Sequence[str]
 ) -> dict[str, SessionState]:
     """The states of those of the sessions that there are."""
-    named = among(dialect_of(connection), S.session_id)
-    statement = select(S.session_id, S.state).where(S.tenant_id == tenant, named)
-    rows = connection.execute(statement, naming(session_ids))
+    rows = _STATES.all(connection, about(tenant, session_ids))
     return {row[0]: row[1] for row in rows}

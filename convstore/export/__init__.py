@@ -10,15 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from convstore.export.dataset.parts import Part, WrittenPart
+    from convstore.export.options import ExportOptions
+    from convstore.export.report import ExportReport
     from convstore.export.stages.finishing import finish, write_part
     from convstore.export.stages.making import Counts, Rows, rows
     from convstore.export.stages.planning import hold_snapshot, plan
-    from convstore.export.stages.settling import Settlement, settle
+    from convstore.export.stages.settling import Routing, Settlement, settle
     from convstore.export.stages.splits import Source, Split
 
 __all__ = [
     "Counts",
+    "ExportOptions",
+    "ExportReport",
     "Part",
+    "Routing",
     "Rows",
     "Settlement",
     "Source",
@@ -35,6 +40,9 @@ __all__ = [
 _HOMES = {
     "Counts": "stages.making",
     "Part": "dataset.parts",
+    "ExportOptions": "options",
+    "ExportReport": "report",
+    "Routing": "stages.settling",
     "Rows": "stages.making",
     "Settlement": "stages.settling",
     "Source": "stages.splits",

@@ -178,9 +178,10 @@ class ExportOptions:
             be the longer one; what is over goes. None only reports the share.
         detect_language: Detect the language where none is stored.
         tokenizer: A `tokenizer.json` to count tokens with; None estimates.
-        workers: Processes that run the rules beside this one, which reads, writes and
-            helps. They start after the first 128 sessions; 0 does all of it in this
-            process. The bytes are the same.
+        workers: Processes that read the store, run the rules and write the files; this
+            one plans, settles and publishes. Where they cannot open the store, this one
+            reads, and helps. They start where there are more than 128 sessions; 0 does
+            all of it in this process. The bytes are the same.
         license: Licence id for the card.
         title: Heading of the card.
     """

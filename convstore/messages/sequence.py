@@ -34,6 +34,7 @@ class Shape(NamedTuple):
 
 
 NO_MESSAGES = Shape()
+_IN_TURN = {"user": "assistant", "assistant": "user"}
 
 
 def followed(shape: Shape, message: JsonObject) -> Shape:
@@ -52,6 +53,10 @@ def followed(shape: Shape, message: JsonObject) -> Shape:
         return _called(shape, shape.length - 1, calls, shape.said or said)
     if role == "tool":
         return _answered(shape, message.get("tool_call_id"))
+    plain = said and not calls and shape.said and not shape.open
+    if plain and role == _IN_TURN.get(shape.role):
+        # What most conversations are made of.
+        return Shape(None, shape.length + 1, role)
     shape = ended(shape)
     if shape.fault is not None:
         return shape

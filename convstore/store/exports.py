@@ -92,10 +92,13 @@ async def run_by_workers(
 
 def size_of(document: SessionDocument) -> int:
     """About how many characters a session holds; cheap, and not exact."""
-    return sum(
-        len(turn.content or "") + _text(turn.parts) + _text(turn.results)
-        for turn in document.turns
-    ) + sum(_text(state.state) for state in document.graph_states)
+    size = sum([_text(state.state) for state in document.graph_states])
+    for turn in document.turns:
+        if turn.content:
+            size += len(turn.content)
+        if turn.parts or turn.results:
+            size += _text(turn.parts) + _text(turn.results)
+    return size
 
 
 def _text(value: Json) -> int:

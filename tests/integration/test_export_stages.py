@@ -45,17 +45,22 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture
-async def filled(store: Store, clock: ManualClock, tmp_path: Path) -> Store:
-    """A store of which some sessions are archived, in two segments, and some live."""
+async def fill(store: Store, clock: ManualClock, folder: Path) -> None:
+    """Ninety sessions, of which most are archived, in two segments, and some live."""
     clock.advance(172_800)
     found = histories(90)
     for number, some in enumerate((found[:40], found[40:70], found[70:])):
-        source = tmp_path / f"sessions-{number}.jsonl"
+        source = folder / f"sessions-{number}.jsonl"
         source.write_bytes(b"".join(encode_document(d) + b"\n" for d in some))
         await store.import_("convstore", source, strict=True)
         if number < 2:
             await store.run_retention(older_than_s=0)
+
+
+@pytest.fixture
+async def filled(store: Store, clock: ManualClock, tmp_path: Path) -> Store:
+    """The store, with what `fill` puts into it."""
+    await fill(store, clock, tmp_path)
     return store
 
 

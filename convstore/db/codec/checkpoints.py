@@ -14,6 +14,7 @@ from sqlalchemy import Table
 from convstore.db import models
 from convstore.db.codec.row_types import Row, RowType
 from convstore.vocabulary.checkpoints import (
+    NO_CHECKPOINTS,
     CheckpointEnd,
     StoredCheckpoint,
     StoredCheckpoints,
@@ -114,6 +115,8 @@ def stored_checkpoints(
         RowCorruptError: A checksum does not match, or a checkpoint names what is not
             there.
     """
+    if not any(tables):
+        return NO_CHECKPOINTS
     found = {
         name: kind.records(session_id, rows)
         for (name, kind), rows in zip(CHECKPOINT_ROWS.items(), tables, strict=True)

@@ -83,6 +83,9 @@ def staying(stay: Spool, near: Iterable[bytes], losses: Losses) -> Iterator[Stay
     """
     walk = Walk(near)
     for part in stay.parts(cut_staying):
+        if walk.ahead is None:
+            yield from unpack_staying(part)
+            continue
         for row in unpack_staying(part):
             if walk.is_at(row.row_id):
                 losses.add(Dropped("near-duplicate", fault=False))
@@ -106,6 +109,10 @@ def listed(
     """
     known = Walk(previous)
     for row in rows:
+        if known.ahead is None:
+            note(row.row_id)
+            yield row
+            continue
         for old in known.before(row.row_id):
             lose(old)
         note(row.row_id)
@@ -116,34 +123,34 @@ def listed(
 
 
 class Walk:
-    """Goes along sorted ids beside another sorted walk."""
+    """Goes along sorted ids beside another sorted walk; `ahead` is the next id."""
 
     def __init__(self, ids: Iterable[bytes]) -> None:
         self._ids = iter(ids)
-        self._next = next(self._ids, None)
+        self.ahead = next(self._ids, None)
 
     def before(self, row_id: bytes) -> Iterator[bytes]:
         """The next ids that are lower."""
-        while self._next is not None and self._next < row_id:
-            yield self._next
-            self._next = next(self._ids, None)
+        while self.ahead is not None and self.ahead < row_id:
+            yield self.ahead
+            self.ahead = next(self._ids, None)
 
     def is_at(self, row_id: bytes) -> bool:
         """Whether this id is among them; passes it and those before."""
-        if self._next is None:
+        if self.ahead is None:
             return False
         for _ in self.before(row_id):
             pass
-        found = self._next == row_id
-        while self._next == row_id:
-            self._next = next(self._ids, None)
+        found = self.ahead == row_id
+        while self.ahead == row_id:
+            self.ahead = next(self._ids, None)
         return found
 
     def rest(self) -> Iterator[bytes]:
         """All that are left."""
-        while self._next is not None:
-            yield self._next
-            self._next = next(self._ids, None)
+        while self.ahead is not None:
+            yield self.ahead
+            self.ahead = next(self._ids, None)
 
 
 def _cut_ids(data: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -31,6 +31,7 @@ from convstore.vocabulary.records import Json
 ROW_IDS = "row-ids.bin"
 TOMBSTONES = "tombstones.jsonl"
 SCHEMA = "schema.json"
+_NOTED_BYTES = 64 * 1024
 
 
 class DataSet:
@@ -150,7 +151,7 @@ class Listing:
     """The files that say which rows there are, and which no longer exist."""
 
     def __init__(self, data: DataSet) -> None:
-        self._data = data
+        self._data, self._noted = data, bytearray()
         self._ids: HashedFile | None = None
         if data.options.dry_run:
             self._lost = _Lines(None)
@@ -162,8 +163,14 @@ class Listing:
 
     def note(self, row_id: bytes) -> None:
         """A row that stays; in order."""
+        self._noted += row_id
+        if len(self._noted) >= _NOTED_BYTES:
+            self._put_down()
+
+    def _put_down(self) -> None:
         if self._ids is not None:
-            self._ids.write(row_id)
+            self._ids.write(bytes(self._noted))
+        self._noted.clear()
 
     def lose(self, row_id: bytes) -> None:
         """A row of the former export that no longer exists; in order."""
@@ -171,6 +178,7 @@ class Listing:
 
     def finish(self) -> None:
         """Make the files durable, and part of the data set."""
+        self._put_down()
         self._data.tombstones = self._lost.count
         if self._ids is not None:
             self._ids.close()

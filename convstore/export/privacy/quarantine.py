@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from convstore.export.dataset.folder import write_file
-from convstore.export.reading.conversation import REPORT_ACTIONS
+from convstore.export.reading.roles import REPORT_ACTIONS
 from convstore.export.stages.spool import Spool
 from convstore.export.writers.base import FileRecord
 from convstore.vocabulary.codec import dumps

@@ -14,8 +14,8 @@ from convstore.export.example import Dropped, Message, Origin, Side
 from convstore.export.formats.messages import Messages, has_calls, messages_of, more_of
 from convstore.export.formats.tools import infer_definitions, tool_definitions
 from convstore.export.options import ExportOptions
+from convstore.export.reading.roles import reported, role_of
 from convstore.messages.attached import inlined
-from convstore.messages.parts import ROLES, kind_of
 from convstore.messages.sequence import NO_MESSAGES, Shape, ended, followed, whole
 from convstore.vocabulary.clock import to_micros
 from convstore.vocabulary.codec import dumps
@@ -66,7 +66,7 @@ class Conversation:
         self._told = self.turns
         if told is not None:
             self._told = {turn.seq: turn for turn in inlined(told).turns}
-        self._roles = {turn.seq: _role_of(turn) for turn in document.turns}
+        self._roles = {turn.seq: role_of(turn) for turn in document.turns}
         self.children: dict[int | None, list[int]] = {}
         for turn in document.turns:
             self.children.setdefault(turn.parent_seq, []).append(turn.seq)
@@ -92,6 +92,8 @@ class Conversation:
         self._prefixes: dict[int | None, bytes] = {None: _ROOT}
         self._contexts: dict[tuple[int | None, str | None], str] = {}
         self._tools: dict[str, list[Json] | None] = {}
+        self._whole: dict[int, tuple[int, ...]] = {}
+        self._meanings: dict[str | None, Meaning | None] = {None: None}
 
     def path(self, seq: int | None) -> tuple[int, ...]:
         """The turns from the first to `seq`, by number; empty for None.
@@ -141,6 +143,12 @@ class Conversation:
         An assistant's message goes on through its neighbours: along the active branch
         for a turn on it, else along the newest turns.
         """
+        known = self._whole.get(seq)
+        if known is None:
+            known = self._whole[seq] = self._message(seq)
+        return known
+
+    def _message(self, seq: int) -> tuple[int, ...]:
         if self._roles.get(seq) != "assistant":
             return (seq,)
         start, turns = seq, [seq]
@@ -204,11 +212,14 @@ class Conversation:
         """The turns of a path as messages, or why one of them cannot be told."""
         found: list[Message] = []
         speaking = False
+        known = self._messages
         for seq in path:
-            told = self._messages.get(seq) or self._tell(seq)
-            if isinstance(told, Dropped):
-                return told
-            for message in told:
+            if (messages := known.get(seq)) is None:
+                told = self._tell(seq)
+                if isinstance(told, Dropped):
+                    return told
+                messages = told
+            for message in messages:
                 speaks = message["role"] == "assistant"
                 if speaks and speaking:
                     found[-1] = more_of(found[-1], message)
@@ -319,7 +330,11 @@ class Conversation:
 
     def meaning(self, act: Interaction) -> Meaning | None:
         """What the label of an act says."""
-        return self.reading.meaning(act.feedback)
+        # Each rule asks it of each act.
+        label = act.feedback
+        if label not in self._meanings:
+            self._meanings[label] = self.reading.meaning(label)
+        return self._meanings[label]
 
     def stars(self, act: Interaction) -> float | None:
         """The score of an act, brought to 1 to 5; None where its scale is not known."""
@@ -392,15 +407,6 @@ class Conversation:
         return self._prefixes[wanted]
 
 
-def _role_of(turn: Turn) -> str:
-    role = ROLES.get(turn.role, turn.role)
-    if role != "user" or turn.content or not turn.parts:
-        return role
-    # Some clients tell what tools gave back in messages of the user.
-    results = all(kind_of(part) == "result" for part in turn.parts)
-    return "tool" if results else role
-
-
 def reading_of(options: ExportOptions) -> Reading:
     """What reads feedback as the options say."""
     return Reading(options.judging.over(FeedbackPolicy()))
@@ -411,9 +417,3 @@ def _voters(acts: Sequence[Interaction]) -> int:
 
 
 _LEFT_BY_CODE = ("pop", "clear", "compact")
-REPORT_ACTIONS = frozenset({"report", "flag", "safety"})
-
-
-def reported(acts: Sequence[Interaction]) -> frozenset[int]:
-    """Turns that somebody reported; 0 stands for the whole session (rule R17)."""
-    return frozenset(act.turn_seq or 0 for act in acts if act.action in REPORT_ACTIONS)

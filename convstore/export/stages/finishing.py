@@ -28,6 +28,7 @@ from convstore.export.dataset.parts import DATA, SIDE, Part, WrittenPart, write_
 from convstore.export.dataset.previous import previous_export
 from convstore.export.dataset.statistics import Tally
 from convstore.export.formats import pick_formats
+from convstore.export.formats.base import Format
 from convstore.export.options import ExportOptions
 from convstore.export.privacy.quarantine import add_report, write_reports
 from convstore.export.report import ExportReport
@@ -112,40 +113,51 @@ def finish(
         clear(root)
         discard(root / WORK / _QUARANTINE)
         tallies = {fmt.name: Tally() for fmt in picked}
-        quarantine, documents = Spool(root / WORK / _QUARANTINE), 0
-        for each in counts:
-            documents += each.documents
-            for report in each.reports:
-                add_report(quarantine, report)
-            for name, tally in tallies.items():
-                tally.take(each.tallies[name])
+        quarantine = Spool(root / WORK / _QUARANTINE)
+        documents = _counted(counts, tallies, quarantine)
         plan, reports = plan_of(picked, options), []
         for fmt, settlement in zip(picked, settlements, strict=True):
             tally, previous = tallies[fmt.name], previous_export(fmt, options)
             tally.losses.choices.update(settlement.dropped)
             refuse_if_faulty(fmt, tally, options)
-            alone = len(picked) == 1
-            data = DataSet(
-                root if alone else root / fmt.name,
-                fmt,
-                options,
-                pictures=any(part.pictures for part in settlement.parts),
-            )
+            name = "." if len(picked) == 1 else fmt.name
+            data = _data_set(root / name, fmt, options, settlement)
             mine = [part for part in written if part.format == fmt.name]
             _take(data, settlement, mine, root / WORK / _PARTS / fmt.name)
-            ids = settlement.ids
-            data.list_rows(
-                (ids[at : at + KEY_BYTES] for at in range(0, len(ids), KEY_BYTES)),
-                settlement.gone,
-            )
             told = write_reports(quarantine, data.root)
             data.files += [told] if told else []
             data.finish(tally, facts_of(documents, options, plan, previous))
-            path = target if alone else target / fmt.name
-            reports.append(report_of(data, tally, path))
+            reports.append(report_of(data, tally, target / name))
         shutil.rmtree(root / WORK)
         publish(root, target)
     return ExportReport(target, False, documents, tuple(reports))
+
+
+def _counted(
+    counts: Iterable[Counts], tallies: Mapping[str, Tally], quarantine: Spool
+) -> int:
+    """Add up what was counted; returns the number of sessions."""
+    documents = 0
+    for each in counts:
+        documents += each.documents
+        for report in each.reports:
+            add_report(quarantine, report)
+        for name, tally in tallies.items():
+            tally.take(each.tallies[name])
+    return documents
+
+
+def _data_set(
+    root: Path, fmt: Format, options: ExportOptions, settlement: Settlement
+) -> DataSet:
+    """A data set that says which rows it has, and has none of their files yet."""
+    pictures = any(part.pictures for part in settlement.parts)
+    data, ids = DataSet(root, fmt, options, pictures=pictures), settlement.ids
+    data.list_rows(
+        (ids[at : at + KEY_BYTES] for at in range(0, len(ids), KEY_BYTES)),
+        settlement.gone,
+    )
+    return data
 
 
 def _take(

@@ -226,9 +226,10 @@ class Export:
 
     def keep(self, row: Packed) -> int:
         """Put a row on disk; returns its bytes."""
-        self._entries[row.place].add(row)
-        self._rows[row.place][row.split].add(row.row_id, row.record)
-        return len(row.record)
+        place, _, record, _ = row
+        self._entries[place].add(row)
+        self._rows[place][row.split].add(row.row_id, record)
+        return len(record)
 
     def write(
         self, previous: dict[str, Path | None], pool: WorkerPool | None = None

@@ -148,14 +148,16 @@ def hold_snapshot(database: StoreConfig | str = "") -> Iterator[str]:
 def _source(config: StoreConfig) -> Source:
     source = source_of(config)
     if source is None:
-        raise ConfigError("database: one in memory cannot be read by others")
+        told = "cannot be one in memory, have a replica, or be several: plan each"
+        raise ConfigError(f"database: {told}")
     return source
 
 
 def source_of(config: StoreConfig) -> Source | None:
     """What others open to read the store of these settings; None if they cannot."""
     place = config.archive_place
-    if config.database_url.rstrip("/") == "sqlite:" or config.replica_url:
+    in_memory = config.database_url.rstrip("/") == "sqlite:"
+    if in_memory or config.replica_url or config.shards:
         return None
     return Source(
         config.database_url,

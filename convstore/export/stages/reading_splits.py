@@ -66,7 +66,7 @@ class SplitReader:
         """Close the connections. Idempotent."""
         backend, self._backend = self._backend, None
         if backend is not None:
-            self._runner.run(backend.close())
+            self._runner.get_loop().run_until_complete(backend.close())
         self._runner.close()
 
     def documents(self, split: Split) -> Iterator[SessionDocument]:
@@ -78,10 +78,12 @@ class SplitReader:
         yield from map(decode_document, split.documents)
         if split.source is None:
             return
-        self._runner.run(self._open(split.source))
+        self._runner.get_loop().run_until_complete(self._open(split.source))
         left = list(split.session_ids)
         while left:
-            some, places, rest = self._runner.run(self._page(split, left))
+            some, places, rest = self._runner.get_loop().run_until_complete(
+                self._page(split, left)
+            )
             # What stays behind is what was too much to be held beside these.
             left = rest
             while some:
@@ -123,7 +125,7 @@ class SplitReader:
         if split.snapshot and (live or places):
             # An erasure is not a matter of when it was looked.
             found = await backend.read(
-                lambda c: session_places.states(c, split.tenant, list(session_ids))
+                lambda c: session_places.states(c, split.tenant, session_ids)
             )
             erased = {i for i in session_ids if found.get(i, "erased") == "erased"}
             live = [d for d in live if d.session.id not in erased]
@@ -141,7 +143,9 @@ class SplitReader:
                 if attempt == _ATTEMPTS - 1:
                     raise moved.error from None
             now = now or Split(split.tenant, (session_id,), split.source)
-            live, places, _ = self._runner.run(self._page(now, now.session_ids))
+            live, places, _ = self._runner.get_loop().run_until_complete(
+                self._page(now, now.session_ids)
+            )
             if live:
                 return live[0]
             if not places:
@@ -159,16 +163,7 @@ class SplitReader:
             )
             raise _MovedError(missing)
         try:
-            document = read_document(
-                self._blobs,
-                segment.key,
-                offset=entry.offset,
-                length=entry.length,
-                raw_length=entry.raw_length,
-                sha256=entry.sha256,
-                session_id=session_id,
-                unpacker=self._unpacker,
-            )
+            document = read_document(self._blobs, segment.key, entry, self._unpacker)
         except SegmentNotFoundError:
             missing = SegmentCorruptError(
                 segment_id, "the file is missing", (session_id,)
@@ -191,14 +186,16 @@ class _MovedError(Exception):
 def _looked(
     connection: Connection, tenant: str, session_ids: Sequence[str]
 ) -> tuple[list[SessionDocument], list[Place], list[str]]:
-    states = session_places.states(connection, tenant, list(session_ids))
+    states = session_places.states(connection, tenant, session_ids)
     live = [i for i in session_ids if states.get(i) == "active"]
     archived = [i for i in session_ids if states.get(i) == "archived"]
     rest: list[str] = []
-    if len(live) > 1:
-        fits = sizes.that_fit(sizes.of(connection, tenant, live))
+    found: dict[str, SessionDocument | CorruptionError] = {}
+    if live:
+        held = sizes.held(connection, tenant, live)
+        fits = sizes.that_fit(held.sizes)
         live, rest = live[:fits], live[fits:]
-    found = documents.read(connection, tenant, live) if live else {}
+        found = documents.read(connection, tenant, live, held.tables)
     whole = []
     for document in found.values():
         if isinstance(document, CorruptionError):

@@ -9,6 +9,7 @@ others.
 from __future__ import annotations
 
 import tempfile
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,6 +119,23 @@ class Settling:
 
 
 @dataclass(frozen=True, slots=True)
+class Routing:
+    """Says which part a row goes to: for whoever deals rows out to those who write.
+
+    `ends` has the highest row id of each part and its number, by split.
+    """
+
+    ends: tuple[tuple[tuple[bytes, int], ...], ...]
+
+    def part_of(self, row: Packed) -> int | None:
+        """The number of the part, among `Settlement.parts`; None where nobody writes
+        the row. A row that goes may have one too: the part passes it over."""
+        ends = self.ends[row.split]
+        place = bisect_left(ends, (row.row_id, 0))
+        return ends[place][1] if place < len(ends) else None
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
     """What `settle` decided about the rows of one format.
 
@@ -127,6 +145,7 @@ class Settlement:
         ids: The ids of all rows that stay, in order; those of a former export too.
         gone: Ids of rows of the former export that no longer exist.
         dropped: How many rows go, by reason.
+        splits: Names of the splits.
     """
 
     format: str
@@ -134,6 +153,15 @@ class Settlement:
     ids: bytes = field(repr=False)
     gone: tuple[bytes, ...] = field(repr=False)
     dropped: dict[str, int]
+    splits: tuple[str, ...]
+
+    @property
+    def routing(self) -> Routing:
+        """Which part each row goes to; without the ids, and so small."""
+        ends: dict[str, list[tuple[bytes, int]]] = {name: [] for name in self.splits}
+        for number, part in enumerate(self.parts):
+            ends[part.split].append((part.last, number))
+        return Routing(tuple(tuple(sorted(each)) for each in ends.values()))
 
 
 def settle(
@@ -167,4 +195,5 @@ def settle(
         new = listed(settling.rows(), row_ids(previous), ids.extend, gone.append)
         parts = tuple(settling.parts(new, pictures=pictures))
     dropped = dict(sorted(losses.choices.items()))
-    return Settlement(fmt.name, parts, bytes(ids), tuple(gone), dropped)
+    splits = tuple(options.splits)
+    return Settlement(fmt.name, parts, bytes(ids), tuple(gone), dropped, splits)
