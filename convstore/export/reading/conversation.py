@@ -103,12 +103,12 @@ class Conversation:
         known = self._paths.get(seq)
         if known is None:
             path: list[int] = []
-            here = seq
-            while here is not None and here in self.turns and here not in self._paths:
-                if len(path) > len(self.turns):
-                    break  # A circle: no store makes one.
+            here, turns, paths = seq, self.turns, self._paths
+            for _ in turns:  # Once around at most: no store makes a circle.
+                if here is None or here in paths or here not in turns:
+                    break
                 path.append(here)
-                here = self.turns[here].parent_seq
+                here = turns[here].parent_seq
             path.reverse()
             known = self._paths[seq] = (*self._paths.get(here, ()), *path)
         return known
@@ -215,7 +215,7 @@ class Conversation:
         known = self._messages
         for seq in path:
             if (messages := known.get(seq)) is None:
-                told = self._tell(seq)
+                told = self._untold.get(seq) or self._tell_anew(seq)
                 if isinstance(told, Dropped):
                     return told
                 messages = told
@@ -348,8 +348,9 @@ class Conversation:
     def _tell(self, seq: int) -> Messages | Dropped:
         """The messages that a turn is by itself; kept, because paths share them."""
         known = self._messages.get(seq) or self._untold.get(seq)
-        if known is not None:
-            return known
+        return known if known is not None else self._tell_anew(seq)
+
+    def _tell_anew(self, seq: int) -> Messages | Dropped:
         told = messages_of(
             self._told[seq], resolved_question=self.options.resolved_questions
         )
