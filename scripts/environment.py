@@ -77,6 +77,8 @@ PURPOSES = {
     ),
     # By itself: it pins what other frameworks have newer.
     "chainlit": (".cache/venv-chainlit", [["-e", ".[chainlit]"]]),
+    # What an export can be spread over.
+    "engines": (".cache/venv-engines", [["pyspark>=4.0,<5", "ray>=2.50,<3"]]),
     # Releases of `datasets` that trainers still pin.
     "datasets-3.6": (".cache/venv-datasets-3.6", [["datasets==3.6.*"]]),
     "datasets-4.5": (".cache/venv-datasets-4.5", [["datasets==4.5.*"]]),
@@ -85,7 +87,7 @@ PURPOSES = {
 # than half of the time, and of the room.
 STAND_ON = dict.fromkeys(
     (
-        *("trainers", "frameworks", "frameworks-2", "chainlit"),
+        *("trainers", "frameworks", "frameworks-2", "chainlit", "engines"),
         *("datasets-3.6", "datasets-4.5"),
     ),
     "test",

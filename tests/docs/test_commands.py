@@ -92,7 +92,7 @@ PAGES = {
     "search.md": Page(TALKS),
 }
 # Run by tests of their own, which look at what comes out too.
-ELSEWHERE = {"export-rlhf.md", "import.md"}
+ELSEWHERE = {"export-rlhf.md", "import.md", "ray.md", "spark.md"}
 
 
 def blocks(name: str) -> list[str]:
