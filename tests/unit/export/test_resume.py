@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -114,15 +115,28 @@ def test_two_exports_to_one_target_do_not_mix(tmp_path: Path) -> None:
     assert run_export(nested(), ["kto"], tmp_path / "out").rows == 10
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[[FileType], Path]:
+    """What an export gives that nobody stops; made once."""
+
+    @cache
+    def made(file_type: FileType) -> Path:
+        folder = tmp_path_factory.mktemp("whole") / file_type
+        options = ExportOptions(file_type=file_type)
+        run_export(documents(2_000), ["kto", "messages"], folder, options)
+        return folder
+
+    return made
+
+
 @pytest.mark.crash
 @pytest.mark.parametrize("told", [1, 57, 150, 199, 204])
 @pytest.mark.parametrize("file_type", ["jsonl", "parquet"])
 def test_an_export_killed_with_minus_nine_goes_on_to_the_same_bytes(
-    tmp_path: Path, told: int, file_type: FileType
+    tmp_path: Path, told: int, file_type: FileType, whole: Callable[[FileType], Path]
 ) -> None:
     """The process dies after so many lines of progress: while reading, or writing."""
     options = ExportOptions(file_type=file_type)
-    run_export(documents(2_000), ["kto", "messages"], tmp_path / "whole", options)
     child = subprocess.Popen(
         [sys.executable, "-c", _EXPORT, str(tmp_path / "out"), file_type],
         stdout=subprocess.PIPE,
@@ -137,7 +151,7 @@ def test_an_export_killed_with_minus_nine_goes_on_to_the_same_bytes(
 
     run_export(documents(2_000), ["kto", "messages"], tmp_path / "out", options)
 
-    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+    assert tree(tmp_path / "out") == tree(whole(file_type))
 
 
 @pytest.mark.slow
@@ -145,10 +159,8 @@ def test_an_export_killed_with_minus_nine_goes_on_to_the_same_bytes(
     ("seed", "zone", "locale"), [("1", "Asia/Kolkata", "C"), ("2", "UTC", "C.UTF-8")]
 )
 def test_another_process_in_another_place_writes_the_same_bytes(
-    tmp_path: Path, seed: str, zone: str, locale: str
+    tmp_path: Path, seed: str, zone: str, locale: str, whole: Callable[[FileType], Path]
 ) -> None:
-    run_export(documents(2_000), ["kto", "messages"], tmp_path / "here")
-
     subprocess.run(
         [sys.executable, "-c", _EXPORT, str(tmp_path / "there"), "jsonl"],
         env={**os.environ, "PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": locale},
@@ -156,7 +168,7 @@ def test_another_process_in_another_place_writes_the_same_bytes(
         check=True,
     )
 
-    assert tree(tmp_path / "there") == tree(tmp_path / "here")
+    assert tree(tmp_path / "there") == tree(whole("jsonl"))
 
 
 @pytest.mark.parametrize("phase", ["gather", "write"])
@@ -191,11 +203,11 @@ def test_parts_that_have_grown_are_parted_again_without_a_change(
 ) -> None:
     needs("rensa")
     options = ExportOptions(caps=Caps(per_user=20, per_prompt=3), near_duplicates=0.9)
-    run_export(documents(200), ["kto"], tmp_path / "whole", options)
+    run_export(documents(80), ["kto"], tmp_path / "whole", options)
     monkeypatch.setattr("convstore.export.stages.spool.PART_BYTES", 500)
     monkeypatch.setattr("convstore.export.stages.spool._PIECE_BYTES", 100)
     monkeypatch.setattr("convstore.export.stages.spool.SMALL_PART_BYTES", 100)
 
-    run_export(documents(200), ["kto"], tmp_path / "parted", options)
+    run_export(documents(80), ["kto"], tmp_path / "parted", options)
 
     assert tree(tmp_path / "parted") == tree(tmp_path / "whole")
