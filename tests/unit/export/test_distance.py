@@ -62,7 +62,7 @@ def test_what_both_texts_begin_and_end_with_does_not_count(
 
 
 @given(FEW_LETTERS, FEW_LETTERS)
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_above_the_stated_size_it_is_an_upper_bound_the_same_both_ways(
     before: str, after: str
 ) -> None:

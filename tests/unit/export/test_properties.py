@@ -74,7 +74,7 @@ def made(chat: Chat) -> Iterator[tuple[str, Example]]:
                 yield rule.name, row
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(TURNS, ACTS)
 def test_no_history_makes_an_unsound_row(
     turns: list[tuple[str, int, str]], acts: list[dict[str, object]]

@@ -405,7 +405,7 @@ FORMATS = [
 
 
 @pytest.mark.parametrize("format_", FORMATS, ids=["list", "answers", "all", "nested"])
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(record=RECORDS)
 def test_a_mapped_record_is_refused_or_comes_back_equal(
     format_: Format, record: dict[str, Any]

@@ -269,7 +269,7 @@ def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
         list(read_lines("/dev/null"))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.sampled_from([b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b""]), st.binary())
 def test_no_bytes_raise_anything_but_our_errors(first: bytes, rest: bytes) -> None:
     with pytest.MonkeyPatch.context() as patch:

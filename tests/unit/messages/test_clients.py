@@ -324,7 +324,7 @@ turns = st.lists(
 ).map(lambda drawn: told(*drawn))
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(turns)
 def test_openai_is_given_what_it_takes(turns: list[Turn]) -> None:
     request = to_openai_messages(turns)
@@ -333,7 +333,7 @@ def test_openai_is_given_what_it_takes(turns: list[Turn]) -> None:
     check_accounts(turns, request.left_out)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(turns)
 def test_anthropic_is_given_what_it_takes(turns: list[Turn]) -> None:
     request = to_anthropic_messages(turns)

@@ -33,7 +33,7 @@ MANIFEST_SCHEMA = validator("manifest.schema.json")
 
 
 @given(any_documents())
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_documents_come_back_the_same(documents: list[SessionDocument]) -> None:
     blobs = MemoryBlobs()
     manifest = write(blobs, documents)
