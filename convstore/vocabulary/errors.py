@@ -539,8 +539,8 @@ class ShardUnavailableError(DatabaseUnavailableError):
     """One database of a store over several is away; `shard` is its number, from 0, of
     `shards`, or -1 for the home database. The sessions of the others go on.
 
-    As with any lost connection, a write may have happened: repeat it with its
-    `external_id`.
+    To do: Try again with pauses. As with any lost connection, a write may have
+    happened: repeat it with its `external_id`.
     """
 
     code = "shard_unavailable"

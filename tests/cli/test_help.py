@@ -53,6 +53,9 @@ erase
 backup
 mcp
 web
+web tokens add
+web tokens list
+web tokens remove
 worker
 stats
 doctor
@@ -84,6 +87,8 @@ def commands(group: Any = None, path: str = "") -> Iterator[tuple[str, Any]]:
     """Every command with its path."""
     group = group or typer.main.get_command(app)
     for name, command in group.commands.items():
+        if getattr(command, "invoke_without_command", False):
+            yield f"{path}{name}", command  # it does something by itself, too
         if hasattr(command, "commands"):
             yield from commands(command, f"{path}{name} ")
         else:
