@@ -37,9 +37,12 @@ from convstore.db.models import (
     sessions,
     shard_erasures,
     shard_marks,
+    tell_postgres,
     tool_sets,
     turns,
 )
+
+tell_postgres()
 
 __all__ = [
     "archive_entries",

@@ -28,6 +28,7 @@ def run(connection: Connection) -> None:
         migrate.begin(connection, upgrades=command[0].__name__ == "upgrade")
     else:
         schema.enter(connection)
+    models.tell_postgres()
     context.configure(
         connection=connection,
         target_metadata=models.metadata,

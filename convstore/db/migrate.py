@@ -129,6 +129,7 @@ def differences(
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "include_name": _is_ours}
         )
+        models.tell_postgres()
         found = compare_metadata(context, models.metadata)
         return [str(difference) for difference in found]
 

@@ -78,6 +78,7 @@ UNUSED_BY_A_LIST = {
     "convstore.export",
     "convstore.imports",
     "convstore.tasks",
+    "sqlalchemy.dialects.postgresql",
     "sqlalchemy.ext.asyncio",
     "sqlalchemy.orm",
 }

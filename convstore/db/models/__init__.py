@@ -24,6 +24,7 @@ from convstore.db.models.checkpoint import (
 from convstore.db.models.columns import JsonText, metadata
 from convstore.db.models.compliance import erasures, legal_holds
 from convstore.db.models.gateway import cost_totals, prefix_entries, session_ledger
+from convstore.db.models.indexes import tell_postgres
 from convstore.db.models.item import items, session_items, session_state
 from convstore.db.models.operations import leases, retention_runs, schema_info
 from convstore.db.models.search import (
@@ -90,6 +91,7 @@ __all__ = [
     "sessions",
     "shard_erasures",
     "shard_marks",
+    "tell_postgres",
     "tool_sets",
     "turns",
 ]

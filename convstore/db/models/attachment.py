@@ -11,6 +11,7 @@ from convstore.db.models.columns import (
     tenant_id,
     time_column,
 )
+from convstore.db.models.indexes import partial_index
 
 attachments = table(
     "attachments",
@@ -22,11 +23,10 @@ attachments = table(
     ),
     # The last column, as of turns.
     Column("data", LargeBinary, nullable=False, comment="byte for byte"),
-    Index(
+    partial_index(
         "ix_attachments_waiting",
         "waits_since",
-        sqlite_where=text("waits_since IS NOT NULL"),
-        postgresql_where=text("waits_since IS NOT NULL"),
+        where=text("waits_since IS NOT NULL"),
     ),
     key=("tenant_id", "hash"),
     comment="Pictures and files that parts name by hash, once in a tenant.",

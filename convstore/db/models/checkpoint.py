@@ -14,6 +14,7 @@ from convstore.db.models.columns import (
     tenant_id,
     time_column,
 )
+from convstore.db.models.indexes import partial_index
 
 checkpoints = table(
     "checkpoints",
@@ -47,12 +48,11 @@ checkpoints = table(
         "session_id",
         "namespace",
     ),
-    Index(
+    partial_index(
         "ix_checkpoints_run",
         "tenant_id",
         "run_id",
-        sqlite_where=text("run_id IS NOT NULL"),
-        postgresql_where=text("run_id IS NOT NULL"),
+        where=text("run_id IS NOT NULL"),
     ),
     key=("tenant_id", "session_id", "namespace", "checkpoint_id"),
     comment="The state of a graph's run at a step, as a framework stores it.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, text
+from sqlalchemy import BigInteger, Column, LargeBinary, text
 
 from convstore.db.models.columns import (
     DOUBLE,
@@ -14,6 +14,7 @@ from convstore.db.models.columns import (
     tenant_id,
     time_column,
 )
+from convstore.db.models.indexes import partial_index
 
 session_state = table(
     "session_state",
@@ -45,11 +46,10 @@ session_items = table(
         "digest", LargeBinary, nullable=False, comment="SHA-256 of the content columns"
     ),
     of_session(),
-    Index(
+    partial_index(
         "ix_session_items_expiring",
         "expires_at",
-        sqlite_where=text("expires_at IS NOT NULL"),
-        postgresql_where=text("expires_at IS NOT NULL"),
+        where=text("expires_at IS NOT NULL"),
     ),
     key=("tenant_id", "session_id", "namespace", "key"),
     comment="Small documents that belong to a session and change in place.",
@@ -69,20 +69,18 @@ items = table(
     time_column("updated_at", "when its value last changed"),
     time_column("expires_at", "nobody finds it from here on", nullable=True),
     Column("ttl_s", DOUBLE, comment="seconds that each use lets it live"),
-    Index(
+    partial_index(
         "ix_items_user",
         "tenant_id",
         "user_id",
         "namespace",
         "key",
-        sqlite_where=text("user_id IS NOT NULL"),
-        postgresql_where=text("user_id IS NOT NULL"),
+        where=text("user_id IS NOT NULL"),
     ),
-    Index(
+    partial_index(
         "ix_items_expiring",
         "expires_at",
-        sqlite_where=text("expires_at IS NOT NULL"),
-        postgresql_where=text("expires_at IS NOT NULL"),
+        where=text("expires_at IS NOT NULL"),
     ),
     key=("tenant_id", "namespace", "key"),
     comment="Small documents outside sessions: state of an application or a user.",

@@ -23,6 +23,7 @@ from convstore.db.models.columns import (
     tenant_id,
     time_column,
 )
+from convstore.db.models.indexes import partial_index
 
 LISTED = text("state IN ('active', 'archived')")
 GONE = text("state IN ('deleted', 'erased')")
@@ -121,86 +122,76 @@ sessions = table(
         Computed(f"last_activity_at / {BUCKET_MICROS}"),
         comment="last_activity_at in quarter hours",
     ),
-    Index(
+    partial_index(
         "ix_sessions_recent",
         "tenant_id",
         "activity_bucket",
         "session_id",
-        sqlite_where=LISTED,
-        postgresql_where=LISTED,
+        where=LISTED,
     ),
-    Index(
+    partial_index(
         "ix_sessions_recent_by_user",
         "tenant_id",
         "user_id",
         "activity_bucket",
         "session_id",
-        sqlite_where=text("user_id IS NOT NULL"),
-        postgresql_where=text("user_id IS NOT NULL"),
+        where=text("user_id IS NOT NULL"),
     ),
-    Index(
+    partial_index(
         "ix_sessions_by_language",
         "tenant_id",
         "language",
         "activity_bucket",
         "session_id",
-        sqlite_where=_SPOKEN,
-        postgresql_where=_SPOKEN,
+        where=_SPOKEN,
     ),
-    Index(
+    partial_index(
         "ix_sessions_judged",
         "tenant_id",
         "activity_bucket",
         "session_id",
-        sqlite_where=JUDGED,
-        postgresql_where=JUDGED,
+        where=JUDGED,
     ),
-    Index(
+    partial_index(
         "ix_sessions_held",
         "tenant_id",
         "activity_bucket",
         "session_id",
-        sqlite_where=HELD,
-        postgresql_where=HELD,
+        where=HELD,
     ),
-    Index(
+    partial_index(
         "ix_sessions_gone",
         "tenant_id",
         "state",
         "activity_bucket",
         "session_id",
-        sqlite_where=GONE,
-        postgresql_where=GONE,
+        where=GONE,
     ),
-    Index(
+    partial_index(
         "ix_sessions_idle",
         "activity_bucket",
         "tenant_id",
         "session_id",
-        sqlite_where=_ACTIVE,
-        postgresql_where=_ACTIVE,
+        where=_ACTIVE,
     ),
-    Index(
+    partial_index(
         "ix_sessions_expiring",
         "expires_at",
-        sqlite_where=text("state = 'active' AND expires_at IS NOT NULL"),
-        postgresql_where=text("state = 'active' AND expires_at IS NOT NULL"),
+        where=text("state = 'active' AND expires_at IS NOT NULL"),
     ),
-    Index(
+    partial_index(
         "ix_sessions_forks",
         "tenant_id",
         "forked_from",
         "session_id",
-        sqlite_where=text("forked_from IS NOT NULL"),
-        postgresql_where=text("forked_from IS NOT NULL"),
+        where=text("forked_from IS NOT NULL"),
     ),
-    Index(
+    partial_index(
         "ix_sessions_archived",
         "archived_at",
         "tenant_id",
         "session_id",
-        sqlite_where=_IN_ARCHIVE,
-        postgresql_where=_IN_ARCHIVE,
+        where=_IN_ARCHIVE,
     ),
     key=("tenant_id", "session_id"),
     comment="One conversation; after a purge a stub that remembers its state.",

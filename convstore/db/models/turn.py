@@ -14,6 +14,7 @@ from convstore.db.models.columns import (
     tenant_id,
     time_column,
 )
+from convstore.db.models.indexes import partial_index
 
 turns = table(
     "turns",
@@ -65,22 +66,20 @@ turns = table(
     # The last column: what is read without it does not touch its pages.
     Column("payload", LargeBinary, comment="a framework's own object, byte for byte"),
     of_session(),
-    Index(
+    partial_index(
         "uq_turns_external_id",
         "tenant_id",
         "session_id",
         "external_id",
         unique=True,
-        sqlite_where=text("external_id IS NOT NULL"),
-        postgresql_where=text("external_id IS NOT NULL"),
+        where=text("external_id IS NOT NULL"),
     ),
-    Index(
+    partial_index(
         "ix_turns_external_id",
         "tenant_id",
         "external_id",
         "session_id",
-        sqlite_where=text("external_id IS NOT NULL"),
-        postgresql_where=text("external_id IS NOT NULL"),
+        where=text("external_id IS NOT NULL"),
     ),
     key=("tenant_id", "session_id", "seq"),
     comment="One message by one author; never changed once committed.",
@@ -154,22 +153,20 @@ interactions = table(
     of_session(),
     Index("ix_interactions_target", "tenant_id", "session_id", "target_hash", "seq"),
     Index("ix_interactions_time", "tenant_id", "created_at", "session_id", "seq"),
-    Index(
+    partial_index(
         "ix_interactions_supersedes",
         "tenant_id",
         "session_id",
         "supersedes",
-        sqlite_where=text("supersedes IS NOT NULL"),
-        postgresql_where=text("supersedes IS NOT NULL"),
+        where=text("supersedes IS NOT NULL"),
     ),
-    Index(
+    partial_index(
         "uq_interactions_external_id",
         "tenant_id",
         "session_id",
         "external_id",
         unique=True,
-        sqlite_where=text("external_id IS NOT NULL"),
-        postgresql_where=text("external_id IS NOT NULL"),
+        where=text("external_id IS NOT NULL"),
     ),
     key=("tenant_id", "session_id", "seq"),
     comment="One act upon a session, turn, node or choice. Append-only.",
@@ -202,14 +199,13 @@ graph_states = table(
         "digest", LargeBinary, nullable=False, comment="SHA-256 of the content columns"
     ),
     of_session(),
-    Index(
+    partial_index(
         "uq_graph_states_external_id",
         "tenant_id",
         "session_id",
         "external_id",
         unique=True,
-        sqlite_where=text("external_id IS NOT NULL"),
-        postgresql_where=text("external_id IS NOT NULL"),
+        where=text("external_id IS NOT NULL"),
     ),
     key=("tenant_id", "session_id", "namespace", "version"),
     comment="Snapshots of the reasoning graph, every version.",
