@@ -140,6 +140,19 @@ def chips(counts: Mapping[str, int], reading: Reading) -> list[tuple[str, str, i
     ]
 
 
+def said(counts: Mapping[str, int], reading: Reading) -> list[tuple[str, str, int]]:
+    """What was said, in one line: kind, the labels it is of, and how often."""
+    labels: dict[str, list[str]] = {"good": [], "bad": [], "plain": []}
+    for label in sorted(counts):
+        kind = reading.meaning(label) or ""
+        labels[kind if kind in labels else "plain"].append(label)
+    return [
+        (kind, ", ".join(names), sum(counts[name] for name in names))
+        for kind, names in labels.items()
+        if names
+    ]
+
+
 def disagreeing(counts: Mapping[str, int], reading: Reading) -> bool:
     """Whether both good and bad was said."""
     meanings = {reading.meaning(label) for label, count in counts.items() if count}

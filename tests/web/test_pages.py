@@ -11,6 +11,7 @@ import pytest
 
 from convstore import Store
 from convstore.vocabulary.clock import ManualClock, SystemClock
+from convstore.web import Actor
 from convstore.web.text import ago, duration, moment, size, visible
 from tests.web.conftest import Visitor, talk
 
@@ -111,7 +112,75 @@ async def test_a_long_list_is_paged(
 
     assert (len(first["items"]), len(second["items"])) == (50, 5)
     assert "Older" in (await page.get("/")).text
-    assert "Newest" in (await page.get("/", cursor=first["next_cursor"])).text
+    html = (await page.get("/", cursor=first["next_cursor"])).text
+    assert "Newest" in html
+    assert 'rel="prev"' in html
+    again = await page.json("/", cursor=second["previous_cursor"])
+    assert (again["items"], again["previous_cursor"]) == (first["items"], None)
+
+
+async def test_sessions_are_filtered_by_judgement_disagreement_and_hold(
+    store: Store, visitor: Callable[..., Visitor]
+) -> None:
+    for number in range(3):
+        await talk(store, f"s-{number}")
+    for session_id, labels in (("s-1", ["up"]), ("s-2", ["up", "down"])):
+        for label in labels:
+            await store.interactions.record(
+                session_id,
+                action="feedback",
+                turn_seq=3,
+                feedback=label,
+                actor_id=label,
+            )
+    await store.holds.place("s-0", reason="audit")
+    page = visitor()
+
+    async def ids(only: str) -> set[str]:
+        return {one["id"] for one in (await page.json("/", only=only))["items"]}
+
+    assert await ids("judged") == {"s-1", "s-2"}
+    assert await ids("unjudged") == await ids("held") == {"s-0"}
+    assert await ids("disagreed") == {"s-2"}
+    assert (await page.get("/", only="x")).status_code == 422
+
+
+async def test_the_bin_leads_to_what_was_deleted_and_back(
+    store: Store, visitor: Callable[..., Visitor]
+) -> None:
+    await talk(store)
+    await store.sessions.delete("s-1")
+    page = visitor(Actor("op", ("operator",), ("default",)))
+
+    listed = (await page.get("/", state="deleted")).text
+    shown = await page.get("/conversation", id="s-1")
+    wrong = await page.post("/restore", {"confirm": "s-2"}, id="s-1")
+    back = await page.post("/restore", {"confirm": "s-1"}, id="s-1")
+
+    assert "until it is erased" in listed
+    assert "/conversation?id=s-1" in listed
+    assert "In the bin" in shown.text
+    assert "pleasure" not in shown.text
+    assert (wrong.status_code, back.status_code) == (422, 303)
+    assert (await store.sessions.get("s-1")).state == "active"
+
+
+async def test_a_receipt_is_told_whole(
+    store: Store, visitor: Callable[..., Visitor]
+) -> None:
+    await talk(store)
+    receipt = await store.erase(session_id="s-1")
+    page = visitor()
+
+    listed = (await page.get("/retention")).text
+    told = (await page.json("/receipt", id=receipt.erasure_id))["receipt"]
+    html = (await page.get("/receipt", id=receipt.erasure_id)).text
+
+    assert f"/receipt?id={receipt.erasure_id}" in listed
+    assert told["rows_deleted"] == receipt.rows_deleted
+    assert "<code>s-1</code>" in html
+    assert "<dt>turns</dt>" in html
+    assert (await page.get("/receipt", id="nope")).status_code == 404
 
 
 async def test_a_long_conversation_is_read_from_its_end(

@@ -35,6 +35,7 @@ PAGES: dict[str, tuple[Role, Shown]] = {
     "/disagreements": ("reader", disagreements.show),
     "/datasets": ("reader", datasets.show),
     "/retention": ("reader", retention.show),
+    "/receipt": ("reader", retention.receipt),
     "/archive": ("reader", archive.show),
     "/cost": ("reader", cost.show),
     "/people": ("reader", people.show),

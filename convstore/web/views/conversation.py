@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from convstore.vocabulary.errors import LedgerEntryNotFoundError
+from convstore.vocabulary.errors import LedgerEntryNotFoundError, SessionDeletedError
 from convstore.vocabulary.feedback import is_about
 from convstore.vocabulary.records import Judgement, Session, Turn
 from convstore.web.pieces import pieces_of
@@ -24,7 +24,12 @@ _MOST_PREVIEWED = 400
 async def show(visit: Visit) -> View:
     """The page."""
     session_id = visit.needed("id")
-    session = await visit.store.sessions.get(session_id)
+    try:
+        session = await visit.store.sessions.get(session_id)
+    except SessionDeletedError:
+        binned = {"id": session_id}
+        told = {"id": session_id, "state": "deleted"}
+        return View("deleted.html", "In the bin", binned, told, "/")
     head, before = await _place(visit, session)
     turns = await visit.store.turns.branch(
         session_id, head=head, before=before, limit=LIMIT

@@ -8,7 +8,7 @@ from convstore.vocabulary.records import Json
 from convstore.web.visit import View, Visit
 
 LIMIT = 20
-_LAST = 2
+_LAST = 1
 """Messages of a field that are shown at once."""
 MOST_SESSIONS = 200
 FORMATS = (

@@ -4,32 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from convstore.web.views.sessions import row
-from convstore.web.visit import View, Visit, disagreeing
+from convstore.web.views.sessions import row, ways
+from convstore.web.visit import View, Visit
 
-_PAGE = 200
-_MOST_LOOKED_AT = 2_000
-_MOST_SHOWN = 100
+LIMIT = 50
 
 
 async def show(visit: Visit) -> View:
-    """The page: from the counts that each session keeps, newest activity first."""
-    reading, cursor = visit.reading, visit.query.get("cursor")
-    found: list[Any] = []
-    looked_at = 0
-    while looked_at < _MOST_LOOKED_AT and len(found) < _MOST_SHOWN:
-        page = await visit.store.sessions.list(limit=_PAGE, cursor=cursor)
-        found += [
-            one for one in page.items if disagreeing(one.feedback_counts, reading)
-        ]
-        looked_at += max(1, len(page.items))
-        cursor = page.next_cursor
-        if cursor is None:
-            break
+    """The page: newest activity first."""
+    page = await visit.store.sessions.list(
+        disagreed=True, limit=LIMIT, cursor=visit.query.get("cursor")
+    )
     shown: dict[str, Any] = {
-        "rows": [row(visit, session) for session in found],
-        "complete": cursor is None,
-        "more": cursor and visit.url("/disagreements", cursor=cursor),
+        "rows": [row(visit, session) for session in page.items],
+        "complete": page.complete,
+        **ways(visit, page, "/disagreements", {}),
     }
-    json = {"items": found, "next_cursor": cursor, "complete": cursor is None}
+    json = {
+        "items": page.items,
+        "next_cursor": page.next_cursor,
+        "previous_cursor": page.previous_cursor,
+        "complete": page.complete,
+    }
     return View("disagreements.html", "Disagreements", shown, json, "/disagreements")

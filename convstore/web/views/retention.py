@@ -27,6 +27,36 @@ _WORDS = {
 
 async def show(visit: Visit) -> View:
     """The page."""
+    told, complete = await _plan(visit)
+    policy = visit.store.config.retention
+    holds = await visit.store.holds.list(in_force=True, limit=LIMIT)
+    receipts = await visit.store.erasures.list(
+        limit=LIMIT, cursor=visit.query.get("receipts")
+    )
+    stats = await visit.store.stats()
+    shown: dict[str, Any] = {
+        "plan": told,
+        "complete": complete,
+        "stale_after": duration(policy.stale_after_s),
+        "policy": policy,
+        "holds": holds,
+        "receipts": receipts,
+        "more": receipts.next_cursor
+        and visit.url("/retention", receipts=receipts.next_cursor) + "#receipts",
+        "stats": stats,
+    }
+    json = {
+        "plan": told,
+        "complete": complete,
+        "holds": holds.items,
+        "receipts": receipts.items,
+        "next_cursor": receipts.next_cursor,
+    }
+    return View("retention.html", "Retention", shown, json, "/retention")
+
+
+async def _plan(visit: Visit) -> tuple[list[dict[str, Any]], bool]:
+    """What a run would do now, by reason, and whether that is all."""
     reasons: Counter[tuple[str, str]] = Counter()
     complete = True
     plan = visit.store.archive.plan(tenant_id=visit.store.tenant)
@@ -36,10 +66,6 @@ async def show(visit: Visit) -> View:
                 complete = False
                 break
             reasons[decision.action, decision.reason] += 1
-    policy = visit.store.config.retention
-    holds = await visit.store.holds.list(in_force=True, limit=LIMIT)
-    receipts = await visit.store.erasures.list(limit=LIMIT)
-    stats = await visit.store.stats()
     told = [
         {
             "action": action,
@@ -49,19 +75,25 @@ async def show(visit: Visit) -> View:
         }
         for (action, reason), count in reasons.most_common()
     ]
+    return told, complete
+
+
+async def receipt(visit: Visit) -> View:
+    """One receipt, whole: what was destroyed, where, and what is still to come."""
+    found = await visit.store.erasures.get(visit.needed("id"))
     shown: dict[str, Any] = {
-        "plan": told,
-        "complete": complete,
-        "stale_after": duration(policy.stale_after_s),
-        "policy": policy,
-        "holds": holds,
-        "receipts": receipts,
-        "stats": stats,
+        "receipt": found,
+        "counts": {
+            "Found": found.found,
+            "Rows deleted, by table": found.rows_deleted,
+        },
+        "places": {
+            "Segments written anew": found.segments_rewritten,
+            "Segments that wait": found.segments_waiting,
+            "Segments without a file": found.segments_missing,
+            "Segments with a damaged frame": found.segments_damaged,
+            "Bytes may lie, until they are written over, in": found.residue,
+        },
     }
-    json = {
-        "plan": told,
-        "complete": complete,
-        "holds": holds.items,
-        "receipts": receipts.items,
-    }
-    return View("retention.html", "Retention", shown, json, "/retention")
+    json = {"receipt": found}
+    return View("receipt.html", "Receipt of an erasure", shown, json, "/retention")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import Page, Session
-from convstore.web.visit import View, Visit, chips, disagreeing
+from convstore.web.visit import View, Visit, chips, disagreeing, said
 
 LIMIT = 50
 SINCE = {"1d": "Last day", "7d": "Last 7 days", "30d": "Last 30 days"}
@@ -17,7 +18,13 @@ STATES = {
     "deleted": "Bin",
     "erased": "Erased",
 }
-_FILTERS = ("title", "user", "label", "tag", "language", "state", "since")
+ONLY = {
+    "judged": ("Judged", {"judged": True}),
+    "unjudged": ("Not judged", {"judged": False}),
+    "disagreed": ("Disagreed on", {"disagreed": True}),
+    "held": ("Held", {"held": True}),
+}
+_FILTERS = ("title", "user", "label", "tag", "language", "only", "state", "since")
 
 
 async def show(visit: Visit) -> View:
@@ -30,16 +37,18 @@ async def show(visit: Visit) -> View:
         "rows": [row(visit, session) for session in page.items],
         "asked": asked,
         "complete": page.complete,
-        "more": page.next_cursor and visit.url("/", **asked, cursor=page.next_cursor),
-        "first": "cursor" in visit.query and visit.url("/", **asked),
+        **ways(visit, page, "/", asked),
         "live": live,
         "archived": archived,
         "states": STATES,
+        "only": {key: words for key, (words, _) in ONLY.items()},
+        "kept_for": visit.store.config.retention.keep_archive_for_s,
         "periods": SINCE,
     }
     json = {
         "items": page.items,
         "next_cursor": page.next_cursor,
+        "previous_cursor": page.previous_cursor,
         "complete": page.complete,
     }
     return View("sessions.html", "Sessions", shown, json, "/")
@@ -52,6 +61,10 @@ async def listed(
     state = asked.get("state")
     if state is not None and state not in STATES:
         raise InvalidInputError("state", "is not a state of a session")
+    only = asked.get("only")
+    if only is not None and only not in ONLY:
+        raise InvalidInputError("only", f"must be one of {', '.join(ONLY)}")
+    marks: dict[str, bool] = {} if only is None else ONLY[only][1]
     return await visit.store.sessions.list(
         title=asked.get("title"),
         user_id=asked.get("user"),
@@ -60,6 +73,7 @@ async def listed(
         language=asked.get("language"),
         state=state,  # type: ignore[arg-type]
         updated_since=since(visit, asked.get("since")),
+        **marks,
         limit=limit,
         cursor=cursor,
     )
@@ -74,6 +88,18 @@ def since(visit: Visit, period: str | None) -> datetime | None:
     return visit.now - timedelta(days=int(period[:-1]))
 
 
+def ways(
+    visit: Visit, page: Page[Any], path: str, asked: Mapping[str, str]
+) -> dict[str, Any]:
+    """Where a list goes on, and back; None where it does not."""
+    return {
+        "more": page.next_cursor and visit.url(path, **asked, cursor=page.next_cursor),
+        "back": page.previous_cursor
+        and visit.url(path, **asked, cursor=page.previous_cursor),
+        "first": "cursor" in visit.query and visit.url(path, **asked),
+    }
+
+
 def row(visit: Visit, session: Session) -> dict[str, Any]:
     """A session as a line of a table."""
     counts = session.feedback_counts
@@ -81,5 +107,6 @@ def row(visit: Visit, session: Session) -> dict[str, Any]:
         "session": session,
         "url": visit.url("/conversation", id=session.id),
         "chips": chips(counts, visit.reading),
+        "said": said(counts, visit.reading),
         "disagree": disagreeing(counts, visit.reading),
     }
