@@ -10,6 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from convstore.vocabulary.agreement import Agreement
 from convstore.vocabulary.attachments import Attachment
 from convstore.vocabulary.bulk import BulkAct, BulkReport
 from convstore.vocabulary.checkpoints import (

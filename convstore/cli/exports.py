@@ -34,6 +34,7 @@ from convstore.vocabulary.progress import OnProgress, Progress
 
 if TYPE_CHECKING:
     from convstore import Store
+    from convstore.vocabulary.agreement import Agreement
 
 
 @grouped
@@ -127,6 +128,13 @@ _HINTS = {
 """What may be done about reasons for which rows were left out."""
 
 
+def _agreed(found: Agreement) -> str:
+    """How far raters agree, in one line."""
+    figures = {"equal": found.percent, "alpha": found.alpha, "kappa": found.kappa}
+    told = [f"{name} {n:.2f}" for name, n in figures.items() if n is not None]
+    return f"{found.units} judged by two or more: {', '.join(told)}"
+
+
 def _tell(report: Any, as_json: bool) -> None:
     if as_json:
         told = asdict(report) | {"to": str(report.to)}
@@ -149,5 +157,7 @@ def _tell(report: Any, as_json: bool) -> None:
             say(f"{fmt.format}: {warning}")
         if fmt.not_understood:
             say(f"{fmt.format}: feedback not understood: {fact(fmt.not_understood)}")
+        if fmt.agreement.units:
+            say(f"{fmt.format}: {_agreed(fmt.agreement)}")
         for reason in fmt.dropped.keys() & _HINTS.keys():
             say(f"{fmt.format}: {reason}: {_HINTS[reason]}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from convstore.vocabulary.agreement import Agreement
+
 
 @dataclass(frozen=True, slots=True)
 class FormatReport:
@@ -23,6 +25,8 @@ class FormatReport:
         warnings: What a team must know before it trains on this.
         not_understood: Feedback in force that says nothing to the rules, by name:
             labels that the settings do not know, scores outside their scale.
+        agreement: How far people agree who judged the same answers, or chose between
+            the same, in the sessions that were read.
     """
 
     format: str
@@ -36,6 +40,7 @@ class FormatReport:
     size_bytes: int
     warnings: tuple[str, ...]
     not_understood: dict[str, int] = field(default_factory=dict)
+    agreement: Agreement = field(default_factory=lambda: Agreement(0, None, None))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from convstore.vocabulary.agreement import Agreement
 from convstore.vocabulary.records import JsonObject
 
 
@@ -41,6 +42,7 @@ class Preview:
         splits: Rows by split, of `row_count`.
         left_out: Losses by reason, as an export's `dropped` tells them.
         not_understood: Feedback in force that says nothing to the rules, by name.
+        agreement: How far people agree who judged the same, in these sessions.
         session_count: How many sessions were read.
         complete: False where sessions were left unread, or `rows` are not all.
     """
@@ -53,3 +55,4 @@ class Preview:
     not_understood: dict[str, int]
     session_count: int
     complete: bool
+    agreement: Agreement = field(default_factory=lambda: Agreement(0, None, None))

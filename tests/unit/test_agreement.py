@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from convstore.vocabulary.agreement import Agreement, agreement, cohen, kappas
+from convstore.vocabulary.agreement import (
+    Agreement,
+    agreement,
+    cohen,
+    counted,
+    kappas,
+)
+from convstore.vocabulary.codec import decode_json, dumps
 
 # Krippendorff, "Computing Krippendorff's Alpha-Reliability" (2011), section C:
 # four observers, twelve units, values missing; the nominal alpha is 0.743.
@@ -39,12 +46,23 @@ def test_kappa_is_that_of_the_textbook() -> None:
     assert cohen(said, "a", "b") == pytest.approx(0.4)
     assert kappas(said) == {("a", "b"): pytest.approx(0.4)}
     assert agreement(said).percent == pytest.approx(0.7)
+    assert agreement(said).kappa == pytest.approx(0.4)
+
+
+def test_what_was_counted_apart_adds_up() -> None:
+    said = units(OBSERVED)
+    whole, parts = counted(said), counted(said[:5])
+
+    parts.take(decode_json(dumps(counted(said[5:]).told())))
+
+    assert parts == whole
+    assert parts.agreement() == whole.agreement()
 
 
 def test_what_cannot_be_told_is_none() -> None:
     assert agreement([]) == Agreement(0, None, None)
     assert agreement([{"a": 1}]) == Agreement(0, None, None)
-    assert agreement([{"a": 1, "b": 1}]) == Agreement(1, 1.0, None)
+    assert agreement([{"a": 1, "b": 1}]) == Agreement(1, 1.0, None, pairs=1)
     assert cohen([{"a": 1}], "a", "b") is None
     assert cohen([{"a": 1, "b": 1}], "a", "b") is None
 

@@ -11,6 +11,7 @@ from convstore.export.dataset.statistics import LENGTH_EDGES, TOKEN_EDGES, Stats
 from convstore.export.formats.base import PROVENANCE_COLUMNS, Column, Format
 from convstore.export.options import ExportOptions
 from convstore.export.rules import RULES
+from convstore.vocabulary.agreement import Agreement
 
 _SIZES = (
     (1_000, "n<1K"),
@@ -165,6 +166,7 @@ def _body(
     lines += ["", "## What is in it", "", *_statistics(options, stats)]
     lines += ["![rows by length](plots/lengths.svg)", ""]
     lines += ["![rows by rule](plots/rules.svg)", ""]
+    lines += _agreement(tally.agreement.agreement())
     lines += ["## What was left out", "", *_left_out(options, tally)]
     made = "`manifest.json` lists the files with checksums and how they were made."
     return [*lines, f"{made} {_provenance_note(fmt)}"]
@@ -187,6 +189,30 @@ def _statistics(options: ExportOptions, stats: Stats) -> list[str]:
             pairs |= {"left one won": stats.left, "right one won": stats.right}
         lines += _table(("pairs", "count"), pairs)
     return lines
+
+
+def _agreement(found: Agreement) -> list[str]:
+    """How far raters agree, where two judged the same; nobody is named."""
+    if not found.units:
+        return []
+    told = {
+        "answers, or choices, that two or more judged": f"{found.units:,}",
+        "equal judgements of one": _share(found.percent),
+        "Krippendorff's alpha": _figure(found.alpha),
+        f"Cohen's kappa, mean of {found.pairs:,} pairs of raters": _figure(found.kappa),
+    }
+    rows = [f"| {name} | {value} |" for name, value in told.items()]
+    head = ["## How far raters agree", "", "| measure | value |", "| --- | ---: |"]
+    note = "Over all sessions that were read, also those that gave no row."
+    return [*head, *rows, "", note, ""]
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.0f} %"
+
+
+def _figure(value: float | None) -> str:
+    return "– (all the same)" if value is None else f"{value:.2f}"
 
 
 def _left_out(options: ExportOptions, tally: Tally) -> list[str]:

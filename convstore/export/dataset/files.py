@@ -233,6 +233,7 @@ def report_of(data: DataSet, tally: Tally, path: Path) -> FormatReport:
         size_bytes=sum(f.size_bytes for f in data.files if f.path[:5] == "data/"),
         warnings=tuple(data.warnings()),
         not_understood=dict(sorted(tally.unclear.items())),
+        agreement=tally.agreement.agreement(),
     )
 
 

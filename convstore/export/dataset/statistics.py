@@ -17,6 +17,7 @@ from convstore.export.stages.entries import (
     RIGHT,
     Waiting,
 )
+from convstore.vocabulary.agreement import Coincidences
 from convstore.vocabulary.records import JsonObject
 
 LENGTH_EDGES = (100, 400, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000)
@@ -59,6 +60,7 @@ class Tally:
     redactions: Counter[str] = field(default_factory=Counter)
     pictured: int = 0
     unclear: Counter[str] = field(default_factory=Counter)
+    agreement: Coincidences = field(default_factory=Coincidences)
 
     def note_unclear(self, name: str, times: int = 1) -> None:
         """Count feedback that says nothing to the rules; names beyond many as one."""
@@ -75,6 +77,7 @@ class Tally:
             "redactions": self.redactions,
             "pictured": self.pictured,
             "unclear": self.unclear,
+            "agreement": self.agreement.told(),
         }
 
     def take(self, told: JsonObject) -> None:
@@ -86,6 +89,8 @@ class Tally:
         self.pictured += told["pictured"]
         for name, times in told["unclear"].items():
             self.note_unclear(name, times)
+        if "agreement" in told:  # not in the marks of an earlier release
+            self.agreement.take(told["agreement"])
 
     def clear(self) -> None:
         """Count from nothing again; who holds the losses keeps them."""
@@ -93,6 +98,7 @@ class Tally:
         losses = self.losses
         for counts in (losses.faults, losses.choices, self.redactions, self.unclear):
             counts.clear()
+        self.agreement = Coincidences()
 
 
 @dataclass(slots=True)

@@ -47,12 +47,14 @@ from convstore.export.stages.entries import (
     pack_waiting,
 )
 from convstore.export.writers.parquet import pack_columns
+from convstore.vocabulary.agreement import units_of
 from convstore.vocabulary.codec import dumps
 from convstore.vocabulary.records import Json, JsonObject, SessionDocument
 
 RULE_NAMES = tuple(RULES)
 _UNJUDGED: frozenset[Kind] = frozenset({"tree", "whole"})
 """Rows in which feedback stands as it was given."""
+_OUR_WORDS = frozenset({"good", "bad", "neutral", "neither"})
 _RULE_NUMBERS = {name: number for number, name in enumerate(RULE_NAMES)}
 
 
@@ -114,6 +116,7 @@ class Gatherer:
             reading=self._reading,
         )
         self._note_unclear(conversation, takers)
+        self._note_agreement(conversation, takers)
         for rule in self._rules:
             users = [fmt for fmt in takers if fmt.kind in rule.kinds]
             if not users:
@@ -131,6 +134,24 @@ class Gatherer:
             for name in self._reading.not_understood(act):
                 for fmt in judged:
                     self.tallies[fmt.name].note_unclear(name)
+
+    def _note_agreement(
+        self, conversation: Conversation, takers: Sequence[Format]
+    ) -> None:
+        """Count what several people said of the same; of who they are, nothing."""
+        judged = [fmt for fmt in takers if fmt.kind not in _UNJUDGED]
+        units = units_of(conversation.feedback, self._reading) if judged else ()
+        for unit in units:
+            if len(unit) > 1:
+                # Nor what they said where it is a word of their own.
+                nameless = {
+                    short_key(name).hex(): word
+                    if word in _OUR_WORDS
+                    else short_key(word).hex()
+                    for name, word in unit.items()
+                }
+                for fmt in judged:
+                    self.tallies[fmt.name].agreement.add(nameless)
 
     def packed(self, document: SessionDocument) -> Iterator[Packed]:
         """The rows of one session as they go into the spools."""

@@ -75,6 +75,7 @@ def preview_of(
         splits=splits,
         left_out=tally.losses.table(),
         not_understood=dict(sorted(tally.unclear.items())),
+        agreement=tally.agreement.agreement(),
         session_count=gatherer.documents,
         complete=len(stay) <= limit,
     )

@@ -9,8 +9,8 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from convstore.vocabulary.agreement import agreement, kappas
-from convstore.vocabulary.feedback import RETRACT, is_judgement
+from convstore.vocabulary.agreement import counted, units_of
+from convstore.vocabulary.feedback import RETRACT, is_judgement, place_of
 from convstore.vocabulary.records import Interaction
 from convstore.web.visit import View, Visit
 
@@ -35,12 +35,12 @@ async def show(visit: Visit) -> View:
             break
     complete = complete and cursor is None
     standing = _standing(acts)
-    units = _units(visit, standing)
-    found = agreement(units)
+    together = counted(units_of(standing, visit.reading))
+    found = together.agreement()
     people = _people(standing)
     pairs = [
         {"one": one, "other": other, "kappa": kappa}
-        for (one, other), kappa in kappas(units).items()
+        for (one, other), kappa in together.kappas().items()
     ]
     shown: dict[str, Any] = {
         "people": people,
@@ -63,27 +63,8 @@ def _standing(acts: Iterable[Interaction]) -> list[Interaction]:
     for act in sorted(acts, key=lambda act: (act.created_at, act.seq)):
         taken_back = (act.session_id, act.seq) in removed or act.action == RETRACT
         if act.actor_kind == "human" and is_judgement(act) and not taken_back:
-            place = (
-                act.session_id,
-                act.turn_seq,
-                act.action,
-                act.actor_id,
-                act.node_id,
-            )
-            last[place] = act
+            last[act.session_id, place_of(act)] = act
     return sorted(last.values(), key=lambda act: act.created_at)
-
-
-def _units(visit: Visit, standing: Iterable[Interaction]) -> list[dict[str, Any]]:
-    """What each said of each thing: what their label means, or which they took."""
-    said: defaultdict[object, dict[str, Any]] = defaultdict(dict)
-    for act in standing:
-        word: object = visit.reading.meaning(act.feedback) or act.feedback
-        if act.choice is not None:
-            word = act.choice.chosen or "neither"
-        if word is not None and act.actor_id is not None:
-            said[act.session_id, act.turn_seq, act.action][act.actor_id] = word
-    return list(said.values())
 
 
 def _people(standing: Iterable[Interaction]) -> list[dict[str, Any]]:

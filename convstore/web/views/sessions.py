@@ -64,7 +64,7 @@ async def listed(
     only = asked.get("only")
     if only is not None and only not in ONLY:
         raise InvalidInputError("only", f"must be one of {', '.join(ONLY)}")
-    marks: dict[str, bool] = {} if only is None else ONLY[only][1]
+    marks: dict[str, Any] = {} if only is None else ONLY[only][1]
     return await visit.store.sessions.list(
         title=asked.get("title"),
         user_id=asked.get("user"),

@@ -44,6 +44,31 @@ def chosen(count: int, *, left: int) -> list[SessionDocument]:
     return found
 
 
+def test_card_and_report_tell_how_far_raters_agree_and_name_nobody(
+    tmp_path: Path,
+) -> None:
+    judged = []
+    for number in range(8):
+        chat = Chat(f"s-{number}")
+        question = chat.user(f"Question {number}?")
+        answer = chat.assistant(f"Answer {number}.", parent_seq=question)
+        # Two who differ in one of four, and one who judged nothing with another.
+        labels = {"ann.bakker": "thumbs_up", "bo": "up" if number % 4 else "wrong"}
+        for actor_id, label in labels.items() if number < 4 else [("chidi", "up")]:
+            chat.act("feedback", turn_seq=answer, feedback=label, actor_id=actor_id)
+        judged.append(chat.document())
+
+    report = run_export(judged, ["kto"], tmp_path / "out").formats[0]
+
+    assert (report.agreement.units, report.agreement.pairs) == (4, 1)
+    assert report.agreement.percent == 0.75
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "| equal judgements of one | 75 % |" in card
+    assert "| Krippendorff's alpha | 0.00 |" in card
+    assert "| Cohen's kappa, mean of 1 pairs of raters | 0.00 |" in card
+    assert "ann.bakker" not in card.partition("How far raters agree")[2]
+
+
 def test_the_card_tells_which_side_won_how_often(tmp_path: Path) -> None:
     run_export(chosen(30, left=24), ["preference"], tmp_path / "out")
 
