@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from convstore.vocabulary.agreement import Agreement
+from convstore.vocabulary.agreement import RaterAgreement
 from convstore.vocabulary.attachments import Attachment
 from convstore.vocabulary.bulk import BulkAct, BulkReport
 from convstore.vocabulary.checkpoints import (
@@ -336,6 +336,7 @@ __all__ = [
     "QueueItem",
     "QueueTurn",
     "Queues",
+    "RaterAgreement",
     "ReadOnlyDatabaseError",
     "RebuildReport",
     "RecoveryReport",

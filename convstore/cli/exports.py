@@ -34,7 +34,7 @@ from convstore.vocabulary.progress import OnProgress, Progress
 
 if TYPE_CHECKING:
     from convstore import Store
-    from convstore.vocabulary.agreement import Agreement
+    from convstore.vocabulary.agreement import RaterAgreement
 
 
 @grouped
@@ -128,7 +128,7 @@ _HINTS = {
 """What may be done about reasons for which rows were left out."""
 
 
-def _agreed(found: Agreement) -> str:
+def _agreed(found: RaterAgreement) -> str:
     """How far raters agree, in one line."""
     figures = {"equal": found.percent, "alpha": found.alpha, "kappa": found.kappa}
     told = [f"{name} {n:.2f}" for name, n in figures.items() if n is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from convstore.vocabulary.agreement import Agreement
+from convstore.vocabulary.agreement import RaterAgreement
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,9 @@ class FormatReport:
     size_bytes: int
     warnings: tuple[str, ...]
     not_understood: dict[str, int] = field(default_factory=dict)
-    agreement: Agreement = field(default_factory=lambda: Agreement(0, None, None))
+    agreement: RaterAgreement = field(
+        default_factory=lambda: RaterAgreement(0, None, None)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ _MOST_PAIRS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class RaterAgreement:
     """How far people agree; None where nothing was judged by two.
 
     Attributes:
@@ -95,10 +95,10 @@ class Coincidences:
             return
         self.together.setdefault(people, Counter())[said] += times
 
-    def agreement(self) -> Agreement:
+    def agreement(self) -> RaterAgreement:
         """How far they agree, over all that was counted."""
         if not self.units:
-            return Agreement(0, None, None)
+            return RaterAgreement(0, None, None)
         weights: dict[tuple[str, str], float] = {}
         equal = 0
         for (raters, one, other), n in sorted(self.words.items()):
@@ -111,7 +111,7 @@ class Coincidences:
             if kappa is not None
         ]
         weight = sum(n for _, n in known)
-        return Agreement(
+        return RaterAgreement(
             self.units,
             equal / self.words.total(),
             _alpha(weights),
@@ -137,7 +137,7 @@ def counted(units: Iterable[Unit]) -> Coincidences:
     return found
 
 
-def agreement(units: Iterable[Unit]) -> Agreement:
+def agreement(units: Iterable[Unit]) -> RaterAgreement:
     """Over any number of people, of whom not each judged each thing."""
     return counted(units).agreement()
 

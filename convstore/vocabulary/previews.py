@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from convstore.vocabulary.agreement import Agreement
+from convstore.vocabulary.agreement import RaterAgreement
 from convstore.vocabulary.records import JsonObject
 
 
@@ -55,4 +55,6 @@ class Preview:
     not_understood: dict[str, int]
     session_count: int
     complete: bool
-    agreement: Agreement = field(default_factory=lambda: Agreement(0, None, None))
+    agreement: RaterAgreement = field(
+        default_factory=lambda: RaterAgreement(0, None, None)
+    )

@@ -85,6 +85,7 @@ PAGES = {
         },
         program="sqlite3",
     ),
+    "page.md": Page(),
     "restore.md": Page(
         f"export CONVSTORE_HOME=old-home\n{ARCHIVED}",
         {" SESSION": " c-1", "archive adopt ": "archive adopt --yes "},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from convstore.vocabulary.agreement import (
-    Agreement,
+    RaterAgreement,
     agreement,
     cohen,
     counted,
@@ -60,9 +60,9 @@ def test_what_was_counted_apart_adds_up() -> None:
 
 
 def test_what_cannot_be_told_is_none() -> None:
-    assert agreement([]) == Agreement(0, None, None)
-    assert agreement([{"a": 1}]) == Agreement(0, None, None)
-    assert agreement([{"a": 1, "b": 1}]) == Agreement(1, 1.0, None, pairs=1)
+    assert agreement([]) == RaterAgreement(0, None, None)
+    assert agreement([{"a": 1}]) == RaterAgreement(0, None, None)
+    assert agreement([{"a": 1, "b": 1}]) == RaterAgreement(1, 1.0, None, pairs=1)
     assert cohen([{"a": 1}], "a", "b") is None
     assert cohen([{"a": 1, "b": 1}], "a", "b") is None
 

@@ -11,7 +11,7 @@ from convstore.export.dataset.statistics import LENGTH_EDGES, TOKEN_EDGES, Stats
 from convstore.export.formats.base import PROVENANCE_COLUMNS, Column, Format
 from convstore.export.options import ExportOptions
 from convstore.export.rules import RULES
-from convstore.vocabulary.agreement import Agreement
+from convstore.vocabulary.agreement import RaterAgreement
 
 _SIZES = (
     (1_000, "n<1K"),
@@ -191,7 +191,7 @@ def _statistics(options: ExportOptions, stats: Stats) -> list[str]:
     return lines
 
 
-def _agreement(found: Agreement) -> list[str]:
+def _agreement(found: RaterAgreement) -> list[str]:
     """How far raters agree, where two judged the same; nobody is named."""
     if not found.units:
         return []
