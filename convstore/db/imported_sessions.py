@@ -81,6 +81,7 @@ class ImportSession:
             self._check_places(self.acts, self.graphs)
             row = new_row(self.key, self.now) | self.values
             row["last_activity_at"] = 0  # nothing has been said yet
+            row["imported_at"] = self.now
             if _create(unit, self.key, row):
                 unit.add_head(self.key, row)
                 return self._fill(unit)
@@ -145,8 +146,10 @@ class ImportSession:
             said.append(head.row["created_at"])
         # Not later than now, whatever a source says of its future.
         head.row["last_activity_at"] = max(last, min(max(said, default=0), self.now))
-        head.row["imported_at"] = self.now
-        head.cold = head.dirty = True
+        head.dirty = True
+        if head.row["imported_at"] != self.now:  # as it was made, it says so already
+            head.row["imported_at"] = self.now
+            head.cold = True
 
     @property
     def _rows(self) -> list[Row]:
