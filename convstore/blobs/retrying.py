@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
 from convstore.blobs.base import (
@@ -78,6 +79,11 @@ class RetryingBlobs:
     ) -> None:
         self._inner, self._policy = inner, policy or RetryPolicy()
         self._sleep, self._draw = sleep, draw
+
+    @property
+    def root(self) -> Path | None:
+        """The folder of a store in one, absolute."""
+        return getattr(self._inner, "root", None)
 
     def create(self, key: str, *, on_step: StepHook = silent) -> StagedBlob:
         """Begin a new blob; each try has a temporary name of its own."""

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from convstore.blobs.base import BlobStore
 from convstore.concurrency.feed import Feed
 from convstore.db.engine import Backend
 from convstore.export.options import ExportOptions
 from convstore.export.report import ExportReport
 from convstore.export.stages.job import run_export, run_split_export
-from convstore.export.stages.planning import held_snapshot, planned
+from convstore.export.stages.planning import held_snapshot, planned, source_of
 from convstore.export.stages.splits import Source, Split
 from convstore.export.stages.workers import ALONE
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.policy import FeedbackPolicy
 from convstore.vocabulary.progress import OnProgress, Progress
 from convstore.vocabulary.records import Json, SessionDocument
+from convstore.vocabulary.settings import StoreConfig
 
 
 async def run(
@@ -44,6 +47,19 @@ async def run(
     return await feed.run(
         lambda given: run_export(given, formats, to, options, tell),
     )
+
+
+def source_for(
+    config: StoreConfig, backend: Backend, blobs: BlobStore
+) -> Source | None:
+    """What workers open to read an open store; None if they cannot."""
+    source = source_of(config) if backend.opens_by_url else None
+    if source is None:
+        return None
+    # Where it was opened: the program may stand in another folder since.
+    root = getattr(blobs, "root", None)
+    url = source.url if backend.file is None else f"sqlite:///{backend.file}"
+    return replace(source, url=url, archive=str(root or source.archive))
 
 
 async def run_by_workers(

@@ -226,14 +226,13 @@ class Transfer(TenantRepositories):
             ExportRefusedError: More rows are faulty than `max_drop_rate` allows.
             StorageFullError: No space left; nothing was published.
         """
-        from convstore.export.stages.planning import source_of
-        from convstore.store.exports import options_of, run, run_by_workers
+        from convstore.store.exports import options_of, run, run_by_workers, source_for
 
         names = [formats] if isinstance(formats, str) else list(formats)
         # Refused before a session is read.
         chosen = options_of(options, self.config.feedback)
         backend, report = self._parts.backend, None
-        source = source_of(self.config) if backend.opens_by_url else None
+        source = source_for(self.config, backend, self._parts.archive.context.blobs)
         with self.watch.work("export") as facts:
             if chosen.workers and source is not None:
                 report = await run_by_workers(

@@ -17,10 +17,12 @@ from convstore import (
     ConvstoreError,
     InvalidInputError,
     ManualClock,
+    StorageFullError,
     Store,
     StoreConfig,
     WorkerLostError,
     export,
+    open_store,
 )
 from convstore.db.dialects import dialect_of_url
 from convstore.export.options import Caps, ExportOptions
@@ -30,6 +32,7 @@ from convstore.vocabulary.progress import Progress
 from tests.summary import needs
 from tests.unit.export.histories import histories
 from tests.unit.export.samples import tree
+from tests.unit.export.test_places import files_up_to
 
 FORMATS = ["kto", "preference", "openai-sft", "convstore"]
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -161,6 +164,26 @@ async def test_workers_that_read_the_store_themselves_change_no_byte(
     assert all(worker.poll() is not None for worker in workers)
 
 
+async def test_workers_find_the_store_wherever_the_program_stands(
+    clock: ManualClock,
+    tmp_path: Path,
+    workers: list[subprocess.Popen[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    config = StoreConfig(url="sqlite:///chat.db", archive_dir="old")
+    async with open_store(config, clock=clock) as store:
+        await fill(store, clock, tmp_path)
+        monkeypatch.chdir(tmp_path / "elsewhere")
+
+        report = await store.export("kto", to=tmp_path / "out", workers=1)
+
+    assert report.documents == 90
+    assert len(workers) == 1
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 async def test_an_export_whose_worker_is_killed_publishes_nothing_and_goes_on(
     filled: Store,
     tmp_path: Path,
@@ -193,6 +216,19 @@ async def test_an_export_whose_worker_is_killed_publishes_nothing_and_goes_on(
 
     await filled.export("kto", to=tmp_path / "whole")
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+async def test_a_disk_that_a_worker_finds_full_is_named_and_leaves_nothing(
+    filled: Store, tmp_path: Path, workers: list[subprocess.Popen[bytes]]
+) -> None:
+    """No file is longer than what waits here, but those that workers write are."""
+    (tmp_path / "new").mkdir()
+
+    with files_up_to(20_000), pytest.raises(StorageFullError):
+        await filled.export("kto", to=tmp_path / "new" / "out", workers=1)
+
+    assert len(workers) == 1
+    assert list((tmp_path / "new").iterdir()) == []
 
 
 async def test_what_is_erased_before_its_turn_is_not_read_as_of_the_snapshot(

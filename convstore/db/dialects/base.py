@@ -111,6 +111,11 @@ class Backend(ABC):
         """The schema that the tables are in; None where a database has no schemas."""
         return None
 
+    @property
+    def file(self) -> Path | None:
+        """The database's file, absolute; None where a server has it."""
+        return None
+
     @abstractmethod
     async def locate(self) -> None:
         """Find out in which schema the tables are, before anything else is asked.

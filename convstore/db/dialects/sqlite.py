@@ -218,6 +218,10 @@ class SqliteBackend(Backend):
         self._closed = False
         self._home = Home()
 
+    @property
+    def file(self) -> Path:
+        return self.path
+
     async def locate(self) -> None:
         """A file knows no schemas."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -25,6 +26,7 @@ from convstore.vocabulary.settings import StoreConfig
 WINDOW = 4_096
 """Sessions that are listed together, and of whose frames one order is made."""
 
+_FILE = "sqlite:///"
 _STATES: dict[DocumentSource, Filter] = {
     "both": Filter(),
     "live": Filter(states=("active",)),
@@ -159,10 +161,10 @@ def source_of(config: StoreConfig) -> Source | None:
     in_memory = config.database_url.rstrip("/") == "sqlite:"
     if in_memory or config.replica_url or config.shards:
         return None
-    return Source(
-        config.database_url,
-        place,
-        config.db_schema,
-        config.pooler,
-        config.object_storage,
-    )
+    if "://" not in place:
+        place = os.path.abspath(place)
+    url = config.database_url
+    if url.startswith(_FILE):
+        # Whoever gets it may stand in another folder.
+        url = _FILE + os.path.abspath(url.removeprefix(_FILE))
+    return Source(url, place, config.db_schema, config.pooler, config.object_storage)
