@@ -28,15 +28,15 @@ def balanced(
         losses: Counts what goes under `length-balance`.
     """
     longer = others = 0
-    for row in rows:
-        if row.flags & LONGER:
+    for _, _, flags, _ in rows:
+        if flags & LONGER:
             longer += 1
         else:
             others += 1
     surplus_is_longer = longer > others
     room = int(min(longer, others) * share / (1 - share) + 1e-9)
     for row in again:
-        if bool(row.flags & LONGER) == surplus_is_longer:
+        if bool(row[2] & LONGER) == surplus_is_longer:
             if not room:
                 losses.add(Dropped("length-balance", fault=False))
                 continue

@@ -87,7 +87,7 @@ def staying(stay: Spool, near: Iterable[bytes], losses: Losses) -> Iterator[Stay
             yield from unpack_staying(part)
             continue
         for row in unpack_staying(part):
-            if walk.is_at(row.row_id):
+            if walk.is_at(row[0]):
                 losses.add(Dropped("near-duplicate", fault=False))
             else:
                 yield row
@@ -109,14 +109,15 @@ def listed(
     """
     known = Walk(previous)
     for row in rows:
+        row_id = row[0]
         if known.ahead is None:
-            note(row.row_id)
+            note(row_id)
             yield row
             continue
-        for old in known.before(row.row_id):
+        for old in known.before(row_id):
             lose(old)
-        note(row.row_id)
-        if not known.is_at(row.row_id):
+        note(row_id)
+        if not known.is_at(row_id):
             yield row
     for old in known.rest():
         lose(old)

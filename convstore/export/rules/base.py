@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from convstore.export.example import (
     Candidate,
@@ -81,8 +81,19 @@ def judged_row(
 def demonstration(row: Example, disliked: Set[int]) -> Example:
     """The approved answer of a row as something to imitate, unless others object."""
     silent = (len(row.prompt),) if row.origin.turn_ids[0] in disliked else ()
-    return replace(
-        row, kind="demonstration", rejected=(), label=None, margin=0.0, silent=silent
+    # Word for word: `replace` asks for each field by its name, once a row.
+    return Example(
+        "demonstration",
+        row.origin,
+        row.prompt,
+        row.answer,
+        steps=row.steps,
+        step_labels=row.step_labels,
+        reference=row.reference,
+        tools=row.tools,
+        silent=silent,
+        document=row.document,
+        payloads=row.payloads,
     )
 
 

@@ -123,6 +123,8 @@ def stale(conversation: Conversation, act: Interaction) -> bool:
     """
     if act.turn_seq is None or act.turn_seq not in conversation.turns:
         return act.turn_seq is not None
+    if not act.metadata:
+        return False
     said = act.metadata.get("text_sha256")
     if isinstance(said, str):
         text = conversation.turns[act.turn_seq].content or ""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from convstore.export.reading.conversation import Conversation
 from convstore.export.rules.checks import stale
 from convstore.vocabulary.feedback import EDIT_ACTIONS, RATING_ACTIONS
-from convstore.vocabulary.records import Interaction
+from convstore.vocabulary.records import Interaction, Meaning
 
 __all__ = [
     "EDIT_ACTIONS",
@@ -71,9 +71,10 @@ def verdict_of(conversation: Conversation) -> Verdict:
         elif choice is not None:
             bad.update(choice.rejected if both_bad(conversation, act) else ())
         elif act.turn_seq is not None:
-            if _disapproves(conversation, act):
+            leaning = _leaning(conversation, act)
+            if leaning == "bad":
                 bad.add(act.turn_seq)
-            elif _approves(conversation, act):
+            elif leaning == "good":
                 liked[act.turn_seq] += 1
     # A judgement is about the whole message that its turn is a part of.
     bad, lost = _whole(conversation, bad), _whole(conversation, lost)
@@ -95,21 +96,19 @@ def _whole_counts(conversation: Conversation, counts: Counter[int]) -> Counter[i
     return whole
 
 
-def _approves(conversation: Conversation, act: Interaction) -> bool:
-    if act.action not in RATING_ACTIONS:
-        return False
-    if scored(conversation, act):
-        least = conversation.options.judging.score_high
-        return (conversation.stars(act) or 0.0) >= least
-    return conversation.meaning(act) == "good"
-
-
-def _disapproves(conversation: Conversation, act: Interaction) -> bool:
+def _leaning(conversation: Conversation, act: Interaction) -> Meaning | None:
+    """Whether an act finds its turn good or bad, if it says so."""
     if act.action in EDIT_ACTIONS:
-        return bool(act.content)
+        return "bad" if act.content else None
     if act.action not in RATING_ACTIONS:
-        return False
-    if scored(conversation, act):
-        most = conversation.options.judging.score_low
-        return (conversation.stars(act) or 0.0) <= most
-    return conversation.meaning(act) == "bad"
+        return None
+    said = conversation.meaning(act)
+    if said in ("good", "bad"):
+        return said
+    stars = conversation.stars(act)
+    if stars is None:
+        return None
+    judging = conversation.options.judging
+    if stars <= judging.score_low:
+        return "bad"
+    return "good" if stars >= judging.score_high else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from convstore.export.choosing.keys import KEY_BYTES
 
@@ -41,13 +41,9 @@ class Entry(NamedTuple):
     size: int
 
 
-class Staying(NamedTuple):
-    """A row that stays, and what decides its place; see `Entry`."""
-
-    row_id: bytes
-    split: int
-    flags: int
-    size: int
+Staying: TypeAlias = tuple[bytes, int, int, int]
+"""A row that stays, and what decides its place: row id, split, flags and size, as in
+`Entry`. No names: there are as many as rows, and each is looked at once or twice."""
 
 
 class Waiting(NamedTuple):
@@ -152,8 +148,7 @@ def pack_staying(entry: Entry) -> bytes:
 
 def unpack_staying(data: bytes) -> list[Staying]:
     """The rows of a part in order of row id, each once."""
-    rows = sorted({row[0]: row for row in _STAYING.iter_unpack(data)}.values())
-    return list(map(Staying._make, rows))
+    return sorted({row[0]: row for row in _STAYING.iter_unpack(data)}.values())
 
 
 def cut_staying(data: bytes) -> Iterator[tuple[bytes, int, int]]:

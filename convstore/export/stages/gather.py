@@ -189,11 +189,12 @@ class Gatherer:
                 self.tallies[fmt.name].losses.add(candidate)
             return
         users = [fmt for fmt in users if fmt.kind == candidate.kind]
-        told = self._told_calls(candidate) if self._told_calls else candidate
-        if isinstance(told, Dropped):
-            yield from self.made(told, users, rule)
-            return
-        candidate = told
+        if self._told_calls is not None:
+            told = self._told_calls(candidate)
+            if isinstance(told, Dropped):
+                yield from self.made(told, users, rule)
+                return
+            candidate = told
         for fmt in users:
             tally = self.tallies[fmt.name]
             packed = self._packed(fmt, candidate, rule)

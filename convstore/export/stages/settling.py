@@ -72,8 +72,8 @@ class Settling:
         """Whether a row that will be written holds an image."""
         known = Walk(row_ids(previous))
         return any(
-            row.flags & PICTURED and not known.is_at(row.row_id)
-            for row in self._rows(Losses())
+            flags & PICTURED and not known.is_at(row_id)
+            for row_id, _, flags, _ in self._rows(Losses())
         )
 
     def parts(self, rows: Iterable[Staying], *, pictures: bool) -> Iterator[Part]:

@@ -63,7 +63,11 @@ class Spool:
     def add(self, key: bytes, record: bytes) -> None:
         """Append a record to the part that its key names."""
         # The next bits of the key after those that all keys of this spool share.
-        part = int.from_bytes(key[:4], "big") >> self._shift & (PARTS - 1)
+        part = (
+            int.from_bytes(key[:4], "big") >> self._shift & (PARTS - 1)
+            if self._depth
+            else key[0] >> 8 - _BITS
+        )
         self._buffers[part].append(record)
         self._waiting += len(record)
         if self._waiting > self._most_waiting:
