@@ -70,13 +70,14 @@ class Indexer:
         if await context.read(lambda c: search_marks.needs_note(c, mode)):
             await context.write(lambda c: search_marks.begin(c, mode))
 
-    async def catch_up(self, tenant: str, until: float) -> bool:
-        """Index what waits of a tenant, until a time of the monotonic clock; whether
-        nothing waits any more. What keeps it from writing is no error: it waits on."""
+    async def catch_up(self, tenant: str, until: float) -> Waiting | None:
+        """Index what waits of a tenant, until a time of the monotonic clock; the state
+        of the index once nothing waits any more, else None. What keeps it from writing
+        is no error: it waits on."""
         try:
             return await self._catch_up(tenant, until)
         except UnavailableError:
-            return False
+            return None
 
     async def waiting(self, tenant: str) -> tuple[Waiting, int | None]:
         """How much of a tenant waits, and since when: see `search_marks.oldest`."""
@@ -162,24 +163,26 @@ class Indexer:
             begins = False
         return "pending"
 
-    async def _catch_up(self, tenant: str, until: float) -> bool:
-        if not await self._make_usable():
-            return False
+    async def _catch_up(self, tenant: str, until: float) -> Waiting | None:
         after: Key | None = None
         while True:
             state = await self._context.read(lambda c: search_marks.waiting(c, tenant))
             if state.nothing:
-                return True
+                return state
             if time.monotonic() >= until:
-                return False
+                return None
+            if not state.usable:
+                if not await self._make_usable():
+                    return None
+                continue
             if not state.looked_through:
                 await self._look_through(tenant)
                 continue
             if not state.marks:
-                return False
+                return None
             step = await self._step(tenant, after)
             if not step.more:
-                return False  # what is left cannot be indexed now
+                return None  # what is left cannot be indexed now
             after = step.last
 
     async def _make_usable(self) -> bool:

@@ -122,12 +122,15 @@ def of_rows(
 
 
 def first_said(connection: Connection, keys: Iterable[Key]) -> dict[Key, str | None]:
-    """What the first turn of a user says, in live sessions."""
+    """What the first turn of a user says, in live sessions; None where there is none.
+    Those that are live no more are left out: their turns are in the archive."""
     given = {"bound": dumps(sorted(keys)).decode()}
     return {
         (tenant, session): contents.said(
             role, content, None, parts and decode_json(parts)
         )
+        if role is not None
+        else None
         for tenant, session, role, content, parts in _FIRST.all(connection, given)
     }
 
@@ -160,8 +163,10 @@ def _first(dialect: Dialect) -> Select[Any]:
         .correlate(bound)
         .scalar_subquery()
     )
-    return select(T.tenant_id, T.session_id, T.role, T.content, T.parts).select_from(
-        bound.join(models.turns, and_(_same(bound, T), T.seq == first))
+    live = and_(_same(bound, S), S.state == "active")
+    said = and_(_same(bound, T), T.seq == first)
+    return select(S.tenant_id, S.session_id, T.role, T.content, T.parts).select_from(
+        bound.join(models.sessions, live).outerjoin(models.turns, said)
     )
 
 

@@ -225,6 +225,9 @@ class _Work:
         titled = {k: h for k, h in self._heads.items() if h.title is not None}
         live = [k for k, h in titled.items() if h.state == "active"]
         firsts = search_contents.first_said(self.connection, live) if live else {}
+        # Archived since: what was said first is told by the document alone.
+        away = set(live).difference(firsts, self.archived)
+        self.archived += sorted(away)
         for key, head in self._heads.items():
             if key in self.archived or (
                 head.state == "archived" and key not in content

@@ -113,22 +113,8 @@ def of(connection: Connection, keys: Sequence[Key]) -> list[Mark]:
 
 def waiting(connection: Connection, tenant: str) -> Waiting:
     """How much of a tenant waits."""
-    found = {
-        row.tenant_id: row
-        for row in connection.execute(
-            select(models.search_state).where(
-                or_(T.tenant_id == _WHOLE, T.tenant_id == tenant)
-            )
-        )
-    }
-    whole, mine = found.get(_WHOLE), found.get(tenant)
-    marked = select(1).where(M.tenant_id == tenant).limit(_COUNTED).subquery()
-    count = connection.execute(select(func.count()).select_from(marked)).scalar_one()
-    return Waiting(
-        int(count),
-        whole is not None and mine is not None and mine.epoch == whole.epoch,
-        whole is not None and whole.rules == VERSION,
-    )
+    ((rules_, epoch, mine, count),) = _WAITING.all(connection, {"tenant": tenant})
+    return Waiting(int(count), epoch is not None and mine == epoch, rules_ == VERSION)
 
 
 def oldest(connection: Connection, tenant: str) -> int | None:
@@ -313,10 +299,23 @@ def _relied_on(connection: Connection) -> bool:
     return connection.execute(found.limit(1)).one_or_none() is not None
 
 
+def _waiting(_: Any) -> Select[Any]:
+    """One statement, and a row whatever there is: each search asks it."""
+    mine: ColumnElement[str] = bindparam("tenant")
+    marked = select(1).where(M.tenant_id == mine).limit(_COUNTED).subquery()
+    return select(
+        select(T.rules).where(T.tenant_id == _WHOLE).scalar_subquery(),
+        select(T.epoch).where(T.tenant_id == _WHOLE).scalar_subquery(),
+        select(T.epoch).where(T.tenant_id == mine).scalar_subquery(),
+        select(func.count()).select_from(marked).scalar_subquery(),
+    )
+
+
 def _named(*names: str) -> Any:
     return (M[name] == bindparam(BOUND + name) for name in names)
 
 
+_WAITING = Prepared(_waiting)
 _REMOVE = Prepared(
     lambda _: delete(models.search_marks).where(*_named(*_KEY, "number"))
 )

@@ -136,7 +136,9 @@ async def _state(scope: Scope, until: float) -> tuple[Waiting | None, int | None
         # It ends between two steps by itself; but a step may wait for whoever writes.
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
-                await indexer.catch_up(scope.tenant, until)
+                state = await indexer.catch_up(scope.tenant, until)
+                if state is not None:
+                    return state, None
     return await indexer.waiting(scope.tenant)
 
 

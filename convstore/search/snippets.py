@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import islice
 
 from convstore.messages.titles import cut_at
 from convstore.search.query import Phrase, Query
@@ -14,6 +15,7 @@ CHARS = 160
 """Characters of a snippet, the ellipses not counted."""
 _BEFORE = 40  # of them before the first hit
 _LOOKED_AT = 1_000_000
+_AT_ONCE = 32  # words, of which a line has fewer
 _BREAKS = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 
@@ -23,7 +25,11 @@ def snippet(text: str, query: Query) -> tuple[Span, ...]:
     Spans put together are the line; those that are hits are what was looked for.
     """
     text = text[:_LOOKED_AT]
-    hits = _hits(text, query)
+    return shown(text, _hits(text, query))
+
+
+def shown(text: str, hits: Sequence[tuple[int, int]]) -> tuple[Span, ...]:
+    """The line of a text around the first of some places in it, which are in order."""
     first = hits[0][0] if hits else 0
     start = _start(text, first)
     end = start + len(cut_at(text[start : start + CHARS + 8], CHARS))
@@ -71,14 +77,9 @@ def _nearness(words: Sequence[str], phrases: Sequence[Phrase]) -> float:
 
 
 def _hits(text: str, query: Query) -> list[tuple[int, int]]:
-    placed = list(placed_words(text))
-    words = [word for word, _, _ in placed]
-    found: set[tuple[int, int]] = set()
-    for phrase in query.wanted:
-        for at in phrase.places(words):
-            found.update(
-                placed[place][1:] for place in range(at, at + len(phrase.words))
-            )
+    """The first place where something of the query stands, and those that are shown
+    with it, at least."""
+    found = _words_found(text, query.wanted)
     if not found:
         written = text.casefold()
         if len(written) == len(text):
@@ -88,6 +89,42 @@ def _hits(text: str, query: Query) -> list[tuple[int, int]]:
                 if (at := written.find(literal)) >= 0
             )
     return _joined(sorted(found))
+
+
+def _words_found(text: str, phrases: Sequence[Phrase]) -> set[tuple[int, int]]:
+    found: set[tuple[int, int]] = set()
+    longest = max((len(phrase.words) for phrase in phrases), default=0)
+    if not longest:
+        return found
+    skipped = _nothing_before(text, phrases)
+    placed: list[tuple[str, int, int]] = []
+    rest = placed_words(text[skipped:])
+    while some := list(islice(rest, _AT_ONCE)):
+        # A phrase may have begun among those of before.
+        begin = max(0, len(placed) - longest + 1)
+        placed += [(word, at + skipped, to + skipped) for word, at, to in some]
+        words = [word for word, _, _ in placed[begin:]]
+        for phrase in phrases:
+            for at in phrase.places(words):
+                places = range(begin + at, begin + at + len(phrase.words))
+                found.update(placed[place][1:] for place in places)
+        # No phrase that begins within the line is still open.
+        if found and placed[-longest][1] > min(found)[0] + CHARS:
+            break
+    return found
+
+
+def _nothing_before(text: str, phrases: Sequence[Phrase]) -> int:
+    """A place between two words before which no phrase begins. In other texts than
+    those of ASCII a word may be written in many ways."""
+    if not text.isascii():
+        return 0
+    written = text.lower()
+    chances = [written.find(phrase.words[0]) for phrase in phrases]
+    at = min((chance for chance in chances if chance >= 0), default=len(text))
+    while at and written[at - 1].isalnum():
+        at -= 1
+    return at
 
 
 def _joined(places: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

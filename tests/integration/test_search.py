@@ -472,3 +472,24 @@ async def test_the_index_finds_what_reading_finds(
     meant = parse(query)
     wanted = {n for n, t in enumerate(texts, 1) if meant.matches(words_of(t), t)}
     assert {hit.turn_seq for hit in page.items if hit.kind == "turn"} == wanted
+
+
+async def test_a_search_asks_once_whether_anything_waits(
+    open_another: OpenAnother, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then the index, and the rows: three reads, of which the second is a snapshot."""
+    store = await open_another(search=mode("deferred"))
+    await say(store, "s-1", "Waar is het archief?", "Op de markt.")
+    await store.search("archief")
+    backend, reads = store._parts.backend, []
+    read = backend.read
+
+    async def counted(work: Any, *, snapshot: bool = False) -> Any:
+        reads.append(snapshot)
+        return await read(work, snapshot=snapshot)
+
+    monkeypatch.setattr(backend, "read", counted)
+    page = await store.search("archief")
+
+    assert (len(page.items), page.complete) == (1, True)
+    assert reads == [False, True, False]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from convstore import Store, StoreConfig
+from convstore import Store, StoreConfig, open_store
 from convstore.archive.indexer import Indexer
 from convstore.db import search_contents
+from convstore.db.search_indexing import _Work
 from convstore.vocabulary.clock import ManualClock
 from tests.integration.archives import (
     DAY_S,
@@ -320,3 +323,35 @@ async def test_many_indexers_at_once_index_nothing_twice(
 
     assert len(await every_page(stores[0].search, "appel", limit=100)) == 200
     sound(database_url, archive_dir)
+
+
+async def test_a_title_of_what_was_said_is_none_of_its_own_while_it_is_archived(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    """Between two statements of the indexer; on SQLite it holds the write lock."""
+    config = StoreConfig(
+        url=postgres_url, archive_dir=str(tmp_path / "archive"), search=mode("deferred")
+    )
+
+    async def archive() -> None:
+        async with open_store(config) as other:
+            assert (await other.run_retention(older_than_s=0)).purged == 1
+
+    async with open_store(config) as store:
+        await say(store, "s-1", f"een {WORD} in Enschede", "Drie.")
+        await store.search_index.run()
+        key = ("default", "s-1")
+
+        def index(connection: Any) -> list[Any]:
+            batch = _Work(connection, [key], {})
+            batch.find_out()
+            with ThreadPoolExecutor() as elsewhere:
+                elsewhere.submit(asyncio.run, archive()).result()
+            batch.gather()
+            assert batch.write() == 0
+            return batch.archived
+
+        assert await store._parts.backend.write(index) == [key]
+        await store.search_index.run()
+        hits = (await store.search(WORD)).items
+        assert [hit.kind for hit in hits] == ["turn"]
