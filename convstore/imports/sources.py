@@ -67,8 +67,9 @@ class Sources:
         return {key: found[key] for key in more}
 
 
-def as_payload(sources: list[Json]) -> bytes | None:
-    """Objects as JSON, one by itself and several as a list; None for too much.
+def as_payload(sources: list[Json], room: int = MOST_BYTES) -> bytes | None:
+    """Objects as JSON, one by itself and several as a list; None for too much, or for
+    more than there is room for.
 
     The bytes of files, which are in the parts, are told by their SHA-256.
     """
@@ -81,7 +82,7 @@ def as_payload(sources: list[Json]) -> bytes | None:
         data = text.encode()
     except UnicodeEncodeError:  # half of a surrogate pair
         data = json.dumps(value, separators=(",", ":")).encode()
-    return data if len(data) <= MOST_BYTES else None
+    return data if len(data) <= min(MOST_BYTES, room) else None
 
 
 class _Told:

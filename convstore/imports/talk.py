@@ -34,6 +34,9 @@ from convstore.vocabulary.records import (
 _MOST_METADATA_BYTES = 60_000
 """Of one turn or session: somewhat below what the store takes."""
 
+_MOST_TURN_BYTES = 15 * 1024 * 1024
+"""Of one turn with its payload: somewhat below what the store takes, too."""
+
 
 @dataclass(slots=True)
 class Vote:
@@ -178,7 +181,7 @@ class Talk:
             above = found.parents[said.id]
             metadata = self._fitting(said.metadata)
             payload, payload_format = self._payload(
-                sources.get(id(said)), None if metadata == said.metadata else said
+                said, sources.get(id(said)), cut=metadata != said.metadata
             )
             parent = 0 if above is None else seqs[above]
             yield TurnInput(
@@ -207,16 +210,20 @@ class Talk:
             )
 
     def _payload(
-        self, sources: list[Json] | None, cut: Said | None
+        self, said: Said, sources: list[Json] | None, *, cut: bool
     ) -> tuple[bytes | None, str | None]:
         """What the source said, where that is more, or else all the metadata of a step
-        that has too much of it; and what the bytes are."""
+        of which some is cut; and what the bytes are."""
+        if sources is None and not cut:
+            return None, None
+        # The turn must take it: nobody wants it more than what was said.
+        room = _MOST_TURN_BYTES - _size([said.content, said.parts])
         if sources is not None:
-            told = as_payload(sources)
+            told = as_payload(sources, room)
             if told is not None:
                 return told, self._format
             self.left_out.append("source_too_large")
-        whole = None if cut is None else as_payload([cut.metadata])
+        whole = as_payload([said.metadata], room) if cut else None
         return whole, None if whole is None else f"{self._format}-metadata"
 
     def _head(self, nodes: list[Node], seqs: Mapping[str, int]) -> int | None:
