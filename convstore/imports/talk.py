@@ -211,7 +211,7 @@ class Talk:
 
     def _payload(
         self, said: Said, sources: list[Json] | None, *, cut: bool
-    ) -> tuple[bytes | None, str | None]:
+    ) -> tuple[bytes | Json, str | None]:
         """What the source said, where that is more, or else all the metadata of a step
         of which some is cut; and what the bytes are."""
         if sources is None and not cut:
@@ -223,8 +223,9 @@ class Talk:
             if told is not None:
                 return told, self._format
             self.left_out.append("source_too_large")
-        whole = as_payload([said.metadata], room) if cut else None
-        return whole, None if whole is None else f"{self._format}-metadata"
+        if cut and as_payload([said.metadata], room) is not None:
+            return said.metadata, f"{self._format}-metadata"
+        return None, None
 
     def _head(self, nodes: list[Node], seqs: Mapping[str, int]) -> int | None:
         if self.head is None or not seqs:
