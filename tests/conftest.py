@@ -20,7 +20,13 @@ import hypothesis
 import pytest
 
 from convstore.vocabulary.clock import ManualClock
-from tests.databases import PostgresDatabases, SqliteDatabases, which
+from tests.databases import (
+    PostgresDatabases,
+    SqliteDatabases,
+    are_sharded,
+    shards_of,
+    which,
+)
 from tests.processes import Process, run_processes
 from tests.real_files import NAMED, REAL, STAND_INS, packed
 from tests.servers import (
@@ -309,7 +315,10 @@ async def open_another(
     async with AsyncExitStack() as stack:
 
         async def open_one(*, on_step: Any = None, **settings: Any) -> Store:
-            settings = {"url": database_url, "archive_dir": archive_dir, **settings}
+            given: dict[str, Any] = {"url": database_url, "archive_dir": archive_dir}
+            if are_sharded():
+                given["shards"] = shards_of(database_url)
+            settings = {**given, **settings}
             opening = open_store(StoreConfig(**settings), clock=clock, on_step=on_step)
             stores.append(await stack.enter_async_context(opening))
             return stores[-1]

@@ -23,21 +23,41 @@ FORMER = Path(__file__).parent / "migration" / "former"
 
 VARIABLE = "CONVSTORE_TEST_DATABASES"
 """`upgraded`: tests get databases that the former release made, emptied and upgraded,
-in place of new ones."""
+in place of new ones. `sharded`: the home database of a store over several."""
 
 # What says at which revision a database is: kept where the rest is emptied.
 _OF_THE_SCHEMA = ("alembic_version", "schema_info")
 
 
+def _asked() -> str:
+    asked = os.environ.get(VARIABLE, "new")
+    assert asked in ("new", "upgraded", "sharded"), f"{VARIABLE}: {asked}?"
+    return asked
+
+
 def are_upgraded() -> bool:
     """Whether tests are to get upgraded databases in place of new ones."""
-    asked = os.environ.get(VARIABLE, "new")
-    assert asked in ("new", "upgraded"), f"{VARIABLE} is new or upgraded"
-    return asked == "upgraded"
+    return _asked() == "upgraded"
+
+
+def are_sharded() -> bool:
+    """Whether stores of tests are to lie over several databases."""
+    return _asked() == "sharded"
+
+
+def shards_of(url: str) -> list[str]:
+    """The shards beside a home database: files, or schemas in it."""
+    if url.startswith("sqlite"):
+        home = url.removesuffix(".db")
+        return [f"{home}-{number}.db" for number in range(SHARDS)]
+    more = "&" if urlsplit(url).query else "?"
+    return [f"{url}{more}schema=s{number}" for number in range(SHARDS)]
 
 
 def which() -> str:
     """In words, for the summary of a run; nothing of new ones."""
+    if are_sharded():
+        return f", stores over {SHARDS} shards"
     return ", databases upgraded from the former release" if are_upgraded() else ""
 
 
@@ -74,15 +94,18 @@ class SqliteDatabases:
             migrate(f"sqlite:///{self._template}")
             # A write-ahead log left behind would be missing from the copies.
             assert not Path(f"{self._template}-wal").exists()
+        url = f"sqlite:///{path}"
+        for shard in shards_of(url) if are_sharded() else ():
+            shutil.copyfile(self._template, shard.removeprefix("sqlite:///"))
         shutil.copyfile(self._template, path)
-        return f"sqlite:///{path}"
+        return url
 
     def create_several(self, folder: Path) -> dict[str, Any]:
         """A home database and its shards, each a file, as settings."""
-        home, *shards = (
-            self.create(folder / name)
-            for name in ("home.db", *(f"shard-{n}.db" for n in range(SHARDS)))
-        )
+        home = self.create(folder / "home.db")
+        shards = shards_of(home)
+        for shard in shards:
+            shutil.copyfile(self._template, shard.removeprefix("sqlite:///"))
         return {"url": home, "shards": shards}
 
     def _make_former(self) -> None:
@@ -129,6 +152,11 @@ class PostgresDatabases:
 
     def create(self) -> str:
         """A fresh migrated database; its URL."""
+        if are_sharded():
+            return str(self.create_several()["url"])
+        return self._create_one()
+
+    def _create_one(self) -> str:
         if self._template is None:
             self._template = self.create_empty()
             if are_upgraded():
@@ -150,16 +178,11 @@ class PostgresDatabases:
     def create_several(self) -> dict[str, Any]:
         """A home database and its shards, each a schema of it, as settings."""
         if self._several is None:
-            self._several = self.copy(self._template or self.create())
-            for shard in self._shards_of(self._several):
+            self._several = self._create_one()
+            for shard in shards_of(self._several):
                 migrate(shard)
         home = self.copy(self._several)
-        return {"url": home, "shards": self._shards_of(home)}
-
-    @staticmethod
-    def _shards_of(url: str) -> list[str]:
-        more = "&" if urlsplit(url).query else "?"
-        return [f"{url}{more}schema=s{number}" for number in range(SHARDS)]
+        return {"url": home, "shards": shards_of(home)}
 
     @staticmethod
     async def _make_former(url: str) -> None:

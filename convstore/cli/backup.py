@@ -13,6 +13,7 @@ import typer
 from convstore.cli.context import AsJson, Quiet, config_of, with_store
 from convstore.cli.exits import FOUND, USAGE
 from convstore.cli.output import count, print_json, progress, say, size, warn
+from convstore.vocabulary.errors import ConfigError
 
 if TYPE_CHECKING:
     from convstore.store.facade import Store
@@ -34,6 +35,10 @@ def backup(
     1: the archive had damage, which the copy has too.
     """
     config = config_of(context)
+    if config.shards and config.database_url.startswith("postgresql"):
+        raise ConfigError(
+            "SHARDS: back up each database by its server's tools, and the archive after"
+        )
     if config.database_url.startswith("postgresql"):
         return _words(config, to, as_json)
 

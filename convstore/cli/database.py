@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -19,10 +20,14 @@ from convstore.cli.context import (
 )
 from convstore.cli.exits import FOUND
 from convstore.cli.output import count, print_facts, print_json, progress, say
+from convstore.vocabulary.errors import ConfigError
 
 if TYPE_CHECKING:
     from convstore.store.facade import Store
     from convstore.vocabulary.settings import StoreConfig
+
+
+T = TypeVar("T")
 
 
 def commands() -> dict[str, object]:
@@ -45,11 +50,16 @@ def upgrade(
     """Bring the database to a revision, the newest if left out.
 
     Makes the SQLite file if there is none. All steps in one transaction: after a crash
-    it is at the old revision or the new.
+    it is at the old revision or the new. With shards, one database after the other:
+    cut short, the same command goes on.
     """
-    config = config_of(context)
-    done = migration.upgrade(config.database_url, revision, **_where(config))
-    _tell(done, as_json)
+    _tell(
+        _each(
+            config_of(context),
+            lambda one: migration.upgrade(one.database_url, revision, **_where(one)),
+        ),
+        as_json,
+    )
 
 
 def downgrade(
@@ -61,19 +71,33 @@ def downgrade(
     """Take the database back to a revision. What it cannot hold is lost."""
     config = _existing(context)
     confirm(f"Take the database back to {revision}, and lose what it cannot hold?", yes)
-    _tell(migration.downgrade(config.database_url, revision, **_where(config)), as_json)
+    _tell(
+        _each(
+            config,
+            lambda one: migration.downgrade(one.database_url, revision, **_where(one)),
+        ),
+        as_json,
+    )
 
 
 def current(context: typer.Context, as_json: AsJson = False) -> None:
     """Print the revision that the database is at."""
-    config = _existing(context)
-    _tell(migration.current(config.database_url, **_where(config)), as_json)
+    _tell(
+        _each(
+            _existing(context),
+            lambda one: migration.current(one.database_url, **_where(one)),
+        ),
+        as_json,
+    )
 
 
 def check(context: typer.Context, as_json: AsJson = False) -> int:
     """Compare the tables with what the code declares. Exit code 1 if they differ."""
     config = _existing(context)
-    found = migration.differences(config.database_url, **_where(config))
+    differing = _each(
+        config, lambda one: migration.differences(one.database_url, **_where(one))
+    )
+    found = [f"{name}: {d}" if name else d for name, some in differing for d in some]
     revision = migration.current(config.database_url, **_where(config))
     if as_json:
         print_json({"revision": revision, "differences": found})
@@ -129,6 +153,10 @@ def copy(
     `convstore archive adopt`.
     """
     config = _existing(context)
+    if config.shards:
+        raise ConfigError(
+            "SHARDS: a copy is of one database: unset it, and name the one with --url"
+        )
     with progress("copying", quiet=quiet) as bar:
         rows = migration.copy(
             config.database_url, to, schema=config.db_schema, on_progress=bar.told
@@ -153,8 +181,32 @@ def _where(config: StoreConfig) -> dict[str, Any]:
     return {"pooler": config.pooler, "schema": config.db_schema}
 
 
-def _tell(revision: str | None, as_json: bool) -> None:
+def _each(config: StoreConfig, work: Callable[[StoreConfig], T]) -> list[tuple[str, T]]:
+    """What comes of it for each database of the settings, by its name, which is empty
+    where it is the only one.
+
+    Raises:
+        ShardUnavailableError: One is away; those before it are done.
+    """
+    if not config.shards:
+        return [("", work(config))]
+    from convstore.shards.settings import config_of as settings_of
+    from convstore.shards.shard import Named
+    from convstore.vocabulary.sharding import HOME, name_of
+
+    of, told = len(config.shards), []
+    for number in (HOME, *range(of)):
+        with Named(number, of):
+            told.append((name_of(number, of), work(settings_of(config, number))))
+    return told
+
+
+def _tell(told: list[tuple[str, str | None]], as_json: bool) -> None:
     if as_json:
-        print_json({"revision": revision, "head": migration.head()})
-    else:
-        say(f"the database is at {revision or 'no revision'}")
+        revisions = dict(told)
+        one = told[0][1] if len(set(revisions.values())) == 1 else None
+        shown: dict[str, object] = {"revision": one, "head": migration.head()}
+        print_json(shown | ({"databases": revisions} if len(told) > 1 else {}))
+        return
+    for name, revision in told:
+        say(f"{name or 'the database'} is at {revision or 'no revision'}")

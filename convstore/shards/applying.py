@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from convstore.repositories.item_changes import item_inputs
 from convstore.shards.reach import Reach
-from convstore.vocabulary.errors import VersionConflictError
+from convstore.vocabulary.errors import ConflictError, VersionConflictError
 from convstore.vocabulary.records import UNSET, Applied, Item, ItemInput
 from convstore.vocabulary.sharding import HOME
 
@@ -65,18 +65,23 @@ async def apply(
 
 async def _refuse_late(reach: Reach, items: list[ItemInput]) -> None:
     """Refuse what will be refused, before the session's part is committed."""
-    asked = {
-        (item.namespace, item.key): item.expected_version
+    asked = [
+        item
         for item in items
-        if item.expected_version is not None
-    }
+        if item.expected_version is not None or item.user_id is not None
+    ]
     if not asked:
         return
-    there = await reach.at(HOME, lambda face: face.items.find_many([*asked]))
-    for name, expected in asked.items():
-        version = there[name].version if name in there else 0
-        if version != expected:
+    names = [(item.namespace, item.key) for item in asked]
+    there = await reach.at(HOME, lambda face: face.items.find_many(names))
+    for item, name in zip(asked, names, strict=True):
+        found, expected = there.get(name), item.expected_version
+        version = 0 if found is None else found.version
+        if expected is not None and version != expected:
             raise VersionConflictError(f"item {name[1]!a}", expected, version)
+        owner = None if found is None else found.user_id
+        if owner is not None and item.user_id not in (None, owner):
+            raise ConflictError(f"item {name[1]!a} has another owner")
 
 
 async def _change(

@@ -9,6 +9,7 @@ from convstore.archive.inspection import Agreement
 from convstore.archive.ownership import Kind
 from convstore.repositories import archive
 from convstore.retention.plan import Decision
+from convstore.shards.erasing import take_up
 from convstore.shards.merging import by, by_time, merged
 from convstore.shards.reports import folded
 from convstore.shards.routed import OverReach, routed
@@ -22,6 +23,7 @@ from convstore.vocabulary.reports import (
     RecoveryReport,
     VerifyReport,
 )
+from convstore.vocabulary.sharding import HOME
 
 
 @routed("archive")
@@ -105,13 +107,13 @@ class Archive(OverReach, archive.Archive):
         )
 
     async def recover(self, *, alone: bool = False) -> RecoveryReport:
-        """Finish or remove what a crash left behind, in every shard."""
-        return folded(
-            RecoveryReport,
-            await self._reach.everywhere(
-                lambda face: face.archive.recover(alone=alone)
-            ),
-        )
+        """Finish or remove what a crash left behind, in every database, and go on with
+        erasures of users."""
+        reach = self._reach
+        home = await reach.at(HOME, lambda face: face.archive.recover(alone=alone))
+        told = await reach.everywhere(lambda face: face.archive.recover(alone=alone))
+        finished = RecoveryReport(erasures_finished=await take_up(reach))
+        return folded(RecoveryReport, [home, *told, finished])
 
     async def adopt(self, *, dry_run: bool = False) -> AdoptionReport:
         """Go on, in every shard, with the archive that is there."""

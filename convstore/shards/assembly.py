@@ -12,9 +12,9 @@ from convstore.blobs.base import StepHook
 from convstore.shards.facade import Store
 from convstore.shards.reach import Reach
 from convstore.shards.settings import config_of, file_of
-from convstore.shards.shard import Shard, first_error
+from convstore.shards.shard import Named, Shard, first_error
 from convstore.store import facade
-from convstore.store.places import complete_marks
+from convstore.store.places import complete_marks, mark_of
 from convstore.vocabulary.clock import Clock
 from convstore.vocabulary.errors import (
     ConfigError,
@@ -22,7 +22,7 @@ from convstore.vocabulary.errors import (
     ShardUnavailableError,
 )
 from convstore.vocabulary.settings import StoreConfig
-from convstore.vocabulary.sharding import HOME, Mark, Seat
+from convstore.vocabulary.sharding import HOME, Mark, Seat, name_of
 from convstore.vocabulary.watch import Watch
 
 
@@ -39,6 +39,8 @@ async def open_shards(config: StoreConfig, clock: Clock, on_step: StepHook) -> S
     if config.database_url.rstrip("/") in ("sqlite:", "sqlite:///:memory:"):
         raise ConfigError("URL: the home database of SHARDS cannot be in memory")
     of, watch = len(config.shards), Watch()
+    if await mark_of(config_of(config, HOME)) is None:
+        await _refuse_marked(config)
     async with AsyncExitStack() as undo:
         home = await facade.Store._open(
             config_of(config, HOME), clock, on_step, seat=Seat(HOME, of), watch=watch
@@ -56,6 +58,20 @@ async def open_shards(config: StoreConfig, clock: Clock, on_step: StepHook) -> S
         undo.pop_all()
     reach = Reach(home, shards, home.tenant)
     return Store(reach, config.model_copy(update={"archive_dir": config.archive_place}))
+
+
+async def _refuse_marked(config: StoreConfig) -> None:
+    """Refuse, before anything is marked, a home that is not the one of its shards: it
+    is marked before them."""
+    of = len(config.shards)
+    for number in range(of):
+        with Named(number, of):
+            mark = await mark_of(config_of(config, number))
+        if mark is not None:
+            raise ConfigError(
+                f"{name_of(number, of)}: this database is of a store whose home is "
+                "another database than the URL names"
+            )
 
 
 async def _open_all(shards: tuple[Shard, ...], mark: Mark) -> None:

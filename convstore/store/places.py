@@ -10,8 +10,9 @@ from convstore.blobs.memory import MemoryBlobs
 from convstore.blobs.retrying import RetryingBlobs, RetryPolicy
 from convstore.blobs.selection import blob_store
 from convstore.db import shard_marks
-from convstore.db.engine import Backend, BackendOptions
+from convstore.db.engine import Backend, BackendOptions, open_backend
 from convstore.vocabulary.settings import StoreConfig
+from convstore.vocabulary.sharding import Mark
 
 if TYPE_CHECKING:
     from convstore.db.joined import HostEngine
@@ -50,6 +51,19 @@ async def with_archive(config: StoreConfig, backend: Backend) -> StoreConfig:
     if previous != chosen and await archives_to(backend, blob_store(str(previous))):
         chosen = previous
     return config.model_copy(update={"archive_dir": str(chosen)})
+
+
+async def mark_of(config: StoreConfig) -> Mark | None:
+    """What a database says of itself; changes nothing that is there.
+
+    Raises:
+        SchemaMismatchError, DatabaseUnavailableError: As when it is opened.
+    """
+    backend = await open_backend(backend_options(config, None))
+    try:
+        return await backend.read(shard_marks.find)
+    finally:
+        await backend.close()
 
 
 async def complete_marks(backend: Backend) -> None:

@@ -120,3 +120,16 @@ async def test_a_file_that_is_gone_is_away_and_not_made_anew(
     assert away.value.transient
     assert away.value.shard == 1
     assert not os.path.exists(file)  # noqa: ASYNC240
+
+
+async def test_a_home_that_is_not_the_one_of_its_shards_is_refused_and_not_marked(
+    open_shards: Open, urls: dict[str, Any], new_database: Callable[[str], str]
+) -> None:
+    await (await open_shards()).close()
+    other = new_database(urls["url"].partition(":")[0].removesuffix("ql"))
+
+    with pytest.raises(ConfigError, match="whose home is another database"):
+        await open_shards(url=other)
+
+    async with open_store(StoreConfig(url=other)) as store:
+        assert (await store.stats()).sessions == {}
