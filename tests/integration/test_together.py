@@ -72,8 +72,8 @@ async def test_of_two_who_make_a_session_in_one_batch_the_first_does(
     """However it makes it: sessions are inserted before a batch is carried out."""
     keys = [("default", f"s-{number}") for number in range(4)]
     update = UpdateSession(keys[0], {"language": "nl"}, 1)
-    renew = RenewSession(EnsureSession(keys[1], {"title": "First"}, {}, 1))
-    ensure = [EnsureSession(key, {"title": "Second"}, {}, 1) for key in keys]
+    renew = RenewSession(EnsureSession(keys[1], {"title": "First"}, 1))
+    ensure = [EnsureSession(key, {"title": "Second"}, 1) for key in keys]
     asked = [update, renew, *ensure, update]
     backend = await open_backend(BackendOptions(database_url, 1, "none", Limits()))
     try:
