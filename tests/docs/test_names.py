@@ -44,8 +44,14 @@ FOREIGN = {
     "rejected_rows/",  # folders that a store or an export makes
     "tmp/",
 }
-OPTIONS_OF_OTHERS = {"--hypothesis-profile", "--name", "--no-proxy-headers", "--pdb"}
-OPTIONS_OF_OTHERS |= {"--fast", "--fix", "--proxy-headers", "--trainers", "--postgres"}
+OPTIONS_OF_OTHERS = {
+    "--basetemp",
+    "--hypothesis-profile",
+    "--name",
+    "--no-proxy-headers",
+    "--pdb",
+}
+OPTIONS_OF_OTHERS |= {"--fast", "--fix", "--proxy-headers", "--trainers", "--schema"}
 # Of the sessions' own file, and keys in a card: names with a dot that are no modules.
 KEYS = {"convstore.generation", "convstore.rule", "convstore.schema.json"}
 
@@ -53,7 +59,7 @@ COMMENT = re.compile(r"(?:^|  ) *# (.*)$", re.MULTILINE)
 SPAN = re.compile(r"`([^`\n]+)`")
 BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 PLACE = re.compile(
-    r"\b(?:convstore|tests|docs|scripts|examples|migrations)/[\w./*-]*\w"
+    r"(?<![\w/~.-])(?:convstore|tests|docs|scripts|examples|migrations)/[\w./*-]*\w"
 )
 DOTTED = re.compile(r"\bconvstore(?:\.[A-Za-z_]\w*)+")
 FILE = re.compile(r"(?:[\w.*-]+/)*[\w*-]+\.(?:py|pyi|toml|sh)")
