@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 
 NAME: Final = "llama-index"
 """Of what is kept beside a session: `archived`, ranges of the numbers of turns, first
-and last; `key`, as JSON text, where a session cannot be called as the key is."""
+and last; `of`, the session whose numbers these are, and `places`, where they are on its
+branch, for a fork, which has other numbers; `key`, as JSON text, where a session cannot
+be called as the key is."""
 
 _ACTIVE, _ARCHIVED = MessageStatus.ACTIVE, MessageStatus.ARCHIVED
 
@@ -67,7 +69,8 @@ class ConvstoreChatStore(AsyncDBChatStore):
     _store: Any = PrivateAttr()
 
     def __init__(self, store: Store, *, user_id: str | None = None) -> None:
-        super().__init__(user_id=user_id)
+        super().__init__()
+        self.user_id = user_id
         self._store = store
 
     async def get_messages(
@@ -218,7 +221,7 @@ class ConvstoreChatStore(AsyncDBChatStore):
             state = await chat.adapter_state(NAME)
         except SessionNotFoundError:
             return _Seen(None, [], [])
-        return _Seen(session, grouped(turns), (state or {}).get("archived", []))
+        return _Seen(session, grouped(turns), _marks(state or {}, session, turns))
 
     async def _remove(
         self, key: str, choose: Callable[[_Seen], Sequence[Group]]
@@ -263,7 +266,12 @@ class ConvstoreChatStore(AsyncDBChatStore):
             if planned.status is _ARCHIVED:
                 first = seen.session.turn_count + 1 if seen.session else 1
                 marked += range(first, first + len(planned.turns))
-            state = {"archived": _with(seen.archived, marked)} if marked else {}
+            state: JsonObject = {}
+            if marked:
+                ranges = _with(seen.archived, marked)
+                places = _places(ranges, seen.path_after(planned))
+                of = fitting_id(key)
+                state = {"archived": ranges, "of": of, "places": places}
             with suppress(VersionConflictError):
                 await self._apply(
                     key,
@@ -302,12 +310,30 @@ class _Plan(NamedTuple):
     archive: Sequence[int] = ()
 
 
+class _Step(NamedTuple):
+    """A turn of a branch: its number, and when it was said, where that is known."""
+
+    seq: int
+    said_at: str | None
+
+
 class _Seen(NamedTuple):
     """A session as it was read; None where there is none."""
 
     session: Session | None
     groups: list[Group]
     archived: list[list[int]]
+
+    def path_after(self, planned: _Plan) -> list[_Step]:
+        """The branch once what is planned was done."""
+        turns = [turn for group in self.groups for turn in group.turns]
+        switch = planned.switch
+        kept = [turn for turn in turns if switch is None or turn.seq <= switch]
+        first = self.session.turn_count + 1 if self.session else 1
+        return [
+            *(_Step(turn.seq, turn.created_at.isoformat()) for turn in kept),
+            *(_Step(seq, None) for seq, _ in enumerate(planned.turns, first)),
+        ]
 
     def is_archived(self, turn: Turn) -> bool:
         return any(first <= turn.seq <= last for first, last in self.archived)
@@ -366,6 +392,42 @@ def _same(seen: _Seen, given: Sequence[ChatMessage], status: MessageStatus) -> i
             break
         count += 1
     return count
+
+
+def _places(ranges: Sequence[Sequence[int]], path: Sequence[_Step]) -> list[list[Any]]:
+    """Where ranges are on a branch: places of the first and the last turn, the number
+    of the first, and when both were said."""
+    found: list[list[Any]] = []
+    for first, last in ranges:
+        on = [n for n, step in enumerate(path, 1) if first <= step.seq <= last]
+        if on:
+            start, end = path[on[0] - 1], path[on[-1] - 1]
+            found.append([on[0], on[-1], start.seq, start.said_at, end.said_at])
+    return found
+
+
+def _marks(
+    state: JsonObject, session: Session, turns: Sequence[Turn]
+) -> list[list[int]]:
+    """The ranges that are archived. A fork took them over, with the turns of one branch
+    under new numbers: their places there."""
+    ranges: list[list[int]] = state.get("archived", [])
+    of = state.get("of", session.id)
+    copied = session.forked_turns
+    if of == session.id or copied is None:
+        return ranges
+    said_at = {turn.seq: turn.created_at.isoformat() for turn in turns}
+    found = []
+    for first, last, seq, start, end in state.get("places", []):
+        # Not of a branch that the fork has not: known by a number beyond its tip, where
+        # that is of the same session, or by when something else was said there.
+        beyond = session.forked_from == of and seq > (session.forked_at_seq or 0)
+        is_same = start is None or said_at.get(first, start) == start
+        if last <= copied:
+            is_same = is_same and (end is None or said_at.get(last, end) == end)
+        if first <= copied and is_same and not beyond:
+            found.append([first, min(last, copied)])
+    return found
 
 
 def _with(ranges: Sequence[Sequence[int]], seqs: Sequence[int]) -> list[list[int]]:
