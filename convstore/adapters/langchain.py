@@ -55,7 +55,7 @@ class ConvstoreChatMessageHistory(BaseChatMessageHistory):
         self._store = blocking.over(store)
 
     @property
-    def messages(self) -> list[BaseMessage]:
+    def messages(self) -> list[BaseMessage]:  # type: ignore[override]
         """The messages of the active branch, oldest first."""
         try:
             return _messages(self._threads().branch())
