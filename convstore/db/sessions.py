@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import not_
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     Connection,
+    Select,
     bindparam,
     func,
     select,
@@ -17,6 +18,7 @@ from sqlalchemy import (
 from convstore.db import models, session_counts
 from convstore.db.codec.records import SESSION_COLUMNS, session_from_row
 from convstore.db.dialects import dialect_of
+from convstore.db.dialects.base import Dialect
 from convstore.db.session_filters import Filter, conditions, values_of
 from convstore.db.session_ids import about_keys, among, naming, of_sessions
 from convstore.db.statements import BOUND, Prepared
@@ -213,17 +215,28 @@ def list_by_id(
     session_ids: Sequence[str] | None = None,
 ) -> list[tuple[str, SessionState]]:
     """Ids and states by id, beyond `after`: an order that no activity changes."""
+    given = values_of(tenant, wanted)
+    if session_ids is not None:
+        asked = asked_statement(dialect_of(connection), wanted)
+        rows = connection.execute(asked, given | naming(session_ids))
+        return sorted((row[0], row[1]) for row in rows if row[0] > after)[:limit]
     statement = (
         select(S.session_id, S.state)
         .where(*conditions(wanted), S.session_id > after)
         .order_by(S.session_id)
         .limit(limit)
     )
-    given = values_of(tenant, wanted)
-    if session_ids is not None:
-        statement = statement.where(among(dialect_of(connection), S.session_id))
-        given |= naming(session_ids)
     return [(row[0], row[1]) for row in connection.execute(statement, given)]
+
+
+def asked_statement(dialect: Dialect, wanted: Filter) -> Select[Any]:
+    """Id and state of those wanted among the sessions that `naming` names.
+
+    Without an order: to have one, SQLite reads every session of the tenant by its key,
+    and looks each of them up among the asked.
+    """
+    named = among(dialect, S.session_id)
+    return select(S.session_id, S.state).where(*conditions(wanted), named)
 
 
 def count(connection: Connection, tenant: str, wanted: Filter) -> int:

@@ -148,7 +148,9 @@ class Queues:
                 if given is not None:
                     await self._note(name, who, cursor)
                     return QueueTurn(given, True)
-            looked_at += max(1, len(page.items))
+            # A page that ended early has passed over very many that the filter leaves.
+            passed = max(1, len(page.items))
+            looked_at += passed if page.complete else _MOST_LOOKED_AT // 2
             cursor = page.next_cursor
             if cursor is None:
                 if whole:

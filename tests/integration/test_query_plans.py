@@ -31,6 +31,7 @@ from convstore.db.dialects.base import BackendOptions
 from convstore.db.engine import open_backend
 from convstore.db.item_reads import ItemFilter
 from convstore.db.session_filters import Filter, Sides
+from convstore.db.session_ids import naming
 from convstore.db.session_lists import Place
 from convstore.db.statements import Prepared
 from convstore.vocabulary.codec import dumps
@@ -387,6 +388,15 @@ async def test_judged_and_held_sessions_are_walked_by_indexes_of_their_own(
     plan = await explain(*edge(wanted, place))
     assert_walks(plan, index)
     assert_in_order(plan)
+
+
+async def test_sessions_that_are_asked_for_are_found_by_key(explain: Explain) -> None:
+    wanted = Filter()
+    statement = Prepared(lambda dialect: sessions.asked_statement(dialect, wanted))
+    given = session_lists.given_for("default", wanted, None)
+    plan = await explain(statement, given | naming(["s-7", "s-9"]))
+
+    assert_by_whole_key(plan)
 
 
 async def test_the_labels_of_a_tenant_are_found_one_by_one(explain: Explain) -> None:

@@ -10,7 +10,9 @@ from convstore.web.text import duration
 from convstore.web.visit import View, Visit
 
 LIMIT = 50
-_MOST_PLANNED = 2_000
+RUNS = 5
+"""Newest runs that are shown; the page of the archive has more."""
+_MOST_PLANNED = 1_000
 _WORDS = {
     "idle": "idle for as long as the policy allows",
     "own_expiry": "past their own expiry",
@@ -33,7 +35,7 @@ async def show(visit: Visit) -> View:
     receipts = await visit.store.erasures.list(
         limit=LIMIT, cursor=visit.query.get("receipts")
     )
-    stats = await visit.store.stats()
+    runs = await visit.store.archive.runs(limit=RUNS)
     shown: dict[str, Any] = {
         "plan": told,
         "complete": complete,
@@ -43,12 +45,14 @@ async def show(visit: Visit) -> View:
         "receipts": receipts,
         "more": receipts.next_cursor
         and visit.url("/retention", receipts=receipts.next_cursor) + "#receipts",
-        "stats": stats,
+        "runs": runs.items,
+        "last": runs.items[0] if runs.items else None,
     }
     json = {
         "plan": told,
         "complete": complete,
         "holds": holds.items,
+        "runs": runs.items,
         "receipts": receipts.items,
         "next_cursor": receipts.next_cursor,
     }
