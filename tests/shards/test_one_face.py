@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from convstore import ConfigError, InvalidInputError, Store
+from convstore import ConfigError, InvalidInputError, Store, StoreConfig, blocking
 from convstore.vocabulary.clock import ManualClock
 from convstore.vocabulary.sharding import shard_of
 
@@ -159,3 +159,87 @@ async def test_an_attachment_goes_where_it_is_named(
     part = {"type": "image_url", "image_url": {"url": ref[:-4] + "0000"}}
     with pytest.raises(InvalidInputError, match="put it first"):
         await sharded.turns.append("s-00", role="user", content="x", parts=[part])
+
+
+async def test_a_list_goes_back_the_way_it_came(
+    sharded: Store, clock: ManualClock
+) -> None:
+    await fill(sharded, clock)
+    seen, cursor = [], None
+    while True:
+        page = await sharded.sessions.list(limit=5, cursor=cursor)
+        seen.append([session.id for session in page.items])
+        if page.next_cursor is None:
+            break
+        cursor = page.next_cursor
+    back = [seen[-1]]
+    while page.previous_cursor is not None:
+        page = await sharded.sessions.list(limit=5, cursor=page.previous_cursor)
+        if page.items:
+            back.append([session.id for session in page.items])
+
+    assert [one for some in back[::-1] for one in some] == IDS[::-1]
+
+
+async def test_a_step_changes_items_of_the_home_once(sharded: Store) -> None:
+    step: Any = {
+        "create": True,
+        "turns": [{"role": "user", "content": "x", "external_id": "m-1"}],
+        "items": [
+            {"namespace": "app", "key": "n", "value": 1},
+            {"namespace": "own", "key": "n", "value": 2, "inside": True},
+        ],
+    }
+
+    done = await sharded.sessions.apply("s-1", **step)
+    await sharded.items.put("app", "n", 7)
+    again = await sharded.sessions.apply("s-1", **step)
+
+    assert [item and item.value for item in done.items] == [1, 2]
+    assert again.repeated
+    assert (await sharded.items.get("app", "n")).value == 7, "changed once"
+    assert (await sharded.items.get("own", "n", session_id="s-1")).value == 2
+
+
+async def test_an_import_and_an_export_go_over_both(
+    sharded: Store, tmp_path: Any
+) -> None:
+    lines = [
+        f'{{"session_id": "{i}", "messages": [{{"role": "user", "content": "q"}}, '
+        f'{{"role": "assistant", "content": "answer {i}"}}]}}'
+        for i in IDS
+    ]
+    (tmp_path / "talks.jsonl").write_text("\n".join(lines))
+
+    report = await sharded.import_("messages", tmp_path / "talks.jsonl", batch="b")
+    exported = await sharded.export("messages", to=tmp_path / "out")
+
+    assert report.totals()["sessions"] == 16
+    assert exported.documents == 16
+    assert (await sharded.undo_import("b")).deleted == 16
+
+
+async def test_jobs_of_a_worker_are_those_of_every_database(
+    sharded: Store, clock: ManualClock
+) -> None:
+    await fill(sharded, clock)
+    clock.advance(10 * 86_400)
+
+    async with sharded.scheduler() as scheduler:
+        await scheduler.run("retention")
+        await scheduler.run("upkeep")
+
+    assert (await sharded.stats()).sessions == {"archived": 16}
+
+
+def test_the_blocking_face_is_the_same(urls: dict[str, Any], tmp_path: Any) -> None:
+    config = StoreConfig(**urls, archive_dir=tmp_path / "archive")
+    with blocking.open_store(config) as store:
+        for session_id in IDS:
+            store.conversation(session_id).append(role="user", content="hey")
+        with store.transaction() as tx:
+            tx.turns.append("s-00", role="assistant", content="there")
+
+        assert len(store.sessions.list().items) == 16
+        assert [turn.content for turn in store.turns.window("s-00")] == ["hey", "there"]
+        assert len(list(store.documents())) == 16
