@@ -50,3 +50,7 @@ STEPS = (
     "adopt.published",
     "adopt.settled",
 )
+
+BACKUP_STEPS = ("backup.database", "backup.file", "backup.whole")
+"""Those of a backup, which changes nothing that is there: what it leaves when it is
+killed is no backup, and its own tests stop it there."""
