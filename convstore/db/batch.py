@@ -189,9 +189,11 @@ def run_in(unit: Unit, operations: Operations) -> list[Outcome]:
     parts = list(_parts(plain))
     appends = _appends(parts)
     look_up_external(unit, appends)
-    look_up_acts(unit, acts_of(_recordings(parts)))
+    if recordings := _recordings(parts):
+        look_up_acts(unit, acts_of(recordings))
     unit.look_up_cells(plain)
-    make_missing(unit, plain)
+    if unit.dialect.has_far_server:  # else a statement is a call within the process
+        make_missing(unit, plain)
     book = unit.ledger = share_book(unit, _ledger_changes(plain, appends))
     outcomes = _carried_out(unit, operations)
     assert not unit.inserted_ahead, "a session was made that nobody was told of"

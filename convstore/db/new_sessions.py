@@ -27,8 +27,6 @@ def make_missing(unit: Unit, operations: Iterable[Operation[Any]]) -> None:
     that an earlier operation of the batch asks for is left alone: that one must not
     find it yet. Each becomes known to the unit when its own operation makes it.
     """
-    if not unit.dialect.has_far_server:
-        return  # a statement is a call within the process
     missing = _missing(unit, operations)
     if len(missing) < 2:
         return
