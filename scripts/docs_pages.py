@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import posixpath
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.docs.site import with_the_rest  # noqa: E402
+
 DOCS = ROOT / "docs"
 PAGES = {
     "README.md": "index.md",
@@ -28,6 +33,11 @@ PAGES = {
 _LINK = re.compile(r"(!?)\[([^\]\[]*)\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 _ELSEWHERE = re.compile(r"[a-z]+:")
+
+
+def on_config(config: Any) -> Any:
+    config.nav = with_the_rest(list(config.nav))
+    return config
 
 
 def on_files(files: Any, config: Any) -> Any:

@@ -319,13 +319,21 @@ def _bare(kind: type[BaseException]) -> BaseException:
     return kind.__new__(kind)
 
 
+def _advice(kind: Any) -> tuple[str, str]:
+    """What an error means, and what to do: its own word, or that of what it is a kind
+    of."""
+    told, _, todo = _doc(kind).partition("\n\nTo do: ")
+    if not todo:
+        todo = _advice(kind.__base__)[1]
+    return told, todo.replace("\n", " ")
+
+
 def _error(kind: Any, raised: dict[str, list[str]]) -> Iterator[str]:
-    *told, todo = _doc(kind).split("\n\n")
-    assert todo.startswith("To do: "), f"{kind.__name__} does not say what to do"
+    told, todo = _advice(kind)
     yield "[All errors](../errors.md)\n"
-    yield "\n\n".join(told) + "\n"
+    yield told + "\n"
     yield "## What to do\n"
-    yield todo.removeprefix("To do: ").replace("\n", " ") + "\n"
+    yield todo + "\n"
     yield "## For programs\n"
     yield "| | |"
     yield "| --- | --- |"

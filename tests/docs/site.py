@@ -11,6 +11,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
+# Listed on pages of their own.
+_APART = ("decisions/", "reference/errors/")
 # Pages of the site that lie elsewhere in the checkout.
 _MOVED = {"index.md": "../README.md", "decisions/index.md": "decisions/"}
 _ROOT = {"ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"}
@@ -19,7 +21,28 @@ _ROOT = {"ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"}
 def navigation() -> list[Any]:
     """The pages of the site in their order: of `mkdocs.yml`."""
     told = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
-    return list(told["nav"])
+    return with_the_rest(list(told["nav"]))
+
+
+def with_the_rest(listed: list[Any]) -> list[Any]:
+    """The navigation, and behind it the pages that nobody has placed yet."""
+    placed = set(places(listed))
+    found = (page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
+    rest = sorted(p for p in found if p not in placed and not p.startswith(_APART))
+    if not rest:
+        return listed
+    return [*listed, {"More": [{_title(DOCS / place): place} for place in rest]}]
+
+
+def places(entries: list[Any]) -> Iterator[str]:
+    """The pages of a navigation."""
+    for entry in entries:
+        for place in entry.values():
+            yield from [place] if isinstance(place, str) else places(place)
+
+
+def _title(page: Path) -> str:
+    return page.read_text("utf-8").splitlines()[0].removeprefix("# ")
 
 
 def contents() -> str:

@@ -46,7 +46,7 @@ PAGES = {
         # Installing is tried by `.ci/run`, with nothing there before.
         words={
             "python3 -m venv": ": python3 -m venv",
-            ". .venv-convstore": ": .venv-convstore",
+            ". .venv-user": ": .venv-user",
             "pip install": ": pip install",
         }
     ),
