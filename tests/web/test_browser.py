@@ -156,8 +156,17 @@ async def test_hostile_words_do_nothing_on_any_page_at_any_width(
 ) -> None:
     await talk(store)
     session_id = quote(await hostile(store), safe="")
+    gone, erased = (f"{HOSTILE[:100]} {n}" for n in (1, 2))
+    for one in (gone, erased):
+        await talk(store, one)
+    await store.sessions.delete(gone)
+    receipt = await store.erase(session_id=erased)
     pages = [
         "/",
+        "/?only=disagreed",
+        "/?state=deleted",
+        f"/conversation?id={quote(gone, safe='')}",
+        f"/receipt?id={receipt.erasure_id}",
         "/search?q=document",
         f"/conversation?id={session_id}",
         f"/compare?id={session_id}&one=4&other=5",
@@ -207,6 +216,7 @@ async def test_axe_finds_nothing_serious_in_either_scheme(
         ("light", "/judge?queue=q"),
         ("light", "/queues"),
         ("light", "/retention"),
+        ("dark", "/disagreements"),
         ("dark", "/conversation?id=s-1"),
         ("dark", "/datasets?format=kto"),
         ("dark", "/people"),
