@@ -1,0 +1,70 @@
+"""Messages of a graph become turns, and come back to the last bit."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from convstore.adapters.langgraph.digests import Digests, digest_of
+from convstore.adapters.langgraph.turns import kept_in, turn_of_message
+from convstore.messages.neutral import plain_text, unsaved
+from convstore.vocabulary.codec import encode_json
+
+SERDE = JsonPlusSerializer()
+text = st.text(max_size=12)
+leaves = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | text
+objects = st.dictionaries(text, leaves | st.lists(leaves, max_size=2), max_size=3)
+ids = st.none() | text
+calls = st.builds(
+    lambda name, args, call: {
+        "name": name,
+        "args": args,
+        "id": call,
+        "type": "tool_call",
+    },
+    *(text, objects, text),
+)
+plain = st.sampled_from([HumanMessage, AIMessage, SystemMessage])
+messages = st.one_of(
+    st.builds(lambda kind, said, name: kind(said, id=name), plain, text, ids),
+    st.builds(
+        AIMessage,
+        *(text,),
+        id=ids,
+        name=ids,
+        tool_calls=st.lists(calls, max_size=2),
+        response_metadata=objects,
+        additional_kwargs=objects,
+    ),
+    st.builds(ToolMessage, *(text,), tool_call_id=text, id=ids, name=ids),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(messages, max_size=4))
+def test_messages_come_back_to_the_last_bit(given_messages: list[BaseMessage]) -> None:
+    turns = [unsaved(turn_of_message(SERDE, message)) for message in given_messages]
+    told = [kept.message for kept in kept_in(SERDE, turns)]
+
+    assert told == given_messages
+    digests, known = [digest_of(SERDE, one) for one in given_messages], Digests()
+    assert [digest_of(SERDE, one) for one in told] == digests
+    for _ in range(2):
+        assert [known.of(SERDE, one) for one in given_messages] == digests
+
+
+@settings(max_examples=60, deadline=None)
+@given(messages)
+def test_the_neutral_side_can_always_be_stored(message: BaseMessage) -> None:
+    turn = turn_of_message(SERDE, message)
+
+    encode_json("parts", turn.parts or [], 1 << 20, 64)
+    assert turn.content is None or plain_text(turn.content) == turn.content
