@@ -110,6 +110,8 @@ class SqliteDatabases:
 
     def _make_former(self) -> None:
         with closing(sqlite3.connect(self._template)) as connection:
+            # As that release made its files; a dump does not say it.
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
             connection.executescript(former_dump("sqlite"))
             tables = connection.execute(
                 "SELECT name FROM sqlite_master WHERE type = 'table'"
