@@ -205,7 +205,7 @@ async def test_external_ids_are_found_by_their_index(explain: Explain) -> None:
 
 
 async def test_the_turns_of_documents_are_found_by_key(explain: Explain) -> None:
-    of_turns = documents._ROWS[0]
+    of_turns = documents._ROWS["turns"]
 
     plan = await explain(of_turns, bound=bound_rows("default", "s-7"))
 
