@@ -3,7 +3,7 @@
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import date, datetime
 from os import PathLike
 from pathlib import Path
 from typing import Any, Unpack
@@ -51,6 +51,8 @@ from convstore.vocabulary.records import (
     Applied,
     Branch,
     Choice,
+    CostBy,
+    CostReport,
     DocumentSource,
     FeedbackSummary,
     GraphState,
@@ -382,6 +384,15 @@ class _Ledger:
     def add_cost(self, session_id: str, *, micros: int) -> LedgerEntry: ...
     def check_budget(self, session_id: str) -> None: ...
     def cost(self, *, user_id: str | None = None) -> int: ...
+    def report(
+        self,
+        by: CostBy = "day",
+        *,
+        user_id: str | None = None,
+        since: date | None = None,
+        until: date | None = None,
+        limit: int = 100,
+    ) -> CostReport: ...
     def set_cache_sticky(self, session_id: str, provider: str) -> LedgerEntry: ...
     def is_cache_sticky(self, session_id: str) -> bool: ...
     def list(

@@ -24,12 +24,13 @@ from convstore.db.codec.records import LEDGER_COLUMNS, ledger_from_row
 from convstore.db.dialects.base import Dialect
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Key, Row, Unit
-from convstore.vocabulary.clock import to_micros
+from convstore.vocabulary.clock import from_micros, to_micros
 from convstore.vocabulary.codec import dumps
-from convstore.vocabulary.records import LedgerEntry
+from convstore.vocabulary.records import CostBy, LedgerEntry
 
 L = models.session_ledger.c
 C = models.cost_totals.c
+D = models.cost_days.c
 _KEY = ("tenant_id", "session_id")
 _OF_SESSION = tuple(L[name] == bindparam(BOUND + name) for name in _KEY)
 _ONE_STATEMENT = select(*LEDGER_COLUMNS).where(*_OF_SESSION)
@@ -42,6 +43,11 @@ _OF_OWNER = tuple(
 )
 NOBODY = ""
 """Stands for the user of sessions without one in the totals."""
+
+Charge = tuple[str, str, str, str]
+"""Tenant, day, owner and model."""
+
+_BY = {"day": D.day, "model": D.model, "user": D.user_id}
 
 Change = Callable[[LedgerEntry | None], LedgerEntry | None]
 """From the entry as it is, None when absent, to the entry as it shall be."""
@@ -64,6 +70,9 @@ _DELETE = Prepared(lambda _: delete(models.session_ledger).where(*_OF_SESSION))
 _ADD_TO_TOTAL = Prepared(
     lambda dialect: dialect.insert_or_add(models.cost_totals, "cost_micros")
 )
+_ADD_TO_DAY = Prepared(
+    lambda dialect: dialect.insert_or_add(models.cost_days, "cost_micros")
+)
 _TOTAL = select(func.coalesce(func.sum(C.cost_micros), 0)).where(_OF_OWNER[0])
 _OF_TENANT = Prepared(lambda _: _TOTAL)
 _OF_USER = Prepared(lambda _: _TOTAL.where(_OF_OWNER[1]))
@@ -80,6 +89,7 @@ class Book:
         self._stored: dict[Key, LedgerEntry | None] = {}
         self._entries: dict[Key, tuple[LedgerEntry | None, str | None]] = {}
         self._spent: Counter[tuple[str, str]] = Counter()
+        self._charged: Counter[Charge] = Counter()
 
     def load(self, keys: Collection[Key]) -> None:
         """Read the entries of many sessions with one statement."""
@@ -107,6 +117,13 @@ class Book:
     def spend(self, tenant: str, owner: str | None, micros: int) -> None:
         """Add to the totals."""
         self._spent[tenant, owner or NOBODY] += micros
+
+    def charge(
+        self, tenant: str, owner: str | None, model: str, day: str, micros: int
+    ) -> None:
+        """Add to the totals, and to what was charged on a day."""
+        self.spend(tenant, owner, micros)
+        self._charged[tenant, day, owner or NOBODY, model] += micros
 
     def cost_of(self, key: Key) -> int:
         """Micros of a session by now; 0 where it has no entry."""
@@ -143,6 +160,9 @@ class Book:
         if self._spent:
             _add_costs(self._connection, self._spent)
             self._spent.clear()
+        if self._charged:  # behind the totals: whoever holds a user's holds their days
+            _add_to_days(self._connection, self._charged)
+            self._charged.clear()
 
 
 class OwnersBook:
@@ -176,6 +196,7 @@ class ChangeLedger:
     change: Change
     now: int
     cost_micros: int = 0
+    model: str | None = None
     activity: bool = True
     user_id: str | None = None
     size: int = 0
@@ -191,7 +212,9 @@ class ChangeLedger:
         owner = head.row["user_id"]
         book.put(self.key, after, owner)
         if self.cost_micros:
-            book.spend(self.key[0], owner, self.cost_micros)
+            model = self.model or (None if after is None else after.model) or ""
+            day = from_micros(self.now).date().isoformat()
+            book.charge(self.key[0], owner, model, day, self.cost_micros)
         head.touch(self.now, activity=self.activity)
         if self.book is None:
             book.flush()
@@ -305,6 +328,79 @@ def keys_of(connection: Connection, tenant: str, after: str, limit: int) -> list
         .limit(limit)
     )
     return [(tenant, session_id) for session_id in rows.scalars()]
+
+
+def charged(
+    connection: Connection,
+    tenant: str,
+    by: CostBy,
+    *,
+    user_id: str | None,
+    since: str | None,
+    until: str | None,
+    limit: int,
+) -> tuple[list[tuple[str, int]], int]:
+    """What was charged, added up by day (in order) or by who or what cost most, and the
+    sum of all; at most so many of them."""
+    of = [D.tenant_id == tenant]
+    if user_id is not None:
+        of.append(D.user_id == user_id)
+    if since is not None:
+        of.append(D.day >= since)
+    if until is not None:
+        of.append(D.day < until)
+    name, micros = _BY[by], func.sum(D.cost_micros)
+    order = [name.desc()] if by == "day" else [micros.desc(), name]
+    rows = connection.execute(
+        select(name, micros).where(*of).group_by(name).order_by(*order).limit(limit)
+    )
+    found = [(each, int(sum_)) for each, sum_ in rows]
+    total = connection.execute(select(func.coalesce(micros, 0)).where(*of)).scalar_one()
+    return found, int(total)
+
+
+def users_charged(
+    connection: Connection, tenant: str, after: str, limit: int
+) -> list[str]:
+    """Users of a tenant that were charged on some day, in order, beyond `after`."""
+    rows = connection.execute(
+        select(D.user_id)
+        .where(D.tenant_id == tenant, D.user_id > after)
+        .group_by(D.user_id)
+        .order_by(D.user_id)
+        .limit(limit)
+    )
+    return list(rows.scalars())
+
+
+def forget_days(connection: Connection, tenant: str, user_id: str) -> bool:
+    """Take a user's name from what was charged on each day; the days keep their sums.
+
+    Whatever a user who has come back was charged by now is nobody's as well: a day
+    does not say which of the user's sessions it was for.
+
+    Returns:
+        Whether there was any.
+    """
+    gone = connection.execute(
+        delete(models.cost_days)
+        .where(D.tenant_id == tenant, D.user_id == user_id)
+        .returning(D.day, D.model, D.cost_micros)
+    ).all()
+    _add_to_days(
+        connection, {(tenant, day, NOBODY, model): cost for day, model, cost in gone}
+    )
+    return bool(gone)
+
+
+def _add_to_days(connection: Connection, charged: Mapping[Charge, int]) -> None:
+    names = ("tenant_id", "day", "user_id", "model")
+    rows = [
+        dict(zip(names, key, strict=True)) | {"cost_micros": micros}
+        for key, micros in sorted(charged.items())
+    ]
+    if rows:
+        _ADD_TO_DAY.many(connection, rows)
 
 
 def _add_costs(connection: Connection, spent: Mapping[tuple[str, str], int]) -> None:

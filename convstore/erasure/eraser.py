@@ -245,6 +245,11 @@ class Eraser:
                 lambda c, u=user_id: ledger.forget_user(c, tenant, u)  # type: ignore[misc]
             ):
                 count.rows["cost_totals"] = 1
+        for user_id in await named(context, erasure, ledger.users_charged):
+            if await context.write(
+                lambda c, u=user_id: ledger.forget_days(c, tenant, u)  # type: ignore[misc]
+            ):
+                count.rows["cost_days"] = 1
 
     async def _clear_log(self) -> None:
         """Erased text must not lie on in a write-ahead log."""

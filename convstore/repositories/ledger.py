@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 from convstore.db import ledger as rows
 from convstore.db.engine import Connection
@@ -17,10 +17,17 @@ from convstore.repositories.ledger_changes import (
 )
 from convstore.repositories.scope import Scope
 from convstore.vocabulary.clock import to_micros
-from convstore.vocabulary.errors import LedgerEntryNotFoundError, LimitExceededError
+from convstore.vocabulary.errors import (
+    InvalidInputError,
+    LedgerEntryNotFoundError,
+    LimitExceededError,
+)
 from convstore.vocabulary.ids import check_id, check_optional_id
 from convstore.vocabulary.policy import LedgerPolicy
 from convstore.vocabulary.records import (
+    CostBy,
+    CostReport,
+    CostRow,
     LedgerEntry,
     LedgerStats,
     LedgerSummary,
@@ -184,6 +191,51 @@ class Ledger:
             lambda c: rows.total_cost(c, self._scope.tenant, user_id)
         )
 
+    async def report(
+        self,
+        by: CostBy = "day",
+        *,
+        user_id: str | None = None,
+        since: date | None = None,
+        until: date | None = None,
+        limit: int = 100,
+    ) -> CostReport:
+        """What was charged in this tenant, added up by day, by model or by user.
+
+        A cost is counted on the day in UTC on which it was charged, for who owned the
+        session then and for the turn's model, or the pinned one. It stays when the
+        session goes; of a user who is erased the sum stays, without the name. Totals
+        that came in with an import or from the archive alone are of no day: they are
+        in `cost`, and not here.
+
+        Args:
+            user_id: Of this user alone.
+            since: Only from this day on, in UTC.
+            until: Only before this day.
+            limit: As for every list: more rows are left out, and that is said.
+
+        Raises:
+            InvalidInputError: Any of these is none of its kind.
+        """
+        if by not in ("day", "model", "user"):
+            raise InvalidInputError("by", "must be day, model or user")
+        check_optional_id("user_id", user_id)
+        check_limit(self._scope.limits, limit)
+        days = _day("since", since), _day("until", until)
+        found, total = await self._scope.runner.read(
+            lambda c: rows.charged(
+                c,
+                self._scope.tenant,
+                by,
+                user_id=user_id,
+                since=days[0],
+                until=days[1],
+                limit=limit + 1,
+            )
+        )
+        told = tuple(CostRow(name, micros) for name, micros in found[:limit])
+        return CostReport(by, told, total, len(found) <= limit)
+
     async def set_cache_sticky(self, session_id: str, provider: str) -> LedgerEntry:
         """Note that the provider's prefix cache is warm for this session now."""
         check_id("provider", provider)
@@ -297,3 +349,11 @@ class Ledger:
     @property
     def _policy(self) -> LedgerPolicy:
         return self._scope.ledger
+
+
+def _day(name: str, day: date | None) -> str | None:
+    if day is None:
+        return None
+    if type(day) is not date:
+        raise InvalidInputError(name, "must be a date")
+    return day.isoformat()

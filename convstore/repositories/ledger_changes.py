@@ -18,8 +18,10 @@ Use = Callable[[LedgerEntry], LedgerEntry]
 _MAX_COST_MICROS = 10**15
 
 
-def adding(scope: Scope, session_id: str, name: str, micros: int) -> ChangeLedger:
-    """Add a cost, which the caller gave as `name`.
+def adding(
+    scope: Scope, session_id: str, name: str, micros: int, model: str | None = None
+) -> ChangeLedger:
+    """Add a cost, which the caller gave as `name`, of a model; else of the pinned one.
 
     Raises:
         InvalidInputError: No number of micros, or more than a model can cost.
@@ -32,11 +34,17 @@ def adding(scope: Scope, session_id: str, name: str, micros: int) -> ChangeLedge
         session_id,
         lambda e: replace(e, cost_micros=e.cost_micros + micros),
         cost_micros=micros,
+        model=model,
     )
 
 
 def changing(
-    scope: Scope, session_id: str, use: Use, *, cost_micros: int = 0
+    scope: Scope,
+    session_id: str,
+    use: Use,
+    *,
+    cost_micros: int = 0,
+    model: str | None = None,
 ) -> ChangeLedger:
     """Change an entry, made new when there is none, and extend its timeout."""
     now = scope.clock.now()
@@ -54,6 +62,7 @@ def changing(
         change,
         scope.now(),
         cost_micros,
+        model,
         user_id=scope.user_id,
     )
 

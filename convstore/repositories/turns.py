@@ -359,7 +359,8 @@ class Turns(Windowing):
         if charge:
             if turn.cost_micros is None:
                 raise InvalidInputError("charge", "needs cost_micros")
-            cost = adding(scope, session_id, "cost_micros", turn.cost_micros)
+            micros, model = turn.cost_micros, row["model"]
+            cost = adding(scope, session_id, "cost_micros", micros, model)
         check_head("expected_head", expected_head)
         return self._append(session_id, [row], kept, size, now, expected_head, cost)
 

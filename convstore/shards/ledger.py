@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import date
 from typing import Any
 
 from convstore.repositories import ledger
@@ -9,7 +11,14 @@ from convstore.shards.merging import by, merged
 from convstore.shards.reach import Reach
 from convstore.shards.routed import OverReach, routed
 from convstore.vocabulary.errors import LimitExceededError
-from convstore.vocabulary.records import LedgerEntry, LedgerStats, Page
+from convstore.vocabulary.records import (
+    CostBy,
+    CostReport,
+    CostRow,
+    LedgerEntry,
+    LedgerStats,
+    Page,
+)
 
 
 @routed("ledger")
@@ -30,6 +39,39 @@ class Ledger(OverReach, ledger.Ledger):
         """What was spent in all shards, in millionths of a US dollar."""
         return sum(
             await self._reach.everywhere(lambda face: face.ledger.cost(user_id=user_id))
+        )
+
+    async def report(
+        self,
+        by: CostBy = "day",
+        *,
+        user_id: str | None = None,
+        since: date | None = None,
+        until: date | None = None,
+        limit: int = 100,
+    ) -> CostReport:
+        """What was charged in all shards, as of one database.
+
+        Where a shard leaves rows out, so may this, and the sums of models and users
+        that it has may be too low: `complete` is False then.
+        """
+        told = await self._reach.everywhere(
+            lambda face: face.ledger.report(
+                by, user_id=user_id, since=since, until=until, limit=limit
+            )
+        )
+        sums: Counter[str] = Counter()
+        for each in told:
+            sums.update({row.name: row.cost_micros for row in each.rows})
+        if by == "day":
+            found = sorted(sums.items(), reverse=True)
+        else:
+            found = sorted(sums.items(), key=lambda one: (-one[1], one[0]))
+        return CostReport(
+            by,
+            tuple(CostRow(*one) for one in found[:limit]),
+            sum(each.total_micros for each in told),
+            all(each.complete for each in told) and len(found) <= limit,
         )
 
     async def list(

@@ -158,6 +158,7 @@ PLACES: dict[str, dict[str, Placing]] = {
         "list": MERGED,
         "pin": SESSION,
         "record_request": SESSION,
+        "report": EACH,
         "set_cache_sticky": SESSION,
         "stats": EACH,
         "touch": SESSION,

@@ -252,6 +252,33 @@ class LedgerStats(Record, frozen=True):
     sessions: tuple[LedgerSummary, ...]
 
 
+CostBy: TypeAlias = Literal["day", "model", "user"]
+
+
+class CostRow(Record, frozen=True):
+    """What was charged on a day (`2026-11-29`, in UTC), for a model, or for a user.
+
+    `name` is empty where no model was said; of sessions without an owner; and of users
+    who were erased.
+    """
+
+    name: str
+    cost_micros: int
+
+
+class CostReport(Record, frozen=True):
+    """What was charged, in millionths of a US dollar, added up in one way.
+
+    By day the last first, else the dearest first. `total_micros` is of all of them,
+    also where there are more than `rows` has: then `complete` is False.
+    """
+
+    by: CostBy
+    rows: tuple[CostRow, ...]
+    total_micros: int
+    complete: bool
+
+
 class Item(Record, frozen=True):
     """A small document in a namespace, outside sessions or in one (`session_id`).
 

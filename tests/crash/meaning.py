@@ -211,9 +211,13 @@ def spent_faults(rows: dict[str, list[Row]], history: History) -> Iterator[str]:
     found: Counter[str] = Counter()
     for (tenant, _), micros in _totals(rows).items():
         found[tenant] += micros
+    days: Counter[str] = Counter()
+    for row in rows["cost_days"]:
+        days[row["tenant_id"]] += row["cost_micros"]
     for tenant, most in high.items():
-        if most and not low[tenant] <= found[tenant] <= most:
-            yield f"I19 total of {tenant}: {found[tenant]}, {low[tenant]} to {most}"
+        for what, micros in (("total", found[tenant]), ("days", days[tenant])):
+            if most and not low[tenant] <= micros <= most:
+                yield f"I19 {what} of {tenant}: {micros}, {low[tenant]} to {most}"
 
 
 def half_faults(

@@ -254,11 +254,12 @@ async def test_a_tenant_has_cost_what_was_charged_and_no_more(
     before = wrong(database_url, archive_dir, history=history)
 
     raw(database_url, "UPDATE cost_totals SET cost_micros = 3")
+    raw(database_url, "DELETE FROM cost_days")
 
+    found = wrong(database_url, archive_dir, history=history)
     assert before == ""
-    assert "I19 total of default: 3, 1 to 2" in wrong(
-        database_url, archive_dir, history=history
-    )
+    assert "I19 total of default: 3, 1 to 2" in found
+    assert "I19 days of default: 0, 1 to 2" in found
 
 
 def test_the_last_line_of_a_killed_worker_may_be_torn(tmp_path: Path) -> None:

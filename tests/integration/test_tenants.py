@@ -73,6 +73,7 @@ READS: dict[str, Call] = {
     "ledger.list": lambda s: s.ledger.list(),
     "ledger.stats": lambda s: _in_ledger(s),
     "ledger.cost": lambda s: s.ledger.cost(),
+    "ledger.report": lambda s: s.ledger.report("user"),
     "ledger.check_budget": lambda s: s.ledger.check_budget("s-1"),
     "ledger.is_cache_sticky": lambda s: s.ledger.is_cache_sticky("s-1"),
     "archive.list": lambda s: s.archive.list(),

@@ -26,6 +26,7 @@ OPERATIONAL = {
     "archive_folder",
     "archive_segments",
     "attachments",
+    "cost_days",
     "cost_totals",
     "erasures",
     "items",

@@ -23,7 +23,12 @@ from convstore.db.models.checkpoint import (
 )
 from convstore.db.models.columns import JsonText, metadata
 from convstore.db.models.compliance import erasures, legal_holds
-from convstore.db.models.gateway import cost_totals, prefix_entries, session_ledger
+from convstore.db.models.gateway import (
+    cost_days,
+    cost_totals,
+    prefix_entries,
+    session_ledger,
+)
 from convstore.db.models.indexes import tell_postgres
 from convstore.db.models.item import items, session_items, session_state
 from convstore.db.models.operations import leases, retention_runs, schema_info
@@ -66,6 +71,7 @@ __all__ = [
     "checkpoint_values",
     "checkpoint_writes",
     "checkpoints",
+    "cost_days",
     "cost_totals",
     "erasures",
     "graph_states",

@@ -66,6 +66,28 @@ cost_totals = table(
     comment="What each user has cost; outlives the sessions, for budgets.",
 )
 
+cost_days = table(
+    "cost_days",
+    tenant_id(),
+    Column("day", String(10), nullable=False, comment="in UTC, as 2026-11-29"),
+    Column(
+        "user_id",
+        key_text(),
+        nullable=False,
+        comment="owner when it was charged; empty for nobody and for who was erased",
+    ),
+    Column(
+        "model",
+        String(255),
+        nullable=False,
+        comment="of the turn, or pinned; empty where neither says",
+    ),
+    Column("cost_micros", BigInteger, nullable=False, comment="charged on that day"),
+    Index("ix_cost_days_user", "tenant_id", "user_id", "day"),
+    key=("tenant_id", "day", "user_id", "model"),
+    comment="What was charged on each day, by user and model; outlives the sessions.",
+)
+
 prefix_entries = table(
     "prefix_entries",
     tenant_id(),
