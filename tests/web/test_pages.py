@@ -280,6 +280,8 @@ async def test_cost_is_told_user_by_user(
     assert told["total_micros"] == 1_250_000
     costs = {one["user"]["user_id"]: one["cost_micros"] for one in told["items"]}
     assert costs == {"u-1": 1_250_000, "u-2": 0}
+    assert [row["cost_micros"] for row in told["days"]["rows"]] == [1_250_000]
+    assert [row["name"] for row in told["models"]["rows"]] == ["m"]
     assert "$1.2500" in (await page.get("/cost")).text
 
 

@@ -1,4 +1,4 @@
-"""What conversations cost: the tenant, and user by user."""
+"""What conversations cost: the tenant, by day and model, and user by user."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from convstore.web.visit import View, Visit
 
 LIMIT = 30
 """Users of one page: the cost of each is asked for by itself."""
+
+DAYS, MODELS = 14, 10
 
 
 async def show(visit: Visit) -> View:
@@ -22,12 +24,22 @@ async def show(visit: Visit) -> View:
         for one in page.items
     ]
     total = await visit.store.ledger.cost()
+    days = await visit.store.ledger.report("day", limit=DAYS)
+    models = await visit.store.ledger.report("model", limit=MODELS)
     shown: dict[str, Any] = {
         "rows": rows,
         "total": total,
+        "days": days,
+        "models": models,
         "policy": visit.store.config.ledger,
         "more": page.next_cursor and visit.url("/cost", cursor=page.next_cursor),
         "first": "cursor" in visit.query and visit.url("/cost"),
     }
-    json = {"total_micros": total, "items": rows, "next_cursor": page.next_cursor}
+    json = {
+        "total_micros": total,
+        "days": days,
+        "models": models,
+        "items": rows,
+        "next_cursor": page.next_cursor,
+    }
     return View("cost.html", "Cost", shown, json, "/cost")
