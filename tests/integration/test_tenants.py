@@ -73,7 +73,7 @@ READS: dict[str, Call] = {
     "ledger.list": lambda s: s.ledger.list(),
     "ledger.stats": lambda s: _in_ledger(s),
     "ledger.cost": lambda s: s.ledger.cost(),
-    "ledger.report": lambda s: s.ledger.report("user"),
+    "ledger.report": lambda s: _charged(s),
     "ledger.check_budget": lambda s: s.ledger.check_budget("s-1"),
     "ledger.is_cache_sticky": lambda s: s.ledger.is_cache_sticky("s-1"),
     "archive.list": lambda s: s.archive.list(),
@@ -145,6 +145,10 @@ async def _inlined(store: Store) -> bool:
 
 async def _named(store: Store) -> Any:
     return list((await store.items.find_many([("app", "k")])).values())
+
+
+async def _charged(store: Store) -> Any:
+    return (await store.ledger.report("user")).rows
 
 
 async def _in_ledger(store: Store) -> Any:
