@@ -4,6 +4,8 @@ import ast
 import re
 from pathlib import Path
 
+from convstore.tables import metadata
+
 ROOT = Path(__file__).resolve().parents[2]
 GUARANTEE = re.compile(r"^\|? ?(\d+)\. ", re.MULTILINE)
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
@@ -37,3 +39,15 @@ def _functions(path: Path) -> set[str]:
     tree = ast.parse(path.read_text("utf-8")) if path.is_file() else ast.Module()
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
     return {node.name for node in ast.walk(tree) if isinstance(node, kinds)}
+
+
+# Counts, states, and what stays of an erased session: its id, and the receipt.
+NAMELESS = {"archive_entries", "erasures", "session_counts", "search_state"}
+
+
+def test_the_tables_to_rewrite_after_an_erasure_are_all_that_held_a_person() -> None:
+    page = (ROOT / "docs" / "howto" / "operate.md").read_text("utf-8")
+    (told,) = re.findall(r"`VACUUM FULL ([a-z_, ]+,[a-z_, ]+)`", page)
+
+    held = {n for n, table in metadata.tables.items() if "tenant_id" in table.c}
+    assert set(told.split(", ")) == held - NAMELESS
