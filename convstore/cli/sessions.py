@@ -28,6 +28,19 @@ if TYPE_CHECKING:
 _FORMS = ("markdown", "html", "json", "text")
 _STATES = ("active", "archived", "deleted", "erased")
 
+Judged = Annotated[
+    bool | None, typer.Option("--judged/--not-judged", help="Judged, or not.")
+]
+Disagreed = Annotated[
+    bool | None,
+    typer.Option(
+        "--disagreed/--not-disagreed", help="Called both good and bad, or not."
+    ),
+]
+Held = Annotated[
+    bool | None, typer.Option("--held/--not-held", help="Under hold, or not.")
+]
+
 
 def commands() -> dict[str, object]:
     """The commands of the group, by name."""
@@ -56,18 +69,9 @@ def list_(
     label: Annotated[
         str | None, typer.Option(help="Judged so: a label in force.")
     ] = None,
-    judged: Annotated[
-        bool | None, typer.Option("--judged/--not-judged", help="Judged, or not.")
-    ] = None,
-    disagreed: Annotated[
-        bool | None,
-        typer.Option(
-            "--disagreed/--not-disagreed", help="Called both good and bad, or not."
-        ),
-    ] = None,
-    held: Annotated[
-        bool | None, typer.Option("--held/--not-held", help="Under hold, or not.")
-    ] = None,
+    judged: Judged = None,
+    disagreed: Disagreed = None,
+    held: Held = None,
     deleted: Annotated[
         bool, typer.Option("--deleted", help="The bin: --state deleted.")
     ] = False,
@@ -297,18 +301,9 @@ def bulk(
     title: Annotated[str | None, typer.Option(help="Titles with this text.")] = None,
     tag: Annotated[str | None, typer.Option(help="With this tag.")] = None,
     label: Annotated[str | None, typer.Option(help="A label in force.")] = None,
-    judged: Annotated[
-        bool | None, typer.Option("--judged/--not-judged", help="Judged, or not.")
-    ] = None,
-    disagreed: Annotated[
-        bool | None,
-        typer.Option(
-            "--disagreed/--not-disagreed", help="Called both good and bad, or not."
-        ),
-    ] = None,
-    held: Annotated[
-        bool | None, typer.Option("--held/--not-held", help="Under hold, or not.")
-    ] = None,
+    judged: Judged = None,
+    disagreed: Disagreed = None,
+    held: Held = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say which; change nothing.")
     ] = False,
