@@ -14,7 +14,7 @@ import pytest
 from convstore import ManualClock, Store
 from tests.docs.test_commands import ROOT, blocks
 from tests.integration.test_export_stages import fill
-from tests.summary import leave_out
+from tests.summary import leave_out, needs
 
 PAGES = {"spark": "pyspark", "ray": "ray"}
 
@@ -30,7 +30,7 @@ async def test_an_export_on_an_engine_has_the_bytes_of_one_process(
     request: pytest.FixtureRequest,
 ) -> None:
     """Some sessions are archived and some live; the page compares the two exports."""
-    pytest.importorskip(PAGES[page])
+    needs(PAGES[page])
     if page == "spark" and shutil.which("java") is None:
         leave_out(request.config, "exports on Spark", "needs Java")
     await fill(store, clock, tmp_path)
