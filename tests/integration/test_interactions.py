@@ -24,7 +24,7 @@ from convstore import (
     TurnNotFoundError,
     open_store,
 )
-from convstore.vocabulary.feedback import in_force, label_counts
+from convstore.vocabulary.feedback import label_counts
 from convstore.vocabulary.records import ActorKind
 from tests.integration.conversations import every_page, everything, say
 
@@ -264,8 +264,17 @@ async def test_recording_at_once_leaves_no_gap_and_right_counts(store: Store) ->
 
 
 def _recount(acts: list[Interaction]) -> dict[str, int]:
-    """The effective feedback, by its definition, from the whole list."""
-    return label_counts(in_force(acts))
+    """The effective feedback from the whole list, worked out beside the library."""
+    superseded = {act.supersedes for act in acts}
+    last: dict[object, str | None] = {}
+    for act in acts:
+        if act.seq in superseded or act.action == "retract":
+            continue
+        between = act.choice and frozenset({act.choice.chosen, *act.choice.rejected})
+        by = act.actor_id, act.actor_kind
+        each = act.seq if act.action == "inject" else None  # of these, all stand
+        last[by, act.action, act.turn_seq, act.node_id, between, each] = act.feedback
+    return dict(Counter(label for label in last.values() if label is not None))
 
 
 @dataclass(frozen=True)
