@@ -96,7 +96,8 @@ class Coincidences:
         self.together.setdefault(people, Counter())[said] += times
 
     def agreement(self) -> RaterAgreement:
-        """How far they agree, over all that was counted."""
+        """How far they agree, over all that was counted: any number of people, of whom
+        not each judged each thing."""
         if not self.units:
             return RaterAgreement(0, None, None)
         weights: dict[tuple[str, str], float] = {}
@@ -135,11 +136,6 @@ def counted(units: Iterable[Unit]) -> Coincidences:
     for unit in units:
         found.add(unit)
     return found
-
-
-def agreement(units: Iterable[Unit]) -> RaterAgreement:
-    """Over any number of people, of whom not each judged each thing."""
-    return counted(units).agreement()
 
 
 def units_of(standing: Iterable[Interaction], reading: Reading) -> list[dict[str, str]]:
@@ -196,17 +192,3 @@ def _kappa(said: Counter[tuple[str, str]]) -> float | None:
         second[other] += n
     chance = sum(n * second[word] for word, n in first.items()) / total**2
     return None if chance == 1 else (equal - chance) / (1 - chance)
-
-
-def cohen(units: Iterable[Unit], one: str, other: str) -> float | None:
-    """Cohen's kappa of two people over what both judged.
-
-    None where they judged nothing together, or both always said one and the same.
-    """
-    said = Counter((u[one], u[other]) for u in units if one in u and other in u)
-    return _kappa(said) if said else None
-
-
-def kappas(units: Iterable[Unit]) -> dict[tuple[str, str], float | None]:
-    """Cohen's kappa of each two people who judged something together, by name."""
-    return counted(units).kappas()

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from convstore.vocabulary.agreement import (
-    RaterAgreement,
-    agreement,
-    cohen,
-    counted,
-    kappas,
-)
+from convstore.vocabulary.agreement import RaterAgreement, counted
 from convstore.vocabulary.codec import decode_json, dumps
 
 # Krippendorff, "Computing Krippendorff's Alpha-Reliability" (2011), section C:
@@ -32,7 +26,7 @@ def units(said: dict[str, tuple[object, ...]]) -> list[dict[str, object]]:
 
 
 def test_alpha_is_that_of_its_author() -> None:
-    found = agreement(units(OBSERVED))  # type: ignore[arg-type]
+    found = counted(units(OBSERVED)).agreement()  # type: ignore[arg-type]
 
     assert found.units == 11
     assert found.alpha == pytest.approx(0.743, abs=5e-4)
@@ -43,10 +37,9 @@ def test_kappa_is_that_of_the_textbook() -> None:
     cells = (("y", "y", 20), ("y", "n", 5), ("n", "y", 10), ("n", "n", 15))
     said = [{"a": one, "b": other} for one, other, n in cells for _ in range(n)]
 
-    assert cohen(said, "a", "b") == pytest.approx(0.4)
-    assert kappas(said) == {("a", "b"): pytest.approx(0.4)}
-    assert agreement(said).percent == pytest.approx(0.7)
-    assert agreement(said).kappa == pytest.approx(0.4)
+    assert counted(said).kappas() == {("a", "b"): pytest.approx(0.4)}
+    assert counted(said).agreement().percent == pytest.approx(0.7)
+    assert counted(said).agreement().kappa == pytest.approx(0.4)
 
 
 def test_what_was_counted_apart_adds_up() -> None:
@@ -60,15 +53,15 @@ def test_what_was_counted_apart_adds_up() -> None:
 
 
 def test_what_cannot_be_told_is_none() -> None:
-    assert agreement([]) == RaterAgreement(0, None, None)
-    assert agreement([{"a": 1}]) == RaterAgreement(0, None, None)
-    assert agreement([{"a": 1, "b": 1}]) == RaterAgreement(1, 1.0, None, pairs=1)
-    assert cohen([{"a": 1}], "a", "b") is None
-    assert cohen([{"a": 1, "b": 1}], "a", "b") is None
+    assert counted([]).agreement() == RaterAgreement(0, None, None)
+    assert counted([{"a": 1}]).agreement() == RaterAgreement(0, None, None)
+    assert counted([{"a": 1, "b": 1}]).agreement() == RaterAgreement(1, 1.0, None, pairs=1)
+    assert counted([{"a": 1}]).kappas() == {}
+    assert counted([{"a": 1, "b": 1}]).kappas() == {("a", "b"): None}
 
 
 def test_who_differs_always_is_worse_than_chance() -> None:
-    found = agreement([{"a": 1, "b": 2}, {"a": 2, "b": 1}])
+    found = counted([{"a": 1, "b": 2}, {"a": 2, "b": 1}]).agreement()
 
     assert found.percent == 0
     assert found.alpha is not None
