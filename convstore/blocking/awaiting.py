@@ -3,25 +3,22 @@ store's own, and awaited where it was made."""
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial, wraps
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 from convstore.blocking.loop import Portal, Strand
-from convstore.blocking.recognition import is_asynchronous
+from convstore.blocking.twin import Entering, Twin, is_asynchronous
 from convstore.vocabulary.errors import ConfigError
 
 
-class Face:
+class Face(Twin):
     """The twin of one asynchronous object, and to be taken for it."""
 
-    def __init__(self, loop: Portal, target: Any) -> None:
-        self._loop = loop
-        self._target = target
+    _kind = "awaitable"
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -38,12 +35,6 @@ class Face:
             # Verbs and nouns stay what they are: who asks again finds them at once.
             self.__dict__[name] = found
         return found
-
-    def __dir__(self) -> list[str]:
-        return [name for name in dir(self._target) if not name.startswith("_")]
-
-    def __repr__(self) -> str:
-        return f"<awaitable {type(self._target).__name__}>"
 
 
 class Store(Face):
@@ -69,19 +60,16 @@ def parts_of(store: Store) -> tuple[Portal, Any]:
     return store._loop, store._target
 
 
-class Context:
-    """A context manager over one that is entered and left in one task of the loop."""
+class Context(Entering):
+    """A context manager for tasks of any loop. In the loop itself, whose own task may
+    as well enter and leave it, there is nothing between."""
 
-    def __init__(self, loop: Portal, target: AbstractAsyncContextManager[Any]) -> None:
-        self._loop = loop
-        self._target = target
-        self._strand: Strand | None = None
-        self._entered = False
+    _is_near = False
 
     async def __aenter__(self) -> Any:
         if self._loop.is_current:
+            self._is_near = True
             return awaitable(self._loop, await self._target.__aenter__())
-        self._strand = Strand(self._loop)
         try:
             value = await self._strand.carry(self._enter)
         except BaseException:
@@ -99,7 +87,7 @@ class Context:
         if self._loop.is_forked:
             return None  # what was entered belongs to the parent process
         leave = partial(self._target.__aexit__, kind, error, traceback)
-        if self._strand is None:
+        if self._is_near:
             return await leave()
         try:
             left = await self._strand.carry(partial(self._leave, leave))
@@ -108,28 +96,6 @@ class Context:
             raise
         self._strand.end()
         return left
-
-    async def _leave(self, leave: Callable[[], Any]) -> bool | None:
-        self._entered = False
-        return cast("bool | None", await leave())
-
-    async def _enter(self) -> Any:
-        value = await self._target.__aenter__()
-        self._entered = True
-        return value
-
-    async def _undo(self) -> None:
-        # Cancelled between the end of the step and the news of it, or before the step
-        # that leaves began.
-        if self._entered:
-            await leave_cancelled(self._target)
-
-
-async def leave_cancelled(target: AbstractAsyncContextManager[Any]) -> None:
-    """Leave what was entered for nobody, as a block that was cancelled would."""
-    error = asyncio.CancelledError()
-    with suppress(asyncio.CancelledError):
-        await target.__aexit__(type(error), error, None)
 
 
 def awaitable(loop: Portal, value: Any) -> Any:

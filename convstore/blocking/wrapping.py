@@ -15,9 +15,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from convstore.blocking import awaiting
-from convstore.blocking.awaiting import leave_cancelled
 from convstore.blocking.loop import Loop, Portal, Relaying, Strand
-from convstore.blocking.recognition import is_asynchronous
+from convstore.blocking.twin import Entering, Twin, is_asynchronous
 from convstore.shards import opening
 from convstore.vocabulary.clock import Clock
 
@@ -63,12 +62,10 @@ def over(store: facade.Store | Store) -> Store:
     return Store(Portal(store.loop), store)
 
 
-class Face:
+class Face(Twin):
     """The blocking twin of one asynchronous object."""
 
-    def __init__(self, loop: Portal, target: Any) -> None:
-        self._loop = loop
-        self._target = target
+    _kind = "blocking"
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -77,12 +74,6 @@ class Face:
         if callable(value):
             return _verb(self._loop, value)
         return blocking(self._loop, value)
-
-    def __dir__(self) -> list[str]:
-        return [name for name in dir(self._target) if not name.startswith("_")]
-
-    def __repr__(self) -> str:
-        return f"<blocking {type(self._target).__name__}>"
 
 
 class Store(Face):
@@ -126,14 +117,8 @@ class Conversation(Face):
 _TWINS = {twin.__name__: twin for twin in (Store, Transaction, Conversation)}
 
 
-class Context:
-    """A context manager over an asynchronous one, entered and left in one task."""
-
-    def __init__(self, loop: Portal, target: AbstractAsyncContextManager[Any]) -> None:
-        self._loop = loop
-        self._target = target
-        self._strand = Strand(loop)
-        self._entered = False
+class Context(Entering):
+    """A context manager for threads."""
 
     def __enter__(self) -> Any:
         try:
@@ -142,17 +127,6 @@ class Context:
             self._strand.end(self._undo)
             raise
         return blocking(self._loop, value)
-
-    async def _enter(self) -> Any:
-        value = await self._target.__aenter__()
-        self._entered = True
-        return value
-
-    async def _undo(self) -> None:
-        # Interrupted between the end of the step and the news of it, or before the
-        # step that leaves began.
-        if self._entered:
-            await leave_cancelled(self._target)
 
     def __exit__(
         self,
@@ -171,10 +145,6 @@ class Context:
             return self._strand.run(partial(self._leave, leave))
         finally:
             self._strand.end(self._undo)
-
-    async def _leave(self, leave: Callable[[], Any]) -> bool | None:
-        self._entered = False
-        return cast("bool | None", await leave())
 
 
 def blocking(loop: Portal, value: Any) -> Any:
