@@ -10,8 +10,13 @@ from pathlib import Path
 from types import TracebackType
 
 from convstore.blobs.base import BlobStore
-from convstore.blobs.faults import translated
-from convstore.blobs.posix import FILE_MODE, FOLDER_MODE, forget_cached, sync_file
+from convstore.blobs.posix import (
+    FILE_MODE,
+    FOLDER_MODE,
+    forget_cached,
+    sync_file,
+    translated,
+)
 from convstore.vocabulary.errors import (
     ConfigError,
     CorruptionError,

@@ -12,8 +12,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 
-from convstore.blobs.base import BlobStore, Placed
-from convstore.blobs.whole import publish_whole
+from convstore.blobs.base import BlobStore, Placed, publish_whole
 from convstore.vocabulary.codec import check_int, decode_json, dumps
 from convstore.vocabulary.errors import (
     AlreadyExistsError,

@@ -207,3 +207,20 @@ class BlobStore(Protocol):
     def free_bytes(self) -> int | None:
         """Room left for new blobs, or None where the question makes no sense."""
         ...
+
+
+def publish_whole(blobs: BlobStore, key: str, data: bytes) -> None:
+    """Publish `data` under `key`; durable when this returns.
+
+    Raises:
+        AlreadyExistsError: The key is taken; it was left as it is.
+        StorageFullError, UnavailableError, ConfigError: From the storage; the key may
+            or may not exist.
+    """
+    staged = blobs.create(key)
+    try:
+        staged.write(data)
+        staged.sync()
+        staged.publish()
+    finally:
+        staged.abort()

@@ -22,7 +22,6 @@ from convstore.blobs.base import (
     is_key,
     silent,
 )
-from convstore.blobs.faults import translated
 from convstore.blobs.posix import (
     CLOSE_ON_EXEC,
     FOLDER_FLAGS,
@@ -32,6 +31,7 @@ from convstore.blobs.posix import (
     prune_empty,
     read_range,
     sync_file,
+    translated,
 )
 from convstore.blobs.staged import LocalStaged
 from convstore.vocabulary.clock import Clock, SystemClock, to_micros

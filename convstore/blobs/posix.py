@@ -1,4 +1,5 @@
-"""Files and folders by descriptor: below the root, no link is ever followed.
+"""Files and folders by descriptor, and what their errors mean: below the root, no link
+is ever followed.
 
 Every operation on a blob happens relative to an open folder, so that a folder swapped
 for a symbolic link between a check and its use cannot lead outside the root.
@@ -6,6 +7,7 @@ for a symbolic link between a check and its use cannot lead outside the root.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -13,7 +15,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from convstore.vocabulary.errors import ConfigError
+from convstore.vocabulary.errors import (
+    NEEDS_SETUP,
+    NO_SPACE,
+    AlreadyExistsError,
+    ConfigError,
+    ConvstoreError,
+    SegmentNotFoundError,
+    StorageFullError,
+    UnavailableError,
+)
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
@@ -22,6 +33,15 @@ FILE_MODE = 0o600
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
 FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | CLOSE_ON_EXEC
+
+
+@contextmanager
+def translated(action: str, key: str) -> Iterator[None]:
+    """Raise our error for any `OSError` inside, with its errno name and no content."""
+    try:
+        yield
+    except OSError as error:
+        raise _blob_error(error, action, key) from error
 
 
 @contextmanager
@@ -148,3 +168,21 @@ def _check_root(root: Path, descriptor: int) -> None:
             f"archive folder {str(root)!r} can be changed by every user of this "
             "machine: take the right to write from others (chmod o-w)"
         )
+
+
+def _blob_error(error: OSError, action: str, key: str) -> ConvstoreError:
+    """Our error for a failed `action` ("write", "read", …) on the blob `key`."""
+    code = error.errno or 0
+    if code == errno.ENOENT:
+        return SegmentNotFoundError(key)
+    if code == errno.EEXIST:
+        return AlreadyExistsError(f"blob {key!r}")
+    name = errno.errorcode.get(code, "unknown error")
+    problem = f"cannot {action} blob {key!r}: {name}"
+    if code in NO_SPACE:
+        return StorageFullError(problem)
+    if code in NEEDS_SETUP:
+        return ConfigError(
+            f"{problem}; the archive must be a folder that this user may write to"
+        )
+    return UnavailableError(problem)

@@ -9,7 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from convstore.blobs.base import STAGING_FOLDER, StepHook
-from convstore.blobs.faults import translated
 from convstore.blobs.posix import (
     CLOSE_ON_EXEC,
     FILE_MODE,
@@ -20,6 +19,7 @@ from convstore.blobs.posix import (
     read_range,
     sync_chain,
     sync_file,
+    translated,
 )
 from convstore.vocabulary.errors import ConfigError, UnavailableError
 

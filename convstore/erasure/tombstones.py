@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from convstore.blobs.base import BlobStore
-from convstore.blobs.whole import publish_whole
+from convstore.blobs.base import BlobStore, publish_whole
 from convstore.db.erasures import StoredErasure
 from convstore.vocabulary.codec import check_int, decode_json, dumps
 from convstore.vocabulary.errors import (
