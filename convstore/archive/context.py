@@ -1,4 +1,4 @@
-"""What every part of retention works with."""
+"""What everything works with that archives, restores, erases and purges."""
 
 from __future__ import annotations
 

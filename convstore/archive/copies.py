@@ -98,6 +98,11 @@ async def find_copies(
     return found
 
 
+async def as_much_at_once() -> float:
+    """For `room`: as many bytes as one caller may hold of documents."""
+    return sizes.BYTES_AT_ONCE
+
+
 def _size(place: Place) -> int:
     return 0 if place.entry is None else place.entry.raw_length
 

@@ -13,13 +13,12 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from convstore.archive.context import Context
-from convstore.archive.copies import Copy, find_copies
+from convstore.archive.copies import Copy, as_much_at_once, find_copies
 from convstore.db import search_checks, search_indexing, search_marks, search_removal
 from convstore.db.engine import Connection
 from convstore.db.search_contents import Content, of_document
 from convstore.db.search_indexing import Indexed
 from convstore.db.search_marks import Waiting
-from convstore.db.sizes import BYTES_AT_ONCE
 from convstore.db.unit import Key
 from convstore.search.words import VERSION
 from convstore.vocabulary.errors import (
@@ -224,17 +223,13 @@ class Indexer:
         left = list(keys)
         while left:
             copies = await find_copies(
-                context, context.read, left, of_document, room=_once
+                context, context.read, left, of_document, room=as_much_at_once
             )
             for key, copy in copies.items():
                 if isinstance(copy, Copy):
                     found[key] = copy.content
             left = [key for key in left if key not in copies]
         return found
-
-
-async def _once() -> float:
-    return BYTES_AT_ONCE
 
 
 def _start_anew_if_old(connection: Connection) -> None:

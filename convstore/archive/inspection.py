@@ -171,7 +171,7 @@ class Inspector:
     def _verify(self, segment: StoredSegment, deep: bool) -> list[ArchiveFault]:
         blobs, faults = self._context.blobs, []
         try:
-            faults = [_told(f) for f in verify_sealed(blobs, segment, deep=deep)]
+            faults = [archive_fault(f) for f in verify_sealed(blobs, segment, deep=deep)]
         except SegmentNotFoundError:
             faults.append(
                 ArchiveFault(segment.segment_id, None, None, "the file is missing")
@@ -244,7 +244,8 @@ def _at_risk(
     ]
 
 
-def _told(fault: Fault) -> ArchiveFault:
+def archive_fault(fault: Fault) -> ArchiveFault:
+    """A fault as a report tells it."""
     return ArchiveFault(
         fault.segment_id, fault.tenant_id, fault.session_id, fault.problem
     )

@@ -14,7 +14,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from convstore.archive.context import Context
-from convstore.archive.copies import Copy, Found, Unreadable, find_copies
+from convstore.archive.copies import (
+    Copy,
+    Found,
+    Unreadable,
+    as_much_at_once,
+    find_copies,
+)
 from convstore.concurrency.coalescing import Coalescer
 from convstore.concurrency.room import Room
 from convstore.db import segments, sessions
@@ -86,7 +92,7 @@ class Restorer:
         would be too much to hold beside the others.
         """
         keys = [(tenant, session_id) for session_id in session_ids]
-        found = await find_copies(self._context, runner.read, keys, _itself, room=_once)
+        found = await find_copies(self._context, runner.read, keys, _itself, room=as_much_at_once)
         return {
             session_id: copy.content
             for (_, session_id), copy in found.items()
@@ -175,10 +181,6 @@ class Restorer:
             lambda c: segments.quarantine(c, segment.segment_id, problem)
         )
         return error
-
-
-async def _once() -> int:
-    return BYTES_AT_ONCE
 
 
 def _itself(document: SessionDocument) -> SessionDocument:

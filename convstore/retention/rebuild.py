@@ -12,6 +12,7 @@ from itertools import islice
 
 from convstore.archive.archiver import stored_entries, stored_segment
 from convstore.archive.context import WRITER, Context
+from convstore.archive.inspection import archive_fault
 from convstore.archive.ownership import claim
 from convstore.db import archive_entries, lifecycle, segments
 from convstore.db.column_bounds import check_rows
@@ -200,7 +201,7 @@ def _sound(
     """The documents that this library can have written, and the database can hold: a
     file in the folder may have been made by hand."""
     for entry, document in iterate_documents(
-        context.blobs, manifest, on_fault=lambda f: tally.faults.append(_told(f))
+        context.blobs, manifest, on_fault=lambda f: tally.faults.append(archive_fault(f))
     ):
         try:
             check_agreement(document)
@@ -268,7 +269,7 @@ def _manifest(context: Context, key: str, tally: _Tally) -> Manifest | None:
                 context.blobs,
                 key,
                 writer=WRITER,
-                on_fault=lambda fault: tally.faults.append(_told(fault)),
+                on_fault=lambda fault: tally.faults.append(archive_fault(fault)),
             )
         except (SegmentNotFoundError, SegmentCorruptError):
             return None
@@ -276,9 +277,3 @@ def _manifest(context: Context, key: str, tally: _Tally) -> Manifest | None:
 
 def _told_later(_: Fault) -> None:
     """When the sessions are taken up."""
-
-
-def _told(fault: Fault) -> ArchiveFault:
-    return ArchiveFault(
-        fault.segment_id, fault.tenant_id, fault.session_id, fault.problem
-    )
