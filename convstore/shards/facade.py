@@ -16,6 +16,7 @@ from convstore.shards.erasing import Erasures, erase_user
 from convstore.shards.importing import take_in_everywhere
 from convstore.shards.nouns import Queues, SearchIndex, Users
 from convstore.shards.reach import Reach
+from convstore.shards.routed import show_signatures
 from convstore.shards.searching import search
 from convstore.shards.transaction import Nouns, Transaction, transaction
 from convstore.shards.upkeep import Upkeep
@@ -29,8 +30,13 @@ from convstore.vocabulary.settings import StoreConfig
 
 if TYPE_CHECKING:
     from convstore.db.joined import HostConnection
+    from convstore.imports.importer import ImportOptions
+    from convstore.imports.model import ImportReport
+    from convstore.store.importing import Asked, Marks
+    from convstore.vocabulary.progress import OnProgress
 
 
+@show_signatures
 class Store(Nouns, Upkeep, facade.Store):
     """An open store over several databases, of one tenant."""
 
@@ -109,7 +115,15 @@ class Store(Nouns, Upkeep, facade.Store):
         assert user_id is not None
         return await erase_user(self._reach, user_id)
 
-    async def _take_in(self, asked, labels, options, on_progress, *, dry_run):  # type: ignore[no-untyped-def]
+    async def _take_in(
+        self,
+        asked: Asked,
+        labels: Marks,
+        options: ImportOptions,
+        on_progress: OnProgress | None,
+        *,
+        dry_run: bool,
+    ) -> ImportReport:
         return await take_in_everywhere(
             self._reach, labels, asked, options, on_progress, dry_run=dry_run
         )

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from convstore.shards.reach import Reach
-from convstore.store.importing import Taking, take_in
+from convstore.store.importing import Asked, Marks, Taking, take_in
 from convstore.vocabulary.sharding import HOME
 
 if TYPE_CHECKING:
@@ -15,14 +15,13 @@ if TYPE_CHECKING:
     from convstore.imports.model import ImportedSession, ImportReport
     from convstore.vocabulary.progress import OnProgress
 
-Labels = tuple[str | None, tuple[str, ...], str]
 Writer = Callable[["ImportedSession"], Awaitable["Stored"]]
 
 
 async def take_in_everywhere(
     reach: Reach,
-    labels: Labels,
-    asked: Any,
+    labels: Marks,
+    asked: Asked,
     options: ImportOptions,
     on_progress: OnProgress | None,
     *,
@@ -55,6 +54,6 @@ async def _itself(face: Any) -> Any:
     return face
 
 
-def _taking(face: Any, labels: Labels, *, dry_run: bool) -> Taking:
+def _taking(face: Any, labels: Marks, *, dry_run: bool) -> Taking:
     again = face.transaction if dry_run else None
     return Taking(face._parts.archive.context, face._scope, labels, again)

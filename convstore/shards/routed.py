@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from functools import wraps
 from typing import Any, TypeVar
@@ -17,8 +18,27 @@ Verb = Callable[..., Awaitable[Any]]
 class OverReach:
     """A noun of one face over several databases."""
 
+    def __init_subclass__(cls) -> None:
+        show_signatures(cls)
+
     def __init__(self, reach: Reach) -> None:
         self._reach = reach
+
+
+def show_signatures(cls: K) -> K:
+    """A class decorator: the verbs that are written in this room, and pass on what they
+    are given, show the signatures of those that they stand for."""
+    for place, owner in enumerate(cls.__mro__):
+        if not owner.__module__.startswith("convstore.shards."):
+            continue
+        for name, verb in vars(owner).items():
+            if name.startswith("_") or not inspect.isfunction(verb):
+                continue
+            behind = cls.__mro__[place + 1 :]
+            original = next((vars(b)[name] for b in behind if name in vars(b)), None)
+            if original is not None and not hasattr(verb, "__wrapped__"):
+                verb.__dict__["__wrapped__"] = original
+    return cls
 
 
 def routed(noun: str) -> Callable[[K], K]:

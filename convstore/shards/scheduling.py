@@ -17,7 +17,7 @@ from convstore.vocabulary.settings import StoreConfig
 from convstore.vocabulary.sharding import HOME
 
 
-class Worked:
+class WorkedShard:
     """One database as its jobs see it: asked when they come round."""
 
     def __init__(self, reach: Reach, number: int) -> None:
@@ -78,7 +78,7 @@ class Schedulers(Scheduler):
 
     def __init__(self, reach: Reach) -> None:
         numbers = (HOME, *range(len(reach.shards)))
-        self._all = [Scheduler(Worked(reach, number)) for number in numbers]
+        self._all = [Scheduler(WorkedShard(reach, number)) for number in numbers]
 
     @property
     def jobs(self) -> tuple[str, ...]:

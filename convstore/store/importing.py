@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from convstore.erasure.replay import refuse_erased
 from convstore.repositories.imported import (
@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from convstore.imports.importer import ImportOptions
     from convstore.imports.model import ImportedSession, ImportReport
     from convstore.vocabulary.progress import OnProgress
+
+Asked: TypeAlias = tuple[str, str | PathLike[str], str | PathLike[str] | None]
+"""The format, the source and the mapping of an import."""
+
+Marks: TypeAlias = tuple[str | None, tuple[str, ...], str]
+"""Whose the sessions of an import are, their tags, and what the import is called."""
 
 _PAGE = 500
 
@@ -68,14 +74,14 @@ class Taking:
     """Where the sessions of an import go.
 
     Attributes:
-        labels: Whose they are, their tags, and what the import is called.
+        labels: What they are to be known by.
         rehearsing: Begins transactions that are rolled back, to find out only what
             would come of it; None for an import in earnest.
     """
 
     context: Context
     scope: Scope
-    labels: tuple[str | None, tuple[str, ...], str]
+    labels: Marks
     rehearsing: Callable[[], AbstractAsyncContextManager[Any]] | None
 
     def writer(self) -> Callable[[ImportedSession], Awaitable[Stored]]:
@@ -101,15 +107,14 @@ class Taking:
 
 async def take_in(
     taking: Taking,
-    asked: tuple[str, str | PathLike[str], str | PathLike[str] | None],
+    asked: Asked,
     options: ImportOptions,
     on_progress: OnProgress | None,
     write: Callable[[ImportedSession], Awaitable[Stored]] | None = None,
 ) -> ImportReport:
     """Carry out an import: see `Store.import_`, whose errors these are.
 
-    `asked` are the format, the source and the mapping. `write` stores a session in
-    place of `taking`, which has the archive all the same.
+    `write` stores a session in place of `taking`, which has the archive all the same.
     """
     from convstore.imports.detection import choose_format
     from convstore.imports.importer import run_import

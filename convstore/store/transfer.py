@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from convstore.export.report import ExportReport
     from convstore.imports.importer import ImportOptions
     from convstore.imports.model import ImportReport
+    from convstore.store.importing import Asked, Marks
 
 
 class Transfer(TenantRepositories):
@@ -172,8 +173,8 @@ class Transfer(TenantRepositories):
 
     async def _take_in(
         self,
-        asked: tuple[str, str | PathLike[str], str | PathLike[str] | None],
-        labels: tuple[str | None, tuple[str, ...], str],
+        asked: Asked,
+        labels: Marks,
         options: ImportOptions,
         on_progress: OnProgress | None,
         *,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
@@ -88,6 +89,14 @@ def test_a_verb_is_the_stores_own_code_only_where_the_table_says_so(noun: str) -
 def test_a_verb_that_only_has_to_be_sent_keeps_its_signature_and_its_words() -> None:
     assert nouns.Turns.append.__doc__ == repositories.Turns.append.__doc__
     assert nouns.Turns.append.__wrapped__ is repositories.Turns.append  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("noun", PLACES)
+def test_a_verb_shows_the_signature_that_it_has_over_one_database(noun: str) -> None:
+    for name in PLACES[noun]:
+        of_one, of_several = (inspect.getattr_static(c, name) for c in NOUNS[noun])
+        if inspect.isfunction(of_one):
+            assert inspect.signature(of_several) == inspect.signature(of_one), name
 
 
 def test_a_noun_without_lines_is_refused() -> None:
