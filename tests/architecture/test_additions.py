@@ -9,17 +9,18 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from runpy import run_path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from convstore import Store, StoreConfig, adapters
+from convstore import Store, StoreConfig, adapters, migration
 from convstore.blobs import selection as blob_selection
 from convstore.blobs.memory import MemoryBlobs
 from convstore.cache import selection as cache_selection
 from convstore.cache.memory import MemoryCache
-from convstore.db import dialects, models
+from convstore.db import copying, dialects, migrate, models
 from convstore.db.dialects.sqlite import SqliteDialect
 from convstore.export import formats as export_formats
 from convstore.imports import registry
@@ -46,6 +47,21 @@ class History:
         except NotFoundError:
             return []
         return [(message["role"], message["content"]) for message in said]
+"""
+TOY_TABLE = """
+from sqlalchemy import Column, Integer
+
+from convstore.db.models.columns import of_session, session_id, table, tenant_id
+
+toys = table(
+    "toys",
+    tenant_id(),
+    session_id(),
+    Column("count", Integer, nullable=False, comment="how many"),
+    of_session(),
+    key=("tenant_id", "session_id"),
+    comment="What a session plays with.",
+)
 """
 PLACE = re.compile(r"`((?:convstore|tests|migrations)/[\w/.]*|pyproject\.toml)`")
 NAME = re.compile(r"`([\w-]+)`")
@@ -173,3 +189,24 @@ def test_every_table_is_one_of_the_metadata_that_migrations_are_held_against() -
     declared = {name for name in vars(models) if not name.startswith("_")}
 
     assert {table.name for table in models.metadata.sorted_tables} <= declared
+
+
+def test_a_table_is_added_by_its_file(tmp_path: Path) -> None:
+    """What compares a database, copies one, describes the schema and keeps the
+    migrations of applications away from it knows the table without being told."""
+    url = f"sqlite:///{tmp_path}/store.db"
+    migrate.upgrade(url)
+    (tmp_path / "toy.py").write_text(TOY_TABLE, "utf-8")
+    toys = run_path(str(tmp_path / "toy.py"))["toys"]
+    try:
+        (missing,) = migrate.differences(url)
+        migrate.run_on(url, toys.create)
+
+        assert "add_table" in missing
+        assert migrate.differences(url) == []
+        assert toys in copying._tables()
+        assert "## toys" in reference._schema()
+        include = migration.include_object_for()
+        assert not include(toys, "toys", "table", False, None)
+    finally:
+        models.metadata.remove(toys)

@@ -32,6 +32,7 @@ PUBLIC = (
 # Public, too, but for no type that a signature of the store names.
 BESIDE = (
     "convstore.blocking",
+    "convstore.export",
     "convstore.metrics.tracing",
     "convstore.tables",
     "convstore.web",

@@ -34,7 +34,7 @@ from convstore.export.report import ExportReport, FormatReport
 from convstore.export.stages.entries import Packed, cut_waiting
 from convstore.export.stages.facts import checked, facts_of, plan_of, refuse_if_faulty
 from convstore.export.stages.gather import Gatherer
-from convstore.export.stages.settling import Settling, Waiting
+from convstore.export.stages.settling import Settling, WaitingEntries
 from convstore.export.stages.splits import Split
 from convstore.export.stages.spool import Spool
 from convstore.export.stages.workers import Batch, WorkerPool, gathered, requests_of
@@ -149,7 +149,7 @@ class Export:
         self.plan = plan_of(formats, options)
         self.work = Workspace(root / WORK, self.plan)
         # Of each format, and of its splits.
-        self._entries: list[Waiting] = []
+        self._entries: list[WaitingEntries] = []
         self._rows: list[list[Spool]] = []
 
     def open(self) -> None:
@@ -162,7 +162,7 @@ class Export:
             index, near, *rows = (
                 self.work.spools[name] for name in self._spools_of(fmt)
             )
-            self._entries.append(Waiting(index, near, self.options))
+            self._entries.append(WaitingEntries(index, near, self.options))
             self._rows.append(rows)
 
     def _spools_of(self, fmt: Format) -> list[str]:

@@ -33,7 +33,7 @@ from convstore.export.stages.entries import PICTURED, Packed, Staying
 from convstore.export.stages.spool import Spool
 
 
-class Waiting:
+class WaitingEntries:
     """The entries of one format, on disk."""
 
     def __init__(self, index: Spool, near: Spool, options: ExportOptions) -> None:
@@ -53,7 +53,7 @@ class Settling:
         self,
         fmt: Format,
         options: ExportOptions,
-        waiting: Waiting,
+        waiting: WaitingEntries,
         folder: Path,
         losses: Losses,
     ) -> None:
@@ -186,7 +186,7 @@ def settle(
     previous, losses = previous_export(fmt, options), Losses()
     with tempfile.TemporaryDirectory(prefix="convstore-export-") as name:
         folder = Path(name)
-        waiting = Waiting(Spool(folder / "index"), Spool(folder / "bands"), options)
+        waiting = WaitingEntries(Spool(folder / "index"), Spool(folder / "bands"), options)
         for entry in entries:
             waiting.add(entry)
         settling = Settling(fmt, options, waiting, folder, losses)
