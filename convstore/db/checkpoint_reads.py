@@ -12,7 +12,8 @@ from sqlalchemy import BigInteger, Connection, and_, bindparam, cast, select, tu
 
 from convstore.db import models
 from convstore.db.codec.checkpoints import CHECKPOINTS, ELEMENTS, VALUES, WRITES
-from convstore.db.codec.row_types import Row, RowType
+from convstore.db.codec.records import SelectedRow
+from convstore.db.codec.row_types import RowType
 from convstore.db.dialects.base import Dialect
 from convstore.db.documents import selected
 from convstore.db.statements import Prepared
@@ -119,7 +120,7 @@ def rows(
     wanted: Wanted,
     limit: int,
     after: tuple[str, str, str] | None = None,
-) -> list[Row]:
+) -> list[SelectedRow]:
     """Rows of live sessions, newest first: greatest id, then session and namespace.
 
     Args:
@@ -139,7 +140,7 @@ def rows(
     return [list(row) for row in connection.execute(statement)]
 
 
-def stored(row: Row) -> StoredCheckpoint:
+def stored(row: SelectedRow) -> StoredCheckpoint:
     """The record of one of `rows`, its checksum compared."""
     record: StoredCheckpoint
     (record,) = CHECKPOINTS.records(row[0], [row])

@@ -18,9 +18,9 @@ from convstore.db.codec.records import (
     SESSION_ITEM_COLUMNS,
     STATE_COLUMNS,
     TURN_COLUMNS,
+    SelectedRow,
     session_from_row,
 )
-from convstore.db.codec.row_types import Row
 from convstore.db.dialects.base import Dialect
 from convstore.db.session_ids import about, by_session, of_sessions
 from convstore.db.session_rows import SessionRows
@@ -123,7 +123,7 @@ def read_rows(
     if tables is None:
         tables = sizes.held(connection, tenant, session_ids).tables
 
-    def rows_of(name: str, statement: Prepared) -> dict[str, list[Row]]:
+    def rows_of(name: str, statement: Prepared) -> dict[str, list[SelectedRow]]:
         return by_session(statement.all(connection, given)) if name in tables else {}
 
     sessions = [session_from_row(row) for row in _SESSIONS.all(connection, given)]

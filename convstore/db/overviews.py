@@ -13,7 +13,7 @@ G = models.archive_segments.c
 C = models.session_counts.c
 
 
-class StoredSegment(NamedTuple):
+class SegmentSummary(NamedTuple):
     """One segment as its row tells of it."""
 
     segment_id: str
@@ -89,11 +89,11 @@ def _last_active(connection: Connection, tenant: str) -> int | None:
 
 def segments(
     connection: Connection, before: tuple[int, str] | None, limit: int
-) -> list[StoredSegment]:
+) -> list[SegmentSummary]:
     """Segments that have a file, or should, the newest first."""
-    columns = [models.archive_segments.c[name] for name in StoredSegment._fields]
+    columns = [models.archive_segments.c[name] for name in SegmentSummary._fields]
     wanted = select(*columns).where(G.state != "deleted")
     if before is not None:
         wanted = wanted.where(tuple_(G.created_at, G.segment_id) < before)
     newest = wanted.order_by(G.created_at.desc(), G.segment_id.desc()).limit(limit)
-    return [StoredSegment(*row) for row in connection.execute(newest)]
+    return [SegmentSummary(*row) for row in connection.execute(newest)]

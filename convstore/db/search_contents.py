@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -19,13 +19,12 @@ from sqlalchemy import (
 
 from convstore.db import models
 from convstore.db.dialects.base import Dialect
+from convstore.db.session_locks import Key
 from convstore.db.statements import Prepared
 from convstore.search import contents
 from convstore.vocabulary.clock import to_micros
 from convstore.vocabulary.codec import decode_json, dumps
 from convstore.vocabulary.records import SessionDocument
-
-Key: TypeAlias = tuple[str, str]
 
 S = models.sessions.c
 T = models.turns.c

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete
 
@@ -22,10 +22,9 @@ from convstore.db.search_removal import (
     word_row,
 )
 from convstore.db.session_ids import about_keys
+from convstore.db.session_locks import Key
 from convstore.db.statements import BOUND, Prepared
 from convstore.search import contents, words
-
-Key: TypeAlias = tuple[str, str]
 
 S = models.sessions.c
 E = models.search_entries.c

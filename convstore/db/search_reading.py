@@ -30,6 +30,7 @@ from convstore.db.search_contents import Said
 from convstore.db.search_numbers import number_of
 from convstore.db.session_filters import bucket_of
 from convstore.db.session_ids import about, about_keys
+from convstore.db.session_locks import Key
 from convstore.db.statements import Prepared
 from convstore.search import contents
 from convstore.search.query import Query
@@ -37,7 +38,6 @@ from convstore.search.scope import of_session, of_sort, of_tenant, of_user
 from convstore.vocabulary.codec import decode_json, dumps
 from convstore.vocabulary.records import Session
 
-Key: TypeAlias = tuple[str, str]
 Item: TypeAlias = tuple[str, int]
 
 S = models.sessions.c

@@ -8,7 +8,7 @@ nothing after it was taken out.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, and_, bindparam, delete, select
 
@@ -18,11 +18,10 @@ from convstore.db.dialects.base import Dialect
 from convstore.db.dialects.words import WordRow
 from convstore.db.search_contents import MOST_TURNS, Content, Said
 from convstore.db.session_ids import about_keys, of_sessions
+from convstore.db.session_locks import Key
 from convstore.db.statements import BOUND, Prepared
 from convstore.search import contents, words
 from convstore.search.scope import scope_words
-
-Key: TypeAlias = tuple[str, str]
 
 E = models.search_entries.c
 X = models.search_sessions.c

@@ -9,14 +9,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from convstore.db.codec.checkpoints import stored_checkpoints
-from convstore.db.codec.records import hold_from_row, ledger_from_row
+from convstore.db.codec.records import (
+    SelectedRow,
+    hold_from_row,
+    ledger_from_row,
+)
 from convstore.db.codec.row_types import (
     GRAPH_STATES,
     INTERACTIONS,
     ITEMS,
     STATES,
     TURNS,
-    Row,
 )
 from convstore.vocabulary.attachments import Attachment, rightly_named
 from convstore.vocabulary.codec import decode_json, digest
@@ -39,16 +42,16 @@ class SessionRows:
     """
 
     session: Session
-    turns: Sequence[Row]
-    tools: Sequence[Row]
-    interactions: Sequence[Row]
-    graph_states: Sequence[Row]
-    ledger: Sequence[Row]
-    states: Sequence[Row]
-    items: Sequence[Row]
-    holds: Sequence[Row]
-    checkpoints: Sequence[Sequence[Row]] = field(kw_only=True)
-    attachments: Sequence[Row] = field(kw_only=True)
+    turns: Sequence[SelectedRow]
+    tools: Sequence[SelectedRow]
+    interactions: Sequence[SelectedRow]
+    graph_states: Sequence[SelectedRow]
+    ledger: Sequence[SelectedRow]
+    states: Sequence[SelectedRow]
+    items: Sequence[SelectedRow]
+    holds: Sequence[SelectedRow]
+    checkpoints: Sequence[Sequence[SelectedRow]] = field(kw_only=True)
+    attachments: Sequence[SelectedRow] = field(kw_only=True)
 
     def document(self) -> SessionDocument:
         """The session's document.

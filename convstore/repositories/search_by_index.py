@@ -10,7 +10,8 @@ from functools import partial
 from convstore.db import search_reading
 from convstore.db.engine import Connection
 from convstore.db.search_contents import Said, said_in
-from convstore.db.search_reading import Entry, Item, Key, Wanted
+from convstore.db.search_reading import Entry, Item, Wanted
+from convstore.db.session_locks import Key
 from convstore.repositories.scope import Scope
 from convstore.repositories.search_matches import Looked, Match, Place
 from convstore.search.query import Query

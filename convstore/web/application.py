@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -23,15 +23,13 @@ from convstore.web.actors import Actor, Auth, Role, actor_of
 from convstore.web.entrance import Entrance
 from convstore.web.link import ENTER
 from convstore.web.plain import plain
-from convstore.web.views import FORMS, NAVIGATION, PAGES
+from convstore.web.views import FORMS, NAVIGATION, PAGES, Shown
 from convstore.web.visit import Go, View, Visit, form_of, parameters
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from convstore.store.facade import Store
-
-Shown: TypeAlias = Callable[[Visit], Awaitable[View | Go]]
 
 _HOME = Path(__file__).parent
 _STATIC = {"page.css": "text/css", "page.js": "text/javascript"}

@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import Table
 
 from convstore.db import models
-from convstore.db.codec.row_types import Row, RowType
+from convstore.db.codec.records import SelectedRow
+from convstore.db.codec.row_types import RowType
 from convstore.vocabulary.checkpoints import (
     NO_CHECKPOINTS,
     CheckpointEnd,
@@ -34,7 +35,7 @@ def columns_of(table: Table) -> list[Any]:
     return [column for column in table.c if column.name not in beside]
 
 
-def _checkpoint(session_id: str, row: Row) -> StoredCheckpoint:
+def _checkpoint(session_id: str, row: SelectedRow) -> StoredCheckpoint:
     namespace, cid, parent, run, metadata, channels, type_, body, created_at = row
     return StoredCheckpoint(
         session_id,
@@ -50,29 +51,29 @@ def _checkpoint(session_id: str, row: Row) -> StoredCheckpoint:
     )
 
 
-def _value(session_id: str, row: Row) -> StoredValue:
+def _value(session_id: str, row: SelectedRow) -> StoredValue:
     hash_, type_, data = row
     return StoredValue(session_id, hash_, type_, bytes(data))
 
 
-def _element(session_id: str, row: Row) -> StoredElement:
+def _element(session_id: str, row: SelectedRow) -> StoredElement:
     log, idx, type_, data, chain = row
     return StoredElement(session_id, log, idx, type_, bytes(data), chain)
 
 
-def _write(session_id: str, row: Row) -> StoredWrite:
+def _write(session_id: str, row: SelectedRow) -> StoredWrite:
     namespace, cid, task_id, idx, channel, type_, data, task_path = row
     return StoredWrite(
         session_id, namespace, cid, task_id, idx, channel, type_, bytes(data), task_path
     )
 
 
-def _end(session_id: str, row: Row) -> CheckpointEnd:
+def _end(session_id: str, row: SelectedRow) -> CheckpointEnd:
     return CheckpointEnd(session_id, row[0])
 
 
 def _kind(
-    what: str, table: Table, build: Callable[[str, Row], Any], *beside: str
+    what: str, table: Table, build: Callable[[str, SelectedRow], Any], *beside: str
 ) -> RowType[Any]:
     columns = columns_of(table)
     covered = [column.name for column in columns if column.name not in beside]
@@ -107,7 +108,7 @@ def with_digest(kind: RowType[Any], row: dict[str, Any]) -> dict[str, Any]:
 
 
 def stored_checkpoints(
-    session_id: str, tables: Sequence[Sequence[Row]]
+    session_id: str, tables: Sequence[Sequence[SelectedRow]]
 ) -> StoredCheckpoints:
     """The records of rows, in the order of `CHECKPOINT_ROWS`.
 

@@ -27,7 +27,7 @@ from convstore.vocabulary.records import (
     Turn,
 )
 
-Row = Sequence[Any]
+SelectedRow = Sequence[Any]
 """Values in the order of some columns, as a statement gives them."""
 StoredRow = dict[str, Any]
 """Values by column, as an insert takes them."""
@@ -95,7 +95,7 @@ def target_hash(row: StoredRow) -> bytes:
     )
 
 
-def session_from_row(row: Row) -> Session:
+def session_from_row(row: SelectedRow) -> Session:
     """The record of a row of SESSION_COLUMNS."""
     (
         tenant_id, session_id, state, version, user_id, title, language, tags,
@@ -134,7 +134,7 @@ def session_from_row(row: Row) -> Session:
     )
 
 
-def turn_from_row(session_id: str, row: Row) -> Turn:
+def turn_from_row(session_id: str, row: SelectedRow) -> Turn:
     """The record of a row of TURN_COLUMNS, or of WINDOW_COLUMNS."""
     (
         seq, parent_seq, role, content, parts, name, tool_call_id, model,
@@ -171,7 +171,7 @@ def turn_from_row(session_id: str, row: Row) -> Turn:
     )
 
 
-def interaction_from_row(session_id: str, row: Row) -> Interaction:
+def interaction_from_row(session_id: str, row: SelectedRow) -> Interaction:
     """The record of a row of INTERACTION_COLUMNS."""
     (
         seq, action, turn_seq, node_id, choice, actor_id, actor_kind, feedback,
@@ -206,7 +206,7 @@ def choice_from_text(text: str) -> Choice:
     return Choice(data["chosen"], tuple(data["rejected"]))
 
 
-def graph_state_from_row(session_id: str, row: Row) -> GraphState:
+def graph_state_from_row(session_id: str, row: SelectedRow) -> GraphState:
     """The record of a row of GRAPH_STATE_COLUMNS."""
     namespace, version, state, turn_seq, metadata, external_id, created_at = row
     return GraphState(
@@ -221,7 +221,7 @@ def graph_state_from_row(session_id: str, row: Row) -> GraphState:
     )
 
 
-def session_item_from_row(session_id: str, row: Row) -> Item:
+def session_item_from_row(session_id: str, row: SelectedRow) -> Item:
     """The record of a row of SESSION_ITEM_COLUMNS."""
     named = dict(zip(_SESSION_ITEM_NAMES, row, strict=True))
     return item_from_row({**named, "session_id": session_id})
@@ -247,13 +247,13 @@ def item_from_row(row: Mapping[str, Any]) -> Item:
     )
 
 
-def state_from_row(_: str, row: Row) -> tuple[str, JsonObject]:
+def state_from_row(_: str, row: SelectedRow) -> tuple[str, JsonObject]:
     """The name and the state of a row of STATE_COLUMNS."""
     name, state = row
     return name, decode_json(state)
 
 
-def hold_from_row(session_id: str, row: Row) -> LegalHold:
+def hold_from_row(session_id: str, row: SelectedRow) -> LegalHold:
     """The record of a row of HOLD_COLUMNS."""
     number, reason, placed_by, placed_at, released_by, released_at = row
     return LegalHold(
@@ -267,7 +267,7 @@ def hold_from_row(session_id: str, row: Row) -> LegalHold:
     )
 
 
-def ledger_from_row(session_id: str, row: Row) -> LedgerEntry:
+def ledger_from_row(session_id: str, row: SelectedRow) -> LedgerEntry:
     """The record of a row of LEDGER_COLUMNS."""
     (
         model, tier, user_explicit, request_count, strikes, recent_hashes,

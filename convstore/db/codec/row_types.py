@@ -21,6 +21,7 @@ from convstore.db.codec.records import (
     TURN_COLUMNS,
     TURN_DIGEST,
     TURN_DIGEST_LATER,
+    SelectedRow,
     graph_state_from_row,
     interaction_from_row,
     session_item_from_row,
@@ -32,7 +33,6 @@ from convstore.vocabulary.errors import CorruptionError, RowCorruptError
 from convstore.vocabulary.records import GraphState, Interaction, Item, JsonObject, Turn
 
 T = TypeVar("T")
-Row = Sequence[Any]
 
 
 class RowType(Generic[T]):
@@ -48,7 +48,7 @@ class RowType(Generic[T]):
         table: Table,
         columns: Sequence[Any],
         covered: Sequence[str],
-        build: Callable[[str, Row], T],
+        build: Callable[[str, SelectedRow], T],
         later: Sequence[str] = (),
     ) -> None:
         names = [column.name for column in columns]
@@ -69,7 +69,7 @@ class RowType(Generic[T]):
             return digest(*self._said_later(row))
         return digest(*self._said(row))
 
-    def records(self, session_id: str, rows: Sequence[Row]) -> tuple[T, ...]:
+    def records(self, session_id: str, rows: Sequence[SelectedRow]) -> tuple[T, ...]:
         """The records of the rows of one session.
 
         Raises:
@@ -89,7 +89,7 @@ class RowType(Generic[T]):
         return tuple(records)
 
 
-def _picker(places: list[int]) -> Callable[[Row], tuple[Any, ...]]:
+def _picker(places: list[int]) -> Callable[[SelectedRow], tuple[Any, ...]]:
     pick = itemgetter(*places)
     # Of one place it gives the value itself.
     return pick if len(places) > 1 else lambda row: (pick(row),)

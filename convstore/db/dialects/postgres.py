@@ -19,7 +19,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
-    Insert,
     Select,
     Table,
     bindparam,
@@ -76,8 +75,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A deadlock or a lost connection before COMMIT left nothing behind: run it again.
 _SNAPSHOT = re.compile(r"[0-9A-F]+(-[0-9A-F]+){1,3}", re.ASCII)
+# A deadlock or a lost connection before COMMIT left nothing behind: run it again.
 _ATTEMPTS = 4
 
 
@@ -103,14 +102,8 @@ class PostgresDialect(Identified, Dialect):
             raise MissingExtraError("PostgreSQL", "postgres") from error
         return PostgresBackend(self, options)
 
-    def insert_ignore(self, table: Table) -> Insert:
-        return insert(table).on_conflict_do_nothing()
-
-    def insert_or_add(self, table: Table, amount: str) -> Insert:
-        new = insert(table)
-        total = table.c[amount] + new.excluded[amount]
-        key = list(table.primary_key.columns)
-        return new.on_conflict_do_update(index_elements=key, set_={amount: total})
+    def new_insert(self, table: Table) -> Any:
+        return insert(table)
 
     def bound_rows(self, *names: str) -> FromClause:
         rows = func.json_array_elements(bindparam("bound", type_=JsonText()))

@@ -23,7 +23,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
-    Insert,
     Select,
     Table,
     bindparam,
@@ -104,14 +103,8 @@ class SqliteDialect(Identified, Dialect):
             )
         return SqliteBackend(self, options)
 
-    def insert_ignore(self, table: Table) -> Insert:
-        return insert(table).on_conflict_do_nothing()
-
-    def insert_or_add(self, table: Table, amount: str) -> Insert:
-        new = insert(table)
-        total = table.c[amount] + new.excluded[amount]
-        key = list(table.primary_key.columns)
-        return new.on_conflict_do_update(index_elements=key, set_={amount: total})
+    def new_insert(self, table: Table) -> Any:
+        return insert(table)
 
     def bound_rows(self, *names: str) -> FromClause:
         rows = func.json_each(bindparam("bound")).table_valued("value")
