@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from convstore.db.cells import CellTable, Place
 from convstore.db.checkpoints import PutCheckpoint
-from convstore.db.heads import SwitchBranch, check_head
+from convstore.db.heads import SwitchBranch
 from convstore.db.items import OF_SESSION, OUTSIDE, ItemChange, Planned, lock, plan
 from convstore.db.known_acts import look_up_acts
 from convstore.db.patching import Change, Patch, changed_by, make
@@ -16,7 +16,7 @@ from convstore.db.recording import RecordInteractions, acts_of
 from convstore.db.renewal import begin, renewed
 from convstore.db.sessions import create, new_row
 from convstore.db.turns import AppendTurns, check_same, look_up_external
-from convstore.db.unit import Head, Key, Row, Unit
+from convstore.db.unit import Head, Key, Row, Unit, check_head
 from convstore.vocabulary.errors import (
     ConflictError,
     SessionNotFoundError,

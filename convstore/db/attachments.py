@@ -148,6 +148,8 @@ def named_only(document: SessionDocument) -> SessionDocument:
 class AttachmentHook:
     """Keeps which attachments the turns of a session name."""
 
+    about = ("rows", "forked")
+
     def flush(self, connection: Connection, flushed: Flushed) -> None:
         """Note what new turns name; a fork's are read, for the database copied them."""
         found = {

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from convstore.db.applying import ApplyToSession
 from convstore.db.dialects.base import Backend, ServerEndedError
 from convstore.db.imported_sessions import ImportDocument
-from convstore.db.items import lock, lock_free, places_of
+from convstore.db.items import lock, lock_free
 from convstore.db.known_acts import look_up_acts
 from convstore.db.ledger import ChangeLedger, Charging, share_book
 from convstore.db.new_sessions import make_missing
@@ -31,7 +31,15 @@ from convstore.db.remembered_heads import (
     write_at_once,
 )
 from convstore.db.turns import AppendTurns, look_up_external
-from convstore.db.unit import HeldElsewhereError, Key, Operation, Row, Unit, keys_of
+from convstore.db.unit import (
+    HeldElsewhereError,
+    Key,
+    Operation,
+    Row,
+    Unit,
+    keys_of,
+    places_of,
+)
 from convstore.vocabulary.errors import (
     ConflictError,
     ConvstoreError,
@@ -91,7 +99,8 @@ class Batches:
             unit = Unit(connection)
             unit.dialect.bound_waits(connection, PATIENCE_S)
             unit.load(_keys(operations))
-            lock(unit, places_of(map(bare, operations)))
+            if places := places_of(map(bare, operations)):
+                lock(unit, places)
             return run_in(unit, operations)
 
         if self._heads is not None:
@@ -177,7 +186,8 @@ def run_in(unit: Unit, operations: Operations) -> list[Outcome]:
     out of here: the caller rolls back and nothing has happened.
     """
     held = unit.load_free(_keys(operations))
-    held_items = lock_free(unit, places_of(map(bare, operations)))
+    places = places_of(map(bare, operations))
+    held_items = lock_free(unit, places) if places else set()
     if held or held_items:
         left = [
             o.key in held or bool(held_items & places_of([bare(o)])) for o in operations

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from convstore.db import search_marks
 from convstore.db.attachments import AttachmentHook
+from convstore.db.dialects.base import search_mode_of
 from convstore.db.flushed import FlushHook
 from convstore.db.labels import LabelHook
 from convstore.db.search_hook import SearchHook
@@ -18,4 +18,4 @@ HOOKS: tuple[FlushHook, ...] = (LabelHook(), SearchableHook(), AttachmentHook())
 
 def hooks_of(connection: Connection) -> tuple[FlushHook, ...]:
     """The hooks of the store whose connection it is."""
-    return HOOKS if search_marks.mode_of(connection) == "off" else (*HOOKS, SEARCH)
+    return HOOKS if search_mode_of(connection) == "off" else (*HOOKS, SEARCH)

@@ -60,12 +60,19 @@ class FlushHook(Protocol):
     stores and threads share it.
     """
 
+    @property
+    def about(self) -> Sequence[str]:
+        """The fields of `Flushed` that it looks at first: where all are empty, as most
+        are in a plain append, it is passed by."""
+        ...
+
     def flush(self, connection: Connection, flushed: Flushed) -> None:
         """Write what belongs to what a unit has flushed; the sessions are locked.
 
         Called after the rows and heads were written, at the end of every flush that
-        wrote any. One transaction may flush many times, and may be rolled back after
-        it, or be run again. An error rolls back the transaction for everybody in it.
+        wrote something it is about. One transaction may flush many times, and may be
+        rolled back after it, or be run again. An error rolls back the transaction for
+        everybody in it.
         """
         ...
 

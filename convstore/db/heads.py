@@ -16,8 +16,8 @@ from convstore.db.branches import inherit
 from convstore.db.codec.interactions import own_row
 from convstore.db.codec.records import TURN_COLUMNS, turn_from_row
 from convstore.db.recording import RecordInteraction
-from convstore.db.unit import Head, Key, Unit
-from convstore.vocabulary.errors import TurnNotFoundError, VersionConflictError
+from convstore.db.unit import Key, Unit, check_head
+from convstore.vocabulary.errors import TurnNotFoundError
 from convstore.vocabulary.records import Turn
 
 T = models.turns.c
@@ -85,17 +85,6 @@ class PopTurn:
         head.row["head_seq"] = turn.parent_seq
         _note(unit, self, "pop", tip)
         return turn
-
-
-def check_head(head: Head, expected: int | None) -> None:
-    """Refuse where the active branch moved on; 0 is the empty one.
-
-    Raises:
-        VersionConflictError: With both numbers.
-    """
-    actual = head.row["head_seq"] or 0
-    if expected is not None and expected != actual:
-        raise VersionConflictError("head", expected, actual, at="turn")
 
 
 def _note(unit: Unit, move: SwitchBranch | PopTurn, action: str, seq: int) -> None:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from convstore.db import models
 from convstore.db.cells import Cells, CellTable, Place
 from convstore.db.codec.records import item_from_row
 from convstore.db.codec.row_types import ITEMS
 from convstore.db.key_locks import KeyLocks
-from convstore.db.unit import Key, Operation, Row, Unit
+from convstore.db.unit import Key, Row, Unit
 from convstore.vocabulary.codec import decode_json, dumps
 from convstore.vocabulary.errors import (
     ConflictError,
@@ -224,11 +224,6 @@ def plan(cells: Cells, place: Place, change: ItemChange, now: int) -> Planned:
 def place_in(key: Key, change: ItemChange) -> Place:
     """Where an item of a session is."""
     return (*key, change.namespace, change.key)
-
-
-def places_of(operations: Iterable[Operation[Any]]) -> set[Place]:
-    """The items outside sessions that operations write to."""
-    return {p for operation in operations for p in getattr(operation, "places", ())}
 
 
 def lock(unit: Unit, places: Iterable[Place]) -> Cells:

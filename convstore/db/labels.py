@@ -62,6 +62,8 @@ def known_statement(tenant: str, most: int) -> Select[tuple[str]]:
 class LabelHook:
     """Keeps the labels of the sessions that a transaction writes."""
 
+    about = ("labels", "cold")
+
     def flush(self, connection: Connection, flushed: Flushed) -> None:
         """Set the counts that changed; a session that is gone has no labels."""
         if flushed.labels:

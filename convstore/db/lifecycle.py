@@ -1,4 +1,5 @@
-"""The statements that make rows go and come back. Only `retention` calls them.
+"""The statements that make rows go and come back. Only `archive`, `erasure` and
+`retention` call them.
 
 Rows go only through `take`, which gives back exactly what it deleted; whoever calls it
 compares that with the archived copy in the same transaction, and rolls back if the two
@@ -39,9 +40,10 @@ from convstore.db.codec.records import (
     SESSION_ITEM_COLUMNS,
     STATE_COLUMNS,
     TURN_COLUMNS,
+    SelectedRow,
 )
-from convstore.db.codec.row_types import Row
 from convstore.db.dialects import dialect_of
+from convstore.db.dialects.base import search_mode_of
 from convstore.db.documents import ATTACHMENTS, HOLDS, TOOL_SET_COLUMNS, selected
 from convstore.db.session_ids import about, about_keys, by_session, of_sessions
 from convstore.db.session_rows import SessionRows
@@ -232,7 +234,7 @@ def adopt(
     attachments.adopt(connection, document, now)
     unit.forget(key)
     unit.note_made(key, row)
-    if search_marks.mode_of(connection) != "off":
+    if search_mode_of(connection) != "off":
         search_marks.add(connection, [(*key, row["version"])])
 
 
@@ -301,7 +303,7 @@ def forget_problems(connection: Connection, keys: Sequence[Key]) -> None:
 
 def _taken(
     connection: Connection, table: Table, given: dict[str, str]
-) -> dict[str, list[Row]]:
+) -> dict[str, list[SelectedRow]]:
     groups = by_session(_TAKE[table].all(connection, given))
     width = _ORDER[table]
     if width:

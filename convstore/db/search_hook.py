@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from sqlalchemy import CTE, Connection, FromClause, and_, func, insert, select
 
 from convstore.db import models, search_indexing, search_marks
+from convstore.db.dialects.base import search_mode_of
 from convstore.db.flushed import Flushed
 
 
 class SearchHook:
     """Keeps the index of words of a store that has one."""
+
+    about = ("rows", "cold")
 
     def flush(self, connection: Connection, flushed: Flushed) -> None:
         """Mark live sessions in which something was said, or that have another title or
@@ -34,7 +37,7 @@ class SearchHook:
         ]
         if not marks:
             return
-        if search_marks.mode_of(connection) == "inline":
+        if search_mode_of(connection) == "inline":
             search_indexing.index_now(connection, marks)
         else:
             search_marks.add(connection, marks)

@@ -27,8 +27,8 @@ from sqlalchemy import (
 
 from convstore.db import models
 from convstore.db.dialects import dialect_of
-from convstore.db.dialects.base import SEARCH
 from convstore.db.session_ids import about_keys, of_sessions
+from convstore.db.session_locks import Key
 from convstore.db.statements import BOUND, Prepared
 from convstore.search.words import VERSION
 from convstore.vocabulary.policy import SearchMode
@@ -38,7 +38,6 @@ S = models.sessions.c
 X = models.search_sessions.c
 T = models.search_state.c
 
-Key: TypeAlias = tuple[str, str]
 Mark: TypeAlias = tuple[str, str, int]
 
 _KEY = ("tenant_id", "session_id")
@@ -63,12 +62,6 @@ class Waiting:
     def nothing(self) -> bool:
         """Whether the index has everything."""
         return not self.marks and self.looked_through and self.usable
-
-
-def mode_of(connection: Connection) -> SearchMode:
-    """The mode of the store whose connection it is."""
-    mode: SearchMode = connection.get_execution_options().get(SEARCH, "off")
-    return mode
 
 
 def add(connection: Connection, marks: Iterable[Mark]) -> None:

@@ -33,6 +33,8 @@ _ADD = Prepared(lambda _: insert(_M))
 class SearchableHook:
     """Keeps what a filter can ask of the sessions that a transaction describes."""
 
+    about = ("described", "made")
+
     def flush(self, connection: Connection, flushed: Flushed) -> None:
         """Write it anew for sessions with other metadata or tags than before.
 

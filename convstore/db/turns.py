@@ -23,10 +23,9 @@ from convstore.db import attachments, models
 from convstore.db.branches import go_on, inherit
 from convstore.db.codec.records import TURN_COLUMNS, turn_from_row
 from convstore.db.dialects.base import Dialect
-from convstore.db.heads import check_head
 from convstore.db.ledger import ChangeLedger
 from convstore.db.statements import Prepared
-from convstore.db.unit import Head, Key, Row, Unit
+from convstore.db.unit import Head, Key, Row, Unit, check_head
 from convstore.messages.attached import hashes_in
 from convstore.messages.parts import parts_text
 from convstore.messages.titles import title_of

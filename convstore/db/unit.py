@@ -124,6 +124,11 @@ def keys_of(operation: Operation[Any]) -> Collection[Key]:
     return (operation.key,) if keys is None else keys
 
 
+def places_of(operations: Iterable[Operation[Any]]) -> set[Place]:
+    """The items outside sessions that operations write to."""
+    return {p for operation in operations for p in getattr(operation, "places", ())}
+
+
 class Unit:
     """The work of one transaction."""
 
@@ -401,7 +406,8 @@ class Unit:
         if hot or cold or rows or labels:
             flushed = Flushed(rows, hot, cold, labels, forked, made.keys(), described)
             for hook in flush_hooks.hooks_of(self.connection):
-                hook.flush(self.connection, flushed)
+                if any(getattr(flushed, name) for name in hook.about):
+                    hook.flush(self.connection, flushed)
 
     def _write_rows(self) -> None:
         for name, rows in self._rows.items():
@@ -440,6 +446,17 @@ def check_version(head: Head, expected: int | None) -> None:
     actual = head.row["version"]
     if expected is not None and expected != actual:
         raise VersionConflictError("session", expected, actual)
+
+
+def check_head(head: Head, expected: int | None) -> None:
+    """Refuse where the active branch moved on; 0 is the empty one.
+
+    Raises:
+        VersionConflictError: With both numbers.
+    """
+    actual = head.row["head_seq"] or 0
+    if expected is not None and expected != actual:
+        raise VersionConflictError("head", expected, actual, at="turn")
 
 
 def is_hidden(state: str, owner: str | None, user_id: str | None) -> bool:

@@ -46,6 +46,8 @@ TOY = Table(
 class Toy:
     """Marks each session that is written to with its way, and how many new turns."""
 
+    about = ("rows", "hot", "cold", "labels")
+
     def __init__(self) -> None:
         self.told: list[Flushed] = []
 

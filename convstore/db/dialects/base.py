@@ -39,7 +39,7 @@ Work = Callable[[Connection], T]
 
 SEARCH = "convstore_search"
 """The execution option of our connections that says what writes do for the index of
-words; see `search_marks.mode_of`."""
+words; see `search_mode_of`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,15 +264,26 @@ class Dialect(ABC):
         """A backend for the database; connects lazily."""
 
     @abstractmethod
+    def new_insert(self, table: Table) -> Any:
+        """SQLAlchemy's INSERT of this database, which knows ON CONFLICT."""
+
     def insert_ignore(self, table: Table) -> Insert:
         """INSERT that does nothing where a key exists; rowcount tells."""
+        ignoring: Insert = self.new_insert(table).on_conflict_do_nothing()
+        return ignoring
 
-    @abstractmethod
     def insert_or_add(self, table: Table, amount: str) -> Insert:
         """INSERT that adds its `amount` to that of the row where a key exists.
 
         One statement: no row goes between the look and the addition.
         """
+        new = self.new_insert(table)
+        total = table.c[amount] + new.excluded[amount]
+        key = list(table.primary_key.columns)
+        adding: Insert = new.on_conflict_do_update(
+            index_elements=key, set_={amount: total}
+        )
+        return adding
 
     @abstractmethod
     def bound_rows(self, *names: str) -> FromClause:
@@ -345,6 +356,12 @@ def schema_of(connection: Connection) -> str | None:
     """The schema that our tables are in; None where the database knows no schemas."""
     places = connection.get_execution_options().get("schema_translate_map")
     return None if places is None else places[None]
+
+
+def search_mode_of(connection: Connection) -> SearchMode:
+    """What writes do for the index of words, in the store whose connection it is."""
+    mode: SearchMode = connection.get_execution_options().get(SEARCH, "off")
+    return mode
 
 
 def silent_logging_name() -> str:
