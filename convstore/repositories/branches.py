@@ -11,7 +11,7 @@ from convstore.db.heads import PopTurn, SwitchBranch
 from convstore.db.unit import Key
 from convstore.repositories.cursors import check_limit
 from convstore.repositories.scope import Scope
-from convstore.vocabulary.codec import check_int
+from convstore.vocabulary.codec import check_int, check_optional_int
 from convstore.vocabulary.errors import InvalidInputError, TurnNotFoundError
 from convstore.vocabulary.ids import check_id
 from convstore.vocabulary.records import Branch, Session, Turn
@@ -52,8 +52,8 @@ class Turns:
         """
         if limit is not None:
             check_limit(self._scope.limits, limit)
-        check_head("head", head)
-        check_head("before", before)
+        check_optional_int("head", head)
+        check_optional_int("before", before)
         if before == 0 or (head is not None and before is not None and before > head):
             raise InvalidInputError("before", "is not a turn on the branch")
         key = self._key(session_id)
@@ -119,7 +119,7 @@ class Turns:
             VersionConflictError: The active branch has another tip by now.
         """
         check_int("seq", seq)
-        check_head("expected_head", expected_head)
+        check_optional_int("expected_head", expected_head)
         if action is not None and action not in _LEAVING:
             raise InvalidInputError("action", "must be clear, compact or None")
         scope, key = self._scope, self._key(session_id)
@@ -150,7 +150,7 @@ class Turns:
         Raises:
             VersionConflictError: The active branch has another tip by now.
         """
-        check_head("expected_head", expected_head)
+        check_optional_int("expected_head", expected_head)
         scope, key = self._scope, self._key(session_id)
         return await scope.write(
             PopTurn(key, scope.now(), scope.user_id, expected_head=expected_head)
@@ -180,9 +180,3 @@ class Turns:
             if seq not in found:
                 raise TurnNotFoundError(session_id, seq)
         return found
-
-
-def check_head(field: str, seq: int | None) -> None:
-    """A turn's number, 0 for the empty branch, or None."""
-    if seq is not None:
-        check_int(field, seq)

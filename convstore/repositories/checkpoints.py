@@ -212,8 +212,7 @@ class Checkpoints:
             also: Others that stay, each named by namespace and id, such as ancestors
                 that those that stay are made from.
         """
-        if check_int("keep", keep) < 0:
-            raise InvalidInputError("keep", "must be 0 or more")
+        check_int("keep", keep)
         return await self._delete(session_id, _places("also", also), keep)
 
     async def end(self, session_id: str, *, through: str) -> int:

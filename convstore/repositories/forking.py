@@ -7,9 +7,9 @@ from convstore.db import sessions
 from convstore.db.engine import Connection
 from convstore.db.forks import ForkSession
 from convstore.db.unit import is_hidden
-from convstore.repositories.branches import check_head
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.repositories.scope import Scope
+from convstore.vocabulary.codec import check_optional_int
 from convstore.vocabulary.errors import InvalidInputError, SessionNotFoundError
 from convstore.vocabulary.ids import check_id
 from convstore.vocabulary.records import Page, Session
@@ -55,7 +55,7 @@ class Sessions:
             SessionDeletedError, SessionErasedError: Either id must not come back.
         """
         scope = self._scope
-        check_head("at_seq", at_seq)
+        check_optional_int("at_seq", at_seq)
         key = scope.key(check_id("session_id", source))
         if check_id("new_id", new_id) == source:
             raise InvalidInputError("new_id", "is the session that is forked")

@@ -12,12 +12,11 @@ from convstore.db.codec.inputs import begin_at, encode_turn, encode_turns, take_
 from convstore.db.ledger import ChangeLedger
 from convstore.db.unit import Row
 from convstore.messages.incoming import turn_of_message
-from convstore.repositories.branches import check_head
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.repositories.ledger_changes import adding
 from convstore.repositories.turn_search import find_all
 from convstore.repositories.windows import Turns as Windowing
-from convstore.vocabulary.codec import check_int
+from convstore.vocabulary.codec import check_int, check_optional_int
 from convstore.vocabulary.errors import InvalidInputError, TurnNotFoundError
 from convstore.vocabulary.ids import check_id, check_optional_id
 from convstore.vocabulary.records import (
@@ -201,7 +200,7 @@ class Turns(Windowing):
         """
         now = self._scope.now()
         encoded, kept, total = encode_turns(self._scope.limits, turns, now)
-        check_head("expected_head", expected_head)
+        check_optional_int("expected_head", expected_head)
         begin_at(encoded, parent_seq)
         if not encoded:
             return []
@@ -361,7 +360,7 @@ class Turns(Windowing):
                 raise InvalidInputError("charge", "needs cost_micros")
             micros, model = turn.cost_micros, row["model"]
             cost = adding(scope, session_id, "cost_micros", micros, model)
-        check_head("expected_head", expected_head)
+        check_optional_int("expected_head", expected_head)
         return self._append(session_id, [row], kept, size, now, expected_head, cost)
 
     def _append(
