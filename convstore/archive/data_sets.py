@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 
-from convstore.blobs.base import BlobStore
+from convstore.blobs.base import BlobStore, publish_whole
 from convstore.segments.manifest import Manifest
 from convstore.segments.reader import Fault, iterate_documents
 from convstore.segments.segment import segment_id_of
@@ -70,13 +70,8 @@ def _folder(key: str) -> str:
 
 
 def _publish(blobs: BlobStore, key: str, data: bytes) -> int:
-    staged = blobs.create(key)
     try:
-        staged.write(data)
-        staged.sync()
-        staged.publish()
-        return 1
+        publish_whole(blobs, key, data)
     except AlreadyExistsError:
         return 0  # a run that was cut short got this far
-    finally:
-        staged.abort()
+    return 1

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 
+from convstore.vocabulary.record import names_of
 from convstore.vocabulary.records import (
     DEFAULT_NAMESPACE,
     GraphState,
@@ -199,7 +200,7 @@ def _turn_input(turn: Turn, tool_sets: Mapping[str, list[Json]]) -> TurnInput:
 
 def _interaction_input(act: Interaction) -> InteractionInput:
     return InteractionInput(
-        **{f.name: getattr(act, f.name) for f in fields(InteractionInput)}
+        **{name: getattr(act, name) for name in names_of(InteractionInput)}
     )
 
 
@@ -210,5 +211,5 @@ def _graph_state_input(state: GraphState) -> GraphStateInput:
 
 
 _TURN_FIELDS = tuple(
-    f.name for f in fields(TurnInput) if f.name not in ("parent_seq", "tools")
+    name for name in names_of(TurnInput) if name not in ("parent_seq", "tools")
 )

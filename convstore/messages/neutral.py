@@ -11,13 +11,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import fields
 
 from convstore.vocabulary.clock import EPOCH
 from convstore.vocabulary.codec import encode_json
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import MAX_ID_CHARS
 from convstore.vocabulary.limits import Limits
+from convstore.vocabulary.record import names_of
 from convstore.vocabulary.records import Json, Turn, TurnInput
 
 # PostgreSQL takes no NUL in text, and neither database a lone surrogate.
@@ -25,7 +25,7 @@ _NOT_STORED = re.compile("[\x00\ud800-\udfff]")
 _REPLACEMENT = "\ufffd"
 _HASHED = "sha256:"
 _DEFAULT = Limits()
-_SAME = sorted({f.name for f in fields(Turn)} & {f.name for f in fields(TurnInput)})
+_SAME = sorted({*names_of(Turn)} & {*names_of(TurnInput)})
 
 
 def plain_text(text: str) -> str:

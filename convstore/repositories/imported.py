@@ -24,6 +24,7 @@ from convstore.vocabulary.consistency import check_agreement
 from convstore.vocabulary.documents import encode_document
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import check_id, check_optional_id
+from convstore.vocabulary.record import names_of
 from convstore.vocabulary.records import (
     InteractionInput,
     Session,
@@ -211,7 +212,7 @@ async def _gathered(
 
 
 async def _record(scope: Scope, session_id: str, act: InteractionInput) -> None:
-    given = {f.name: getattr(act, f.name) for f in fields(act)}
+    given = {name: getattr(act, name) for name in names_of(act)}
     await Interactions(scope).record(session_id, **given)
 
 

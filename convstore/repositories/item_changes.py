@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields
 from datetime import datetime
 from math import isfinite
 from typing import Any
@@ -15,9 +14,10 @@ from convstore.vocabulary.codec import check_optional_int, encode_json
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import check_id, check_optional_id
 from convstore.vocabulary.limits import Limits
+from convstore.vocabulary.record import names_of
 from convstore.vocabulary.records import ItemInput, Json, Unset
 
-_FIELDS = {field.name for field in fields(ItemInput)}
+_FIELDS = {*names_of(ItemInput)}
 _MOST_AT_ONCE = 1_000
 """Items of one call: what one operation should hold locks for."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from convstore.blobs.base import BlobStore
+from convstore.blobs.base import BlobStore, publish_whole
 from convstore.segments.manifest import Entry, Manifest
 from convstore.segments.reader import Fault, iterate_documents
 from convstore.segments.segment import ArchiveLimits, readable_prefix
@@ -51,17 +51,12 @@ def write_readable(
         key = readable_key(manifest, entry)
         if blobs.exists(key):
             continue
-        staged = blobs.create(key)
         try:
-            staged.write(encode_document(document, indent=True) + b"\n")
-            staged.sync()
-            staged.publish()
+            publish_whole(blobs, key, encode_document(document, indent=True) + b"\n")
             written += 1
         except AlreadyExistsError:
             # Another worker was quicker, with the same bytes.
             continue
-        finally:
-            staged.abort()
     return written
 
 

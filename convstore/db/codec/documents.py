@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from operator import attrgetter
 from typing import Any, TypeAlias
 
@@ -27,6 +26,7 @@ from convstore.vocabulary.checkpoints import (
 )
 from convstore.vocabulary.clock import to_micros
 from convstore.vocabulary.codec import digest, dumps
+from convstore.vocabulary.record import names_of
 from convstore.vocabulary.records import (
     NEW_CHAT,
     GraphState,
@@ -57,7 +57,7 @@ class _Shape:
     def __init__(
         self, table: Table, record: type[Any], payload: str | None = None
     ) -> None:
-        known = {field.name for field in fields(record)}
+        known = {*names_of(record)}
         self._names = [c.name for c in table.c if c.name in known]
         self._values = attrgetter(*self._names)
         # Whatever the record does not say: the tenant, checksums.

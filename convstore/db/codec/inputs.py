@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
@@ -24,11 +23,12 @@ from convstore.vocabulary.codec import (
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import check_id, check_optional_id
 from convstore.vocabulary.limits import Limits
+from convstore.vocabulary.record import names_of
 from convstore.vocabulary.records import Json, TurnInput
 
 MAX_TITLE_BYTES = 4096
 _LAST_MICROS = to_micros(datetime.max.replace(tzinfo=UTC))
-_INPUT_FIELDS = frozenset(f.name for f in fields(TurnInput))
+_INPUT_FIELDS = frozenset(names_of(TurnInput))
 
 
 def turn_input(where: str, given: TurnInput | Mapping[str, Any]) -> TurnInput:

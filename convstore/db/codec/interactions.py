@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
 from math import isfinite
 from typing import Any, get_args
 
@@ -19,9 +18,10 @@ from convstore.vocabulary.codec import check_int, check_text, dumps, encode_json
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import check_id, check_optional_id
 from convstore.vocabulary.limits import Limits
+from convstore.vocabulary.record import names_of
 from convstore.vocabulary.records import ActorKind, Choice, InteractionInput, Json
 
-_FIELDS = {field.name for field in fields(InteractionInput)}
+_FIELDS = {*names_of(InteractionInput)}
 _MOST_AT_ONCE = 10_000
 """Interactions of one call: what one transaction should hold locks for."""
 
