@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-
 from convstore.db import interactions as rows
 from convstore.db.interactions import ActFilter, Place
 from convstore.repositories.cursors import decode_cursor, encode_cursor
-from convstore.repositories.scope import Scope
+from convstore.repositories.scope import MOST_ARCHIVED, Scope
 from convstore.vocabulary.clock import to_micros
 from convstore.vocabulary.records import Interaction, Page, SessionDocument
-
-_MOST_ARCHIVED = 64
-"""Archived sessions that one call reads: each is a frame to unpack and verify."""
-_AT_ONCE = 8
-"""Of those in memory together: one may have hundreds of megabytes."""
-
-Placed = tuple[Place, Interaction]
 
 
 async def search(
@@ -26,13 +17,13 @@ async def search(
     before = None if cursor is None else Place(*decode_cursor(cursor, int, str, int))
     found = await scope.runner.read(
         lambda c: rows.search(
-            c, scope.tenant, wanted, before, limit + 1, _MOST_ARCHIVED
+            c, scope.tenant, wanted, before, limit + 1, MOST_ARCHIVED
         ),
         snapshot=True,
     )
     acts: dict[Place, Interaction] = dict(found.acts)
     unread = set(found.archived)
-    async for document in _documents(scope, found.archived):
+    async for document in scope.archived(found.archived):
         unread.discard(document.session.id)
         acts |= _among(document, wanted, before, found.end)
     order = sorted(acts, reverse=True)
@@ -43,16 +34,6 @@ async def search(
         None if after is None else encode_cursor(*after),
         complete=not unread and found.all_archived and (more or found.end is None),
     )
-
-
-async def _documents(
-    scope: Scope, session_ids: Sequence[str]
-) -> AsyncIterator[SessionDocument]:
-    for start in range(0, len(session_ids), _AT_ONCE):
-        some = session_ids[start : start + _AT_ONCE]
-        read = await scope.lifecycle.read_many(scope.runner, scope.tenant, some)
-        for document in read.values():
-            yield document
 
 
 def _among(

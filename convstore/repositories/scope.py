@@ -6,7 +6,7 @@ A runner is the only difference between a lone call (`store.turns`), a transacti
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from operator import not_
 from typing import Protocol, TypeVar
@@ -30,6 +30,11 @@ T = TypeVar("T")
 # A restored session can be purged again before the write gets there, by a run with a
 # very short stale time; more than a few times means that something is wrong.
 _REVIVALS = 5
+
+MOST_ARCHIVED = 64
+"""Archived sessions that one call reads: each is a frame to unpack and verify."""
+_AT_ONCE = 8
+"""Of those in memory together: one may have hundreds of megabytes."""
 
 
 class Replicated(Protocol):
@@ -184,6 +189,17 @@ class Scope:
         # What a trace calls this read.
         work.__qualname__ = read.__qualname__
         return await self.read(session_id, work)
+
+    async def archived(
+        self, session_ids: Sequence[str]
+    ) -> AsyncGenerator[SessionDocument]:
+        """The documents of archived sessions in this order, a few at a time; those that
+        cannot be had are left out."""
+        for start in range(0, len(session_ids), _AT_ONCE):
+            some = session_ids[start : start + _AT_ONCE]
+            read = await self.lifecycle.read_many(self.runner, self.tenant, some)
+            for document in read.values():
+                yield document
 
     @property
     def tier(self) -> HotTier | None:

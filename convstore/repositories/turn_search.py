@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
+
 from convstore.db import turns as rows
 from convstore.repositories.cursors import decode_cursor, encode_cursor
-from convstore.repositories.scope import Scope
+from convstore.repositories.scope import MOST_ARCHIVED, Scope
 from convstore.vocabulary.records import Page, Turn
-
-_MOST_ARCHIVED = 64
-"""Archived sessions that one call reads: each is a frame to unpack and verify."""
-_AT_ONCE = 8
-"""Of those in memory together: one may have hundreds of megabytes."""
 
 
 async def find_all(
@@ -31,19 +28,15 @@ async def find_all(
             return Page(tuple(found), encode_cursor("live", found[-1].session_id))
         after = ""
     some, end = await scope.runner.read(
-        lambda c: rows.archived_after(c, scope.tenant, user_id, after, _MOST_ARCHIVED)
+        lambda c: rows.archived_after(c, scope.tenant, user_id, after, MOST_ARCHIVED)
     )
-    unread = 0
-    for start in range(0, len(some), _AT_ONCE):
-        part = some[start : start + _AT_ONCE]
-        read = await scope.lifecycle.read_many(scope.runner, scope.tenant, part)
-        for session_id in part:
-            if (document := read.get(session_id)) is None:
-                unread += 1
-                continue
+    unread = len(some)
+    async with aclosing(scope.archived(some)) as documents:
+        async for document in documents:
+            unread -= 1
             found += [t for t in document.turns if t.external_id == external_id]
             if len(found) == limit:
-                more = encode_cursor("archived", session_id)
+                more = encode_cursor("archived", document.session.id)
                 return Page(tuple(found), more, complete=False)
     next_cursor = None if end is None else encode_cursor("archived", end)
     return Page(tuple(found), next_cursor, complete=not unread and end is None)

@@ -27,6 +27,7 @@ def _less_room(monkeypatch: pytest.MonkeyPatch) -> None:
         *others, room = bounded.__defaults__ or ()
         assert room == sizes.BYTES_AT_ONCE
         monkeypatch.setattr(bounded, "__defaults__", (*others, ROOM))
+    monkeypatch.setattr(sizes, "BYTES_AT_ONCE", ROOM)
     monkeypatch.setattr(restorer, "BYTES_AT_ONCE", ROOM)
 
 

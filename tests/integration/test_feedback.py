@@ -213,7 +213,7 @@ async def test_a_search_says_when_archived_sessions_were_left_out(
 ) -> None:
     from convstore.repositories import act_search
 
-    monkeypatch.setattr(act_search, "_MOST_ARCHIVED", 1)
+    monkeypatch.setattr(act_search, "MOST_ARCHIVED", 1)
     for session_id in ("s-1", "s-2"):
         await store.interactions.record(session_id, action="copy")
     await _archive(store)
