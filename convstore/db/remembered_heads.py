@@ -24,7 +24,6 @@ from sqlalchemy import (
     Exists,
     FromClause,
     Select,
-    and_,
     bindparam,
     cast,
     func,
@@ -38,6 +37,7 @@ from convstore.db import flush_hooks, models
 from convstore.db.dialects.base import Dialect
 from convstore.db.flushed import FlushHook
 from convstore.db.row_writes import HOT
+from convstore.db.session_ids import KEY, same_session
 from convstore.db.statements import Prepared
 from convstore.db.turns import AppendTurns
 from convstore.db.unit import Head, Key, Row, Unit
@@ -47,8 +47,7 @@ from convstore.vocabulary.codec import dumps
 _MOST = 4_096
 _LARGEST = 2_048
 _TURN_COLUMNS = list(models.turns.c)
-_KEY = ("tenant_id", "session_id")
-_HEAD_NAMES = (*_KEY, *HOT)
+_HEAD_NAMES = (*KEY, *HOT)
 
 
 class RememberedHeads:
@@ -156,16 +155,12 @@ def _given(prefix: str, columns: Sequence[Column[Any]], *, one: bool) -> FromCla
     return func.unnest(*arrays).table_valued(*names).render_derived(name=f"{prefix}in")
 
 
-def _same_key(one: Any, other: Any) -> Any:
-    return and_(*(one[name] == other[name] for name in _KEY))
-
-
 def _repeated(rows: FromClause, heads: FromClause) -> Exists:
     """Whether an external id of a head's rows is stored already."""
     turns = models.turns
-    found = select(rows.c.seq).join_from(rows, turns, _same_key(rows.c, turns.c))
+    found = select(rows.c.seq).join_from(rows, turns, same_session(rows.c, turns.c))
     found = found.where(
-        turns.c.external_id == rows.c.external_id, _same_key(rows.c, heads.c)
+        turns.c.external_id == rows.c.external_id, same_session(rows.c, heads.c)
     )
     return found.correlate(heads).exists()
 
@@ -183,7 +178,7 @@ def _at_once(hooks: Sequence[FlushHook], *, one: bool, named: bool) -> Select[An
     # the index of active sessions.
     unmoved = (
         select(sessions.c.version)
-        .where(_same_key(sessions.c, heads.c), sessions.c.version == heads.c.before)
+        .where(same_session(sessions.c, heads.c), sessions.c.version == heads.c.before)
         .with_for_update(skip_locked=True, key_share=True)
         .lateral("unmoved")
     )
@@ -192,7 +187,7 @@ def _at_once(hooks: Sequence[FlushHook], *, one: bool, named: bool) -> Select[An
     ours = (found.where(~_repeated(rows, heads)) if named else found).cte("ours")
     changed = (
         update(sessions)
-        .where(_same_key(sessions.c, ours.c))
+        .where(same_session(sessions.c, ours.c))
         .values({name: ours.c[name] for name in HOT})
         .returning(sessions.c.tenant_id, sessions.c.session_id)
         .cte("changed")
@@ -201,7 +196,7 @@ def _at_once(hooks: Sequence[FlushHook], *, one: bool, named: bool) -> Select[An
         insert(turns)
         .from_select(
             [column.name for column in _TURN_COLUMNS],
-            select(*rows.c).join_from(rows, changed, _same_key(rows.c, changed.c)),
+            select(*rows.c).join_from(rows, changed, same_session(rows.c, changed.c)),
         )
         .cte("added")
     )
@@ -210,9 +205,9 @@ def _at_once(hooks: Sequence[FlushHook], *, one: bool, named: bool) -> Select[An
 
 
 def _versions(dialect: Dialect) -> Select[Any]:
-    bound, sessions = dialect.bound_rows(*_KEY), models.sessions.c
+    bound, sessions = dialect.bound_rows(*KEY), models.sessions.c
     return select(sessions.tenant_id, sessions.session_id, sessions.version).join_from(
-        bound, models.sessions, _same_key(sessions, bound.c)
+        bound, models.sessions, same_session(sessions, bound.c)
     )
 
 

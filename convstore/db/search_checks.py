@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, func, or_, select
 
 from convstore.db import models, search_marks
+from convstore.db.session_ids import same_session
 from convstore.search.words import VERSION
 from convstore.vocabulary.hits import IndexReport
 
@@ -35,7 +36,7 @@ def check(connection: Connection, tenant: str) -> IndexReport:
 
 def _missing(connection: Connection, tenant: str) -> int:
     """Sessions that lack something in the index, and have no mark."""
-    same = and_(X.tenant_id == S.tenant_id, X.session_id == S.session_id)
+    same = same_session(X, S)
     marked = select(1).where(M.tenant_id == S.tenant_id, M.session_id == S.session_id)
     statement = (
         select(func.count())

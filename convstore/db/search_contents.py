@@ -19,6 +19,7 @@ from sqlalchemy import (
 
 from convstore.db import models
 from convstore.db.dialects.base import Dialect
+from convstore.db.session_ids import KEY, same_session
 from convstore.db.session_locks import Key
 from convstore.db.statements import Prepared
 from convstore.search import contents
@@ -29,7 +30,6 @@ from convstore.vocabulary.records import SessionDocument
 S = models.sessions.c
 T = models.turns.c
 I = models.interactions.c  # noqa: E741
-_KEY = ("tenant_id", "session_id")
 
 MOST_TURNS = 200
 """Turns of one batch: some ten milliseconds under the write lock."""
@@ -134,20 +134,16 @@ def first_said(connection: Connection, keys: Iterable[Key]) -> dict[Key, str | N
     }
 
 
-def _same(bound: Any, columns: Any) -> Any:
-    return and_(*(columns[name] == bound.c[name] for name in _KEY))
-
-
 def _beyond(
     dialect: Dialect, columns: Any, name: str, given: Sequence[Any]
 ) -> Select[Any]:
-    bound = dialect.bound_rows(*_KEY, "turn", "interaction")
+    bound = dialect.bound_rows(*KEY, "turn", "interaction")
     after = cast(bound.c[name], BigInteger)
     table = columns.seq.table
     return (
         select(columns.tenant_id, columns.session_id, columns.seq, *given)
         .select_from(
-            bound.join(table, and_(_same(bound, columns), columns.seq > after))
+            bound.join(table, and_(same_session(columns, bound.c), columns.seq > after))
         )
         .order_by(columns.tenant_id, columns.session_id, columns.seq)
         .limit(bindparam("most", type_=BigInteger))
@@ -155,15 +151,15 @@ def _beyond(
 
 
 def _first(dialect: Dialect) -> Select[Any]:
-    bound = dialect.bound_rows(*_KEY)
+    bound = dialect.bound_rows(*KEY)
     first = (
         select(func.min(T.seq))
-        .where(_same(bound, T), T.role == "user")
+        .where(same_session(T, bound.c), T.role == "user")
         .correlate(bound)
         .scalar_subquery()
     )
-    live = and_(_same(bound, S), S.state == "active")
-    said = and_(_same(bound, T), T.seq == first)
+    live = and_(same_session(S, bound.c), S.state == "active")
+    said = and_(same_session(T, bound.c), T.seq == first)
     return select(S.tenant_id, S.session_id, T.role, T.content, T.parts).select_from(
         bound.join(models.sessions, live).outerjoin(models.turns, said)
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import CTE, Connection, FromClause, and_, func, insert, select
+from sqlalchemy import CTE, Connection, FromClause, func, insert, select
 
 from convstore.db import models, search_indexing, search_marks
 from convstore.db.dialects.base import search_mode_of
 from convstore.db.flushed import Flushed
+from convstore.db.session_ids import same_session
 
 
 class SearchHook:
@@ -45,10 +46,7 @@ class SearchHook:
     def at_once(self, turns: FromClause, changed: CTE) -> Sequence[CTE]:
         """A mark for each session, by its first new turn: versions are not told here,
         and whoever takes marks away must not take this one with those of before."""
-        same = and_(
-            turns.c.tenant_id == changed.c.tenant_id,
-            turns.c.session_id == changed.c.session_id,
-        )
+        same = same_session(turns.c, changed.c)
         key = (changed.c.tenant_id, changed.c.session_id)
         marks = select(*key, -func.min(turns.c.seq)).join_from(changed, turns, same)
         names = ["tenant_id", "session_id", "number"]

@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from convstore.db import models
 from convstore.db.dialects import dialect_of
-from convstore.db.session_ids import about_keys, of_sessions
+from convstore.db.session_ids import KEY, about_keys, of_sessions, same_session
 from convstore.db.session_locks import Key
 from convstore.db.statements import BOUND, Prepared
 from convstore.search.words import VERSION
@@ -40,7 +40,6 @@ T = models.search_state.c
 
 Mark: TypeAlias = tuple[str, str, int]
 
-_KEY = ("tenant_id", "session_id")
 _WHOLE = ""
 _COUNTED = 1_000
 _ADD = Prepared(lambda dialect: dialect.insert_ignore(models.search_marks))
@@ -125,9 +124,9 @@ def oldest(connection: Connection, tenant: str) -> int | None:
     said = func.coalesce(turns.created_at, S.created_at)
     row = connection.execute(
         select(func.count(), func.min(said)).select_from(
-            keys.join(models.sessions, _same(keys.c, S))
-            .outerjoin(models.search_sessions, _same(keys.c, X))
-            .outerjoin(models.turns, and_(_same(keys.c, turns), turns.seq == first))
+            keys.join(models.sessions, same_session(keys.c, S))
+            .outerjoin(models.search_sessions, same_session(keys.c, X))
+            .outerjoin(models.turns, and_(same_session(keys.c, turns), turns.seq == first))
         )
     ).one()
     return None if row[0] > _COUNTED or row[1] is None else int(row[1])
@@ -243,7 +242,7 @@ def next_tenant(connection: Connection, after: str) -> str | None:
 
 def forget(connection: Connection, keys: Sequence[Key]) -> None:
     """Take away every mark of sessions."""
-    rows = [dict(zip(_KEY, key, strict=True)) for key in keys]
+    rows = [dict(zip(KEY, key, strict=True)) for key in keys]
     if rows:
         _FORGET.many(connection, rows)
 
@@ -251,7 +250,7 @@ def forget(connection: Connection, keys: Sequence[Key]) -> None:
 def _unmarked(tenant: str, after: str, last: str) -> Select[Any]:
     return (
         select(S.tenant_id, S.session_id, S.version)
-        .select_from(models.sessions.outerjoin(models.search_sessions, _same(S, X)))
+        .select_from(models.sessions.outerjoin(models.search_sessions, same_session(S, X)))
         .where(
             S.tenant_id == tenant,
             S.session_id > after,
@@ -268,11 +267,7 @@ def _unmarked(tenant: str, after: str, last: str) -> Select[Any]:
 
 
 def _rows(marks: Iterable[Mark]) -> list[dict[str, Any]]:
-    return [dict(zip((*_KEY, "number"), mark, strict=True)) for mark in marks]
-
-
-def _same(one: Any, other: Any) -> ColumnElement[bool]:
-    return and_(*(one[name] == other[name] for name in _KEY))
+    return [dict(zip((*KEY, "number"), mark, strict=True)) for mark in marks]
 
 
 def _whole(connection: Connection) -> tuple[int, int] | None:
@@ -310,11 +305,11 @@ def _named(*names: str) -> Any:
 
 _WAITING = Prepared(_waiting)
 _REMOVE = Prepared(
-    lambda _: delete(models.search_marks).where(*_named(*_KEY, "number"))
+    lambda _: delete(models.search_marks).where(*_named(*KEY, "number"))
 )
 _OF = Prepared(
     lambda dialect: select(M.tenant_id, M.session_id, M.number).where(
         of_sessions(dialect, models.search_marks)
     )
 )
-_FORGET = Prepared(lambda _: delete(models.search_marks).where(*_named(*_KEY)))
+_FORGET = Prepared(lambda _: delete(models.search_marks).where(*_named(*KEY)))

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, and_, bindparam, delete, select
+from sqlalchemy import Connection, Select, bindparam, delete, select
 
 from convstore.db import models, search_contents, search_marks
 from convstore.db.dialects import dialect_of
 from convstore.db.dialects.base import Dialect
 from convstore.db.dialects.words import WordRow
 from convstore.db.search_contents import MOST_TURNS, Content, Said
-from convstore.db.session_ids import about_keys, of_sessions
+from convstore.db.session_ids import KEY, about_keys, of_sessions, same_session
 from convstore.db.session_locks import Key
 from convstore.db.statements import BOUND, Prepared
 from convstore.search import contents, words
@@ -25,7 +25,6 @@ from convstore.search.scope import scope_words
 
 E = models.search_entries.c
 X = models.search_sessions.c
-_KEY = ("tenant_id", "session_id")
 
 
 class Held(NamedTuple):
@@ -156,15 +155,11 @@ def hold(connection: Connection, keys: Sequence[Key]) -> dict[Key, Held]:
     return {(held.tenant_id, held.session_id): held for held in found}
 
 
-def _same(bound: Any, columns: Any) -> Any:
-    return and_(*(columns[name] == bound.c[name] for name in _KEY))
-
-
 def of_bound_rows(dialect: Dialect, columns: Any, names: Sequence[str]) -> Select[Any]:
     """Columns of a table for the sessions that `about_keys` names."""
-    bound = dialect.bound_rows(*_KEY)
+    bound = dialect.bound_rows(*KEY)
     given = [columns[name] for name in names]
-    return select(*given).select_from(bound.join(given[0].table, _same(bound, columns)))
+    return select(*given).select_from(bound.join(given[0].table, same_session(columns, bound.c)))
 
 
 def _held_rows(dialect: Dialect) -> Select[Any]:

@@ -10,18 +10,27 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Table, or_, select, tuple_
+from sqlalchemy import Column, ColumnElement, Table, and_, or_, select, tuple_
 
 from convstore.db.dialects.base import Dialect
 from convstore.db.session_locks import Key
 from convstore.vocabulary.codec import dumps
 
 
+KEY = ("tenant_id", "session_id")
+
+
+def same_session(one: Any, other: Any) -> ColumnElement[bool]:
+    """The condition that rows of two tables, given by their columns, are of one
+    session."""
+    return and_(*(one[name] == other[name] for name in KEY))
+
+
 def of_sessions(dialect: Dialect, table: Table) -> Any:
     """The condition that a row is of one of the sessions that `about` names."""
     # Both columns of the key are asked for: with a tenant that is bound by itself,
     # SQLite may read all rows of the tenant and look each of them up among the asked.
-    bound = dialect.bound_rows("tenant_id", "session_id")
+    bound = dialect.bound_rows(*KEY)
     key = tuple_(table.c.tenant_id, table.c.session_id)
     return key.in_(select(bound.c.tenant_id, bound.c.session_id))
 
