@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 from convstore.archive.context import Context
 from convstore.archive.copies import Copy, as_much_at_once, find_copies
@@ -30,7 +29,6 @@ from convstore.vocabulary.hits import IndexReport
 from convstore.vocabulary.progress import OnProgress, Progress
 from convstore.vocabulary.reports import IndexState
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _SESSIONS = 1_000

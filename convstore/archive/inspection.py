@@ -171,7 +171,9 @@ class Inspector:
     def _verify(self, segment: StoredSegment, deep: bool) -> list[ArchiveFault]:
         blobs, faults = self._context.blobs, []
         try:
-            faults = [archive_fault(f) for f in verify_sealed(blobs, segment, deep=deep)]
+            faults = [
+                archive_fault(f) for f in verify_sealed(blobs, segment, deep=deep)
+            ]
         except SegmentNotFoundError:
             faults.append(
                 ArchiveFault(segment.segment_id, None, None, "the file is missing")

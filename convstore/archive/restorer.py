@@ -92,7 +92,9 @@ class Restorer:
         would be too much to hold beside the others.
         """
         keys = [(tenant, session_id) for session_id in session_ids]
-        found = await find_copies(self._context, runner.read, keys, _itself, room=as_much_at_once)
+        found = await find_copies(
+            self._context, runner.read, keys, _itself, room=as_much_at_once
+        )
         return {
             session_id: copy.content
             for (_, session_id), copy in found.items()

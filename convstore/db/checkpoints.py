@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import (
     Column,
@@ -38,8 +38,6 @@ from convstore.db.unit import Head, Key, Row, Unit
 from convstore.vocabulary.checkpoints import CheckpointValue, hash_of
 from convstore.vocabulary.codec import bytes_to_json, decode_json, dumps
 from convstore.vocabulary.errors import CheckpointsEndedError
-
-T = TypeVar("T")
 
 # Smaller ones are with the checkpoint: a row of their own would take more room.
 _INLINE_BYTES = 96

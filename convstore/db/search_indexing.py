@@ -27,7 +27,6 @@ from convstore.db.statements import BOUND, Prepared
 from convstore.search import contents, words
 
 S = models.sessions.c
-E = models.search_entries.c
 X = models.search_sessions.c
 _KEY = ("tenant_id", "session_id")
 

@@ -126,7 +126,9 @@ def oldest(connection: Connection, tenant: str) -> int | None:
         select(func.count(), func.min(said)).select_from(
             keys.join(models.sessions, same_session(keys.c, S))
             .outerjoin(models.search_sessions, same_session(keys.c, X))
-            .outerjoin(models.turns, and_(same_session(keys.c, turns), turns.seq == first))
+            .outerjoin(
+                models.turns, and_(same_session(keys.c, turns), turns.seq == first)
+            )
         )
     ).one()
     return None if row[0] > _COUNTED or row[1] is None else int(row[1])
@@ -240,17 +242,12 @@ def next_tenant(connection: Connection, after: str) -> str | None:
     return found
 
 
-def forget(connection: Connection, keys: Sequence[Key]) -> None:
-    """Take away every mark of sessions."""
-    rows = [dict(zip(KEY, key, strict=True)) for key in keys]
-    if rows:
-        _FORGET.many(connection, rows)
-
-
 def _unmarked(tenant: str, after: str, last: str) -> Select[Any]:
     return (
         select(S.tenant_id, S.session_id, S.version)
-        .select_from(models.sessions.outerjoin(models.search_sessions, same_session(S, X)))
+        .select_from(
+            models.sessions.outerjoin(models.search_sessions, same_session(S, X))
+        )
         .where(
             S.tenant_id == tenant,
             S.session_id > after,
@@ -304,12 +301,9 @@ def _named(*names: str) -> Any:
 
 
 _WAITING = Prepared(_waiting)
-_REMOVE = Prepared(
-    lambda _: delete(models.search_marks).where(*_named(*KEY, "number"))
-)
+_REMOVE = Prepared(lambda _: delete(models.search_marks).where(*_named(*KEY, "number")))
 _OF = Prepared(
     lambda dialect: select(M.tenant_id, M.session_id, M.number).where(
         of_sessions(dialect, models.search_marks)
     )
 )
-_FORGET = Prepared(lambda _: delete(models.search_marks).where(*_named(*KEY)))

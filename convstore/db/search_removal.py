@@ -159,7 +159,9 @@ def of_bound_rows(dialect: Dialect, columns: Any, names: Sequence[str]) -> Selec
     """Columns of a table for the sessions that `about_keys` names."""
     bound = dialect.bound_rows(*KEY)
     given = [columns[name] for name in names]
-    return select(*given).select_from(bound.join(given[0].table, same_session(columns, bound.c)))
+    return select(*given).select_from(
+        bound.join(given[0].table, same_session(columns, bound.c))
+    )
 
 
 def _held_rows(dialect: Dialect) -> Select[Any]:

@@ -16,7 +16,6 @@ from convstore.db.dialects.base import Dialect
 from convstore.db.session_locks import Key
 from convstore.vocabulary.codec import dumps
 
-
 KEY = ("tenant_id", "session_id")
 
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeAlias, TypeVar
+from typing import BinaryIO, Protocol, TypeAlias
 
 from convstore.concurrency.completion import finished
 from convstore.imports.material import LeftOut
@@ -35,8 +35,6 @@ from convstore.vocabulary.errors import (
 from convstore.vocabulary.judgements import Reading
 from convstore.vocabulary.policy import FeedbackPolicy
 from convstore.vocabulary.progress import OnProgress, Progress
-
-T = TypeVar("T")
 
 BATCH = 256
 """Records that are written at the same time."""

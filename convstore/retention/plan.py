@@ -7,7 +7,6 @@ number of sessions: a decision needs one summary, and the cap one counter per te
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
@@ -58,38 +57,6 @@ class Decision:
     action: Action
     reason: Reason
     text: str
-
-
-def plan(
-    policy: RetentionPolicy,
-    now: datetime,
-    summaries: Iterable[SessionSummary],
-    *,
-    live_counts: Mapping[str, int] | None = None,
-    older_than_s: float | None = None,
-) -> Iterator[Decision]:
-    """A decision for each summary, in order, as they are read.
-
-    Args:
-        policy: The settings.
-        now: The time by the clock that wrote `last_activity_at`.
-        summaries: For the cap, the live ones of a tenant must come oldest first by
-            `last_activity_at`. Any other order gives the same decisions without it.
-        live_counts: Live sessions by tenant, counted beforehand. A tenant that is
-            absent is not capped.
-        older_than_s: The idle time of a manual run; see `decide`.
-    """
-    counts = live_counts or {}
-    quotas = {tenant: cap_quota(policy, count) for tenant, count in counts.items()}
-    for summary in summaries:
-        left = quotas.get(summary.tenant_id, 0)
-        decision = decide(
-            policy, now, summary, older_than_s=older_than_s, over_cap=left > 0
-        )
-        if decision.action == "archive" and left:
-            # A session that goes for its age makes room as well as any other.
-            quotas[summary.tenant_id] = left - 1
-        yield decision
 
 
 def decide(

@@ -201,7 +201,9 @@ def _sound(
     """The documents that this library can have written, and the database can hold: a
     file in the folder may have been made by hand."""
     for entry, document in iterate_documents(
-        context.blobs, manifest, on_fault=lambda f: tally.faults.append(archive_fault(f))
+        context.blobs,
+        manifest,
+        on_fault=lambda f: tally.faults.append(archive_fault(f)),
     ):
         try:
             check_agreement(document)

@@ -55,7 +55,9 @@ def test_what_was_counted_apart_adds_up() -> None:
 def test_what_cannot_be_told_is_none() -> None:
     assert counted([]).agreement() == RaterAgreement(0, None, None)
     assert counted([{"a": 1}]).agreement() == RaterAgreement(0, None, None)
-    assert counted([{"a": 1, "b": 1}]).agreement() == RaterAgreement(1, 1.0, None, pairs=1)
+    assert counted([{"a": 1, "b": 1}]).agreement() == RaterAgreement(
+        1, 1.0, None, pairs=1
+    )
     assert counted([{"a": 1}]).kappas() == {}
     assert counted([{"a": 1, "b": 1}]).kappas() == {("a", "b"): None}
 

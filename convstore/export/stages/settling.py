@@ -186,7 +186,9 @@ def settle(
     previous, losses = previous_export(fmt, options), Losses()
     with tempfile.TemporaryDirectory(prefix="convstore-export-") as name:
         folder = Path(name)
-        waiting = WaitingEntries(Spool(folder / "index"), Spool(folder / "bands"), options)
+        waiting = WaitingEntries(
+            Spool(folder / "index"), Spool(folder / "bands"), options
+        )
         for entry in entries:
             waiting.add(entry)
         settling = Settling(fmt, options, waiting, folder, losses)

@@ -6,8 +6,6 @@ from convstore.imports.model import ImportedSession, from_document
 from convstore.vocabulary.documents import document_from_json
 from convstore.vocabulary.records import Json
 
-NAME = "convstore"
-
 
 def parse(record: Json) -> ImportedSession:
     """The session of one document, with the document itself to be stored as it is.

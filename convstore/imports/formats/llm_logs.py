@@ -14,8 +14,6 @@ from convstore.imports.formats.llm_threads import thread_groups
 from convstore.imports.material import Found, Material
 from convstore.imports.rowsets import made
 
-NAME = "llm"
-
 
 def read(material: Material) -> Iterator[Found]:
     """All threads, those that were forked from one another as one conversation, and

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tracemalloc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,12 +21,12 @@ from convstore.retention.breakers import (
     check_silence,
 )
 from convstore.retention.plan import (
+    Decision,
     SessionSummary,
     archive_cutoff,
     cap_quota,
     decide,
     oldest_cutoff,
-    plan,
 )
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -53,6 +53,29 @@ POLICY = RetentionPolicy(
         "empty": RetentionOverride(),
     },
 )
+
+
+def plan(
+    policy: RetentionPolicy,
+    now: datetime,
+    summaries: Iterable[SessionSummary],
+    *,
+    live_counts: Mapping[str, int] | None = None,
+    older_than_s: float | None = None,
+) -> Iterator[Decision]:
+    """A decision for each summary, in order, with the cap of each tenant: what the
+    planner makes of pages of the database."""
+    counts = live_counts or {}
+    quotas = {tenant: cap_quota(policy, count) for tenant, count in counts.items()}
+    for summary in summaries:
+        left = quotas.get(summary.tenant_id, 0)
+        decision = decide(
+            policy, now, summary, older_than_s=older_than_s, over_cap=left > 0
+        )
+        if decision.action == "archive" and left:
+            # A session that goes for its age makes room as well as any other.
+            quotas[summary.tenant_id] = left - 1
+        yield decision
 
 
 def live(idle: timedelta = HOUR, **fields: Any) -> SessionSummary:
