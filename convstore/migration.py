@@ -25,18 +25,25 @@ __all__ = [
 
 
 def upgrade(
-    url: str, revision: str = "head", *, pooler: str = "none", schema: str | None = None
+    url: str,
+    revision: str = "head",
+    *,
+    pooler: str = "none",
+    schema: str | None = None,
+    on_citus: bool = False,
 ) -> str:
     """Bring a database to `revision`; a SQLite file is made. The revision in force.
 
     All steps in one transaction: after a crash it is at the old revision or the new.
+    `on_citus` makes the schema a shard of Citus first: the URL is the coordinator's.
 
     Raises:
-        ConfigError: No such revision, or an URL that cannot be used.
+        ConfigError: No such revision, an URL that cannot be used, or no Citus there.
         SchemaMismatchError: A newer release made the database.
         DatabaseUnavailableError: It cannot be reached.
     """
-    return cast(str, _migrate("upgrade")(url, revision, pooler=pooler, place=schema))
+    given: dict[str, Any] = {"pooler": pooler, "place": schema, "on_citus": on_citus}
+    return cast(str, _migrate("upgrade")(url, revision, **given))
 
 
 def downgrade(

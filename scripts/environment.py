@@ -78,7 +78,13 @@ PURPOSES = {
     # By itself: it pins what other frameworks have newer.
     "chainlit": (".cache/venv-chainlit", [["-e", ".[chainlit]"]]),
     # What an export can be spread over.
-    "engines": (".cache/venv-engines", [["pyspark>=4.0,<5", "ray>=2.50,<3"]]),
+    "engines": (
+        ".cache/venv-engines",
+        [
+            ["pyspark>=4.0,<5", "ray>=2.50,<3"],
+            ["duckdb>=1.4,<3", "polars>=1.35,<3", "dask>=2025.9"],
+        ],
+    ),
     # Releases of `datasets` that trainers still pin.
     "datasets-3.6": (".cache/venv-datasets-3.6", [["datasets==3.6.*"]]),
     "datasets-4.5": (".cache/venv-datasets-4.5", [["datasets==4.5.*"]]),

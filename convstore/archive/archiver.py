@@ -55,12 +55,13 @@ _OF_ONE_SESSION = (
 @dataclass(slots=True)
 class Archived:
     """What became of the sessions: in the segment, changed meanwhile, held by another
-    transaction, or unreadable."""
+    transaction, unreadable, or left for the next one because this one is full."""
 
     entries: list[StoredEntry] = field(default_factory=list)
     changed: list[Key] = field(default_factory=list)
     held: list[Key] = field(default_factory=list)
     unreadable: dict[Key, str] = field(default_factory=dict)
+    left: list[Key] = field(default_factory=list)
     # Of the rows that each line of the segment was proven to hold; see `purge`.
     fingerprints: dict[Key, bytes] = field(default_factory=dict)
     segment: StoredSegment | None = None
@@ -77,7 +78,8 @@ async def archive(
 
     A session at another version by now is left out, and so is one that cannot be read
     or written: both are said. One that another transaction holds is waited for; with
-    `passes`, it is left out.
+    `passes`, it is left out. Who comes when the segment has `segment_bytes` is left for
+    the next one, and said.
     Without any session left there is no segment.
 
     Raises:
@@ -86,7 +88,7 @@ async def archive(
             be this database's; see `ownership`.
     """
     await claim(context)
-    await _check_room(context)
+    await check_room(context)
     segment_id, now = new_id(), context.now()
     key = segment_key(segment_id, from_micros(now))
     context.on_step("claim.begin")
@@ -137,9 +139,15 @@ def _take_hold(connection: Connection, keys: list[Key], passes: bool) -> set[Key
     return set()
 
 
-async def _check_room(context: Context) -> None:
+async def check_room(context: Context, more_bytes: int = 0) -> None:
+    """Refuse to begin where the archive's disk has less than `RESERVE_BYTES` left, and
+    what is known to come.
+
+    Raises:
+        StorageFullError: It has.
+    """
     free = await context.files(context.blobs.free_bytes)
-    if free is not None and free < RESERVE_BYTES:
+    if free is not None and free < RESERVE_BYTES + more_bytes:
         raise StorageFullError(
             f"the archive's disk has {free // 2**20} MiB left, and "
             f"{RESERVE_BYTES // 2**20} are kept free: make room"
@@ -166,6 +174,9 @@ async def _write(
     try:
         left = wanted
         while left:
+            if writer.size_bytes >= context.policy.segment_bytes:
+                result.left += [(tenant, session_id) for session_id, _ in left]
+                break
             found, count = await _read(context, tenant, left[:READ_AT_ONCE], result)
             left = left[count:]
             await context.files(lambda f=found: _add(writer, f, result))  # type: ignore[misc]

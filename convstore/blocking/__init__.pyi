@@ -78,11 +78,13 @@ from convstore.vocabulary.reports import (
     AdoptionReport,
     ArchivedSession,
     BackupReport,
+    CompactionReport,
     ErasureReceipt,
     RebuildReport,
     RecoveryReport,
     RetentionReport,
     StoreStats,
+    TablesReport,
     TierStats,
     UndoReport,
     VerifyReport,
@@ -132,6 +134,22 @@ class _Archive:
     def agreement(self) -> Agreement: ...
     def recover(self, *, alone: bool = False) -> RecoveryReport: ...
     def adopt(self, *, dry_run: bool = False) -> AdoptionReport: ...
+    def compact(
+        self,
+        *,
+        tenant_id: str | None = None,
+        segment_bytes: int | None = None,
+        time_budget_s: float | None = None,
+        dry_run: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> CompactionReport: ...
+    def tables(
+        self,
+        to: str | PathLike[str],
+        *,
+        tenant_id: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> TablesReport: ...
     def rebuild(self, *, on_progress: OnProgress | None = None) -> RebuildReport: ...
 
 class _Attachments:

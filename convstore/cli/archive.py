@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convstore.cli.adoption import adopt
+from convstore.cli.compaction import compact
 from convstore.cli.context import AsJson, globals_of, with_store
 from convstore.cli.exits import FOUND
 from convstore.cli.output import (
@@ -25,6 +26,7 @@ from convstore.cli.output import (
     warn,
 )
 from convstore.cli.signals import stopping
+from convstore.cli.tables import tables
 from convstore.cli.values import duration_s
 from convstore.vocabulary.errors import (
     ConvstoreError,
@@ -65,6 +67,8 @@ def commands() -> dict[str, object]:
         "recover": recover,
         "rebuild": rebuild,
         "adopt": adopt,
+        "compact": compact,
+        "tables": tables,
         "list": list_,
         "cat": cat,
         "restore": restore,

@@ -45,6 +45,9 @@ def commands() -> dict[str, object]:
 def upgrade(
     context: typer.Context,
     revision: Annotated[str, typer.Argument(help="Where to.")] = "head",
+    on_citus: Annotated[
+        bool, typer.Option("--citus", help="Each schema as a shard of Citus.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring the database to a revision, the newest if left out.
@@ -56,7 +59,9 @@ def upgrade(
     _tell(
         _each(
             config_of(context),
-            lambda one: migration.upgrade(one.database_url, revision, **_where(one)),
+            lambda one: migration.upgrade(
+                one.database_url, revision, on_citus=on_citus, **_where(one)
+            ),
         ),
         as_json,
     )

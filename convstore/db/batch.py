@@ -87,7 +87,7 @@ class Batches:
 
     def run(self, operations: Operations) -> Awaitable[list[Outcome]]:
         """Carry out operations, in order for each key; durable when it returns."""
-        if self._heads is None:
+        if self._heads is None or self._backend.is_spread:
             return self._backend.write(lambda c: run_batch(c, operations))
         return self._run(self._heads, operations)
 

@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
-from convstore.db import models, schema
+from convstore.db import citus, models, schema
 from convstore.db.dialects import dialect_of_url
 from convstore.db.dialects.base import Backend, BackendOptions, Work
 from convstore.vocabulary.errors import ConfigError, SchemaMismatchError
@@ -76,24 +76,35 @@ def end(connection: Connection) -> None:
 
 
 def upgrade(
-    url: str, revision: str = "head", *, pooler: str = "none", place: str | None = None
+    url: str,
+    revision: str = "head",
+    *,
+    pooler: str = "none",
+    place: str | None = None,
+    on_citus: bool = False,
 ) -> str:
     """Bring a database to `revision`, making a SQLite file if there is none.
 
     One transaction: after a crash the database is at the old or the new revision.
+    `on_citus` makes its schema a shard of Citus before, in one of its own.
 
     Returns:
         The revision in force.
 
     Raises:
-        ConfigError: No such revision.
+        ConfigError: No such revision, or no Citus that can shard by schema.
         SchemaMismatchError: A newer release made the database.
     """
 
     def work(connection: Connection) -> str:
+        if on_citus:
+            citus.allow_triggers(connection)
         upgrade_on(connection, _checked(revision))
         return _at(connection)
 
+    if on_citus:
+        citus.check_name(dialect_of_url(url).name)
+        _write(url, citus.distribute, pooler, place)
     return _write(url, work, pooler, place)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Connection,
     Select,
     and_,
+    bindparam,
     delete,
     func,
     insert,
@@ -22,8 +23,14 @@ from convstore.db import archive_entries, models
 from convstore.db.archive_entries import ENTRY_COLUMNS, StoredEntry
 from convstore.db.dialects import dialect_of
 from convstore.db.dialects.base import Dialect
-from convstore.db.session_ids import about_keys, among, naming, one_of
-from convstore.db.statements import Prepared
+from convstore.db.session_ids import (
+    about_keys,
+    among,
+    naming,
+    of_sessions,
+    one_of,
+)
+from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Key
 
 E = models.archive_entries.c
@@ -78,6 +85,13 @@ def _places(dialect: Dialect) -> Select[Any]:
 
 
 _PLACES = Prepared(_places)
+_MOVE_STUBS = Prepared(
+    lambda dialect: (
+        update(models.sessions)
+        .where(of_sessions(dialect, models.sessions), S.segment_id == bindparam("old"))
+        .values(segment_id=bindparam(f"{BOUND}new"))
+    )
+)
 
 
 def begin(
@@ -271,12 +285,20 @@ def replace_segment(
         seal(connection, new, kept)
         if new.state == "quarantined":
             quarantine(connection, new.segment_id, new.problem or "")
-        connection.execute(
-            update(models.sessions)
-            .where(S.segment_id == old_id)
-            .values(segment_id=new.segment_id)
-        )
+        move_stubs(connection, list(states), old_id, new.segment_id)
     return change_state(connection, old_id, "deleting", was=("sealed", "quarantined"))
+
+
+def move_stubs(
+    connection: Connection, keys: Collection[Key], old_id: str, new_id: str
+) -> None:
+    """Let the stubs of sessions name another segment, where they name the old one.
+
+    By their keys: no index has the segments that stubs name, and a look at every stub
+    takes seconds where there are millions.
+    """
+    if keys:
+        _MOVE_STUBS.run(connection, {**about_keys(keys), "old": old_id, "new": new_id})
 
 
 def forget(connection: Connection, segment_id: str) -> None:

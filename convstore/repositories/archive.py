@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
 
 from convstore.archive.context import Context
 from convstore.archive.inspection import Agreement, Inspector
@@ -12,11 +14,13 @@ from convstore.db import overviews, retention_runs, segments
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.repositories.scope import Scope
 from convstore.retention.adoption import adopt
+from convstore.retention.compaction import CompactionOptions, compact
 from convstore.retention.job import RetentionJob, RunOptions
 from convstore.retention.plan import Decision
 from convstore.retention.rebuild import rebuild
 from convstore.retention.recovery import Recovery
 from convstore.vocabulary.clock import from_micros
+from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import check_id, check_optional_id
 from convstore.vocabulary.overviews import ArchiveSegment, RetentionRun
 from convstore.vocabulary.progress import OnProgress
@@ -24,8 +28,10 @@ from convstore.vocabulary.records import NEW_CHAT, Page, SessionDocument
 from convstore.vocabulary.reports import (
     AdoptionReport,
     ArchivedSession,
+    CompactionReport,
     RebuildReport,
     RecoveryReport,
+    TablesReport,
     VerifyReport,
 )
 
@@ -223,6 +229,75 @@ class Archive:
             ConfigError: The folder holds another database's segments alone.
         """
         return await adopt(self._parts.context, dry_run=dry_run)
+
+    async def compact(
+        self,
+        *,
+        tenant_id: str | None = None,
+        segment_bytes: int | None = None,
+        time_budget_s: float | None = None,
+        dry_run: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> CompactionReport:
+        """Join small segments of a tenant and month to larger ones.
+
+        Copies that rows or later copies have superseded for a day are left out. The
+        new segment is read back before the old ones are destroyed, and reads, restores,
+        erasures, holds and verification go on beside it. Cut short anywhere, nothing is
+        lost, and the next call goes on. Several callers do no harm: one does the work.
+
+        Args:
+            tenant_id: Only this tenant's; all without.
+            segment_bytes: Joined up to this size, packed; `retention.segment_bytes`
+                without. Those under half of it are small.
+            time_budget_s: Begin no new segment after so many seconds.
+            dry_run: Count what would be joined; change nothing.
+            on_progress: Told of each new segment.
+
+        Raises:
+            ArchiveAwayError, ArchiveTakenError: The folder is not proven to be this
+                database's.
+            StorageFullError: There is no room for the new one beside the old ones.
+        """
+        context = self._parts.context
+        most = context.policy.segment_bytes if segment_bytes is None else segment_bytes
+        if most < 1:
+            raise InvalidInputError("segment_bytes", "must be at least 1")
+        if time_budget_s is not None and not time_budget_s >= 0:
+            raise InvalidInputError("time_budget_s", "must be at least 0")
+        tenant = check_optional_id("tenant_id", tenant_id)
+        options = CompactionOptions(most, tenant, time_budget_s, dry_run)
+        return await compact(context, options, on_progress)
+
+    async def tables(
+        self,
+        to: str | PathLike[str],
+        *,
+        tenant_id: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> TablesReport:
+        """Write the archive as Parquet tables for analysts, or bring them up to date.
+
+        Below `to` there are `sessions`, `turns` and `interactions`, by month of the
+        segment, with one file for each segment and each archived session in one of
+        them. Again, only what is new is written; what was restored, deleted or erased
+        since is removed. Live sessions are not in there. What was said is: keep the
+        folder like the archive.
+
+        Args:
+            to: A folder that is empty, not there, or has the tables of before.
+            tenant_id: Only this tenant's; all without.
+            on_progress: Told of each few segments.
+
+        Raises:
+            ConfigError: The folder holds something else, or is being written.
+            MissingExtraError: pyarrow is not installed.
+            ArchiveAwayError: The archive is not there.
+        """
+        from convstore.archive.tables import write_tables
+
+        tenant = check_optional_id("tenant_id", tenant_id)
+        return await write_tables(self._parts.context, Path(to), tenant, on_progress)
 
     async def rebuild(self, *, on_progress: OnProgress | None = None) -> RebuildReport:
         """Take up every session of the archive folder that the database lacks.

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 
 from convstore.archive.archiver import Archived, archive
@@ -32,6 +31,7 @@ from convstore.retention.plan import Decision, archive_cutoff
 from convstore.retention.planner import Planner
 from convstore.retention.purger import purge
 from convstore.retention.recovery import Recovery
+from convstore.retention.tally import Tally, report_of
 from convstore.segments.segment import ArchiveLimits
 from convstore.vocabulary.clock import from_micros, to_micros
 from convstore.vocabulary.errors import (
@@ -60,34 +60,6 @@ _LEASE = "retention"
 _MICROS = 1_000_000
 
 
-@dataclass(slots=True)
-class Tally:
-    """The counts of a run while it runs."""
-
-    archived: int = 0
-    purged: int = 0
-    changed: int = 0
-    held: int = 0
-    recovered: int = 0
-    archives_expired: int = 0
-    archived_bytes: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-    segments: list[str] = field(default_factory=list)
-    problems: list[SessionProblem] = field(default_factory=list)
-    halted: str | None = None
-    finished: bool = True
-
-    def told(self) -> Progress:
-        """How far the run is. How much there will be is known only at its end."""
-        counts = {
-            "archived": self.archived,
-            "changed": self.changed,
-            "archives_expired": self.archives_expired,
-            "archived_bytes": self.archived_bytes,
-        }
-        return Progress("archive", "sessions", self.purged, None, counts)
-
-
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """How one run differs from the policy.
@@ -96,7 +68,7 @@ class RunOptions:
         older_than_s: Replaces every idle time of the policy: an operator's own word, so
             the checks of share and clock are left out.
         tenant: Only this tenant's sessions.
-        batch: Sessions of one segment.
+        batch: Most sessions of one segment.
         max_batches: End after so many segments.
         time_budget_s: Begin no batch after so many seconds.
         dry_run: Decide and count; change nothing.
@@ -159,8 +131,8 @@ class RetentionJob:
         started, tally = time.monotonic(), Tally()
         if options.dry_run:
             async for decision in self.plan(options):
-                _count(tally, decision)
-            return _report(tally, "", True, started)
+                tally.count(decision)
+            return report_of(tally, "", True, started)
         # The lease is the run's and not the worker's: two runs of one worker are two.
         run_id, began = new_id(), self._context.now()
         if not await self._lease(run_id):
@@ -182,7 +154,7 @@ class RetentionJob:
             raise
         finally:
             await self._end(run_id, began, tally, problem)
-        return _report(tally, run_id, False, started)
+        return report_of(tally, run_id, False, started)
 
     async def _run(
         self,
@@ -198,24 +170,39 @@ class RetentionJob:
         if options.older_than_s is None:
             await self._check(options)
         async with BackgroundTask(lambda: on_progress(tally.told())) as purging:
-            batches = 0
-            async for tenant, decisions in self._planner.batches(
-                options.older_than_s, options.tenant, options.batch, tally.reasons
-            ):
+            if not await self._work_off(run_id, options, tally, started, purging):
+                tally.finished = False
+                return
+        await self._expire(tally, options)
+
+    async def _work_off(
+        self,
+        run_id: str,
+        options: RunOptions,
+        tally: Tally,
+        started: float,
+        purging: BackgroundTask,
+    ) -> bool:
+        """Archive and purge all that is due; whether there was time for it."""
+        segments_begun = 0
+        async for tenant, decisions in self._planner.batches(
+            options.older_than_s, options.tenant, options.batch, tally.reasons
+        ):
+            while decisions:  # more than once where they fill a segment
                 over_time = (
                     options.time_budget_s is not None
                     and time.monotonic() - started > options.time_budget_s
                 )
-                if over_time or batches == options.max_batches:
-                    tally.finished = False
-                    return
+                if over_time or segments_begun == options.max_batches:
+                    return False
                 if not await self._lease(run_id):
-                    tally.finished = False
-                    return
+                    return False
                 done = await self._archive(tenant, decisions, tally)
                 await purging.begin(self._purge(done, tally))
-                batches += 1
-        await self._expire(tally, options)
+                segments_begun += 1
+                left = {session_id for _, session_id in done.left}
+                decisions = [d for d in decisions if d.session.session_id in left]
+        return True
 
     async def _archive(
         self, tenant: str, decisions: list[Decision], tally: Tally
@@ -356,32 +343,3 @@ class RetentionJob:
 
 def _silent(_: Progress) -> None:
     pass
-
-
-def _count(tally: Tally, decision: Decision) -> None:
-    tally.reasons[decision.reason] += 1
-    tally.archived += decision.action == "archive"
-    tally.archives_expired += decision.action == "expire_archive"
-
-
-def _report(
-    tally: Tally, run_id: str, dry_run: bool, started: float
-) -> RetentionReport:
-    return RetentionReport(
-        run_id=run_id,
-        dry_run=dry_run,
-        halted=tally.halted,
-        finished=tally.finished,
-        examined=tally.reasons.total(),
-        archived=tally.archived,
-        purged=tally.purged,
-        changed=tally.changed,
-        held=tally.held,
-        recovered=tally.recovered,
-        archives_expired=tally.archives_expired,
-        archived_bytes=tally.archived_bytes,
-        duration_s=time.monotonic() - started,
-        reasons=dict(tally.reasons),
-        segments=tuple(tally.segments),
-        problems=tuple(tally.problems),
-    )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from convstore.archive.inspection import Agreement
@@ -19,8 +22,10 @@ from convstore.vocabulary.records import Page
 from convstore.vocabulary.reports import (
     AdoptionReport,
     ArchivedSession,
+    CompactionReport,
     RebuildReport,
     RecoveryReport,
+    TablesReport,
     VerifyReport,
 )
 from convstore.vocabulary.sharding import HOME
@@ -123,6 +128,42 @@ class Archive(OverReach, archive.Archive):
                 lambda face: face.archive.adopt(dry_run=dry_run)
             ),
         )
+
+    async def compact(
+        self, *, time_budget_s: float | None = None, **given: Any
+    ) -> CompactionReport:
+        """Join small segments, archive by archive; the budget is of all together."""
+        began, told = time.monotonic(), list[CompactionReport]()
+        for number in range(len(self._reach.shards)):
+            left_s = None
+            if time_budget_s is not None:
+                left_s = max(0.0, time_budget_s - (time.monotonic() - began))
+            told.append(
+                await self._reach.at(
+                    number,
+                    lambda face, left_s=left_s: face.archive.compact(  # type: ignore[misc]
+                        time_budget_s=left_s, **given
+                    ),
+                )
+            )
+        return folded(
+            CompactionReport,
+            told,
+            skipped=lambda each: each[0] if all(each) else None,
+        )
+
+    async def tables(self, to: str | PathLike[str], **given: Any) -> TablesReport:
+        """Write each archive as tables, to a folder of its own below `to`."""
+        told = [
+            await self._reach.at(
+                number,
+                lambda face, number=number: face.archive.tables(  # type: ignore[misc]
+                    Path(to) / f"shard-{number}", **given
+                ),
+            )
+            for number in range(len(self._reach.shards))
+        ]
+        return folded(TablesReport, told)
 
     async def rebuild(self, **given: Any) -> RebuildReport:
         """Take up what the archives hold and the databases lack, shard by shard."""

@@ -166,6 +166,7 @@ PLACES: dict[str, dict[str, Placing]] = {
     "archive": {
         "adopt": EACH,
         "agreement": EACH,
+        "compact": EACH,
         "count_segments": EACH,
         "list": MERGED,
         "plan": EACH,
@@ -174,6 +175,7 @@ PLACES: dict[str, dict[str, Placing]] = {
         "recover": EACH,
         "runs": MERGED,
         "segments": MERGED,
+        "tables": EACH,
         "verify": EACH,
     },
     "erasures": {"get": OWN, "list": MERGED},

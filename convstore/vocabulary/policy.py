@@ -29,6 +29,8 @@ class RetentionPolicy:
         interval_s: Seconds between two runs of the scheduler.
         keep_archive_for_s: Seconds after which an archived session may be destroyed for
             good; None keeps it for ever.
+        segment_bytes: A run begins a new segment when one has so many bytes, packed,
+            and `convstore archive compact` joins smaller ones up to it.
         exports: Data set formats written beside each segment.
         readable_json: Also write one readable JSON file per session beside the segment.
         max_fraction: A scheduled run that would archive more than this share of the
@@ -42,6 +44,7 @@ class RetentionPolicy:
     max_sessions: int | None = None
     interval_s: float = 300.0
     keep_archive_for_s: float | None = None
+    segment_bytes: int = 256 * 1024 * 1024
     exports: tuple[str, ...] = ()
     readable_json: bool = False
     max_fraction: float = 0.2

@@ -148,6 +148,39 @@ class RecoveryReport:
 
 
 @dataclass(frozen=True, slots=True)
+class CompactionReport:
+    """What became of the small segments of an archive.
+
+    Attributes:
+        dry_run: Nothing was changed: the counts say what would be.
+        skipped: Why nothing was tried: another worker holds the lease.
+        finished: False when the time budget ended it early.
+        joined: Segments that went into larger ones and are gone.
+        made: Segments that they went into.
+        sessions: Copies of sessions that these hold.
+        dropped: Copies left out, which rows or a later copy had superseded.
+        bytes_before: Of the segments that are gone.
+        bytes_after: Of those that they went into.
+        segments: Ids of the new ones; none of a dry run.
+        left: Ids of segments that could not be joined: damaged, not as the database
+            knows them, of a newer format, or with a session that another transaction
+            held. `convstore archive verify` says more.
+    """
+
+    dry_run: bool = False
+    skipped: str | None = None
+    finished: bool = True
+    joined: int = 0
+    made: int = 0
+    sessions: int = 0
+    dropped: int = 0
+    bytes_before: int = 0
+    bytes_after: int = 0
+    segments: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RebuildReport:
     """What the archive folder gave back to the database."""
 
@@ -158,6 +191,28 @@ class RebuildReport:
     erased_left_out: int
     newer_in_archive: tuple[SessionProblem, ...]
     faults: tuple[ArchiveFault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TablesReport:
+    """What was written of the archive as tables.
+
+    Attributes:
+        segments_written: Segments whose files are new.
+        segments_kept: Those whose files were right already.
+        segments_removed: Files of sessions that are not archived there any more:
+            restored, deleted or erased, or in a segment that was written again.
+        sessions: Rows written now; so are `turns` and `interactions`.
+        faults: Sessions that are damaged, and left out.
+    """
+
+    segments_written: int = 0
+    segments_kept: int = 0
+    segments_removed: int = 0
+    sessions: int = 0
+    turns: int = 0
+    interactions: int = 0
+    faults: tuple[ArchiveFault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

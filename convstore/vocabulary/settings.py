@@ -47,6 +47,7 @@ _LEAST: dict[str, float] = {
     "stale_after_s": 0,
     "keep_archive_for_s": 0,
     "max_sessions": 1,
+    "segment_bytes": 1,
     "interval_s": 0.001,
     "max_fraction": 0,
     "timeout_s": 0,

@@ -44,6 +44,8 @@ archive recover
 archive rebuild
 archive list
 archive adopt
+archive compact
+archive tables
 archive cat
 archive restore
 hold place

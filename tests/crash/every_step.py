@@ -101,6 +101,8 @@ class Fate:
             await self._cut_short(done, store.run_retention(older_than_s=0))
         elif kind in ("restore", "erase", "gc"):
             await store.run_retention(older_than_s=0)
+        elif kind == "compact":  # a segment for each
+            await store.run_retention(older_than_s=0, batch=1)
         if kind == "gc":
             for name in self.names:
                 await store.restore(name)
@@ -113,6 +115,7 @@ class Fate:
             "gc": lambda: store.archive.recover(alone=True),
             "restore": lambda: store.restore(self.names[0]),
             "adopt": lambda: store.archive.adopt(),
+            "compact": lambda: store.archive.compact(),
             "index": lambda: store.search_index.run(),
             "erase": lambda: store.erase(session_id=self.names[0]),
             "items": lambda: store.erase(user_id=self._owners[self.names[0]]),

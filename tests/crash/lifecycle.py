@@ -39,6 +39,12 @@ class Lifecycle(Trying):
 
         await self._try("index", tenant, "", call)
 
+    async def _compact(self, tenant: str, _: str) -> None:
+        async def call() -> int:
+            return (await self._stores[tenant].archive.compact()).joined
+
+        await self._try("compact", tenant, "", call)
+
     async def _restore(self, tenant: str, session_id: str) -> None:
         async def call() -> int:
             return (await self._stores[tenant].restore(session_id)).version

@@ -28,6 +28,8 @@ IN_A_BUCKET = (
     "restore.after_commit",
     "erase.rewrite.published",
     "erase.rewrite.swapped",
+    "compact.sealed",
+    "compact.moved",
     "recover.remove",
     "gc.unlink",
 )

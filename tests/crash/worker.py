@@ -99,6 +99,7 @@ _MIX = {
     "retention": 9,
     "recover_now": 2,
     "index": 6,
+    "compact": 4,
     "restore": 8,
     "delete": 3,
     "destroy": 2,

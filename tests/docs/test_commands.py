@@ -91,6 +91,7 @@ PAGES = {
         {" SESSION": " c-1", "archive adopt ": "archive adopt --yes "},
     ),
     "search.md": Page(TALKS),
+    "tables.md": Page(ARCHIVED),
     "several-databases.md": Page(TALKS.partition("convstore import")[0]),
 }
 # Run by tests of their own, which look at what comes out too.

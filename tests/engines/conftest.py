@@ -4,4 +4,5 @@ from __future__ import annotations
 
 from tests.frameworks import is_here
 
-collect_ignore = [] if is_here("pyspark") or is_here("ray") else ["test_pages.py"]
+_HERE = any(is_here(name) for name in ("pyspark", "ray"))
+collect_ignore = [] if _HERE else ["test_pages.py", "test_elsewhere.py"]

@@ -118,7 +118,7 @@ NOT_COMPARED = {
     "search_index": {"run", "check", "rebuild"},
     "queues": {"put", "next", "release", "delete"},
     "archive": {"segments", "runs", "verify", "agreement", "count_segments",
-                "recover", "rebuild", "adopt"},
+                "recover", "rebuild", "adopt", "compact", "tables"},
 }  # fmt: skip
 REF = f"attachment:sha256:{hashlib.sha256(b'acme').hexdigest()}"
 # SHA-256 of the JSON text [{"name":"f"}].

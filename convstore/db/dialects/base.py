@@ -98,6 +98,9 @@ class Backend(ABC):
     search: SearchMode = "off"
     # Whether another process can connect as this one does, by what the settings say.
     opens_by_url = True
+    # Whether its tables lie on several nodes, as Citus has them: there a statement that
+    # writes to two tables sends what the first gave to every node.
+    is_spread = False
     _instance: tuple[str, ...] | None = None
 
     async def instance(self) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import QueuePool
 
 from convstore.concurrency.completion import finished
+from convstore.db import citus
 from convstore.db.dialects.base import (
     SEARCH,
     Backend,
@@ -185,7 +186,7 @@ class PostgresBackend(Backend):
         self._home = Home()
 
     async def locate(self) -> None:
-        schema, encoding = await self.read(_place_and_encoding)
+        schema, encoding, self.is_spread = await self.read(_place)
         if encoding != "UTF8":
             # It would go well until somebody says what has no letter there.
             raise ConfigError(
@@ -351,10 +352,13 @@ class PostgresBackend(Backend):
             raise StoreClosedError("the store is closed")
 
 
-def _place_and_encoding(connection: Connection) -> tuple[str | None, str]:
+def _place(connection: Connection) -> tuple[str | None, str, bool]:
+    """The schema, the encoding, and whether it is a database of Citus."""
     encoding = func.current_setting("server_encoding")
-    place, name = connection.execute(select(func.current_schema(), encoding)).one()
-    return place, name
+    spread = text(f"EXISTS ({citus.VERSION})")
+    asked = select(func.current_schema(), encoding, spread)
+    place, name, is_spread = connection.execute(asked).one()
+    return place, name, bool(is_spread)
 
 
 class _Unit(Generic[T]):
