@@ -80,7 +80,7 @@ class SqliteWriter:
             else:
                 driver_of(connection).commit()
             # A commit that went to a log without a name is not acknowledged.
-            self._watch.check_log()
+            self._watch.check()
         except BaseException:
             self.roll_back()
             raise
