@@ -186,7 +186,8 @@ def run_in(unit: Unit, operations: Operations) -> list[Outcome]:
     out of here: the caller rolls back and nothing has happened.
     """
     held = unit.load_free(_keys(operations))
-    places = places_of(map(bare, operations))
+    plain = [bare(operation) for operation in operations]
+    places = places_of(plain)
     held_items = lock_free(unit, places) if places else set()
     if held or held_items:
         left = [
@@ -195,7 +196,6 @@ def run_in(unit: Unit, operations: Operations) -> list[Outcome]:
         free = [o for o, is_held in zip(operations, left, strict=True) if not is_held]
         done = iter(run_in(unit, free) if free else ())
         return [_HELD if is_held else next(done) for is_held in left]
-    plain = [bare(operation) for operation in operations]
     parts = list(_parts(plain))
     appends = _appends(parts)
     look_up_external(unit, appends)
@@ -217,8 +217,7 @@ def _carried_out(unit: Unit, operations: Operations) -> list[Outcome]:
     overtaken: set[Key] = set()
     unit.waits = False
     for operation in operations:
-        keys = keys_of(operation)
-        if not overtaken.isdisjoint(keys):
+        if overtaken and not overtaken.isdisjoint(keys_of(operation)):
             outcomes.append(_HELD)  # it must not overtake the one before
             continue
         try:
@@ -226,13 +225,20 @@ def _carried_out(unit: Unit, operations: Operations) -> list[Outcome]:
         except REFUSALS as error:
             outcomes.append(Outcome(error=error))
         except HeldElsewhereError:
-            overtaken.update(keys)
+            overtaken.update(keys_of(operation))
             outcomes.append(_HELD)
     return outcomes
 
 
 def _keys(operations: Operations) -> set[Key]:
-    return {key for operation in operations for key in keys_of(operation)}
+    keys: set[Key] = set()
+    for operation in operations:  # as `keys_of`, without the call: nearly all have one
+        several = getattr(operation, "keys", None)
+        if several is None:
+            keys.add(operation.key)
+        else:
+            keys.update(several)
+    return keys
 
 
 # These four are given operations that are bare.

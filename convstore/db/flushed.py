@@ -9,16 +9,15 @@ class, registered in `flush_hooks.HOOKS`, and nothing else writes its rows.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
 from sqlalchemy import CTE, Connection, FromClause
 
 from convstore.db.session_locks import Key, Row
 
 
-@dataclass(frozen=True, slots=True)
-class Flushed:
+class Flushed(Struct, frozen=True):
     """What one flush wrote, in an open transaction.
 
     Rows hold what the database holds: text, integers and bytes, no records. They are

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -88,8 +88,8 @@ class Book:
         self._connection = connection
         self._stored: dict[Key, LedgerEntry | None] = {}
         self._entries: dict[Key, tuple[LedgerEntry | None, str | None]] = {}
-        self._spent: Counter[tuple[str, str]] = Counter()
-        self._charged: Counter[Charge] = Counter()
+        self._spent: dict[tuple[str, str], int] = defaultdict(int)
+        self._charged: dict[Charge, int] = defaultdict(int)
 
     def load(self, keys: Collection[Key]) -> None:
         """Read the entries of many sessions with one statement."""
@@ -143,6 +143,16 @@ class Book:
 
     def flush(self) -> None:
         """Write what was put and spent; what was read stays valid."""
+        if self._entries:
+            self._write_entries()
+        if self._spent:
+            _add_costs(self._connection, self._spent)
+            self._spent.clear()
+        if self._charged:  # behind the totals: whoever holds a user's holds their days
+            _add_to_days(self._connection, self._charged)
+            self._charged.clear()
+
+    def _write_entries(self) -> None:
         added: list[Row] = []
         changed: list[Row] = []
         gone: list[Row] = []
@@ -157,12 +167,6 @@ class Book:
         for statement, rows in ((_DELETE, gone), (_INSERT, added), (_UPDATE, changed)):
             if rows:
                 statement.many(self._connection, rows)
-        if self._spent:
-            _add_costs(self._connection, self._spent)
-            self._spent.clear()
-        if self._charged:  # behind the totals: whoever holds a user's holds their days
-            _add_to_days(self._connection, self._charged)
-            self._charged.clear()
 
 
 class OwnersBook:

@@ -40,6 +40,8 @@ class SearchableHook:
 
         From the locked rows: who changes one of both has not seen what the other is.
         """
+        if not flushed.described and not flushed.made:
+            return  # nearly always: an append
         again = flushed.described - flushed.made
         if again:
             names = ("tenant_id", "session_id")

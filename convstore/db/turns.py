@@ -82,7 +82,11 @@ class AppendTurns:
     @property
     def names(self) -> set[str]:
         """The hashes of attachments that the rows name."""
-        return {name for row in self.rows for name in hashes_in(row["parts"])}
+        found: set[str] = set()
+        for row in self.rows:
+            if row["parts"] is not None:
+                found.update(hashes_in(row["parts"]))
+        return found
 
     def apply(self, unit: Unit) -> Appended:
         head = unit.active(self.key, self.user_id)
@@ -106,7 +110,8 @@ class AppendTurns:
         if head.row["head_seq"] != tip:
             head.touch(self.now)
         if None in known:
-            self._keep_tools(unit)
+            if self.tool_sets:
+                self._keep_tools(unit)
             if self.charge is not None:
                 self.charge.apply(unit)
         return Appended(turns, [earlier is None for earlier in known])

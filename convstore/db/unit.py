@@ -253,7 +253,8 @@ class Unit:
         except BaseException:
             self._take_owner_back()
             raise
-        self._note_owner()
+        if self._new_owner is not None:
+            self._note_owner()
         return result
 
     def active(self, key: Key, user_id: str | None = None) -> Head:
