@@ -126,14 +126,23 @@ def remove_waiting(connection: Connection, before: int, limit: int) -> tuple[int
     return len(places), gone
 
 
-def adopt(connection: Connection, document: SessionDocument, now: int) -> None:
-    """Keep the attachments of a session that only the archive knows, and its names."""
-    key = (document.session.tenant_id, document.session.id)
-    release(connection, [key])
-    kept = named_only(document).attachments
-    if kept:
-        keep(connection, [attachment_row(key[0], one, now) for one in kept])
-        _note(connection, {(*key, one.hash) for one in kept})
+def adopt(
+    connection: Connection, documents: Iterable[SessionDocument], now: int
+) -> None:
+    """Keep the attachments of sessions that only the archive knows, and their names.
+
+    What they named before is to be released first.
+    """
+    rows: dict[Place, Row] = {}
+    named: set[tuple[str, str, str]] = set()
+    for document in documents:
+        tenant, session_id = document.session.tenant_id, document.session.id
+        for one in named_only(document).attachments:
+            rows[tenant, one.hash] = attachment_row(tenant, one, now)
+            named.add((tenant, session_id, one.hash))
+    if named:
+        keep(connection, list(rows.values()))
+        _note(connection, named)
 
 
 def named_only(document: SessionDocument) -> SessionDocument:

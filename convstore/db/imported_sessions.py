@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, insert, select
+from sqlalchemy import Connection, Table, insert, select
 
 from convstore.db import archive_entries, documents, models
 from convstore.db.acts import KnownActs
 from convstore.db.attachments import named_only
 from convstore.db.codec.documents import document_rows, hold_rows, session_row
-from convstore.db.codec.records import SESSION_COLUMNS, choice_from_text
+from convstore.db.codec.records import choice_from_text
 from convstore.db.column_bounds import check_columns
 from convstore.db.dialects import dialect_of
 from convstore.db.graph_states import PutGraphState
@@ -27,8 +27,7 @@ from convstore.db.known_acts import look_up_acts
 from convstore.db.ledger import Book
 from convstore.db.recording import RecordInteraction, acts_of
 from convstore.db.session_ids import among, naming
-from convstore.db.sessions import new_row
-from convstore.db.statements import BOUND, Prepared
+from convstore.db.sessions import create, new_row
 from convstore.db.turns import AppendTurns, look_up_external
 from convstore.db.unit import Head, Key, Row, Unit, check_usable
 from convstore.vocabulary.clock import from_micros
@@ -37,6 +36,7 @@ from convstore.vocabulary.errors import (
     ConflictError,
     CorruptionError,
     InvalidInputError,
+    NotFoundError,
     TurnNotFoundError,
 )
 from convstore.vocabulary.records import SessionDocument
@@ -79,15 +79,26 @@ class ImportSession:
         head = unit.find(self.key)
         if head is None:
             self._check_places(self.acts, self.graphs)
-            row = new_row(self.key, self.now) | self.values
-            row["last_activity_at"] = 0  # nothing has been said yet
-            row["imported_at"] = self.now
-            if _create(unit, self.key, row):
-                unit.add_head(self.key, row)
+            if create(unit, self.key, self._row()) is not None:
                 return self._fill(unit)
             head = unit.look_again(self.key)
             assert head is not None
         return self._go_on(unit, head)
+
+    def new_row(self) -> Row | None:
+        """The row of the session, if there is none yet; None where it is refused."""
+        try:
+            self._check_places(self.acts, self.graphs)
+        except (InvalidInputError, NotFoundError):
+            return None
+        return self._row()
+
+    def _row(self) -> Row:
+        return new_row(self.key, self.now) | {
+            **self.values,
+            "last_activity_at": 0,  # nothing has been said yet
+            "imported_at": self.now,
+        }
 
     def _fill(self, unit: Unit) -> Stored:
         # A new session has no external ids: nothing need be looked up.
@@ -249,9 +260,9 @@ class ImportDocument:
     def apply(self, unit: Unit) -> Stored:
         head = unit.find(self.key)
         if head is None:
-            row, document = self.rows[0][1][0], self.document
-            if _create(unit, self.key, row):
-                unit.note_made(self.key, row)
+            document = self.document
+            if create(unit, self.key, self.new_row()) is not None:
+                unit.forget(self.key)  # who looks for it next finds all of it
                 self._add(unit)
                 self._charge(unit)
                 return Stored(
@@ -265,6 +276,11 @@ class ImportDocument:
         if not self._is_there(unit, head):
             raise ConflictError("session: exists with another content")
         return Stored()
+
+    def new_row(self) -> Row:
+        """The row of the session, if there is none yet."""
+        row: Row = self.rows[0][1][0]
+        return row
 
     def _add(self, unit: Unit) -> None:
         """Gather the rows of a session that has just been made."""
@@ -302,26 +318,6 @@ class ImportDocument:
         if isinstance(found, CorruptionError):
             raise ConflictError("session: exists, and cannot be read")
         return _content(found) == _content(self.document)
-
-
-def _create(unit: Unit, key: Key, row: Row) -> bool:
-    """Insert a session's row; False if it exists by now.
-
-    Either way, who looks for the session next in this transaction finds it.
-    """
-    made = _NEW.all(unit.connection, {"problem": None, **row})
-    unit.forget(key)
-    return bool(made)
-
-
-_NEW_COLUMNS = [column.name for column in (*SESSION_COLUMNS, models.sessions.c.problem)]
-_NEW = Prepared(
-    lambda dialect: (
-        dialect.insert_ignore(models.sessions)
-        .values({name: bindparam(BOUND + name) for name in _NEW_COLUMNS})
-        .returning(models.sessions.c.session_id)
-    )
-)
 
 
 def _as_live(document: SessionDocument, now: datetime) -> SessionDocument:

@@ -198,44 +198,61 @@ class RestoreSession:
 
 
 def adopt(
-    unit: Unit,
-    document: SessionDocument,
-    segment_id: str,
-    now: int,
-    *,
-    again: bool = False,
+    unit: Unit, documents: Sequence[SessionDocument], segment_id: str, now: int
 ) -> None:
-    """Make the stub of a session that only the archive knows, as its purge left it.
+    """Make the stubs of sessions that only the archive knows, as their purge left them.
 
-    With `again`, in place of the stub that was made from another copy. To be flushed.
+    Of all with few statements. To be flushed.
     """
-    session, connection = document.session, unit.connection
-    key = (session.tenant_id, session.id)
-    row = session_row(session) | {
+    connection = unit.connection
+    rows = [_stub(document, segment_id, now) for document in documents]
+    _STUB.many(connection, rows)
+    if holds := [hold for document in documents for hold in hold_rows(document)]:
+        connection.execute(insert(models.legal_holds), holds)
+    attachments.adopt(connection, documents, now)
+    _note_stubs(unit, documents, rows)
+
+
+def adopt_again(
+    unit: Unit, document: SessionDocument, segment_id: str, now: int
+) -> None:
+    """As `adopt`, in place of the stub that was made from another copy."""
+    connection, row = unit.connection, _stub(document, segment_id, now)
+    key = (row["tenant_id"], row["session_id"])
+    for table in (*_SAID_AGAIN, models.legal_holds, models.sessions):
+        of_session = (table.c.tenant_id == key[0], table.c.session_id == key[1])
+        if table is models.sessions:
+            connection.execute(update(table).where(*of_session).values(row))
+        else:
+            connection.execute(delete(table).where(*of_session))
+    if holds := hold_rows(document):
+        connection.execute(insert(models.legal_holds), holds)
+    attachments.release(connection, [key])
+    attachments.adopt(connection, [document], now)
+    _note_stubs(unit, [document], [row])
+
+
+def _stub(document: SessionDocument, segment_id: str, now: int) -> Row:
+    return session_row(document.session) | {
         "state": "archived",
-        "version": session.version + 1,
+        "version": document.session.version + 1,
         "segment_id": segment_id,
         "archived_at": now,
     }
-    if again:
-        for table in (*_SAID_AGAIN, models.legal_holds, models.sessions):
-            of_session = (table.c.tenant_id == key[0], table.c.session_id == key[1])
-            if table is models.sessions:
-                connection.execute(update(table).where(*of_session).values(row))
-            else:
-                connection.execute(delete(table).where(*of_session))
-    else:
-        _STUB.many(connection, [row])
-    for label, count in session.feedback_counts.items():
-        unit.set_label(key, label, count)
-    holds = hold_rows(document)
-    if holds:
-        connection.execute(insert(models.legal_holds), holds)
-    attachments.adopt(connection, document, now)
-    unit.forget(key)
-    unit.note_made(key, row)
-    if search_mode_of(connection) != "off":
-        search_marks.add(connection, [(*key, row["version"])])
+
+
+def _note_stubs(
+    unit: Unit, documents: Sequence[SessionDocument], rows: Sequence[Row]
+) -> None:
+    for document, row in zip(documents, rows, strict=True):
+        key = (row["tenant_id"], row["session_id"])
+        for label, count in document.session.feedback_counts.items():
+            unit.set_label(key, label, count)
+        unit.forget(key)
+        unit.note_made(key, row)
+    if search_mode_of(unit.connection) != "off":
+        marks = [(r["tenant_id"], r["session_id"], r["version"]) for r in rows]
+        search_marks.add(unit.connection, marks)
 
 
 def ids_of_user(

@@ -6,7 +6,7 @@ Made alone, a session costs the server a statement, and its counting trigger ano
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import JSON, Column, Insert, Text, bindparam, cast, func, select
@@ -14,9 +14,10 @@ from sqlalchemy import JSON, Column, Insert, Text, bindparam, cast, func, select
 from convstore.db import models
 from convstore.db.codec.records import SESSION_COLUMNS
 from convstore.db.dialects.base import Dialect
+from convstore.db.imported_sessions import ImportDocument, ImportSession
 from convstore.db.sessions import EnsureSession
 from convstore.db.statements import Prepared
-from convstore.db.unit import Key, Operation, Unit, keys_of
+from convstore.db.unit import Key, Operation, Row, Unit, keys_of
 from convstore.vocabulary.codec import dumps
 
 
@@ -27,29 +28,26 @@ def make_missing(unit: Unit, operations: Iterable[Operation[Any]]) -> None:
     that an earlier operation of the batch asks for is left alone: that one must not
     find it yet. Each becomes known to the unit when its own operation makes it.
     """
-    missing = _missing(unit, operations)
-    if len(missing) < 2:
+    rows = _missing(unit, operations)
+    if len(rows) < 2:
         return
-    rows = {key: operation.new_row() for key, operation in missing.items()}
     made = _INSERT.all(unit.connection, {"bound": dumps(list(rows.values())).decode()})
     unit.inserted_ahead |= {(tenant, name): rows[tenant, name] for tenant, name in made}
 
 
-def _missing(
-    unit: Unit, operations: Iterable[Operation[Any]]
-) -> Mapping[Key, EnsureSession]:
+def _missing(unit: Unit, operations: Iterable[Operation[Any]]) -> dict[Key, Row]:
     seen: set[Key] = set()
-    missing: dict[Key, EnsureSession] = {}
+    rows: dict[Key, Row] = {}
     for operation in operations:
-        keys = keys_of(operation)
         if (
-            isinstance(operation, EnsureSession)
+            isinstance(operation, _MAKERS)
             and operation.key not in seen
             and unit.known(operation.key) is None
+            and (row := operation.new_row()) is not None
         ):
-            missing[operation.key] = operation
-        seen.update(keys)
-    return missing
+            rows[operation.key] = row
+        seen.update(keys_of(operation))
+    return rows
 
 
 def _insert(dialect: Dialect) -> Insert:
@@ -64,6 +62,9 @@ def _insert(dialect: Dialect) -> Insert:
     found: Insert = dialect.insert_ignore(models.sessions)
     return found.from_select(names, select(*values)).returning(*keys)
 
+
+_MAKERS = (EnsureSession, ImportSession, ImportDocument)
+"""`new_row` of each is the row of the session that it makes where there is none."""
 
 _JSON = frozenset({"tags", "metadata", "feedback_counts", "current_slots"})
 _INSERT = Prepared(_insert)

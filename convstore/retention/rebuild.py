@@ -166,6 +166,7 @@ def _adopt(
     unit = Unit(connection)
     unit.load([(entry.tenant_id, entry.session_id) for entry, _ in some])
     at, book = to_micros(manifest.created_at), Book(connection)
+    new: list[SessionDocument] = []
     for entry, document in some:
         key = (entry.tenant_id, entry.session_id)
         head = unit.find(key)
@@ -174,7 +175,7 @@ def _adopt(
             states[key] = "stale"
             tally.erased += 1
         elif head is None:
-            lifecycle.adopt(unit, document, manifest.segment_id, at)
+            new.append(document)
             if document.ledger is not None and document.ledger.cost_micros:
                 # Else budgets would begin anew with the database.
                 owner = document.session.user_id
@@ -185,12 +186,14 @@ def _adopt(
             states[key] = "committed"  # taken up before a crash
         elif _is_better(connection, head, entry, tally):
             old = head.row["segment_id"]
-            lifecycle.adopt(unit, document, manifest.segment_id, at, again=True)
+            lifecycle.adopt_again(unit, document, manifest.segment_id, at)
             archive_entries.set_state(connection, old, [key], "stale", was="committed")
             states[key] = "committed"
             tally.superseded += 1
         else:
             states[key] = _state_beside(head, entry, tally)
+    if new:
+        lifecycle.adopt(unit, new, manifest.segment_id, at)
     unit.flush()
     book.flush()
 

@@ -1,0 +1,90 @@
+"""Much work goes down in few statements: each is a journey where a server is far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from convstore import Store
+from convstore.db.batch import run_batch
+from convstore.db.statements import Prepared
+from convstore.errors import TurnNotFoundError
+from convstore.imports.model import ImportedSession
+from convstore.repositories.imported import _session
+from convstore.types import TurnInput
+from tests.integration.archives import OpenAnother, archived, ids
+from tests.integration.test_import import talk, written
+
+MANY = 60
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements that were sent, by how they were run."""
+    found: list[str] = []
+
+    def counted(verb: str) -> Callable[..., object]:
+        original = getattr(Prepared, verb)
+
+        def call(statement: Prepared, *given: object) -> object:
+            found.append(verb)
+            return original(statement, *given)
+
+        return call
+
+    for verb in ("all", "run", "many"):
+        monkeypatch.setattr(Prepared, verb, counted(verb))
+    return found
+
+
+async def test_a_rebuild_takes_up_many_sessions_with_few_statements(
+    store: Store,
+    open_another: OpenAnother,
+    new_database: Callable[[str], str],
+    sent: list[str],
+) -> None:
+    kind = "postgres" if store._parts.backend.dialect.has_far_server else "sqlite"
+    await archived(store, *ids("s", MANY))
+    fresh = await open_another(url=new_database(kind))
+    sent.clear()
+
+    report = await fresh.archive.rebuild()
+
+    assert report.sessions == MANY
+    assert len(sent) < MANY / 2
+
+
+async def test_an_import_makes_its_sessions_together_where_the_server_is_far(
+    open_another: OpenAnother,
+    new_database: Callable[[str], str],
+    tmp_path: Path,
+    sent: list[str],
+) -> None:
+    store = await open_another(url=new_database("postgres"))
+    source = written(tmp_path, *(talk(f"s-{n}", "Hi", "Ho") for n in range(MANY)))
+    sent.clear()
+
+    report = await store.import_("messages", source)
+
+    assert report.sessions == MANY
+    assert len(sent) < MANY / 2
+
+
+async def test_what_is_refused_of_sessions_that_come_together_is_not_made(
+    store: Store,
+) -> None:
+    scope = store._scope
+    good, other = (
+        ImportedSession(name, (TurnInput("user", "Hi"),)) for name in ("s-1", "s-3")
+    )
+    bad = ImportedSession("s-2", (TurnInput("user", "Hi"),), head_seq=7)
+    operations = [await _session(scope, each) for each in (good, bad, other)]
+
+    done = await store._parts.backend.write(lambda c: run_batch(c, operations))
+
+    assert [outcome.error is None for outcome in done] == [True, False, True]
+    assert isinstance(done[1].error, TurnNotFoundError)
+    listed = await store.sessions.list()
+    assert sorted(session.id for session in listed.items) == ["s-1", "s-3"]
