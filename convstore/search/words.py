@@ -41,14 +41,18 @@ _SIGNS = "\u0900-\u0963\u0966-\u0dff"
 _EMOJI = "\u2600-\u27bf\U0001f000-\U0001faff"
 _LETTER = f"[^\\W_{DENSE}]"
 _ASCII = re.compile(r"[a-z0-9]{1,64}")
-_RUN = re.compile(
-    f"([{DENSE}]+)|({_LETTER}(?:{_LETTER}|[{_DROPPED}{_SIGNS}])*)|([{_EMOJI}])"
-)
-_IS_DENSE = re.compile(f"[{DENSE}]")
-_DROP = re.compile(f"[{_DROPPED}]+")
+_RUN = f"([{DENSE}]+)|({_LETTER}(?:{_LETTER}|[{_DROPPED}{_SIGNS}])*)|([{_EMOJI}])"
+_IS_DENSE = f"[{DENSE}]"
+_DROP = f"[{_DROPPED}]+"
 _NO_LETTER = re.compile(r"[\x00-/:-@\[-`{-\x7f\s]+")
 # Letters with a stroke are letters of their own to Unicode, and accents to a keyboard.
 _PLAIN = str.maketrans("\u0131\u00f8\u0142\u0111\u0127", "ioldh")
+
+
+@lru_cache
+def _pattern(text: str) -> re.Pattern[str]:
+    """Worked out when first used: these take longer than a command has to start."""
+    return re.compile(text)
 
 
 def words_of(text: str) -> list[str]:
@@ -56,7 +60,7 @@ def words_of(text: str) -> list[str]:
     if text.isascii():
         return _ASCII.findall(text.lower())
     found: list[str] = []
-    for dense, word, sign in _RUN.findall(text):
+    for dense, word, sign in _pattern(_RUN).findall(text):
         if word:
             found += folded(word)
         elif dense:
@@ -68,7 +72,7 @@ def words_of(text: str) -> list[str]:
 
 def placed_words(text: str) -> Iterator[tuple[str, int, int]]:
     """As `words_of`, each with where it begins and ends in the text."""
-    for run in _RUN.finditer(text):
+    for run in _pattern(_RUN).finditer(text):
         dense, word, sign = run.groups()
         start, end = run.span()
         if sign:
@@ -90,7 +94,7 @@ def folded(word: str) -> tuple[str, ...]:
         word = word.lower()
     else:
         word = unicodedata.normalize("NFKD", word.casefold())
-        word = _DROP.sub("", word).casefold().translate(_PLAIN)
+        word = _pattern(_DROP).sub("", word).casefold().translate(_PLAIN)
         # A compatibility character may stand for several words, or for a sign.
         word = _NO_LETTER.sub("", unicodedata.normalize("NFC", word))
     return tuple(word[at : at + LONGEST] for at in range(0, len(word), LONGEST))
@@ -98,7 +102,7 @@ def folded(word: str) -> tuple[str, ...]:
 
 def is_dense(word: str) -> bool:
     """Whether a word is of a script that parts no words with spaces."""
-    return _IS_DENSE.match(word) is not None
+    return _pattern(_IS_DENSE).match(word) is not None
 
 
 def _pairs(run: str) -> list[str]:
