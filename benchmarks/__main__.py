@@ -35,6 +35,7 @@ def main() -> int:
     if asked.pages:
         report.publish(names)
         return 0
+    machine.compile_packages()
     with contextlib.ExitStack() as stack:
         url = asked.postgres
         if url is None and not asked.sqlite_only:

@@ -1,7 +1,5 @@
 """An export of ChatGPT's shape beside the same turns as plain messages.
 
-    python -m benchmarks.importing [--conversations N]
-
 Each import is a process of its own into a new SQLite file, with fewer conversations
 first, so that its memory can be compared. Rates are by processor time: they hold on a
 machine that does something else as well.
@@ -9,11 +7,9 @@ machine that does something else as well.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,28 +114,12 @@ def _run(folder: Path, format_: str, source: Path, count: int) -> Run:
     return Run(told["turns"], cpu_s, used.ru_maxrss / 1024)
 
 
-def main() -> None:
-    """Run both and print what they took."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--conversations", type=int, default=10_000)
-    count = parser.parse_args().conversations
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        runs: dict[tuple[str, int], Run] = {}
-        for size in (max(1, count // 10), count):
-            for format_, pieces in (("chatgpt", _chatgpt), ("messages", _messages)):
-                source = _write(folder / f"{format_}.json", pieces(size))
-                run = runs[format_, size] = _run(folder, format_, source, size)
-                print(
-                    f"{format_:9} {size:8,} conversations: {run.rate:8,.0f} turns a "
-                    f"second of the processor, {run.rss_mb:5.0f} MB at most",
-                    flush=True,
-                )
-        mine, plain = runs["chatgpt", count], runs["messages", count]
-        few = runs["chatgpt", max(1, count // 10)]
-        print(f"{mine.rate / plain.rate:.2f} x the rate of messages (goal: 0.5 x)")
-        print(f"{mine.rss_mb / few.rss_mb:.2f} x the memory of a tenth of them")
-
-
-if __name__ == "__main__":
-    main()
+def runs(folder: Path, count: int) -> dict[tuple[str, int], Run]:
+    """What imports of `count` conversations took, and of a tenth, by format."""
+    found: dict[tuple[str, int], Run] = {}
+    for size in (max(1, count // 10), count):
+        for format_, pieces in (("chatgpt", _chatgpt), ("messages", _messages)):
+            source = _write(folder / f"{format_}.json", pieces(size))
+            found[format_, size] = _run(folder, format_, source, size)
+            source.unlink()
+    return found

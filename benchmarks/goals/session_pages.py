@@ -1,10 +1,10 @@
-"""A page of sessions does not depend on how many sessions there are."""
+"""Pages, counts and filters do not depend on how many sessions there are."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
 from benchmarks.bench import Bench, Figures, Goal, Row, times
@@ -12,11 +12,21 @@ from benchmarks.contestants import Target
 from benchmarks.workloads import fastest
 
 FEW = 1_000
-_PAGES = ("first", "middle", "of_user")
+_PAGES = {
+    "first": "page of 50 (first)",
+    "middle": "page of 50 (middle)",
+    "of_user": "page of 50 (of user)",
+    "nobody": "filter that nothing meets (user)",
+    "no_tag": "filter that nothing meets (tag)",
+    "no_label": "filter that nothing meets (label)",
+    "count": "count of all",
+    "count_active": "count of a state",
+    "stats": "stats",
+}
 
 
 async def pages(target: list[Any], sessions: int) -> Figures:
-    """Microseconds of a page of 50: the first, one from the middle, and one user's."""
+    """Microseconds of each of `_PAGES`."""
     from convstore import open_store
     from convstore.db.migrate import upgrade
     from convstore.repositories.cursors import encode_cursor
@@ -28,11 +38,19 @@ async def pages(target: list[Any], sessions: int) -> Figures:
     async with open_store(place.url) as store:
         listed = store.sessions.list
         assert len((await listed(cursor=middle)).items) == 50
-        return {
-            "first": await fastest(lambda: listed(), 200),
-            "middle": await fastest(lambda: listed(cursor=middle), 200),
-            "of_user": await fastest(lambda: listed(user_id="u-7"), 200),
+        counted = store.sessions.count
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
+            "first": listed,
+            "middle": lambda: listed(cursor=middle),
+            "of_user": lambda: listed(user_id="u-7"),
+            "nobody": lambda: listed(user_id="nobody"),
+            "no_tag": lambda: listed(tag="none"),
+            "no_label": lambda: listed(label="none"),
+            "count": counted,
+            "count_active": lambda: counted(state="active"),
+            "stats": store.stats,
         }
+        return {name: await fastest(call, 200) for name, call in calls.items()}
 
 
 _BEGIN, _APART = 1_700_000_000_000_000, 1_000_000
@@ -79,12 +97,11 @@ def measure(bench: Bench) -> Iterable[Row]:
         few_us = bench.run(work, database, sessions=FEW)
         many_us = bench.run(work, database, sessions=many)
         again = bench.run(work, database, sessions=FEW)
-        for page in _PAGES:
+        for page, what in _PAGES.items():
             few = min(few_us[page], again[page])
             ratio = times(many_us[page], few)
             yield Row(
-                f"page of 50 ({page.replace('_', ' ')}) of {many:,} sessions, "
-                f"beside {FEW:,}",
+                f"{what} of {many:,} sessions, beside {FEW:,}",
                 database,
                 "under 2 x the time",
                 f"{ratio} x ({many_us[page]:.0f} us against {few:.0f} us)",

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from benchmarks.bench import Bench, Goal, Row, best_of, times
 from benchmarks.contestants import PEERS
 
+# The bare driver has 3.1 x on PostgreSQL: most of a window is the trip.
+AT_LEAST = {"SQLite": 7, "PostgreSQL": 2.8}
+
 
 def measure(bench: Bench) -> Iterable[Row]:
     """Against the best peer; the bare driver's figure stands beside it."""
@@ -24,12 +27,12 @@ def measure(bench: Bench) -> Iterable[Row]:
         yield Row(
             "window of 20, cold",
             database,
-            "3 x",
+            f"{AT_LEAST[database]} x",
             f"{ratio} x ({1e6 / ours:.0f} us against {1e6 / rate:.0f} us of {peer}; "
             f"the bare driver {bare:.0f} us)"
             if rate
             else f"{1e6 / ours:.0f} us; no peer is installed",
-            ratio >= 3,
+            ratio >= AT_LEAST[database],
             figures,
         )
 
