@@ -143,8 +143,7 @@ class Book:
 
     def flush(self) -> None:
         """Write what was put and spent; what was read stays valid."""
-        if self._entries:
-            self._write_entries()
+        self._write_entries()
         if self._spent:
             _add_costs(self._connection, self._spent)
             self._spent.clear()
@@ -153,9 +152,9 @@ class Book:
             self._charged.clear()
 
     def _write_entries(self) -> None:
-        added: list[Row] = []
-        changed: list[Row] = []
-        gone: list[Row] = []
+        if not self._entries:
+            return
+        added, changed, gone = list[Row](), list[Row](), list[Row]()
         for key, (entry, owner) in self._entries.items():
             if entry is None:
                 gone.append(dict(zip(_KEY, key, strict=True)))

@@ -21,6 +21,7 @@ from sqlalchemy import (
     String,
     and_,
     bindparam,
+    literal,
     or_,
     select,
     true,
@@ -178,14 +179,20 @@ def edge_statement(wanted: Filter, place: Place | None) -> Select[Any]:
     )
     beyond = (
         select(S.session_id)
-        .where(*walked, S.activity_bucket == last.c.activity_bucket)
-        .order_by(*_in_order((S.session_id,), back))
+        .where(*walked, _of_bucket(last.c.activity_bucket))
+        .order_by(*_in_order((S.activity_bucket, S.session_id), back))
         .offset(bindparam("budget"))
         .limit(1)
         .correlate(last)
         .scalar_subquery()
     )
     return select(last.c.activity_bucket, beyond)
+
+
+def _of_bucket(bucket: ColumnElement[int]) -> ColumnElement[bool]:
+    """In a bucket, as a range: for one value SQLite takes the primary key, which has
+    the ids in order too, and goes through every session of the tenant."""
+    return and_(S.activity_bucket >= bucket, S.activity_bucket <= bucket)
 
 
 def _in_order(columns: tuple[ColumnElement[Any], ...], back: bool) -> list[Any]:
@@ -244,13 +251,13 @@ def _by_id(
 ) -> _Walk:
     """Sessions of one bucket by id, as many as are looked at for one page."""
     given = values_of(tenant, wanted)
-    bucket = S.activity_bucket == place.bucket
+    bucket = _of_bucket(literal(place.bucket, BigInteger))
     behind: ColumnElement[bool] = true()
     if place.session_id is not None:
         at = place.session_id
         behind = S.session_id > at if place.back else S.session_id < at
     walked = (*_walked(wanted), bucket, behind)
-    order = _in_order((S.session_id,), place.back)
+    order = _in_order((S.activity_bucket, S.session_id), place.back)
     last = connection.execute(
         select(S.session_id)
         .where(*walked)
