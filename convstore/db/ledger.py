@@ -143,18 +143,11 @@ class Book:
 
     def flush(self) -> None:
         """Write what was put and spent; what was read stays valid."""
-        self._write_entries()
-        if self._spent:
-            _add_costs(self._connection, self._spent)
-            self._spent.clear()
-        if self._charged:  # behind the totals: whoever holds a user's holds their days
-            _add_to_days(self._connection, self._charged)
-            self._charged.clear()
-
-    def _write_entries(self) -> None:
-        if not self._entries:
+        if not (self._entries or self._spent):
             return
-        added, changed, gone = list[Row](), list[Row](), list[Row]()
+        added: list[Row] = []
+        changed: list[Row] = []
+        gone: list[Row] = []
         for key, (entry, owner) in self._entries.items():
             if entry is None:
                 gone.append(dict(zip(_KEY, key, strict=True)))
@@ -166,6 +159,12 @@ class Book:
         for statement, rows in ((_DELETE, gone), (_INSERT, added), (_UPDATE, changed)):
             if rows:
                 statement.many(self._connection, rows)
+        if self._spent:
+            _add_costs(self._connection, self._spent)
+            self._spent.clear()
+        if self._charged:  # behind the totals: whoever holds a user's holds their days
+            _add_to_days(self._connection, self._charged)
+            self._charged.clear()
 
 
 class OwnersBook:

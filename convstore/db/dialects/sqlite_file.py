@@ -143,8 +143,10 @@ class FileWatch:
     def __init__(self, path: Path) -> None:
         self._path, self._identity = str(path), identity_of(path)
         self._folder = os.path.dirname(self._path)
-        # The folder when all was well in it, and nothing had been put into it, taken
-        # out or renamed for a while: as long as it is so, all is well still.
+        # The folder as it was last seen, and since when; and when all was well in it,
+        # and nothing had been put into it, taken out or renamed for a while: as long as
+        # it is so, all is well still.
+        self._seen: tuple[_Folder | None, float] = None, 0.0
         self._quiet: _Folder | None = None
         self._beside: dict[str, Identity] = {}
 
@@ -160,7 +162,10 @@ class FileWatch:
             return
         check_same(self._path, self._identity)
         self._check_log()
-        if folder is not None and time.time_ns() - folder[2] > _step_ns(folder):
+        seen, since = self._seen
+        if folder is None or folder != seen:
+            self._seen = folder, time.monotonic()
+        elif time.monotonic() - since > _step_s(folder):
             self._quiet = folder
 
     def _look(self) -> _Folder | None:
@@ -203,13 +208,14 @@ class FileWatch:
         self._beside = {}
 
 
-def _step_ns(folder: _Folder) -> int:
-    """How old its time must be: of two changes in one step, the second does not show.
+def _step_s(folder: _Folder) -> float:
+    """How long it must have been so: of two changes in one step of the file system's
+    clock the second does not show.
 
-    Steps are the kernel's of some milliseconds, or two seconds where a file system
-    keeps whole ones.
+    Steps are the kernel's of some milliseconds, or two seconds where whole ones are
+    kept.
     """
-    return 50_000_000 if folder[2] % 10**9 else 3 * 10**9
+    return 0.05 if folder[2] % 10**9 else 3.0
 
 
 class Identified:
