@@ -143,8 +143,6 @@ class Book:
 
     def flush(self) -> None:
         """Write what was put and spent; what was read stays valid."""
-        if not (self._entries or self._spent):
-            return
         added: list[Row] = []
         changed: list[Row] = []
         gone: list[Row] = []
