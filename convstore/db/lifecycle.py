@@ -42,6 +42,7 @@ from convstore.db.codec.records import (
     TURN_COLUMNS,
     SelectedRow,
 )
+from convstore.db.codec.row_types import Row
 from convstore.db.dialects import dialect_of
 from convstore.db.dialects.base import search_mode_of
 from convstore.db.documents import ATTACHMENTS, HOLDS, TOOL_SET_COLUMNS, selected
