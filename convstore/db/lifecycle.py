@@ -42,7 +42,6 @@ from convstore.db.codec.records import (
     TURN_COLUMNS,
     SelectedRow,
 )
-from convstore.db.codec.row_types import Row
 from convstore.db.dialects import dialect_of
 from convstore.db.dialects.base import search_mode_of
 from convstore.db.documents import ATTACHMENTS, HOLDS, TOOL_SET_COLUMNS, selected
@@ -50,7 +49,7 @@ from convstore.db.session_ids import about, about_keys, by_session, of_sessions
 from convstore.db.session_rows import SessionRows
 from convstore.db.sessions import new_row
 from convstore.db.statements import BOUND, Prepared
-from convstore.db.unit import Head, Key, Unit
+from convstore.db.unit import Head, Key, Row, Unit
 from convstore.vocabulary.codec import decode_json
 from convstore.vocabulary.errors import (
     SessionDeletedError,
