@@ -59,6 +59,7 @@ def begin(connection: Connection, *, upgrades: bool) -> None:
         SchemaMismatchError: A newer release made the database, or tables of another
             program have the names of new ones of ours.
     """
+    schema.begin(connection)
     schema.enter(connection, make=upgrades)
     schema.adopt(connection)
     _check_known(connection)

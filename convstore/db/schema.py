@@ -21,11 +21,13 @@ from sqlalchemy import (
     func,
     insert,
     inspect,
+    literal,
     select,
 )
 from sqlalchemy.schema import CreateSchema
 
 from convstore.db import models
+from convstore.db.dialects import dialect_of
 from convstore.db.dialects.base import schema_of
 from convstore.vocabulary.errors import (
     ConfigError,
@@ -115,6 +117,14 @@ def check(connection: Connection) -> None:
             f"`convstore db downgrade {REVISION}`"
         )
         raise SchemaMismatchError(found, REVISION, remedy)
+
+
+def begin(connection: Connection) -> None:
+    """Let one migration of a place begin at a time, until the transaction ends: of two
+    that find nothing there, both would make everything."""
+    dialect = dialect_of(connection)
+    if dialect.has_row_locks:  # else a transaction that writes is alone
+        connection.execute(select(dialect.claim(literal(VERSION_TABLE))))
 
 
 def enter(connection: Connection, *, make: bool = False) -> None:

@@ -5,7 +5,9 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -87,6 +89,23 @@ def test_migrations_make_just_what_the_code_declares(database_url: str) -> None:
 def test_upgrading_twice_is_upgrading_once(empty_database_url: str) -> None:
     assert migrate.upgrade(empty_database_url) == schema.REVISION
     assert migrate.upgrade(empty_database_url) == schema.REVISION
+    assert migrate.differences(empty_database_url) == []
+
+
+UPGRADE = """
+import sys
+from convstore import migration
+wait_for_all()
+report(migration.upgrade(sys.argv[1]))
+"""
+
+
+def test_several_that_find_an_empty_database_upgrade_it_once(
+    empty_database_url: str, run_processes: Callable[..., list[list[Any]]]
+) -> None:
+    told = run_processes(3, UPGRADE, empty_database_url, together=True)
+
+    assert told == [[migrate.head()]] * 3
     assert migrate.differences(empty_database_url) == []
 
 
