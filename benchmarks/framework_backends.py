@@ -47,7 +47,7 @@ async def graph(contestant: str, target: list[Any], turns: int) -> Figures:
     builder = StateGraph(MessagesState)
     builder.add_node("answer", lambda _: {"messages": [AIMessage(text)]})
     builder.add_edge(START, "answer")
-    async with _saver(contestant, where) as saver:
+    async with open_saver(contestant, where) as saver:
         empty = await _size(where)
         app = builder.compile(checkpointer=saver)
         thread: Any = {"configurable": {"thread_id": "s-1"}}
@@ -124,7 +124,7 @@ async def _google_adk(
 
 
 @asynccontextmanager
-async def _saver(contestant: str, target: Target) -> AsyncIterator[Any]:
+async def open_saver(contestant: str, target: Target) -> AsyncIterator[Any]:
     if contestant == "ours":
         from convstore.adapters.langgraph import ConvstoreSaver
 

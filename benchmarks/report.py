@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import for_people
+from benchmarks import conformance, for_people
 from benchmarks.bench import Row
 from benchmarks.machine import ABSENT
 
@@ -58,6 +58,15 @@ def publish(names: Sequence[str]) -> None:
     _put(PAGE, "missed", for_people.missed_goals(rows))
     for page in (COMPARED, README):
         _put(page, "figures", for_people.comparison(found))
+    publish_conformance()
+
+
+def publish_conformance() -> None:
+    """Put what the conformance kit found into `docs/compare.md`."""
+    if not conformance.RESULTS.exists():
+        return
+    found = json.loads(conformance.RESULTS.read_text("utf-8"))
+    _put(COMPARED, "conformance", conformance.table(found))
 
 
 def _put(page: Path, name: str, text: str) -> None:
