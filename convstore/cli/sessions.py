@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from convstore.vocabulary.bulk import BulkReport
     from convstore.vocabulary.records import Page, Session, SessionDocument, Turn
 
-_FORMS = ("markdown", "html", "json", "text")
+_FORMS = ("markdown", "html", "json", "text", "chatgpt")
 _STATES = ("active", "archived", "deleted", "erased")
 
 Judged = Annotated[
@@ -203,7 +203,10 @@ def export(
         bool, typer.Option("--branches", help="All turns, not the active branch.")
     ] = False,
     attachments: Annotated[
-        bool, typer.Option("--attachments", help="In HTML, show pictures in the turns.")
+        bool,
+        typer.Option(
+            "--attachments", help="Embed pictures and files in HTML and Markdown."
+        ),
     ] = False,
     to: Annotated[Path | None, typer.Option(help="A new file, not the screen.")] = None,
     as_json: AsJson = False,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from convstore.messages.attached import inlined
+from convstore.messages.media import PICTURE_TYPES, Media, media_of
 from convstore.messages.parts import (
     call_of,
     kind_of,
@@ -30,7 +31,7 @@ from convstore.vocabulary.records import (
     Turn,
 )
 
-FORMS = ("markdown", "html", "json", "text")
+FORMS = ("markdown", "html", "json", "text", "chatgpt")
 # Controls, and marks that turn the order of text around; line ends and tabs stay.
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
@@ -38,12 +39,17 @@ _UNSAFE = re.compile(
 _PICTURE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]+")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _MARKUP = re.compile(r"[<&\[\]!\\]")
+_FILE_NAME = re.compile(r"[^\w. -]|^[. ]+")
+_ANY_TYPE = "application/octet-stream"
 _MOST_ARGUMENTS = 4_000
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One piece of a turn: `kind` is text, thought, call, result, picture or file."""
+    """One piece of a turn: `kind` is text, thought, call, result, picture or file.
+
+    `url` holds the bytes of a picture or file that are there.
+    """
 
     kind: str
     text: str
@@ -72,9 +78,11 @@ def rendered(
 
     Args:
         document: The whole session.
-        form: One of `FORMS`; `json` is the document itself, indented.
+        form: One of `FORMS`; `json` is the document itself, indented, and `chatgpt` a
+            `conversations.json` with all branches, as other tools take it in.
         branches: All turns, each with what it follows; else the active branch.
-        attachments: In HTML, show the pictures whose bytes are in the turns.
+        attachments: In HTML and Markdown, embed what the turns have the bytes of:
+            pictures as such, other files as links that save them.
 
     Raises:
         InvalidInputError: No such form.
@@ -84,6 +92,10 @@ def rendered(
         from convstore.vocabulary.documents import encode_document
 
         return encode_document(document, indent=True).decode()
+    if form == "chatgpt":
+        from convstore.messages.chatgpt_export import as_chatgpt
+
+        return dumps(as_chatgpt(document), indent=True).decode() + "\n"
     entries = list(_entries(inlined(document), branches=branches))
     title = _clean(document.session.title or document.session.id)
     return _PAGES[form](title, _facts(document), entries, attachments)
@@ -188,7 +200,8 @@ def _block(part: Json) -> Iterator[Block]:
     elif kind == "image":
         yield Block("picture", _named(part), _picture(part))
     elif isinstance(part, dict):
-        yield Block("file", _named(part))
+        whole = kind in ("audio", "file")
+        yield Block("file", _named(part), _file(part) if whole else None)
 
 
 def _told(value: Json) -> str:
@@ -197,18 +210,34 @@ def _told(value: Json) -> str:
 
 
 def _named(part: JsonObject) -> str:
-    inner = part.get("file")
-    source = inner if isinstance(inner, dict) else part
-    names = (source.get(k) for k in ("name", "filename", "pointer", "transcript"))
-    name = next((n for n in names if isinstance(n, str) and n), "")
+    name = ""
+    for source in (part, part.get("file"), part.get("pointed")):
+        if isinstance(source, dict) and not name:
+            keys = ("name", "filename", "title", "pointer", "transcript")
+            name = next((n for k in keys if isinstance(n := source.get(k), str)), "")
     return _line(f"{part.get('type')} {name}")
 
 
 def _picture(part: JsonObject) -> str | None:
+    found = media_of(part)
+    if isinstance(found, Media) and found.data and found.media_type in PICTURE_TYPES:
+        return f"data:{found.media_type};base64,{found.data}"
     url = part.get("image_url") or part.get("url")
     if isinstance(url, dict):
         url = url.get("url")
-    return url if isinstance(url, str) and _PICTURE.fullmatch(url) else None
+    if isinstance(url, str) and _PICTURE.fullmatch(url):
+        return "".join(url.split())
+    return None
+
+
+def _file(part: JsonObject) -> str | None:
+    """The bytes of a file, of no type: whoever saves it sees what it is, and no reader
+    of the page runs it."""
+    heard = part.get("input_audio")
+    found = media_of({"file": heard} if isinstance(heard, dict) else part)
+    if not (isinstance(found, Media) and found.data):
+        return None
+    return f"data:{_ANY_TYPE};base64,{found.data}"
 
 
 def _judgement(act: Interaction) -> str:
@@ -233,6 +262,10 @@ def _markdown(
         for block in entry.blocks:
             if block.kind != "text":
                 lines += [f"> *{block.kind}*", ">"]
+            if attachments and block.url is not None:
+                shown = "!" if block.kind == "picture" else ""
+                lines += [f"> {shown}[{_marked(block.text)}]({block.url})", ""]
+                continue
             lines += [f"> {line}".rstrip() for line in _quoted(block)]
             lines.append("")
         lines += [f"* {_marked(judgement)}" for judgement in entry.judgements]
@@ -313,8 +346,11 @@ def _html(title: str, facts: str, entries: Sequence[Entry], attachments: bool) -
 
 def _element(block: Block, attachments: bool) -> str:
     if block.url is not None and attachments:
-        url = html.escape("".join(block.url.split()))
-        return f'<img src="{url}" alt="{html.escape(block.text)}">'
+        url, named = html.escape(block.url), html.escape(block.text)
+        if block.kind == "picture":
+            return f'<img src="{url}" alt="{named}">'
+        name = html.escape(_FILE_NAME.sub("_", block.text.partition(" ")[2]) or "file")
+        return f'<p><a href="{url}" download="{name}">[file] {named}</a></p>'
     mark = "" if block.kind == "text" else f"[{block.kind}] "
     text = html.escape(mark + block.text)
     return f'<pre class="{block.kind}" dir="auto">{text}</pre>'

@@ -87,12 +87,14 @@ class Transfer(TenantRepositories):
     ) -> str:
         """One conversation for a person: `markdown`, `html`, `json` or `text`.
 
-        Live or archived, and left as it is. What was said is text whatever it holds:
-        the page loads nothing and runs nothing.
+        Or for another tool: `chatgpt` is a `conversations.json` as Open WebUI and
+        LibreChat import it, with all branches. Live or archived, and left as it is.
+        What was said is text whatever it holds: a page loads nothing and runs nothing.
 
         Args:
             branches: All turns, each with what it follows; else the active branch.
-            attachments: In HTML, show the pictures whose bytes are in the turns.
+            attachments: In HTML and Markdown, embed what the turns have the bytes of:
+                pictures as such, other files as links that save them.
 
         Raises:
             InvalidInputError: No such form.
