@@ -3,6 +3,7 @@
 A file without a log beside it is opened as one that never changes, so that nothing is
 locked, made or recovered next to it. With a log, both are copied and the copy is read:
 without the log it would be an old database, and reading it in place would write there.
+The same goes for a journal of what was being written when its program ended.
 Nothing that the file says is carried out: no triggers, no views, no virtual tables, no
 functions of its schema, and no extension.
 """
@@ -108,8 +109,8 @@ def open_foreign(path: Path, most_bytes: int) -> Iterator[ForeignTables]:
         CorruptionError: It is no sound database.
         StorageFullError: There is no room for the copy that its log makes necessary.
     """
-    log = path.with_name(path.name + "-wal")
-    if not _has_bytes(log):
+    logs = [kind for kind in ("-wal", "-journal") if _has_bytes(_beside(path, kind))]
+    if not logs:
         with _opened(path.resolve(), "mode=ro&immutable=1", most_bytes) as tables:
             yield tables
         return
@@ -117,7 +118,8 @@ def open_foreign(path: Path, most_bytes: int) -> Iterator[ForeignTables]:
         copy = Path(folder) / "copy.db"
         try:
             shutil.copyfile(path, copy)
-            shutil.copyfile(log, copy.with_name("copy.db-wal"))
+            for kind in logs:
+                shutil.copyfile(_beside(path, kind), _beside(copy, kind))
         except OSError as error:
             if error.errno in NO_SPACE:
                 raise StorageFullError(f"no space left for a copy of {path}") from None
@@ -125,6 +127,10 @@ def open_foreign(path: Path, most_bytes: int) -> Iterator[ForeignTables]:
             raise InvalidInputError("source", problem) from None
         with _opened(copy, "mode=rw", most_bytes) as tables:
             yield tables
+
+
+def _beside(path: Path, kind: str) -> Path:
+    return path.with_name(path.name + kind)
 
 
 def _has_bytes(path: Path) -> bool:

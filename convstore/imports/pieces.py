@@ -58,12 +58,13 @@ def image_part(url: str) -> JsonObject:
 def data_part(media_type: str, base64: str, name: str | None = None) -> JsonObject:
     """An attachment whose bytes are here, in base64."""
     url = f"data:{media_type};base64,{base64}"
-    if media_type.startswith("image/"):
-        return image_part(url)
-    return {
-        "type": "file",
-        "file": {"file_data": url, **({} if name is None else {"filename": name})},
-    }
+    return image_part(url) if media_type.startswith("image/") else file_part(url, name)
+
+
+def file_part(url: str, name: str | None = None) -> JsonObject:
+    """A file by a URL that holds its bytes, or by what names them."""
+    named = {} if name is None else {"filename": name}
+    return {"type": "file", "file": {"file_data": url, **named}}
 
 
 def pointer_part(

@@ -20,6 +20,9 @@ MOST_BYTES = 4 * 1024 * 1024
 _LONG = 4096
 """Characters from which on text is looked at as the bytes of a file."""
 
+_MOST_SEARCHED = 20_000_000
+"""Characters of longer texts that are searched for the texts of one source."""
+
 _SURE = 12
 """Characters of text that is taken for said if it stands in longer text."""
 
@@ -89,6 +92,7 @@ class _Told:
     """What steps say."""
 
     def __init__(self, steps: Sequence[Said], around: Json) -> None:
+        self._room = _MOST_SEARCHED
         self._known: set[object] = set()
         self._texts: list[str] = []
         for told in (around, *map(_of_step, steps)):
@@ -101,7 +105,16 @@ class _Told:
         """Whether text stands by itself or, if it is long enough, in other text."""
         if text in self._known:
             return True
-        return len(text) >= _SURE and any(text in longer for longer in self._texts)
+        if len(text) < _SURE:
+            return False
+        for longer in self._texts:
+            # What is not looked for is kept twice, which costs less than time.
+            self._room -= len(longer)
+            if self._room < 0:
+                return False
+            if text in longer:
+                return True
+        return False
 
     def less_than(self, source: Json, passed_over: frozenset[str]) -> bool:
         """Whether a source says anything else."""

@@ -24,6 +24,8 @@ from convstore.vocabulary.records import ActorKind, Json, JsonObject
 
 NAME = "argilla"
 _LABEL_CHARS = 64
+_MOST_ANSWERS = 100
+"""Fields that are answers to one question."""
 
 
 def read(material: Material) -> Iterator[Found]:
@@ -51,15 +53,17 @@ def parse(record: Json) -> ImportedSession:
     asked = talk.last
     texts = [name for name, value in fields.items() if isinstance(value, str)]
     chosen = {value for _, value, *_ in acts if isinstance(value, str)}
-    answers = texts if chosen & set(texts) else []
+    few = len(texts) <= _MOST_ANSWERS
+    answers = texts if few and chosen & set(texts) else []
     if asked is None and texts:
         first = next((name for name in texts if name not in chosen), texts[0])
         asked = talk.say(Said(first, "user", str(fields[first]))).id
-        answers = [name for name in texts if name != first]
+        answers = [name for name in texts if name != first][:_MOST_ANSWERS]
     for name in answers:
         if name != asked:
             talk.say(Said(name, "assistant", str(fields[name]), parent=asked))
-    talk.metadata["fields"] = [n for n in texts if n not in answers and n != asked]
+    said_of = {*answers, asked}
+    talk.metadata["fields"] = [n for n in texts if n not in said_of]
     for place, act in enumerate(acts, 1):
         _vote(talk, place, act, answers)
     return talk.session()

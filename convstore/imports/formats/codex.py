@@ -76,6 +76,8 @@ class _Reading:
     model: str | None = None
     waiting: list[Item] = field(default_factory=list)
     line: list[Said] = field(default_factory=list)
+    asked: list[int] = field(default_factory=list)
+    answer: Said | None = None
     count: int = 0
 
     def flush(self) -> None:
@@ -83,6 +85,10 @@ class _Reading:
             step.parent = self.line[-1].id if self.line else None
             _mark(step)
             self.talk.say(step)
+            if _is_question(step):
+                self.asked.append(len(self.line))
+            if step.role == "assistant":
+                self.answer = step
             self.line.append(step)
         self.waiting = []
 
@@ -167,11 +173,13 @@ def _event(reading: _Reading, payload: JsonObject) -> None:
     kind = payload.get("type")
     if kind == "thread_rolled_back":
         reading.flush()
-        turns = payload.get("num_turns")
-        asked = [n for n, said in enumerate(reading.line) if _is_question(said)]
+        turns, asked = payload.get("num_turns"), reading.asked
         back = turns if isinstance(turns, int) and turns > 0 else 1
         if asked:
-            del reading.line[asked[max(0, len(asked) - back)] :]
+            first = max(0, len(asked) - back)
+            del reading.line[asked[first] :]
+            del asked[first:]
+            reading.answer = None
     elif kind == "turn_aborted":
         reading.flush()
         if reading.line:
@@ -187,11 +195,9 @@ def _usage(reading: _Reading, payload: JsonObject) -> None:
     usage = payload.get("usage")
     if not isinstance(usage, dict):
         return
-    for said in reversed(reading.line):
-        if said.role == "assistant":
-            said.tokens_in = _count(usage.get("input_tokens"))
-            said.tokens_out = _count(usage.get("output_tokens"))
-            break
+    if reading.answer is not None:
+        reading.answer.tokens_in = _count(usage.get("input_tokens"))
+        reading.answer.tokens_out = _count(usage.get("output_tokens"))
 
 
 def _mark(said: Said) -> None:

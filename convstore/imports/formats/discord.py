@@ -41,9 +41,10 @@ def parse(record: Json) -> list[ImportedSession]:
     known = [need_object("messages", message) for message in messages]
     above = {str(m.get("id")): _reference(m) for m in known}
     replied = {reference for reference in above.values() if reference}
+    threads: dict[str, str] = {}
     talks: dict[str, Talk] = {}
     for message in known:
-        name = _thread(str(message.get("id")), above, replied)
+        name = _thread(str(message.get("id")), above, replied, threads)
         day = str(message.get("timestamp"))[:10]
         talk_id = f"{channel.get('id')}/{name or day}"
         talk = talks.get(talk_id)
@@ -64,18 +65,23 @@ def _reference(message: JsonObject) -> str | None:
     )
 
 
-def _thread(name: str, above: dict[str, str | None], replied: set[str]) -> str | None:
-    """The first message of the thread that a message is in."""
+def _thread(
+    name: str, above: dict[str, str | None], replied: set[str], known: dict[str, str]
+) -> str | None:
+    """The first message of the thread that a message is in; `known` are those that
+    were found before, so that each way up is walked once."""
     if above.get(name) is None and name not in replied:
         return None
-    seen: set[str] = set()
-    while name not in seen:
-        seen.add(name)
-        parent = above.get(name)
-        if parent is None:
-            return name
-        name = parent
-    return min(seen)
+    seen: dict[str, None] = {}
+    at: str | None = name
+    first = name
+    while at is not None and at not in seen and at not in known:
+        seen[at] = None
+        first, at = at, above.get(at)
+    if at is not None:
+        first = known[at] if at in known else min(seen)
+    known.update(dict.fromkeys(seen, first))
+    return first
 
 
 def _add(talk: Talk, message: JsonObject, above: dict[str, str | None]) -> None:

@@ -3,31 +3,29 @@
 Each checkpoint holds the whole list of messages. Their union by id is the tree: a
 message follows the one before it in the first list that has it, so that what a later
 run took another way is a branch, and what was removed stays off the head. Objects are
-read as plain data and never made; what was pickled or encrypted is refused.
+read as plain data and never made; what was pickled or encrypted is refused. Lists of
+which only what was added is kept are put together again.
 """
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from convstore.imports.fields import time_or_none
+from convstore.imports.formats.langgraph_deltas import Deltas
+from convstore.imports.formats.langgraph_values import as_json, value_of
 from convstore.imports.langchain_messages import is_message, plain, said_of
 from convstore.imports.material import Found, Material, Row
 from convstore.imports.model import ImportedSession
-from convstore.imports.msgpack import Extension, unpack
+from convstore.imports.msgpack import unpack
 from convstore.imports.rowsets import MOST_ROWS, by_key, made
 from convstore.imports.talk import Talk, digest_of
 from convstore.vocabulary.errors import CorruptionError, InvalidInputError
 from convstore.vocabulary.records import Json, JsonObject
 
 NAME = "langgraph"
-_ARRAYS = 3
-"""Parts of an extension: module, name, and what it is made of."""
-_FROM_FIELDS = frozenset({2, 4, 5})
-"""Codes of extensions whose third part are the fields of an object."""
 
 
 def read(material: Material) -> Iterator[Found]:
@@ -51,7 +49,7 @@ def _thread(
 ) -> ImportedSession:
     talk = Talk(NAME, f"{thread}/{space}" if space else thread)
     talk.metadata = {"thread_id": thread, **({"checkpoint_ns": space} if space else {})}
-    union = _Union(talk)
+    union, deltas = _Union(talk), Deltas(material, thread, space)
     for count, row in enumerate(rows):
         if count >= MOST_ROWS:
             raise InvalidInputError("checkpoints", f"are more than {MOST_ROWS}")
@@ -64,6 +62,10 @@ def _thread(
         messages = _messages(values if isinstance(values, dict) else {})
         if messages is None:
             messages = _messages(_kept_apart(material, thread, space, checkpoint))
+        if messages is None:
+            messages = deltas.rebuilt(row, checkpoint)
+        else:
+            deltas.note(row.get("checkpoint_id"), messages)
         if messages is not None:
             at = time_or_none(checkpoint.get("ts"))
             talk.created_at = talk.created_at or at
@@ -93,14 +95,8 @@ def _kept_apart(
 
 
 def _checkpoint(material: Material, row: Row) -> JsonObject:
-    kind, data = row.get("type"), row.get("checkpoint")
-    if kind == "msgpack" and isinstance(data, bytes):
-        value = as_json(unpack(data))
-    elif kind in ("json", None) and isinstance(data, str | bytes):
-        value = material.decoded(data, field="checkpoint")
-    else:
-        problem = "is pickled or encrypted, which is not read"
-        raise InvalidInputError("checkpoints.type", problem)
+    data = row.get("checkpoint")
+    value = value_of(material, row.get("type"), data, "checkpoints")
     if not isinstance(value, dict):
         raise CorruptionError("a checkpoint that is no object")
     return value
@@ -117,32 +113,6 @@ def _metadata(material: Material, data: Any) -> JsonObject:
     else:
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def as_json(value: Any) -> Json:
-    """Unpacked data as JSON: an object by its fields, with its class's name where it
-    is a message; bytes in base64."""
-    if isinstance(value, Extension):
-        return _of_extension(value)
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, list):
-        return [as_json(item) for item in value]
-    if isinstance(value, dict):
-        return {key: as_json(item) for key, item in value.items()}
-    if isinstance(value, float) and value != value:
-        return None
-    return value
-
-
-def _of_extension(value: Extension) -> Json:
-    parts = value.value
-    if not isinstance(parts, list) or len(parts) < _ARRAYS:
-        return as_json(parts)
-    fields = as_json(parts[2])
-    if value.code in _FROM_FIELDS and isinstance(fields, dict):
-        return fields if "type" in fields else {**fields, "type": as_json(parts[1])}
-    return fields
 
 
 def _messages(values: JsonObject) -> list[Json] | None:
@@ -165,27 +135,39 @@ class _Union:
         self._talk = talk
         self._first: dict[str, str] = {}
         self._said: set[str] = set()
+        self._before: list[tuple[Json, str | None]] = []
 
     def add(self, messages: list[Json], at: datetime | None) -> None:
         parent: str | None = None
+        before, self._before = self._before, []
+        same = True
         for place, value in enumerate(messages):
-            found = plain(value)
-            fields = {} if found is None else found[1]
-            if found is not None and found[0] == "remove":
-                continue
-            named = fields.get("id")
-            content = digest_of({key: fields.get(key) for key in _LASTING})
-            name = named if isinstance(named, str) and named else f"{place}:{content}"
-            # One that was changed under its id stands beside what it was.
-            first = self._first.setdefault(name, content)
-            step_id = name if first == content else f"{name}#{content[:8]}"
-            if step_id not in self._said:
-                said = said_of(self._talk, value, step_id, at)
-                said.parent = parent
-                self._talk.say(said)
-                self._said.add(step_id)
-            parent = step_id
+            # What was put together of the same messages begins with the same ones.
+            same = same and place < len(before) and value is before[place][0]
+            parent = before[place][1] if same else self._add(value, place, parent, at)
+            self._before.append((value, parent))
         self._talk.head = parent
+
+    def _add(
+        self, value: Json, place: int, parent: str | None, at: datetime | None
+    ) -> str | None:
+        """Say a message, if it was not said before; what the next one follows."""
+        found = plain(value)
+        fields = {} if found is None else found[1]
+        if found is not None and found[0] == "remove":
+            return parent
+        named = fields.get("id")
+        content = digest_of({key: fields.get(key) for key in _LASTING})
+        name = named if isinstance(named, str) and named else f"{place}:{content}"
+        # One that was changed under its id stands beside what it was.
+        first = self._first.setdefault(name, content)
+        step_id = name if first == content else f"{name}#{content[:8]}"
+        if step_id not in self._said:
+            said = said_of(self._talk, value, step_id, at)
+            said.parent = parent
+            self._talk.say(said)
+            self._said.add(step_id)
+        return step_id
 
 
 _LASTING = ("content", "tool_calls", "tool_call_id", "type")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from convstore.imports.fields import number_or_none, text_or_none, time_or_none
 from convstore.imports.material import Found, LeftOut, Material
@@ -17,10 +17,13 @@ from convstore.imports.model import ImportedSession, Rejected
 from convstore.imports.rowsets import made
 from convstore.imports.talk import Talk, Vote
 from convstore.imports.trace_messages import Line
-from convstore.vocabulary.records import Json, JsonObject
+from convstore.vocabulary.records import ActorKind, Json, JsonObject
 
 NAME = "langsmith"
 _MODELS = ("llm", "chat_model")
+_KINDS: dict[str, ActorKind] = {"model": "model", "auto_eval": "model"}
+_MOST_JUDGED = 1_000
+"""Runs of one trace with judgements."""
 _OPEN = 2_000
 """Traces that are gathered at the same time; an older one is taken as it stands."""
 
@@ -32,9 +35,15 @@ class _Trace:
     root: JsonObject | None = None
     prompt: JsonObject | None = None
     model: JsonObject | None = None
+    judged: list[JsonObject] = field(default_factory=list)
 
     def add(self, run: JsonObject) -> None:
         kind = run.get("run_type")
+        if (run.get("feedback") or run.get("feedback_stats")) and (
+            len(self.judged) < _MOST_JUDGED
+        ):
+            told = ("id", "feedback", "feedback_stats")
+            self.judged.append({key: run.get(key) for key in told})
         if run.get("parent_run_id") is None:
             self.root = run
         if kind == "prompt":
@@ -99,15 +108,17 @@ def _session(trace_id: str, trace: _Trace) -> ImportedSession:
     line.answer(given.get("outputs"))
     talk.source(line.steps[-1:], {k: v for k, v in given.items() if k != "inputs"})
     tip = line.say()
-    for run in (trace.root, trace.model):
-        _judge(talk, run or {}, tip)
+    for run in trace.judged:
+        _judge(talk, run, tip)
     return talk.session()
 
 
 def _metadata(run: JsonObject) -> JsonObject:
-    extra = run.get("extra")
-    told = extra.get("metadata") if isinstance(extra, dict) else None
-    return told if isinstance(told, dict) else {}
+    return _object(_object(run.get("extra")).get("metadata"))
+
+
+def _object(value: Json) -> JsonObject:
+    return value if isinstance(value, dict) else {}
 
 
 def _judge(talk: Talk, run: JsonObject, tip: str | None) -> None:
@@ -115,7 +126,10 @@ def _judge(talk: Talk, run: JsonObject, tip: str | None) -> None:
     for place, act in enumerate(given if isinstance(given, list) else ()):
         if isinstance(act, dict):
             name = text_or_none(act.get("id")) or f"{run.get('id')}:{place}"
-            vote = Vote(name, tip, kind="human")
+            source = _object(act.get("feedback_source"))
+            vote = Vote(name, tip, kind=_KINDS.get(str(source.get("type")), "human"))
+            vote.rater = text_or_none(source.get("user_id"))
+            vote.at = time_or_none(act.get("created_at"))
             vote.score = number_or_none(act.get("score"))
             value: Json = act.get("value")
             vote.label = value if isinstance(value, str) else None
@@ -125,6 +139,6 @@ def _judge(talk: Talk, run: JsonObject, tip: str | None) -> None:
                 "correction": act.get("correction"),
             }
             talk.vote(vote)
-    stats = run.get("feedback_stats")
-    if isinstance(stats, dict) and stats:
+    stats = _object(run.get("feedback_stats"))
+    if stats:
         talk.metadata["feedback_stats"] = stats

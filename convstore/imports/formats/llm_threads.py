@@ -39,8 +39,9 @@ def thread_groups(
         return
     threads = {str(row["id"]): row for row in tables.rows("threads")}
     groups: defaultdict[str, list[Row]] = defaultdict(list)
+    roots: dict[str, str] = {}
     for thread_id, row in threads.items():
-        groups[_root(thread_id, threads)].append(row)
+        groups[_root(thread_id, threads, roots)].append(row)
     for root, rows in groups.items():
         reading = _Reading(material, tables)
         yield (
@@ -49,15 +50,21 @@ def thread_groups(
         )
 
 
-def _root(thread_id: str, threads: dict[str, Row]) -> str:
-    seen: set[str] = set()
-    while thread_id not in seen:
-        seen.add(thread_id)
-        above = threads.get(thread_id, {}).get("forked_from")
+def _root(thread_id: str, threads: dict[str, Row], known: dict[str, str]) -> str:
+    """The thread that another was forked from, at the very first; `known` are those
+    that were found before, so that each way up is walked once."""
+    seen: dict[str, None] = {}
+    root, at = thread_id, thread_id
+    while at not in seen and at not in known:
+        seen[at] = None
+        root, above = at, threads.get(at, {}).get("forked_from")
         if not isinstance(above, str) or above not in threads:
-            return thread_id
-        thread_id = above
-    return min(seen)
+            break
+        at = above
+    else:
+        root = known[at] if at in known else min(seen)
+    known.update(dict.fromkeys(seen, root))
+    return root
 
 
 @dataclass(slots=True)

@@ -141,18 +141,22 @@ def _column(material: Material, value: Json) -> Json:
 
 
 def _newer(material: Material, chat: JsonObject) -> None:
-    """Put in the messages that the database has in rows, where those are newer."""
+    """Put in the messages that the database has in rows, where those are newer: than
+    the chat that holds the others, or than one that says nothing."""
     tables = material.tables
     history = _object(_object(chat.get("chat")).get("history"))
     messages = history.get("messages")
     if tables is None or not isinstance(messages, dict):
         return
+    written = _moment(chat.get("updated_at"))
     for row in tables.rows("chat_message", where={"chat_id": chat.get("id")}):
-        given = {key: _column(material, value) for key, value in row.items()}
+        told = {key: value for key, value in row.items() if value != "null"}
+        given = {key: _column(material, value) for key, value in told.items()}
         message_id = str(given.get("id")).removeprefix(f"{chat.get('id')}-")
         known = _object(messages.get(message_id))
-        newer = _moment(given.get("updated_at")) > _moment(known.get("timestamp"))
-        if message_id not in messages or (newer and not known.get("content")):
+        at = _moment(given.get("updated_at"))
+        empty = at > _moment(known.get("timestamp")) and not known.get("content")
+        if message_id not in messages or at > written or empty:
             messages[message_id] = known | _as_message(message_id, given)
 
 
@@ -162,7 +166,12 @@ def _moment(value: Json) -> float:
 
 
 def _as_message(message_id: str, row: JsonObject) -> JsonObject:
-    names = {"parent_id": "parentId", "model_id": "model", "created_at": "timestamp"}
+    names = {
+        "parent_id": "parentId",
+        "model_id": "model",
+        "created_at": "timestamp",
+        "status_history": "statusHistory",
+    }
     told = {names.get(key, key): value for key, value in row.items()}
     return {k: v for k, v in told.items() if v is not None} | {"id": message_id}
 

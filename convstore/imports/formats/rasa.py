@@ -61,6 +61,7 @@ def _session(sender: str, events: Iterable[Json]) -> ImportedSession:
     talk = Talk(NAME, sender, ("event",))
     talk.user_id = sender
     line: list[Said] = []
+    asked: list[Said] = []
     numbers = count(1)
     for value in events:
         event = need_object("events", value)
@@ -71,12 +72,14 @@ def _session(sender: str, events: Iterable[Json]) -> ImportedSession:
             said.parent = line[-1].id if line else None
             talk.source([said], event)
             line.append(talk.say(said))
+            asked += [said] if said.role == "user" else []
         elif kind == "slot":
-            _fill(line, event)
+            _fill(asked, event)
         elif kind in ("rewind", "undo"):
-            _back(line)
+            _back(line, asked)
         elif kind == "restart":
             line.clear()
+            asked.clear()
         elif kind not in ("action", "session_started", "followup"):
             talk.drop(f"event:{kind}" if isinstance(kind, str) else "event")
     talk.head = line[-1].id if line else None
@@ -93,16 +96,16 @@ def _said(name: str, kind: str, event: JsonObject) -> Said:
     return said
 
 
-def _fill(line: list[Said], event: JsonObject) -> None:
-    asked = next((said for said in reversed(line) if said.role == "user"), None)
+def _fill(asked: list[Said], event: JsonObject) -> None:
     name, value = event.get("name"), event.get("value")
-    if asked is None or not isinstance(name, str) or value is None:
+    if not asked or not isinstance(name, str) or value is None:
         return
-    asked.slots[name] = value if isinstance(value, str) else json.dumps(value)
+    asked[-1].slots[name] = value if isinstance(value, str) else json.dumps(value)
 
 
-def _back(line: list[Said]) -> None:
+def _back(line: list[Said], asked: list[Said]) -> None:
     """Take the last question and what followed it off the line."""
     while line:
         if line.pop().role == "user":
+            asked.pop()
             return

@@ -15,7 +15,7 @@ from convstore.imports.fields import text_or_none, time_or_none
 from convstore.imports.lists import Listed, conversations_of, id_of
 from convstore.imports.material import Found, Material
 from convstore.imports.model import ImportedSession
-from convstore.imports.pieces import has_bytes, image_part, pointer_part
+from convstore.imports.pieces import file_part, has_bytes, image_part, pointer_part
 from convstore.imports.steps import Steps
 from convstore.imports.talk import Said, Talk
 from convstore.vocabulary.errors import InvalidInputError
@@ -156,12 +156,13 @@ def _file(steps: Steps, part: JsonObject) -> None:
         part.get("mediaType") or part.get("mimeType") or part.get("contentType")
     )
     url = text_or_none(part.get("url") or part.get("data"))
-    if has_bytes(url) and media_type.startswith("image/"):
-        steps.attach(image_part(str(url)), with_bytes=True)
+    name = text_or_none(part.get("filename") or part.get("name"))
+    if has_bytes(url):
+        picture = media_type.startswith("image/")
+        told = image_part(str(url)) if picture else file_part(str(url), name)
+        steps.attach(told, with_bytes=True)
         return
-    name = part.get("filename") or part.get("name")
-    told = pointer_part(media_type, url, name=name, media_type=media_type)
-    steps.attach(told, with_bytes=has_bytes(url))
+    steps.attach(pointer_part(media_type, url, name=name, media_type=media_type))
 
 
 def _listed(value: Json) -> list[JsonObject]:
