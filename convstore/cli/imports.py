@@ -225,6 +225,8 @@ def _undo(context: typer.Context, ids: list[str], yes: bool, as_json: bool) -> i
         print_facts(total.items())
         if total["changed"]:
             say("`changed` went on since, and were left alone")
+        if not any(total.values()):
+            say("there is no session, or none any more, that was made by this import")
     return FOUND if total["changed"] or total["held"] else 0
 
 

@@ -83,6 +83,12 @@ def find(
     return [Attachment(row[0], row[1], bytes(row[2])) for row in rows]
 
 
+def kept_of(connection: Connection, tenant: str, hashes: Collection[str]) -> set[str]:
+    """Which of these are kept, without their bytes."""
+    places = _places((tenant, name) for name in hashes)
+    return {row[0] for row in _KEPT.all(connection, places)}
+
+
 def require(connection: Connection, tenant: str, hashes: Collection[str]) -> None:
     """Refuse to name what is not kept; what is stays until the transaction ends.
 
@@ -236,6 +242,9 @@ _FIND = Prepared(
         .where(_of_places(dialect, models.attachments))
         .order_by(A.hash)
     )
+)
+_KEPT = Prepared(
+    lambda dialect: select(A.hash).where(_of_places(dialect, models.attachments))
 )
 _NAMED = Prepared(
     lambda dialect: (

@@ -79,6 +79,7 @@ class ImportSession:
         head = unit.find(self.key)
         if head is None:
             self._check_places(self.acts, self.graphs)
+            self.turns.keep_named(unit)
             if create(unit, self.key, self._row()) is not None:
                 return self._fill(unit)
             head = unit.look_again(self.key)
@@ -86,12 +87,13 @@ class ImportSession:
         return self._go_on(unit, head)
 
     def new_row(self) -> Row | None:
-        """The row of the session, if there is none yet; None where it is refused."""
+        """The row of the session, if there is none yet; None where it is refused, or
+        where its turns name attachments, which are looked for first."""
         try:
             self._check_places(self.acts, self.graphs)
         except (InvalidInputError, NotFoundError):
             return None
-        return self._row()
+        return None if self.turns.names else self._row()
 
     def _row(self) -> Row:
         return new_row(self.key, self.now) | {

@@ -92,10 +92,8 @@ class AppendTurns:
         head = unit.active(self.key, self.user_id)
         look_up_external(unit, [self])
         known = self.check(unit, head)
-        if None in known and (names := self.names):
-            if self.kept_apart:
-                attachments.keep(unit.connection, self.kept_apart)
-            attachments.require(unit.connection, self.key[0], names)
+        if None in known:
+            self.keep_named(unit)
         turns = []
         tip = head.row["head_seq"]
         for row, earlier in zip(self.rows, known, strict=True):
@@ -115,6 +113,13 @@ class AppendTurns:
             if self.charge is not None:
                 self.charge.apply(unit)
         return Appended(turns, [earlier is None for earlier in known])
+
+    def keep_named(self, unit: Unit) -> None:
+        """Keep what was taken out of the rows; refuse to name what is not kept."""
+        if names := self.names:
+            if self.kept_apart:
+                attachments.keep(unit.connection, self.kept_apart)
+            attachments.require(unit.connection, self.key[0], names)
 
     def check(self, unit: Unit, head: Head) -> list[Row | None]:
         """For each row the one stored before, or None; refuses, and changes nothing."""

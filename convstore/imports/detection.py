@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import cast
@@ -31,6 +32,7 @@ _SPECIFIC_FIRST = (
 """Where two formats take a record, the one that reads more of it goes before: a row of
 messages with a label is a judgement, and would lose it as mere messages."""
 MAP = "map"
+_CONVERSATIONS = re.compile(r"(^|/)conversations[^/]*[.]json", re.IGNORECASE)
 _RECORDS, _FILES = 30, 12
 """So many records, of so many files, are looked at."""
 
@@ -79,12 +81,15 @@ def _by_its_looks(source: str | os.PathLike[str]) -> Choice:
             return Choice(load_format(sign.format), sign.why)
     if sample.tables is not None:
         told = ", ".join(sorted(sample.tables)[:8]) or "none"
+        problem = f"no format takes a database with these tables: {told}"
         raise InvalidInputError(
-            "format", f"no format takes a database with these tables: {told}"
+            "format", problem + _nearest(sample.tables, _NEAR_TABLES)
         )
     reasons = {}
     for name in _SPECIFIC_FIRST:
         first = _first(load_format(name), source)
+        if first is None:
+            return Choice(load_format(name), "it holds no record, and any format fits")
         if not isinstance(first, Rejected):
             return Choice(load_format(name), "its first record can be read so")
         reasons[name] = first.reason
@@ -99,7 +104,9 @@ def _first(format_: Format, source: str | os.PathLike[str]) -> object:
 def _sample(opened: Opened) -> Sample:
     tables = None if opened.tables is None else opened.tables.columns
     records: list[Json] = []
-    for name in opened.names[:_FILES]:
+    # What lies beside the conversations may be many files with names that come first.
+    names = sorted(opened.names, key=lambda name: not _CONVERSATIONS.search(name))
+    for name in names[:_FILES]:
         try:
             for record in islice(opened.records(name), _RECORDS):
                 if isinstance(record, Record):
@@ -114,18 +121,26 @@ def _sample(opened: Opened) -> Sample:
 
 def _refusal(sample: Sample, reasons: dict[str, str]) -> str:
     """Why no format takes it, with those that come nearest."""
+    if not sample.records:
+        return f"nothing in it can be read: {next(iter(reasons.values()))}"
     keys = {key for record in sample.objects for key in list(record)[:40]}
-    near = [
-        name
-        for name, words in _NEAR.items()
-        if name in FORMATS and keys & set(words.split())
-    ]
     told = "no format takes the first record: name one, or write a mapping"
-    if near:
-        told += f"; nearest are {', '.join(near[:4])}"
+    told += _nearest(keys, _NEAR)
+    near = _near(keys, _NEAR)
     if len(near) == 1 and near[0] in reasons:
         told += f" ({reasons[near[0]]})"
     return told
+
+
+def _near(names: Iterable[str], words: Mapping[str, str]) -> list[str]:
+    """The formats that some of these names speak for."""
+    given = set(names)
+    return [name for name, some in words.items() if given & set(some.split())]
+
+
+def _nearest(names: Iterable[str], words: Mapping[str, str]) -> str:
+    near = _near(names, words)
+    return f"; nearest are {', '.join(near[:4])}" if near else ""
 
 
 _NEAR = {
@@ -144,3 +159,15 @@ _NEAR = {
     "uimessage": "parts role",
 }
 """Words among the names of fields that speak for a format."""
+_NEAR_TABLES = {
+    "llm": "threads turns responses conversations",
+    "openai-agents": "agent_sessions agent_messages",
+    "google-adk": "app_states user_states events",
+    "langgraph": "checkpoints writes checkpoint_blobs checkpoint_writes",
+    "langchain": "message_store chat_history",
+    "chainlit": "threads steps elements feedbacks",
+    "agno": "agno_sessions agno_runs agent_sessions",
+    "open-webui": "chat chat_message feedback",
+    "rasa": "events",
+}
+"""The same among the names of tables."""

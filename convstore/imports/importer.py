@@ -11,7 +11,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeAlias
 
@@ -112,6 +112,11 @@ class ImportOptions:
             replace_invalid=replace_invalid,
             batch=batch,
         )
+
+    def with_files_of(self, most_bytes: int) -> ImportOptions:
+        """The same, with files of so many bytes at most, or of fewer."""
+        most = min(most_bytes, self.limits.max_file_bytes)
+        return replace(self, limits=replace(self.limits, max_file_bytes=most))
 
 
 def _told(report: ImportReport, source: Opened) -> Progress:
@@ -218,8 +223,10 @@ async def _write_batch(
     reading: Reading,
 ) -> list[Rejected]:
     """Write a batch; the records of it that were not taken, in order."""
+    with_files = asyncio.Lock()
     results = await asyncio.gather(
-        *(_write_one(item, write) for item in batch), return_exceptions=True
+        *(_write_one(item, write, with_files) for item in batch),
+        return_exceptions=True,
     )
     bad = []
     failed: BaseException | None = None
@@ -250,19 +257,26 @@ async def _write_batch(
 def _note(
     report: ImportReport, item: Imported, stored: Stored, reading: Reading
 ) -> None:
+    report.attachments += len(item.session.files)
     report.without_bytes += item.session.without_bytes
     if stored.interactions:
         for act in item.session.interactions[-stored.interactions :]:
             report.note_unclear(reading.not_understood(act))
 
 
-async def _write_one(item: Item, write: Write) -> Stored | Rejected | None:
-    """What was stored; None where nothing was to be."""
+async def _write_one(
+    item: Item, write: Write, with_files: asyncio.Lock
+) -> Stored | Rejected | None:
+    """What was stored; None where nothing was to be. One at a time brings its files:
+    they are in memory while they are put."""
     if isinstance(item, Rejected):
         return item
     if isinstance(item, LeftOut) or (item.session.own_ids and not item.session.turns):
         return None
     try:
+        if item.session.files:
+            async with with_files:
+                return await write(item.session)
         return await write(item.session)
     except (InvalidInputError, NotFoundError, ConflictError, RefusedError) as error:
         return Rejected(item.number, error.code, str(error), item.data)

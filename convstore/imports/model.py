@@ -7,7 +7,7 @@ in one transaction, so that nothing is half imported.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 
@@ -37,6 +37,20 @@ class GraphStateInput:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file of the source that parts name by the SHA-256 of its bytes, `hash`.
+
+    `load` reads them; they are as many as they were, or others, should the file have
+    been changed since.
+    """
+
+    hash: str
+    media_type: str
+    size_bytes: int
+    load: Callable[[], bytes] = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ImportedSession:
     """One conversation, read from a source and not yet stored.
 
@@ -56,6 +70,7 @@ class ImportedSession:
             adds later, in the middle too, is found by them. Such a session without
             turns is an empty conversation and no error.
         without_bytes: Attachments that the source only points to.
+        files: What parts name by hash and is to be kept before the session is stored.
     """
 
     session_id: str
@@ -73,6 +88,7 @@ class ImportedSession:
     left_out: tuple[str, ...] = ()
     own_ids: bool = False
     without_bytes: int = 0
+    files: tuple[SourceFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +128,9 @@ class ImportReport:
     in a loop. `replaced` are records in which characters were replaced. `empty` are
     conversations in which nothing was said; they are not stored. `changed` are turns,
     judgements and states that the source has with another content by now than when they
-    were imported; they are left as they are. `without_bytes` are attachments that the
-    source only points to. `batch` names this import, and
+    were imported; they are left as they are. `attachments` are files that lie
+    beside the conversations and came in, each once a conversation, and `without_bytes`
+    those that the source only points to. `batch` names this import, and
     `why` says by what its format was told.
     """
 
@@ -132,6 +149,7 @@ class ImportReport:
     replaced: int = 0
     empty: int = 0
     changed: int = 0
+    attachments: int = 0
     without_bytes: int = 0
     batch: str = ""
     why: str = ""

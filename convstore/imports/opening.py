@@ -11,8 +11,8 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
@@ -20,6 +20,7 @@ from convstore.db.foreign_postgres import is_server, open_foreign_server
 from convstore.db.foreign_sqlite import open_foreign
 from convstore.imports.grouping import Record
 from convstore.imports.material import Tables, Value
+from convstore.imports.members import Beside, Member
 from convstore.imports.model import Rejected
 from convstore.imports.records import records_of
 from convstore.imports.source import (
@@ -47,24 +48,6 @@ MOST_FILES = 200_000
 """Files of one folder or zip: names are held in memory, a few hundred bytes each."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One file of the source.
-
-    Attributes:
-        name: Its path inside the folder or zip.
-        size_bytes: As it lies there, compressed or not.
-        open: Opens it; the second value says how many bytes were taken so far, where
-            the file object itself decompresses.
-    """
-
-    name: str
-    size_bytes: int
-    open: Callable[
-        [], AbstractContextManager[tuple[BinaryIO, Callable[[], int] | None]]
-    ]
-
-
 class Opened:
     """A source that is open; see `Material` for what formats use of it.
 
@@ -72,6 +55,7 @@ class Opened:
         limits: The bounds that hold.
         total_bytes: Of all files; None where nobody can tell.
         read_bytes: Of them, those read so far; a file that is read twice counts once.
+        beside: All files of a folder or zip, for what conversations point to.
     """
 
     def __init__(
@@ -81,11 +65,13 @@ class Opened:
         limits: SourceLimits,
         tables: Tables | None = None,
         total_bytes: int | None = None,
+        beside: Beside | None = None,
     ) -> None:
         self.name = name
         self.limits = limits
         self.tables = tables
         self.total_bytes = total_bytes
+        self.beside = Beside() if beside is None else beside
         self._members = {member.name: member for member in members}
         self.names = tuple(self._members)
         self._read: dict[str, int] = {}
@@ -104,13 +90,27 @@ class Opened:
             read += size_bytes
             self._read[name] = max(self._read.get(name, 0), read)
 
-        with member.open() as (file, spent):
+        with self._naming(name), member.open() as (file, spent):
             if name.lower().endswith(".parquet"):
                 yield from parquet_records(file, self.limits)
             else:
                 chunks = read_chunks(file, self.limits, spent=spent, on_read=took)
                 yield from self._of_text(name, self._bounded(chunks))
         self._read[name] = member.size_bytes
+
+    @contextmanager
+    def _naming(self, name: str) -> Iterator[None]:
+        """Say which file cannot be read, where there are several."""
+        try:
+            yield
+        except (InvalidInputError, CorruptionError) as error:
+            if len(self.names) < 2:
+                raise
+            if isinstance(error, CorruptionError):
+                raise CorruptionError(f"{name}: {error}") from None
+            if type(error) is not InvalidInputError:
+                raise
+            raise InvalidInputError(error.field, f"{name}: {error.problem}") from None
 
     def _of_text(
         self, name: str, chunks: Iterator[bytes]
@@ -176,9 +176,7 @@ def open_source(
     path = Path(source)
     with ExitStack() as stack:
         if path.is_dir():
-            members = _of_folder(path)
-            total = sum(member.size_bytes for member in members)
-            yield Opened(path.name, members, limits, total_bytes=total)
+            yield _opened(path.name, _of_folder(path), limits)
             return
         with open_plain(path) as file:
             head = file.read(len(_SQLITE))
@@ -187,12 +185,18 @@ def open_source(
             tables = stack.enter_context(open_foreign(path, limits.max_line_bytes))
             yield Opened(_stem(path.name), [], limits, tables)
         elif head.startswith(_ZIPS):
-            members = _of_zip(stack, path)
-            total = sum(member.size_bytes for member in members)
-            yield Opened(_stem(path.name), members, limits, total_bytes=total)
+            yield _opened(_stem(path.name), _of_zip(stack, path), limits)
         else:
             member = Member(path.name, size, lambda: _plain(path))
             yield Opened(_stem(path.name), [member], limits, total_bytes=size)
+
+
+def _opened(name: str, files: list[Member], limits: SourceLimits) -> Opened:
+    """A source of many files, of which those are read that hold JSON or rows."""
+    members = _chosen([member for member in files if _is_text(member.name)])
+    total = sum(member.size_bytes for member in members)
+    beside = Beside(files, limits.max_ratio)
+    return Opened(name, members, limits, total_bytes=total, beside=beside)
 
 
 def _stem(name: str) -> str:
@@ -218,6 +222,8 @@ def _unpacked(name: str) -> str:
 
 
 def _is_text(name: str) -> bool:
+    if name.startswith("__MACOSX/") or PurePosixPath(name).name.startswith("._"):
+        return False  # what a Mac notes of a file of that name
     return _unpacked(name).endswith((*_ENDINGS, *ROWS, ".parquet"))
 
 
@@ -229,7 +235,7 @@ def _chosen(members: list[Member]) -> list[Member]:
 
 
 def _of_folder(top: Path) -> list[Member]:
-    """The files below a folder that hold JSON, links left alone."""
+    """The files below a folder, links left alone."""
     members: list[Member] = []
     waiting = [top]
     while waiting:
@@ -242,17 +248,18 @@ def _of_folder(top: Path) -> list[Member]:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(Path(entry.path))
-            elif _is_text(entry.name) and stat.S_ISREG(
-                entry.stat(follow_symlinks=False).st_mode
-            ):
-                members.append(_of_file(Path(entry.path), top))
+                continue
+            with suppress(FileNotFoundError):  # gone since
+                found = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(found.st_mode):
+                    members.append(_of_file(Path(entry.path), top, found.st_size))
         _check_count(len(members) + len(waiting))
-    return _chosen(members)
+    return members
 
 
-def _of_file(path: Path, top: Path) -> Member:
+def _of_file(path: Path, top: Path, size_bytes: int) -> Member:
     name = path.relative_to(top).as_posix()
-    return Member(name, path.lstat().st_size, lambda: _plain(path))
+    return Member(name, size_bytes, lambda: _plain(path))
 
 
 def _check_count(count: int) -> None:
@@ -270,12 +277,14 @@ def _of_zip(stack: ExitStack, path: Path) -> list[Member]:
     members: dict[str, Member] = {}
     for info in infos:
         name = str(PurePosixPath(info.filename))
-        if info.is_dir() or not _is_text(name):
+        if info.is_dir():
             continue
         if name in members:
+            if not _is_text(name):
+                continue
             raise InvalidInputError("source", "is a zip with two files of one name")
         members[name] = Member(name, info.compress_size, _opener(archive, info))
-    return _chosen(list(members.values()))
+    return list(members.values())
 
 
 def _opener(

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
+from convstore.imports.files import with_files
 from convstore.imports.grouping import Record, grouped
 from convstore.imports.material import LeftOut
 from convstore.imports.model import ImportedSession, Rejected
@@ -70,6 +71,9 @@ def read_sessions(
             source = stack.enter_context(open_source(source, limits))
         if not source.names and source.tables is None:
             problem = "holds no file whose name ends in .json, .jsonl or .ndjson"
+            if others := source.beside.to_be_named():
+                told = ", ".join(others[:3])
+                problem += f"; a database or zip is named by itself: {told}"
             raise InvalidInputError("source", problem)
         if format_.read is not None:
             yield from _read(format_, source, replace_invalid)
@@ -104,9 +108,10 @@ def _read(
         if not isinstance(found, ImportedSession):
             yield found
             continue
-        session, replaced = found, False
+        session = with_files(found, source.beside, source.limits.max_file_bytes)
+        replaced = False
         if replace_invalid:
-            session, replaced = _replaced_in(found)
+            session, replaced = _replaced_in(session)
         yield Imported(number, session, None, replaced, _size(session))
 
 

@@ -39,7 +39,10 @@ _FOREIGN = {
     b"\xfd7zX": "is compressed with xz: unpack it first",
     b"PAR1": "is a Parquet file: give it a name that ends in .parquet",
     b"SQLi": "is a SQLite database: write its records as JSON Lines first",
+    b"\xff\xfe": "is text in UTF-16: save it in UTF-8",
+    b"\xfe\xff": "is text in UTF-16: save it in UTF-8",
 }
+_SQLITE = b"SQLite format 3\0"
 _TAR = slice(257, 262)
 _TAR_MARK = b"ustar"
 _SKIPPABLE = b"\x2a\x4d\x18"
@@ -65,6 +68,8 @@ class SourceLimits:
         max_group: Records that may form one session, in formats that group them.
         max_pieces: Strings, commas and opening brackets of a record, and lines of a
             document of many: each of three bytes can take a hundred in memory.
+        max_file_bytes: Bytes of a picture or file that a conversation points to; a
+            larger one stays a pointer.
     """
 
     max_line_bytes: int = 64 * 1024 * 1024
@@ -74,6 +79,7 @@ class SourceLimits:
     max_depth: int = 200
     max_group: int = 10_000
     max_pieces: int = 4_000_000
+    max_file_bytes: int = 16 * 1024 * 1024
 
 
 DEFAULT_LIMITS = SourceLimits()
@@ -212,6 +218,9 @@ def _checked_head(head: bytes) -> bytes:
     """The beginning without its byte-order mark, unless it is that of an archive."""
     if head[_TAR] == _TAR_MARK:
         raise InvalidInputError("source", "is a tar archive: unpack it first")
+    if head.startswith(_SQLITE):
+        problem = "is a compressed SQLite database: unpack it first"
+        raise InvalidInputError("source", problem)
     return head.removeprefix(_BOM)
 
 

@@ -88,10 +88,13 @@ def _inline(kind: str, data: str, name: str) -> Media | str:
     if not whole:
         return "media-malformed"
     kind = kind.lower()
-    return Media(_seen(whole) or _SAME_TYPE.get(kind, kind), data=data, name=name)
+    kind = type_of_bytes(whole) or _SAME_TYPE.get(kind, kind)
+    return Media(kind, data=data, name=name)
 
 
-def _seen(whole: bytes) -> str | None:
+def type_of_bytes(whole: bytes) -> str | None:
+    """The media type that bytes begin like; None where they tell none that matters to
+    a model."""
     for start, kind in _STARTS:
         if whole.startswith(start):
             return kind

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
+from convstore.db.attachments import kept_of
 from convstore.db.codec.inputs import encode_object, encode_tags, encode_time
 from convstore.db.engine import Work
 from convstore.db.imported_sessions import ImportDocument, ImportSession, Stored
@@ -14,6 +16,7 @@ from convstore.db.imported_talks import ImportTalk
 from convstore.db.turns import Appended, AppendTurns
 from convstore.db.unit import Operation, Row
 from convstore.imports.model import GraphStateInput, ImportedSession
+from convstore.repositories.attachments import Attachments
 from convstore.repositories.graph_states import GraphStates
 from convstore.repositories.interactions import Interactions
 from convstore.repositories.scope import Scope
@@ -122,7 +125,21 @@ async def write_imported(
         operation = _document(scope, session.document)
     else:
         operation = await _session(scope, session)
+    await _keep(scope, session)
     return await scope.write(operation)
+
+
+async def _keep(scope: Scope, session: ImportedSession) -> None:
+    """Keep the files that the session names and that are not kept yet, one at a time:
+    should it end before the session is stored, they wait a day for who names them."""
+    if not session.files:
+        return
+    names = {file.hash for file in session.files}
+    kept = await scope.runner.read(lambda c: kept_of(c, scope.tenant, names))
+    for file in session.files:
+        if file.hash not in kept:
+            data = await asyncio.to_thread(file.load)
+            await Attachments(scope).put(data, media_type=file.media_type)
 
 
 class _Recorder:

@@ -122,6 +122,7 @@ async def take_in(
     write, context = write or taking.writer(), taking.context
     await refuse_erased(context)
     choice = await context.files(lambda: choose_format(*asked))
+    options = options.with_files_of(taking.scope.limits.max_attachment_bytes)
     report = await run_import(choice.format, asked[1], write, options, on_progress)
     report.why = choice.why
     return report

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from tests.unit.imports.tools.samples import ASKED, SAID, SAMPLES, Sample
 from tests.unit.imports.tools.test_samples_of_tools import mutated
 
 IDS = [f"{n}-{sample.name}" for n, sample in enumerate(SAMPLES)]
+MOST_S = 60
+"""Of the processor, for what takes a second or two."""
 NAUGHTY = (
     "'; DROP TABLE turns; --",
     "<script>alert(1)</script>",
@@ -67,17 +70,20 @@ def repeated(value: Any, count: int) -> Any:
     return value
 
 
-def in_circles(value: Any) -> Any:
-    """The value with every message following itself, or one that is not there."""
+def in_circles(value: Any, follows: str | None = None) -> Any:
+    """The value with every message following itself, or `follows`."""
     if isinstance(value, list):
-        return [in_circles(item) for item in value]
+        return [in_circles(item, follows) for item in value]
     if not isinstance(value, dict):
         return value
     names = [value.get(name) for name in ("id", "uuid", "messageId", "message_id")]
     own = next((name for name in names if isinstance(name, str)), "nobody")
     parents = ("parent", "parentId", "parentUuid", "parentMessageId", "parent_id")
+    above = own if follows is None else follows
     return {
-        key: own if key in parents or "parent" in key.lower() else in_circles(item)
+        key: above
+        if key in parents or "parent" in key.lower()
+        else in_circles(item, follows)
         for key, item in value.items()
     }
 
@@ -87,12 +93,27 @@ def broken(sample: Sample) -> Iterator[Sample]:
     for _ in range(4):
         yield changed(sample, lambda value: mutated(value, chance))
     yield changed(sample, in_circles)
+    yield changed(sample, lambda value: in_circles(value, "who-is-not-there"))
     yield changed(sample, lambda value: repeated(value, 3))
-    for naughty in NAUGHTY[::4]:
+    for naughty in (NAUGHTY[0], "NaN", "\n".join(NAUGHTY)):
         words = {ASKED: naughty, SAID: naughty[::-1]}
         yield changed(sample, lambda value, w=words: replaced(value, w))
     large = {ASKED: "x" * 300_000, SAID: "y\n" * 150_000}
     yield changed(sample, lambda value: replaced(value, large))
+
+
+def written(sample: Sample, folder: Path) -> Iterator[Path]:
+    """The files of a sample that is broken in many ways, one after the other."""
+    for one in broken(copy.deepcopy(sample)):
+        try:
+            yield one.written(folder)
+        except (UnicodeEncodeError, IndexError):
+            continue  # no such file can be
+    path = sample.written(folder)
+    whole = path.read_bytes()
+    for part in (2, 5, 7):
+        path.write_bytes(whole[: len(whole) * part // 8])
+        yield path
 
 
 async def everything(store: Store) -> list[SessionDocument]:
@@ -103,12 +124,9 @@ async def everything(store: Store) -> list[SessionDocument]:
 async def test_what_is_broken_is_told_and_taken_whole_or_not_at_all(
     sample: Sample, tmp_path: Path
 ) -> None:
+    began = time.process_time()
     async with open_store("sqlite://") as store:
-        for one in broken(copy.deepcopy(sample)):
-            try:
-                path = one.written(tmp_path)
-            except (UnicodeEncodeError, IndexError):
-                continue  # no such file can be
+        for path in written(sample, tmp_path):
             try:
                 await store.import_(sample.name, path)
             except ConvstoreError:
@@ -119,3 +137,4 @@ async def test_what_is_broken_is_told_and_taken_whole_or_not_at_all(
             assert await everything(store) == before
             for document in before:
                 json.loads(await store.render(document.session.id, "json"))
+    assert time.process_time() - began < MOST_S

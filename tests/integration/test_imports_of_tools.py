@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import zipfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -247,3 +248,80 @@ async def test_auto_names_the_nearest_formats_where_none_fits(
 
     with pytest.raises(InvalidInputError, match="nearest are chatgpt"):
         await store.import_("auto", path)
+
+
+async def test_auto_names_the_nearest_formats_of_a_database(
+    store: Store, tmp_path: Path
+) -> None:
+    with sqlite3.connect(tmp_path / "x.db") as connection:
+        connection.execute("CREATE TABLE steps (id, what)")
+
+    with pytest.raises(InvalidInputError, match="steps; nearest are chainlit"):
+        await store.import_("auto", tmp_path / "x.db")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("<!doctype html>\n<html></html>\n", "nothing in it can be read: record"),
+        ('[{"mapping": {"a": {"mess', "can be read: record: is not whole"),
+    ],
+)
+async def test_auto_says_why_nothing_can_be_read(
+    text: str, told: str, store: Store, tmp_path: Path
+) -> None:
+    path = tmp_path / "conversations.json"
+    path.write_text(text)
+
+    with pytest.raises(InvalidInputError, match=told):
+        await store.import_("auto", path)
+
+
+async def test_an_export_of_nothing_is_no_error_and_is_said(
+    store: Store, tmp_path: Path
+) -> None:
+    path = tmp_path / "conversations.json"
+    path.write_text("[]")
+
+    report = await store.import_("auto", path)
+
+    assert (report.records, report.rejected_total) == (0, 0)
+    assert "no record" in report.why
+
+
+async def test_a_folder_of_databases_alone_says_to_name_one(
+    store: Store, tmp_path: Path
+) -> None:
+    folder = tmp_path / "open-webui"
+    (folder / "data").mkdir(parents=True)
+    (folder / "data" / "webui.db").write_bytes(b"SQLite format 3\0")
+
+    with pytest.raises(InvalidInputError, match=r"named by itself: data/webui\.db"):
+        await store.import_("auto", folder)
+
+
+async def test_of_several_files_the_one_that_cannot_be_read_is_named(
+    store: Store, tmp_path: Path
+) -> None:
+    folder = tmp_path / "export"
+    folder.mkdir()
+    written(folder, talk(*MARCH), name="a.json")
+    (folder / "b.json").write_text("[]", encoding="utf-16")
+
+    with pytest.raises(InvalidInputError, match=r"b\.json: is text in UTF-16"):
+        await store.import_("auto", folder)
+    assert (await store.sessions.get("c-1")).turn_count == 4
+
+
+async def test_a_zip_that_a_mac_made_has_no_more_than_its_files(
+    store: Store, tmp_path: Path
+) -> None:
+    path = tmp_path / "export.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("export/chat.json", json.dumps([talk(*MARCH)]))
+        packed.writestr("__MACOSX/export/._chat.json", b"\0\5\26\7\0\2")
+        packed.writestr("export/._chat.json", b"\0\5\26\7\0\2")
+
+    report = await store.import_("auto", path)
+
+    assert (report.format, report.sessions, report.rejected_total) == ("chatgpt", 1, 0)

@@ -1,7 +1,8 @@
 """`chatgpt`: the data export of ChatGPT, or one conversation of it.
 
 The zip, the folder, or `conversations.json` (newer exports cut it into
-`conversations-000.json` and so on). A conversation is a tree of nodes, of which those
+`conversations-000.json` and so on). Pictures, recordings and files lie beside it, under
+names that begin with their ids. A conversation is a tree of nodes, of which those
 without a message only hang others on. Judgements lie beside it, in
 `message_feedback.json` and `model_comparisons.json`.
 """
@@ -200,12 +201,30 @@ def _fill(
         said.content = next(
             (t for k in keys if (t := text_or_none(content.get(k)))), ""
         )
-    attachments = meta.get("attachments")
-    pointed = {part.get("pointer") for part in said.parts if isinstance(part, dict)}
+    _attach(talk, said, meta.get("attachments"))
+
+
+def _attach(talk: Talk, said: Said, attachments: Json) -> None:
+    """The files that a message lists, besides those that its parts point to."""
+    pointed = {
+        str(part.get("pointer")).rpartition("://")[2].partition("#")[0]
+        for part in said.parts
+        if isinstance(part, dict)
+    }
     for item in attachments if isinstance(attachments, list) else ():
-        talk.without_bytes += not any(
-            str(_object(item).get("id")) in str(pointer) for pointer in pointed
+        named = text_or_none(_object(item).get("id"))
+        if named is None or named in pointed:
+            continue
+        media_type = item.get("mime_type") or item.get("mimeType")
+        part = pointer_part(
+            str(media_type),
+            named,
+            name=item.get("name"),
+            media_type=media_type,
+            size_bytes=item.get("size"),
+            source=item,
         )
+        talk.attach(said, part, with_bytes=False)
 
 
 def _fill_parts(talk: Talk, said: Said, given: list[Json]) -> None:

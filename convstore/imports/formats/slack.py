@@ -111,6 +111,9 @@ def _add(
                 name=file.get("name"),
                 size_bytes=file.get("size"),
             )
+            if text_or_none(file.get("id")):
+                # By it tools that save files name them.
+                part["id"] = file["id"]
             talk.attach(said, part, with_bytes=False)
     merge_text(said)
     for key in ("reactions", "edited", "user", "bot_id"):

@@ -243,6 +243,11 @@ ARCHIVES = {
     "bzip2": (bz2.compress(b"{}\n"), "is compressed with bzip2"),
     "xz": (lzma.compress(b"{}\n"), "is compressed with xz"),
     "Parquet": (b"PAR1\x15\x04" + bytes(300) + b"PAR1", "is a Parquet file"),
+    "SQLite in gzip": (
+        gzip.compress(b"SQLite format 3\0" + bytes(84)),
+        "is a compressed SQLite database",
+    ),
+    "UTF-16": ("{}\n".encode("utf-16"), "is text in UTF-16"),
     "SQLite": (b"SQLite format 3\0" + bytes(84), "is a SQLite database"),
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from convstore.imports.model import ImportedSession
 from convstore.messages.parts import kind_of
+from convstore.vocabulary.records import TurnInput
 
 ATTACHED = ("image", "audio", "file")
 
@@ -31,7 +32,7 @@ def counts(sessions: Iterable[ImportedSession]) -> dict[str, Any]:
             found["tool_calls"] += kinds.count("call")
             found["thinking"] += "thought" in kinds
             found["attachments"] += sum(kind in ATTACHED for kind in kinds)
-            found["attachments"] += len(_beside(turn.metadata))
+            found["attachments"] += len(_beside(turn))
             found["with_model"] += turn.model is not None
             found["chars"] += len(turn.content or "")
         found["forks"] += sum(count > 1 for count in children.values())
@@ -41,8 +42,10 @@ def counts(sessions: Iterable[ImportedSession]) -> dict[str, Any]:
     return {**found, "roles": dict(roles)}
 
 
-def _beside(metadata: Any) -> list[Any]:
-    """Attachments that ChatGPT lists beside the content, besides those in it."""
-    source = metadata.get("source")
+def _beside(turn: TurnInput) -> list[Any]:
+    """Attachments that ChatGPT lists beside the content: those that the content points
+    to are listed again; of the others there are parts."""
+    source = turn.metadata.get("source")
     given = source.get("attachments") if isinstance(source, dict) else None
-    return given if isinstance(given, list) else []
+    parts = [p.get("source") for p in turn.parts or () if isinstance(p, dict)]
+    return [item for item in given or () if item not in parts]

@@ -1,0 +1,156 @@
+"""Takes in what a conversation points to and what lies beside it.
+
+A part that is only a pointer becomes one that names its bytes by their hash; the bytes
+themselves are read again, one file at a time, when the conversation is stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from convstore.imports.members import Beside
+from convstore.imports.model import ImportedSession, SourceFile
+from convstore.imports.pieces import file_part, image_part
+from convstore.messages.media import PICTURE_TYPES, type_of_bytes
+from convstore.messages.parts import kind_of
+from convstore.vocabulary.attachments import ATTACHMENT
+from convstore.vocabulary.records import Json, JsonObject, TurnInput
+
+MOST_BYTES = 256 * 1024 * 1024
+"""Of the files of one conversation: a whole session is read at once."""
+
+_ATTACHED = ("image", "audio", "file")
+_IDS = ("id", "file_id", "file_uuid")
+_TYPE = re.compile(r"[\w.+-]{1,80}/[\w.+-]{1,80}", re.ASCII)
+_UNKNOWN = "application/octet-stream"
+_SOUNDS = {b"OggS": "audio/ogg", b"ID3": "audio/mpeg", b"fLaC": "audio/flac"}
+_BOXES = "image/heif"
+"""Films and recordings begin like this picture."""
+
+
+def with_files(
+    session: ImportedSession, beside: Beside, most_bytes: int
+) -> ImportedSession:
+    """The session with the files that lie beside it in place of pointers to them.
+
+    A file of more than `most_bytes` stays a pointer, and is counted in `left_out`.
+    """
+    if not (session.without_bytes and beside):
+        return session
+    taking = _Taking(beside, most_bytes)
+    turns = tuple(map(taking.turn, session.turns))
+    if not (taking.count or taking.left_out):
+        return session
+    return replace(
+        session,
+        turns=turns,
+        files=tuple(taking.files.values()),
+        without_bytes=max(0, session.without_bytes - taking.count),
+        left_out=(*session.left_out, *taking.left_out),
+    )
+
+
+@dataclass(slots=True)
+class _Taking:
+    """The files of one conversation while they are found."""
+
+    beside: Beside
+    most_bytes: int
+    files: dict[str, SourceFile] = field(default_factory=dict)
+    known: dict[str, str | None] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+    count: int = 0
+    size_bytes: int = 0
+
+    def turn(self, turn: TurnInput) -> TurnInput:
+        parts = [self._part(part) for part in turn.parts or ()]
+        return turn if parts == (turn.parts or []) else replace(turn, parts=parts)
+
+    def _part(self, part: Json) -> Json:
+        if not isinstance(part, dict) or kind_of(part) not in _ATTACHED:
+            return part
+        for pointer in _pointers(part):
+            name = self.beside.find(pointer)
+            kept = None if name is None else self._kept(name, part)
+            if kept is not None:
+                self.count += 1
+                return _with_bytes(part, self.files[kept])
+        return part
+
+    def _kept(self, name: str, part: JsonObject) -> str | None:
+        """The hash of a file, which is read once for each conversation."""
+        if name not in self.known:
+            self.known[name] = self._read(name, part)
+        return self.known[name]
+
+    def _read(self, name: str, part: JsonObject) -> str | None:
+        beside, most = self.beside, self.most_bytes
+        data = beside.read(name, most)
+        if data is None or self.size_bytes + len(data) > MOST_BYTES:
+            kind = "file_unread" if data is None else "file_of_too_many"
+            self.left_out.append(kind)
+            return None
+        found = hashlib.sha256(data).hexdigest()
+        if found not in self.files:
+            self.size_bytes += len(data)
+            self.files[found] = SourceFile(
+                found,
+                _media_type(data, part, name),
+                len(data),
+                lambda: beside.read(name, most) or b"",
+            )
+        return found
+
+
+def _pointers(part: JsonObject) -> Iterator[str]:
+    """What may say where the bytes are, the surest first. What holds text or bytes by
+    itself points to nothing."""
+    if "text" in part or "file" in part:
+        return
+    source, url = part.get("source"), part.get("image_url")
+    given = [part.get("pointer"), part.get("id")]
+    given += [source.get(key) for key in _IDS] if isinstance(source, dict) else []
+    given += [url.get("url")] if isinstance(url, dict) else []
+    for pointer in given:
+        if isinstance(pointer, str) and not pointer.startswith("data:"):
+            yield pointer
+
+
+def _with_bytes(part: JsonObject, file: SourceFile) -> JsonObject:
+    """The part that names a file, with what the pointer said beside it."""
+    ref = f"{ATTACHMENT}{file.hash};type={file.media_type}"
+    name = part.get("name")
+    if file.media_type in PICTURE_TYPES:
+        made = image_part(ref)
+    else:
+        made = file_part(ref, name if isinstance(name, str) else None)
+    return {**made, "pointed": {k: v for k, v in part.items() if k != "type"}}
+
+
+def _media_type(data: bytes, part: JsonObject, name: str) -> str:
+    """What the bytes are: what they say themselves, what the source says, or what the
+    file is called."""
+    seen = type_of_bytes(data) or _sound(data)
+    if seen is not None and seen != _BOXES:
+        return seen
+    source = part.get("source")
+    inner = source if isinstance(source, dict) else {}
+    told = (part.get("media_type"), inner.get("mime_type"), inner.get("mimetype"))
+    called = (mimetypes.guess_type(str(n))[0] for n in (part.get("name") or "", name))
+    for kind in (*told, *called, seen):
+        if not isinstance(kind, str) or not _TYPE.fullmatch(kind):
+            continue
+        # What begins otherwise is no such picture, whatever it is called.
+        if kind not in PICTURE_TYPES:
+            return kind
+    return _UNKNOWN
+
+
+def _sound(data: bytes) -> str | None:
+    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
+        return "audio/wav"
+    return next((kind for mark, kind in _SOUNDS.items() if data.startswith(mark)), None)
