@@ -26,6 +26,7 @@ from convstore.vocabulary.checkpoints import (
     StoredWrite,
 )
 from convstore.vocabulary.clock import Clock, ManualClock, SystemClock
+from convstore.vocabulary.data_sets import DataSetFile, DataSetState, WrittenDataSet
 from convstore.vocabulary.errors import (
     AlreadyExistsError,
     ArchiveAwayError,
@@ -277,6 +278,8 @@ __all__ = [
     "CostBy",
     "CostReport",
     "CostRow",
+    "DataSetFile",
+    "DataSetState",
     "DatabaseAccessError",
     "DatabaseBusyError",
     "DatabaseFaultError",
@@ -405,6 +408,7 @@ __all__ = [
     "VersionConflictError",
     "Watch",
     "WorkerLostError",
+    "WrittenDataSet",
     "http_status",
 ]
 

@@ -36,6 +36,7 @@ from convstore.vocabulary.checkpoints import (
 )
 from convstore.vocabulary.clock import Clock
 from convstore.vocabulary.codec import Json
+from convstore.vocabulary.data_sets import WrittenDataSet
 from convstore.vocabulary.hits import IndexReport, SearchOrder, SearchPage
 from convstore.vocabulary.overviews import (
     ArchiveSegment,
@@ -1025,6 +1026,57 @@ class Store:
     def watch(self) -> Watch: ...
     def transaction(self) -> AbstractContextManager[Transaction]: ...
     def joined(self, connection: HostConnection) -> Transaction: ...
+    def documents(
+        self,
+        *,
+        include_archived: bool = True,
+        source: DocumentSource = "both",
+        user_id: str | None = None,
+        language: str | None = None,
+        updated_since: datetime | None = None,
+        changed_since: datetime | None = None,
+        tag: str | None = None,
+        metadata: Mapping[str, Json] | None = None,
+        session_ids: Sequence[str] | None = None,
+    ) -> Iterator[SessionDocument]: ...
+    def render(
+        self,
+        session_id: str,
+        form: str = "markdown",
+        *,
+        branches: bool = False,
+        attachments: bool = False,
+    ) -> str: ...
+    def personal_data(
+        self, user_id: str, *, on_progress: OnProgress | None = None
+    ) -> Iterator[bytes]: ...
+    def import_(
+        self,
+        format_: str,
+        source: str | PathLike[str],
+        *,
+        strict: bool = False,
+        mapping: str | PathLike[str] | None = None,
+        report_to: str | PathLike[str] | None = None,
+        replace_invalid: bool = False,
+        user_id: str | None = None,
+        tags: Sequence[str] = ...,
+        batch: str | None = None,
+        dry_run: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> ImportReport: ...
+    def data_sets(
+        self, folder: str | PathLike[str], *, limit: int = 100
+    ) -> list[WrittenDataSet]: ...
+    def undo_import(self, batch: str) -> UndoReport: ...
+    def export(
+        self,
+        formats: str | Sequence[str],
+        *,
+        to: str | PathLike[str],
+        on_progress: OnProgress | None = None,
+        **options: Unpack[ExportFields],
+    ) -> ExportReport: ...
     def bulk(
         self,
         act: BulkAct,
@@ -1061,6 +1113,7 @@ class Store:
     def maintain(self, on_progress: OnProgress | None = None) -> dict[str, int]: ...
     def probe_archive(self) -> list[str]: ...
     def examine(self) -> list[Finding]: ...
+    def health(self) -> list[Finding]: ...
     def tenants(
         self, *, limit: int = 100, cursor: str | None = None
     ) -> Page[TenantSummary]: ...
@@ -1068,51 +1121,6 @@ class Store:
     def commit_stats(self) -> CommitStats: ...
     def cache_stats(self) -> TierStats | None: ...
     def scheduler(self) -> AbstractContextManager[_Scheduler]: ...
-    def documents(
-        self,
-        *,
-        include_archived: bool = True,
-        source: DocumentSource = "both",
-        user_id: str | None = None,
-        language: str | None = None,
-        updated_since: datetime | None = None,
-        changed_since: datetime | None = None,
-        tag: str | None = None,
-        metadata: Mapping[str, Json] | None = None,
-        session_ids: Sequence[str] | None = None,
-    ) -> Iterator[SessionDocument]: ...
-    def render(
-        self,
-        session_id: str,
-        form: str = "markdown",
-        *,
-        branches: bool = False,
-        attachments: bool = False,
-    ) -> str: ...
-    def import_(
-        self,
-        format_: str,
-        source: str | PathLike[str],
-        *,
-        strict: bool = False,
-        mapping: str | PathLike[str] | None = None,
-        report_to: str | PathLike[str] | None = None,
-        replace_invalid: bool = False,
-        user_id: str | None = None,
-        tags: Sequence[str] = ...,
-        batch: str | None = None,
-        dry_run: bool = False,
-        on_progress: OnProgress | None = None,
-    ) -> ImportReport: ...
-    def undo_import(self, batch: str) -> UndoReport: ...
-    def export(
-        self,
-        formats: str | Sequence[str],
-        *,
-        to: str | PathLike[str],
-        on_progress: OnProgress | None = None,
-        **options: Unpack[ExportFields],
-    ) -> ExportReport: ...
     def preview(
         self,
         format_: str,

@@ -294,9 +294,10 @@ def fork(
 
 def bulk(
     context: typer.Context,
-    act: Annotated[str, typer.Argument(help="tag, untag, hold or delete.")],
+    act: Annotated[str, typer.Argument(help="tag, untag, hold, delete or export.")],
     text: Annotated[
-        str | None, typer.Argument(help="The tag, or the reason of the hold.")
+        str | None,
+        typer.Argument(help="The tag, the reason of the hold, or the new file."),
     ] = None,
     user: Annotated[str | None, typer.Option(help="Of this user.")] = None,
     language: Annotated[str | None, typer.Option(help="In this language.")] = None,
@@ -315,7 +316,8 @@ def bulk(
 ) -> None:
     """Do one act to all sessions that meet a filter, 10,000 a call at most.
 
-    `delete` keeps an archived copy. What is held is left and counted.
+    `delete` keeps an archived copy. What is held is left and counted. `export` writes
+    whole sessions to a file, which `import convstore` reads.
     """
 
     async def work(store: Store, only_look: bool) -> BulkReport:

@@ -26,8 +26,6 @@ from convstore.vocabulary.errors import (
 )
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from convstore.store.facade import Store
     from convstore.vocabulary.settings import StoreConfig
 
@@ -49,45 +47,6 @@ _STANDINGS = {
 
 MIN_FREE_BYTES = 256 * 1024 * 1024
 """Room for a few segments and a write-ahead log; less is a disk about to be full."""
-
-MOST_WAITING = 1_000
-"""Sessions that wait to be indexed where a worker comes by."""
-
-_AGAIN = "then run `convstore archive run`"
-# By the code that a run leaves behind.
-_PROBLEMS = {
-    "retention_halted": (
-        "it stopped itself, because the clock or its plan looked wrong",
-        "see the clock, and what `convstore archive plan --older-than` AGE says",
-    ),
-    "storage_full": ("a disk was full", f"make room, {_AGAIN}"),
-    "config": (
-        "the archive folder or a setting could not be used",
-        f"let the archive be a folder that this user may write to, {_AGAIN}",
-    ),
-    "database_access": (
-        "it lacked rights on the database",
-        f"give the rights that `convstore archive run` names, {_AGAIN}",
-    ),
-    "database_busy": ("the database was busy", "run `convstore archive run`"),
-    "database_unavailable": (
-        "the database was away",
-        f"see that the server runs, {_AGAIN}",
-    ),
-    "unavailable": ("the archive was away", f"see that its disk is there, {_AGAIN}"),
-    "archive_away": (
-        "the archive folder was away",
-        f"see that its volume is mounted, {_AGAIN}",
-    ),
-    "archive_taken": (
-        "another database works on the archive folder",
-        "give a copy of a database a copy of the folder, or `convstore archive adopt`",
-    ),
-    "segment_corrupt": (
-        "what it had written to the archive read back differently",
-        f"see the disk of the archive, {_AGAIN}",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,45 +160,10 @@ async def _of_store(store: Store, in_bucket: bool) -> list[Finding]:
     findings += [await _agreement(store), await _clock(store)]
     if store.config.search.mode != "off":
         findings.append(await _index(store))
-    numbers = await store.stats()
-    quarantined = numbers.quarantined_segments
     findings += [
-        Finding(
-            "segments",
-            not quarantined,
-            f"{numbers.archive_segments}, of which {quarantined} damaged",
-            "run `convstore archive verify`, and restore those files from a backup",
-        ),
-        Finding(
-            "sessions that cannot be archived",
-            not numbers.unreadable,
-            str(numbers.unreadable),
-            "their rows are damaged: restore a backup of the database",
-        ),
-        _last_run(
-            numbers.last_run_at, numbers.last_run_problem, numbers.oldest_stale_at
-        ),
+        Finding(f.check, f.ok, f.detail, f.remedy) for f in await store.health()
     ]
     return findings
-
-
-def _last_run(
-    at: datetime | None, problem: str | None, due_since: datetime | None
-) -> Finding:
-    check, when = "last run of retention", fact(at) if at else "none yet"
-    if at is None and due_since is not None:
-        return Finding(
-            check,
-            False,
-            f"it never ran, and sessions not active since {fact(due_since)} are due",
-            "run `convstore worker`, or `convstore archive run` by the hour",
-        )
-    if problem is None:
-        return Finding(check, True, when)
-    told, remedy = _PROBLEMS.get(
-        problem, (f"it failed ({problem})", "run `convstore archive run`: it says why")
-    )
-    return Finding(check, False, f"{told}; it began {when}", remedy)
 
 
 async def _index(store: Store) -> Finding:
@@ -248,14 +172,11 @@ async def _index(store: Store) -> Finding:
     wrong = {"missing": found.missing, "that must not be found": found.unwanted}
     told = [f"{number} sessions {what}" for what, number in wrong.items() if number]
     told += [found.problem] if found.problem else []
-    idle = found.waiting > MOST_WAITING
     return Finding(
         "index of words",
-        not told and not idle,
+        not told,
         ", ".join([detail, *told]),
-        "run `convstore worker`, or `convstore search index`"
-        if idle
-        else "run `convstore search rebuild`",
+        "run `convstore search rebuild`",
     )
 
 

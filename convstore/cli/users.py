@@ -16,6 +16,7 @@ from convstore.cli.values import bad_option
 if TYPE_CHECKING:
     from convstore.store.facade import Store
     from convstore.vocabulary.overviews import UserSummary
+    from convstore.vocabulary.progress import Progress
     from convstore.vocabulary.records import Page
 
 
@@ -89,27 +90,7 @@ def export(
 
 
 async def _write(store: Store, user_id: str, file: IO[bytes]) -> dict[str, int]:
-    from convstore.vocabulary.codec import dumps
-    from convstore.vocabulary.documents import encode_document
-
-    sessions = items = 0
-    file.write(b'{"user_id": ' + dumps(user_id) + b', "sessions": [')
-    async for document in store.documents(user_id=user_id):
-        file.write(b",\n" if sessions else b"\n")
-        file.write(encode_document(document).rstrip(b"\n"))
-        sessions += 1
-    file.write(b'\n], "items": [')
-    cursor = None
-    while True:
-        page = await store.items.list(user_id=user_id, cursor=cursor)
-        for item in page.items:
-            file.write(b",\n" if items else b"\n")
-            file.write(dumps(item))
-            items += 1
-        cursor = page.next_cursor
-        if cursor is None:
-            break
-    cost = await store.ledger.cost(user_id=user_id)
-    file.write(b'\n], "cost_micros": ' + dumps(cost) + b"}\n")
-    deleted = await store.sessions.count(user_id=user_id, state="deleted")
-    return {"sessions": sessions, "items": items, "deleted": deleted}
+    told: list[Progress] = []
+    async for piece in store.personal_data(user_id, on_progress=told.append):
+        file.write(piece)
+    return {"sessions": told[-1].done, **told[-1].counts}

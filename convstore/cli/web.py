@@ -47,6 +47,14 @@ def web(
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Take no judgement and no form.")
     ] = False,
+    data_sets: Annotated[
+        Path | None,
+        typer.Option(help="Folder of data sets; by default `data-sets` in the home."),
+    ] = None,
+    audit: Annotated[
+        Path | None,
+        typer.Option(help="A file that gets a line for each view and each act."),
+    ] = None,
     open_: Annotated[
         bool, typer.Option("--open", help="Open the link in a browser.")
     ] = False,
@@ -73,6 +81,8 @@ def web(
             read_only=read_only or (name is None and not shared),
             hosts=known_as or (),
             tls=(certificate, key),
+            folder=data_sets or store.config.home / "data-sets",
+            audit=audit,
         )
         with _listening(host, port) as listening:
             at = listening.getsockname()[1]
@@ -142,16 +152,26 @@ def _server(
     read_only: bool,
     hosts: Sequence[str],
     tls: tuple[Path | None, Path | None],
+    folder: Path,
+    audit: Path | None,
 ) -> Any:
     """The server, which has not begun."""
     try:
         import uvicorn
     except ImportError:
         raise MissingExtraError("the page", "web") from None
-    from convstore.web import app
+    from convstore.web import AuditFile, app
 
+    page = app(
+        store,
+        auth,
+        read_only=read_only,
+        hosts=hosts,
+        data_sets=folder,
+        audit=None if audit is None else AuditFile(audit),
+    )
     config = uvicorn.Config(
-        app(store, auth, read_only=read_only, hosts=hosts),
+        page,
         ssl_certfile=tls[0],
         ssl_keyfile=tls[1],
         # Addresses hold ids, and the first one a token.

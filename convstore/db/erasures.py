@@ -92,14 +92,22 @@ def find(connection: Connection, tenant: str, erasure_id: str) -> StoredErasure 
 
 
 def of_tenant(
-    connection: Connection, tenant: str, *, before: str | None, limit: int
+    connection: Connection,
+    tenant: str,
+    *,
+    place: str | None,
+    limit: int,
+    back: bool = False,
 ) -> list[StoredErasure]:
-    """A tenant's erasures, the newest first, older than `before`: ids go with time."""
+    """A tenant's erasures, the newest first, older than a place: ids go with time.
+    `back`, those newer than it, the oldest first."""
     columns = [models.erasures.c[name] for name in StoredErasure.__slots__]
     statement = select(*columns).where(R.tenant_id == tenant)
-    if before is not None:
-        statement = statement.where(R.erasure_id < before)
-    rows = connection.execute(statement.order_by(R.erasure_id.desc()).limit(limit))
+    if place is not None:
+        beyond = R.erasure_id > place if back else R.erasure_id < place
+        statement = statement.where(beyond)
+    order = R.erasure_id if back else R.erasure_id.desc()
+    rows = connection.execute(statement.order_by(order).limit(limit))
     return [_erasure(row) for row in rows]
 
 

@@ -28,19 +28,20 @@ class SegmentSummary(NamedTuple):
 
 
 def users(
-    connection: Connection, tenant: str, after: str, limit: int
+    connection: Connection, tenant: str, after: str, limit: int, *, back: bool = False
 ) -> list[tuple[str, int, int]]:
-    """User, sessions and last activity, by user; reads the sessions of those alone."""
+    """User, sessions and last activity, by user; reads the sessions of those alone.
+    `back`, those before `after`, the last one first."""
     found = connection.execute(
         select(S.user_id, func.count(), func.max(S.last_activity_at))
         .where(
             S.tenant_id == tenant,
             S.user_id.is_not(None),
-            S.user_id > after,
+            S.user_id < after if back else S.user_id > after,
             models.LISTED,
         )
         .group_by(S.user_id)
-        .order_by(S.user_id)
+        .order_by(S.user_id.desc() if back else S.user_id)
         .limit(limit)
     )
     return [(str(user), int(count), int(at)) for user, count, at in found]
@@ -88,12 +89,19 @@ def _last_active(connection: Connection, tenant: str) -> int | None:
 
 
 def segments(
-    connection: Connection, before: tuple[int, str] | None, limit: int
+    connection: Connection,
+    place: tuple[int, str] | None,
+    limit: int,
+    *,
+    back: bool = False,
 ) -> list[SegmentSummary]:
-    """Segments that have a file, or should, the newest first."""
+    """Segments that have a file, or should, the newest first, older than a place;
+    `back`, those newer than it, the oldest first."""
     columns = [models.archive_segments.c[name] for name in SegmentSummary._fields]
     wanted = select(*columns).where(G.state != "deleted")
-    if before is not None:
-        wanted = wanted.where(tuple_(G.created_at, G.segment_id) < before)
-    newest = wanted.order_by(G.created_at.desc(), G.segment_id.desc()).limit(limit)
-    return [SegmentSummary(*row) for row in connection.execute(newest)]
+    key = tuple_(G.created_at, G.segment_id)
+    if place is not None:
+        wanted = wanted.where(key > place if back else key < place)
+    order = [G.created_at, G.segment_id]
+    wanted = wanted.order_by(*(order if back else [c.desc() for c in order]))
+    return [SegmentSummary(*row) for row in connection.execute(wanted.limit(limit))]

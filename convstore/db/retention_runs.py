@@ -71,12 +71,16 @@ def last(connection: Connection) -> StoredRun | None:
     return None if row is None else StoredRun(*row)
 
 
-def page(connection: Connection, before: str | None, limit: int) -> list[StoredRun]:
-    """Runs, the newest first."""
+def page(
+    connection: Connection, place: str | None, limit: int, *, back: bool = False
+) -> list[StoredRun]:
+    """Runs, the newest first, older than a place; `back`, those newer than it, the
+    oldest first."""
     columns = [models.retention_runs.c[name] for name in StoredRun.__slots__]
-    wanted = select(*columns).order_by(R.run_id.desc()).limit(limit)
-    if before is not None:
-        wanted = wanted.where(R.run_id < before)
+    order = R.run_id if back else R.run_id.desc()
+    wanted = select(*columns).order_by(order).limit(limit)
+    if place is not None:
+        wanted = wanted.where(R.run_id > place if back else R.run_id < place)
     return [StoredRun(*row) for row in connection.execute(wanted)]
 
 

@@ -353,8 +353,10 @@ def archived_sessions(
     after: str,
     limit: int,
     user_id: str | None = None,
+    back: bool = False,
 ) -> list[Any]:
-    """Archived sessions of a tenant by id, beyond `after`, with place and size."""
+    """Archived sessions of a tenant by id, beyond `after`, with place and size; `back`,
+    those before it, the last one first."""
     statement = (
         select(
             S.session_id,
@@ -373,8 +375,12 @@ def archived_sessions(
                 E.segment_id == S.segment_id,
             ),
         )
-        .where(S.tenant_id == tenant, S.session_id > after, S.state == "archived")
-        .order_by(S.session_id)
+        .where(
+            S.tenant_id == tenant,
+            S.session_id < after if back else S.session_id > after,
+            S.state == "archived",
+        )
+        .order_by(S.session_id.desc() if back else S.session_id)
         .limit(limit)
     )
     if user_id is not None:

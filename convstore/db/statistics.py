@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
 
-from convstore.db import models, session_counts
+from convstore.db import models, retention_runs, segments, session_counts
+from convstore.db.retention_runs import StoredRun
 from convstore.db.staleness import imported_by
 
 S = models.sessions.c
@@ -100,3 +101,27 @@ def oldest_stale(connection: Connection, cutoff: int) -> int | None:
         .limit(1)
     ).scalar_one_or_none()
     return oldest
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What tells whether jobs run: segments by state with number and bytes, a tenant's
+    live and unreadable sessions, the newest run of retention, and what is overdue."""
+
+    segments: dict[str, tuple[int, int]]
+    live: int
+    unreadable: int
+    last_run: StoredRun | None
+    oldest_stale: int | None
+
+
+def standing(connection: Connection, tenant: str, cutoff: int) -> Standing:
+    """As of now, by indexes and what is kept alone."""
+    live = session_counts.of_tenant(connection, tenant).get("active")
+    return Standing(
+        segments.totals(connection),
+        0 if live is None else live.sessions,
+        0 if live is None else live.unreadable,
+        retention_runs.last(connection),
+        oldest_stale(connection, cutoff),
+    )

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from convstore.archive.context import Context
 from convstore.archive.inspection import Agreement, Inspector
 from convstore.archive.restorer import Restorer
 from convstore.db import overviews, retention_runs, segments
-from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
+from convstore.repositories.cursors import check_limit, keyed_page
 from convstore.repositories.scope import Scope
 from convstore.retention.adoption import adopt
 from convstore.retention.compaction import CompactionOptions, compact
@@ -19,7 +20,7 @@ from convstore.retention.job import RetentionJob, RunOptions
 from convstore.retention.plan import Decision
 from convstore.retention.rebuild import rebuild
 from convstore.retention.recovery import Recovery
-from convstore.vocabulary.clock import from_micros
+from convstore.vocabulary.clock import from_micros, to_micros
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import check_id, check_optional_id
 from convstore.vocabulary.overviews import ArchiveSegment, RetentionRun
@@ -61,30 +62,33 @@ class Archive:
         limit: int = 100,
         cursor: str | None = None,
     ) -> Page[ArchivedSession]:
-        """Archived sessions of the tenant by id, a page at a time."""
+        """Archived sessions of the tenant by id, a page at a time.
+
+        Args:
+            user_id: Only this user's.
+            cursor: `next_cursor` of the page before, or `previous_cursor` of the one
+                behind.
+        """
         check_limit(self._scope.limits, limit)
-        after = "" if cursor is None else decode_cursor(cursor, str)[0]
         user = check_optional_id("user_id", user_id)
-        rows = await self._scope.runner.read(
-            lambda c: segments.archived_sessions(
-                c, self._scope.tenant, after=after, limit=limit + 1, user_id=user
+
+        async def read(
+            place: tuple[str] | None, back: bool, most: int
+        ) -> list[ArchivedSession]:
+            after = "" if place is None else place[0]
+            found = await self._scope.runner.read(
+                lambda c: segments.archived_sessions(
+                    c,
+                    self._scope.tenant,
+                    after=after,
+                    limit=most,
+                    user_id=user,
+                    back=back,
+                )
             )
-        )
-        items = tuple(
-            ArchivedSession(
-                tenant_id=self._scope.tenant,
-                session_id=row.session_id,
-                user_id=row.user_id,
-                title=NEW_CHAT if row.title is None else row.title,
-                turn_count=row.turn_count,
-                archived_at=from_micros(row.archived_at),
-                segment_id=row.segment_id,
-                size_bytes=row.length,
-            )
-            for row in rows[:limit]
-        )
-        more = len(rows) > limit
-        return Page(items, encode_cursor(items[-1].session_id) if more else None)
+            return [_archived(self._scope.tenant, row) for row in found]
+
+        return await keyed_page(cursor, (str,), limit, read, lambda s: (s.session_id,))
 
     async def read(self, session_id: str) -> SessionDocument:
         """An archived session, verified, without restoring it.
@@ -151,32 +155,21 @@ class Archive:
     ) -> Page[ArchiveSegment]:
         """The files of the archive, of every tenant, the newest first; reads none."""
         check_limit(self._scope.limits, limit)
-        before: tuple[int, str] | None = None
-        if cursor is not None:
-            at, segment_id = decode_cursor(cursor, int, str)
-            before = at, segment_id
-        found = await self._scope.runner.read(
-            lambda c: overviews.segments(c, before, limit + 1)
-        )
-        items = tuple(
-            ArchiveSegment(
-                one.segment_id,
-                one.state,
-                one.size_bytes,
-                one.raw_bytes,
-                one.entry_count,
-                one.problem,
-                from_micros(one.created_at),
-                None if one.sealed_at is None else from_micros(one.sealed_at),
-                None if one.verified_at is None else from_micros(one.verified_at),
+
+        async def read(
+            place: tuple[int, str] | None, back: bool, most: int
+        ) -> list[ArchiveSegment]:
+            found = await self._scope.runner.read(
+                lambda c: overviews.segments(c, place, most, back=back)
             )
-            for one in found[:limit]
-        )
-        more = len(found) > limit
-        last = found[limit - 1] if more else None
-        return Page(
-            items,
-            None if last is None else encode_cursor(last.created_at, last.segment_id),
+            return [_segment(one) for one in found]
+
+        return await keyed_page(
+            cursor,
+            (int, str),
+            limit,
+            read,
+            lambda s: (to_micros(s.created_at), s.segment_id),
         )
 
     async def runs(
@@ -184,24 +177,17 @@ class Archive:
     ) -> Page[RetentionRun]:
         """What retention did, the newest run first; the last 1,000 are remembered."""
         check_limit(self._scope.limits, limit)
-        before = None if cursor is None else decode_cursor(cursor, str)[0]
-        found = await self._scope.runner.read(
-            lambda c: retention_runs.page(c, before, limit + 1)
-        )
-        items = tuple(
-            RetentionRun(
-                run.run_id,
-                from_micros(run.started_at),
-                None if run.finished_at is None else from_micros(run.finished_at),
-                run.archived,
-                run.purged,
-                run.failed,
-                run.problem,
+
+        async def read(
+            place: tuple[str] | None, back: bool, most: int
+        ) -> list[RetentionRun]:
+            at = None if place is None else place[0]
+            found = await self._scope.runner.read(
+                lambda c: retention_runs.page(c, at, most, back=back)
             )
-            for run in found[:limit]
-        )
-        more = len(found) > limit
-        return Page(items, encode_cursor(items[-1].run_id) if more else None)
+            return [_run(one) for one in found]
+
+        return await keyed_page(cursor, (str,), limit, read, lambda r: (r.run_id,))
 
     async def agreement(self) -> Agreement:
         """Where files and ledger differ, by name and size; reads no segment."""
@@ -305,3 +291,42 @@ class Archive:
         Overwrites nothing, leaves out what was erased. Idempotent.
         """
         return await rebuild(self._parts.context, on_progress)
+
+
+def _archived(tenant: str, row: Any) -> ArchivedSession:
+    return ArchivedSession(
+        tenant_id=tenant,
+        session_id=row.session_id,
+        user_id=row.user_id,
+        title=NEW_CHAT if row.title is None else row.title,
+        turn_count=row.turn_count,
+        archived_at=from_micros(row.archived_at),
+        segment_id=row.segment_id,
+        size_bytes=row.length,
+    )
+
+
+def _segment(one: overviews.SegmentSummary) -> ArchiveSegment:
+    return ArchiveSegment(
+        one.segment_id,
+        one.state,
+        one.size_bytes,
+        one.raw_bytes,
+        one.entry_count,
+        one.problem,
+        from_micros(one.created_at),
+        None if one.sealed_at is None else from_micros(one.sealed_at),
+        None if one.verified_at is None else from_micros(one.verified_at),
+    )
+
+
+def _run(run: retention_runs.StoredRun) -> RetentionRun:
+    return RetentionRun(
+        run.run_id,
+        from_micros(run.started_at),
+        None if run.finished_at is None else from_micros(run.finished_at),
+        run.archived,
+        run.purged,
+        run.failed,
+        run.problem,
+    )

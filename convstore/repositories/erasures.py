@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from convstore.db import erasures as rows
-from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
+from convstore.repositories.cursors import check_limit, keyed_page
 from convstore.repositories.scope import Scope
 from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.errors import ErasureNotFoundError
@@ -40,20 +40,26 @@ class Erasures:
     async def list(
         self, *, limit: int = 100, cursor: str | None = None
     ) -> Page[ErasureReceipt]:
-        """Receipts, the newest erasure first."""
+        """Receipts, the newest erasure first.
+
+        Args:
+            cursor: `next_cursor` of the page before, or `previous_cursor` of the one
+                behind.
+        """
         check_limit(self._scope.limits, limit)
-        before: Any = None
-        if cursor is not None:
-            (before,) = decode_cursor(cursor, str)
-        found = await self._scope.runner.read(
-            lambda c: rows.of_tenant(
-                c, self._scope.tenant, before=before, limit=limit + 1
+
+        async def read(
+            place: tuple[str] | None, back: bool, most: int
+        ) -> list[ErasureReceipt]:
+            at = None if place is None else place[0]
+            found = await self._scope.runner.read(
+                lambda c: rows.of_tenant(
+                    c, self._scope.tenant, place=at, limit=most, back=back
+                )
             )
-        )
-        items = tuple(receipt_of(erasure) for erasure in found[:limit])
-        if len(found) <= limit:
-            return Page(items, None)
-        return Page(items, encode_cursor(items[-1].erasure_id))
+            return [receipt_of(erasure) for erasure in found]
+
+        return await keyed_page(cursor, (str,), limit, read, lambda r: (r.erasure_id,))
 
 
 def receipt_of(erasure: rows.StoredErasure) -> ErasureReceipt:

@@ -150,7 +150,7 @@ class Queues:
                     return QueueTurn(given, True)
             # A page that ended early has passed over very many that the filter leaves.
             passed = max(1, len(page.items))
-            looked_at += passed if page.complete else _MOST_LOOKED_AT // 2
+            looked_at += passed if page.complete else _MOST_LOOKED_AT
             cursor = page.next_cursor
             if cursor is None:
                 if whole:

@@ -86,17 +86,12 @@ class Upkeep:
     async def examine(self) -> list[Finding]:
         """What every database needs to keep the guarantees; one that is away is a
         finding of its own."""
-        reach, found = self._reach, []
-        for number in (HOME, *range(len(reach.shards))):
-            name = reach.name(number)
-            try:
-                told = await reach.at(number, lambda face: face.examine())
-            except ShardUnavailableError as error:
-                remedy = "start its server, or say in SHARDS where it is now"
-                found.append(Finding(name, False, error.problem, remedy))
-                continue
-            found += [replace(each, check=f"{name}: {each.check}") for each in told]
-        return found
+        return await _found(self._reach, lambda face: face.examine())
+
+    async def health(self) -> list[Finding]:
+        """Whether what should run by itself runs, of every database; one that is away
+        is a finding of its own."""
+        return await _found(self._reach, lambda face: face.health())
 
     async def tenants(
         self, *, limit: int = 100, cursor: str | None = None
@@ -140,6 +135,23 @@ class Upkeep:
             yield scheduler
         finally:
             await scheduler.stop()
+
+
+async def _found(
+    reach: Reach, work: Callable[[Any], Awaitable[list[Finding]]]
+) -> list[Finding]:
+    """The findings of every database, each with its name."""
+    found = []
+    for number in (HOME, *range(len(reach.shards))):
+        name = reach.name(number)
+        try:
+            told = await reach.at(number, work)
+        except ShardUnavailableError as error:
+            remedy = "start its server, or say in SHARDS where it is now"
+            found.append(Finding(name, False, error.problem, remedy))
+            continue
+        found += [replace(each, check=f"{name}: {each.check}") for each in told]
+    return found
 
 
 async def _every(reach: Reach, work: Callable[[Any], Awaitable[T]]) -> list[T]:

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from convstore.archive.documents import SOURCES, stream_documents
+from convstore.repositories.cursors import check_limit
 from convstore.repositories.session_filter import session_filter
 from convstore.store.repositories import TenantRepositories
+from convstore.vocabulary.data_sets import WrittenDataSet
+from convstore.vocabulary.ids import check_id
 from convstore.vocabulary.progress import OnProgress
 from convstore.vocabulary.records import DocumentSource, Json, SessionDocument
 from convstore.vocabulary.reports import UndoReport
@@ -113,6 +116,26 @@ class Transfer(TenantRepositories):
         )
         return rendered(document, form, branches=branches, attachments=attachments)
 
+    async def personal_data(
+        self, user_id: str, *, on_progress: OnProgress | None = None
+    ) -> AsyncIterator[bytes]:
+        """Everything that is kept of one person, as the pieces of one JSON object.
+
+        Their sessions, live and archived, whole; their items; what they cost. Sessions
+        in the bin are counted: restore them first, to have them too. Flat in memory;
+        changes nothing. Pieces without the last one are no whole object.
+
+        Args:
+            user_id: Whose; nobody's data is an object with nothing in it.
+            on_progress: Told once, at the end: `done` sessions, and of `counts` the
+                `items` and the `deleted` sessions.
+        """
+        from convstore.store.personal import personal_data
+
+        documents = self.documents(user_id=check_id("user_id", user_id))
+        async for piece in personal_data(self, user_id, documents, on_progress):
+            yield piece
+
     async def import_(
         self,
         format_: str,
@@ -187,6 +210,28 @@ class Transfer(TenantRepositories):
         again = self.transaction if dry_run else None
         taking = Taking(self._parts.archive.context, self._scope, labels, again)
         return await take_in(taking, asked, options, on_progress)
+
+    async def data_sets(
+        self, folder: str | PathLike[str], *, limit: int = 100
+    ) -> list[WrittenDataSet]:
+        """The data sets that exports wrote below a folder, the newest first.
+
+        Told by their manifests: no row is read. What an export is writing, or left
+        when it was cut short, is in it with the state `partial`.
+
+        Args:
+            folder: One that holds the folders of exports; none yet is an empty list.
+            limit: At most so many, 1 to 1,000.
+
+        Raises:
+            InvalidInputError: The folder cannot be read.
+        """
+        from asyncio import to_thread
+
+        from convstore.store.data_sets import written_in
+
+        check_limit(self._scope.limits, limit)
+        return await to_thread(written_in, Path(folder), limit)
 
     async def undo_import(self, batch: str) -> UndoReport:
         """Delete the sessions that an import made, as `sessions.delete` does.

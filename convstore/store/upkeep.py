@@ -14,6 +14,7 @@ from convstore.repositories.users import tenants
 from convstore.retention.job import BATCH, RunOptions
 from convstore.store.backups import Backups
 from convstore.store.due import remove_due
+from convstore.store.health import health
 from convstore.store.statistics import count
 from convstore.vocabulary.overviews import TenantSummary
 from convstore.vocabulary.progress import OnProgress
@@ -104,6 +105,15 @@ class Upkeep(Backups):
         """What the database needs to keep the guarantees, and whether it has it."""
         backend = self._parts.backend
         return [*await backend.examine(), await foreign_keys.examine(backend)]
+
+    async def health(self) -> list[Finding]:
+        """Whether what should run by itself runs: retention, the indexer, the archive.
+
+        A few reads by an index, and no file: cheap enough for every look. `doctor` of
+        the command line tells them, too, and looks deeper.
+        """
+        context, read = self._parts.archive.context, self._scope.read_broadly
+        return await health(context, read, self.tenant, self._scope.indexer)
 
     async def tenants(
         self, *, limit: int = 100, cursor: str | None = None

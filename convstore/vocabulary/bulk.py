@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-BulkAct: TypeAlias = Literal["tag", "untag", "hold", "delete"]
+BulkAct: TypeAlias = Literal["tag", "untag", "hold", "delete", "export"]
 
-BULK_ACTS: tuple[BulkAct, ...] = ("tag", "untag", "hold", "delete")
+BULK_ACTS: tuple[BulkAct, ...] = ("tag", "untag", "hold", "delete", "export")
 
 
 @dataclass(frozen=True, slots=True)

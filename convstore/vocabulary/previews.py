@@ -45,6 +45,9 @@ class Preview:
         agreement: How far people agree who judged the same, in these sessions.
         session_count: How many sessions were read.
         complete: False where sessions were left unread, or `rows` are not all.
+        rules: Rows by rule, of `row_count`.
+        lengths: Rows by length class, of `row_count`, the shortest class first.
+        warnings: What a team must know before it trains on such rows.
     """
 
     format: str
@@ -58,3 +61,6 @@ class Preview:
     agreement: RaterAgreement = field(
         default_factory=lambda: RaterAgreement(0, None, None)
     )
+    rules: dict[str, int] = field(default_factory=dict)
+    lengths: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()

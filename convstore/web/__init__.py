@@ -13,12 +13,16 @@ from convstore.web.actors import ROLES, Actor, Auth
 
 if TYPE_CHECKING:
     from convstore.web.application import app
+    from convstore.web.audit import Audit, AuditFile, Event
     from convstore.web.link import Link
     from convstore.web.proxy import behind_proxy
     from convstore.web.sign_in import SignIn
     from convstore.web.tokens import TokenFile
 
 _LATE = {
+    "Audit": "convstore.web.audit",
+    "AuditFile": "convstore.web.audit",
+    "Event": "convstore.web.audit",
     "app": "convstore.web.application",
     "Link": "convstore.web.link",
     "SignIn": "convstore.web.sign_in",
@@ -29,7 +33,10 @@ _LATE = {
 __all__ = [
     "ROLES",
     "Actor",
+    "Audit",
+    "AuditFile",
     "Auth",
+    "Event",
     "Link",
     "SignIn",
     "TokenFile",

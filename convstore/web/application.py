@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import (
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Route, Router
 
 from convstore.vocabulary.clock import SystemClock
@@ -20,11 +26,12 @@ from convstore.vocabulary.errors import ConfigError, ConvstoreError
 from convstore.vocabulary.http_status import http_status
 from convstore.web import text
 from convstore.web.actors import Actor, Auth, Role, actor_of
+from convstore.web.audit import Audit, Event
 from convstore.web.entrance import Entrance
 from convstore.web.link import ENTER
 from convstore.web.plain import plain
 from convstore.web.views import FORMS, NAVIGATION, PAGES, Shown
-from convstore.web.visit import Go, View, Visit, form_of, parameters
+from convstore.web.visit import Answer, Go, Sent, View, Visit, form_of, parameters
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -41,6 +48,8 @@ def app(
     *,
     hosts: Sequence[str] = (),
     read_only: bool = False,
+    data_sets: str | os.PathLike[str] | None = None,
+    audit: Audit | None = None,
 ) -> ASGIApp:
     """The page of a store, to be served or mounted: `api.mount("/convstore", app(…))`.
 
@@ -54,20 +63,35 @@ def app(
         hosts: The names, with or without port, under which it is reached. Empty allows
             those of loopback alone.
         read_only: Refuse every form, whoever sends it.
+        data_sets: A folder whose data sets are shown, and to which operators write
+            some: each tenant's in a folder of its own, such as `tenant=acme`. Without,
+            none are written from the page.
+        audit: Told each request of somebody who got in, before it is answered: who,
+            what, and whose words. May be asynchronous; what it raises ends the request.
 
     Raises:
         ConfigError: `auth` is not callable, or `hosts` is no list.
     """
     if not callable(auth):
         raise ConfigError("auth: give a function that says who sent a request")
-    return Entrance(_Site(store, auth, read_only).router(), hosts, read_only=read_only)
+    folder = None if data_sets is None else Path(data_sets)
+    site = _Site(store, auth, read_only, folder, audit)
+    return Entrance(site.router(), hosts, read_only=read_only)
 
 
 class _Site:
     """The pages over one store."""
 
-    def __init__(self, store: Store, auth: Auth, read_only: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        auth: Auth,
+        read_only: bool,
+        data_sets: Path | None,
+        audit: Audit | None,
+    ) -> None:
         self._store, self._auth, self._read_only = store, auth, read_only
+        self._data_sets, self._audit = data_sets, audit
         self._files = {name: (_HOME / "static" / name).read_bytes() for name in _STATIC}
         self._pages = _environment()
         stamps = {n: hashlib.sha256(d).hexdigest()[:12] for n, d in self._files.items()}
@@ -109,11 +133,26 @@ class _Site:
             visit = await self._visit(request, actor)
             if visit is None or not actor.may(role):
                 told = "You may not see this, or not do it.\n"
+                if visit is not None:
+                    await self._note(request, visit, "forbidden")
                 return PlainTextResponse(told, 403)
             found = await show(visit)
         except ConvstoreError as error:
             # Errors name ids and fields, and never what people said.
+            if visit is not None:
+                await self._note(request, visit, error.code)
             return self._failed(visit, error, as_json)
+        await self._note(request, visit)
+        return self._sent(visit, found, as_json)
+
+    def _sent(self, visit: Visit, found: Answer, as_json: bool) -> Response:
+        if isinstance(found, Sent):
+            way = "inline" if found.inline else f'attachment; filename="{found.name}"'
+            return StreamingResponse(
+                found.pieces,
+                headers={"content-disposition": way},
+                media_type=found.media_type,
+            )
         if isinstance(found, Go):
             if as_json:
                 return _json(found.json)
@@ -141,7 +180,31 @@ class _Site:
             root=request.scope.get("root_path", ""),
             elsewhere=None if wanted == own else wanted,
             read_only=self._read_only,
+            data_sets=None
+            if self._data_sets is None
+            else self._data_sets / text.folder_of(wanted),
         )
+
+    async def _note(
+        self, request: Request, visit: Visit, problem: str | None = None
+    ) -> None:
+        """Tell the audit, if there is one."""
+        if self._audit is None:
+            return
+        named = (visit.query["id"],) if "id" in visit.query else ()
+        told = self._audit(
+            Event(
+                visit.now,
+                visit.actor.id,
+                visit.store.tenant,
+                f"{request.method} {request.url.path.removeprefix(visit.root)}",
+                tuple(visit.seen) or named,
+                visit.query.get("user"),
+                problem,
+            )
+        )
+        if told is not None:
+            await told
 
     def _failed(
         self, visit: Visit | None, error: ConvstoreError, as_json: bool

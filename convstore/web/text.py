@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
@@ -15,6 +16,9 @@ _HIDDEN = re.compile(
 """Controls, what turns text around, what has no width, tags. Joiners of scripts that
 need them, and of pictures, stay: see `_JOINED`."""
 _JOINED = re.compile("(?<=[^\x00-\x7f])[\u200c\u200d](?=[^\x00-\x7f])")
+
+_MOST_NAME_CHARS = 200
+"""Of a folder: file systems take 255 bytes."""
 
 
 def visible(text: str) -> str:
@@ -35,6 +39,14 @@ def address(root: str, path: str, query: Mapping[str, object]) -> str:
     """A local address; ids are in its query, where each may be any text."""
     told = {name: str(value) for name, value in query.items() if value is not None}
     return f"{root}{path}" + (f"?{urlencode(told)}" if told else "")
+
+
+def folder_of(tenant: str) -> str:
+    """What the folder of a tenant is called, whatever the tenant's id is."""
+    told = f"tenant={quote(tenant, safe='')}"
+    if len(told) <= _MOST_NAME_CHARS:
+        return told
+    return f"tenant={hashlib.sha256(tenant.encode()).hexdigest()}"
 
 
 def moment(at: datetime) -> str:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qsl
 
-from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.errors import InvalidInputError, shown
 from convstore.vocabulary.feedback import RATING_ACTIONS
 from convstore.vocabulary.judgements import Reading
 from convstore.web.actors import Actor, Role
 from convstore.web.entrance import MOST_BODY_BYTES
-from convstore.web.text import address
+from convstore.web.text import address, visible
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -45,6 +46,35 @@ class Go:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """A file: what it is called where it is kept, its kind, and its bytes.
+
+    One that ends early is cut off so that the browser tells: half of somebody's data
+    must not be taken for all of it.
+    """
+
+    name: str
+    media_type: str
+    pieces: AsyncIterator[bytes]
+    inline: bool = False
+
+
+Answer: TypeAlias = View | Go | Sent
+
+
+async def begun(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same, of which the first was made: what fails at once is told as a page."""
+    first = await anext(pieces, b"")
+
+    async def all_of_them() -> AsyncIterator[bytes]:
+        yield first
+        async for piece in pieces:
+            yield piece
+
+    return all_of_them()
+
+
+@dataclass(frozen=True, slots=True)
 class Visit:
     """A request of somebody who may see this tenant.
 
@@ -57,6 +87,8 @@ class Visit:
         root: Where the application is mounted.
         elsewhere: The tenant, where it is not the store's own: it stays in addresses.
         read_only: No form is taken.
+        data_sets: The folder of this tenant's data sets; None where there is none.
+        seen: Ids of the sessions whose words the answer shows: pages note them.
     """
 
     store: Store
@@ -67,6 +99,8 @@ class Visit:
     root: str
     elsewhere: str | None
     read_only: bool
+    data_sets: Path | None = None
+    seen: list[str] = field(default_factory=list)
 
     def url(self, path: str, **query: object) -> str:
         """The address of a page, of the same tenant."""
@@ -84,6 +118,17 @@ class Visit:
             raise InvalidInputError(name, "is missing in the address")
         return self.query[name]
 
+    def confirmed(self, wanted: str) -> None:
+        """See that something was typed once more by hand.
+
+        Raises:
+            InvalidInputError: Something else was typed; nothing was done.
+        """
+        # As the page shows it is right, too: some characters nobody can type.
+        as_shown = {_spaced(wanted), _spaced(visible(wanted))}
+        if _spaced(self.form.get("confirm", "")) not in as_shown:
+            raise InvalidInputError("confirm", f"type {shown(wanted)} to go ahead")
+
     def number(self, name: str) -> int | None:
         """A parameter of the address that is a whole number."""
         given = self.query.get(name)
@@ -93,6 +138,10 @@ class Visit:
     def reading(self) -> Reading:
         """What labels and scores mean here."""
         return Reading(self.store.config.feedback)
+
+
+def _spaced(given: str) -> str:
+    return " ".join(given.split())
 
 
 def whole(name: str, given: str) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from convstore import InvalidInputError, Store
@@ -52,6 +55,29 @@ async def test_what_is_held_is_left_and_counted(store: Store) -> None:
     assert (await store.sessions.get("s-1")).state == "active"
     restored = await store.restore("s-3")
     assert restored.state == "active"
+
+
+async def test_sessions_of_a_filter_become_one_file(
+    store: Store, tmp_path: Path
+) -> None:
+    await made(store)
+    await store.run_retention(older_than_s=0)
+    to = tmp_path / "of-u-1.jsonl"
+
+    seen = await store.bulk("export", str(to), user_id="u-1", dry_run=True)
+    there = to.exists()
+    report = await store.bulk("export", str(to), user_id="u-1")
+
+    documents = [json.loads(line) for line in to.read_text("utf-8").splitlines()]
+    assert (there, sorted(seen.matched)) == (False, ["s-1", "s-3", "s-5"])
+    assert (report.done, report.refused) == (3, {})
+    assert [one["session"]["id"] for one in documents] == ["s-1", "s-3", "s-5"]
+    assert not to.with_name("of-u-1.jsonl.part").exists()
+    for path in (str(to), str(tmp_path / "no" / "where"), "", "a\0b"):
+        with pytest.raises(InvalidInputError, match="text"):
+            await store.bulk("export", path, user_id="u-1")
+    none = await store.bulk("export", str(tmp_path / "none"), user_id="nobody")
+    assert (none.done, (tmp_path / "none").read_bytes()) == (0, b"")
 
 
 async def test_another_tenants_sessions_are_not_met(store: Store) -> None:

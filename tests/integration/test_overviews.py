@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from convstore import Store
+from typing import Any
+
+import pytest
+
+from convstore import InvalidInputError, Store
+from convstore.types import Page
 from convstore.vocabulary.clock import ManualClock
 
 
@@ -75,3 +80,36 @@ async def test_segments_and_runs_are_listed_newest_first(
     assert [one.archived for one in (*runs.items, *first_run.items)] == [1, 1, 1]
     assert runs.items[0].started_at > first_run.items[0].started_at
     assert first_run.next_cursor is None
+
+
+async def test_lists_of_a_key_go_back_as_they_went_on(
+    store: Store, clock: ManualClock
+) -> None:
+    for number in range(5):
+        clock.advance(60)
+        await store.sessions.get_or_create(f"s-{number}", user_id=f"u-{number}")
+        await store.run_retention(older_than_s=0)
+    for number in range(5):
+        clock.advance(60)
+        await store.sessions.get_or_create(f"e-{number}", user_id=f"v-{number}")
+        await store.erase(session_id=f"e-{number}")
+
+    for noun in (
+        store.users.list,
+        store.erasures.list,
+        store.archive.list,
+        store.archive.segments,
+        store.archive.runs,
+    ):
+        pages: list[Page[Any]] = [await noun(limit=2)]
+        while pages[-1].next_cursor is not None:
+            pages.append(await noun(limit=2, cursor=pages[-1].next_cursor))
+        back = [pages[-1]]
+        while back[-1].previous_cursor is not None:
+            back.append(await noun(limit=2, cursor=back[-1].previous_cursor))
+
+        assert [len(page.items) for page in pages] == [2, 2, 1], noun
+        assert [page.items for page in back] == [p.items for p in pages[::-1]], noun
+        assert back[-1].next_cursor == pages[0].next_cursor
+        with pytest.raises(InvalidInputError, match="cursor"):
+            await noun(cursor="x")

@@ -62,6 +62,10 @@ async def test_a_preview_has_the_lines_that_an_export_writes(
     assert len(lines) == seen.row_count > 0
     assert seen.splits == report.splits
     assert seen.left_out == report.dropped
+    assert seen.warnings == report.warnings
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text("utf-8"))
+    assert seen.rules == manifest["rules"]
+    assert sum(seen.lengths.values()) == report.rows
     assert seen.complete
 
 

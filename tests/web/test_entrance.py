@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
+import stat
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
 from starlette.requests import Request
 
 from convstore import ConfigError, Store
-from convstore.web import Actor, Link, app, behind_proxy
+from convstore.web import Actor, AuditFile, Event, Link, app, behind_proxy
 from tests.web.conftest import ANN, BASE, OWN, Visitor, acts_of, talk
 
 PAGES = (
@@ -151,6 +154,45 @@ async def test_an_annotator_does_not_operate(
     for path in ("/describe", "/hold", "/restore", "/delete", "/erase"):
         assert (await page.post(path, form, id="s-1")).status_code == 403
     assert (await store.sessions.get("s-1")).state == "active"
+
+
+async def test_every_view_of_a_conversation_is_noted_or_not_shown(
+    store: Store, tmp_path: Path, visitor: Callable[..., Visitor]
+) -> None:
+    await talk(store)
+    await store.queues.put("q")
+    file = tmp_path / "audit.jsonl"
+    page = visitor(audit=AuditFile(file))
+
+    shown = await page.get("/conversation", id="s-1")
+    for path in ("/search?q=pleasure", "/judge?queue=q", "/datasets?format=messages"):
+        assert (await page.client.get(path)).status_code == 200
+    form = {"act": acts_of(shown.text)[0], "label": "thumbs_up"}
+    await page.post("/judge", form, id="s-1", turn=3)
+    await page.post("/judge", {}, id="s-1", turn=3)
+    await page.get("/", user="u-1")
+
+    told = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    assert [(one["act"], one["session_ids"], one["problem"]) for one in told] == [
+        ("GET /conversation", ["s-1"], None),
+        ("GET /search", ["s-1"], None),
+        ("GET /judge", ["s-1"], None),
+        ("GET /datasets", ["s-1"], None),
+        ("POST /judge", ["s-1"], None),
+        ("POST /judge", ["s-1"], "invalid_input"),
+        ("GET /", [], None),
+    ]
+    assert {one["actor_id"] for one in told} == {"ann"}
+    assert told[-1]["user_id"] == "u-1"
+    assert "pleasure" not in file.read_text("utf-8")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+    def full(event: Event) -> None:
+        raise OSError(28, "full")
+
+    unnoted = visitor(audit=full)
+    with pytest.raises(OSError, match="full"):
+        await unnoted.get("/conversation", id="s-1")
 
 
 async def test_a_reader_does_not_judge(

@@ -17,7 +17,7 @@ PAGES = (
     "/", "/?only=judged", "/?only=unjudged", "/?only=disagreed", "/?only=held",
     "/?title=nobody", "/?tag=nobody", "/?label=down", "/?user=u-7", "/?state=deleted",
     "/search", "/queues", "/disagreements", "/datasets", "/datasets?format=kto",
-    "/retention", "/archive", "/cost", "/people",
+    "/retention", "/archive", "/cost", "/people", "/bulk?only=judged",
 )  # fmt: skip
 OF_SESSIONS = (
     "/search?q=file", "/conversation?id=s-1", "/compare?id=s-1&one=2&other=3",

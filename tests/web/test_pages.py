@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,8 @@ from convstore import Store
 from convstore.vocabulary.clock import ManualClock, SystemClock
 from convstore.web import Actor
 from convstore.web.text import ago, duration, moment, size, visible
-from tests.web.conftest import Visitor, talk
+from convstore.web.views import FORMS, PAGES
+from tests.web.conftest import OWN, Visitor, talk
 
 IDS = (
     "../../etc/<b>x</b>?q=1&r#f", "..", ".", "a/b", "%2e%2e%2f", "//evil.example/x",
@@ -29,24 +31,63 @@ EMPTY = {
     "/?title=x": "No session meets these filters. Everything was looked at.",
     "/search": "Type words that were said.",
     "/search?q=x": "Nobody said that. Everything was looked at",
-    "/queues": "There is no queue yet.",
     "/disagreements": "Nobody disagrees",
     "/cost": "No conversation has a user yet.",
     "/people": "Nobody has judged anything",
     "/datasets": "No row of this format can be made",
     "/retention": "Nothing is under hold.",
     "/archive": "Nothing is archived yet.",
+    "/judge?queue=q": "Nothing is left for you in this queue.",
+    "/bulk": "no filter is not all of them",
+    "/bulk?user=x": "What to do with them",
 }
 
 
-async def test_an_empty_page_says_why(visitor: Callable[..., Visitor]) -> None:
-    page = visitor()
+async def test_an_empty_page_says_why(
+    store: Store, visitor: Callable[..., Visitor]
+) -> None:
+    page = visitor(Actor("op", ("operator",), ("default",)))
+    assert "There is no queue yet." in (await page.get("/queues")).text
+    await store.queues.put("q")
 
     for path, words in EMPTY.items():
         answer = await page.get(path)
         assert answer.status_code == 200
         assert words in answer.text
-    assert "Retention never ran" in (await page.get("/retention")).text
+    shown = (await page.get("/retention")).text
+    assert "Retention never ran" in shown
+    assert "Nobody asked to be erased yet." in shown
+    assert "None yet." in (await page.get("/datasets")).text
+
+
+async def test_every_address_answers_with_json_where_it_is_asked_for(
+    store: Store, tmp_path: Path, visitor: Callable[..., Visitor]
+) -> None:
+    await talk(store)
+    await store.queues.put("q")
+    await store.export("messages", to=tmp_path / "tenant=default" / "m")
+    await talk(store, "s-2", "u-2")
+    receipt = await store.erase(session_id="s-2")
+    page = visitor(
+        Actor("op", ("operator",), ("default",)), data_sets=tmp_path, hosts=()
+    )
+    given: dict[str, dict[str, object]] = {
+        "/conversation": {"id": "s-1"},
+        "/compare": {"id": "s-1", "one": 2, "other": 3},
+        "/judge": {"queue": "q"},
+        "/dataset": {"name": "m"},
+        "/receipt": {"id": receipt.erasure_id},
+        "/bulk": {"user": "u-1"},
+    }
+    as_json = {"accept": "application/json", **OWN}
+
+    for path in PAGES.keys() - {"/dataset/plot"}:
+        assert isinstance(await page.json(path, **given.get(path, {})), dict), path
+    for path in FORMS:
+        answer = await page.client.post(path, data={}, headers=as_json)
+        assert answer.headers["content-type"] == "application/json", path
+        assert answer.status_code == 422, path
+        assert answer.json()["code"] == "invalid_input", path
 
 
 async def test_an_id_may_be_any_text(

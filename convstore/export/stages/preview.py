@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from convstore.export.choosing.settlement import settled_ids
-from convstore.export.dataset.statistics import Tally
+from convstore.export.dataset.card import lengths_of, rules_of, warnings_of
+from convstore.export.dataset.statistics import Stats, Tally
 from convstore.export.formats import FORMATS, pick_formats
 from convstore.export.options import ExportOptions
 from convstore.export.rules import RULES, pick_rules
@@ -65,19 +66,22 @@ def preview_of(
     ids = settled_ids(entries, options.caps, tally.losses)
     stay = [waiting[row_id] for row_id in sorted(ids)]
     names = list(options.splits)
-    splits = dict.fromkeys(names, 0)
+    stats = Stats()
     for row in stay:
-        splits[names[row.split]] += 1
+        stats.add(row, names[row.split])
     return Preview(
         format_,
         tuple(_row(row, names) for row in stay[:limit]),
         row_count=len(stay),
-        splits=splits,
+        splits={name: stats.splits[name] for name in names},
         left_out=tally.losses.table(),
         not_understood=dict(sorted(tally.unclear.items())),
         agreement=tally.agreement.agreement(),
         session_count=gatherer.documents,
         complete=len(stay) <= limit,
+        rules=dict(rules_of(stats)),
+        lengths=dict(lengths_of(stats)),
+        warnings=tuple(warnings_of(FORMATS[format_], stats)),
     )
 
 

@@ -48,6 +48,13 @@ const KEYS = {
   "?": () => document.getElementById("keys").showModal(),
 };
 
+// After a `g` the next letter leads to a page of the menu.
+let going = false;
+function go(key) {
+  const link = document.querySelector(`.menu [data-go="${key}"]`);
+  if (link) link.click();
+}
+
 document.addEventListener("keydown", (event) => {
   const target = event.target;
   const writing = target.closest("input, textarea, select, [contenteditable]");
@@ -62,7 +69,12 @@ document.addEventListener("keydown", (event) => {
   }
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (document.getElementById("keys").open) return;
-  if (event.key === "Enter") {
+  const went = going;
+  going = event.key === "g" && !went;
+  if (went && /^[a-z]$/.test(event.key)) {
+    event.preventDefault();
+    go(event.key);
+  } else if (event.key === "Enter") {
     if (target.closest("a, button, summary")) return;
     if (open() || press("Enter")) event.preventDefault();
   } else if (KEYS[event.key]) {

@@ -9,6 +9,7 @@ from convstore.web.actors import Role
 from convstore.web.views import (
     acts,
     archive,
+    bulk,
     compare,
     conversation,
     cost,
@@ -19,11 +20,13 @@ from convstore.web.views import (
     operating,
     people,
     retention,
+    sending,
     sessions,
+    written,
 )
-from convstore.web.visit import Go, View, Visit
+from convstore.web.visit import Answer, Visit
 
-Shown: TypeAlias = Callable[[Visit], Awaitable[View | Go]]
+Shown: TypeAlias = Callable[[Visit], Awaitable[Answer]]
 
 PAGES: dict[str, tuple[Role, Shown]] = {
     "/": ("reader", sessions.show),
@@ -34,11 +37,14 @@ PAGES: dict[str, tuple[Role, Shown]] = {
     "/judge": ("annotator", judging.show),
     "/disagreements": ("reader", disagreements.show),
     "/datasets": ("reader", datasets.show),
+    "/dataset": ("reader", written.show),
+    "/dataset/plot": ("reader", written.plot),
     "/retention": ("reader", retention.show),
     "/receipt": ("reader", retention.receipt),
     "/archive": ("reader", archive.show),
     "/cost": ("reader", cost.show),
     "/people": ("reader", people.show),
+    "/bulk": ("operator", bulk.show),
 }
 
 FORMS: dict[str, tuple[Role, Shown]] = {
@@ -54,17 +60,21 @@ FORMS: dict[str, tuple[Role, Shown]] = {
     "/restore": ("operator", operating.restore),
     "/delete": ("operator", operating.delete),
     "/erase": ("operator", operating.erase),
+    "/bulk": ("operator", bulk.act),
+    "/export": ("operator", sending.export),
+    "/datasets": ("operator", written.write),
 }
 
-NAVIGATION: tuple[tuple[str, str] | None, ...] = (
-    ("/", "Sessions"),
-    ("/queues", "Judge"),
-    ("/disagreements", "Disagreements"),
-    ("/datasets", "Data sets"),
+NAVIGATION: tuple[tuple[str, str, str] | None, ...] = (
+    ("/", "Sessions", "s"),
+    ("/queues", "Judge", "j"),
+    ("/disagreements", "Disagreements", "i"),
+    ("/datasets", "Data sets", "d"),
     None,
-    ("/retention", "Retention"),
-    ("/archive", "Archive"),
-    ("/cost", "Cost"),
-    ("/people", "People"),
+    ("/retention", "Retention", "r"),
+    ("/archive", "Archive", "a"),
+    ("/cost", "Cost", "c"),
+    ("/people", "People", "p"),
 )
-"""The menu; None parts what people judge from what operators look at."""
+"""The menu, with the key of each after a `g`; None parts what people judge from what
+operators look at."""

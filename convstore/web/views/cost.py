@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from convstore.web.views.sessions import ways
 from convstore.web.visit import View, Visit
 
 LIMIT = 30
@@ -32,8 +33,7 @@ async def show(visit: Visit) -> View:
         "days": days,
         "models": models,
         "policy": visit.store.config.ledger,
-        "more": page.next_cursor and visit.url("/cost", cursor=page.next_cursor),
-        "first": "cursor" in visit.query and visit.url("/cost"),
+        **ways(visit, page, "/cost", {}),
     }
     json = {
         "total_micros": total,
@@ -41,5 +41,6 @@ async def show(visit: Visit) -> View:
         "models": models,
         "items": rows,
         "next_cursor": page.next_cursor,
+        "previous_cursor": page.previous_cursor,
     }
     return View("cost.html", "Cost", shown, json, "/cost")

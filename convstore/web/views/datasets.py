@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from convstore.vocabulary.records import Json
+from convstore.web.views.plots import bars
+from convstore.web.views.reasons import REASONS
+from convstore.web.views.written import written
 from convstore.web.visit import View, Visit
 
 LIMIT = 20
@@ -16,17 +19,6 @@ FORMATS = (
     "openai-dpo sharegpt sharegpt-dpo sharegpt-kto axolotl-dpo"
 ).split()
 
-REASONS = {
-    "contradiction": "people said both good and bad of the same answer",
-    "duplicate": "another row has the same words",
-    "equal-answers": "both answers are the same",
-    "small-gap": "the scores are too close to each other",
-    "reported": "somebody reported it",
-    "stale-feedback": "the judged answer was left before it was judged",
-    "no-consent": "the session's consent says no",
-}
-"""The commonest reasons why a row is left out, in a sentence."""
-
 
 async def show(visit: Visit) -> View:
     """The page."""
@@ -35,12 +27,23 @@ async def show(visit: Visit) -> View:
     seen = await visit.store.preview(
         name, user_id=user, limit=LIMIT, max_sessions=MOST_SESSIONS
     )
+    visit.seen.extend(dict.fromkeys(row.session_id for row in seen.rows))
+    sets = await written(visit)
     shown: dict[str, Any] = {
         "formats": FORMATS,
         "format": name,
         "user": user,
         "seen": seen,
         "reasons": REASONS,
+        "splits": bars(seen.splits),
+        "rules": bars(seen.rules),
+        "lengths": bars({n: k for n, k in seen.lengths.items() if k}),
+        "left_out": bars(
+            dict(sorted(seen.left_out.items(), key=lambda one: (-one[1], one[0])))
+        ),
+        "warnings": seen.warnings if seen.row_count else (),
+        "written": sets,
+        "may_write": visit.data_sets is not None and visit.may("operator"),
         "rows": [
             {
                 "row": row,
@@ -55,7 +58,8 @@ async def show(visit: Visit) -> View:
             for row in seen.rows
         ],
     }
-    return View("datasets.html", "Data sets", shown, {"preview": seen}, "/datasets")
+    json = {"preview": seen, "written": [one["set"] for one in sets]}
+    return View("datasets.html", "Data sets", shown, json, "/datasets")
 
 
 _GOOD = ("chosen", "preferred_output", "completion")

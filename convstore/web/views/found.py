@@ -18,6 +18,7 @@ async def show(visit: Visit) -> View:
     page = await visit.store.search(
         words, limit=LIMIT, cursor=visit.query.get("cursor")
     )
+    visit.seen.extend(dict.fromkeys(hit.session.id for hit in page.items))
     shown["hits"] = [
         {
             "hit": hit,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.queues import QueueItem
 from convstore.vocabulary.records import Turn
 from convstore.web.pieces import pieces_of
@@ -64,8 +63,7 @@ async def make(visit: Visit) -> Go:
 async def end(visit: Visit) -> Go:
     """End a queue; what was judged stays."""
     name = visit.needed("queue")
-    if visit.form.get("confirm") != name:
-        raise InvalidInputError("confirm", "type the name of the queue to go ahead")
+    visit.confirmed(name)
     return Go(visit.url("/queues"), {"deleted": await visit.store.queues.delete(name)})
 
 
@@ -87,6 +85,7 @@ async def show(visit: Visit) -> View:
     }
     json: dict[str, Any] = {"queue": queue, "item": turn.item, "turns": ()}
     if turn.item is not None:
+        visit.seen.append(turn.item.session.id)
         said = await visit.store.turns.branch(
             turn.item.session.id, head=turn.item.turn_seq, limit=_CONTEXT + 1
         )

@@ -58,21 +58,20 @@ async def delete(visit: Visit) -> Go:
 
 
 async def erase(visit: Visit) -> Go:
-    """Destroy a session everywhere, with a receipt."""
-    session_id = _confirmed(visit)
-    receipt = await visit.store.erase(session_id=session_id)
-    return Go(visit.url("/retention"), {"receipt": receipt})
+    """Destroy a session, or all of a person, everywhere, with a receipt."""
+    if "user" in visit.query:
+        user_id = visit.query["user"]
+        visit.confirmed(user_id)
+        receipt = await visit.store.erase(user_id=user_id)
+    else:
+        receipt = await visit.store.erase(session_id=_confirmed(visit))
+    return Go(visit.url("/receipt", id=receipt.erasure_id), {"receipt": receipt})
 
 
 def _confirmed(visit: Visit) -> str:
-    """The session's id, which was typed once more by hand.
-
-    Raises:
-        InvalidInputError: Something else was typed; nothing was done.
-    """
+    """The session's id, which was typed once more by hand."""
     session_id = visit.needed("id")
-    if visit.form.get("confirm") != session_id:
-        raise InvalidInputError("confirm", "type the id of the session to go ahead")
+    visit.confirmed(session_id)
     return session_id
 
 

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import Any
 
 from convstore.web.text import duration
+from convstore.web.views.warning import warnings_of
 from convstore.web.visit import View, Visit
 
 LIMIT = 50
@@ -36,25 +37,34 @@ async def show(visit: Visit) -> View:
         limit=LIMIT, cursor=visit.query.get("receipts")
     )
     runs = await visit.store.archive.runs(limit=RUNS)
+    warnings = await warnings_of(visit)
     shown: dict[str, Any] = {
+        "warnings": warnings,
         "plan": told,
         "complete": complete,
         "stale_after": duration(policy.stale_after_s),
         "policy": policy,
         "holds": holds,
         "receipts": receipts,
-        "more": receipts.next_cursor
-        and visit.url("/retention", receipts=receipts.next_cursor) + "#receipts",
+        "ways": {
+            name: at and visit.url("/retention", receipts=at) + "#receipts"
+            for name, at in (
+                ("back", receipts.previous_cursor),
+                ("more", receipts.next_cursor),
+            )
+        },
         "runs": runs.items,
         "last": runs.items[0] if runs.items else None,
     }
     json = {
+        "warnings": warnings,
         "plan": told,
         "complete": complete,
         "holds": holds.items,
         "runs": runs.items,
         "receipts": receipts.items,
         "next_cursor": receipts.next_cursor,
+        "previous_cursor": receipts.previous_cursor,
     }
     return View("retention.html", "Retention", shown, json, "/retention")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import Page, Session
+from convstore.web.views.warning import warnings_of
 from convstore.web.visit import View, Visit, chips, disagreeing, said
 
 LIMIT = 50
@@ -29,10 +30,13 @@ _FILTERS = ("title", "user", "label", "tag", "language", "only", "state", "since
 
 async def show(visit: Visit) -> View:
     """The page."""
-    asked = {name: visit.query[name] for name in _FILTERS if name in visit.query}
-    page = await listed(visit, asked, LIMIT, visit.query.get("cursor"))
+    asked = asked_of(visit)
+    page = await visit.store.sessions.list(
+        **filters_of(visit, asked), limit=LIMIT, cursor=visit.query.get("cursor")
+    )
     live = await visit.store.sessions.count(state="active")
     archived = await visit.store.sessions.count(state="archived")
+    warnings = await warnings_of(visit)
     shown: dict[str, Any] = {
         "rows": [row(visit, session) for session in page.items],
         "asked": asked,
@@ -44,20 +48,31 @@ async def show(visit: Visit) -> View:
         "only": {key: words for key, (words, _) in ONLY.items()},
         "kept_for": visit.store.config.retention.keep_archive_for_s,
         "periods": SINCE,
+        "warnings": warnings,
+        "bulk": asked and visit.url("/bulk", **asked),
+        "person": asked.get("user") if set(asked) == {"user"} else None,
     }
     json = {
         "items": page.items,
         "next_cursor": page.next_cursor,
         "previous_cursor": page.previous_cursor,
         "complete": page.complete,
+        "warnings": warnings,
     }
     return View("sessions.html", "Sessions", shown, json, "/")
 
 
-async def listed(
-    visit: Visit, asked: dict[str, str], limit: int, cursor: str | None
-) -> Page[Session]:
-    """The sessions that meet the filters of an address."""
+def asked_of(visit: Visit) -> dict[str, str]:
+    """The filters of an address."""
+    return {name: visit.query[name] for name in _FILTERS if name in visit.query}
+
+
+def filters_of(visit: Visit, asked: Mapping[str, str]) -> dict[str, Any]:
+    """The filters as `sessions.list` and `bulk` take them.
+
+    Raises:
+        InvalidInputError: One cannot be meant; it is named.
+    """
     state = asked.get("state")
     if state is not None and state not in STATES:
         raise InvalidInputError("state", "is not a state of a session")
@@ -65,18 +80,16 @@ async def listed(
     if only is not None and only not in ONLY:
         raise InvalidInputError("only", f"must be one of {', '.join(ONLY)}")
     marks: dict[str, Any] = {} if only is None else ONLY[only][1]
-    return await visit.store.sessions.list(
-        title=asked.get("title"),
-        user_id=asked.get("user"),
-        label=asked.get("label"),
-        tag=asked.get("tag"),
-        language=asked.get("language"),
-        state=state,  # type: ignore[arg-type]
-        updated_since=since(visit, asked.get("since")),
+    return {
+        "title": asked.get("title"),
+        "user_id": asked.get("user"),
+        "label": asked.get("label"),
+        "tag": asked.get("tag"),
+        "language": asked.get("language"),
+        "state": state,
+        "updated_since": since(visit, asked.get("since")),
         **marks,
-        limit=limit,
-        cursor=cursor,
-    )
+    }
 
 
 def since(visit: Visit, period: str | None) -> datetime | None:
