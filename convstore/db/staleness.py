@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     Select,
@@ -63,17 +64,11 @@ def candidates_statement(
     younger_than: int | None = None,
 ) -> Select[Any]:
     """The statement of `candidates`, without its limit."""
-    at, owner, session_id = after
     statement = (
         select(*_SUMMARY)
         .where(
             S.state == "active",
-            S.activity_bucket >= at,
-            or_(
-                S.activity_bucket > at,
-                S.tenant_id > owner,
-                (S.tenant_id == owner) & (S.session_id > session_id),
-            ),
+            *_beyond(S.activity_bucket, after),
         )
         .order_by(S.activity_bucket, S.tenant_id, S.session_id)
     )
@@ -105,19 +100,13 @@ def expired(
     connection: Connection, *, now: int, after: tuple[int, str, str], limit: int
 ) -> list[Row]:
     """Live sessions past their own expiry, earliest first, beyond `after`."""
-    at, owner, session_id = after
     statement = (
         select(*_SUMMARY)
         .where(
             S.state == "active",
             S.expires_at.is_not(None),
             S.expires_at <= now,
-            S.expires_at >= at,
-            or_(
-                S.expires_at > at,
-                S.tenant_id > owner,
-                (S.tenant_id == owner) & (S.session_id > session_id),
-            ),
+            *_beyond(S.expires_at, after),
         )
         .order_by(S.expires_at, S.tenant_id, S.session_id)
         .limit(limit)
@@ -140,19 +129,13 @@ def archived_before(
 
 def archived_statement(cutoff: int, after: tuple[int, str, str]) -> Select[Any]:
     """The statement of `archived_before`, without its limit."""
-    at, owner, session_id = after
     return (
         select(*_SUMMARY)
         .where(
             one_of(S.state, ("archived", "deleted")),
             S.segment_id.is_not(None),
             S.archived_at <= cutoff,
-            S.archived_at >= at,
-            or_(
-                S.archived_at > at,
-                S.tenant_id > owner,
-                (S.tenant_id == owner) & (S.session_id > session_id),
-            ),
+            *_beyond(S.archived_at, after),
         )
         .order_by(S.archived_at, S.tenant_id, S.session_id)
     )
@@ -166,3 +149,17 @@ def newest_activity(connection: Connection) -> int | None:
         select(func.max(S.last_activity_at)).where(active, S.activity_bucket == bucket)
     ).scalar_one()
     return newest
+
+
+def _beyond(
+    position: Column[int], after: tuple[int, str, str]
+) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """The conditions that a session lies behind a place in the order of `position` and
+    of keys. The first one is where a walk along an index begins."""
+    at, owner, session_id = after
+    behind = or_(
+        position > at,
+        S.tenant_id > owner,
+        (S.tenant_id == owner) & (S.session_id > session_id),
+    )
+    return position >= at, behind

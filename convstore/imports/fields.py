@@ -67,6 +67,11 @@ def number_or_none(value: Json) -> float | None:
     return float(value)
 
 
+def count_or_none(value: Json) -> int | None:
+    """`value` if it is a whole number from 0 on; a boolean is none."""
+    return value if type(value) is int and value >= 0 else None
+
+
 def id_or_none(record: Mapping[str, Json], *keys: str) -> str | None:
     """The first of these fields that can be an id."""
     for key in keys:

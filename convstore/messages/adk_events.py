@@ -14,12 +14,24 @@ from math import isfinite
 from typing import Any, Final
 
 from convstore.messages.media import Media, media_of
-from convstore.messages.message import Block, Message, Said, blocks_of, told_by
-from convstore.messages.neutral import plain_id, plain_parts, plain_text
-from convstore.messages.parts import ROLES, Call, Result
+from convstore.messages.message import (
+    Block,
+    Message,
+    Said,
+    called_names,
+    told_by,
+)
+from convstore.messages.neutral import (
+    plain_id,
+    plain_parts,
+    plain_text,
+    stored_count,
+    stored_json,
+)
+from convstore.messages.parts import ROLES, Call, Result, objects_in
 from convstore.messages.responses import OTHER_ROLE
 from convstore.vocabulary.clock import EPOCH
-from convstore.vocabulary.codec import decode_json, dumps
+from convstore.vocabulary.codec import decode_json
 from convstore.vocabulary.errors import CorruptionError
 from convstore.vocabulary.records import (
     Json,
@@ -44,7 +56,7 @@ def turns_of(event: Mapping[str, Json]) -> list[TurnInput]:
     that is in no message.
     """
     content = event.get("content")
-    parts = _objects(content.get("parts") if isinstance(content, dict) else None)
+    parts = objects_in(content.get("parts") if isinstance(content, dict) else None)
     results = [part["function_response"] for part in parts if _has_result(part)]
     told = [_result(result) for result in results] or [_said(event, parts)]
     at = _time(event.get("timestamp"))
@@ -56,8 +68,8 @@ def turns_of(event: Mapping[str, Json]) -> list[TurnInput]:
         {
             "model": plain_id(event.get("model_version")),
             "finish_reason": plain_id(event.get("finish_reason")),
-            "tokens_in": _count(usage.get("prompt_token_count")),
-            "tokens_out": _count(usage.get("candidates_token_count")),
+            "tokens_in": stored_count(usage.get("prompt_token_count")),
+            "tokens_out": stored_count(usage.get("candidates_token_count")),
         }
     )
     return named([TurnInput(**turn) for turn in told], event.get("id"))
@@ -87,7 +99,7 @@ def event_of(
     role = ROLES.get(turn.role)
     if role is None:
         return None
-    names = _names(before)
+    names = called_names(before)
     parts = [
         part for message in told_by(turn, role) for part in _parts(turn, message, names)
     ]
@@ -129,7 +141,7 @@ def _part(given: Mapping[str, Json]) -> JsonObject | None:
     call, text = given.get("function_call"), given.get("text")
     if isinstance(call, dict):
         name = plain_text(str(call.get("name") or ""))
-        args = _json_text(call.get("args") or {})
+        args = stored_json(call.get("args") or {})
         function = {"name": name, "arguments": args}
         call_id = plain_id(call.get("id")) or ""
         return {"id": call_id, "type": "function", "function": function}
@@ -180,7 +192,7 @@ def _output(result: Mapping[str, Json]) -> str:
     given = result.get("response")
     if isinstance(given, dict) and given.keys() == {"result"}:
         given = given["result"]
-    return plain_text(given) if isinstance(given, str) else _json_text(given)
+    return plain_text(given) if isinstance(given, str) else stored_json(given)
 
 
 # To the framework
@@ -241,29 +253,6 @@ def _response(content: Json) -> JsonObject:
             told = None
         return told if isinstance(told, dict) else {"result": content}
     return content if isinstance(content, dict) else {"result": content}
-
-
-def _names(turns: Sequence[Turn]) -> dict[str, str]:
-    return {
-        block.id: block.name
-        for turn in turns
-        for block in blocks_of(turn)
-        if isinstance(block, Call) and block.id and block.name
-    }
-
-
-def _objects(value: Json) -> list[JsonObject]:
-    return [each for each in value or () if isinstance(each, dict)]
-
-
-def _json_text(value: Json) -> str:
-    """JSON text of a value; empty where there is none, or none that can be stored."""
-    stored = None if value is None else plain_parts([value])
-    return dumps(stored[0]).decode() if stored else ""
-
-
-def _count(value: Any) -> int | None:
-    return value if type(value) is int and 0 < value < 2**63 else None
 
 
 def _time(value: Any) -> datetime | None:

@@ -13,8 +13,19 @@ from typing import Final
 
 from convstore.messages.media import Media, media_of
 from convstore.messages.message import Said, blocks_of, speaks
-from convstore.messages.neutral import plain_id, plain_parts, plain_text
-from convstore.messages.parts import ROLES, Call, Result, is_result
+from convstore.messages.neutral import (
+    plain_id,
+    plain_parts,
+    plain_text,
+    stored_json,
+)
+from convstore.messages.parts import (
+    ROLES,
+    Call,
+    Result,
+    is_result,
+    objects_in,
+)
 from convstore.vocabulary.codec import dumps
 from convstore.vocabulary.records import Json, JsonObject, Turn, TurnInput
 
@@ -29,7 +40,7 @@ _MOST_INLINE = 1 << 20
 
 def turns_of(message: Mapping[str, Json]) -> list[TurnInput]:
     """The neutral side of a message, at least one turn: never refused."""
-    contents = _objects(message.get("contents"))
+    contents = objects_in(message.get("contents"))
     results = [c for c in contents if c.get("type") == "function_result"]
     role = plain_id(message.get("role")) or "chat"
     name = plain_id(message.get("author_name"))
@@ -151,7 +162,7 @@ def _part(content: JsonObject) -> JsonObject | None:
     call_id = plain_id(content.get("call_id")) or ""
     if kind == "function_call":
         given, name = content.get("arguments"), content.get("name")
-        arguments = given if isinstance(given, str) else _json_text(given)
+        arguments = given if isinstance(given, str) else stored_json(given)
         told = plain_text(name) if isinstance(name, str) else ""
         function = {"name": told, "arguments": plain_text(arguments)}
         return {"id": call_id, "type": "function", "function": function}
@@ -173,7 +184,7 @@ def _result(content: JsonObject) -> str:
     told = content.get("result")
     if told is None:
         told = content.get("exception")
-    return told if isinstance(told, str) else _json_text(told)
+    return told if isinstance(told, str) else stored_json(told)
 
 
 # To the framework
@@ -211,23 +222,12 @@ def _content(block: object) -> JsonObject | None:
 
 def _given(call_id: str | None, content: Json) -> JsonObject:
     if isinstance(content, list):
-        texts = [part.get("text") for part in _objects(content)]
+        texts = [part.get("text") for part in objects_in(content)]
         if all(isinstance(text, str) for text in texts):
             content = "".join(text for text in texts if text)
-    text = content if isinstance(content, str) else _json_text(content)
+    text = content if isinstance(content, str) else stored_json(content)
     return {"type": "function_result", "call_id": call_id or "", "result": text}
 
 
 def _is_result(part: Json) -> bool:
     return isinstance(part, dict) and part.get("type") == "tool_result"
-
-
-def _objects(value: Json) -> list[JsonObject]:
-    given = value if isinstance(value, list) else []
-    return [each for each in given if isinstance(each, dict)]
-
-
-def _json_text(value: Json) -> str:
-    """JSON text of a value; empty where there is none, or none that can be stored."""
-    stored = None if value is None else plain_parts([value])
-    return dumps(stored[0]).decode() if stored else ""

@@ -7,15 +7,20 @@ each result of a tool is one.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from convstore.messages.media import Media, media_of
 from convstore.messages.message import Message, Said, blocks_of, speaks, told_by
-from convstore.messages.neutral import plain_id, plain_parts, plain_text
-from convstore.messages.parts import ROLES, Call, Result
-from convstore.vocabulary.codec import dumps
+from convstore.messages.neutral import (
+    plain_id,
+    plain_parts,
+    plain_text,
+    stored_count,
+    stored_json,
+)
+from convstore.messages.own import Group, grouped_by_own, own_of, with_own
+from convstore.messages.parts import ROLES, Call, Result, objects_in
 from convstore.vocabulary.records import Json, JsonObject, Turn, TurnInput
 
 FORMAT: Final = "langchain"
@@ -28,13 +33,6 @@ _TEXTS = ("text", "text-plain")
 _MEDIA = {"image": "image", "audio": "audio", "video": "file", "file": "file"}
 # Inline data beyond this stands in the payload alone: twice it would not fit a turn.
 _MOST_INLINE = 1 << 20
-
-
-class Group(NamedTuple):
-    """Turns that are read together, and the messages that they are."""
-
-    turns: tuple[Turn, ...]
-    messages: tuple[JsonObject, ...]
 
 
 def turn_of(message: Mapping[str, Json]) -> TurnInput:
@@ -69,46 +67,19 @@ def turn_of(message: Mapping[str, Json]) -> TurnInput:
         finish_reason=_first_id(meta, "finish_reason", "stop_reason")
         if is_own
         else None,
-        tokens_in=_count(usage.get("input_tokens")) if is_own else None,
-        tokens_out=_count(usage.get("output_tokens")) if is_own else None,
+        tokens_in=stored_count(usage.get("input_tokens")) if is_own else None,
+        tokens_out=stored_count(usage.get("output_tokens")) if is_own else None,
     )
 
 
 def kept(turn: TurnInput, message: JsonObject | None) -> TurnInput:
-    """The turn of a message with the message itself, or None where the columns say all
-    of it. Then only an assistant's is marked, as neighbours of others are put together.
-    """
-    if message is None and turn.role != "assistant":
-        return turn
-    # ASCII: any text that JSON can tell fits, lone surrogates too.
-    text = json.dumps(message or {}, separators=(",", ":"))
-    return TurnInput(
-        turn.role,
-        turn.content,
-        parts=turn.parts,
-        name=turn.name,
-        tool_call_id=turn.tool_call_id,
-        model=turn.model,
-        finish_reason=turn.finish_reason,
-        tokens_in=turn.tokens_in,
-        tokens_out=turn.tokens_out,
-        payload=text.encode(),
-        payload_format=FORMAT,
-    )
+    """See `with_own`."""
+    return with_own(turn, message, FORMAT)
 
 
 def grouped(turns: Iterable[Turn]) -> list[Group]:
-    """The messages of a path, oldest first, with the turns that each is."""
-    groups: list[list[Turn]] = []
-    open_ = False
-    for turn in turns:
-        foreign = speaks(turn) and turn.payload_format != FORMAT
-        if foreign and open_:
-            groups[-1].append(turn)
-        else:
-            groups.append([turn])
-        open_ = foreign
-    return [Group(tuple(group), tuple(_messages(group))) for group in groups]
+    """See `grouped_by_own`."""
+    return grouped_by_own(turns, FORMAT, _messages)
 
 
 def message_of(turn: Turn) -> JsonObject | None:
@@ -119,10 +90,8 @@ def message_of(turn: Turn) -> JsonObject | None:
 
 def _messages(turns: Sequence[Turn]) -> list[JsonObject]:
     first = turns[0]
-    if first.payload is not None and first.payload_format == FORMAT:
-        whole = json.loads(first.payload)
-        if whole:
-            return [whole]
+    if (own := own_of(first, FORMAT)) is not None:
+        return [own]
     said = [block for turn in turns for block in blocks_of(turn)]
     role = ROLES.get(first.role)
     if role is None:
@@ -169,7 +138,7 @@ def _answer(said: Sequence[object], name: str | None, spoken: bool) -> list[Json
             told = {"name": block.name, "id": block.id}
             if args is None:
                 given = block.arguments
-                text = given if isinstance(given, str) else _json_text(given)
+                text = given if isinstance(given, str) else stored_json(given)
                 wrong = {"args": text, "error": None, "type": "invalid_tool_call"}
                 invalid.append({**told, **wrong})
             else:
@@ -234,12 +203,12 @@ def _calls(data: JsonObject, more: JsonObject) -> list[JsonObject]:
     calls = [
         _call(call.get("id"), call.get("name"), call.get("args"))
         for key in ("tool_calls", "invalid_tool_calls")
-        for call in _objects(data.get(key))
+        for call in objects_in(data.get(key))
     ]
     if calls:
         return calls
     # Older messages have them as OpenAI's API had.
-    old = _objects(more.get("tool_calls"))
+    old = objects_in(more.get("tool_calls"))
     if isinstance(more.get("function_call"), dict):
         old.append({"function": more["function_call"]})
     return [
@@ -250,7 +219,7 @@ def _calls(data: JsonObject, more: JsonObject) -> list[JsonObject]:
 
 
 def _call(call_id: Json, name: Json, given: Json) -> JsonObject:
-    text = given if isinstance(given, str) else _json_text(given)
+    text = given if isinstance(given, str) else stored_json(given)
     told = plain_text(name) if isinstance(name, str) else ""
     function = {"name": told, "arguments": plain_text(text)}
     return {"id": plain_id(call_id) or "", "type": "function", "function": function}
@@ -284,30 +253,15 @@ def _result(content: Json) -> Json:
     if isinstance(content, str):
         return content
     if isinstance(content, list):
-        texts = [part.get("text") for part in _objects(content)]
+        texts = [part.get("text") for part in objects_in(content)]
         if len(texts) == len(content) and all(isinstance(t, str) for t in texts):
             return "".join(text for text in texts if text)
-    return _json_text(content)
+    return stored_json(content)
 
 
 def _object(value: Json) -> JsonObject:
     return value if isinstance(value, dict) else {}
 
 
-def _objects(value: Json) -> list[JsonObject]:
-    given = value if isinstance(value, list) else []
-    return [each for each in given if isinstance(each, dict)]
-
-
 def _first_id(given: JsonObject, *keys: str) -> str | None:
     return next((found for key in keys if (found := plain_id(given.get(key)))), None)
-
-
-def _count(value: Any) -> int | None:
-    return value if type(value) is int and 0 < value < 2**63 else None
-
-
-def _json_text(value: Json) -> str:
-    """JSON text of a value; empty where there is none, or none that can be stored."""
-    stored = None if value is None else plain_parts([value])
-    return dumps(stored[0]).decode() if stored else ""

@@ -6,15 +6,19 @@ wrote are one message, and each result of a tool is one.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from convstore.messages.media import Media, media_of
 from convstore.messages.message import Message, Said, blocks_of, speaks, told_by
-from convstore.messages.neutral import plain_id, plain_parts, plain_text
-from convstore.messages.parts import ROLES, Call, Result
-from convstore.vocabulary.codec import dumps
+from convstore.messages.neutral import (
+    plain_id,
+    plain_parts,
+    plain_text,
+    stored_json,
+)
+from convstore.messages.own import Group, grouped_by_own, own_of, with_own
+from convstore.messages.parts import ROLES, Call, Result, objects_in
 from convstore.vocabulary.records import Json, JsonObject, Turn, TurnInput
 
 FORMAT: Final = "llama-index"
@@ -33,23 +37,16 @@ _MEDIA = {
 }
 
 
-class Group(NamedTuple):
-    """Turns that are read together, and the messages that they are."""
-
-    turns: tuple[Turn, ...]
-    messages: tuple[JsonObject, ...]
-
-
 def turn_of(message: Mapping[str, Json]) -> TurnInput:
     """The neutral side of a message: never refused."""
     more = message.get("additional_kwargs")
     more = more if isinstance(more, dict) else {}
     parts = [
-        part for block in _objects(message.get("blocks")) if (part := _part(block))
+        part for block in objects_in(message.get("blocks")) if (part := _part(block))
     ]
     if not any(part["type"] == "function" for part in parts):
         parts += [
-            call for old in _objects(more.get("tool_calls")) if (call := _old(old))
+            call for old in objects_in(more.get("tool_calls")) if (call := _old(old))
         ]
     texts = [part["text"] for part in parts if part["type"] == "text"]
     kinds = [part["type"] for part in parts if part["type"] != "reasoning"]
@@ -68,36 +65,13 @@ def turn_of(message: Mapping[str, Json]) -> TurnInput:
 
 
 def kept(turn: TurnInput, message: JsonObject | None) -> TurnInput:
-    """The turn of a message with the message itself, or None where the columns say all
-    of it. Then only an assistant's is marked, as neighbours of others are put together.
-    """
-    if message is None and turn.role != "assistant":
-        return turn
-    # ASCII: any text that JSON can tell fits, lone surrogates too.
-    text = json.dumps(message or {}, separators=(",", ":"))
-    return TurnInput(
-        turn.role,
-        turn.content,
-        parts=turn.parts,
-        name=turn.name,
-        tool_call_id=turn.tool_call_id,
-        payload=text.encode(),
-        payload_format=FORMAT,
-    )
+    """See `with_own`."""
+    return with_own(turn, message, FORMAT)
 
 
 def grouped(turns: Iterable[Turn]) -> list[Group]:
-    """The messages of a path, oldest first, with the turns that each is."""
-    groups: list[list[Turn]] = []
-    open_ = False
-    for turn in turns:
-        foreign = speaks(turn) and turn.payload_format != FORMAT
-        if foreign and open_:
-            groups[-1].append(turn)
-        else:
-            groups.append([turn])
-        open_ = foreign
-    return [Group(tuple(group), tuple(_messages(group))) for group in groups]
+    """See `grouped_by_own`."""
+    return grouped_by_own(turns, FORMAT, _messages)
 
 
 def message_of(turn: Turn) -> JsonObject | None:
@@ -108,10 +82,8 @@ def message_of(turn: Turn) -> JsonObject | None:
 
 def _messages(turns: Sequence[Turn]) -> list[JsonObject]:
     first = turns[0]
-    if first.payload is not None and first.payload_format == FORMAT:
-        whole = json.loads(first.payload)
-        if whole:
-            return [whole]
+    if (own := own_of(first, FORMAT)) is not None:
+        return [own]
     said = [block for turn in turns for block in blocks_of(turn)]
     role = ROLES.get(first.role)
     if role is None:
@@ -165,12 +137,12 @@ def _part(block: Mapping[str, Json]) -> JsonObject | None:
         return {"type": "reasoning", "text": thought} if thought else None
     if kind == "tool_call":
         given = block.get("tool_kwargs")
-        text = given if isinstance(given, str) else _json_text(given)
+        text = given if isinstance(given, str) else stored_json(given)
         return _call(block.get("tool_call_id"), block.get("tool_name"), text)
     if kind in ("citable", "citation"):
         within = block.get("content", block.get("cited_content"))
         inner = within if isinstance(within, list) else [within]
-        told = [part for each in _objects(inner) if (part := _part(each))]
+        told = [part for each in objects_in(inner) if (part := _part(each))]
         texts = [part["text"] for part in told if part["type"] == "text"]
         return {"type": "text", "text": "\n".join(texts)} if texts else None
     return _media(kind, block) if kind in _MEDIA else None
@@ -182,7 +154,7 @@ def _old(call: Mapping[str, Json]) -> JsonObject | None:
     if not isinstance(function, dict):
         return None
     given = function.get("arguments")
-    text = given if isinstance(given, str) else _json_text(given)
+    text = given if isinstance(given, str) else stored_json(given)
     return _call(call.get("id"), function.get("name"), text)
 
 
@@ -252,18 +224,7 @@ def _result(content: Json) -> str:
     if isinstance(content, list):
         return "\n".join(
             part["text"]
-            for part in _objects(content)
+            for part in objects_in(content)
             if isinstance(part.get("text"), str)
         )
-    return _json_text(content)
-
-
-def _objects(value: Json) -> list[JsonObject]:
-    given = value if isinstance(value, list) else []
-    return [each for each in given if isinstance(each, dict)]
-
-
-def _json_text(value: Json) -> str:
-    """JSON text of a value; empty where there is none, or none that can be stored."""
-    stored = None if value is None else plain_parts([value])
-    return dumps(stored[0]).decode() if stored else ""
+    return stored_json(content)

@@ -142,6 +142,16 @@ def blocks_of(turn: Turn) -> list[Block]:
     return blocks
 
 
+def called_names(turns: Iterable[Turn]) -> dict[str, str]:
+    """The names of the tools that are called, by the ids of the calls."""
+    return {
+        block.id: block.name
+        for turn in turns
+        for block in blocks_of(turn)
+        if isinstance(block, Call) and block.id and block.name
+    }
+
+
 def told_by(turn: Turn, role: Role) -> Iterator[Message]:
     """The messages that one turn is: almost always one."""
     if not is_result(turn):

@@ -11,12 +11,26 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from convstore.messages.media import Media, media_of
-from convstore.messages.message import Block, Message, Said, blocks_of, speaks, told_by
-from convstore.messages.neutral import plain_id, plain_parts, plain_text
-from convstore.messages.parts import ROLES, Call, Result
+from convstore.messages.message import (
+    Block,
+    Message,
+    Said,
+    blocks_of,
+    called_names,
+    speaks,
+    told_by,
+)
+from convstore.messages.neutral import (
+    plain_id,
+    plain_parts,
+    plain_text,
+    stored_count,
+    stored_json,
+)
+from convstore.messages.parts import ROLES, Call, Result, objects_in
 from convstore.messages.responses import OTHER_ROLE
 from convstore.vocabulary.clock import EPOCH
 from convstore.vocabulary.codec import dumps
@@ -55,7 +69,7 @@ def turns_of(message: Mapping[str, Json]) -> list[TurnInput]:
     """
     if message.get("kind") == "response":
         return [_response_turn(message)]
-    told = [_request_turn(part) for part in _objects(message.get("parts"))]
+    told = [_request_turn(part) for part in objects_in(message.get("parts"))]
     return sorted(told, key=lambda turn: turn.role != "tool") or [TurnInput(OTHER_ROLE)]
 
 
@@ -96,7 +110,7 @@ def message_of(turns: Iterable[Turn], before: Iterable[Turn] = ()) -> JsonObject
     known = [turn for turn in turns if turn.role in ROLES]
     if any(speaks(turn) for turn in known):
         return _response(known)
-    names = _names(before)
+    names = called_names(before)
     parts = [
         part
         for turn in known
@@ -124,7 +138,7 @@ def _start(turns: Sequence[Turn], end: int) -> int:
 
 
 def _response_turn(message: Mapping[str, Json]) -> TurnInput:
-    blocks = [_said(part) for part in _objects(message.get("parts"))]
+    blocks = [_said(part) for part in objects_in(message.get("parts"))]
     parts = [part for part in blocks if part]
     texts = [part["text"] for part in parts if part["type"] == "text"]
     kinds = [part["type"] for part in parts if part["type"] != "reasoning"]
@@ -138,8 +152,8 @@ def _response_turn(message: Mapping[str, Json]) -> TurnInput:
         parts=plain_parts(parts),
         model=plain_id(message.get("model_name")),
         finish_reason=plain_id(message.get("finish_reason")),
-        tokens_in=_count(usage.get("input_tokens")),
-        tokens_out=_count(usage.get("output_tokens")),
+        tokens_in=stored_count(usage.get("input_tokens")),
+        tokens_out=stored_count(usage.get("output_tokens")),
         created_at=_time(message.get("timestamp")),
     )
 
@@ -150,7 +164,7 @@ def _said(part: Mapping[str, Json]) -> JsonObject | None:
     if kind == "tool-call":
         args = part.get("args")
         text = (
-            args if isinstance(args, str) else _json_text({} if args is None else args)
+            args if isinstance(args, str) else stored_json({} if args is None else args)
         )
         name = plain_text(str(part.get("tool_name")))
         call = {"name": name, "arguments": plain_text(text)}
@@ -176,7 +190,7 @@ def _request_turn(part: Mapping[str, Json]) -> TurnInput:
     name = part.get("tool_name")
     if kind == "retry-feedback" or (kind == "retry-prompt" and name is None):
         content = part.get("content")
-        text = content if isinstance(content, str) else _json_text(content)
+        text = content if isinstance(content, str) else stored_json(content)
         return TurnInput("user", plain_text(text), created_at=at)
     if kind in ("tool-return", "retry-prompt"):
         call_id = plain_id(part.get("tool_call_id"))
@@ -192,14 +206,14 @@ def _told(role: str, content: Json) -> TurnInput:
     given = content if isinstance(content, list) else [content]
     parts = [_media(item) if isinstance(item, dict) else None for item in given]
     if role == "tool" and not any(parts):
-        return TurnInput(role, _json_text(content))
+        return TurnInput(role, stored_json(content))
     for place, item in enumerate(given):
         if isinstance(item, dict) and item.get("kind") == "text-content":
             item = item.get("content")
         if isinstance(item, str):
             parts[place] = {"type": "text", "text": plain_text(item)}
         elif parts[place] is None and role == "tool":
-            parts[place] = {"type": "text", "text": _json_text(item)}
+            parts[place] = {"type": "text", "text": stored_json(item)}
     found = [part for part in parts if part]
     texts = [part["text"] for part in found if part["type"] == "text"]
     more = plain_parts(found) if len(texts) < len(found) else None
@@ -318,29 +332,6 @@ def _piece(block: Block) -> Json:
         known = {"media_type": media.media_type} if media.media_type else {}
         return {"kind": "document-url", "url": media.url, **known}
     return media.text or None
-
-
-def _names(turns: Iterable[Turn]) -> dict[str, str]:
-    return {
-        block.id: block.name
-        for turn in turns
-        for block in blocks_of(turn)
-        if isinstance(block, Call) and block.id and block.name
-    }
-
-
-def _objects(value: Json) -> list[JsonObject]:
-    return [each for each in value or () if isinstance(each, dict)]
-
-
-def _json_text(value: Json) -> str:
-    """JSON text of a value; empty where there is none, or none that can be stored."""
-    stored = None if value is None else plain_parts([value])
-    return dumps(stored[0]).decode() if stored else ""
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and 0 < value < 2**63 else None
 
 
 def _time(value: Json) -> datetime | None:

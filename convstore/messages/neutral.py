@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 
 from convstore.vocabulary.clock import EPOCH
-from convstore.vocabulary.codec import encode_json
+from convstore.vocabulary.codec import dumps, encode_json
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import MAX_ID_CHARS
 from convstore.vocabulary.limits import Limits
@@ -71,6 +71,17 @@ def _can_be_stored(part: Json) -> bool:
     except (InvalidInputError, RecursionError):
         return False
     return True
+
+
+def stored_json(value: Json) -> str:
+    """JSON text of a value; empty where there is none, or none that can be stored."""
+    stored = None if value is None else plain_parts([value])
+    return dumps(stored[0]).decode() if stored else ""
+
+
+def stored_count(value: object) -> int | None:
+    """A count of tokens, if it is one that can be stored; none is no count."""
+    return value if type(value) is int and 0 < value < 2**63 else None
 
 
 def unsaved(given: TurnInput) -> Turn:

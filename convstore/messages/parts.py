@@ -187,3 +187,9 @@ def is_result(turn: Turn) -> bool:
     if turn.tool_call_id is not None or turn.role in RESULT_ROLES:
         return True
     return any(kind_of(part) == "result" for part in turn.parts or ())
+
+
+def objects_in(value: Json) -> list[JsonObject]:
+    """The objects of a list; none where it is no list."""
+    given = value if isinstance(value, list | tuple) else ()
+    return [each for each in given if isinstance(each, dict)]

@@ -12,7 +12,12 @@ from typing import Any, Final
 
 from convstore.messages.media import Media, media_of
 from convstore.messages.message import Block, Message, Said, told_by
-from convstore.messages.neutral import plain_id, plain_parts, plain_text
+from convstore.messages.neutral import (
+    plain_id,
+    plain_parts,
+    plain_text,
+    stored_json,
+)
 from convstore.messages.parts import (
     ROLES,
     Call,
@@ -91,7 +96,7 @@ def _message(role: str, content: Json) -> TurnInput:
 def _call(item: Mapping[str, Json], key: str) -> JsonObject:
     name, given = item.get("name"), item.get(key)
     kind, field = ("custom", "input") if key == "input" else ("function", key)
-    text = given if isinstance(given, str) else _json_text(given)
+    text = given if isinstance(given, str) else stored_json(given)
     call = {"name": plain_text(name) if isinstance(name, str) else ""}
     return {
         "id": plain_id(item.get("call_id")) or "",
@@ -105,15 +110,9 @@ def _result(item: Mapping[str, Json]) -> TurnInput:
     if isinstance(output, str):
         return TurnInput("tool", plain_text(output), tool_call_id=call_id)
     if not isinstance(output, list):
-        return TurnInput("tool", _json_text(output), tool_call_id=call_id)
+        return TurnInput("tool", stored_json(output), tool_call_id=call_id)
     told = _message("tool", output)
     return TurnInput("tool", told.content, parts=told.parts, tool_call_id=call_id)
-
-
-def _json_text(value: Json) -> str:
-    """JSON text of a value; empty where there is none, or none that can be stored."""
-    kept = None if value is None else plain_parts([value])
-    return dumps(kept[0]).decode() if kept else ""
 
 
 def _spoken(message: Message, blocks: list[Block]) -> list[JsonObject]:

@@ -12,7 +12,11 @@ import json
 from collections.abc import Iterator
 
 from convstore.imports.chat import role_of
-from convstore.imports.fields import text_or_none, time_or_none
+from convstore.imports.fields import (
+    count_or_none,
+    text_or_none,
+    time_or_none,
+)
 from convstore.imports.material import Found, Material, Row, Tables, Value
 from convstore.imports.model import ImportedSession
 from convstore.imports.pieces import (
@@ -218,8 +222,8 @@ def _tell(said: Said, message: JsonObject, run: JsonObject) -> None:
     if said.role == "assistant":
         said.model = text_or_none(run.get("model"))
         metrics = _object(message.get("metrics"))
-        said.tokens_in = _count(metrics.get("input_tokens"))
-        said.tokens_out = _count(metrics.get("output_tokens"))
+        said.tokens_in = count_or_none(metrics.get("input_tokens"))
+        said.tokens_out = count_or_none(metrics.get("output_tokens"))
     if message.get("tool_call_error"):
         said.metadata["error"] = True
     for name in ("tool_args", "citations", "provider_data"):
@@ -242,7 +246,3 @@ def _attach(talk: Talk, said: Said, item: JsonObject, usual: str) -> None:
 
 def _object(value: Json) -> JsonObject:
     return value if isinstance(value, dict) else {}
-
-
-def _count(value: Json) -> int | None:
-    return value if type(value) is int and value >= 0 else None

@@ -9,7 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from convstore.imports.fields import need_object, text_or_none, time_or_none
+from convstore.imports.fields import (
+    count_or_none,
+    need_object,
+    text_or_none,
+    time_or_none,
+)
 from convstore.imports.material import Found, Material, Row
 from convstore.imports.model import ImportedSession
 from convstore.imports.pieces import call_part, pointer_part
@@ -179,8 +184,8 @@ def _tell(said: Said, step: JsonObject) -> None:
     generation = generation if isinstance(generation, dict) else {}
     if said.role == "assistant":
         said.model = text_or_none(generation.get("model"))
-        said.tokens_in = _count(generation.get("inputTokenCount"))
-        said.tokens_out = _count(generation.get("outputTokenCount"))
+        said.tokens_in = count_or_none(generation.get("inputTokenCount"))
+        said.tokens_out = count_or_none(generation.get("outputTokenCount"))
     if said.role != "system":
         said.name = text_or_none(step.get("name"))
     if step.get("isError"):
@@ -221,7 +226,3 @@ def _judge(
     name = text_or_none(vote.get("id")) or f"{judged}:feedback"
     told = text_or_none(vote.get("comment"))
     talk.vote(Vote(name, on, label, rater=talk.user_id, content=told))
-
-
-def _count(value: Json) -> int | None:
-    return value if type(value) is int and value >= 0 else None

@@ -11,7 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from convstore.imports.anthropic_blocks import add_blocks
-from convstore.imports.fields import text_or_none, time_or_none
+from convstore.imports.fields import (
+    count_or_none,
+    text_or_none,
+    time_or_none,
+)
 from convstore.imports.material import Found, LeftOut, Material
 from convstore.imports.model import ImportedSession, Rejected
 from convstore.imports.reader import base_name
@@ -198,8 +202,8 @@ def _tell(
             said.model = None if model == _SYNTHETIC else model
         last.finish_reason = text_or_none(message.get("stop_reason"))
         if isinstance(usage, dict):
-            last.tokens_in = _count(usage.get("input_tokens"))
-            last.tokens_out = _count(usage.get("output_tokens"))
+            last.tokens_in = count_or_none(usage.get("input_tokens"))
+            last.tokens_out = count_or_none(usage.get("output_tokens"))
             last.metadata["usage"] = usage
     for name in ("isCompactSummary", "requestId", "subtype"):
         if row.get(name):
@@ -213,7 +217,3 @@ def _tell(
     told = row.get("toolUseResult")
     if told is not None and len(str(told)) <= _MOST_KEPT:
         made_steps[0].metadata["toolUseResult"] = told
-
-
-def _count(value: Json) -> int | None:
-    return value if type(value) is int and value >= 0 else None

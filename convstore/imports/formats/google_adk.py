@@ -10,7 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from convstore.imports.fields import text_or_none, time_or_none
+from convstore.imports.fields import (
+    count_or_none,
+    text_or_none,
+    time_or_none,
+)
 from convstore.imports.gemini_contents import add_parts
 from convstore.imports.material import Found, Material, Row, Value
 from convstore.imports.model import ImportedSession
@@ -125,8 +129,8 @@ def _finish(event: JsonObject, actions: JsonObject, made: list[Said]) -> None:
     last, usage = made[-1], _object(event.get("usage_metadata"))
     last.finish_reason = text_or_none(event.get("finish_reason"))
     last.model = text_or_none(event.get("model_version"))
-    last.tokens_in = _count(usage.get("prompt_token_count"))
-    last.tokens_out = _count(usage.get("candidates_token_count"))
+    last.tokens_in = count_or_none(usage.get("prompt_token_count"))
+    last.tokens_out = count_or_none(usage.get("candidates_token_count"))
     for name in ("invocation_id", "branch", "error_code", "error_message"):
         if event.get(name):
             last.metadata[name] = event[name]
@@ -153,7 +157,3 @@ def _keep_state(material: Material, talk: Talk, states: tuple[Value, ...]) -> No
 
 def _object(value: Json) -> JsonObject:
     return value if isinstance(value, dict) else {}
-
-
-def _count(value: Json) -> int | None:
-    return value if type(value) is int and value >= 0 else None

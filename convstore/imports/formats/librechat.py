@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from convstore.imports.extras import derived_id
 from convstore.imports.fields import (
+    count_or_none,
     id_or_none,
     need_object,
     text_or_none,
@@ -98,7 +99,7 @@ def _add(talk: Talk, message_id: str, message: JsonObject, parent: str | None) -
     last = made[-1]
     last.finish_reason = text_or_none(message.get("finish_reason"))
     if role == "assistant":
-        last.tokens_out = _count(message.get("tokenCount"))
+        last.tokens_out = count_or_none(message.get("tokenCount"))
     for key in ("error", "unfinished", "isEdited"):
         if message.get(key) is True:
             last.metadata[key] = True
@@ -167,7 +168,3 @@ def _judge(talk: Talk, message_id: str, message: JsonObject) -> None:
 
 def _object(value: Json) -> JsonObject:
     return value if isinstance(value, dict) else {}
-
-
-def _count(value: Json) -> int | None:
-    return value if type(value) is int and value >= 0 else None

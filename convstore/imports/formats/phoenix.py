@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from convstore.imports.fields import number_or_none, text_or_none, time_or_none
+from convstore.imports.fields import (
+    count_or_none,
+    number_or_none,
+    text_or_none,
+    time_or_none,
+)
 from convstore.imports.material import Found, LeftOut, Material
 from convstore.imports.model import ImportedSession, Rejected
 from convstore.imports.rowsets import MOST_ROWS, made
@@ -91,8 +96,10 @@ def _session(trace: str, span: JsonObject, told: JsonObject) -> ImportedSession:
     line.history(_messages(told, _IN))
     line.answer(_messages(told, _OUT))
     if line.steps:
-        line.steps[-1].tokens_in = _count(told.get("llm.token_count.prompt"))
-        line.steps[-1].tokens_out = _count(told.get("llm.token_count.completion"))
+        line.steps[-1].tokens_in = count_or_none(told.get("llm.token_count.prompt"))
+        line.steps[-1].tokens_out = count_or_none(
+            told.get("llm.token_count.completion")
+        )
     said = {k: v for k, v in told.items() if not k.startswith(_IN)}
     more = {k: v for k, v in span.items() if not k.startswith(("attributes", *_IN))}
     talk.source(line.steps[-1:], {**more, "attributes": said})
@@ -150,7 +157,3 @@ def _judge(talk: Talk, act: JsonObject, tip: str | None, place: int) -> None:
     vote.rater = text_or_none(act.get("user_id"))
     vote.metadata = {"name": act.get("name")}
     talk.vote(vote)
-
-
-def _count(value: Json) -> int | None:
-    return value if type(value) is int and value >= 0 else None

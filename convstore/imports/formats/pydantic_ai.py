@@ -11,7 +11,11 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from convstore.imports.extras import derived_id
-from convstore.imports.fields import text_or_none, time_or_none
+from convstore.imports.fields import (
+    count_or_none,
+    text_or_none,
+    time_or_none,
+)
 from convstore.imports.gemini_contents import standard
 from convstore.imports.lists import Listed, conversations_of
 from convstore.imports.material import Found, Material
@@ -105,8 +109,10 @@ def _steps(talk: Talk, message: JsonObject) -> list[Said]:
     if answers and made:
         last, usage = made[-1], message.get("usage")
         usage = usage if isinstance(usage, dict) else {}
-        last.tokens_in = _count(usage.get("input_tokens", usage.get("request_tokens")))
-        last.tokens_out = _count(
+        last.tokens_in = count_or_none(
+            usage.get("input_tokens", usage.get("request_tokens"))
+        )
+        last.tokens_out = count_or_none(
             usage.get("output_tokens", usage.get("response_tokens"))
         )
         last.finish_reason = text_or_none(message.get("finish_reason"))
@@ -181,7 +187,3 @@ def _add_answer(steps: Steps, part: JsonObject) -> None:
         _add_content(steps, steps.open, {"kind": "binary", **content})
     else:
         steps.talk.drop(f"part:{kind}")
-
-
-def _count(value: Json) -> int | None:
-    return value if type(value) is int and value >= 0 else None
