@@ -22,8 +22,9 @@ from llama_index.core.storage.chat_store.base_db import (
     MessageStatus,
 )
 
-from convstore.messages.llama_messages import Group, grouped, kept, message_of, turn_of
+from convstore.messages.llama_messages import grouped, kept, message_of, turn_of
 from convstore.messages.neutral import again, fitting_id, is_hashed, unsaved
+from convstore.messages.own import Group
 from convstore.vocabulary.errors import SessionNotFoundError, VersionConflictError
 from convstore.vocabulary.records import (
     InteractionInput,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from convstore.imports.fields import text_or_none, time_or_none
+from convstore.imports.fields import count_or_none, text_or_none, time_or_none
 from convstore.imports.material import Found, LeftOut, Material
 from convstore.imports.model import ImportedSession, Rejected
 from convstore.imports.openai_items import Item, steps_of_items
@@ -196,15 +196,11 @@ def _usage(reading: _Reading, payload: JsonObject) -> None:
     if not isinstance(usage, dict):
         return
     if reading.answer is not None:
-        reading.answer.tokens_in = _count(usage.get("input_tokens"))
-        reading.answer.tokens_out = _count(usage.get("output_tokens"))
+        reading.answer.tokens_in = count_or_none(usage.get("input_tokens"))
+        reading.answer.tokens_out = count_or_none(usage.get("output_tokens"))
 
 
 def _mark(said: Said) -> None:
     injected = (said.content or "").lstrip().startswith(_INJECTED)
     if said.role == "system" or (said.role == "user" and injected):
         said.metadata["hidden"] = True
-
-
-def _count(value: Json) -> int | None:
-    return value if type(value) is int and value >= 0 else None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from convstore.imports.chat import role_of
-from convstore.imports.fields import text_or_none, time_or_none
+from convstore.imports.fields import count_or_none, text_or_none, time_or_none
 from convstore.imports.material import Material, Row, Tables, Value
 from convstore.imports.model import ImportedSession
 from convstore.imports.pieces import (
@@ -131,8 +131,8 @@ class _Reading:
         turn = turns.get(name, {})
         said.at = time_or_none(_iso(turn.get("datetime_utc")))
         said.model = text_or_none(turn.get("resolved_model") or turn.get("model"))
-        said.tokens_in = _count(turn.get("input_tokens"))
-        said.tokens_out = _count(turn.get("output_tokens"))
+        said.tokens_in = count_or_none(turn.get("input_tokens"))
+        said.tokens_out = count_or_none(turn.get("output_tokens"))
         for key in ("options_json", "provider_metadata", "schema_id", "duration_ms"):
             value = turn.get(key, message.get(key))
             if value not in (None, "{}", 0, ""):
@@ -218,7 +218,3 @@ def attach(tables: Tables, talk: Talk, said: Said, attachment_id: Json) -> None:
 
 def _iso(value: Value) -> str | None:
     return value.replace(" ", "T", 1) if isinstance(value, str) else None
-
-
-def _count(value: Value) -> int | None:
-    return value if type(value) is int and value >= 0 else None
