@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.frameworks import is_here
+from tests.frameworks.ran import note
 
 # The framework's package, and the folder of its tests.
 HOMES = {
@@ -16,3 +19,7 @@ HOMES = {
     "pydantic_ai": "pydantic_ai",
 }
 collect_ignore = [home for package, home in HOMES.items() if not is_here(package)]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    note(report)
