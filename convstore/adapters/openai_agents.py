@@ -10,12 +10,22 @@ session is read as items, too.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import dropwhile
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Literal,
+    NamedTuple,
+    TypeAlias,
+    TypeVar,
+)
 
+from agents import RunContextWrapper
 from agents.memory import SessionSettings
 from agents.memory.session import _CompactionSnapshot
 from agents.memory.session_settings import resolve_session_limit
@@ -23,11 +33,16 @@ from agents.memory.session_settings import resolve_session_limit
 from convstore.concurrency.completion import finished
 from convstore.messages.neutral import unsaved
 from convstore.messages.responses import items_of, turn_of
-from convstore.vocabulary.errors import SessionNotFoundError, VersionConflictError
+from convstore.vocabulary.errors import (
+    InvalidInputError,
+    SessionNotFoundError,
+    VersionConflictError,
+)
 from convstore.vocabulary.records import InteractionInput, JsonObject, Turn, TurnInput
 
 if TYPE_CHECKING:
     from convstore.store import Store
+    from convstore.types import Conversation
 
 FORMAT: Final = "openai-agents"
 """Of the payloads: the JSON text of one item."""
@@ -35,6 +50,21 @@ FORMAT: Final = "openai-agents"
 __all__ = ["ConvstoreSession"]
 
 T = TypeVar("T")
+Wrapper: TypeAlias = RunContextWrapper[Any] | None
+FromContext: TypeAlias = Callable[[Any], str]
+"""It is called with the `context` that the application gave to the runner."""
+# What an import makes one turn of, or a part of one; and what it puts for a file.
+_WHOLE = (
+    None,
+    "message",
+    "reasoning",
+    "function_call",
+    "function_call_output",
+    "custom_tool_call",
+    "custom_tool_call_output",
+    "compaction",
+)
+_REPLACED = re.compile(rb'"sha256:[0-9a-f]{64}"')
 # Enough for most limits in one read; a foreign turn without items asks for another.
 _PAGE = 1_000
 
@@ -50,8 +80,14 @@ class ConvstoreSession:
         store: An open `convstore.Store`, of the tenant that is meant, or
             `convstore.blocking.open_store(...).awaitable`.
         user_id: Whose session it is. With it, a session of nobody becomes this user's
-            with the first item, and one of another user is not found.
+            with the first item, and one of another user is not found. As a function it
+            says so of the context of each run.
+        tenant_id: Of the context of each run, in which tenant of the store its session
+            is.
         session_settings: `limit` is how many items the runner reads.
+
+    Where a function says whose it is, a call without a run (`wrapper=None`) is refused,
+    as is a run whose context names nobody.
     """
 
     session_settings: SessionSettings | None = None
@@ -61,51 +97,58 @@ class ConvstoreSession:
         session_id: str,
         store: Store,
         *,
-        user_id: str | None = None,
+        user_id: str | FromContext | None = None,
+        tenant_id: FromContext | None = None,
         session_settings: SessionSettings | None = None,
     ) -> None:
         self.session_id = session_id
         self.session_settings = session_settings or SessionSettings()
-        self._chat = store.conversation(session_id, user_id=user_id)
+        self._store, self._user_of, self._tenant_of = store, user_id, tenant_id
+        # Ids that are none are refused here already.
+        known = None if callable(user_id) else user_id
+        self._bound = store.conversation(session_id, user_id=known)
         self._closed = False
 
-    async def get_items(self, limit: int | None = None) -> list[JsonObject]:
+    async def get_items(
+        self, limit: int | None = None, *, wrapper: Wrapper = None
+    ) -> list[JsonObject]:
         """The newest `limit` items of the active branch, oldest first.
 
         Args:
             limit: Exactly so many, pairs or not; None takes that of the settings, 0
                 gives none, a negative one all.
+            wrapper: Of the run, as the runner gives it.
         """
-        self._check_open()
+        chat = self._chat(wrapper)
         most = resolve_session_limit(limit, self.session_settings)
         if most == 0:
             return []
-        seen = await self._newest(None if most is None or most < 0 else most)
+        seen = await self._newest(chat, None if most is None or most < 0 else most)
         return [item for _, item in seen.items]
 
-    async def add_items(self, items: Sequence[Mapping[str, Any]]) -> None:
+    async def add_items(
+        self, items: Sequence[Mapping[str, Any]], *, wrapper: Wrapper = None
+    ) -> None:
         """Add items to the active branch: all of them in one commit, or none.
 
         Raises:
             TypeError: An item cannot be written as JSON; nothing was added.
         """
-        self._check_open()
+        chat = self._chat(wrapper)
         turns = [_turn(item) for item in items]
         if turns:
-            await finished(self._add(turns))
+            await finished(self._add(chat, turns))
 
-    async def pop_item(self) -> JsonObject | None:
+    async def pop_item(self, *, wrapper: Wrapper = None) -> JsonObject | None:
         """Take the newest item off the active branch; None where there is none.
 
         Nothing is destroyed: the turn stays on a branch that is no longer active.
         """
-        self._check_open()
-        return await finished(self._pop())
+        return await finished(self._pop(self._chat(wrapper)))
 
-    async def clear_session(self) -> None:
+    async def clear_session(self, *, wrapper: Wrapper = None) -> None:
         """Begin anew with an empty branch; nothing is destroyed."""
-        self._check_open()
-        await finished(self._clear())
+        await finished(self._clear(self._chat(wrapper)))
 
     def close(self) -> None:
         """Take no more calls. Idempotent."""
@@ -122,23 +165,37 @@ class ConvstoreSession:
 
         What `prune_prefix` calls expired is left out of the new branch.
         """
-        self._check_open()
-        seen = await self._newest(limit)
+        chat = self._chat(None)
+        seen = await self._newest(chat, limit)
 
         async def replace_suffix(start: int, output: list[JsonObject]) -> bool:
-            return await finished(self._replace(seen, start, output, prune_prefix))
+            work = self._replace(chat, seen, start, output, prune_prefix)
+            return await finished(work)
 
         return _CompactionSnapshot(
             [item for _, item in seen.items], seen.complete, replace_suffix
         )
 
-    async def _newest(self, limit: int | None) -> _Seen:
+    def _chat(self, wrapper: Wrapper) -> Conversation:
+        """The session of whoever this call is for."""
+        if self._closed:
+            raise RuntimeError(f"{type(self).__name__} is closed")
+        store, user_id = self._store, self._user_of
+        if self._tenant_of is None and not callable(user_id):
+            return self._bound
+        if self._tenant_of is not None:
+            store = store.for_tenant(_named("tenant_id", self._tenant_of, wrapper))
+        if callable(user_id):
+            user_id = _named("user_id", user_id, wrapper)
+        return store.conversation(self.session_id, user_id=user_id)
+
+    async def _newest(self, chat: Conversation, limit: int | None) -> _Seen:
         found: list[tuple[Turn, JsonObject]] = []
         head, before = 0, None
         while True:
             size = None if limit is None else min(max(limit, 1), _PAGE)
             try:
-                turns = await self._chat.branch(before=before, limit=size)
+                turns = await chat.branch(before=before, limit=size)
             except SessionNotFoundError:
                 turns = []
             found = [(turn, item) for turn in turns for item in _items(turn)] + found
@@ -151,13 +208,13 @@ class ConvstoreSession:
                 return _Seen(found, True, head)
             before = turns[0].seq
 
-    async def _add(self, turns: list[TurnInput]) -> None:
-        await self._chat.append_many(turns)
+    async def _add(self, chat: Conversation, turns: list[TurnInput]) -> None:
+        await chat.append_many(turns)
 
-    async def _pop(self) -> JsonObject | None:
+    async def _pop(self, chat: Conversation) -> JsonObject | None:
         while True:
             try:
-                tip = next(iter(await self._chat.branch(limit=1)), None)
+                tip = next(iter(await chat.branch(limit=1)), None)
             except SessionNotFoundError:
                 return None
             if tip is None:
@@ -165,20 +222,21 @@ class ConvstoreSession:
             items = _items(tip)
             try:
                 if len(items) > 1:
-                    await self._put(tip.parent_seq, items[:-1], tip.seq, "pop")
+                    await self._put(chat, tip.parent_seq, items[:-1], tip.seq, "pop")
                 else:
-                    await self._chat.pop(expected_head=tip.seq)
+                    await chat.pop(expected_head=tip.seq)
             except VersionConflictError:
                 continue  # somebody else's turn to pop, or to append
             if items:
                 return items[-1]
 
-    async def _clear(self) -> None:
+    async def _clear(self, chat: Conversation) -> None:
         with suppress(SessionNotFoundError):
-            await self._chat.switch(0, action="clear")
+            await chat.switch(0, action="clear")
 
     async def _replace(
         self,
+        chat: Conversation,
         seen: _Seen,
         start: int,
         output: Sequence[Mapping[str, Any]],
@@ -195,19 +253,20 @@ class ConvstoreSession:
         kept: list[Mapping[str, Any]] = [*before, *output]
         parent = turn.parent_seq
         if prune_prefix is not None and parent is not None:
-            whole = await self._chat.branch(head=parent)
+            whole = await chat.branch(head=parent)
             items = [item for one in whole for item in _items(one)]
             rest = list(dropwhile(prune_prefix, items))
             if len(rest) < len(items):
                 parent, kept = None, [*rest, *kept]
         try:
-            await self._put(parent, kept, seen.head, "compact")
+            await self._put(chat, parent, kept, seen.head, "compact")
         except (VersionConflictError, SessionNotFoundError):
             return False
         return True
 
     async def _put(
         self,
+        chat: Conversation,
         parent: int | None,
         items: Sequence[Mapping[str, Any]],
         head: int,
@@ -216,7 +275,7 @@ class ConvstoreSession:
         """Leave the branch that ends in `head`, and go on after `parent` with items: in
         one commit, which says why, so that no export takes what is left for a rejected
         answer."""
-        await self._chat.apply(
+        await chat.apply(
             switch=parent or 0,
             turns=[_turn(item) for item in items],
             expected_head=head,
@@ -224,10 +283,6 @@ class ConvstoreSession:
                 InteractionInput(action, turn_seq=head, actor_kind="code"),
             ],
         )
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise RuntimeError(f"{type(self).__name__} is closed")
 
 
 class _Seen(NamedTuple):
@@ -237,6 +292,16 @@ class _Seen(NamedTuple):
     items: list[tuple[Turn, JsonObject]]
     complete: bool
     head: int
+
+
+def _named(field: str, of_context: FromContext, wrapper: Wrapper) -> str:
+    """Whom the context of a run names: somebody, or it is refused."""
+    if wrapper is None:
+        raise InvalidInputError(field, "comes from a run, and this call is of none")
+    name: object = of_context(wrapper.context)
+    if not isinstance(name, str):
+        raise InvalidInputError(field, "the context of the run names nobody")
+    return name
 
 
 def _turn(item: Mapping[str, Any]) -> TurnInput:
@@ -252,9 +317,16 @@ def _turn(item: Mapping[str, Any]) -> TurnInput:
 
 
 def _items(turn: Turn) -> list[JsonObject]:
-    if turn.payload is not None and turn.payload_format == FORMAT:
-        return [json.loads(turn.payload)]
-    return items_of(turn)
+    if turn.payload is None or turn.payload_format != FORMAT:
+        return items_of(turn)
+    told = json.loads(turn.payload)
+    if turn.external_id is None:
+        return [told]
+    # An import names its turns, and keeps all items of one. What it kept elsewhere, or
+    # made two turns of, is told by the turns.
+    items = told if isinstance(told, list) else [told]
+    whole = all(isinstance(one, dict) and one.get("type") in _WHOLE for one in items)
+    return items_of(turn) if not whole or _REPLACED.search(turn.payload) else items
 
 
 def __dir__() -> list[str]:

@@ -89,9 +89,8 @@ def grouped(turns: Sequence[Turn]) -> list[Group]:
     groups: list[Group] = []
     end = len(turns)
     while end:
-        last = turns[end - 1]
-        if last.payload is not None and last.payload_format == FORMAT:
-            whole = json.loads(last.payload)
+        whole = _kept(turns[end - 1])
+        if whole is not None:
             start = max(end - whole["turns"], 0)
             groups.append(Group(tuple(turns[start:end]), True, whole.get("message")))
         else:
@@ -120,12 +119,21 @@ def message_of(turns: Iterable[Turn], before: Iterable[Turn] = ()) -> JsonObject
     return {"kind": "request", "parts": parts} if parts else None
 
 
+def _kept(turn: Turn) -> JsonObject | None:
+    """What was kept with the last turn of a message of ours. An import gives the
+    framework's name to the messages of a file, too: these have no `turns`."""
+    if turn.payload is None or turn.payload_format != FORMAT:
+        return None
+    whole = json.loads(turn.payload)
+    return whole if isinstance(whole, dict) and "turns" in whole else None
+
+
 def _start(turns: Sequence[Turn], end: int) -> int:
     """Where the message of another framework begins that ends before `end`."""
     side: bool | None = None
     for place in range(end - 1, -1, -1):
         turn = turns[place]
-        if turn.payload_format == FORMAT:
+        if _kept(turn) is not None:
             return place + 1
         own = speaks(turn) if turn.role in ROLES else None
         if own is not None and side is not None and own != side:

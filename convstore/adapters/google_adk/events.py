@@ -10,12 +10,16 @@ from typing import Final
 
 from google.adk.events.event import Event
 from google.adk.sessions.state import State
+from pydantic_core import PydanticSerializationError
 
+from convstore.adapters.google_adk.keys import marked, unmarked
 from convstore.messages.adk_events import event_of, named, turns_of
-from convstore.vocabulary.records import Turn, TurnInput
+from convstore.vocabulary.records import JsonObject, Turn, TurnInput
 
 FORMAT: Final = "google-adk"
 """Of the payloads: JSON text with `turns`, how many turns the event is, and `event`."""
+
+_OURS = {"turns", "event"}
 
 
 def lasting(event: Event) -> Event:
@@ -30,12 +34,27 @@ def lasting(event: Event) -> Event:
 
 def turns_of_event(event: Event) -> list[TurnInput]:
     """The turns of an event, the last of them with the event itself."""
-    told = event.model_dump(mode="json", exclude_none=True)
+    told, text = _told(event)
     turns = turns_of(told)
-    # ASCII: any text that JSON can tell fits, lone surrogates too.
-    text = json.dumps({"turns": len(turns), "event": told}, separators=(",", ":"))
+    text = f'{{"turns":{len(turns)},"event":{text}}}'
     whole = replace(turns[-1], payload=text.encode(), payload_format=FORMAT)
     return [*turns[:-1], whole]
+
+
+def _told(event: Event) -> tuple[JsonObject, str]:
+    """An event as JSON, and that as ASCII: any text that JSON can tell fits, lone
+    surrogates too."""
+    try:
+        told = event.model_dump(mode="json", exclude_none=True)
+        text = json.dumps(told, separators=(",", ":"))
+        known = "\\ufffd" not in text  # perhaps in the place of some of a key
+    except PydanticSerializationError:
+        known = False
+    if not known:
+        again = Event.model_validate(marked(event.model_dump(exclude_none=True)))
+        told = unmarked(again.model_dump(mode="json", exclude_none=True))
+        text = json.dumps(told, separators=(",", ":"))
+    return told, text
 
 
 def renamed(turns: Sequence[TurnInput]) -> list[TurnInput]:
@@ -53,8 +72,7 @@ def events_of(turns: Sequence[Turn], agent_name: str) -> list[Event]:
     while place:
         turn = turns[place - 1]
         place -= 1
-        if turn.payload is not None and turn.payload_format == FORMAT:
-            whole = json.loads(turn.payload)
+        if (whole := _kept(turn)) is not None:
             events.append(Event.model_validate(whole["event"]))
             place = max(place - whole["turns"] + 1, 0)
             continue
@@ -62,3 +80,12 @@ def events_of(turns: Sequence[Turn], agent_name: str) -> list[Event]:
         if told is not None:
             events.append(Event.model_validate(told))
     return events[::-1]
+
+
+def _kept(turn: Turn) -> JsonObject | None:
+    """What was kept with the last turn of an event of ours. An import gives the
+    framework's name to what its own file says of an event, which has another form."""
+    if turn.payload is None or turn.payload_format != FORMAT:
+        return None
+    whole = json.loads(turn.payload)
+    return whole if isinstance(whole, dict) and whole.keys() == _OURS else None

@@ -40,6 +40,7 @@ from convstore.adapters.google_adk.state import (
     delta_of,
     mark_from,
     mark_of,
+    names_in,
     names_of,
     state_of,
     time_of,
@@ -141,7 +142,7 @@ class ConvstoreSessionService(BaseSessionService):
             events = await self._events(session, config or GetSessionConfig())
         except _ABSENT:
             return None
-        names = names_of(kept)
+        names = names_of(kept) or names_in(session)
         if names is not None and names[0] != app_name:
             return None
         return await self._told(place, session, kept, events)
@@ -160,7 +161,7 @@ class ConvstoreSessionService(BaseSessionService):
             states = await sessions.adapter_states([s.id for s in page.items], NAME)
             for session in page.items:
                 kept = states.get(session.id) or {}
-                names = names_of(kept)
+                names = names_of(kept) or names_in(session)
                 if names is None and self._shared_ids and user_id is not None:
                     names = app_name, user_id, session.id
                 if names is not None and names[0] == app_name:

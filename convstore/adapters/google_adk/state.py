@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import pydantic_core
 from google.adk.sessions.state import State
 
+from convstore.adapters.google_adk.keys import marked, unmarked
 from convstore.adapters.google_adk.places import Place, app_item, user_item
 from convstore.vocabulary.records import ItemInput, Json, JsonObject, Session
 
@@ -83,10 +84,18 @@ def delta_of(state: Mapping[str, Any] | None) -> Delta:
             scope, name = delta.app, key.removeprefix(State.APP_PREFIX)
         elif key.startswith(State.USER_PREFIX):
             scope, name = delta.user, key.removeprefix(State.USER_PREFIX)
-        plain = pydantic_core.to_jsonable_python(value, serialize_unknown=True)
+        plain = _plain(value)
         # ASCII: any text that JSON can tell fits, in names too.
         scope[json.dumps(name)[1:-1]] = json.dumps(plain, separators=(",", ":"))
     return delta
+
+
+def _plain(value: Any) -> Any:
+    try:
+        return pydantic_core.to_jsonable_python(value, serialize_unknown=True)
+    except UnicodeEncodeError:  # in a key
+        told = pydantic_core.to_jsonable_python(marked(value), serialize_unknown=True)
+        return unmarked(told)
 
 
 def state_of(kept: Json, prefix: str = "") -> dict[str, Any]:
@@ -117,6 +126,18 @@ def names_of(kept: JsonObject | None) -> tuple[str, str, str] | None:
     if kept is None or "app" not in kept:
         return None
     return json.loads(kept["app"]), json.loads(kept["user"]), json.loads(kept["id"])
+
+
+def names_in(session: Session) -> tuple[str, str, str] | None:
+    """App, user and id of a session that was imported from the framework's own
+    database, whose name says them; None of any other."""
+    app_name, own_id = (session.metadata.get(k) for k in ("app_name", "session_id"))
+    if not isinstance(app_name, str) or not isinstance(own_id, str):
+        return None
+    user_id = session.id.removeprefix(f"{app_name}/").removesuffix(f"/{own_id}")
+    if session.id != f"{app_name}/{user_id}/{own_id}":
+        return None
+    return app_name, user_id, own_id
 
 
 def time_of(session: Session, kept: JsonObject | None) -> float:

@@ -1,0 +1,50 @@
+"""Items of the SDK become turns, and come back as they were; turns of others are items
+that say the same."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convstore.adapters.openai_agents import _items, _turn
+from convstore.db.codec.inputs import encode_turn
+from convstore.messages.neutral import unsaved
+from convstore.vocabulary.limits import Limits
+from convstore.vocabulary.records import Turn
+from tests.frameworks.neutral_turns import Word, branches, joined, told
+from tests.unit.messages.test_responses import SAME, items
+
+plain = st.sampled_from(SAME)
+
+
+def text_of(item: Any) -> str:
+    """Equal as JSON, whatever the order of keys; NaN is NaN, and 1 is not true."""
+    return json.dumps(item, sort_keys=True)
+
+
+@given(items | plain)
+def test_an_item_comes_back_as_it_was(item: dict[str, Any]) -> None:
+    turn = _turn(item)
+
+    encode_turn(Limits(), turn, 0)
+    (back,) = _items(unsaved(turn))
+    assert text_of(back) == text_of(item)
+
+
+@given(branches)
+def test_what_others_said_is_in_the_items(turns: list[Turn]) -> None:
+    found: list[Word] = []
+    for item in [item for turn in turns for item in _items(turn)]:
+        kind = item.get("type")
+        if kind == "function_call":
+            given_to = json.loads(str(item["arguments"]))
+            found.append(("called", item["call_id"], item["name"], given_to))
+        elif kind == "function_call_output":
+            found.append(("gave", item["call_id"], item["output"]))
+        else:
+            found.append(("said", item["role"], item["content"]))
+
+    assert joined(found) == told(turns)
