@@ -50,7 +50,7 @@ PAGES = {
             "pip install": ": pip install",
         }
     ),
-    "archive.md": Page(ARCHIVED, {" SEGMENT": f" {SEGMENT}"}),
+    "archive.md": Page(words={" SEGMENT ": f" {SEGMENT} "}),
     "backup.md": Page(
         f"export CONVSTORE_URL=sqlite:///chat.db\n{ARCHIVED}", program="sqlite3"
     ),
@@ -59,10 +59,7 @@ PAGES = {
         {"~/Downloads/chatgpt-export.zip": "export.json"},
     ),
     "hot-tier.md": Page(),
-    "judge.md": Page(
-        f"cp {ROOT}/tests/data/chat-exports/chatgpt/small.json export.json",
-        {"export.zip": "export.json"},
-    ),
+    "judge.md": Page(TALKS),
     "many-workers.md": Page(
         words={
             "postgresql://chat@db.example/chat": '"$DATABASE"',
@@ -75,24 +72,19 @@ PAGES = {
         words={"postgresql://…": '"$DATABASE"'}, on_postgres=True
     ),
     "operate.md": Page(
-        # The store of the page is `chat.db`; its worker ends when somebody stops it.
-        f"export CONVSTORE_URL=sqlite:///chat.db\n{ARCHIVED}",
-        {
+        words={
+            # It ends when somebody stops it.
             "convstore worker": ": a worker",
-            " SESSION": " c-1",
-            " USER": " u-2",
             " ERASURE": f' "{ERASURE}"',
         },
-        program="sqlite3",
     ),
     "page.md": Page(),
     "restore.md": Page(
-        f"export CONVSTORE_HOME=old-home\n{ARCHIVED}",
-        {" SESSION": " c-1", "archive adopt ": "archive adopt --yes "},
+        words={"archive adopt ": "archive adopt --yes "},
     ),
-    "search.md": Page(TALKS),
+    "search.md": Page("export CONVSTORE_URL=sqlite:///search.db\n" + TALKS),
+    "several-databases.md": Page(),
     "tables.md": Page(ARCHIVED),
-    "several-databases.md": Page(TALKS.partition("convstore import")[0]),
 }
 # Run by tests of their own, which look at what comes out too.
 ELSEWHERE = {"export-rlhf.md", "import.md", "ray.md", "spark.md"}
