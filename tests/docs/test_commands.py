@@ -25,10 +25,6 @@ cat > talks.jsonl <<'END'
 END
 convstore import messages talks.jsonl
 """
-ARCHIVED = TALKS + "convstore archive run --older-than 0s\n"
-# What stands in a segment's name for the reader to fill in.
-SEGMENT = "$(ls convstore-archive/segments/*/* | sed -n 's/.*segment-//;s/.man.*//p')"
-ERASURE = '$(sed -n \'s/.*erasure_id": "\\(.*\\)".*/\\1/p\' receipt.json)'
 
 
 @dataclass(frozen=True)
@@ -50,10 +46,8 @@ PAGES = {
             "pip install": ": pip install",
         }
     ),
-    "archive.md": Page(words={" SEGMENT ": f" {SEGMENT} "}),
-    "backup.md": Page(
-        f"export CONVSTORE_URL=sqlite:///chat.db\n{ARCHIVED}", program="sqlite3"
-    ),
+    "archive.md": Page(),
+    "backup.md": Page(program="sqlite3"),
     "come-over.md": Page(
         f"cp {ROOT}/tests/data/chat-exports/chatgpt/small.json export.json",
         {"~/Downloads/chatgpt-export.zip": "export.json"},
@@ -75,7 +69,6 @@ PAGES = {
         words={
             # It ends when somebody stops it.
             "convstore worker": ": a worker",
-            " ERASURE": f' "{ERASURE}"',
         },
     ),
     "page.md": Page(),
@@ -84,7 +77,7 @@ PAGES = {
     ),
     "search.md": Page("export CONVSTORE_URL=sqlite:///search.db\n" + TALKS),
     "several-databases.md": Page(),
-    "tables.md": Page(ARCHIVED),
+    "tables.md": Page(),
 }
 # Run by tests of their own, which look at what comes out too.
 ELSEWHERE = {"export-rlhf.md", "import.md", "ray.md", "spark.md"}
