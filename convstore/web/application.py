@@ -242,6 +242,7 @@ def _environment() -> Environment:
         "size": text.size,
         "money": text.money,
         "duration": text.duration,
+        "units": text.units,
         # Into a field that is sent back: nothing may be put in another's place.
         "exact": lambda value: Markup(escape(value)),
     }

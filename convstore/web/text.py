@@ -83,6 +83,11 @@ def money(micros: int | None) -> str:
     return "–" if micros is None else f"${micros / 1_000_000:,.4f}"
 
 
+def units(count: int, unit: str) -> str:
+    """What so many are called: `1 turn`, `2 turns`."""
+    return unit if count == 1 else f"{unit}s"
+
+
 def duration(seconds: float) -> str:
     """A length of time in its largest unit that says it well."""
     for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
