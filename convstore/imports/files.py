@@ -6,7 +6,6 @@ themselves are read again, one file at a time, when the conversation is stored.
 
 from __future__ import annotations
 
-import hashlib
 import mimetypes
 import re
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from convstore.imports.members import Beside
 from convstore.imports.model import ImportedSession, SourceFile
 from convstore.imports.pieces import file_part, image_part
-from convstore.messages.media import PICTURE_TYPES, type_of_bytes
+from convstore.messages.media import PICTURE_TYPES
 from convstore.messages.parts import kind_of
 from convstore.vocabulary.attachments import ATTACHMENT
 from convstore.vocabulary.records import Json, JsonObject, TurnInput
@@ -27,7 +26,6 @@ _ATTACHED = ("image", "audio", "file")
 _IDS = ("id", "file_id", "file_uuid")
 _TYPE = re.compile(r"[\w.+-]{1,80}/[\w.+-]{1,80}", re.ASCII)
 _UNKNOWN = "application/octet-stream"
-_SOUNDS = {b"OggS": "audio/ogg", b"ID3": "audio/mpeg", b"fLaC": "audio/flac"}
 _BOXES = "image/heif"
 """Films and recordings begin like this picture."""
 
@@ -61,7 +59,8 @@ class _Taking:
     beside: Beside
     most_bytes: int
     files: dict[str, SourceFile] = field(default_factory=dict)
-    known: dict[str, str | None] = field(default_factory=dict)
+    known: dict[str, SourceFile] = field(default_factory=dict)
+    full: bool = False
     left_out: list[str] = field(default_factory=list)
     count: int = 0
     size_bytes: int = 0
@@ -78,32 +77,31 @@ class _Taking:
             kept = None if name is None else self._kept(name, part)
             if kept is not None:
                 self.count += 1
-                return _with_bytes(part, self.files[kept])
+                return _with_bytes(part, kept)
         return part
 
-    def _kept(self, name: str, part: JsonObject) -> str | None:
-        """The hash of a file, which is read once for each conversation."""
-        if name not in self.known:
-            self.known[name] = self._read(name, part)
-        return self.known[name]
-
-    def _read(self, name: str, part: JsonObject) -> str | None:
+    def _kept(self, name: str, part: JsonObject) -> SourceFile | None:
+        """The file of this name, unless it cannot be taken in."""
         beside, most = self.beside, self.most_bytes
-        data = beside.read(name, most)
-        if data is None or self.size_bytes + len(data) > MOST_BYTES:
-            kind = "file_unread" if data is None else "file_of_too_many"
+        if name in self.known:
+            return self.known[name]
+        seen = None if self.full else beside.seen(name, most)
+        if seen is not None and seen.hash in self.files:
+            return self.files[seen.hash]
+        self.full |= seen is not None and self.size_bytes + seen.size_bytes > MOST_BYTES
+        if seen is None or self.full:
+            kind = "file_of_too_many" if self.full else "file_unread"
             self.left_out.append(kind)
             return None
-        found = hashlib.sha256(data).hexdigest()
-        if found not in self.files:
-            self.size_bytes += len(data)
-            self.files[found] = SourceFile(
-                found,
-                _media_type(data, part, name),
-                len(data),
-                lambda: beside.read(name, most) or b"",
-            )
-        return found
+        self.size_bytes += seen.size_bytes
+        file = self.files[seen.hash] = SourceFile(
+            seen.hash,
+            _media_type(seen.kind, part, name),
+            seen.size_bytes,
+            lambda: beside.read(name, most) or b"",
+        )
+        self.known[name] = file
+        return file
 
 
 def _pointers(part: JsonObject) -> Iterator[str]:
@@ -131,10 +129,9 @@ def _with_bytes(part: JsonObject, file: SourceFile) -> JsonObject:
     return {**made, "pointed": {k: v for k, v in part.items() if k != "type"}}
 
 
-def _media_type(data: bytes, part: JsonObject, name: str) -> str:
+def _media_type(seen: str | None, part: JsonObject, name: str) -> str:
     """What the bytes are: what they say themselves, what the source says, or what the
     file is called."""
-    seen = type_of_bytes(data) or _sound(data)
     if seen is not None and seen != _BOXES:
         return seen
     source = part.get("source")
@@ -148,9 +145,3 @@ def _media_type(data: bytes, part: JsonObject, name: str) -> str:
         if kind not in PICTURE_TYPES:
             return kind
     return _UNKNOWN
-
-
-def _sound(data: bytes) -> str | None:
-    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
-        return "audio/wav"
-    return next((kind for mark, kind in _SOUNDS.items() if data.startswith(mark)), None)

@@ -7,6 +7,7 @@ outside of the source is looked at, whatever a pointer says.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import zipfile
 import zlib
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 from typing import BinaryIO
 from urllib.parse import unquote
 
+from convstore.imports.source import DEFAULT_LIMITS, SourceLimits
+from convstore.messages.media import type_of_bytes
 from convstore.vocabulary.errors import ConvstoreError
 
 _SHORTEST_ID = 8
@@ -26,6 +29,7 @@ _LONGEST_POINTER = 1_000
 _BEHIND_ID = ("-", ".", "_")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]{0,30})://", re.IGNORECASE)
 _SOURCES = (".db", ".sqlite", ".sqlite3", ".zip")
+_SOUNDS = {b"OggS": "audio/ogg", b"ID3": "audio/mpeg", b"fLaC": "audio/flac"}
 _BOMB_FROM_BYTES = 1024 * 1024
 
 
@@ -47,17 +51,35 @@ class Member:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen of a file: `kind` is its media type where its bytes tell one."""
+
+    hash: str
+    size_bytes: int
+    kind: str | None
+
+    @classmethod
+    def of(cls, data: bytes) -> Seen:
+        kind = type_of_bytes(data) or _sound(data)
+        return cls(hashlib.sha256(data).hexdigest(), len(data), kind)
+
+
 class Beside:
     """All files of a source, found by what points to them.
 
     Args:
         members: Links, and what is no file, are none of them.
-        max_ratio: Bytes out per byte in; of more than that it is a bomb.
+        limits: Of them those on what comes out, for each byte in and in all.
     """
 
-    def __init__(self, members: Iterable[Member] = (), max_ratio: int = 500) -> None:
+    def __init__(
+        self, members: Iterable[Member] = (), limits: SourceLimits = DEFAULT_LIMITS
+    ) -> None:
         self._members = {member.name: member for member in members}
-        self._max_ratio = max_ratio
+        self._limits = limits
+        self._out = 0
+        self._seen: dict[str, Seen | None] = {}
         self._names: list[tuple[str, str]] | None = None
         self._by_base: defaultdict[str, list[str]] = defaultdict(list)
         self._by_folder: defaultdict[str, list[str]] = defaultdict(list)
@@ -85,6 +107,16 @@ class Beside:
         """The names of files that are sources by themselves by what they are called."""
         return [name for name in self._members if name.lower().endswith(_SOURCES)]
 
+    def seen(self, name: str, most: int) -> Seen | None:
+        """What a file is, which is read once; None as of `read`, and where too many
+        bytes came out of files before."""
+        if name not in self._seen:
+            full = self._out > self._limits.max_total_bytes
+            data = None if full else self.read(name, most)
+            self._out += most if data is None else len(data)
+            self._seen[name] = None if data is None else Seen.of(data)
+        return self._seen[name]
+
     def read(self, name: str, most: int) -> bytes | None:
         """The bytes of a file; None where there are none or more than `most`, or where
         they cannot be read."""
@@ -96,9 +128,8 @@ class Beside:
             return None
         except (zipfile.BadZipFile, zlib.error):
             return None
-        if len(data) > _BOMB_FROM_BYTES and (
-            len(data) > self._max_ratio * member.size_bytes
-        ):
+        most_out = self._limits.max_ratio * member.size_bytes
+        if len(data) > _BOMB_FROM_BYTES and len(data) > most_out:
             return None
         return data if 0 < len(data) <= most else None
 
@@ -135,6 +166,12 @@ class Beside:
                     return name
         alone = self._by_folder.get(named, ())
         return alone[0] if len(alone) == 1 else None
+
+
+def _sound(data: bytes) -> str | None:
+    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
+        return "audio/wav"
+    return next((kind for mark, kind in _SOUNDS.items() if data.startswith(mark)), None)
 
 
 def _base(path: str) -> str:

@@ -195,7 +195,7 @@ def _opened(name: str, files: list[Member], limits: SourceLimits) -> Opened:
     """A source of many files, of which those are read that hold JSON or rows."""
     members = _chosen([member for member in files if _is_text(member.name)])
     total = sum(member.size_bytes for member in members)
-    beside = Beside(files, limits.max_ratio)
+    beside = Beside(files, limits)
     return Opened(name, members, limits, total_bytes=total, beside=beside)
 
 

@@ -124,7 +124,7 @@ def _break_circles(
             first = min(circle, key=lambda name: (_time(known[name]), places[name]))
             found.parents[first] = None
             found.circles += 1
-        done |= way.keys()
+        done.update(way)  # `|=` would copy them all each time
 
 
 def _time(node: Node) -> datetime:

@@ -10,6 +10,7 @@ import pytest
 from convstore import Store, open_store
 from convstore.vocabulary.records import SessionDocument
 from tests.integration.archives import documents
+from tests.integration.test_imports_with_files import exported
 from tests.unit.imports.tools.samples import SAMPLES, Sample
 from tests.unit.imports.tools.test_expected_counts import _CASES, FOLDER, unpacked
 
@@ -35,6 +36,9 @@ async def test_every_import_is_exported_and_imported_the_same(tmp_path: Path) ->
         folder = tmp_path / f"sample-{number}"
         folder.mkdir()
         sources.append((sample.written(folder), folder))
+    folder = tmp_path / "with-files"
+    folder.mkdir()
+    sources.append((exported(folder, "zip"), folder))
     await out_and_in(tmp_path, sources)
 
 

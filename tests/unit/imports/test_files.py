@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -160,8 +163,28 @@ def test_the_files_of_one_conversation_have_a_bound(
 
     with open_source(tmp_path) as opened:
         found = with_files(
-            pointing(image("a.png"), image("b.png")), opened.beside, LARGE
+            pointing(image("a.png"), image("b.png"), image("a.png")),
+            opened.beside,
+            LARGE,
         )
 
     assert found.left_out == ("file_of_too_many",)
     assert (len(found.files), found.without_bytes) == (1, 1)
+
+
+def test_a_file_that_many_conversations_point_to_is_read_once() -> None:
+    opened: list[str] = []
+
+    @contextmanager
+    def opening() -> Iterator[tuple[BinaryIO, None]]:
+        opened.append("a.png")
+        yield io.BytesIO(PNG), None
+
+    beside = Beside([Member("a.png", len(PNG), opening)])
+    found = [
+        with_files(pointing(image("a.png")), beside, LARGE),
+        with_files(pointing(image("a.png"), image("a.png")), beside, LARGE),
+    ]
+
+    assert opened == ["a.png"]
+    assert [session.files[0].load() for session in found] == [PNG, PNG]

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from convstore.imports.detection import choose_format
+from convstore.imports.material import LeftOut
 from convstore.imports.reading import Imported, read_sessions
 from tests.real_files import REAL
 from tests.unit.imports.tools.counting import counts
@@ -90,9 +91,16 @@ OURS: dict[str, dict[str, Any]] = {
     "data-sets/wildchat.jsonl.gz": _own(
         4, 112, "user 56 assistant 56", with_model=56, forks=0
     ),
+    "data-sets/hh-rlhf.jsonl": _own(
+        2, 8, "user 3 assistant 5", forks=2, branches=4, feedback=0
+    ),
     "data-sets/lmsys-chat-1m.jsonl": _own(1, 2, "user 1 assistant 1", with_model=1),
 }
-_NAMED = {"vercel-ai": "uimessage", "lmsys-chat-1m.jsonl": "wildchat"}
+_NAMED = {
+    "vercel-ai": "uimessage",
+    "lmsys-chat-1m.jsonl": "wildchat",
+    "hh-rlhf.jsonl": "preference",
+}
 _CASES = {
     name: want | OTHERWISE.get(name, {})
     for name, want in (EXPECTED | OURS).items()
@@ -117,6 +125,23 @@ def test_an_export_has_what_was_counted_in_it(name: str, tmp_path: Path) -> None
     assert choice.format.name == _format_of(name)
     found = counts(item.session for item in items if isinstance(item, Imported))
     assert {key: found.get(key, 0) for key in _CASES[name]} == _CASES[name]
+
+
+@pytest.mark.skipif(
+    not (FOLDER / "chatgpt/message_feedback.json").exists(),
+    reason="the files of tools are not here",
+)
+def test_votes_that_lie_beside_conversations_are_theirs(tmp_path: Path) -> None:
+    for name, source in (("conversations", "traps"), ("message_feedback",) * 2):
+        data = (FOLDER / "chatgpt" / f"{source}.json").read_bytes()
+        (tmp_path / f"{name}.json").write_bytes(data)
+
+    items = list(read_sessions(choose_format("auto", tmp_path).format, tmp_path))
+
+    # Three, of which one is of a chat that is not there.
+    found = counts(item.session for item in items if isinstance(item, Imported))
+    left = [item.count for item in items if isinstance(item, LeftOut)]
+    assert (found["feedback"], left) == (2, [1])
 
 
 def unpacked(source: Path, folder: Path) -> Path:
