@@ -9,15 +9,23 @@ session is read as messages, too. Needs the extra `langchain`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage, message_to_dict, messages_from_dict
+from msgspec.structs import replace
 
 from convstore import blocking
-from convstore.messages.langchain_messages import grouped, kept, message_of, turn_of
+from convstore.messages.langchain_messages import (
+    message_of,
+    messages_of_turns,
+    turn_of,
+    without_bytes,
+)
+from convstore.messages.message import runs
 from convstore.messages.neutral import unsaved
 from convstore.vocabulary.errors import SessionNotFoundError
 from convstore.vocabulary.records import JsonObject, Turn, TurnInput
@@ -26,6 +34,10 @@ if TYPE_CHECKING:
     from convstore import types
 
 __all__ = ["ConvstoreChatMessageHistory"]
+
+_FORMAT: Final = "langchain"
+"""Of the payloads: JSON text of a message; or, where the turn's columns say all else,
+of its id."""
 
 
 class ConvstoreChatMessageHistory(BaseChatMessageHistory):
@@ -102,22 +114,44 @@ class ConvstoreChatMessageHistory(BaseChatMessageHistory):
 
 
 def _turn(message: BaseMessage) -> TurnInput:
+    """The turn of a message: with the message itself, where the columns say less."""
     native = message_to_dict(message)
-    turn = turn_of(native)
+    turn = turn_of(native["type"], native["data"])
     plain = message_of(unsaved(turn))
-    return kept(turn, None if plain and _filled(plain) == native else native)
+    kept: JsonObject = {"id": message.id}
+    if plain is None or _filled(plain, message.id) != native:
+        kept, turn = native, replace(turn, parts=without_bytes(turn))
+    # ASCII: any text that JSON can tell fits, lone surrogates too.
+    text = json.dumps(kept, separators=(",", ":"))
+    return replace(turn, payload=text.encode(), payload_format=_FORMAT)
 
 
-def _filled(message: JsonObject) -> JsonObject:
+def _filled(message: JsonObject, message_id: str | None) -> JsonObject:
     """A message with all that the framework adds to it."""
-    filled: JsonObject = message_to_dict(messages_from_dict([message])[0])
+    made = messages_from_dict([_named(message, message_id)])[0]
+    filled: JsonObject = message_to_dict(made)
     return filled
 
 
 def _messages(turns: Sequence[Turn]) -> list[BaseMessage]:
-    told = [message for group in grouped(turns) for message in group.messages]
+    told = [message for run in runs(turns, _FORMAT) for message in _told(run)]
     found: list[BaseMessage] = messages_from_dict(told)
     return found
+
+
+def _told(run: Sequence[Turn]) -> Iterator[JsonObject]:
+    if run[0].payload_format != _FORMAT or run[0].payload is None:
+        yield from (told.message for told in messages_of_turns(run))
+        return
+    kept: Any = json.loads(run[0].payload)
+    if "data" in kept:
+        yield kept
+    elif (message := message_of(run[0])) is not None:
+        yield _named(message, kept.get("id"))
+
+
+def _named(message: JsonObject, message_id: str | None) -> JsonObject:
+    return {**message, "data": {**message["data"], "id": message_id}}
 
 
 def __dir__() -> list[str]:

@@ -7,7 +7,7 @@ results follow as the messages of tools. Every client's shape is made from these
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -91,6 +91,20 @@ def grouped(turns: Iterable[Turn]) -> list[list[Turn]]:
             groups.append([turn])
             speaking = speaks(turn)
     return groups
+
+
+def runs(turns: Sequence[Turn], own: str) -> Iterator[Sequence[Turn]]:
+    """Each turn with payloads of the format `own` alone, those of others as they follow
+    one another."""
+    start = 0
+    for end, turn in enumerate(turns):
+        if turn.payload_format == own:
+            if start < end:
+                yield turns[start:end]
+            yield turns[end : end + 1]
+            start = end + 1
+    if start < len(turns):
+        yield turns[start:]
 
 
 def messages_of(turns: Iterable[Turn], left_out: list[LeftOut]) -> list[Message]:

@@ -18,7 +18,13 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from msgspec.structs import replace
 
 from convstore import types
-from convstore.adapters.langgraph.messages import messages_of_turns, turn_of
+from convstore.messages.langchain_messages import (
+    message_of,
+    messages_of_turns,
+    turn_of,
+    without_bytes,
+)
+from convstore.messages.message import runs
 from convstore.messages.neutral import plain_id, unsaved
 
 FORMAT: Final = "langgraph"
@@ -49,14 +55,15 @@ def turn_of_message(serde: SerializerProtocol, message: BaseMessage) -> types.Tu
     """The turn of a message: with the message itself, where the columns say less."""
     told = message_to_dict(message)
     turn = turn_of(told["type"], told["data"])
-    plain = [one.message for one in messages_of_turns([unsaved(turn)])]
+    plain = message_of(unsaved(turn))
     given = serde.dumps_typed(message)
     # To the last bit, with the order of its keys: two that are only equal would have
     # two digests, and the branch would look changed.
-    if len(plain) == 1 and serde.dumps_typed(_native(plain[0], message.id)) == given:
+    if plain and serde.dumps_typed(_native(plain, message.id)) == given:
         payload = json.dumps({"id": message.id}).encode()
     else:
         payload = given[0].encode() + b"\0" + bytes(given[1])
+        turn = replace(turn, parts=without_bytes(turn))
     external_id = plain_id(message.id)
     return replace(
         turn, payload=payload, payload_format=FORMAT, external_id=external_id
@@ -66,7 +73,7 @@ def turn_of_message(serde: SerializerProtocol, message: BaseMessage) -> types.Tu
 def kept_in(serde: SerializerProtocol, turns: Sequence[types.Turn]) -> list[Kept]:
     """The messages of turns that follow one another."""
     kept: list[Kept] = []
-    for run in _runs(turns):
+    for run in runs(turns, FORMAT):
         payload = run[0].payload
         if run[0].payload_format == FORMAT and payload is not None:
             kept += _own(serde, run[0], payload)
@@ -88,26 +95,13 @@ def _own(serde: SerializerProtocol, turn: types.Turn, payload: bytes) -> Iterato
         made = _SPEAKERS[turn.role](content=turn.content, id=message_id)
         yield Kept(made, turn.seq)
         return
-    for told in messages_of_turns([turn]):
-        yield Kept(_native(told.message, message_id), turn.seq)
+    if (told := message_of(turn)) is not None:
+        yield Kept(_native(told, message_id), turn.seq)
 
 
 def _is_only_text(turn: types.Turn) -> bool:
     """Whether a turn says nothing that a message would have beside its text."""
     return turn.parts is None and turn.name is turn.model is turn.finish_reason is None
-
-
-def _runs(turns: Sequence[types.Turn]) -> Iterator[Sequence[types.Turn]]:
-    """Each turn of ours alone, those of others as they follow one another."""
-    start = 0
-    for end, turn in enumerate(turns):
-        if turn.payload_format == FORMAT:
-            if start < end:
-                yield turns[start:end]
-            yield turns[end : end + 1]
-            start = end + 1
-    if start < len(turns):
-        yield turns[start:]
 
 
 def _native(told: dict[str, Any], message_id: str | None) -> BaseMessage:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from convstore.imports.fields import first_time, need_object, text_or_none
-from convstore.imports.langchain_messages import is_message, plain, said_of
+from convstore.imports.langchain_messages import is_message, said_of
 from convstore.imports.lists import Listed, conversations_of, id_of
 from convstore.imports.material import Found, Material, Row
 from convstore.imports.model import ImportedSession
 from convstore.imports.rowsets import bounded, by_key, made, table_with
 from convstore.imports.talk import Talk
+from convstore.messages.langchain_messages import plain
 from convstore.vocabulary.records import Json
 
 NAME = "langchain"

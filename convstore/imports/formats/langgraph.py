@@ -16,12 +16,13 @@ from typing import Any
 from convstore.imports.fields import time_or_none
 from convstore.imports.formats.langgraph_deltas import Deltas
 from convstore.imports.formats.langgraph_values import as_json, value_of
-from convstore.imports.langchain_messages import is_message, plain, said_of
+from convstore.imports.langchain_messages import is_message, said_of
 from convstore.imports.material import Found, Material, Row
 from convstore.imports.model import ImportedSession
 from convstore.imports.msgpack import unpack
 from convstore.imports.rowsets import MOST_ROWS, by_key, made
 from convstore.imports.talk import Talk, digest_of
+from convstore.messages.langchain_messages import plain
 from convstore.vocabulary.errors import CorruptionError, InvalidInputError
 from convstore.vocabulary.records import Json, JsonObject
 

@@ -13,9 +13,9 @@ from itertools import count
 from typing import TypeAlias
 
 from convstore.imports.formats.langgraph_values import value_of
-from convstore.imports.langchain_messages import plain
 from convstore.imports.material import Material, Row
 from convstore.imports.rowsets import bounded
+from convstore.messages.langchain_messages import plain
 from convstore.vocabulary.records import Json, JsonObject
 
 _MOST_KEPT = 2_000_000

@@ -17,6 +17,7 @@ from langchain_core.messages import (
     ToolMessage,
     message_to_dict,
 )
+from msgspec.structs import replace
 
 import convstore.blocking
 from convstore import ConfigError, SessionNotFoundError, Store
@@ -97,21 +98,85 @@ def test_what_another_says_in_many_turns_is_one_message(
             }
             for place in range(count)
         ]
-        turns.append(unsaved(TurnInput("assistant", words, parts=parts or None)))
+        turn = unsaved(TurnInput("assistant", words, parts=parts or None))
+        turns.append(replace(turn, seq=number))
 
     told = _messages(turns)
     assert len(told) == bool(said)
     for message in told:
         assert isinstance(message, AIMessage)
-        assert message.content == "".join(words for words, _ in said)
+        assert message.content == "\n\n".join(words for words, _ in said if words)
         assert len(message.tool_calls) == sum(count for _, count in said)
 
 
-def test_a_plain_message_is_kept_once() -> None:
-    assert _turn(HumanMessage("Which?")).payload is None
-    assert _turn(SystemMessage("Be brief.")).payload is None
-    assert _turn(ToolMessage("rows", tool_call_id="c")).payload is None
-    assert _turn(AIMessage("Three.")).payload == b"{}"
+@pytest.mark.parametrize(
+    "message",
+    [
+        HumanMessage("Which?"),
+        SystemMessage("Be brief.", name="rules"),
+        ToolMessage("rows", tool_call_id="c"),
+        ToolMessage("no rows", tool_call_id="c", status="error"),
+        AIMessage("Three.", id="run-1", response_metadata={"model_name": "m-1"}),
+        AIMessage("", tool_calls=[{"name": "f", "args": {"n": 1}, "id": "c"}]),
+        AIMessage([{"type": "reasoning", "reasoning": "Hm."}]),
+        HumanMessage([{"type": "image", "base64": "AAAA", "mime_type": "image/x"}]),
+    ],
+)
+def test_what_the_columns_say_is_kept_once(message: BaseMessage) -> None:
+    turn = _turn(message)
+
+    assert json.loads(turn.payload or b"") == {"id": message.id}
+    assert _messages([unsaved(turn)]) == [message]
+
+
+def test_a_message_as_it_was_kept_before_is_read() -> None:
+    old = TurnInput("assistant", "Three.", payload=b"{}", payload_format="langchain")
+    asked = TurnInput("user", "Which?")
+
+    told = _messages([unsaved(asked), unsaved(old)])
+    assert told == [HumanMessage("Which?", id="turn-0"), AIMessage("Three.")]
+
+
+roles = st.sampled_from(["user", "assistant", "system"])
+plain_words = st.text(max_size=9).map(plain_text)
+called = st.lists(
+    st.builds(
+        dict,
+        type=st.just("function"),
+        id=st.text("abc", min_size=1, max_size=3),
+        function=st.builds(
+            dict, name=plain_words, arguments=st.just("{}") | st.just("no json")
+        ),
+    ),
+    max_size=2,
+)
+turns_of_others = st.one_of(
+    st.builds(TurnInput, roles, plain_words),
+    st.builds(TurnInput, st.just("assistant"), plain_words | st.none(), parts=called),
+    st.builds(TurnInput, st.just("tool"), plain_words, tool_call_id=st.just("c-1")),
+)
+
+
+@given(st.lists(turns_of_others, max_size=5))
+def test_what_others_said_is_said_again_by_the_messages_of_it(
+    said: list[TurnInput],
+) -> None:
+    """Foreign turns become messages, these turns of ours, and those say the same."""
+    told = _messages([replace(unsaved(turn), seq=n) for n, turn in enumerate(said, 1)])
+
+    again = [_turn(message) for message in told]
+    assert [_in_short(message) for message in _messages(list(map(unsaved, again)))] == [
+        _in_short(message) for message in told
+    ]
+    foreign = [replace(unsaved(t), payload=None, payload_format=None) for t in again]
+    plain = [one for turn in foreign for one in _messages([turn])]
+    assert list(map(_in_short, plain)) == list(map(_in_short, told))
+
+
+def _in_short(message: BaseMessage) -> tuple[Any, ...]:
+    calls = getattr(message, "tool_calls", []), getattr(message, "tool_call_id", "")
+    wrong = getattr(message, "invalid_tool_calls", [])
+    return message.type, message.content, message.name, *calls, wrong
 
 
 async def test_a_history_of_another_user_is_not_there(store: Store) -> None:
