@@ -43,14 +43,17 @@ class FrameworkUnderTest:
 
     `pops`, `clears` and `limits` say what the framework can do beside adding and
     reading: what it cannot is skipped. `shares` says whether several may add to one
-    session at once. `conflicts` are the errors by which the adapter
-    says that somebody else was first; the caller then tries again.
+    session at once. `tools` says whether calls of tools and their results are turns;
+    where a framework shows them beside the conversation, they are not. `conflicts` are
+    the errors by which the adapter says that somebody else was first; the caller then
+    tries again.
     """
 
     pops = False
     clears = False
     limits = False
     shares = True
+    tools = True
     conflicts: tuple[type[Exception], ...] = ()
 
     def talk(self) -> list[Any]:
@@ -129,6 +132,11 @@ class FrameworkUnderTest:
         return StoreConfig(url=url, archive_dir=str(tmp_path / "archive"))
 
     # What the tests share
+
+    def roles(self) -> list[str]:
+        """Of the turns of the talk."""
+        called = ["assistant", "tool", "tool"] if self.tools else []
+        return ["user", *called, "assistant"]
 
     def plain_all(self, messages: Iterable[Any]) -> list[Any]:
         return [self.plain(message) for message in messages]

@@ -186,7 +186,7 @@ def _step(
         "streaming": False,
         "isError": False,
         "waitForAnswer": False,
-        "metadata": {},
+        "metadata": {"tool_call_id": turn.tool_call_id} if call else {},
         "tags": None,
         "showInput": "json" if kind == "tool" else None,
         "language": None,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from chainlit.context import ChainlitContextException, get_context
 from chainlit.data.base import BaseDataLayer
@@ -35,12 +35,24 @@ from convstore.vocabulary.errors import (
 from convstore.vocabulary.records import UNSET, Item, ItemInput, JsonObject
 
 if TYPE_CHECKING:
-    from chainlit.element import Element
+    from chainlit.element import Element, ElementDict
+    from chainlit.step import StepDict
+    from chainlit.types import ThreadDict
 
     from convstore.store import Store
 
 _GONE = (SessionDeletedError, SessionErasedError)
 _PAGE = 500
+_Verb = TypeVar("_Verb", bound=Callable[..., Any])
+
+
+class _Queued(Protocol):
+    """What Chainlit's decorator is; it has no types of its own."""
+
+    def __call__(self) -> Callable[[_Verb], _Verb]: ...
+
+
+_queued: _Queued = queue_until_user_message
 
 
 class ConvstoreDataLayer(BaseDataLayer):
@@ -102,18 +114,18 @@ class ConvstoreDataLayer(BaseDataLayer):
             raise ValueError("Author not found for the thread")
         return await self._users.identifier(session.user_id)
 
-    async def get_thread(self, thread_id: str) -> JsonObject | None:
+    async def get_thread(self, thread_id: str) -> ThreadDict | None:
         """A thread with its steps, elements and feedback; archived ones are read where
         they lie. None where there is none."""
         thread = await self._threads.get(thread_id)
         if thread is not None:
             for element in thread["elements"]:
                 await self._sign(element)
-        return thread
+        return cast("ThreadDict | None", thread)
 
     async def list_threads(
         self, pagination: Pagination, filters: Filter
-    ) -> PaginatedResponse[JsonObject]:
+    ) -> PaginatedResponse[ThreadDict]:
         """Threads of a user, newest activity first, without their steps.
 
         Raises:
@@ -133,7 +145,7 @@ class ConvstoreDataLayer(BaseDataLayer):
             startCursor=pagination.cursor,
             endCursor=after,
         )
-        return PaginatedResponse(pageInfo=info, data=threads)
+        return PaginatedResponse(pageInfo=info, data=cast("list[ThreadDict]", threads))
 
     async def update_thread(
         self,
@@ -184,7 +196,7 @@ class ConvstoreDataLayer(BaseDataLayer):
 
     # Steps
 
-    @queue_until_user_message()
+    @_queued()
     async def create_step(self, step_dict: Mapping[str, Any]) -> None:
         """Store a step, and the turn that it is if it is a message: in one commit.
 
@@ -192,15 +204,15 @@ class ConvstoreDataLayer(BaseDataLayer):
             SessionDeletedError, SessionErasedError: The thread is gone, and stays so.
             SessionNotFoundError: The thread is another user's.
         """
-        await self._steps.keep(step_dict, here())
+        await self._steps.keep(step_dict, here(), is_new=True)
 
-    @queue_until_user_message()
+    @_queued()
     async def update_step(self, step_dict: Mapping[str, Any]) -> None:
         """As `create_step`. A message that says something else now is a turn beside the
         one that it was, on the branch that is active from then on."""
         await self._steps.keep(step_dict, here())
 
-    @queue_until_user_message()
+    @_queued()
     async def delete_step(self, step_id: str) -> None:
         """Destroy a step with its elements and their files. The turn that it was stays
         on a branch that is no longer active."""
@@ -221,7 +233,7 @@ class ConvstoreDataLayer(BaseDataLayer):
         except (SessionNotFoundError, *_GONE):
             return
 
-    async def get_favorite_steps(self, user_id: str) -> list[JsonObject]:
+    async def get_favorite_steps(self, user_id: str) -> list[StepDict]:
         """The steps of a user that are marked as favourites, newest first."""
         owner = await self._users.owner(user_id)
         steps = []
@@ -242,7 +254,7 @@ class ConvstoreDataLayer(BaseDataLayer):
             if (cursor := page.next_cursor) is None:
                 break
         steps.sort(key=lambda step: str(step.get("createdAt")), reverse=True)
-        return steps
+        return cast("list[StepDict]", steps)
 
     # Feedback
 
@@ -269,7 +281,7 @@ class ConvstoreDataLayer(BaseDataLayer):
 
     # Elements
 
-    @queue_until_user_message()
+    @_queued()
     async def create_element(self, element: Element) -> None:
         """Store what an element is, and its file where files go."""
         if not element.for_id:
@@ -293,7 +305,7 @@ class ConvstoreDataLayer(BaseDataLayer):
             fitting_id(element.thread_id), create=True, user_id=here(), items=[put]
         )
 
-    async def get_element(self, thread_id: str, element_id: str) -> JsonObject | None:
+    async def get_element(self, thread_id: str, element_id: str) -> ElementDict | None:
         """An element of a thread, with a URL that is good now."""
         try:
             item = await self._store.items.find(
@@ -305,9 +317,9 @@ class ConvstoreDataLayer(BaseDataLayer):
             return None
         element = codec.native(item.value)
         await self._sign(element)
-        return element
+        return cast("ElementDict", element)
 
-    @queue_until_user_message()
+    @_queued()
     async def delete_element(
         self, element_id: str, thread_id: str | None = None
     ) -> None:

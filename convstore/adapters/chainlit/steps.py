@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from convstore.store import Store
 
 _TAIL, _PAGE = 16, 500
+# How the names of all our namespaces begin.
+_OURS = "chainlit."
 
 
 class Change(NamedTuple):
@@ -62,15 +64,25 @@ class Steps:
         self._locks: WeakValueDictionary[tuple[int, str], asyncio.Lock]
         self._locks = WeakValueDictionary()
 
-    async def keep(self, step: Mapping[str, Json], owner: str | None) -> None:
+    async def keep(
+        self, step: Mapping[str, Json], owner: str | None, *, is_new: bool = False
+    ) -> None:
         """Store a step in place of what was stored of it, and its turn where it is a
-        message that has been said: in one commit."""
+        message that has been said: in one commit.
+
+        Args:
+            is_new: It is looked for only if it turns out to be there already.
+        """
         session_id = fitting_id(step["threadId"])
         async with self._in_order(session_id):
-            await self._keep(session_id, step, owner)
+            await self._keep(session_id, step, owner, is_new)
 
     async def _keep(
-        self, session_id: str, step: Mapping[str, Json], owner: str | None
+        self,
+        session_id: str,
+        step: Mapping[str, Json],
+        owner: str | None,
+        is_new: bool,
     ) -> None:
         key, said = fitting_id(step["id"]), turn_of(step)
         if said is None or not self._keep_turns:
@@ -85,7 +97,10 @@ class Steps:
         # message that was removed, or of an import.
         named = key.startswith("turn-")
         while True:
-            found = await self.find(session_id, key)
+            found = None
+            if named or not is_new:
+                found = await self.find(session_id, key)
+            is_new = False
             deep = named or found is not None
             turns = await self._back(session_id, key, said.created_at, deep=deep)
             change = _said(turns, key, said, named=named)
@@ -160,13 +175,17 @@ class Steps:
         # The conversation is written by the agent's own framework.
         return next((t for t in reversed(turns) if says_the_same(t, said)), None)
 
-    async def all(self, session_id: str, namespace: str) -> list[Item]:
-        """Every item of a namespace of a session, by key."""
+    async def all(self, session_id: str, namespace: str | None = None) -> list[Item]:
+        """Every item of a namespace of a session, by key; or of all of ours."""
         found: list[Item] = []
         cursor: str | None = None
         while True:
             page = await self._store.items.list(
-                namespace, session_id=session_id, limit=_PAGE, cursor=cursor
+                namespace,
+                prefix=_OURS if namespace is None else None,
+                session_id=session_id,
+                limit=_PAGE,
+                cursor=cursor,
             )
             found += page.items
             if (cursor := page.next_cursor) is None:

@@ -141,9 +141,13 @@ class Threads:
         if self._keep_turns:
             turns = await self._store.turns.branch(session.id)
         placed: list[tuple[datetime, JsonObject]] = []
-        for item in await self._steps.all(session.id, STEPS):
+        elements: list[JsonObject] = []
+        for item in await self._steps.all(session.id):
             step = native(item.value)
-            placed.append((time_of(step.get("createdAt")) or item.created_at, step))
+            if item.namespace == STEPS:
+                placed.append((time_of(step.get("createdAt")) or item.created_at, step))
+            elif item.namespace == ELEMENTS:
+                elements.append(step)
         known = {fitting_id(step["id"]) for _, step in placed}
         for step in steps_of(turns, thread_id):
             at = time_of(step["createdAt"])
@@ -152,8 +156,7 @@ class Threads:
         placed.sort(key=lambda each: each[0])
         steps = [step for _, step in placed]
         await self._judge(session, thread_id, turns, steps)
-        elements = await self._steps.all(session.id, ELEMENTS)
-        return steps, [native(element.value) for element in elements]
+        return steps, elements
 
     async def _judge(
         self,
