@@ -25,7 +25,11 @@ from llama_index.core.storage.chat_store.base_db import (
 from convstore.messages.llama_messages import grouped, kept, message_of, turn_of
 from convstore.messages.neutral import again, fitting_id, is_hashed, unsaved
 from convstore.messages.own import Group
-from convstore.vocabulary.errors import SessionNotFoundError, VersionConflictError
+from convstore.vocabulary.errors import (
+    SessionDeletedError,
+    SessionNotFoundError,
+    VersionConflictError,
+)
 from convstore.vocabulary.records import (
     InteractionInput,
     JsonObject,
@@ -83,7 +87,7 @@ class ConvstoreChatStore(AsyncDBChatStore):
     ) -> list[ChatMessage]:
         """Messages with a status, or with any, oldest first; at most `limit` of them
         after the first `offset`."""
-        seen = await self._look(key)
+        seen = await self._read(key)
         told = [
             message
             for group in seen.groups
@@ -98,7 +102,7 @@ class ConvstoreChatStore(AsyncDBChatStore):
         self, key: str, status: MessageStatus | None = _ACTIVE
     ) -> int:
         """How many messages have a status, or any."""
-        seen = await self._look(key)
+        seen = await self._read(key)
         groups = [g for g in seen.groups if status in (None, seen.status(g))]
         return sum(len(group.messages) for group in groups)
 
@@ -208,6 +212,16 @@ class ConvstoreChatStore(AsyncDBChatStore):
         """The name of the class."""
         return "ConvstoreChatStore"
 
+    async def _read(self, key: str) -> _Seen:
+        """As `_look`, for whoever changes nothing: what only marks need is read where
+        there are some."""
+        chat = self._store.conversation(fitting_id(key), user_id=self.user_id)
+        with suppress(SessionNotFoundError, SessionDeletedError):
+            turns, state = await chat.branch(), await chat.adapter_state(NAME)
+            if not (state or {}).get("archived"):
+                return _Seen(None, grouped(turns), [])
+        return await self._look(key)
+
     async def _look(self, key: str) -> _Seen:
         """What is there. The version is read first, so that a change on top of what
         was seen is refused if anything has moved since; and marks last: they are only
@@ -239,11 +253,7 @@ class ConvstoreChatStore(AsyncDBChatStore):
             rest = [g for g in seen.groups[at:] if g.turns[0].seq not in gone]
             turns = [turn for group in rest for turn in group.turns]
             first = seen.session.turn_count + 1 if seen.session else 1
-            archived = [
-                place
-                for place, turn in enumerate(turns, first)
-                if seen.is_archived(turn)
-            ]
+            archived = [n for n, t in enumerate(turns, first) if seen.is_archived(t)]
             emptied = not rest and at == 0
             return _Plan(
                 [again(turn) for turn in turns],

@@ -200,7 +200,8 @@ def _calls(
 ) -> Iterator[Call]:
     """The calls, where they stand: in fields of their own; as OpenAI's API had them, in
     older messages; else among the content."""
-    calls = objects_in(data.get("tool_calls")) + objects_in(data.get("invalid_tool_calls"))
+    fields = data.get("tool_calls"), data.get("invalid_tool_calls")
+    calls = [call for given in fields for call in objects_in(given)]
     calls = calls or objects_in(more.get("tool_calls"))
     if not calls and isinstance(more.get("function_call"), dict):
         calls = [{"function": more["function_call"]}]

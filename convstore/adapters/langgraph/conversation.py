@@ -122,6 +122,7 @@ class Conversation:
         else:
             turns = yield from self._path(found.session_id, named, paths)
         kept = kept_in(serde, turns)
+        self._recall(found.session_id, kept)
         messages = {self.channel: [one.message for one in kept]}
         return decoded(serde, found, thread_id, messages)
 
@@ -257,6 +258,17 @@ class Conversation:
         """Look again, the next time."""
         with self._lock:
             self._known.pop(session_id, None)
+
+    def _recall(self, session_id: str, kept: Sequence[Kept]) -> None:
+        """Know the digests of messages that were just read, as far as the branch that
+        was last seen has their turns: the run will put them all again."""
+        known = self._last(session_id)
+        if known is None:
+            return
+        for one, seq, digest in zip(kept, known.seqs, known.digests, strict=False):
+            if one.seq != seq:
+                return
+            self._digests.know(one.message, digest)
 
     def _last(self, session_id: str) -> Known | None:
         with self._lock:

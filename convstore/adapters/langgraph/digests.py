@@ -9,6 +9,8 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from convstore.vocabulary.codec import dumps
+
 
 def digest_of(serde: SerializerProtocol, message: BaseMessage) -> bytes:
     """A hash of the message as the serialiser writes it."""
@@ -21,8 +23,9 @@ class Digests:
 
     A run puts the same objects at each step, and to serialise them costs more than to
     write the step. So the digest is kept for as long as the object lives, with its
-    fields as they were: what a node changed in place is serialised again. Messages with
-    dicts or lists in them always are, for these change without their field changing.
+    fields as they were: what a node changed in place is serialised again. Of dicts and
+    lists, which change without their field changing, a hash is kept; messages with
+    other objects in them are always serialised.
     """
 
     def __init__(self) -> None:
@@ -32,22 +35,47 @@ class Digests:
 
     def of(self, serde: SerializerProtocol, message: BaseMessage) -> bytes:
         """The digest of a message."""
-        place, fields = id(message), message.__dict__
-        known = self._known.get(place)
-        if known is not None and known[0]() is message and known[1] == fields:
-            return known[2]
+        known = self._known.get(id(message))
+        fields: dict[str, Any] | None = None
+        if known is not None and known[0]() is message:
+            fields = _as_they_are(message)
+            if known[1] == fields:
+                return known[2]
         digest = digest_of(serde, message)
-        if not message.__pydantic_extra__ and all(map(_is_plain, fields.values())):
-            gone = weakref.ref(message, lambda _: self._known.pop(place, None))
-            self._known[place] = gone, {**fields, **_copies(fields)}, digest
+        self.know(message, digest, fields)
         return digest
 
+    def know(
+        self,
+        message: BaseMessage,
+        digest: bytes,
+        fields: dict[str, Any] | None = None,
+    ) -> None:
+        """Keep the digest of a message, which was made of what has just that one."""
+        fields = _as_they_are(message) if fields is None else fields
+        if fields is None:
+            return
+        place = id(message)
+        gone = weakref.ref(message, lambda _: self._known.pop(place, None))
+        self._known[place] = gone, fields, digest
 
-def _is_plain(value: object) -> bool:
-    """Whether a field changes only by being set anew: text, or nothing at all."""
-    return type(value) is str or not value
 
-
-def _copies(fields: dict[str, Any]) -> dict[str, Any]:
-    # An empty dict or list may be filled where it is.
-    return {name: type(v)() for name, v in fields.items() if type(v) in (dict, list)}
+def _as_they_are(message: BaseMessage) -> dict[str, Any] | None:
+    """The fields of a message, in a form that stays when the message is changed; None
+    where there is no telling."""
+    if message.__pydantic_extra__:
+        return None
+    fields = message.__dict__.copy()
+    for name, value in fields.items():
+        if type(value) is str or value is None:
+            continue
+        if not value:
+            # An empty dict or list may be filled where it is.
+            fields[name] = type(value)
+            continue
+        try:
+            told = dumps(value)
+        except TypeError:
+            return None
+        fields[name] = hashlib.sha256(told).digest()
+    return fields

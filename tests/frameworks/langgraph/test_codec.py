@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import (
@@ -59,6 +61,24 @@ def test_messages_come_back_to_the_last_bit(given_messages: list[BaseMessage]) -
     assert [digest_of(SERDE, one) for one in told] == digests
     for _ in range(2):
         assert [known.of(SERDE, one) for one in given_messages] == digests
+
+
+@settings(max_examples=60, deadline=None)
+@given(messages, objects)
+def test_what_is_changed_in_place_is_told_from_what_it_was(
+    message: BaseMessage, more: dict[str, Any]
+) -> None:
+    known = Digests()
+    known.of(SERDE, message)
+
+    message.additional_kwargs.update(more)
+    assert known.of(SERDE, message) == digest_of(SERDE, message)
+    message.response_metadata["seen"] = [True]
+    assert known.of(SERDE, message) == digest_of(SERDE, message)
+    message.response_metadata["seen"][0] = 1
+    assert known.of(SERDE, message) == digest_of(SERDE, message)
+    message.content = "Else."
+    assert known.of(SERDE, message) == digest_of(SERDE, message)
 
 
 @settings(max_examples=60, deadline=None)

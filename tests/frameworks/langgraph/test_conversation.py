@@ -7,8 +7,14 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    RemoveMessage,
+)
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import START, MessagesState, StateGraph
 
 from convstore import CheckpointsEndedError, Store
@@ -59,6 +65,33 @@ async def test_what_others_say_after_the_latest_checkpoint_is_seen(
     assert (await store.sessions.get("t")).turn_count == 8
     await store.turns.pop("t")
     assert messages(await app.aget_state(thread("t"))) == told
+
+
+class Counting(JsonPlusSerializer):
+    """Counts the messages that are serialised one by one."""
+
+    messages = 0
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        self.messages += isinstance(obj, BaseMessage)
+        return super().dumps_typed(obj)
+
+
+async def test_what_was_read_is_put_again_without_being_serialised(
+    store: Store,
+) -> None:
+    serde = Counting()
+    app = keeping(ConvstoreSaver(store, serde=serde))
+    await say(app, asked("One"))
+    serde.messages = 0
+    await say(app, asked("Two"))
+    for_one = serde.messages
+    await say(app, *talk(), asked("Three"))
+    serde.messages = 0
+
+    await say(app, asked("Four"))
+
+    assert serde.messages == for_one > 0
 
 
 async def test_on_another_branch_the_checkpoint_stands(store: Store) -> None:
