@@ -197,9 +197,15 @@ def remove_expired(connection: Connection, now: int, limit: int) -> int:
 
 
 def sessions_with_expired(connection: Connection, now: int, limit: int) -> list[Key]:
-    """Sessions that hold items which have expired."""
-    c = models.session_items.c
-    chosen = select(c.tenant_id, c.session_id).where(c.expires_at <= now).limit(limit)
+    """Sessions with items that have expired, unless a legal hold keeps them."""
+    c, s = models.session_items.c, models.sessions.c
+    same = (s.tenant_id == c.tenant_id) & (s.session_id == c.session_id)
+    chosen = (
+        select(c.tenant_id, c.session_id)
+        .join(models.sessions, same)
+        .where(c.expires_at <= now, s.hold_count == 0)
+        .limit(limit)
+    )
     return sorted({(row[0], row[1]) for row in connection.execute(chosen)})
 
 

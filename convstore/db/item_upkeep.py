@@ -23,14 +23,15 @@ class Removed:
 
 def remove_expired(connection: Connection, now: int) -> Removed:
     """Remove what is due and held by nobody, in the open transaction; call it again
-    until there is nothing more. It is no activity of a session."""
+    until there is nothing more. It is no activity of a session. What a legal hold keeps
+    is shown to nobody, and stays until that is released."""
     count = item_reads.remove_expired(connection, now, AT_ONCE)
     unit, changed = Unit(connection), []
     keys = item_reads.sessions_with_expired(connection, now, AT_ONCE)
     held = unit.load_free(keys)
     for key in keys:
         head = None if key in held else unit.find(key)
-        if head is None or head.row["state"] != "active":
+        if head is None or head.row["state"] != "active" or head.row["hold_count"]:
             continue
         gone = item_reads.remove_expired_of(connection, key, now)
         if gone:

@@ -206,6 +206,21 @@ async def test_upkeep_removes_what_has_expired(
     assert (await document(store, "s")).items == ()
 
 
+async def test_upkeep_leaves_what_has_expired_in_a_held_session(
+    store: Store, clock: ManualClock
+) -> None:
+    for session_id in ("held", "free"):
+        await store.sessions.get_or_create(session_id)
+        await store.items.put("n", "k", 1, ttl_s=10, session_id=session_id)
+    await store.holds.place("held", reason="case 7")
+    clock.advance(10)
+
+    assert (await store.maintain())["items_expired"] == 1
+    assert await store.items.find("n", "k", session_id="held") is None
+    await store.holds.release("held")
+    assert (await store.maintain())["items_expired"] == 1
+
+
 async def test_items_are_listed_by_pages_of_a_namespace_or_of_a_prefix(
     store: Store,
 ) -> None:

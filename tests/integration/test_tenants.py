@@ -274,10 +274,20 @@ async def test_writes_do_not_reach_another_tenants_session(store: Store) -> None
         store.sessions.patch("s-1", metadata={"x": 1}),
         store.sessions.fork("s-1", "s-9"),
         store.turns.append_once("s-1", role="user", content="x"),
+        store.turns.append_many("s-1", [{"role": "user", "content": "x"}]),
+        store.turns.pop("s-2"),
+        store.sessions.apply("s-1", turns=[{"role": "user", "content": "x"}]),
+        store.sessions.delete("s-1"),
+        store.sessions.delete("s-1", expected_version=1, archive=False),
+        store.sessions.transfer("s-1", user_id="u-2"),
         store.items.put("app", "k", 1, session_id="s-1"),
+        store.items.patch("app", "k", {"x": 1}, session_id="s-1"),
         store.interactions.record("s-1", action="retract", supersedes=1),
         store.graph_states.put("s-1", 1),
         _put_checkpoint(store, "x"),
+        store.checkpoints.put_writes(
+            "s-1", "c-1", [CheckpointWrite("t-2", 0, "x", CheckpointValue("t", b""))]
+        ),
         store.checkpoints.delete("s-1", [("", "c-1")]),
         store.checkpoints.prune("s-1", keep=0),
         store.checkpoints.end("s-1", through="z"),
@@ -290,6 +300,20 @@ async def test_writes_do_not_reach_another_tenants_session(store: Store) -> None
 
     after = [await READS[name](acme) for name in READS if name != "turns.tools"]
     assert after == before
+
+
+async def test_a_deleted_id_that_begins_anew_is_another_tenants_still(
+    store: Store,
+) -> None:
+    acme = store.for_tenant("acme")
+    await _fill(acme, "acme")
+
+    assert (await store.sessions.get_or_create("archived", renew=True))[1]
+    await store.sessions.apply("gone", create=True, renew=True)
+    assert not await store.items.delete("app", "k", session_id="archived")
+
+    assert (await acme.archive.read("archived")).turns
+    assert await acme.sessions.find("gone") is None
 
 
 async def test_external_ids_are_each_tenants_own(store: Store) -> None:
