@@ -298,9 +298,8 @@ class ConvstoreChatStore(AsyncDBChatStore):
         self, key: str, state: JsonObject | None = None, **given: Any
     ) -> None:
         session_id = fitting_id(key)
-        kept_state = dict(state or {})
-        if is_hashed(session_id):
-            kept_state["key"] = json.dumps(key)
+        named = {"key": json.dumps(key)} if is_hashed(session_id) else {}
+        kept_state = {**(state or {}), **named}
         await self._store.sessions.apply(
             session_id,
             create=True,
