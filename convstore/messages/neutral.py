@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
-from convstore.vocabulary.clock import EPOCH
 from convstore.vocabulary.codec import dumps, encode_json
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import MAX_ID_CHARS
@@ -23,6 +23,7 @@ from convstore.vocabulary.records import Json, Turn, TurnInput
 # PostgreSQL takes no NUL in text, and neither database a lone surrogate.
 _NOT_STORED = re.compile("[\x00\ud800-\udfff]")
 _REPLACEMENT = "\ufffd"
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _HASHED = "sha256:"
 _DEFAULT = Limits()
 _SAME = sorted({*names_of(Turn)} & {*names_of(TurnInput)})
@@ -92,7 +93,7 @@ def unsaved(given: TurnInput) -> Turn:
         session_id="",
         seq=0,
         tools_hash=None,
-        **{**same, "created_at": given.created_at or EPOCH},
+        **{**same, "created_at": given.created_at or _LONG_AGO},
     )
 
 
