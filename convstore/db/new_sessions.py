@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import JSON, Column, Insert, Text, bindparam, cast, func, select
+from sqlalchemy import Insert, select
 
 from convstore.db import models
 from convstore.db.codec.records import SESSION_COLUMNS
 from convstore.db.dialects.base import Dialect
+from convstore.db.given_rows import given_rows, text_of
 from convstore.db.imported_sessions import ImportDocument, ImportSession
 from convstore.db.sessions import EnsureSession
 from convstore.db.statements import Prepared
 from convstore.db.unit import Key, Operation, Row, Unit, keys_of
-from convstore.vocabulary.codec import dumps
 
 
 def make_missing(unit: Unit, operations: Iterable[Operation[Any]]) -> None:
@@ -31,7 +31,7 @@ def make_missing(unit: Unit, operations: Iterable[Operation[Any]]) -> None:
     rows = _missing(unit, operations)
     if len(rows) < 2:
         return
-    made = _INSERT.all(unit.connection, {"bound": dumps(list(rows.values())).decode()})
+    made = _INSERT.all(unit.connection, {"given": text_of(list(rows.values()))})
     unit.inserted_ahead |= {(tenant, name): rows[tenant, name] for tenant, name in made}
 
 
@@ -51,20 +51,15 @@ def _missing(unit: Unit, operations: Iterable[Operation[Any]]) -> dict[Key, Row]
 
 
 def _insert(dialect: Dialect) -> Insert:
-    # JSON is bound as its text: as JSON it would be a text within.
-    columns = [(c.name, c.type) for c in SESSION_COLUMNS]
-    bound = [Column(n, Text if n in _JSON else kind) for n, kind in columns]
-    rows = func.json_to_recordset(bindparam("bound")).table_valued(*bound)
-    given = rows.render_derived(name="given", with_types=True).c
-    values = [cast(c, JSON) if c.name in _JSON else c for c in given]
-    names = [name for name, _ in columns]
+    given = given_rows("given", _COLUMNS)
+    names = [column.name for column in _COLUMNS]
     keys = models.sessions.c.tenant_id, models.sessions.c.session_id
     found: Insert = dialect.insert_ignore(models.sessions)
-    return found.from_select(names, select(*values)).returning(*keys)
+    return found.from_select(names, select(*given.c)).returning(*keys)
 
 
 _MAKERS = (EnsureSession, ImportSession, ImportDocument)
 """`new_row` of each is the row of the session that it makes where there is none."""
 
-_JSON = frozenset({"tags", "metadata", "feedback_counts", "current_slots"})
+_COLUMNS = [models.sessions.c[column.name] for column in SESSION_COLUMNS]
 _INSERT = Prepared(_insert)

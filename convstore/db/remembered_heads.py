@@ -17,7 +17,6 @@ from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     Column,
     Connection,
@@ -26,7 +25,6 @@ from sqlalchemy import (
     Select,
     bindparam,
     cast,
-    func,
     insert,
     select,
     true,
@@ -36,6 +34,7 @@ from sqlalchemy import (
 from convstore.db import flush_hooks, models
 from convstore.db.dialects.base import Dialect
 from convstore.db.flushed import FlushHook
+from convstore.db.given_rows import given_rows, text_of
 from convstore.db.row_writes import HOT
 from convstore.db.session_ids import KEY, same_session
 from convstore.db.statements import Prepared
@@ -61,11 +60,11 @@ class RememberedHeads:
         return {key: self._rows[key] for key in keys if key in self._rows}
 
     def remember(self, heads: Iterable[tuple[Key, Head | None]]) -> None:
-        """Keep heads as they are now in the database."""
+        """Keep heads as they are now in the database; whoever gives them lets go."""
         for key, head in heads:
             self._rows.pop(key, None)
             if head is not None and _is_worth_it(head.row):
-                self._rows[key] = head.row.copy()
+                self._rows[key] = head.row
         while len(self._rows) > _MOST:
             self._rows.popitem(last=False)
 
@@ -115,15 +114,16 @@ def write_at_once(
     turns, heads = unit.taken()
     versions = [before[row["tenant_id"], row["session_id"]]["version"] for row in heads]
     named = any(row["external_id"] is not None for row in turns)
+    values: dict[str, Any]
     if one := len(turns) == len(heads) == 1:
-        columns = [*_turn_of(turns[0]), *_head_of(heads[0]), *versions]
+        alone = [*_turn_of(turns[0]), *_head_of(heads[0]), *versions]
+        values = dict(zip(_VALUES, alone, strict=True))
     else:
-        columns = [
-            *map(list, zip(*map(_turn_of, turns), strict=True)),
-            *map(list, zip(*map(_head_of, heads), strict=True)),
-            versions,
+        told = [
+            {**{name: head[name] for name in _HEAD_NAMES}, "before": version}
+            for head, version in zip(heads, versions, strict=True)
         ]
-    values = dict(zip(_VALUES, columns, strict=True))
+        values = {"t_in": text_of(turns), "h_in": text_of(told)}
     statement = _prepared(flush_hooks.hooks_of(connection), one=one, named=named)
     found = statement.all(connection, values)
     return {(tenant_id, session_id) for tenant_id, session_id in found}
@@ -136,10 +136,9 @@ def _is_worth_it(row: Row) -> bool:
 
 
 def _given(prefix: str, columns: Sequence[Column[Any]], *, one: bool) -> FromClause:
-    """Rows that are bound as an array for each column, or one row as its values.
+    """Rows that are bound as one text, or one row as its values.
 
-    The server keeps no plan for arrays of one: it takes any it could keep for one of
-    ten, and thinks each time anew, for longer than the statement takes.
+    The server has the values of one row at once, and need not take them from a text.
     """
     if one:
         values = (
@@ -147,12 +146,7 @@ def _given(prefix: str, columns: Sequence[Column[Any]], *, one: bool) -> FromCla
             for column in columns
         )
         return select(*values).subquery(f"{prefix}in")
-    arrays = (
-        bindparam(f"{prefix}{column.name}", type_=ARRAY(column.type))
-        for column in columns
-    )
-    names = [column.name for column in columns]
-    return func.unnest(*arrays).table_valued(*names).render_derived(name=f"{prefix}in")
+    return given_rows(f"{prefix}in", columns)
 
 
 def _repeated(rows: FromClause, heads: FromClause) -> Exists:

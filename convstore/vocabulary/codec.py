@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Any, TypeAlias
 
@@ -95,6 +95,18 @@ def dumps(value: object, *, indent: bool = False) -> bytes:
     """Compact JSON of a value known to be good; records and times included."""
     option = orjson.OPT_INDENT_2 if indent else 0
     return orjson.dumps(value, default=_fields, option=option)
+
+
+def dumps_rows(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Compact JSON of rows that a database is given; bytes as PostgreSQL writes them,
+    in hexadecimal."""
+    return orjson.dumps(rows, default=_hexadecimal)
+
+
+def _hexadecimal(value: object) -> str:
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
+    raise TypeError
 
 
 def _fields(value: object) -> dict[str, Any]:

@@ -47,9 +47,17 @@ def name_text() -> TypeEngine[str]:
     return Text().with_variant(Text(collation="C"), "postgresql")
 
 
+_JSON_TEXT: TypeEngine[str] = Text().with_variant(JsonText(), "postgresql")
+
+
 def json_text() -> TypeEngine[str]:
     """JSON, kept as the text it came in."""
-    return Text().with_variant(JsonText(), "postgresql")
+    return _JSON_TEXT
+
+
+def is_json_text(column: Column[Any]) -> bool:
+    """Whether a column is one of `json_text`."""
+    return column.type is _JSON_TEXT
 
 
 # A caller's fraction must come back bit for bit: double precision on both.
