@@ -32,7 +32,7 @@ from agents.memory.session_settings import resolve_session_limit
 
 from convstore.concurrency.completion import finished
 from convstore.messages.neutral import unsaved
-from convstore.messages.responses import items_of, turn_of
+from convstore.messages.responses import RESULT_TYPES, items_of, turn_of
 from convstore.vocabulary.errors import (
     InvalidInputError,
     SessionNotFoundError,
@@ -53,17 +53,9 @@ T = TypeVar("T")
 Wrapper: TypeAlias = RunContextWrapper[Any] | None
 FromContext: TypeAlias = Callable[[Any], str]
 """It is called with the `context` that the application gave to the runner."""
-# What an import makes one turn of, or a part of one; and what it puts for a file.
-_WHOLE = (
-    None,
-    "message",
-    "reasoning",
-    "function_call",
-    "function_call_output",
-    "custom_tool_call",
-    "custom_tool_call_output",
-    "compaction",
-)
+# Where an item has these and is no result, an import makes two turns of it; and what it
+# puts for a file.
+_RESULTS = ("output", "outputs", "results")
 _REPLACED = re.compile(rb'"sha256:[0-9a-f]{64}"')
 # Enough for most limits in one read; a foreign turn without items asks for another.
 _PAGE = 1_000
@@ -325,8 +317,12 @@ def _items(turn: Turn) -> list[JsonObject]:
     # An import names its turns, and keeps all items of one. What it kept elsewhere, or
     # made two turns of, is told by the turns.
     items = told if isinstance(told, list) else [told]
-    whole = all(isinstance(one, dict) and one.get("type") in _WHOLE for one in items)
-    return items_of(turn) if not whole or _REPLACED.search(turn.payload) else items
+    cut = not all(isinstance(item, dict) and _is_whole(item) for item in items)
+    return items_of(turn) if cut or _REPLACED.search(turn.payload) else items
+
+
+def _is_whole(item: JsonObject) -> bool:
+    return str(item.get("type")) in RESULT_TYPES or not any(map(item.get, _RESULTS))
 
 
 def __dir__() -> list[str]:

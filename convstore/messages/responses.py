@@ -34,7 +34,7 @@ OTHER_ROLE: Final = "item"
 
 _FREE = "custom_tool_call"
 _CALLS = {"function_call": "arguments", _FREE: "input"}
-_RESULTS = ("function_call_output", "custom_tool_call_output")
+RESULT_TYPES: Final = ("function_call_output", "custom_tool_call_output")
 _AS_GIVEN = ("user", "assistant", "system", "developer")
 
 
@@ -51,7 +51,7 @@ def turn_of(item: Mapping[str, Json]) -> TurnInput:
         return TurnInput(OTHER_ROLE)
     if kind in _CALLS:
         return TurnInput("assistant", parts=plain_parts([_call(item, _CALLS[kind])]))
-    if kind in _RESULTS:
+    if kind in RESULT_TYPES:
         return _result(item)
     if kind == "reasoning":
         thought = plain_text(thought_of(dict(item)) or "")
