@@ -29,6 +29,9 @@ async def filled(store: Store) -> list[SessionDocument]:
             name, action="feedback", turn_seq=2, feedback="correct", score=0.1
         )
         await store.graph_states.put(name, {"n": number})
+    ref = await store.attachments.put(b"\x89PNG \0 a map", media_type="image/png")
+    part = {"type": "image_url", "image_url": {"url": ref}}
+    await store.turns.append("s-2", role="user", parts=[part])
     await store.holds.place("s-0", reason="r", actor_id="a")
     return [document async for document in store.documents()]
 
@@ -44,7 +47,8 @@ async def test_a_copy_has_everything_and_says_so(
         migration.copy, database_url, target, on_progress=told.append
     )
 
-    assert (rows["sessions"], rows["turns"], rows["legal_holds"]) == (3, 6, 1)
+    assert (rows["sessions"], rows["turns"], rows["legal_holds"]) == (3, 7, 1)
+    assert (rows["attachments"], rows["session_attachments"]) == (1, 1)
     assert told[-1].done == told[-1].total == sum(rows.values())
     config = StoreConfig(url=target, archive_dir=tmp_path / "archive-of-the-copy")
     async with open_store(config) as copy:
