@@ -36,6 +36,8 @@ class ForeignTables:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._row_ids: dict[str, bool] = {}
+        self._sizes: dict[str, int] = {}
+        self._read = 0
         self.columns: Mapping[str, tuple[str, ...]] = self._look()
 
     def _look(self) -> dict[str, tuple[str, ...]]:
@@ -53,6 +55,10 @@ class ForeignTables:
             for (name,) in found
             if isinstance(name, str)
         }
+
+    def share(self) -> float:
+        """About how much was read, 0 to 1, of the tables that were looked at so far."""
+        return min(1.0, self._read / max(1, sum(self._sizes.values())))
 
     def rows(
         self,
@@ -73,13 +79,21 @@ class ForeignTables:
         by = [_name(name) for name in order if name in columns]
         if self._has_row_id(table):
             by.append("rowid")
+            self._measure(table)
         if by:
             text += " ORDER BY " + ", ".join(by)
         with _reading():
             cursor = self._connection.execute(text, list(wanted.values()))
             while some := cursor.fetchmany(_AT_A_TIME):
+                self._read += len(some)
                 for row in some:
                     yield dict(zip(columns, row, strict=True))
+
+    def _measure(self, table: str) -> None:
+        """Note how many rows a table may have, when it is first looked at."""
+        if table not in self._sizes:
+            ((most,),) = self._all(f"SELECT max(rowid) FROM {_name(table)}")  # noqa: S608
+            self._sizes[table] = most if isinstance(most, int) and most > 0 else 0
 
     def _has_row_id(self, table: str) -> bool:
         if "rowid" in {name.lower() for name in self.columns[table]}:

@@ -55,6 +55,7 @@ class Opened:
         limits: The bounds that hold.
         total_bytes: Of all files; None where nobody can tell.
         read_bytes: Of them, those read so far; a file that is read twice counts once.
+            Of a database about as many as the rows that were read are of all.
         beside: All files of a folder or zip, for what conversations point to.
     """
 
@@ -66,6 +67,7 @@ class Opened:
         tables: Tables | None = None,
         total_bytes: int | None = None,
         beside: Beside | None = None,
+        share: Callable[[], float] | None = None,
     ) -> None:
         self.name = name
         self.limits = limits
@@ -75,10 +77,13 @@ class Opened:
         self._members = {member.name: member for member in members}
         self.names = tuple(self._members)
         self._read: dict[str, int] = {}
+        self._share = share
         self._out = 0
 
     @property
     def read_bytes(self) -> int:
+        if self._share is not None:
+            return round(self._share() * (self.total_bytes or 0))
         return sum(self._read.values())
 
     def records(self, name: str) -> Iterator[Record | Rejected]:
@@ -183,7 +188,8 @@ def open_source(
             size = os.fstat(file.fileno()).st_size
         if head == _SQLITE:
             tables = stack.enter_context(open_foreign(path, limits.max_line_bytes))
-            yield Opened(_stem(path.name), [], limits, tables)
+            name, share = _stem(path.name), tables.share
+            yield Opened(name, [], limits, tables, total_bytes=size, share=share)
         elif head.startswith(_ZIPS):
             yield _opened(_stem(path.name), _of_zip(stack, path), limits)
         else:

@@ -99,6 +99,24 @@ async def test_progress_tells_how_much_of_the_source_was_read(
     assert 0 < read[0] <= read[-1] <= source.stat().st_size
 
 
+async def test_progress_tells_how_much_of_a_database_was_read(
+    store: Store, tmp_path: Path
+) -> None:
+    said = json.dumps({"type": "human", "data": {"content": "Hoi"}})
+    rows = [
+        {"id": n, "session_id": f"c-{n:04}", "message": said} for n in range(1, 601)
+    ]
+    source = Sample("langchain", 0, tables={"m": rows}).written(tmp_path)
+    told: list[Progress] = []
+
+    await store.import_("langchain", source, on_progress=told.append)
+
+    read = [progress.counts["bytes"] for progress in told]
+    assert read == sorted(read)
+    assert 0 < read[0] <= read[-1] == source.stat().st_size
+    assert told[-1].counts["total_bytes"] == source.stat().st_size
+
+
 async def test_a_database_that_is_only_memory_takes_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "export"
     folder.mkdir()
