@@ -102,6 +102,20 @@ def taken_apart(value: Json, most: int) -> tuple[Json, list[Attachment]]:
     return _replaced(value, told), list(kept.values())
 
 
+def chars_in(value: Json) -> int:
+    """Characters of all text in a value."""
+    waiting, count = [value], 0
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            count += len(item)
+        elif isinstance(item, list):
+            waiting += item
+        elif isinstance(item, dict):
+            waiting += item.values()
+    return count
+
+
 def attachment_of(data: bytes, media_type: str) -> Attachment:
     """The record of some bytes."""
     return Attachment(hashlib.sha256(data).hexdigest(), media_type, data)

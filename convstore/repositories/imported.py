@@ -10,12 +10,14 @@ from typing import Any, TypeVar, cast
 
 from convstore.db.attachments import kept_of
 from convstore.db.codec.inputs import encode_object, encode_tags, encode_time
+from convstore.db.codec.records import attachment_row
 from convstore.db.engine import Work
 from convstore.db.imported_sessions import ImportDocument, ImportSession, Stored
 from convstore.db.imported_talks import ImportTalk
 from convstore.db.turns import Appended, AppendTurns
 from convstore.db.unit import Operation, Row
 from convstore.imports.model import GraphStateInput, ImportedSession
+from convstore.messages.attached import chars_in, taken_apart
 from convstore.repositories.attachments import Attachments
 from convstore.repositories.graph_states import GraphStates
 from convstore.repositories.interactions import Interactions
@@ -41,6 +43,8 @@ MOST_TURNS = 100_000
 """Of one imported conversation."""
 MOST_INLINE = 64 * 1024
 """Characters of an imported picture or file; a longer one is an attachment."""
+MUCH_INLINE = 4 * 1024 * 1024
+"""Characters of all pictures and files of one imported turn."""
 # How far the clocks of two machines may lie apart; retention allows as much.
 _CLOCK_SLACK = timedelta(seconds=60)
 # Our own documents nest their values a few levels deeper than a value alone.
@@ -207,8 +211,32 @@ async def _turns(
     inline = min(scope.limits.max_inline_bytes, MOST_INLINE)
     limits = replace(scope.limits, max_turns_per_call=most, max_inline_bytes=inline)
     inner = replace(scope, runner=recorder, limits=limits)
+    turns, apart = _lighter(inner, turns)
     await Turns(inner).append_many(session_id, turns)
-    return recorder.operations[0] if recorder.operations else None
+    if not recorder.operations:
+        return None
+    operation: AppendTurns = recorder.operations[0]
+    operation.kept_apart += apart
+    return operation
+
+
+def _lighter(
+    scope: Scope, given: Sequence[TurnInput]
+) -> tuple[list[TurnInput], list[Row]]:
+    """The turns, those with much inline with names in place of the bytes, as these may
+    be more together than a turn takes; and the rows of what they name."""
+    turns = list(given)
+    kept: dict[str, Row] = {}
+    for place, turn in enumerate(turns):
+        if not turn.parts or chars_in(turn.parts) <= MUCH_INLINE:
+            continue
+        parts, taken = taken_apart(turn.parts, scope.limits.max_inline_bytes)
+        most = max((len(one.data) for one in taken), default=0)
+        if isinstance(parts, list) and most <= scope.limits.max_attachment_bytes:
+            turns[place] = replace(turn, parts=parts)
+            now = scope.now()
+            kept |= {one.hash: attachment_row(scope.tenant, one, now) for one in taken}
+    return turns, list(kept.values())
 
 
 async def _gathered(

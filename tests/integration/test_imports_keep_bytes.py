@@ -8,6 +8,7 @@ from pathlib import Path
 
 from convstore import Store
 from convstore.db import models
+from convstore.messages.attached import attachment_of
 
 LARGE = bytes(range(256)) * 300
 SMALL = b"\x89PNG"
@@ -52,3 +53,26 @@ async def test_a_large_picture_of_many_messages_is_kept_once(
         lambda c: c.execute(models.attachments.select()).all()
     )
     assert kept == []
+
+
+async def test_pictures_that_are_more_together_than_a_turn_takes_come_in(
+    store: Store, tmp_path: Path
+) -> None:
+    pictures = [SMALL + bytes([n]) * 4_500_000 for n in range(3)]
+    parts = [
+        {"type": "file", "mediaType": "image/png", "url": url(data)}
+        for data in pictures
+    ]
+    path = tmp_path / "chat.json"
+    said = {"id": "1", "role": "user", "parts": parts}
+    path.write_text(json.dumps({"id": "c-1", "messages": [said]}))
+
+    for turns in (1, 0):
+        report = await store.import_("auto", path)
+        assert (report.turns, report.changed, report.rejected_total) == (turns, 0, 0)
+
+    named = str((await store.turns.get("c-1", 1)).parts)
+    for data in pictures:
+        kept = await store.attachments.get(attachment_of(data, "").ref)
+        assert kept.ref in named
+        assert kept.data == data
