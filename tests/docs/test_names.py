@@ -47,6 +47,7 @@ FOREIGN = {
 OPTIONS_OF_OTHERS = {
     "--basetemp",
     "--hypothesis-profile",
+    "--media",
     "--name",
     "--no-proxy-headers",
     "--pdb",
