@@ -50,15 +50,7 @@ def crash(opener: Opener, where: str, *, kills: int = 20, seed: int = 7) -> Cras
     async def look(line: Line) -> None:
         await _look(opener, where, line)
 
-    found: dict[str, list[str]] = {}
-    reader, goes_on = Worker(look), False
-    for word in reader.words():
-        if "failed" in word:
-            failed[word["failed"]] += 1
-        elif "session" in word:
-            found[word["session"]] = word["texts"]
-        goes_on = goes_on or word.get("goes_on", False)
-    reader.end()
+    found, goes_on = _read(Worker(look), failed)
     verdict = _judged(notes, found)
     return CrashReport(kills, verdict, dict(notes.refusals), dict(failed), goes_on)
 
@@ -84,14 +76,19 @@ def race(
     watcher.word()
     _write_at_once(opener, where, notes, failed, (writers, processes, calls))
     watcher.bid()
-    texts: list[str] = []
     reads = moved = 0
     for word in watcher.words():
         failed.update([word["failed"]] if "failed" in word else [])
-        texts, reads = word.get("texts", texts), word.get("reads", reads)
-        moved = word.get("moved", moved)
-    watcher.end()
-    verdict = _judged(notes, {CONTESTED.session_id: texts})
+        reads, moved = word.get("reads", reads), word.get("moved", moved)
+    failed.update(["hung"] if watcher.end() else [])
+
+    async def look(line: Line) -> None:
+        async with opener(where) as store:
+            texts = await store.history(CONTESTED)
+            line.tell(session=CONTESTED.session_id, texts=texts)
+
+    found, _ = _read(Worker(look), failed)
+    verdict = _judged(notes, found)
     return RaceReport(
         writers=writers,
         processes=processes,
@@ -104,9 +101,24 @@ def race(
     )
 
 
+def _read(reader: Worker, failed: Counter[str]) -> tuple[dict[str, list[str]], bool]:
+    """What a reader tells of each session, and whether the store could be gone on
+    with."""
+    found: dict[str, list[str]] = {}
+    goes_on = False
+    for word in reader.words():
+        if "failed" in word:
+            failed[word["failed"]] += 1
+        elif "session" in word:
+            found[word["session"]] = word["texts"]
+        goes_on = goes_on or word.get("goes_on", False)
+    failed.update(["hung"] if reader.end() else [])
+    return found, goes_on
+
+
 def _judged(notes: Notes, found: dict[str, list[str]]) -> Verdict:
-    sessions = {call.stream.partition("/")[0] for call in notes.calls.values()}
-    verdicts = (judge(notes.of(name), found.get(name, [])) for name in sessions)
+    """Of what could be read: where a reader failed, nothing is called lost."""
+    verdicts = (judge(notes.of(name), texts) for name, texts in found.items())
     return sum(verdicts, Verdict())
 
 
@@ -121,7 +133,7 @@ def _hear(
             notes.note(word["stream"], word["names"], word["state"])
         if number == until:
             worker.kill()
-    worker.end()
+    failed.update(["hung"] if worker.end() else [])
 
 
 async def _append(
@@ -240,7 +252,7 @@ async def _watch(opener: Opener, where: str, line: Line) -> None:
             await asyncio.sleep(0)
         read = await store.history(CONTESTED)
         moved += read[: len(last)] != last
-        line.tell(texts=read, reads=reads + 1, moved=moved)
+        line.tell(reads=reads + 1, moved=moved)
 
 
 def run(trial: str, opener: str, where: str, **options: int) -> dict[str, Any]:

@@ -74,11 +74,12 @@ class Worker:
         """kill -9: it gets no chance to put anything in order."""
         os.kill(self.pid, signal.SIGKILL)
 
-    def end(self) -> None:
-        """Wait until it is no more."""
-        os.waitpid(self.pid, 0)
+    def end(self) -> bool:
+        """Wait until it is no more. Whether it was ended because it hung."""
+        _, status = os.waitpid(self.pid, 0)
         self._words.close()
         os.close(self._says)
+        return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM
 
 
 def _be(work: Work, line: Line) -> None:
