@@ -42,6 +42,8 @@ PURPOSES = {
         [
             ["torch==2.13.0"],
             ["-e", ".[pii,trainers]"],
+            # What runs `examples/rlhf.ipynb`.
+            ["nbclient>=0.10.2,<1", "ipykernel>=6.30,<8"],
             [
                 "--no-deps",
                 "llamafactory==0.9.5",
