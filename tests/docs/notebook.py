@@ -12,7 +12,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "examples" / "rlhf.ipynb"
-_OF_A_MACHINE = re.compile(r"(?:/[\w.@+-]+){2,}|0x[0-9a-f]{6,}")
+_OF_A_MACHINE = re.compile(r"(?<![\w.])(?:/[\w.@+-]+){2,}|0x[0-9a-f]{6,}")
 
 Notebook = dict[str, Any]
 
