@@ -28,7 +28,8 @@ _SHORTEST_ID = 8
 _LONGEST_POINTER = 1_000
 _BEHIND_ID = ("-", ".", "_")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]{0,30})://", re.IGNORECASE)
-_SOURCES = (".db", ".sqlite", ".sqlite3", ".zip")
+DATABASES = (".db", ".sqlite", ".sqlite3")
+_SOURCES = (*DATABASES, ".zip")
 _SOUNDS = {b"OggS": "audio/ogg", b"ID3": "audio/mpeg", b"fLaC": "audio/flac"}
 _BOMB_FROM_BYTES = 1024 * 1024
 

@@ -20,7 +20,7 @@ from convstore.db.foreign_postgres import is_server, open_foreign_server
 from convstore.db.foreign_sqlite import open_foreign
 from convstore.imports.grouping import Record
 from convstore.imports.material import Tables, Value
-from convstore.imports.members import Beside, Member
+from convstore.imports.members import DATABASES, Beside, Member
 from convstore.imports.model import Rejected
 from convstore.imports.records import records_of
 from convstore.imports.source import (
@@ -180,21 +180,35 @@ def open_source(
         return
     path = Path(source)
     with ExitStack() as stack:
+        beside = None
         if path.is_dir():
-            yield _opened(path.name, _of_folder(path), limits)
-            return
+            files = _of_folder(path)
+            database = _only_database(files)
+            if database is None:
+                yield _opened(path.name, files, limits)
+                return
+            path, beside = path / database, Beside(files, limits)
         with open_plain(path) as file:
             head = file.read(len(_SQLITE))
             size = os.fstat(file.fileno()).st_size
         if head == _SQLITE:
             tables = stack.enter_context(open_foreign(path, limits.max_line_bytes))
             name, share = _stem(path.name), tables.share
-            yield Opened(name, [], limits, tables, total_bytes=size, share=share)
+            yield Opened(name, [], limits, tables, size, beside, share)
         elif head.startswith(_ZIPS):
             yield _opened(_stem(path.name), _of_zip(stack, path), limits)
         else:
             member = Member(path.name, size, lambda: _plain(path))
             yield Opened(_stem(path.name), [member], limits, total_bytes=size)
+
+
+def _only_database(files: list[Member]) -> str | None:
+    """The one database that a program keeps in a folder of its own, with what it has
+    below; None where there are others, or conversations beside it."""
+    top = [file.name for file in files if "/" not in file.name]
+    found = [name for name in top if name.lower().endswith(DATABASES)]
+    alone = len(found) == 1 and not any(map(_is_text, top))
+    return found[0] if alone else None
 
 
 def _opened(name: str, files: list[Member], limits: SourceLimits) -> Opened:

@@ -16,6 +16,7 @@ from convstore.db import models
 from convstore.imports.model import ImportedSession, SourceFile
 from convstore.repositories.imported import write_imported
 from convstore.vocabulary.records import TurnInput
+from tests.unit.imports.tools.samples import Sample
 
 PNG = b"\x89PNG\r\n\x1a\n the map"
 PDF = b"%PDF- the inventory"
@@ -108,6 +109,27 @@ async def test_pictures_and_files_of_an_export_come_in_once_and_go_with_it(
         assert "inventory.pdf" in page
     await store.erase(session_id="c-1")
     assert await kept(store) == {}
+
+
+async def test_a_folder_that_a_program_keeps_is_its_database_with_its_files(
+    store: Store, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    for below in ("uploads", "cache"):
+        (folder / below).mkdir(parents=True)
+    name = "0b1c2d3e-0000-4000-8000-000000000001"
+    (folder / "uploads" / f"{name}_kaart.png").write_bytes(PNG)
+    (folder / "cache" / "config.json").write_text("{}")
+    said: dict[str, Any] = {"id": "u1", "role": "user", "content": "Wat staat hier?"}
+    said["files"] = [{"type": "file", "id": name, "name": "kaart.png"}]
+    chat = {"history": {"messages": {"u1": said}, "currentId": "u1"}}
+    row = {"id": "c-1", "user_id": "u-1", "title": "Kaart", "chat": chat}
+    Sample("open-webui", 0, tables={"chat": [row]}).written(folder)
+
+    report = await store.import_("auto", folder)
+
+    assert (report.format, report.turns, report.attachments) == ("open-webui", 1, 1)
+    assert await kept(store) == {PNG: "image/png"}
 
 
 async def test_a_file_that_changed_since_it_was_read_refuses_its_conversation(
