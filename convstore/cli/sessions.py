@@ -64,7 +64,9 @@ def list_(
         str | None, typer.Option(help=f"One of {', '.join(_STATES)}.")
     ] = None,
     since: Annotated[str | None, typer.Option(help="Active at or after.")] = None,
-    title: Annotated[str | None, typer.Option(help="Titles with this text.")] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Titles with words that begin so.")
+    ] = None,
     tag: Annotated[str | None, typer.Option(help="With this tag.")] = None,
     label: Annotated[
         str | None, typer.Option(help="Judged so: a label in force.")
@@ -302,7 +304,9 @@ def bulk(
     user: Annotated[str | None, typer.Option(help="Of this user.")] = None,
     language: Annotated[str | None, typer.Option(help="In this language.")] = None,
     since: Annotated[str | None, typer.Option(help="Active at or after.")] = None,
-    title: Annotated[str | None, typer.Option(help="Titles with this text.")] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Titles with words that begin so.")
+    ] = None,
     tag: Annotated[str | None, typer.Option(help="With this tag.")] = None,
     label: Annotated[str | None, typer.Option(help="A label in force.")] = None,
     judged: Judged = None,

@@ -115,7 +115,7 @@ class Batches:
     ) -> list[Outcome]:
         done: dict[int, Outcome] = {}
         known = heads.recall(_plain_keys(operations))
-        for key in _claimed(operations, known):
+        for key in _beyond_one_statement(operations, known):
             del known[key]
         if known:
             done = await self._at_once(heads, operations, known)
@@ -274,15 +274,23 @@ def _ledger_changes(
     return changes + [charge for charge in charges if charge is not None]
 
 
-def _claimed(operations: Operations, known: Mapping[Key, Row]) -> set[Key]:
-    """Those of the sessions that get an owner: what the one statement cannot do."""
+def _beyond_one_statement(operations: Operations, known: Mapping[Key, Row]) -> set[Key]:
+    """Those of the sessions that get an owner, or a title with its words: what the one
+    statement cannot do."""
     return {
         append.key
         for append in _appends(map(bare, operations))
-        if append.user_id is not None
-        and append.key in known
-        and known[append.key]["user_id"] is None
+        if append.key in known
+        and (_claims(append, known[append.key]) or _titles(append, known[append.key]))
     }
+
+
+def _claims(append: AppendTurns, head: Row) -> bool:
+    return append.user_id is not None and head["user_id"] is None
+
+
+def _titles(append: AppendTurns, head: Row) -> bool:
+    return head["title"] is None and any(r["role"] == "user" for r in append.rows)
 
 
 def _plain_keys(operations: Operations) -> set[Key]:

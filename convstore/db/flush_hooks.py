@@ -10,9 +10,15 @@ from convstore.db.flushed import FlushHook
 from convstore.db.labels import LabelHook
 from convstore.db.search_hook import SearchHook
 from convstore.db.searchable import SearchableHook
+from convstore.db.title_words import TitleHook
 
 SEARCH = SearchHook()
-HOOKS: tuple[FlushHook, ...] = (LabelHook(), SearchableHook(), AttachmentHook())
+HOOKS: tuple[FlushHook, ...] = (
+    LabelHook(),
+    SearchableHook(),
+    TitleHook(),
+    AttachmentHook(),
+)
 """Those of every store, in the order in which they are asked."""
 
 

@@ -41,6 +41,8 @@ class Flushed(Struct, frozen=True):
         made: Sessions that were made, in any way; they are in `cold`.
         described: Sessions that were given metadata or tags since they were made; they
             are in `cold`, and may be in `made`.
+        titled: Sessions that were given a title since they were made, or lost it; in
+            `hot` where it is their first.
     """
 
     rows: Mapping[str, Sequence[Row]]
@@ -50,6 +52,7 @@ class Flushed(Struct, frozen=True):
     forked: Mapping[Key, Key]
     made: Set[Key]
     described: Set[Key]
+    titled: Set[Key]
 
 
 class FlushHook(Protocol):
@@ -86,6 +89,7 @@ class FlushHook(Protocol):
             turns: The turns that are to be appended, with the columns of `turns`. Of
                 sessions that were left out, too: to be joined to `changed`.
             changed: `tenant_id` and `session_id` of the sessions that were written;
-                each is live, and in it only columns of `row_writes.HOT` changed.
+                each is live, and in it only columns of `row_writes.HOT` changed, of
+            which the title did not.
         """
         ...

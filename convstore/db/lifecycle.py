@@ -70,7 +70,11 @@ _GONE_WITH_SESSION = (
     *(kind.table for kind in CHECKPOINT_ROWS.values()),
 )
 # Rows to find a session by, which say what its own row says.
-_SAID_AGAIN = (models.session_metadata, models.session_labels)
+_SAID_AGAIN = (
+    models.session_metadata,
+    models.session_labels,
+    models.session_title_words,
+)
 _TAKEN = {
     models.turns: TURN_COLUMNS,
     models.tool_sets: TOOL_SET_COLUMNS,

@@ -155,6 +155,8 @@ def make(unit: Unit, key: Key, head: Head, change: Change) -> None:
         head.cold = head.dirty = True
         if "tags" in change.values or "metadata" in change.values:
             unit.note_described(key)
+        if "title" in change.values:
+            unit.note_titled(key)
     cells = unit.cells(STATES)
     for place, row in change.states.items():
         cells.set(place, row)

@@ -72,3 +72,4 @@ def begin(unit: Unit, key: Key, head: Head, row: Row) -> None:
     head.touch(row["updated_at"], activity=False)
     # It has no rows: what was looked up of it is true of the new one as well.
     unit.note_described(key)
+    unit.note_titled(key)

@@ -43,7 +43,8 @@ class Sides:
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Which sessions of a tenant to list. `metadata` maps a key to JSON scalar text;
-    that and `tag` are as in `session_metadata`, with their prefixes."""
+    that and `tag` are as in `session_metadata`, with their prefixes. `title_words` are
+    beginnings of words of the title, `title` is text that it contains."""
 
     user_id: str | None = None
     language: str | None = None
@@ -51,6 +52,7 @@ class Filter:
     updated_since: int | None = None
     changed_since: int | None = None
     title: str | None = None
+    title_words: tuple[str, ...] = ()
     tag: str | None = None
     label: str | None = None
     metadata: tuple[tuple[str, str], ...] = ()
@@ -69,6 +71,11 @@ def first_after(bucket: int) -> int:
     """The first time of activity whose bucket is a greater one."""
     size = models.BUCKET_MICROS
     return (bucket + 1) * size if bucket >= 0 else bucket * size + 1
+
+
+def beginning(word: str) -> str:
+    """The first text behind all words that begin so."""
+    return word + "\U0010ffff"
 
 
 def conditions(wanted: Filter) -> list[ColumnElement[bool] | TextClause]:
@@ -91,6 +98,7 @@ def conditions(wanted: Filter) -> list[ColumnElement[bool] | TextClause]:
         conditions.append(
             _ascii_lower(S.title).contains(bindparam("title", type_=Text), escape="/")
         )
+    conditions += map(_has_title_word, range(len(wanted.title_words)))
     if wanted.tag is not None:
         conditions.append(_has_tag())
     if wanted.label is not None:
@@ -145,6 +153,8 @@ def values_of(tenant: str, wanted: Filter) -> dict[str, Any]:
     }
     if wanted.disagreed is not None:
         given |= {"good": wanted.disagreed.good, "bad": wanted.disagreed.bad}
+    for number, word in enumerate(wanted.title_words):
+        given |= {f"word_{number}": word, f"word_end_{number}": beginning(word)}
     for number, (key, value) in enumerate(wanted.metadata):
         given |= {f"key_{number}": key, f"value_{number}": value}
     return given
@@ -159,6 +169,7 @@ def shape_of(wanted: Filter) -> Filter:
         updated_since=None if wanted.updated_since is None else 0,
         changed_since=None if wanted.changed_since is None else 0,
         title=_blank(wanted.title),
+        title_words=("",) * len(wanted.title_words),
         tag=_blank(wanted.tag),
         label=_blank(wanted.label),
         metadata=(("", ""),) * len(wanted.metadata),
@@ -223,6 +234,20 @@ def _has_one_of(listed: str) -> ColumnElement[bool]:
             labels.tenant_id == S.tenant_id,
             labels.session_id == S.session_id,
             labels.label.op("IN", is_comparison=True)(members),
+        )
+        .exists()
+    )
+
+
+def _has_title_word(number: int) -> ColumnElement[bool]:
+    words = models.session_title_words.c
+    return (
+        select(1)
+        .where(
+            words.tenant_id == S.tenant_id,
+            words.session_id == S.session_id,
+            words.word >= bindparam(f"word_{number}"),
+            words.word < bindparam(f"word_end_{number}"),
         )
         .exists()
     )

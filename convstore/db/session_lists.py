@@ -5,10 +5,15 @@ bucket is settled when a page is read. One that holds too much for that is gone 
 by id; and where a filter passes over very many sessions the page ends early. Both are
 said: such a page is not `complete`. Pages go back the same way: what is newer than a
 place is walked from it on, and turned around.
+
+Where rows beside the sessions name few that a filter can mean (see `session_clues`),
+those are put in order and nothing is walked: at once where they are very few, and
+where a walk has ended early.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -27,7 +32,7 @@ from sqlalchemy import (
     true,
 )
 
-from convstore.db import models
+from convstore.db import models, session_clues
 from convstore.db.codec.records import SESSION_COLUMNS, session_from_row
 from convstore.db.session_filters import (
     GONE,
@@ -47,6 +52,8 @@ S = models.sessions.c
 
 MOST_LOOKED_AT = 20_000
 """Sessions that one page looks at, or puts in order."""
+_FEW = 500
+"""Sessions that are put in order before anything is walked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +129,60 @@ def _walk(
         return _Walk([], None)  # nobody ever said the one, or the other
     if place is not None and place.at is None and place.session_id is not None:
         return _by_id(connection, tenant, wanted, place, limit, budget)
+    narrow = _is_narrow(wanted)
+    few = min(_FEW, budget)
+    if narrow and (ids := session_clues.named(connection, tenant, wanted, few)):
+        return _of_few(connection, tenant, wanted, place, limit, ids)
+    if narrow and ids is not None:
+        return _Walk([], None)
+    walk = _in_order_walked(connection, tenant, wanted, place, limit, budget)
+    if narrow and not walk.complete and len(walk.sessions) < limit and few < budget:
+        ids = session_clues.named(connection, tenant, wanted, budget)
+        if ids is not None:
+            return _of_few(connection, tenant, wanted, place, limit, ids)
+    return walk
+
+
+def _of_few(
+    connection: Connection,
+    tenant: str,
+    wanted: Filter,
+    place: Place | None,
+    limit: int,
+    session_ids: Sequence[str],
+) -> _Walk:
+    """Of sessions that are known by id, those that come next."""
+    back = place is not None and place.back
+    spots = session_clues.spots(connection, tenant, wanted, session_ids)
+    found = [spot for spot in spots if place is None or _is_beyond(place, spot)]
+    if not back:
+        found.reverse()
+    shown = found[:limit]
+    sessions = session_clues.read(connection, tenant, wanted, [i for _, i in shown])
+    on = None
+    if len(found) > limit:
+        at, session_id = shown[-1]
+        on = Place(bucket_of(at), at, session_id, back)
+    return _Walk(sessions, on)
+
+
+def _is_beyond(place: Place, spot: session_clues.Spot) -> bool:
+    """Whether a session comes behind a place, on its way."""
+    if place.at is None:
+        bucket = bucket_of(spot[0])
+        return bucket >= place.bucket if place.back else bucket <= place.bucket
+    end = place.at, place.session_id or ""
+    return spot > end if place.back else spot < end
+
+
+def _in_order_walked(
+    connection: Connection,
+    tenant: str,
+    wanted: Filter,
+    place: Place | None,
+    limit: int,
+    budget: int,
+) -> _Walk:
     given = given_for(tenant, wanted, place)
     ahead = budget if _is_narrow(wanted) else limit + 1
     shapes = shape_of(wanted), _shape_of(place)
@@ -292,6 +353,7 @@ def _is_narrow(wanted: Filter) -> bool:
         not (set(wanted.states) == set(LISTED) or _is_one_gone_state(wanted))
         or (wanted.language is not None and not _is_by_language(wanted))
         or wanted.title is not None
+        or bool(wanted.title_words)
         or wanted.tag is not None
         or wanted.label is not None
         or bool(wanted.metadata)

@@ -109,6 +109,8 @@ class UpdateSession:
         head.touch(self.now, activity=self.activity)
         if "tags" in self.values or "metadata" in self.values:
             unit.note_described(self.key)
+        if "title" in self.values:
+            unit.note_titled(self.key)
         return head.record
 
 

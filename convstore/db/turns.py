@@ -168,6 +168,7 @@ class AppendTurns:
         go_on(state, row)
         if row["role"] == "user" and state["title"] is None:
             state["title"] = _title(row)
+            unit.note_titled(self.key)
         return row
 
     def _keep_tools(self, unit: Unit) -> None:

@@ -147,6 +147,7 @@ class Unit:
         self._inserted: dict[str, list[Row]] = {}
         self._made: dict[Key, Row] = {}
         self._described: set[Key] = set()
+        self._titled: set[Key] = set()
         # Sessions whose rows are there before the operation that makes them; no other
         # operation has seen them.
         self.inserted_ahead: dict[Key, Row] = {}
@@ -241,6 +242,10 @@ class Unit:
     def note_described(self, key: Key) -> None:
         """Have the next flush tell of a session with other metadata or tags."""
         self._described.add(key)
+
+    def note_titled(self, key: Key) -> None:
+        """Have the next flush tell of a session with another title."""
+        self._titled.add(key)
 
     def note_fork(self, key: Key, source: Key) -> None:
         """Have the next flush tell of a session whose turns the database copies."""
@@ -401,11 +406,14 @@ class Unit:
         self._made, self._inserted, self._labels = {}, {}, {}
         forked, self._forked = self._forked, {}
         described, self._described = self._described, set()
+        titled, self._titled = self._titled, set()
         if made:
             # As its head has it by now, if it was written to since.
             cold = {key: hot.pop(key, row) for key, row in made.items()} | cold
         if hot or cold or rows or labels:
-            flushed = Flushed(rows, hot, cold, labels, forked, made.keys(), described)
+            flushed = Flushed(
+                rows, hot, cold, labels, forked, made.keys(), described, titled
+            )
             for hook in flush_hooks.hooks_of(self.connection):
                 if any(getattr(flushed, name) for name in hook.about):
                     hook.flush(self.connection, flushed)

@@ -11,6 +11,7 @@ from convstore.db.codec.inputs import MAX_TITLE_BYTES, encode_time
 from convstore.db.engine import Connection
 from convstore.db.searchable import METADATA_PREFIX, TAG_PREFIX
 from convstore.db.session_filters import LISTED, Filter, Sides
+from convstore.search.words import beginnings_of
 from convstore.vocabulary.codec import check_text, dumps, encode_json
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import MAX_ID_CHARS, check_id, check_optional_id
@@ -18,6 +19,8 @@ from convstore.vocabulary.judgements import Reading
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.records import Json, SessionState
 
+MOST_TITLE_WORDS = 16
+"""Words by which a title is looked for; more are no narrower."""
 MOST_LABELS = 1_000
 """Different labels of a tenant that are told to be good or bad, in order."""
 
@@ -46,6 +49,9 @@ def session_filter(
     if state not in (None, "active", "archived", "deleted", "erased"):
         raise InvalidInputError("state", "is not a state of a session")
     most = limits.max_metadata_bytes
+    beginnings = tuple(
+        beginnings_of(check_text("title", title, MAX_TITLE_BYTES)) if title else ()
+    )[:MOST_TITLE_WORDS]
     for name, asked in (("judged", judged), ("disagreed", disagreed), ("held", held)):
         if asked is not None and type(asked) is not bool:
             raise InvalidInputError(name, "must be True, False or None")
@@ -59,7 +65,8 @@ def session_filter(
         changed_since=None
         if changed_since is None
         else encode_time("changed_since", changed_since),
-        title=title and check_text("title", title, MAX_TITLE_BYTES),
+        title=None if beginnings else title,
+        title_words=beginnings,
         tag=None if tag is None else _sought("tag", TAG_PREFIX, check_id("tag", tag)),
         label=check_optional_id("label", label),
         metadata=tuple(

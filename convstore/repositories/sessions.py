@@ -264,9 +264,11 @@ class Sessions(Forking, Patching):
     ) -> Page[Session]:
         """Live and archived sessions, newest activity first, a page at a time.
 
-        A page costs the same however many sessions there are: where it would have to
-        look at more than some 20,000, because few of them meet the filters, it ends
-        early, perhaps empty, with `complete=False` and a cursor that goes on. So does
+        A page costs the same however many sessions there are. Where no more than
+        20,000 have a word of the title, the label, the tag or the metadata, these are
+        found by an index and the page is whole. Where it would have to look at more
+        than some 20,000, because few of them meet the filters, it ends early, perhaps
+        empty, with `complete=False` and a cursor that goes on. So does
         one that comes to a quarter of an hour in which more than 20,000 were active,
         which is gone through by id. Sessions that become active while paging move to
         the front, which was read already.
@@ -274,7 +276,9 @@ class Sessions(Forking, Patching):
         Args:
             state: Only `active`, `archived`, `deleted` or `erased` ones.
             updated_since: Active at or after this time.
-            title: Text that the title contains, ASCII case ignored.
+            title: Words that the title has, in any order, case and accents aside; the
+                beginning of each will do. The first 16 count. Of text without a word,
+                such as `%`, that the title contains it.
             tag: A tag that the session has.
             label: A label that its effective feedback has, as it was given.
             metadata: Top-level keys and the scalar values that they must equal, as

@@ -16,7 +16,8 @@ from itertools import pairwise
 
 VERSION = 1
 """Of these rules. An index that was made by others is made anew: what is taken out must
-be, word for word, what was put in."""
+be, word for word, what was put in. Rows of `session_title_words` are of them, too: with
+other rules comes a migration that makes those anew."""
 
 LONGEST = 64
 """Characters of a word; a longer one is several."""
@@ -70,8 +71,21 @@ def words_of(text: str) -> list[str]:
     return found
 
 
+def beginnings_of(text: str) -> list[str]:
+    """What words of a text must begin with to say this, each once."""
+    words = words_of(text)
+    # A last character alone is the beginning of a pair: the text may go on behind it.
+    if len(words) > 1 and is_dense(words[-1]) and is_dense(words[-2]):
+        words.pop()
+    return list(dict.fromkeys(words))
+
+
 def placed_words(text: str) -> Iterator[tuple[str, int, int]]:
     """As `words_of`, each with where it begins and ends in the text."""
+    if text.isascii():
+        for found in _ASCII.finditer(text.lower()):
+            yield found[0], *found.span()
+        return
     for run in _pattern(_RUN).finditer(text):
         dense, word, sign = run.groups()
         start, end = run.span()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -196,6 +197,7 @@ def _check_sessions(seen: _Seen) -> dict[Key, dict[str, Any]]:
     holds = seen.of_session("legal_holds")
     labels = seen.of_session("session_labels")
     metadata = seen.of_session("session_metadata")
+    words = seen.of_session("session_title_words")
     segments = {row["segment_id"]: row for row in seen.rows["archive_segments"]}
     contents: dict[Key, dict[str, Any]] = {}
     for row in seen.rows["sessions"]:
@@ -204,6 +206,7 @@ def _check_sessions(seen: _Seen) -> dict[Key, dict[str, Any]]:
         seen.expect(row["hold_count"] == len(in_force), "I11 hold_count", *key)
         _check_labels(seen, key, row, labels.get(key, []))
         _check_metadata(seen, key, row, metadata.get(key, []))
+        _check_title(seen, key, row, words.get(key, []))
         stated = row
         entries = tables["archive_entries"].get(key, [])
         committed = [entry for entry in entries if entry["state"] == "committed"]
@@ -294,6 +297,16 @@ def _check_metadata(seen: _Seen, key: Key, row: Row, kept: list[Row]) -> None:
     found = {one["key"]: one["value"] for one in kept}
     short = {n: v for n, v in said.items() if len(n) <= 255 and len(v) <= 255}
     seen.expect(found == short, "I27 metadata and tags", *key)
+
+
+def _check_title(seen: _Seen, key: Key, row: Row, kept: list[Row]) -> None:
+    """A session is found by the words of its title: what those are is told here of
+    titles in ASCII, and of others that there are some."""
+    title = row["title"] or ""
+    seen.expect(kept or not any(map(str.isalnum, title)), "I29 no words", *key)
+    if title.isascii():
+        said = set(re.findall("[a-z0-9]{1,64}", title.lower()))
+        seen.expect({one["word"] for one in kept} == said, "I29 other words", *key)
 
 
 def _counts(session: Row) -> dict[str, int]:

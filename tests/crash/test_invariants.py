@@ -53,6 +53,7 @@ HARM = {
     "I28 named and noted": "DELETE FROM session_attachments WHERE session_id = 'live'",
     "I28 noted and not kept": "DELETE FROM attachments",
     "I27": "DELETE FROM session_metadata WHERE session_id = 'live'",
+    "I29": "DELETE FROM session_title_words WHERE session_id = 'live'",
     "I23": "UPDATE session_counts SET turns = turns + 1",
 }
 

@@ -104,7 +104,7 @@ def marks(database_url: str) -> list[Mark]:
 async def test_a_hook_is_called_in_the_flush_and_in_the_one_statement(
     store: Store, database_url: str
 ) -> None:
-    await store.sessions.get_or_create("s-1")
+    await store.sessions.get_or_create("s-1", title="no words are to be added")
     await say(store, "s-1", "one", "two")
     await say(store, "s-1", "three")
 

@@ -21,6 +21,8 @@ from convstore.db import (
     known_acts,
     labels,
     row_writes,
+    search_reading,
+    session_clues,
     session_lists,
     session_locks,
     sessions,
@@ -62,7 +64,9 @@ async def explain(database_url: str, store: Store) -> Explain:
     """Gives the plan of a statement, on a database with sessions and turns in it."""
     at = datetime(2025, 1, 1, tzinfo=UTC)
     for number in range(40):
-        await store.sessions.get_or_create(f"s-{number}", user_id=f"u-{number}")
+        await store.sessions.get_or_create(
+            f"s-{number}", user_id=f"u-{number}", title=f"hay {number}"
+        )
         await store.turns.append_many(
             f"s-{number}", [{"role": "user", "external_id": f"m-{i}"} for i in range(9)]
         )
@@ -97,7 +101,7 @@ def _plan(connection: Connection, statement: Any, values: dict[str, Any]) -> str
     if connection.dialect.paramstyle != "qmark":
         verb = "EXPLAIN"
         connection.exec_driver_sql(
-            "ANALYZE sessions, turns, interactions, graph_states"
+            "ANALYZE sessions, turns, interactions, graph_states, session_title_words"
         )
         # Forty sessions fit a few pages, which are best read whole. What is asked is
         # whether the plan of a large table is there to be had.
@@ -408,6 +412,67 @@ async def test_sessions_that_are_asked_for_are_found_by_key(explain: Explain) ->
     plan = await explain(statement, given | naming(["s-7", "s-9"]))
 
     assert_by_whole_key(plan)
+
+
+CLUES = [
+    ("_BY_WORD", {"word": "a", "word_end": "b"}, "session_title_words_word"),
+    ("_BY_LABEL", {"label": "up"}, "session_labels_label"),
+    ("_BY_VALUE", {"key": "#t", "value": ""}, "session_metadata_value"),
+]
+
+
+@pytest.mark.parametrize(("statement", "given", "index"), CLUES)
+async def test_clues_are_found_by_their_index_and_then_sessions_by_key(
+    explain: Explain, statement: str, given: Row, index: str
+) -> None:
+    clue = getattr(session_clues, statement)
+    plan = await explain(clue, tenant="default", most=9, **given)
+
+    assert f"ix_{index}" in plan
+    assert_in_order(plan)
+    wanted = Filter(
+        title_words=("ha", "4"),
+        user_id="u-7",
+        language="nl",
+        updated_since=1,
+        judged=True,
+    )
+    bound = session_lists.given_for("default", wanted, None) | naming(["s-7", "s-9"])
+    for of in (session_clues._spots_of, session_clues._sessions_of):
+        plan = await explain(of(session_clues._by_key(wanted)), bound)
+        # PostgreSQL may come to a session by another index, but by the session.
+        by_session = [line for line in plan.splitlines() if "session_id" in line]
+        assert_walks(plan, "SEARCH sessions USING PRIMARY KEY", "on sessions ")
+        assert by_session, plan
+        assert "ix_sessions_recent" not in plan
+
+
+async def test_entries_of_the_index_of_words_are_read_by_their_numbers(
+    explain: Explain,
+) -> None:
+    """In a PostgreSQL that has not counted their table, too."""
+    wanted = search_reading.Wanted(language="nl", user_id="u-7")
+    plan = await explain(
+        search_reading._entries_of(search_reading._shape_of(wanted)),
+        search_reading._values_of("default", wanted)
+        | {"bound": dumps([("7",)]).decode()},
+    )
+
+    keys = "SEARCH search_entries USING PRIMARY KEY", "pk_search_entries"
+    assert any(key in plan for key in keys), plan
+
+
+async def test_common_words_are_looked_for_among_the_newest_entries_first(
+    explain: Explain, database_url: str
+) -> None:
+    if not database_url.startswith("postgresql"):
+        return  # whose index has hits in the order of their numbers
+    bounds = search_reading.Bounds(lowest=True, highest=True)
+    given = {"query": "'a'", "lowest": 1, "highest": 9, "limit": 3}
+    plan = await explain(search_reading._matching_of(bounds), given)
+
+    assert "Backward using pk_search_entries" in plan
+    assert "One-Time Filter" in plan
 
 
 async def test_the_labels_of_a_tenant_are_found_one_by_one(explain: Explain) -> None:

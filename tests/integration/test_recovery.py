@@ -193,6 +193,7 @@ async def test_an_orphan_that_may_be_the_only_copy_is_kept_and_reported(
             "legal_holds",
             "session_labels",
             "session_metadata",
+            "session_title_words",
             "session_attachments",
             "sessions",
         ):
@@ -309,6 +310,7 @@ async def test_an_orphan_whose_manifest_leaves_sessions_out_is_kept(
     raw(database_url, "DELETE FROM archive_segments")
     for table in (
         "session_metadata",
+        "session_title_words",
         "session_labels",
         "session_attachments",
         "legal_holds",

@@ -42,7 +42,13 @@ OPERATIONAL = {
 }
 # What is looked up by something else than its session. Erasure finds entries by an
 # index on tenant and session, and takes the others by their key.
-DERIVED = {"search_entries", "search_marks", "search_sessions", "search_state"}
+DERIVED = {
+    "search_entries",
+    "search_marks",
+    "search_sessions",
+    "search_state",
+    "session_title_words",
+}
 CONVERSATIONS = [
     t for name, t in models.metadata.tables.items() if name not in OPERATIONAL | DERIVED
 ]
@@ -175,6 +181,22 @@ def test_every_single_step_goes_down_and_up_again(database_url: str) -> None:
 
     migrate.upgrade(database_url)
     assert migrate.differences(database_url) == []
+
+
+def test_titles_of_before_are_found_by_their_words(database_url: str) -> None:
+    async def titled() -> list[str]:
+        async with open_store(StoreConfig(url=database_url)) as store:
+            await store.sessions.get_or_create("s-1", title="Archieven in Enschede")
+            await say(store.for_tenant("other"), "s-1", "今天天气怎么样")
+            found = await store.sessions.list(title="ensch arch")
+            other = await store.for_tenant("other").sessions.list(title="天气")
+            return [session.id for session in (*found.items, *other.items)]
+
+    before = asyncio.run(titled())
+    migrate.downgrade(database_url, "convstore_0023")
+    migrate.upgrade(database_url)
+
+    assert before == asyncio.run(titled()) == ["s-1", "s-1"]
 
 
 def test_labels_and_counts_are_made_anew_of_what_is_there(database_url: str) -> None:

@@ -8,7 +8,13 @@ from convstore import Store
 from convstore.db import models
 from tests.web.conftest import talk
 
-_COPIED = (models.sessions, models.turns, models.interactions, models.session_labels)
+_COPIED = (
+    models.sessions,
+    models.turns,
+    models.interactions,
+    models.session_labels,
+    models.session_title_words,
+)
 _APART = 600_000_000
 """Ten minutes lie between the last activities of two neighbours."""
 

@@ -48,6 +48,7 @@ from convstore.db.models.session import (
     session_counts,
     session_labels,
     session_metadata,
+    session_title_words,
     sessions,
 )
 from convstore.db.models.shard import shard_erasures, shard_marks
@@ -94,6 +95,7 @@ __all__ = [
     "session_ledger",
     "session_metadata",
     "session_state",
+    "session_title_words",
     "sessions",
     "shard_erasures",
     "shard_marks",

@@ -230,6 +230,16 @@ session_labels = table(
     comment="As sessions.feedback_counts, to find sessions by.",
 )
 
+session_title_words = table(
+    "session_title_words",
+    tenant_id(),
+    session_id(),
+    Column("word", key_text(), nullable=False, comment="without case and accents"),
+    Index("ix_session_title_words_word", "tenant_id", "word", "session_id"),
+    key=("tenant_id", "session_id", "word"),
+    comment="The words of sessions.title, to find sessions by.",
+)
+
 session_counts = table(
     "session_counts",
     tenant_id(),
