@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
@@ -26,6 +27,7 @@ from convstore.db import models
 from convstore.db.codec.records import SESSION_COLUMNS, session_from_row
 from convstore.db.dialects import dialect_of
 from convstore.db.dialects.base import Dialect
+from convstore.db.dialects.words import Bounds
 from convstore.db.search_contents import Said
 from convstore.db.search_numbers import number_of
 from convstore.db.session_filters import bucket_of
@@ -98,43 +100,36 @@ def matching(
     if wanted.role is not None:
         scope.append(of_sort(wanted.role))
     index = dialect_of(connection).words
-    statement, number = index.matching(query, scope)
-    highest = before
-    if wanted.until is not None:
-        until = number_of(wanted.until)
-        highest = until if before is None else min(before, until)
-    if highest is not None:
-        statement = statement.where(number < highest)
-    if wanted.since is not None:
-        statement = statement.where(number >= number_of(wanted.since))
-    newest = statement.order_by(number.desc()).limit(limit)
-    return index.fetch(connection, newest, budget_s)
+    ends = [before, None if wanted.until is None else number_of(wanted.until)]
+    highest = min((end for end in ends if end is not None), default=None)
+    given = {
+        "query": index.worded(query, scope),
+        "lowest": None if wanted.since is None else number_of(wanted.since),
+        "highest": highest,
+        "limit": limit,
+    }
+    bounds = Bounds(wanted.since is not None, highest is not None)
+    found = _matching_of(bounds)
+    rows = index.within(connection, budget_s, lambda: found.all(connection, given))
+    return None if rows is None else [int(row[0]) for row in rows]
 
 
 def entries(
     connection: Connection, tenant: str, numbers: Sequence[int], wanted: Wanted
 ) -> list[Entry]:
     """The entries of numbers, newest first: of this tenant and what else is wanted."""
-    bound = dialect_of(connection).bound_rows("id")
-    statement = (
-        select(E.id, E.kind, E.seq, *SESSION_COLUMNS)
-        .select_from(
-            bound.join(
-                models.search_entries,
-                and_(E.id == cast(bound.c.id, BigInteger), E.tenant_id == tenant),
-            ).join(
-                models.sessions,
-                and_(S.tenant_id == E.tenant_id, S.session_id == E.session_id),
-            )
-        )
-        .where(*_conditions(tenant, wanted))
-        .order_by(E.id.desc())
-    )
-    given = {"bound": dumps([(str(number),) for number in numbers]).decode()}
-    return [
-        Entry(row[0], row[1], row[2], session_from_row(row[3:]))
-        for row in connection.execute(statement, given)
-    ]
+    given = _values_of(tenant, wanted)
+    given["bound"] = dumps([(str(number),) for number in numbers]).decode()
+    sessions: dict[str, Session] = {}
+    found: list[Entry] = []
+    for number, kind, seq, *row in _entries_of(_shape_of(wanted)).all(
+        connection, given
+    ):
+        session = sessions.get(row[1])
+        if session is None:
+            session = sessions[row[1]] = session_from_row(row)
+        found.append(Entry(number, kind, seq, session))
+    return found
 
 
 def live_texts(
@@ -168,9 +163,7 @@ def next_sessions(
     limit: int,
 ) -> list[Session]:
     """Sessions to be looked through, newest activity first, behind a place."""
-    statement = select(*SESSION_COLUMNS).where(*_conditions(tenant, wanted))
-    if wanted.session_id is not None:
-        statement = statement.where(S.session_id == wanted.session_id)
+    statement = select(*SESSION_COLUMNS).where(*_conditions(wanted))
     if below is not None:
         at, session_id = below
         statement = statement.where(
@@ -181,7 +174,8 @@ def next_sessions(
     statement = statement.order_by(
         S.activity_bucket.desc(), S.last_activity_at.desc(), S.session_id.desc()
     )
-    return [session_from_row(r) for r in connection.execute(statement.limit(limit))]
+    rows = connection.execute(statement.limit(limit), _values_of(tenant, wanted))
+    return [session_from_row(row) for row in rows]
 
 
 def texts_of(
@@ -225,25 +219,80 @@ def _turn(values: Sequence[Any]) -> Said:
     return Said("turn", seq, at, contents.SAID.get(role, ""), text)
 
 
-def _conditions(tenant: str, wanted: Wanted) -> list[ColumnElement[bool] | Any]:
-    conditions: list[ColumnElement[bool] | Any] = [S.tenant_id == tenant, models.LISTED]
+def _shape_of(wanted: Wanted) -> Wanted:
+    """What searches have in common whose entries one statement reads."""
+    return Wanted(
+        user_id=wanted.user_id and "",
+        session_id=wanted.session_id and "",
+        language=wanted.language and "",
+        label=wanted.label and "",
+        include_archived=wanted.include_archived,
+    )
+
+
+def _values_of(tenant: str, wanted: Wanted) -> dict[str, Any]:
+    """What is bound to the conditions."""
+    return {
+        "tenant": tenant,
+        "user": wanted.user_id,
+        "session": wanted.session_id,
+        "language": wanted.language,
+        "label": wanted.label,
+    }
+
+
+def _conditions(wanted: Wanted) -> list[ColumnElement[bool] | Any]:
+    conditions: list[ColumnElement[bool] | Any] = [
+        S.tenant_id == bindparam("tenant"),
+        models.LISTED,
+    ]
     if not wanted.include_archived:
         conditions.append(S.state == "active")
     if wanted.user_id is not None:
-        conditions.append(S.user_id == wanted.user_id)
+        conditions.append(S.user_id == bindparam("user"))
     if wanted.session_id is not None:
-        conditions.append(S.session_id == wanted.session_id)
+        conditions.append(S.session_id == bindparam("session"))
     if wanted.language is not None:
-        conditions.append(S.language == wanted.language)
+        conditions.append(S.language == bindparam("language"))
     if wanted.label is not None:
         labels = models.session_labels.c
         given = select(1).where(
             labels.tenant_id == S.tenant_id,
             labels.session_id == S.session_id,
-            labels.label == wanted.label,
+            labels.label == bindparam("label"),
         )
         conditions.append(given.exists())
     return conditions
+
+
+@lru_cache
+def _matching_of(bounds: Bounds) -> Prepared:
+    return Prepared(lambda dialect: dialect.words.matching(bounds))
+
+
+@lru_cache(maxsize=64)
+def _entries_of(wanted: Wanted) -> Prepared:
+    return Prepared(lambda dialect: _entries_statement(dialect, wanted))
+
+
+def _entries_statement(dialect: Dialect, wanted: Wanted) -> Select[Any]:
+    bound = dialect.bound_rows("id")
+    numbered = E.id == cast(bound.c.id, BigInteger)
+    # By their numbers, and once: a PostgreSQL that has not counted the tables would
+    # read all entries of the tenant, or these for each of its sessions.
+    found = (
+        select(E.id, E.kind, E.seq, E.tenant_id, E.session_id)
+        .select_from(bound.join(models.search_entries, numbered))
+        .cte("found")
+        .prefix_with("MATERIALIZED", dialect="postgresql")
+    )
+    same = and_(S.tenant_id == found.c.tenant_id, S.session_id == found.c.session_id)
+    return (
+        select(found.c.id, found.c.kind, found.c.seq, *SESSION_COLUMNS)
+        .select_from(found.join(models.sessions, same))
+        .where(found.c.tenant_id == bindparam("tenant"), *_conditions(wanted))
+        .order_by(found.c.id.desc())
+    )
 
 
 def _of_items(dialect: Dialect, columns: Any, given: Sequence[Any]) -> Select[Any]:

@@ -18,8 +18,9 @@ from convstore.search.query import Query
 from convstore.search.words import words_of
 from convstore.vocabulary.clock import to_micros
 
-_LEAST, _MOST = 32, 500
-"""Entries of one step: more where filters pass over many."""
+_LEAST, _MOST = 10, 500
+"""Entries of one step: as many as are asked for at first, as a rule all of them fit;
+then more, where filters pass over many."""
 _LEAST_S = 0.01
 """Seconds that the index has in any case: else nothing would ever be found."""
 _AT_ONCE = 8

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -15,24 +15,32 @@ from sqlalchemy import (
     bindparam,
     cast,
     func,
-    literal,
     literal_column,
     select,
     text,
+    union_all,
 )
 from sqlalchemy.dialects.postgresql import TSQUERY, insert
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import ReturningInsert
 
 from convstore.db import models
 from convstore.db.dialects.base import schema_of
-from convstore.db.dialects.words import WordIndex, WordRow
+from convstore.db.dialects.words import (
+    LIMIT,
+    Bounds,
+    T,
+    WordIndex,
+    WordRow,
+    within_bounds,
+)
 from convstore.db.models import JsonText
 from convstore.search import scope as scopes
 from convstore.search.query import Phrase, Query
 from convstore.vocabulary.codec import dumps
 
 E = models.search_entries.c
+_LOOKED_THROUGH = 1_000
+"""Entries, the newest: one in fifty of them is enough for a page."""
 _CANCELED = "57014"
 _INDEX = "ix_search_entries_words"
 _COLUMNS = ("id", "tenant_id", "session_id", "kind", "seq", "words")
@@ -56,21 +64,62 @@ class PostgresWords(WordIndex):
     def clear(self, connection: Connection) -> None:
         pass
 
-    def matching(
-        self, query: Query, scope: Sequence[str]
-    ) -> tuple[Select[Any], ColumnElement[int]]:
-        wanted = cast(cast(literal(_worded(query, scope)), Text), TSQUERY)
-        return select(E.id).where(E.words.op("@@")(wanted)), E.id
+    def matching(self, bounds: Bounds) -> Select[Any]:
+        """GIN gives hits in no order: of a common word it would give a good part of the
+        table to be sorted. Such a word is among the newest entries, which are looked
+        through first, and only what is rarer is asked of the index."""
+        wanted = cast(bindparam("query", type_=Text), TSQUERY)
+        inside = within_bounds(E.id, bounds)
+        newest = (
+            select(E.id, E.words)
+            .where(*inside)
+            .order_by(E.id.desc())
+            .limit(_LOOKED_THROUGH)
+            .subquery("newest")
+        )
+        first = (
+            select(newest.c.id)
+            .where(_matches(newest.c.words, wanted))
+            .order_by(newest.c.id.desc())
+            .limit(LIMIT)
+            .cte("first")
+        )
+        found = select(func.count()).select_from(first).scalar_subquery()
+        indexed = (
+            select(E.id)
+            .where(_matches(E.words, wanted), *inside, found < LIMIT)
+            .order_by(E.id.desc())
+            .limit(LIMIT)
+            .subquery("indexed")
+        )
+        either = union_all(
+            select(first.c.id).where(found >= LIMIT), select(indexed.c.id)
+        ).subquery("either")
+        return select(either.c.id).order_by(either.c.id.desc())
 
-    def fetch(
-        self, connection: Connection, statement: Select[Any], budget_s: float
-    ) -> list[int] | None:
+    def worded(self, query: Query, scope: Sequence[str]) -> str:
+        found = " & ".join(f"({_phrase(phrase)})" for phrase in query.wanted)
+        for phrase in query.excluded:
+            if phrase.literal is None:
+                found = f"{found} & !({_phrase(phrase)})"
+        found = f"(({found}) | '~{scopes.CUT}')"
+        return " & ".join([*(f"'~{word}'" for word in scope), found])
+
+    def within(
+        self, connection: Connection, budget_s: float, ask: Callable[[], T]
+    ) -> T | None:
         limit = str(max(1, int(budget_s * 1000)))
-        connection.execute(select(func.set_config("statement_timeout", limit, True)))
+        # How common the words are decides how they are best looked for: a plan for
+        # words of any kind would now and then read the hits of all tenants.
+        settings = (
+            func.set_config("statement_timeout", limit, True),
+            func.set_config("plan_cache_mode", "force_custom_plan", True),
+        )
+        connection.execute(select(*settings))
         try:
-            return [int(row[0]) for row in connection.execute(statement)]
-        except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) != _CANCELED:
+            return ask()
+        except Exception as error:  # each driver has its own
+            if getattr(error, "sqlstate", None) != _CANCELED:
                 raise
             return None
 
@@ -80,6 +129,11 @@ class PostgresWords(WordIndex):
             name = f"{quote(schema_of(connection) or 'public')}.{quote(_INDEX)}"
             connection.execute(text(f"REINDEX INDEX CONCURRENTLY {name}"))
         return False
+
+
+def _matches(words: Any, wanted: Any) -> ColumnElement[bool]:
+    found: ColumnElement[bool] = words.op("@@", is_comparison=True)(wanted)
+    return found
 
 
 def _values(row: WordRow) -> tuple[str, ...]:
@@ -113,15 +167,6 @@ def _add() -> ReturningInsert[Any]:
         .on_conflict_do_nothing()
         .returning(E.id)
     )
-
-
-def _worded(query: Query, scope: Sequence[str]) -> str:
-    found = " & ".join(f"({_phrase(phrase)})" for phrase in query.wanted)
-    for phrase in query.excluded:
-        if phrase.literal is None:
-            found = f"{found} & !({_phrase(phrase)})"
-    found = f"(({found}) | '~{scopes.CUT}')"
-    return " & ".join([*(f"'~{word}'" for word in scope), found])
 
 
 def _phrase(phrase: Phrase) -> str:

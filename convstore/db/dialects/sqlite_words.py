@@ -7,24 +7,31 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    Text,
+    bindparam,
     column,
     func,
     insert,
-    literal,
     select,
     table,
 )
-from sqlalchemy.exc import OperationalError
 
 from convstore.db import models
-from convstore.db.dialects.words import WordIndex, WordRow
+from convstore.db.dialects.words import (
+    LIMIT,
+    Bounds,
+    T,
+    WordIndex,
+    WordRow,
+    within_bounds,
+)
 from convstore.search import scope as scopes
 from convstore.search.query import Phrase, Query
 
@@ -70,25 +77,34 @@ class SqliteWords(WordIndex):
         if self.is_there(connection):
             connection.execute(insert(_WORDS).values({_NAME: "delete-all"}))
 
-    def matching(
-        self, query: Query, scope: Sequence[str]
-    ) -> tuple[Select[Any], ColumnElement[int]]:
-        place: ColumnElement[int] = _WORDS.c.rowid
+    def matching(self, bounds: Bounds) -> Select[Any]:
         whole: ColumnElement[str] = column(_NAME)
-        wanted = whole.op("MATCH")(literal(_worded(query, scope)))
-        return select(place).select_from(_WORDS).where(wanted), place
+        matches = whole.op("MATCH")(bindparam("query", type_=Text))
+        number: ColumnElement[int] = _WORDS.c.rowid
+        found = select(number).where(matches, *within_bounds(number, bounds))
+        return found.order_by(number.desc()).limit(LIMIT)
 
-    def fetch(
-        self, connection: Connection, statement: Select[Any], budget_s: float
-    ) -> list[int] | None:
+    def worded(self, query: Query, scope: Sequence[str]) -> str:
+        found = " AND ".join(f"({_phrase(phrase)})" for phrase in query.wanted)
+        found = f"words : ({found})"
+        for phrase in query.excluded:
+            if phrase.literal is None:
+                found = f"({found} NOT words : ({_phrase(phrase)}))"
+        found = f'({found} OR scope : "{scopes.CUT}")'
+        for word in scope:
+            found = f'scope : "{word}" AND {found}'
+        return found
+
+    def within(
+        self, connection: Connection, budget_s: float, ask: Callable[[], T]
+    ) -> T | None:
         raw: Any = connection.connection.driver_connection
         deadline = time.monotonic() + budget_s
         raw.set_progress_handler(lambda: time.monotonic() > deadline, _INSTRUCTIONS)
         try:
-            return [int(row[0]) for row in connection.execute(statement)]
-        except OperationalError as error:
-            code = getattr(error.orig, "sqlite_errorcode", 0)
-            if code != sqlite3.SQLITE_INTERRUPT:
+            return ask()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
                 raise
             return None
         finally:
@@ -111,18 +127,6 @@ class SqliteWords(WordIndex):
 def _values(row: WordRow) -> dict[str, object]:
     scope, words = " ".join(row.scope), " ".join(row.words)
     return {"rowid": row.id, "scope": scope, "words": words}
-
-
-def _worded(query: Query, scope: Sequence[str]) -> str:
-    found = " AND ".join(f"({_phrase(phrase)})" for phrase in query.wanted)
-    found = f"words : ({found})"
-    for phrase in query.excluded:
-        if phrase.literal is None:
-            found = f"({found} NOT words : ({_phrase(phrase)}))"
-    found = f'({found} OR scope : "{scopes.CUT}")'
-    for word in scope:
-        found = f'scope : "{word}" AND {found}'
-    return found
 
 
 def _phrase(phrase: Phrase) -> str:

@@ -7,13 +7,21 @@ what a caller typed: only words that `convstore.search` has made of it, in quote
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+)
 
 from convstore.search.query import Query
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,13 @@ class WordRow:
     seq: int
     scope: Sequence[str]
     words: Sequence[str]
+
+
+class Bounds(NamedTuple):
+    """Whether ids are asked for from `lowest` on, and below `highest`."""
+
+    lowest: bool
+    highest: bool
 
 
 class WordIndex(ABC):
@@ -56,18 +71,21 @@ class WordIndex(ABC):
         """Take out all words of all entries."""
 
     @abstractmethod
-    def matching(
-        self, query: Query, scope: Sequence[str]
-    ) -> tuple[Select[Any], ColumnElement[int]]:
-        """The SELECT of the ids of entries that have the words of a query and of a
-        scope, and its column, by which it can be bounded and put in order."""
+    def matching(self, bounds: Bounds) -> Select[Any]:
+        """The SELECT of the ids of entries that match `query`, which `worded` words:
+        within those bounds that there are, the highest first, `limit` at most."""
 
     @abstractmethod
-    def fetch(
-        self, connection: Connection, statement: Select[Any], budget_s: float
-    ) -> list[int] | None:
-        """The numbers that a SELECT of `matching` gives; None if it takes longer. The
-        transaction is good for nothing else then."""
+    def worded(self, query: Query, scope: Sequence[str]) -> str:
+        """What is bound to find entries that have the words of a query and those of a
+        scope."""
+
+    @abstractmethod
+    def within(
+        self, connection: Connection, budget_s: float, ask: Callable[[], T]
+    ) -> T | None:
+        """What a question to the index gives; None if it takes longer. The transaction
+        is good for nothing else then."""
 
     @abstractmethod
     def tidy(self, connection: Connection, *, begins: bool) -> bool:
@@ -77,3 +95,20 @@ class WordIndex(ABC):
         Called in a transaction of its own for each step, or outside of any where the
         database wants that.
         """
+
+
+LIMIT: ColumnElement[int] = bindparam("limit", type_=BigInteger)
+
+
+def within_bounds(
+    number: ColumnElement[int], bounds: Bounds
+) -> list[ColumnElement[bool]]:
+    """The conditions on the column of the ids."""
+    # None where there is none: PostgreSQL takes any bound for a narrow one until it has
+    # counted the table, and goes through all that is within it.
+    found: list[ColumnElement[bool]] = []
+    if bounds.lowest:
+        found.append(number >= bindparam("lowest", type_=BigInteger))
+    if bounds.highest:
+        found.append(number < bindparam("highest", type_=BigInteger))
+    return found
