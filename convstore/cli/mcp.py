@@ -8,6 +8,7 @@ import typer
 
 from convstore.cli.context import with_store
 from convstore.vocabulary.errors import ConfigError
+from convstore.vocabulary.ids import check_id, check_optional_id
 
 if TYPE_CHECKING:
     from convstore.store.facade import Store
@@ -38,6 +39,9 @@ def mcp(
         raise ConfigError(
             "--user: name the user whose conversations may be read, or say --all-users"
         )
+    check_optional_id("--user", user)
+    for session_id in without or ():
+        check_id("--without", session_id)
 
     async def work(store: Store) -> None:
         from convstore.cli.mcp_tools import Reach, server

@@ -39,6 +39,11 @@ class Phrase:
     def places(self, words: Sequence[str]) -> list[int]:
         """Where the phrase begins in a list of words."""
         last = len(self.words) - 1
+        mine = self.words[last]
+        if not last and self.prefix:
+            return [at for at, word in enumerate(words) if word.startswith(mine)]
+        if not last:
+            return [at for at, word in enumerate(words) if word == mine]
         return [
             at
             for at in range(len(words) - last)

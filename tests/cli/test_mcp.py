@@ -89,8 +89,46 @@ async def test_an_agent_writes_only_where_that_was_said(cli: Cli) -> None:
     assert "s-fork" not in {one["session_id"] for one in sessions}
 
 
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("search_sessions", {}, "text"),
+    ("search_sessions", {"text": ["appel"]}, "text"),
+    ("search_sessions", {"text": "appel", "order": "worst"}, "order"),
+    ("search_sessions", {"text": "appel", "cursor": "x"}, "cursor"),
+    ("read_window", {"session_id": "s-u-1", "turn_seq": 99}, "not_found"),
+    ("read_window", {"session_id": "nobody", "turn_seq": 1}, "not_found"),
+    ("read_window", {"session_id": "", "turn_seq": 1}, "session_id"),
+    ("read_window", {"session_id": "s-u-1", "turn_seq": "last"}, "turn_seq"),
+    ("list_sessions", {"limit": "many"}, "limit"),
+    ("append", {"session_id": "s-u-1", "role": "user", "content": "x"}, ""),
+    ("erase", {}, ""),
+]
+
+
+async def test_what_an_agent_asks_wrongly_is_told_and_ends_nothing(cli: Cli) -> None:
+    await fill(cli)
+
+    async with asyncio.timeout(300), client(cli, "--user", "u-1") as found:
+        for tool, arguments, told in WRONG:
+            try:
+                answer = await found.call_tool(tool, arguments)
+            except mcp.MCPError as error:  # as the client takes it
+                said = str(error)
+            else:
+                assert answer.is_error, (tool, arguments)
+                said = answer.content[0].text
+            assert told in said, (tool, said)
+            assert "Traceback" not in said
+        few = await ask(found, "search_sessions", text="appel", limit=-3)
+        many = await ask(found, "search_sessions", text="appel", limit=10**9)
+        nothing = await ask(found, "search_sessions", text='"')
+
+    assert (len(few["hits"]), nothing["hits"]) == (1, [])
+    assert len(many["hits"]) == 6
+
+
 def test_nobody_is_everybody_by_saying_nothing(cli: Cli) -> None:
     cli.run("db", "upgrade")
 
+    assert cli.run("mcp", "--user", "").code == 2
     assert cli.run("mcp").code == 2
     assert cli.run("mcp", "--user", "u-1", "--all-users").code == 2
