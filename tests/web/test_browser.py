@@ -301,16 +301,45 @@ async def test_keys_judge_once_and_the_rows_beside_change(
 async def test_every_form_works_without_script(store: Store, window: Open) -> None:
     await talk(store)
     ann = await window(java_script_enabled=False)
+    page, button = ann.page, ann.page.get_by_role
     await ann.go("/conversation?id=s-1")
 
-    await ann.page.get_by_role("button", name="Good", exact=True).click()
-    await ann.page.get_by_text("turn 3 as good").wait_for()
+    await button("button", name="Good", exact=True).click()
+    await page.get_by_text("turn 3 as good").wait_for()
     await ann.go("/compare?id=s-1&one=2&other=3")
-    await ann.page.get_by_role("button", name="Neither").click()
-    await ann.page.get_by_text("Judgements in force").wait_for()
+    await button("button", name="Neither").click()
+    await page.get_by_text("Judgements in force").wait_for()
+    await page.locator("summary", has_text="Place a hold").click()
+    await page.get_by_label("Reason").fill("audit")
+    await button("button", name="Hold", exact=True).click()
+    await page.locator(".head .chip", has_text="held").wait_for()
+    await page.locator("summary", has_text="Export").click()
+    of_export = page.locator('form[action^="/export"]')
+    await of_export.get_by_label("The id of the session").fill("s-1")
+    async with page.expect_download() as download:
+        await of_export.get_by_role("button", name="Save").click()
+    saved = (await download.value).suggested_filename
+    await ann.go("/bulk?user=u-1")
+    await page.locator("select[name=do]").select_option("delete")
+    await button("button", name="Look first").click()
+    await page.get_by_label("Type how many").fill("1")
+    await button("button", name="Delete", exact=True).click()
+    await page.get_by_text("1 left as they are: legal hold").wait_for()
+    await ann.go("/queues")
+    await page.get_by_label("Name", exact=True).fill("q")
+    await button("button", name="Store").click()
+    await page.locator("td", has_text="q").first.wait_for()
+    await ann.go("/datasets?format=kto")
+    await page.get_by_label("Under this name").fill("kto-1")
+    await button("button", name="Write kto").click()
+    await page.locator("h2", has_text="Manifest").wait_for()
 
     acts = (await store.interactions.list("s-1")).items
     assert [act.action for act in acts] == ["feedback", "choose"]
+    assert saved == "conversation.md"
+    assert await page.locator("h1").inner_text() == "kto-1"
+    # The download ends what would have been a page; nothing else may complain.
+    assert ann.foreign == []
 
 
 async def test_two_raters_share_a_queue_by_keys_alone(
