@@ -28,6 +28,13 @@ def main() -> int:
         "--pages", action="store_true", help="measure nothing: pages of kept figures"
     )
     parser.add_argument("--dir", type=Path, help="where the SQLite files are put")
+    parser.add_argument(
+        "--python",
+        action="append",
+        default=[],
+        metavar="ENVIRONMENT=PATH",
+        help="an interpreter in place of one of `scripts/environment`",
+    )
     asked = parser.parse_args()
     unknown = set(asked.name) - set(names)
     if unknown:
@@ -43,7 +50,9 @@ def main() -> int:
         if REDIS not in os.environ:
             stack.enter_context(_redis())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=asked.dir)))
-        return _measure(Bench(asked.quick, url, folder), asked.name or names)
+        pythons = dict(each.split("=", 1) for each in asked.python)
+        bench = Bench(asked.quick, url, folder, pythons)
+        return _measure(bench, asked.name or names)
 
 
 def _measure(bench: Bench, wanted: list[str]) -> int:

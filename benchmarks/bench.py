@@ -19,6 +19,7 @@ from benchmarks.contestants import PEERS
 
 Figures = dict[str, Any]
 _TIMEOUT_S = 1200
+_ENVIRONMENT = Path(__file__).parents[1] / "scripts" / "environment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Bench:
     quick: bool
     postgres: str | None
     folder: Path
+    pythons: dict[str, str] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
     _made: int = 0
 
@@ -60,8 +62,15 @@ class Bench:
         """A size that fits the run."""
         return quick if self.quick else full
 
-    def run(self, work: str, database: str | None = None, **arguments: Any) -> Figures:
-        """Run `module:function` in a process; on a fresh database if one is named."""
+    def run(
+        self,
+        work: str,
+        database: str | None = None,
+        environment: str | None = None,
+        **arguments: Any,
+    ) -> Figures:
+        """Run `module:function` in a process, of another environment if one is named;
+        on a fresh database if one is named."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         url = None
         try:
@@ -69,7 +78,10 @@ class Bench:
                 url = self._create() if database == "PostgreSQL" else None
                 arguments["target"] = [str(folder / "bench.db"), url]
             done = subprocess.run(
-                [sys.executable, "-m", "benchmarks.child", work, json.dumps(arguments)],
+                [
+                    *self._python(environment),
+                    *("-m", "benchmarks.child", work, json.dumps(arguments)),
+                ],
                 stdout=subprocess.PIPE,
                 check=True,
                 timeout=_TIMEOUT_S,
@@ -95,6 +107,30 @@ class Bench:
                 yield url
             finally:
                 self._drop(url)
+
+    def within(
+        self, environment: str, work: str, database: str, name: str, **arguments: Any
+    ) -> Figures:
+        """One contestant in an environment of its own; nothing, and a word in
+        `missing`, where it fails or is not installed."""
+        told = {"environment": environment, "contestant": name, **arguments}
+        print(f"  {database}: {name} of {environment}", file=sys.stderr, flush=True)
+        try:
+            figures = self.run(work, database, **told)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+            if name == "ours":
+                raise
+            what = arguments.get("framework", work)
+            self.missing.add(f"{name} of {what} on {database}: it failed")
+            return {}
+        return {} if "missing" in figures else figures
+
+    def _python(self, environment: str | None) -> list[str]:
+        if environment is None:
+            return [sys.executable]
+        if environment in self.pythons:
+            return [self.pythons[environment]]
+        return [str(_ENVIRONMENT), environment, "python"]
 
     def rounds(
         self, work: str, database: str, contestants: Sequence[str], **arguments: Any

@@ -265,7 +265,7 @@ class _LangGraph:
 @asynccontextmanager
 async def langgraph(where: str) -> AsyncIterator[_LangGraph]:
     """The checkpoints of LangGraph, with a graph that keeps messages."""
-    from benchmarks.framework_backends import open_saver
+    from benchmarks.framework_faces import open_saver
 
     async with open_saver("theirs", _target(where)) as opened:
         yield _LangGraph(opened)
