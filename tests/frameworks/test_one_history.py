@@ -1,4 +1,5 @@
-"""One conversation under four frameworks, in turns, each of which sees all of it."""
+"""One conversation under four frameworks, in turns, each of which sees all of it: then
+judged, archived, restored, continued, and exported as a row that trainers take."""
 
 from __future__ import annotations
 
@@ -38,6 +39,10 @@ from convstore.testing.framework_suite import (
     RESULTS,
     calls,
 )
+
+# The row as it was exported: `tests/unit/export/test_trainers.py` trains on it, where
+# trainers are and frameworks are not.
+ROW = Path(__file__).resolve().parents[1] / "data" / "journey.jsonl"
 
 
 class Journey:
@@ -161,6 +166,8 @@ async def test_a_conversation_goes_through_four_frameworks_and_back(
         "s", turn_seq=answer.seq, action="feedback", feedback="correct", actor_id=OWNER
     )
     assert (await store.run_retention(older_than_s=0)).purged == 1
+    assert (await store.sessions.get("s")).state == "archived"
+    assert (await store.restore("s")).state == "active"
     for number, framework in enumerate(frameworks, 8):
         await framework(f"Question {number}?")
 
@@ -185,3 +192,6 @@ async def test_a_conversation_goes_through_four_frameworks_and_back(
     text = "\n".join(str(message.get("content")) for message in told)
     for word in journey.said[5:]:
         assert word in text
+    kept = json.loads(ROW.read_text("utf-8"))
+    assert (row["messages"], row["tools"]) == (kept["messages"], kept["tools"])
+    assert row["convstore"].keys() == kept["convstore"].keys()

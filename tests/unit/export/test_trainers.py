@@ -5,6 +5,7 @@ Models and tokenizers are tiny, random and made here: nothing is downloaded.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,8 @@ from tests.unit.export.histories import histories
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+JOURNEY = Path(__file__).resolve().parents[2] / "data" / "journey.jsonl"
 
 pytestmark = [
     pytest.mark.trainers,
@@ -192,6 +195,36 @@ def test_a_trainer_takes_a_step_on_every_row(
 
     assert loss == loss, "the loss is not a number"
     assert len(made.train_dataset) == len(rows)
+
+
+def test_trl_takes_the_conversation_that_went_through_four_frameworks(
+    tmp_path: Path, tokenizer: Any
+) -> None:
+    """With both calls of one message; `tests/frameworks/test_one_history.py` exports
+    this row."""
+    needs("trl")
+    from datasets import load_dataset
+
+    (row,) = JOURNEY.read_text("utf-8").splitlines()
+    rows = load_dataset("json", data_files=str(JOURNEY), cache_dir=str(tmp_path / "c"))
+
+    made = sft(rows["train"], tokenizer, step(tmp_path))
+    loss = made.train().training_loss
+
+    assert loss == loss, "the loss is not a number"
+    (seen,) = made.train_dataset
+    told = tokenizer.decode(seen["input_ids"])
+    calls = json.loads(row)["messages"][1]["tool_calls"]
+    assert [call["function"]["arguments"]["city"] for call in calls] == [
+        "Utrecht",
+        "Zwolle",
+    ]
+    answer = told.split("<|im_start|>")[2]
+    assert answer.startswith("assistant")
+    for call in calls:
+        assert answer.count(call["function"]["arguments"]["city"]) == 1
+    for message in json.loads(row)["messages"]:
+        assert (message["content"] or "") in told
 
 
 def test_only_the_completion_is_under_the_loss(tmp_path: Path, tokenizer: Any) -> None:
