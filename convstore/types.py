@@ -135,6 +135,7 @@ from convstore.vocabulary.reports import (
     BackupReport,
     CompactionReport,
     ErasureReceipt,
+    Finding,
     RebuildReport,
     RecoveryReport,
     RetentionReport,
@@ -150,7 +151,6 @@ from convstore.vocabulary.watch import Facts, Observer, Watch
 if TYPE_CHECKING:
     from convstore.archive.inspection import Agreement
     from convstore.commits.lane import CommitStats
-    from convstore.db.dialects.base import Finding
     from convstore.export.fields import ExportFields
     from convstore.export.options import (
         Caps,
@@ -192,7 +192,6 @@ if TYPE_CHECKING:
 _LATE = {
     "Agreement": "convstore.archive.inspection",
     "CommitStats": "convstore.commits.lane",
-    "Finding": "convstore.db.dialects.base",
     "Caps": "convstore.export.options",
     "Erasures": "convstore.repositories.erasures",
     "ExportFields": "convstore.export.fields",

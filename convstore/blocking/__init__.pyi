@@ -10,7 +10,6 @@ from typing import Any, Unpack
 
 from convstore.archive.inspection import Agreement
 from convstore.commits.lane import CommitStats
-from convstore.db.dialects.base import Finding
 from convstore.db.joined import HostConnection, HostEngine
 from convstore.export.fields import ExportFields
 from convstore.export.report import ExportReport
@@ -81,6 +80,7 @@ from convstore.vocabulary.reports import (
     BackupReport,
     CompactionReport,
     ErasureReceipt,
+    Finding,
     RebuildReport,
     RecoveryReport,
     RetentionReport,

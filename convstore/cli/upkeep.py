@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from convstore.vocabulary.errors import (
     MissingExtraError,
     SchemaMismatchError,
 )
+from convstore.vocabulary.reports import Finding
 
 if TYPE_CHECKING:
     from convstore.store.facade import Store
@@ -47,16 +48,6 @@ _STANDINGS = {
 
 MIN_FREE_BYTES = 256 * 1024 * 1024
 """Room for a few segments and a write-ahead log; less is a disk about to be full."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was looked at, how it is, and what to do if it is not well."""
-
-    check: str
-    ok: bool
-    detail: str
-    remedy: str = ""
 
 
 def stats(context: typer.Context, as_json: AsJson = False) -> None:
@@ -153,17 +144,12 @@ async def _clock(store: Store) -> Finding:
 
 
 async def _of_store(store: Store, in_bucket: bool) -> list[Finding]:
-    findings = [
-        Finding(f.check, f.ok, f.detail, f.remedy) for f in await store.examine()
-    ]
+    findings = await store.examine()
     findings += await _probe(store, in_bucket)
     findings += [await _agreement(store), await _clock(store)]
     if store.config.search.mode != "off":
         findings.append(await _index(store))
-    findings += [
-        Finding(f.check, f.ok, f.detail, f.remedy) for f in await store.health()
-    ]
-    return findings
+    return findings + await store.health()
 
 
 async def _index(store: Store) -> Finding:

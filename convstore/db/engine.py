@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from convstore.db import schema
 from convstore.db.dialects import dialect_of_url
-from convstore.db.dialects.base import Backend, BackendOptions, Finding, Work
+from convstore.db.dialects.base import Backend, BackendOptions, Work
 from convstore.db.unit import Operation
 from convstore.vocabulary.errors import ConfigError
 
@@ -16,7 +16,6 @@ __all__ = [
     "Backend",
     "BackendOptions",
     "Connection",
-    "Finding",
     "Runner",
     "Work",
     "open_backend",

@@ -7,7 +7,8 @@ from sqlalchemy import Connection, text
 
 from convstore.db import models
 from convstore.db.dialects import dialect_of
-from convstore.db.dialects.base import Backend, Finding, schema_of
+from convstore.db.dialects.base import Backend, schema_of
+from convstore.vocabulary.reports import Finding
 
 _OURS = {table.name for table in models.metadata.tables.values()}
 _PURGED = _OURS - {models.sessions.name}

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from convstore.commits.group_commit import CommitStats
-from convstore.db.engine import Finding
 from convstore.shards.erasing import take_up
 from convstore.shards.merging import by, merged
 from convstore.shards.reach import Reach
@@ -22,6 +21,7 @@ from convstore.vocabulary.records import Page
 from convstore.vocabulary.reports import (
     BackupReport,
     ErasureReceipt,
+    Finding,
     RetentionReport,
     StoreStats,
     TierStats,

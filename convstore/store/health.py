@@ -11,10 +11,10 @@ from convstore.archive.context import Context
 from convstore.archive.documents import Pages
 from convstore.archive.indexer import Indexer
 from convstore.db import statistics
-from convstore.db.engine import Finding
 from convstore.db.retention_runs import StoredRun
 from convstore.retention.plan import oldest_cutoff
 from convstore.vocabulary.clock import from_micros, to_micros
+from convstore.vocabulary.reports import Finding
 
 MOST_WAITING = 1_000
 """Sessions that wait to be indexed where a worker comes by."""

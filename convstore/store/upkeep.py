@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from convstore.commits.group_commit import CommitStats
 from convstore.db import foreign_keys
-from convstore.db.engine import Finding
 from convstore.erasure.replay import replay_erasures
 from convstore.repositories.users import tenants
 from convstore.retention.job import BATCH, RunOptions
@@ -21,6 +20,7 @@ from convstore.vocabulary.progress import OnProgress
 from convstore.vocabulary.records import Page
 from convstore.vocabulary.reports import (
     ErasureReceipt,
+    Finding,
     RetentionReport,
     StoreStats,
     TierStats,

@@ -318,6 +318,16 @@ class TierStats:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of a health check: what was looked at, how it is, what to do."""
+
+    check: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StoreStats:
     """Numbers of a store: its tenant's sessions, and the whole archive and database.
 

@@ -27,6 +27,7 @@ from convstore.vocabulary.errors import (
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.policy import SearchMode
 from convstore.vocabulary.progress import OnProgress
+from convstore.vocabulary.reports import Finding
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -60,16 +61,6 @@ class BackendOptions:
     schema: str | None = None
     engine: AsyncEngine | None = None
     search: SearchMode = "off"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of a health check: what was looked at, how it is, what to do."""
-
-    check: str
-    ok: bool
-    detail: str
-    remedy: str = ""
 
 
 class ServerEndedError(DatabaseUnavailableError):

@@ -39,7 +39,6 @@ from convstore.db.dialects.base import (
     Backend,
     BackendOptions,
     Dialect,
-    Finding,
     Home,
     OpenTransaction,
     Work,
@@ -70,6 +69,7 @@ from convstore.vocabulary.errors import (
     StoreClosedError,
 )
 from convstore.vocabulary.progress import OnProgress
+from convstore.vocabulary.reports import Finding
 
 if TYPE_CHECKING:
     from convstore.db.visits import Guest

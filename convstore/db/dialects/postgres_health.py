@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from convstore.db.dialects.base import Finding
+from convstore.vocabulary.reports import Finding
 
 # Limits after which the server ends work of ours, in milliseconds; 0 is none.
 _LIMITS = (

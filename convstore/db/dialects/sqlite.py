@@ -40,7 +40,6 @@ from convstore.db.dialects.base import (
     Backend,
     BackendOptions,
     Dialect,
-    Finding,
     Home,
     OpenTransaction,
     Work,
@@ -77,6 +76,7 @@ from convstore.vocabulary.errors import (
     StoreClosedError,
 )
 from convstore.vocabulary.progress import OnProgress, Progress
+from convstore.vocabulary.reports import Finding
 
 if TYPE_CHECKING:
     from convstore.db.visits import Guest

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from convstore.db.dialects.base import Finding
+from convstore.vocabulary.reports import Finding
 
 # Versions 3.7.0 to 3.51.2 have the WAL-reset bug (sqlite.org/wal.html, section 11).
 _WAL_RESET_FIXED = (3, 51, 3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from convstore.db.dialects.base import Finding
+from convstore.vocabulary.reports import Finding
 
 PAGES = 2_000
 """Free pages that one step gives back: 8 MB."""
