@@ -18,10 +18,12 @@ from convstore.cli.output import (
     json_text,
     print_facts,
     print_json,
+    print_report,
     print_table,
     progress,
     safe_json,
     say,
+    say_more,
     size,
     warn,
 )
@@ -273,8 +275,7 @@ def recover(
     if as_json:
         print_json(report)
         return
-    facts = {name: getattr(report, name) for name in type(report).__slots__}
-    print_facts((name.replace("_", " "), value) for name, value in facts.items())
+    print_report(report)
 
 
 def rebuild(context: typer.Context, as_json: AsJson = False) -> int:
@@ -292,10 +293,11 @@ def rebuild(context: typer.Context, as_json: AsJson = False) -> int:
     if as_json:
         print_json(report)
     else:
-        facts = {name: getattr(report, name) for name in type(report).__slots__}
-        facts |= {"newer_in_archive": len(report.newer_in_archive)}
-        facts |= {"faults": len(report.faults)}
-        print_facts((name.replace("_", " "), value) for name, value in facts.items())
+        print_report(
+            report,
+            newer_in_archive=len(report.newer_in_archive),
+            faults=len(report.faults),
+        )
         for fault in report.faults:
             say(f"segment {fault.segment_id}: {fault.problem}")
     return FOUND if report.faults else 0
@@ -325,8 +327,7 @@ def list_(
             for s in page.items
         ),
     )  # fmt: skip
-    if page.next_cursor:
-        say(f"more: --cursor {page.next_cursor}")
+    say_more(page.next_cursor)
 
 
 def cat(

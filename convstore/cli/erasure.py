@@ -12,10 +12,11 @@ from convstore.cli.exits import OK, code_of_class
 from convstore.cli.output import (
     clean,
     fact,
-    print_facts,
     print_json,
+    print_report,
     print_table,
     say,
+    say_more,
     warn,
 )
 from convstore.vocabulary.errors import ArchiveAwayError, ArchiveTakenError
@@ -85,8 +86,7 @@ def _tell(receipt: ErasureReceipt, as_json: bool) -> None:
         return
     if receipt.is_empty:
         say("nothing was found")
-    facts = {name: getattr(receipt, name) for name in type(receipt).__slots__}
-    print_facts((name.replace("_", " "), value) for name, value in facts.items())
+    print_report(receipt)
     say()
 
 
@@ -112,8 +112,7 @@ def _tell_list(page: Page[ErasureReceipt], as_json: bool) -> None:
             for r in page.items
         ),
     )  # fmt: skip
-    if page.next_cursor:
-        say(f"more: --cursor {page.next_cursor}")
+    say_more(page.next_cursor)
 
 
 def _as_json(receipt: ErasureReceipt) -> dict[str, object]:

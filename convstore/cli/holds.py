@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convstore.cli.context import AsJson, with_store
-from convstore.cli.output import count, fact, print_json, print_table, say
+from convstore.cli.output import count, fact, print_json, print_table, say, say_more
 
 if TYPE_CHECKING:
     from convstore.store.facade import Store
@@ -94,5 +94,4 @@ def list_(
             for h in page.items
         ),
     )  # fmt: skip
-    if page.next_cursor:
-        say(f"more: --cursor {page.next_cursor}")
+    say_more(page.next_cursor)

@@ -12,6 +12,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from convstore.vocabulary.codec import dumps
@@ -37,6 +38,12 @@ def clean(text: object) -> str:
 def say(text: object = "") -> None:
     """Print one line."""
     print(clean(text), flush=True)
+
+
+def say_more(cursor: str | None) -> None:
+    """Print how the next page is asked for, if there is one."""
+    if cursor:
+        say(f"more: --cursor {cursor}")
 
 
 def warn(text: object) -> None:
@@ -134,6 +141,13 @@ def print_facts(facts: Iterable[tuple[str, object]]) -> None:
     width = max((len(name) for name, _ in shown), default=0)
     for name, value in shown:
         say(f"{name:<{width}}  {fact(value)}")
+
+
+def print_report(report: Any, **instead: object) -> None:
+    """Print the fields of a report as facts, in their order; some told otherwise."""
+    facts = {field.name: getattr(report, field.name) for field in fields(report)}
+    told = (facts | instead).items()
+    print_facts((name.replace("_", " "), value) for name, value in told)
 
 
 def fact(value: Any) -> str:

@@ -15,6 +15,7 @@ from convstore.cli.output import (
     print_table,
     progress,
     say,
+    say_more,
 )
 from convstore.cli.values import bad_option, since_moment
 
@@ -90,8 +91,7 @@ def search(
     )
     if not page.complete:
         say("not all was looked at: see `convstore search check`")
-    if page.next_cursor:
-        say(f"more: --cursor {page.next_cursor}")
+    say_more(page.next_cursor)
     return OK
 
 

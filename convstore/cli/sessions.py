@@ -17,6 +17,7 @@ from convstore.cli.output import (
     print_table,
     safe_json,
     say,
+    say_more,
 )
 from convstore.cli.values import bad_option, moment
 
@@ -117,8 +118,7 @@ def list_(
     )  # fmt: skip
     if not page.complete:
         say("not all was looked at: few sessions meet this, or very many are as recent")
-    if page.next_cursor:
-        say(f"more: --cursor {page.next_cursor}")
+    say_more(page.next_cursor)
     if page.previous_cursor:
         say(f"back: --cursor {page.previous_cursor}")
 

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 
 from convstore.cli.context import AsJson, with_store
-from convstore.cli.output import fact, print_json, print_table, say
+from convstore.cli.output import fact, print_json, print_table, say, say_more
 from convstore.cli.values import bad_option
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ def list_(
             for one in page.items
         ),
     )
-    if page.next_cursor:
-        say(f"more: --cursor {page.next_cursor}")
+    say_more(page.next_cursor)
 
 
 def export(
