@@ -59,15 +59,21 @@ class Link:
         self._token = None
         # Never what somebody else could have put into the browser.
         self._cookie = secrets.token_urlsafe(TOKEN_BYTES)
-        answer = RedirectResponse(request.scope.get("root_path", "") + "/", 303)
-        answer.set_cookie(
-            COOKIE,
-            self._cookie,
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-        )
-        return answer
+        return let_in(request, self._cookie)
+
+
+def let_in(request: Request, cookie: str, lasts_s: int | None = None) -> Response:
+    """To the first page, with the cookie; it ends with the browser, if not before."""
+    answer = RedirectResponse(request.scope.get("root_path", "") + "/", 303)
+    answer.set_cookie(
+        COOKIE,
+        cookie,
+        max_age=lasts_s,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    return answer
 
 
 def _same(given: str, kept: str) -> bool:

@@ -6,18 +6,17 @@ each visit and is known to the running process alone.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.responses import HTMLResponse
 
 from convstore.web.actors import Actor
-from convstore.web.link import COOKIE, TOKEN_BYTES
-from convstore.web.tokens import TokenFile
+from convstore.web.link import COOKIE, TOKEN_BYTES, let_in
+from convstore.web.tokens import TokenFile, digest
 from convstore.web.visit import form_of
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ class SignIn:
         if told[: len(_BEARER)].lower() == _BEARER:
             holder = self._tokens.holder_of(told[len(_BEARER) :].strip())
             return None if holder is None else holder.actor
-        visit = self._visits.get(_digest(request.cookies.get(COOKIE, "")))
+        visit = self._visits.get(digest(request.cookies.get(COOKIE, "")))
         if visit is None or visit[1] < self._clock():
             return None
         held = [one for one in self._tokens.holders() if one.digest == visit[0]]
@@ -84,20 +83,7 @@ class SignIn:
         if holder is None:
             return HTMLResponse(_FORM.format(told=_WRONG), 401)
         cookie = secrets.token_urlsafe(TOKEN_BYTES)
-        self._visits[_digest(cookie)] = holder.digest, self._clock() + LASTS_S
+        self._visits[digest(cookie)] = holder.digest, self._clock() + LASTS_S
         while len(self._visits) > _MOST_VISITS:
             self._visits.popitem(last=False)
-        answer = RedirectResponse(request.scope.get("root_path", "") + "/", 303)
-        answer.set_cookie(
-            COOKIE,
-            cookie,
-            max_age=int(LASTS_S),
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-        )
-        return answer
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+        return let_in(request, cookie, int(LASTS_S))

@@ -91,7 +91,7 @@ class TokenFile:
 
     def holder_of(self, token: str) -> Holder | None:
         """Whose token it is. Looks at all of them, so that the time tells nothing."""
-        given, found = _digest(token), None
+        given, found = digest(token), None
         for holder in self.holders():
             if secrets.compare_digest(holder.digest, given):
                 found = holder
@@ -112,7 +112,7 @@ class TokenFile:
         own = tuple(check_id("tenants", tenant) for tenant in tenants)
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         at = SystemClock().now().isoformat(timespec="seconds")
-        holder = Holder(name, role, own, _digest(token), at)
+        holder = Holder(name, role, own, digest(token), at)
         with self._changing() as before:
             if any(other.name == name for other in before):
                 raise AlreadyExistsError("a token of this name")
@@ -173,6 +173,9 @@ def _holders(path: Path, text: bytes) -> tuple[Holder, ...]:
     return found
 
 
-def _digest(token: str) -> str:
-    # Of 32 random bytes: nobody finds them by trying, however fast a digest is.
+def digest(token: str) -> str:
+    """What is kept of a token or a cookie.
+
+    They are 32 random bytes: nobody finds them by trying, however fast a digest is.
+    """
     return hashlib.sha256(token.encode()).hexdigest()
