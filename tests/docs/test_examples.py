@@ -22,7 +22,8 @@ _LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_examples_of_a_page_run(page: Path, tmp_path: Path) -> None:
-    blocks = _BLOCK.findall(page.read_text(encoding="utf-8"))
+    text = page.read_text(encoding="utf-8")
+    blocks = _BLOCK.findall(text)
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith("CONVSTORE_")},
         "PYTHONPATH": str(ROOT),
@@ -42,6 +43,8 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path) -> None:
         )
 
         assert run.returncode == 0, f"block {number} of {page.name}:\n{run.stderr}"
+        if page.stem == "quickstart":  # which says what its examples print
+            assert [line for line in run.stdout.splitlines() if line not in text] == []
 
 
 @pytest.mark.parametrize(
