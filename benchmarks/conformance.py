@@ -21,6 +21,7 @@ from benchmarks.bench import Bench, postgres_server
 from convstore.errors import ConfigError
 from convstore.testing.chat_isolation import ALIKE, TEXTS
 from convstore.testing.chat_lab import run
+from convstore.vocabulary.version import __version__
 
 RESULTS = Path(__file__).parent / "results" / "conformance.json"
 TRIALS = ("crash", "race", "isolation")
@@ -104,13 +105,11 @@ def main() -> int:
 
 
 def _release(package: str) -> str | None:
+    if package == "convstore":
+        return __version__  # what is tried is this checkout
     try:
         return version(package)
     except PackageNotFoundError:
-        if package == "convstore":
-            from convstore.vocabulary.version import __version__
-
-            return __version__
         return None
 
 
