@@ -23,10 +23,10 @@ async def server_seconds(url: str | None) -> float:
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     await connection.close()
-    return sum(_spent(row["pid"]) for row in rows)
+    return sum(spent(row["pid"]) for row in rows)
 
 
-def _spent(pid: int) -> float:
+def spent(pid: int) -> float:
     """Of one process: the kernel counts nanoseconds in its `schedstat`."""
     text = Path(f"/proc/{pid}/schedstat").read_text("ascii")
     return int(text.split()[0]) / 1e9

@@ -76,10 +76,10 @@ def _turn(
     )  # fmt: skip
 
 
-async def fill(target: list[Any], sessions: int) -> dict[str, Any]:
+async def fill(target: list[Any], sessions: int, first: int = 0) -> dict[str, Any]:
     """Put them straight into the tables: appending is not what is measured."""
     place = Target(*target)
-    documents = conversations(sessions)
+    documents = conversations(sessions, first)
     while some := list(islice(documents, _CHUNK)):
         rows = _rows(some)
         if place.postgres is None:

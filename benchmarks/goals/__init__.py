@@ -16,6 +16,7 @@ from benchmarks.goals import (
     lone_writer,
     long_sessions,
     many_processes,
+    scale,
     search,
     session_pages,
     warm_windows,
@@ -40,5 +41,6 @@ GOALS: tuple[Goal, ...] = (
     frameworks.GOAL,
     chat_backend.GOAL,
     exports.GOAL,
+    scale.GOAL,
     *exports.GOALS_MANY,
 )
