@@ -248,7 +248,10 @@ def checkpoints_said(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
     where a part of the list is not there."""
     elements = {(e["log"], e["idx"]): e["data"] for e in content["checkpoint_logs"]}
     for row in content["checkpoints"]:
-        stretches = decoded(row["channels"])["said"]["list"]
+        channels = decoded(row["channels"])
+        if "said" not in channels:
+            continue  # of another than the campaign's worker
+        stretches = channels["said"]["list"]
         places = [(log, i) for log, first, end in stretches for i in range(first, end)]
         whole = places and set(places) <= elements.keys()
         said = elements[places[-1]] if whole else b""

@@ -1,10 +1,11 @@
 """Kills processes that write through adapters, and checks what they leave.
 
-    python -m tests.frameworks.killed URL KILLS SEED
+    python -m tests.frameworks.killed URL ARCHIVE KILLS SEED
 
 Workers are forked from a process that has imported the frameworks and opened nothing.
-Each tells what it is about to write, and what was acknowledged; it is killed after so
-many words, whatever it is doing then. Prints a report as JSON.
+Each writes with every framework that is installed, all at once, while what it writes to
+is archived and purged; it tells what it is about to write, and what was acknowledged,
+and is killed after so many words, whatever it is doing then. Prints a report as JSON.
 """
 
 from __future__ import annotations
@@ -15,148 +16,67 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from google.adk.events.event import Event
-from google.adk.events.event_actions import EventActions
-from google.genai import types
-from langchain_core.messages import AIMessage, HumanMessage
-from langgraph.graph import START, MessagesState, StateGraph
-from pydantic_ai.conversation import Conversation
-from pydantic_ai.messages import (
-    ModelRequest,
-    ModelResponse,
-    TextPart,
-    UserPromptPart,
-)
-
-from convstore import Store, open_store
-from convstore.adapters.google_adk import ConvstoreSessionService
-from convstore.adapters.langgraph import ConvstoreSaver
-from convstore.adapters.openai_agents import ConvstoreSession
-from convstore.adapters.pydantic_ai import ConvstoreConversations
+from convstore import StoreConfig, open_store
+from tests.crash.invariants import check as check_invariants
+from tests.frameworks.writers import writers_here
 
 Line = dict[str, Any]
-ADK: dict[str, str] = {"app_name": "shop", "user_id": "ann", "session_id": "adk"}
+Tell = Callable[[Line], None]
+WRITERS = dict(writers_here())
 
 
-class Writer:
-    """Writes under one name after another with each framework, until it is killed."""
+async def write(config: StoreConfig, run: int, tell: Tell) -> None:
+    """Write under one name after another, until it is killed."""
+    async with open_store(config) as store:
+        writers = {name: made(store) for name, made in WRITERS.items()}
 
-    def __init__(self, store: Store, run: int, tell: Callable[[Line], None]) -> None:
-        self.store, self.run, self.tell = store, run, tell
+        async def write_once(framework: str, names: list[str]) -> None:
+            tell({"framework": framework, "names": names, "done": False})
+            await writers[framework].write(names)
+            tell({"framework": framework, "names": names, "done": True})
 
-    async def write(self) -> None:
-        await asyncio.gather(
-            *(self.repeat(each) for each in ("openai", "langgraph", "adk", "pydantic"))
-        )
-
-    async def repeat(self, framework: str) -> None:
-        write: Callable[[list[str]], Awaitable[None]] = getattr(self, framework)
         for number in range(10_000):
-            names = [f"{framework}-{self.run}-{number}-{part}" for part in "ab"]
-            self.tell({"framework": framework, "names": names, "done": False})
-            await write(names)
-            self.tell({"framework": framework, "names": names, "done": True})
-
-    async def openai(self, names: list[str]) -> None:
-        session = ConvstoreSession("openai", self.store, user_id="ann")
-        roles = zip(("user", "assistant"), names, strict=True)
-        await session.add_items([{"role": r, "content": name} for r, name in roles])
-
-    async def langgraph(self, names: list[str]) -> None:
-        asked, answer = names
-        app = graph(self.store, answer)
-        await app.ainvoke({"messages": [HumanMessage(asked, id=asked)]}, THREAD)
-
-    async def adk(self, names: list[str]) -> None:
-        service = ConvstoreSessionService(self.store)
-        session = await service.get_session(**ADK)
-        if session is None:
-            session = await service.create_session(**ADK, state={"count": 0})
-        parts = [types.Part(text=" ".join(names))]
-        delta = {"count": session.state["count"] + 1, "user:last": names[-1]}
-        event = Event(
-            author="user",
-            invocation_id=names[0],
-            content=types.Content(role="user", parts=parts),
-            actions=EventActions(state_delta=delta),
-        )
-        await service.append_event(session, event)
-
-    async def pydantic(self, names: list[str]) -> None:
-        conversations = ConvstoreConversations(self.store)
-        talk = await conversations.load("pydantic", scope="ann")
-        talk = talk or Conversation(conversation_id="pydantic")
-        asked, answer = names
-        talk.messages = [
-            *talk.messages,
-            ModelRequest([UserPromptPart(asked)]),
-            ModelResponse([TextPart(answer)]),
-        ]
-        talk.usage.requests += 1
-        await conversations.save(talk, scope="ann")
+            writing = [
+                write_once(name, [f"{name}-{run}-{number}-{part}" for part in "ab"])
+                for name in writers
+            ]
+            # Every other time in the midst of it all goes to the archive.
+            if number % 2:
+                await asyncio.gather(*writing, store.run_retention(older_than_s=0))
+            else:
+                await asyncio.gather(*writing)
 
 
-THREAD: Any = {"configurable": {"thread_id": "langgraph", "user_id": "ann"}}
+async def look(config: StoreConfig, tell: Tell) -> None:
+    """Tell what each framework reads back, and what does not fit together."""
+    async with open_store(config) as store:
+        for name, made in WRITERS.items():
+            names, wrong = await made(store).read()
+            tell({"framework": name, "names": names, "wrong": wrong})
 
 
-def graph(store: Store, answer: str) -> Any:
-    builder = StateGraph(MessagesState)
-    builder.add_node("say", lambda _: {"messages": [AIMessage(answer, id=answer)]})
-    builder.add_edge(START, "say")
-    return builder.compile(checkpointer=ConvstoreSaver(store))
-
-
-async def left(store: Store) -> tuple[dict[str, list[str]], list[str]]:
-    """What each framework reads back, and what does not fit together."""
-    wrong = []
-    items = await ConvstoreSession("openai", store).get_items()
-    # Not the state: that has what tasks have written since, too.
-    latest = await ConvstoreSaver(store).aget_tuple(THREAD)
-    assert latest is not None
-    messages = latest.checkpoint["channel_values"].get("messages", [])
-    turns = [turn.content for turn in await store.turns.branch("langgraph")]
-    if [message.content for message in messages] != turns:
-        wrong.append("the checkpoint names other messages than the branch has")
-    session = await ConvstoreSessionService(store).get_session(**ADK)
-    assert session is not None
-    if session.state["count"] != len(session.events):
-        wrong.append("the state is not that of the events")
-    talk = await ConvstoreConversations(store).load("pydantic", scope="ann")
-    assert talk is not None
-    if 2 * talk.usage.requests != len(talk.messages):
-        wrong.append("the usage is not that of the messages")
-    said = [event.content.parts[0].text for event in session.events if event.content]
-    return {
-        "openai": [item["content"] for item in items],
-        "langgraph": [message.content for message in messages],
-        "adk": [name for text in said for name in text.split()],
-        "pydantic": [message.parts[0].content for message in talk.messages],
-    }, wrong
-
-
-def check(lines: list[Line], found: dict[str, list[str]]) -> list[str]:
+def check(told: Sequence[Line], framework: str, names: list[str]) -> list[str]:
     """What was acknowledged and is not there, in its order; what is there in part."""
     wrong = []
-    for framework, names in found.items():
-        own = [line for line in lines if line["framework"] == framework]
-        done = [n for line in own if line["done"] for n in line["names"]]
-        known = set(done)
-        if [name for name in names if name in known] != done:
-            wrong.append(f"{framework}: what was acknowledged is lost, or out of order")
-        if len(set(names)) != len(names):
-            wrong.append(f"{framework}: something is there twice")
-        for line in own:
-            # A run of a graph is several steps, each of which is whole.
-            there = sum(name in names for name in line["names"])
-            if framework != "langgraph" and there not in (0, len(line["names"])):
-                wrong.append(f"{framework}: something is there in part")
+    own = [line for line in told if line["framework"] == framework]
+    done = [n for line in own if line["done"] for n in line["names"]]
+    known = set(done)
+    if [name for name in names if name in known] != done:
+        wrong.append("what was acknowledged is lost, or out of order")
+    if len(set(names)) != len(names):
+        wrong.append("something is there twice")
+    for line in own:
+        there = sum(name in names for name in line["names"])
+        if WRITERS[framework].whole and there not in (0, len(line["names"])):
+            wrong.append("something is there in part")
     return wrong
 
 
-def forked(work: Callable[[Callable[[Line], None]], Awaitable[None]]) -> Any:
+def forked(work: Callable[[Tell], Awaitable[None]]) -> Any:
     """The process that does the work, and where it is heard."""
     heard, told = os.pipe()
     pid = os.fork()
@@ -176,38 +96,42 @@ def forked(work: Callable[[Callable[[Line], None]], Awaitable[None]]) -> Any:
     return pid, os.fdopen(heard, "rb")
 
 
-def main(url: str, kills: int, seed: int) -> None:
-    chosen, lines = random.Random(seed), []
+def kill_one(config: StoreConfig, run: int, words: int) -> list[Line]:
+    """Let a worker say so many words, and kill it; all that it said."""
+    pid, heard = forked(lambda tell: write(config, run, tell))
+    lines = []
+    for number, word in enumerate(heard, 1):
+        lines.append(json.loads(word))
+        if number == words:
+            os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    assert os.WIFSIGNALED(status), "a worker ended by itself"
+    return lines
+
+
+def main(url: str, archive: Path, kills: int, seed: int) -> None:
+    config = StoreConfig(url=url, archive_dir=archive)
+    chosen, told = random.Random(seed), list[Line]()
+    share = 2 * len(WRITERS)
     for run in range(kills):
-
-        async def write(tell: Callable[[Line], None], run: int = run) -> None:
-            async with open_store(url) as store:
-                await Writer(store, run, tell).write()
-
-        pid, heard = forked(write)
-        # Of each run so much that all four have been acknowledged something.
-        words = chosen.randint(20, 60)
-        for number, word in enumerate(heard, 1):
-            lines.append(json.loads(word))
-            if number == words:
-                os.kill(pid, signal.SIGKILL)
-        _, status = os.waitpid(pid, 0)
-        assert os.WIFSIGNALED(status), "a worker ended by itself"
-
-    async def look(tell: Callable[[Line], None]) -> None:
-        async with open_store(url) as store:
-            found, wrong = await left(store)
-            tell({"found": found, "wrong": wrong})
-
-    pid, heard = forked(look)
-    (told,) = [json.loads(word) for word in heard]
-    os.waitpid(pid, 0)
-    wrong = [*told["wrong"], *check(lines, told["found"])]
-    counts = {name: len(names) for name, names in told["found"].items()}
-    acknowledged = sum(line["done"] for line in lines)
-    report = {"wrong": wrong, "found": counts, "acknowledged": acknowledged}
+        # Of each so much that all have been acknowledged something.
+        told += kill_one(config, run, chosen.randint(share + 1, 4 * share))
+    wrong = check_invariants(url, archive)
+    pid, heard = forked(lambda tell: look(config, tell))
+    found = {}
+    for word in heard:
+        line = json.loads(word)
+        name = line["framework"]
+        found[name] = len(line["names"])
+        faults = line["wrong"] + check(told, name, line["names"])
+        wrong += [f"{name}: {text}" for text in faults]
+    _, status = os.waitpid(pid, 0)
+    assert status == 0, "what is left could not be read"
+    wrong += check_invariants(url, archive)
+    acknowledged = sum(line["done"] for line in told)
+    report = {"wrong": wrong, "found": found, "acknowledged": acknowledged}
     print(json.dumps(report))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
