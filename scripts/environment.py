@@ -60,6 +60,8 @@ PURPOSES = {
         [
             ["-e", ".[openai-agents,pydantic-ai,langgraph,google-adk]"],
             ["inline-snapshot", "pytest-mock"],
+            # Pages in the browser, through Pydantic AI's adapters.
+            ["ag-ui-protocol>=1,<2"],
             # LangGraph's own tests ask for more of it than the adapter does.
             [
                 *("langgraph==1.2.24", "langgraph-checkpoint-conformance==0.0.2"),

@@ -1,4 +1,4 @@
-"""What is killed while it writes through each adapter, one module a framework.
+"""What is killed while it writes through adapters, one module a framework.
 
 Each has a class `Writer(store)`: `write(names)` stores two names with the framework's
 own calls, `read()` gives the names that are there, in their order, and what does not
