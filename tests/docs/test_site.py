@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import for_people
+from benchmarks import conformance, for_people
 from benchmarks.report import COMPARED, PAGE, PICTURE, README, RESULTS
 from tests.docs.site import contents, navigation, places
 
@@ -49,6 +50,9 @@ def test_what_is_measured_is_on_the_pages() -> None:
     for page in (COMPARED, README):
         assert for_people.comparison(found) in _text(page), "scripts/bench --pages"
     assert "<!-- missed: begin -->" in _text(PAGE)
+    tried = json.loads(conformance.RESULTS.read_text("utf-8"))
+    assert conformance.table(tried) in _text(COMPARED), "scripts/bench --pages"
+    assert len(tried) > 5  # ours, and five others
 
 
 def test_the_drawn_picture_is_up_to_date() -> None:
