@@ -52,10 +52,15 @@ async def fill(store: Store, texts: Sequence[str], turns: int, small: int) -> No
         await backend.write(lambda c, n=number: _copy(c, texts, own, n))  # type: ignore[misc]
     if backend.dialect.name == "postgresql" and turns > own:
         await backend.write(lambda c: c.execute(text(_MAKE)) and None)
+    if backend.dialect.name == "postgresql":  # as its own upkeep does by and by
+        await backend.write(lambda c: c.execute(text("ANALYZE")) and None)
 
 
 _DROP = "DROP INDEX IF EXISTS ix_search_entries_words"
-_MAKE = "CREATE INDEX ix_search_entries_words ON search_entries USING gin (words)"
+_MAKE = (
+    "CREATE INDEX ix_search_entries_words ON search_entries USING gin (words) "
+    "WITH (gin_pending_list_limit = 256)"
+)
 
 
 def _copy(connection: Connection, texts: Sequence[str], own: int, number: int) -> None:

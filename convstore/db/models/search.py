@@ -43,6 +43,7 @@ search_entries = table(
         comment="with their places and whom they are for; SQLite has search_words",
     ),
     Index("ix_search_entries_session", "tenant_id", "session_id"),
+    # Its list of what is yet to be sorted in is short: each search reads it through.
     inverted_index("ix_search_entries_words", "words"),
     key=("id", "tenant_id"),
     comment="What can be found, in the order in which it was said.",
