@@ -85,10 +85,17 @@ class PostgresWords(WordIndex):
             .cte("first")
         )
         found = select(func.count()).select_from(first).scalar_subquery()
-        indexed = (
+        # All hits before their order, which an OFFSET tells: else the entries of all
+        # tenants may be gone through for a few old ones of a small tenant.
+        hits = (
             select(E.id)
             .where(_matches(E.words, wanted), *inside, found < LIMIT)
-            .order_by(E.id.desc())
+            .offset(literal_column("0"))
+            .subquery("hits")
+        )
+        indexed = (
+            select(hits.c.id)
+            .order_by(hits.c.id.desc())
             .limit(LIMIT)
             .subquery("indexed")
         )
