@@ -52,6 +52,7 @@ OPTIONS_OF_OTHERS = {
     "--no-proxy-headers",
     "--pdb",
 }
+OPTIONS_OF_OTHERS |= {"--live", "--sessions"}
 OPTIONS_OF_OTHERS |= {"--fast", "--fix", "--proxy-headers", "--trainers", "--schema"}
 # Of the sessions' own file, and keys in a card: names with a dot that are no modules.
 KEYS = {"convstore.generation", "convstore.rule", "convstore.schema.json"}
