@@ -360,16 +360,19 @@ async def test_two_raters_share_a_queue_by_keys_alone(
         ]
         assert one != other
         await ann.press("u")
-        await bo.press("d")
+        await bo.page.keyboard.press("c")
+        await bo.page.keyboard.type("No.")
+        await bo.page.keyboard.press("Escape")
+        await bo.press("Enter")
 
     for who in (ann, bo):
         await who.page.locator("text=Nothing is left for you").wait_for()
     judged = [
-        (act.actor_id, act.feedback)
+        (act.actor_id, act.feedback or act.content)
         for number in range(4)
         for act in (await store.interactions.list(f"s-{number}")).items
     ]
-    assert sorted(judged) == [("ann", "thumbs_up")] * 2 + [("bo", "thumbs_down")] * 2
+    assert sorted(judged) == [("ann", "thumbs_up")] * 2 + [("bo", "No.")] * 2
 
 
 async def test_a_form_of_another_site_is_refused_by_what_the_browser_says(

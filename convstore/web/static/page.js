@@ -22,7 +22,8 @@ function press(key) {
   const row = here();
   const within = row && row.querySelector(`[data-key="${key}"]`);
   const all = [...document.querySelectorAll(`[data-key="${key}"]`)];
-  const found = within || all[all.length - 1];
+  // Not of a form that is folded away.
+  const found = [...all, within].filter((each) => each && each.checkVisibility()).pop();
   if (!found) return false;
   if (found.tagName === "SUMMARY") {
     found.parentElement.open = true;
