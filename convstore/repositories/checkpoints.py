@@ -150,7 +150,7 @@ class Checkpoints:
         cid = check_optional_id("checkpoint_id", checkpoint_id)
 
         def look(connection: Connection, _: Session) -> Checkpoint | None:
-            return reads.find(connection, key, graph, cid)
+            return reads.whole(lambda: reads.find(connection, key, graph, cid))
 
         return await self._scope.live(session_id, look)
 
@@ -188,7 +188,9 @@ class Checkpoints:
         tenant, asked = self._scope.tenant, _plain(metadata) or {}
 
         def look(connection: Connection, *_: Session) -> Page[Checkpoint]:
-            return _page(connection, tenant, wanted, asked, limit, after)
+            return reads.whole(
+                lambda: _page(connection, tenant, wanted, asked, limit, after)
+            )
 
         if session_id is None:
             return await self._scope.runner.read(look)

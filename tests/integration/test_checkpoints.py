@@ -6,6 +6,7 @@ import asyncio
 import random
 import string
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -24,7 +25,9 @@ from convstore import (
     SessionNotFoundError,
     Store,
     VersionConflictError,
+    open_store,
 )
+from convstore.db import checkpoint_reads
 from convstore.store.repositories import Repositories
 from tests.integration.archives import DAY_S
 
@@ -648,3 +651,42 @@ async def test_a_step_whose_turns_would_have_other_numbers_changes_nothing(
     assert ended.turn_count == before.turn_count == 1
     assert await store.sessions.get("s-1") == ended
     assert await store.checkpoints.find("s-1") is None
+
+
+@pytest.mark.parametrize("read", ["find", "list"])
+@pytest.mark.parametrize("between", ["_values", "_writes"])
+async def test_what_is_deleted_while_it_is_read_is_there_whole_or_not_at_all(
+    store: Store,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    read: str,
+    between: str,
+) -> None:
+    await put(store, 1, "Hi", values={"state": large("a")})
+    write = CheckpointWrite("t-1", 0, "messages", value("Ho"))
+    await store.checkpoints.put_writes("s-1", "c-0001", [write])
+    before = await store.checkpoints.get("s-1")
+    original, deleted = getattr(checkpoint_reads, between), []
+
+    def after_a_deletion(*given: Any) -> Any:
+        if not deleted:
+            deleted.append(True)
+            with ThreadPoolExecutor(1) as elsewhere:
+                elsewhere.submit(asyncio.run, delete_all(database_url)).result()
+        return original(*given)
+
+    monkeypatch.setattr(checkpoint_reads, between, after_a_deletion)
+
+    found = (
+        [one for one in [await store.checkpoints.find("s-1")] if one is not None]
+        if read == "find"
+        else list((await store.checkpoints.list("s-1")).items)
+    )
+
+    assert found in ([], [before])
+    assert deleted
+
+
+async def delete_all(url: str) -> None:
+    async with open_store(url) as other:
+        assert await other.checkpoints.prune("s-1", keep=0) == 1
