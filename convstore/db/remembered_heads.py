@@ -60,11 +60,11 @@ class RememberedHeads:
         return {key: self._rows[key] for key in keys if key in self._rows}
 
     def remember(self, heads: Iterable[tuple[Key, Head | None]]) -> None:
-        """Keep heads as they are now in the database; whoever gives them lets go."""
+        """Keep heads as they are now in the database."""
         for key, head in heads:
             self._rows.pop(key, None)
             if head is not None and _is_worth_it(head.row):
-                self._rows[key] = head.row
+                self._rows[key] = head.row.copy()
         while len(self._rows) > _MOST:
             self._rows.popitem(last=False)
 

@@ -15,7 +15,8 @@ from convstore.vocabulary.errors import (
     shown,
 )
 
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+# Python closes it in child processes by itself; not every system has a flag for it.
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
 @contextmanager

@@ -56,7 +56,7 @@ class AuditFile:
         await asyncio.to_thread(self._append, dumps(told) + b"\n")
 
     def _append(self, line: bytes) -> None:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         descriptor = os.open(self._path, flags, 0o600)
         try:
             # In one write, so that lines of several processes do not mix.

@@ -75,7 +75,7 @@ class TokenFile:
             ConfigError: Others may read the file, or it is none of ours.
         """
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(self.path, os.O_RDONLY)
         except FileNotFoundError:
             return ()
         except OSError as error:
@@ -131,7 +131,7 @@ class TokenFile:
     def _changing(self) -> Iterator[tuple[Holder, ...]]:
         """One process at a time changes the file."""
         try:
-            folder = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
+            folder = os.open(self.path.parent, os.O_RDONLY)
         except OSError as error:
             raise ConfigError(f"{self.path.parent}: {error.strerror}") from None
         try:
@@ -146,7 +146,7 @@ class TokenFile:
         new = self.path.with_name(f"{self.path.name}.part")
         # What a process that died has left is nobody's: the folder is locked.
         new.unlink(missing_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         with open(os.open(new, flags, 0o600), "wb") as file:
             file.write(dumps(told) + b"\n")
             file.flush()

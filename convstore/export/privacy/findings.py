@@ -158,7 +158,7 @@ def _check(entry: bytes) -> bytes:
 def _opened(path: Path) -> int:
     """The file, which is one of ours; open as long as somebody closes it."""
     try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             _claim(file)
         except BaseException:

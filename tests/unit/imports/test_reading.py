@@ -141,7 +141,8 @@ def test_a_first_line_that_is_a_list_hides_no_later_one(tmp_path: Path) -> None:
 
 
 def test_a_file_in_another_encoding_is_not_told_to_be_cut_off(tmp_path: Path) -> None:
-    assert outcome(tmp_path, "{}".encode("utf-16")) == [(1, "bad_json")]
+    with pytest.raises(InvalidInputError, match="text in UTF-16"):
+        outcome(tmp_path, "{}".encode("utf-16"))
 
 
 def test_lines_after_a_bad_first_one_are_not_lost(tmp_path: Path) -> None:

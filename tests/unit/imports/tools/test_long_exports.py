@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from pathlib import Path
 from typing import Any
@@ -81,12 +82,14 @@ def test_a_long_conversation_is_read_in_time_of_its_length(
     sample: Sample, tmp_path: Path
 ) -> None:
     def took(count: int) -> float:
-        path = long(sample, count).written(tmp_path)
-        began = time.process_time()
-        for _ in read_sessions(load_format(sample.name), path):
-            pass
-        return time.process_time() - began
+        path, spent = long(sample, count).written(tmp_path), []
+        for _ in range(3):
+            gc.collect()  # what others have left is not to be paid for here
+            began = time.process_time()
+            for _ in read_sessions(load_format(sample.name), path):
+                pass
+            spent.append(time.process_time() - began)
+        return min(spent)
 
-    few = min(took(_FEW), took(_FEW))
     # Eight times as much; as much again for each would be sixty-four times.
-    assert took(_MANY) < 28 * few + 0.2
+    assert took(_MANY) < 28 * took(_FEW) + 0.2
