@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import conformance, for_people
+from benchmarks import conformance_table, for_people
 from benchmarks.bench import Row
 from benchmarks.machine import ABSENT
 
@@ -63,10 +63,10 @@ def publish(names: Sequence[str]) -> None:
 
 def publish_conformance() -> None:
     """Put what the conformance kit found into `docs/compare.md`."""
-    if not conformance.RESULTS.exists():
+    if not conformance_table.RESULTS.exists():
         return
-    found = json.loads(conformance.RESULTS.read_text("utf-8"))
-    _put(COMPARED, "conformance", conformance.table(found))
+    found = json.loads(conformance_table.RESULTS.read_text("utf-8"))
+    _put(COMPARED, "conformance", conformance_table.table(found))
 
 
 def _put(page: Path, name: str, text: str) -> None:

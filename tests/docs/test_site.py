@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import conformance, for_people
+from benchmarks import conformance_table, for_people
 from benchmarks.report import COMPARED, PAGE, PICTURE, README, RESULTS
 from tests.docs.site import contents, navigation, places
 
@@ -50,8 +50,8 @@ def test_what_is_measured_is_on_the_pages() -> None:
     for page in (COMPARED, README):
         assert for_people.comparison(found) in _text(page), "scripts/bench --pages"
     assert "<!-- missed: begin -->" in _text(PAGE)
-    tried = json.loads(conformance.RESULTS.read_text("utf-8"))
-    assert conformance.table(tried) in _text(COMPARED), "scripts/bench --pages"
+    tried = json.loads(conformance_table.RESULTS.read_text("utf-8"))
+    assert conformance_table.table(tried) in _text(COMPARED), "scripts/bench --pages"
     assert len(tried) > 5  # ours, and five others
 
 
