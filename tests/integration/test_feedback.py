@@ -19,12 +19,12 @@ from convstore import (
     TurnNotFoundError,
 )
 from convstore.db import interactions
-from convstore.db.statements import Prepared
 from convstore.vocabulary.documents import encode_document
 from convstore.vocabulary.policy import FeedbackPolicy
 from convstore.vocabulary.records import InteractionInput
 from tests.integration.archives import fill
 from tests.integration.conversations import every_page, say
+from tests.integration.sent_statements import counting
 
 Open = Callable[..., Awaitable[Store]]
 
@@ -329,24 +329,6 @@ async def test_many_acts_upon_archived_sessions_restore_them(store: Store) -> No
     assert (await store.sessions.get("s-2")).state == "active"
 
 
-def _counting(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Notes each statement that is sent for many rows, or for one."""
-    sent: list[str] = []
-
-    def counted(verb: str) -> Callable[..., object]:
-        original = getattr(Prepared, verb)
-
-        def call(statement: Prepared, *given: object) -> object:
-            sent.append(verb)
-            return original(statement, *given)
-
-        return call
-
-    for verb in ("all", "many", "run"):
-        monkeypatch.setattr(Prepared, verb, counted(verb))
-    return sent
-
-
 async def test_a_commit_sends_no_more_statements_for_more_acts(
     open_another: Open, monkeypatch: pytest.MonkeyPatch, database_url: str
 ) -> None:
@@ -354,7 +336,7 @@ async def test_a_commit_sends_no_more_statements_for_more_acts(
     names = [f"s-{number}" for number in range(40)]
     for name in names:
         await say(store, name, "q", "a")
-    sent = _counting(monkeypatch)
+    sent = counting(monkeypatch)
 
     async def statements_for(some: list[str], label: str) -> int:
         commits = store.commit_stats().commits
@@ -387,7 +369,7 @@ async def test_eight_thousand_acts_take_a_few_statements(
         }
         for number in range(8_000)
     ]
-    sent = _counting(monkeypatch)
+    sent = counting(monkeypatch)
 
     await store.interactions.record_many(given, session_id="s-1")
 

@@ -22,9 +22,9 @@ from convstore import (
 )
 from convstore.db.batch import run_batch
 from convstore.db.ledger import ChangeLedger
-from convstore.db.statements import Prepared
 from convstore.policy import LedgerPolicy
 from convstore.vocabulary.records import LedgerEntry, LedgerSummary
+from tests.integration.sent_statements import counting
 
 Open = Callable[..., Awaitable[Store]]
 
@@ -341,16 +341,7 @@ async def test_an_entry_may_come_and_go_within_one_commit(store: Store) -> None:
 async def test_a_commit_sends_no_more_statements_for_more_entries(
     open_another: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, sent = await open_another(lanes=1), []
-
-    def counted(verb: str) -> Callable[..., object]:
-        original = getattr(Prepared, verb)
-
-        def call(statement: Prepared, *given: object) -> object:
-            sent.append(verb)
-            return original(statement, *given)
-
-        return call
+    store = await open_another(lanes=1)
 
     async def statements_for(names: list[str]) -> int:
         await asyncio.gather(*(store.ledger.touch(name) for name in names))
@@ -363,8 +354,7 @@ async def test_a_commit_sends_no_more_statements_for_more_entries(
     names = [f"s-{number}" for number in range(40)]
     for each in names:
         await store.sessions.get_or_create(each, user_id=f"u-{each}")
-    for verb in ("all", "many"):
-        monkeypatch.setattr(Prepared, verb, counted(verb))
+    sent = counting(monkeypatch)
 
     assert await statements_for(names) == await statements_for(names[:1])
 

@@ -9,12 +9,12 @@ import pytest
 
 from convstore import Store
 from convstore.db.batch import run_batch
-from convstore.db.statements import Prepared
 from convstore.errors import TurnNotFoundError
 from convstore.imports.model import ImportedSession
 from convstore.repositories.imported import _session
 from convstore.types import TurnInput
 from tests.integration.archives import OpenAnother, archived, ids
+from tests.integration.sent_statements import counting
 from tests.integration.test_import import talk, written
 
 MANY = 60
@@ -23,20 +23,7 @@ MANY = 60
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The statements that were sent, by how they were run."""
-    found: list[str] = []
-
-    def counted(verb: str) -> Callable[..., object]:
-        original = getattr(Prepared, verb)
-
-        def call(statement: Prepared, *given: object) -> object:
-            found.append(verb)
-            return original(statement, *given)
-
-        return call
-
-    for verb in ("all", "run", "many"):
-        monkeypatch.setattr(Prepared, verb, counted(verb))
-    return found
+    return counting(monkeypatch)
 
 
 async def test_a_rebuild_takes_up_many_sessions_with_few_statements(
