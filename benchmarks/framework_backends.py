@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -83,8 +85,10 @@ async def graph_on_disk(contestant: str, target: list[Any], turns: int) -> Figur
 
 
 async def _size(target: Target) -> int:
-    """Bytes of the database; of SQLite's file and its log."""
+    """Bytes of the database: of SQLite's file, after its log was written to it."""
     if not target.postgres:
+        with contextlib.closing(sqlite3.connect(target.path)) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         paths = (Path(target.path + end) for end in ("", "-wal"))
         return sum(path.stat().st_size for path in paths if path.exists())
     import asyncpg
