@@ -194,9 +194,15 @@ async def _agent_framework(
 ) -> AsyncIterator[Face]:
     from agent_framework import FileHistoryProvider, Message
 
+    numbers = count()
+
     def face(history: Any) -> Face:
         def add(name: str) -> Awaitable[object]:
-            said = [Message(role, [TEXT]) for role in ("user", "assistant")]
+            # Different ones: its files take no message that is there already.
+            said = [
+                Message(role, [f"{next(numbers)} {TEXT}"])
+                for role in ("user", "assistant")
+            ]
             added: Awaitable[object] = history.save_messages(name, said)
             return added
 
