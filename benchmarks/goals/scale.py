@@ -45,7 +45,7 @@ async def archived(
     where = str(Path(place.path).parent / "archive")
     if endpoint is not None:
         os.environ |= {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
-        where = "s3://archive/bench"
+        where = f"s3://archive/{Path(place.path).parent.name}"  # one a database
     config = StoreConfig(
         url=place.url,
         archive_dir=where,
