@@ -28,7 +28,6 @@ from typing import (
 )
 
 from msgspec import MsgspecError
-from msgspec.json import Decoder
 from msgspec.structs import asdict
 
 from convstore.vocabulary.attachments import Attachment, rightly_named
@@ -47,6 +46,7 @@ from convstore.vocabulary.codec import (
     decode_json,
     dumps,
 )
+from convstore.vocabulary.decoders import decoder_of
 from convstore.vocabulary.errors import (
     CorruptionError,
     NewerFormatError,
@@ -265,11 +265,6 @@ class _Line(Record, frozen=True):
     items: tuple[Item, ...] = ()
 
 
-@cache
-def _decoder() -> Decoder[_Line]:
-    return Decoder(_Line)
-
-
 # An integer of more digits than this fits no 64 bits: it is read in the careful way.
 _DIGITS = bytes(48 if 48 <= byte < 58 else 32 for byte in range(256))
 _TOO_MANY = b"0" * 20
@@ -309,7 +304,7 @@ def _as_usual(line: bytes) -> SessionDocument | None:
     if b'"payload"' in line or _TOO_MANY in line.translate(_DIGITS):
         return None
     try:
-        found = _decoder().decode(line)
+        found = decoder_of(_Line).decode(line)
         usual = _is_usual(found)
     except (MsgspecError, UnicodeError, RecursionError, TypeError):
         return None

@@ -17,6 +17,7 @@ from convstore.export.dataset.parts import Part, WrittenPart
 from convstore.export.dataset.statistics import Stats
 from convstore.export.stages.making import Counts, Rows
 from convstore.export.writers.base import FileRecord
+from convstore.vocabulary.decoders import decoder_of
 from convstore.vocabulary.records import JsonObject
 
 T = TypeVar("T")
@@ -80,7 +81,7 @@ def told(value: Any) -> bytes:
 
 def understood(data: bytes, kind: type[T]) -> T:
     """The value that was `told`."""
-    return msgspec.json.decode(data, type=kind)
+    return decoder_of(kind).decode(data)
 
 
 def join_answer(rows: Rows) -> bytes:
