@@ -214,7 +214,7 @@ def _timed(command: list[str], url: str) -> Figures:
 
 def _adopt_orphans() -> None:
     """Become the parent of what a command leaves behind, as the processes of an engine
-    that its own do not wait for: only who waits is told what they took. Linux has it."""
+    that its own do not wait for: who waits is told what they took. Linux has it."""
     import ctypes
 
     if sys.platform == "linux":

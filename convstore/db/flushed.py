@@ -88,8 +88,8 @@ class FlushHook(Protocol):
         Args:
             turns: The turns that are to be appended, with the columns of `turns`. Of
                 sessions that were left out, too: to be joined to `changed`.
-            changed: `tenant_id` and `session_id` of the sessions that were written;
-                each is live, and in it only columns of `row_writes.HOT` changed, of
-            which the title did not.
+            changed: `tenant_id`, `session_id` and the new `version` of the sessions
+                that were written; each is live, and in it only columns of
+                `row_writes.HOT` changed, of which the title did not.
         """
         ...

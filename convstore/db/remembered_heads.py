@@ -183,7 +183,7 @@ def _at_once(hooks: Sequence[FlushHook], *, one: bool, named: bool) -> Select[An
         update(sessions)
         .where(same_session(sessions.c, ours.c))
         .values({name: ours.c[name] for name in HOT})
-        .returning(sessions.c.tenant_id, sessions.c.session_id)
+        .returning(sessions.c.tenant_id, sessions.c.session_id, sessions.c.version)
         .cte("changed")
     )
     added = (

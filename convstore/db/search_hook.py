@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import CTE, Connection, FromClause, func, insert, select
+from sqlalchemy import CTE, Connection, FromClause, insert, select
 
 from convstore.db import models, search_indexing, search_marks
 from convstore.db.dialects.base import search_mode_of
 from convstore.db.flushed import Flushed
-from convstore.db.session_ids import same_session
 
 
 class SearchHook:
@@ -44,11 +43,8 @@ class SearchHook:
             search_marks.add(connection, marks)
 
     def at_once(self, turns: FromClause, changed: CTE) -> Sequence[CTE]:
-        """A mark for each session, by its first new turn: versions are not told here,
-        and whoever takes marks away must not take this one with those of before."""
-        same = same_session(turns.c, changed.c)
-        key = (changed.c.tenant_id, changed.c.session_id)
-        marks = select(*key, -func.min(turns.c.seq)).join_from(changed, turns, same)
+        """A mark for each session, by the version that it came to."""
+        marks = select(changed.c.tenant_id, changed.c.session_id, changed.c.version)
         names = ["tenant_id", "session_id", "number"]
-        added = insert(models.search_marks).from_select(names, marks.group_by(*key))
+        added = insert(models.search_marks).from_select(names, marks)
         return [added.cte("marked")]

@@ -2,8 +2,9 @@
 
 A mark is a row of its own for each commit that said something, so that nobody who
 writes waits for who indexes: who indexes takes away the marks that it has seen, and no
-others. Where something may have been written without marks, the epoch grows, and the
-sessions of each tenant are looked through once.
+others. A database that lets one transaction write at a time needs one mark a session:
+what is said and who indexes cannot meet. Where something may have been written without
+marks, the epoch grows, and the sessions of each tenant are looked through once.
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ Mark: TypeAlias = tuple[str, str, int]
 
 _WHOLE = ""
 _COUNTED = 1_000
+_STANDING = 0
+"""The number of the one mark of a session where nobody else writes meanwhile: whoever
+finds everything of it indexed takes the mark away in the same transaction. To look for
+one that is there costs an append half of what to add one does."""
 _ADD = Prepared(lambda dialect: dialect.insert_ignore(models.search_marks))
 
 
@@ -64,7 +69,10 @@ class Waiting:
 
 
 def add(connection: Connection, marks: Iterable[Mark]) -> None:
-    """Mark sessions, each by a number that no other commit gives it."""
+    """Mark sessions, each by a number that no other commit gives it where several
+    write."""
+    if not dialect_of(connection).has_row_locks:
+        marks = {(*mark[:2], _STANDING) for mark in marks}
     rows = _rows(sorted(marks))
     if rows:
         _ADD.many(connection, rows)

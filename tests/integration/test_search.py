@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from convstore import InvalidInputError, Store, open_store
+from convstore.db import models
 from convstore.db.dialects.words import WordRow
 from convstore.db.search_reading import Wanted, matching
 from convstore.search.query import parse
@@ -345,6 +346,22 @@ async def test_a_judgement_without_words_leaves_nothing_waiting(
     await store.search_index.run()
 
     assert (await store.search_index.check()).waiting == 0
+
+
+async def test_a_session_has_one_mark_where_nobody_else_writes_meanwhile(
+    open_another: OpenAnother,
+) -> None:
+    store = await open_another(search=mode("deferred"))
+    backend = store._parts.backend
+    for _ in range(3):
+        await say(store, "s-1", "appel")
+
+    counted = select(func.count()).select_from(models.search_marks)
+    marks = await backend.read(lambda c: c.execute(counted).scalar_one())
+
+    assert marks == (3 if backend.dialect.has_row_locks else 1)
+    assert len((await store.search("appel")).items) == 3
+    assert await backend.read(lambda c: c.execute(counted).scalar_one()) == 0
 
 
 async def test_an_index_can_be_made_anew(open_another: OpenAnother) -> None:
