@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,17 @@ class Process:
         assert self._popen.stderr is not None
         for line in self._popen.stderr:
             self._errors.append(line)
+
+
+def forked_by(pid: int) -> list[int]:
+    """The children of a process, on Linux."""
+    children = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            facts = stat.read_text().rpartition(")")[2].split()
+            if int(facts[1]) == pid:
+                children.append(int(stat.parent.name))
+    return sorted(children)
 
 
 def run_processes(

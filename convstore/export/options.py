@@ -180,8 +180,9 @@ class ExportOptions:
         tokenizer: A `tokenizer.json` to count tokens with; None estimates.
         workers: Processes that read the store, run the rules and write the files; this
             one plans, settles and publishes. Where they cannot open the store, this one
-            reads, and helps. They start where there are more than 128 sessions; 0 does
-            all of it in this process. The bytes are the same.
+            reads, and helps. They start where there are more than 128 sessions, and
+            until the first is there this one does their work; 0 does all of it in this
+            process. The bytes are the same.
         license: Licence id for the card.
         title: Heading of the card.
     """

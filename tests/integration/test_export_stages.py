@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
 import random
+import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,8 +29,10 @@ from convstore import (
 from convstore.db.dialects import dialect_of_url
 from convstore.export.options import Caps, ExportOptions
 from convstore.export.stages.planning import held_snapshot
+from convstore.export.stages.workers import WorkerPool
 from convstore.vocabulary.documents import encode_document
 from convstore.vocabulary.progress import Progress
+from tests.processes import forked_by
 from tests.summary import needs
 from tests.unit.export.histories import histories
 from tests.unit.export.samples import tree
@@ -127,7 +131,8 @@ async def test_the_stages_carried_out_one_by_one_give_the_bytes_of_the_whole(
 
 @pytest.fixture
 def workers(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
-    """The processes that an export starts, after a few sessions already."""
+    """The programs that an export starts, after a few sessions already, and whose
+    workers it waits for."""
     started: list[subprocess.Popen[bytes]] = []
     popen = subprocess.Popen
 
@@ -136,7 +141,8 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
         return started[-1]
 
     monkeypatch.setattr("convstore.store.exports.ALONE", 5)
-    monkeypatch.setattr("convstore.export.stages.workers.subprocess.Popen", noted)
+    monkeypatch.setattr(WorkerPool, "is_starting", False)
+    monkeypatch.setattr("convstore.export.stages.starting.subprocess.Popen", noted)
     return started
 
 
@@ -160,7 +166,24 @@ async def test_workers_that_read_the_store_themselves_change_no_byte(
     assert [replace(f, path=Path()) for f in helped.formats] == [
         replace(f, path=Path()) for f in whole.formats
     ]
-    assert len(workers) == 2
+    assert len(workers) > 0
+    assert all(worker.poll() is not None for worker in workers)
+
+
+async def test_until_a_worker_is_there_the_export_reads_and_writes_by_itself(
+    filled: Store,
+    tmp_path: Path,
+    workers: list[subprocess.Popen[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("convstore.export.stages.splits.MOST_SESSIONS", 7)
+    monkeypatch.setattr(WorkerPool, "is_starting", True)
+    await filled.export(FORMATS, to=tmp_path / "whole")
+
+    await filled.export(FORMATS, to=tmp_path / "helped", workers=2)
+
+    assert tree(tmp_path / "helped") == tree(tmp_path / "whole")
+    assert len(workers) > 0
     assert all(worker.poll() is not None for worker in workers)
 
 
@@ -198,8 +221,8 @@ async def test_an_export_whose_worker_is_killed_publishes_nothing_and_goes_on(
         def told(progress: Progress) -> None:
             if progress.phase == phase and progress.done >= after:
                 for worker in workers:
-                    worker.kill()
-                    worker.wait()
+                    for pid in forked_by(worker.pid) or [worker.pid]:
+                        os.kill(pid, signal.SIGKILL)
 
         return told
 

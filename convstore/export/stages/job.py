@@ -183,7 +183,8 @@ class Export:
         self.open()
         tallies = self.gatherer.tallies
         unread = self.work.unread(splits, _FINGERPRINT, tallies)
-        self._keep(pool.gathered_splits(unread))
+        with closing(pool.gathered_splits(unread)) as batches:
+            self._keep(batches)
 
     def _keep(self, batches: Iterable[Batch]) -> None:
         gatherer, work = self.gatherer, self.work
@@ -274,7 +275,7 @@ class Export:
         with closing(Listing(data)) as listing:
             new = listed(settling.rows(), row_ids(previous), listing.note, listing.lose)
             parts = settling.parts(new, pictures=pictures)
-            if pool is None or self.options.dry_run:
+            if pool is None or pool.is_starting or self.options.dry_run:
                 written = self._written(parts, data, step)
             else:
                 asked = requests_of(

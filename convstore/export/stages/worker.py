@@ -1,4 +1,4 @@
-"""The program of one worker: sessions come in, packed rows go out. See `workers`.
+"""The program of workers: sessions come in, packed rows go out. See `starting`.
 
 Ends when its input ends, which it does when the export is killed.
 """
@@ -9,9 +9,10 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import IO, NoReturn
 
 from convstore.export.choosing.keys import KEY_BYTES
 from convstore.export.dataset.parts import WrittenPart, write_rows
@@ -53,23 +54,69 @@ _SPEAKING = (NewerFormatError, RowCorruptError, SegmentCorruptError, Unavailable
 
 
 def main() -> None:
-    """Answer every message of standard input on standard output."""
+    """Be one worker, by standard input and output; or several, each a process of its
+    own, by the pipes whose ends are the arguments."""
     # Ctrl+C reaches the whole group; the export ends its workers by itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    incoming = sys.stdin.buffer
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE)
+    ends = [int(each) for each in sys.argv[1:]]
+    if ends:
+        _fork([(ends[i], ends[i + 1]) for i in range(0, len(ends), 2)])
+        return
     # What a library prints must not be taken for an answer.
     with os.fdopen(os.dup(1), "wb") as outgoing:
         os.dup2(2, 1)
-        first = read_frame(incoming)
-        if first is None:
-            return
-        plan = understood(first, WorkerPlan)
-        gatherer = Gatherer(pick_formats(plan.formats), ExportOptions.of(plan.options))
-        gc.freeze()
-        gc.set_threshold(*_GARBAGE)
-        with SplitReader() as reader:
-            while (request := read_frame(incoming)) is not None:
-                write_frame(outgoing, _answer(gatherer, reader, request))
+        _serve(sys.stdin.buffer, outgoing)
+
+
+def _fork(pipes: Sequence[tuple[int, int]]) -> None:
+    """Have a child for each of the pipes, until the input ends."""
+    children = []
+    for place, ends in enumerate(pipes):
+        child = os.fork()
+        if child == 0:
+            for others in pipes[place + 1 :]:
+                _close(*others)
+            _be_child(*ends)
+        children.append(child)
+        _close(*ends)
+    sys.stdin.buffer.read()
+    for child in children:
+        # Not waited for so far, so no other process has its number.
+        os.kill(child, signal.SIGKILL)
+    for child in children:
+        os.waitpid(child, 0)
+
+
+def _close(*ends: int) -> None:
+    for end in ends:
+        os.close(end)
+
+
+def _be_child(asked: int, telling: int) -> NoReturn:
+    status = 1
+    try:
+        os.dup2(2, 1)
+        with os.fdopen(asked, "rb") as incoming, os.fdopen(telling, "wb") as outgoing:
+            _serve(incoming, outgoing)
+        status = 0
+    finally:
+        # Whatever happened: what is above belongs to the parent.
+        os._exit(status)
+
+
+def _serve(incoming: IO[bytes], outgoing: IO[bytes]) -> None:
+    """Say that it is there, and answer every message."""
+    first = read_frame(incoming)
+    if first is None:
+        return
+    plan = understood(first, WorkerPlan)
+    gatherer = Gatherer(pick_formats(plan.formats), ExportOptions.of(plan.options))
+    write_frame(outgoing, DONE)
+    with SplitReader() as reader:
+        while (request := read_frame(incoming)) is not None:
+            write_frame(outgoing, _answer(gatherer, reader, request))
 
 
 def _answer(gatherer: Gatherer, reader: SplitReader, request: bytes) -> bytes:

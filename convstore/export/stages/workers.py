@@ -6,25 +6,21 @@ twice they get splits, read these themselves, and this process does nothing but 
 of any other source they get sessions as the lines of JSON that an archive holds, and
 while they have enough to do, this process makes rows too. They answer with packed rows
 and counts. Batches are given in the order in which they came, so that nothing depends
-on who made them.
-
-They are started as programs and not through `multiprocessing`: that would run the
-caller's main module again, and pickle what it sends.
+on who made them. Until the first worker is there, this process does its work.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Event
 from typing import NamedTuple, TypeVar
 
 from convstore.export.dataset.files import DataSet
@@ -32,7 +28,8 @@ from convstore.export.dataset.parts import Part, WrittenPart
 from convstore.export.privacy.quarantine import reports_of
 from convstore.export.stages.entries import Packed, cut_packed
 from convstore.export.stages.gather import Gatherer
-from convstore.export.stages.making import Counts, Rows, made
+from convstore.export.stages.making import Counts, Rows, made, made_of
+from convstore.export.stages.reading_splits import SplitReader
 from convstore.export.stages.requests import (
     DOCUMENTS,
     DONE,
@@ -49,9 +46,10 @@ from convstore.export.stages.requests import (
 )
 from convstore.export.stages.splits import Split
 from convstore.export.stages.spool import Spool
+from convstore.export.stages.starting import Pipes, Started
 from convstore.export.stages.workspace import state_of
 from convstore.vocabulary.documents import encode_document
-from convstore.vocabulary.errors import ConfigError, WorkerLostError
+from convstore.vocabulary.errors import WorkerLostError
 from convstore.vocabulary.records import SessionDocument
 
 T = TypeVar("T")
@@ -68,11 +66,6 @@ _AHEAD = 2
 
 _MOST = 16
 """Batches that wait for one before them: what is done while a worker starts."""
-
-_PIPE_BYTES = 1024 * 1024
-"""Room for a batch, where the system lets it be chosen: else a thread that has the
-interpreter is waited for at each sixteenth of one."""
-
 
 _BLOCK = 8
 """Parts of one request at most: their rows are read once, and what lies between two
@@ -125,18 +118,25 @@ class WorkerPool:
         names = [fmt.name for fmt in gatherer.formats]
         plan = told(WorkerPlan(names, gatherer.options.told()))
         self._gatherer = gatherer
-        self._workers: list[_Worker] = []
         self._idle: SimpleQueue[_Worker] = SimpleQueue()
+        self._there = Event()
         count = gatherer.options.workers
-        self._threads = ThreadPoolExecutor(count, "convstore-export")
         self._most_asked = _AHEAD * count
-        try:
-            for _ in range(count):
-                self._workers.append(_Worker(plan))
-                self._idle.put(self._workers[-1])
-        except BaseException:
-            self.close()
-            raise
+        self._started = Started(count)
+        self._threads = ThreadPoolExecutor(count, "convstore-export")
+        for pipes in self._started.pipes:
+            self._threads.submit(self._welcome, _Worker(pipes), plan)
+
+    def _welcome(self, worker: _Worker, plan: bytes) -> None:
+        """Wait for a worker. One that does not come is found lost once it is asked."""
+        worker.begin(plan)
+        self._idle.put(worker)
+        self._there.set()
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether no worker is there yet."""
+        return not self._there.is_set()
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -146,8 +146,7 @@ class WorkerPool:
 
     def close(self) -> None:
         """End the workers, whatever they are at: they hold nothing."""
-        for worker in self._workers:
-            worker.end()
+        self._started.end()
         self._threads.shutdown(cancel_futures=True)
 
     def gathered(self, documents: Iterable[SessionDocument]) -> Iterator[Batch]:
@@ -155,38 +154,54 @@ class WorkerPool:
         waiting: deque[tuple[list[SessionDocument], Future[Rows]]] = deque()
         for batch, lines in _batches(documents):
             asked = sum(not future.done() for _, future in waiting)
-            answer: Future[Rows]
-            if asked < self._most_asked:
+            if asked < self._most_asked and not self.is_starting:
                 answer = self._threads.submit(self._rows, DOCUMENTS, lines)
             else:
-                answer = Future()
-                answer.set_result(made(self._gatherer, iter(batch)))
+                answer = _known(made(self._gatherer, iter(batch)))
             waiting.append((batch, answer))
             while waiting and (waiting[0][1].done() or len(waiting) > _MOST):
                 yield self._answered(*waiting.popleft())
         while waiting:
             yield self._answered(*waiting.popleft())
 
-    def gathered_splits(self, splits: Iterable[Split]) -> Iterator[Batch]:
-        """The rows of these splits, in order; the workers read them."""
+    def gathered_splits(self, splits: Iterable[Split]) -> Generator[Batch, None, None]:
+        """The rows of these splits, in order; once there are workers, they read them.
+
+        Close it when it is left early.
+        """
+        left = iter(splits)
+        if self.is_starting:
+            yield from self._read_here(left)
         waiting: deque[tuple[Split, Future[Rows]]] = deque()
-
-        def first() -> Iterator[Batch]:
-            split, answer = waiting.popleft()
-            rows = answer.result()
-            while rows.left:
-                # More than is held at once: it is done by half.
-                rest = self._ask_for(split.of(rows.left))
-                yield self._batch((), rows)
-                rows = rest.result()
-            yield self._batch((split.fingerprint,), rows)
-
-        for split in splits:
+        for split in left:
             waiting.append((split, self._ask_for(split)))
             while waiting and (waiting[0][1].done() or len(waiting) > self._most_asked):
-                yield from first()
+                yield from self._whole(*waiting.popleft(), self._ask_for)
         while waiting:
-            yield from first()
+            yield from self._whole(*waiting.popleft(), self._ask_for)
+
+    def _read_here(self, splits: Iterator[Split]) -> Generator[Batch, None, None]:
+        """The rows of the next splits, as long as nobody else is there to read them."""
+        with SplitReader() as reader:
+
+            def read(split: Split) -> Future[Rows]:
+                return _known(made_of(self._gatherer, reader, split))
+
+            for split in splits:
+                yield from self._whole(split, read(split), read)
+                if not self.is_starting:
+                    return
+
+    def _whole(
+        self, split: Split, answer: Future[Rows], ask: Callable[[Split], Future[Rows]]
+    ) -> Iterator[Batch]:
+        """All rows of a split, in as many batches as they are too much for one."""
+        rows = answer.result()
+        while rows.left:
+            rest = ask(split.of(rows.left))
+            yield self._batch((), rows)
+            rows = rest.result()
+        yield self._batch((split.fingerprint,), rows)
 
     def written(
         self, requests: Iterable[PartsRequest], step: Callable[[int], None]
@@ -271,6 +286,12 @@ def requests_of(
     return asked
 
 
+def _known(rows: Rows) -> Future[Rows]:
+    answer: Future[Rows] = Future()
+    answer.set_result(rows)
+    return answer
+
+
 def _batches(
     documents: Iterable[SessionDocument],
 ) -> Iterator[tuple[list[SessionDocument], bytes]]:
@@ -291,33 +312,15 @@ def _batches(
 class _Worker:
     """One process; asked one thing at a time."""
 
-    def __init__(self, plan: bytes) -> None:
-        if not sys.executable:
-            raise ConfigError("workers: this program has no Python to start; take 0")
-        # Where this process found its packages, and not the folder it stands in.
-        path = os.pathsep.join(os.path.abspath(part) for part in sys.path)
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "convstore.export.stages.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            pipesize=_PIPE_BYTES,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._in, self._out = self._process.stdin, self._process.stdout
-        try:
-            write_frame(self._in, plan)
-        except OSError:
-            self.end()
-            raise WorkerLostError("a worker of the export did not start") from None
+    def __init__(self, pipes: Pipes) -> None:
+        self._out, self._in = pipes
 
-    def ask(self, lines: bytes) -> bytes:
-        try:
-            write_frame(self._in, lines)
-            answer = read_frame(self._out)
-        except (OSError, ValueError):
-            answer = None
+    def begin(self, plan: bytes) -> None:
+        """Tell it what the export is, and wait until it is there, or has ended."""
+        self._answer(plan)
+
+    def ask(self, request: bytes) -> bytes:
+        answer = self._answer(request)
         if answer is None:
             raise WorkerLostError("a worker of the export ended before it was done")
         if answer[:1] != DONE:
@@ -328,10 +331,9 @@ class _Worker:
             raise WorkerLostError(f"a worker of the export failed: {problem}")
         return answer[1:]
 
-    def end(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._in, self._out):
-            # What it was not sent any more, it need not know.
-            with suppress(BrokenPipeError):
-                pipe.close()
+    def _answer(self, request: bytes) -> bytes | None:
+        try:
+            write_frame(self._out, request)
+            return read_frame(self._in)
+        except (OSError, ValueError):
+            return None

@@ -99,6 +99,7 @@ def test_a_dry_run_fills_the_cache(tmp_path: Path, searched: list[str]) -> None:
 def test_workers_share_the_cache(
     tmp_path: Path, searched: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pool.WorkerPool, "is_starting", False)
     monkeypatch.setattr(pool, "ALONE", 5)
     monkeypatch.setattr(pool, "BATCH_DOCUMENTS", 7)
     plain = ExportOptions(redact="regex")

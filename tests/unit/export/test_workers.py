@@ -16,11 +16,13 @@ import pytest
 
 from convstore.errors import ConfigError, InvalidInputError, WorkerLostError
 from convstore.export.options import Caps, ExportOptions, Filters, Judging
+from convstore.export.stages import starting
 from convstore.export.stages import workers as pool
 from convstore.export.stages.job import run_export
 from convstore.export.stages.requests import told, understood
 from convstore.vocabulary.progress import Progress
 from convstore.vocabulary.records import SessionDocument
+from tests.processes import forked_by
 from tests.summary import needs
 from tests.unit.export.histories import histories
 from tests.unit.export.samples import documents, tree
@@ -31,14 +33,15 @@ SPLIT = ExportOptions(splits={"train": 0.7, "validation": 0.3}, quarantine=True)
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers start after a few sessions, and get a few at a time."""
+    """Workers start after a few sessions, get a few at a time, and are waited for."""
+    monkeypatch.setattr(pool.WorkerPool, "is_starting", False)
     monkeypatch.setattr(pool, "ALONE", 5)
     monkeypatch.setattr(pool, "BATCH_DOCUMENTS", 7)
 
 
 @pytest.fixture
 def workers(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
-    """The processes that an export starts."""
+    """The programs that an export starts."""
     started: list[subprocess.Popen[bytes]] = []
     popen = subprocess.Popen
 
@@ -46,14 +49,19 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
         started.append(popen(*args, **kwargs))  # type: ignore[call-overload]
         return started[-1]
 
-    monkeypatch.setattr(pool.subprocess, "Popen", noted)
+    monkeypatch.setattr(starting.subprocess, "Popen", noted)
     return started
 
 
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize(("count", "forks"), [(1, True), (3, True), (2, False)])
 def test_workers_change_no_byte_and_no_count(
-    tmp_path: Path, count: int, workers: list[subprocess.Popen[bytes]]
+    tmp_path: Path,
+    count: int,
+    forks: bool,
+    workers: list[subprocess.Popen[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(starting, "FORKS", forks and starting.FORKS)
     alone = run_export(histories(120), FORMATS, tmp_path / "alone", SPLIT)
     options = replace(SPLIT, workers=count)
 
@@ -63,7 +71,32 @@ def test_workers_change_no_byte_and_no_count(
     assert [replace(f, path=Path()) for f in helped.formats] == [
         replace(f, path=Path()) for f in alone.formats
     ]
-    assert len(workers) == count
+    assert sum(map(asked_for, workers)) == count
+    assert len(workers) == (1 if starting.FORKS else count)
+    assert all(worker.poll() is not None for worker in workers)
+
+
+def asked_for(program: subprocess.Popen[bytes]) -> int:
+    """How many workers a program is to be: one, or one for each two ends of pipes."""
+    assert isinstance(program.args, list)
+    return len(program.args[4:]) // 2 or 1
+
+
+def test_until_a_worker_is_there_the_export_does_its_work(
+    tmp_path: Path,
+    workers: list[subprocess.Popen[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool.WorkerPool, "is_starting", True)
+    run_export(histories(40), FORMATS, tmp_path / "alone", SPLIT)
+    asked: list[bytes] = []
+    monkeypatch.setattr(pool.WorkerPool, "_rows", lambda *args: asked.append(args[1]))
+
+    options = replace(SPLIT, workers=2)
+    run_export(histories(40), FORMATS, tmp_path / "helped", options)
+
+    assert tree(tmp_path / "helped") == tree(tmp_path / "alone")
+    assert asked == []
     assert all(worker.poll() is not None for worker in workers)
 
 
@@ -123,8 +156,7 @@ def test_a_worker_that_is_killed_ends_the_export_and_it_goes_on_the_next_time(
     def killing() -> Iterator[SessionDocument]:
         for number, document in enumerate(documents(300)):
             if number == 150:
-                workers[0].kill()
-                workers[0].wait()
+                os.kill((forked_by(workers[0].pid) or [workers[0].pid])[0], 9)
             yield document
 
     options = ExportOptions(workers=2)
@@ -153,7 +185,7 @@ def test_an_export_that_is_stopped_leaves_no_worker(
             documents(600), ["kto"], tmp_path / "out", ExportOptions(workers=2), stop
         )
 
-    assert len(workers) == 2
+    assert sum(map(asked_for, workers)) == 2
     assert all(worker.poll() is not None for worker in workers)
 
 
@@ -162,12 +194,15 @@ import sys
 from pathlib import Path
 from convstore.export.stages import job, workers
 from convstore.export.options import ExportOptions
+from tests.processes import forked_by
 from tests.unit.export.samples import documents
 
 workers.ALONE, job._TELL_EVERY = 5, 50
+workers.WorkerPool.is_starting = False
 
 def told(progress):
-    print(*[w._process.pid for w in made[0]._workers] if made else [], flush=True)
+    programs = [p.pid for p in made[0]._started._programs] if made else []
+    print(*programs, *(pid for each in programs for pid in forked_by(each)), flush=True)
     sys.stdin.readline()
 
 made, start = [], workers.WorkerPool.__init__
@@ -194,17 +229,16 @@ def test_workers_end_when_the_export_is_killed_with_minus_nine(tmp_path: Path) -
         assert child.stdin is not None
         assert child.stdout is not None
         pids: list[int] = []
-        while not pids:
+        while len(pids) < 2:
             line = child.stdout.readline()
             assert line, "the export ended by itself"
             pids = [int(pid) for pid in line.split()]
-            if not pids:
+            if len(pids) < 2:
                 child.stdin.write("\n")
                 child.stdin.flush()
         child.send_signal(signal.SIGKILL)
         child.wait()
 
-    assert len(pids) == 2
     deadline = time.monotonic() + 120
     while any(_runs(pid) for pid in pids):
         assert time.monotonic() < deadline, "a worker outlived its export"
