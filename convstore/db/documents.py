@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Table, and_, select
@@ -28,6 +29,7 @@ from convstore.db.statements import Prepared
 from convstore.vocabulary.errors import CorruptionError
 from convstore.vocabulary.records import SessionDocument
 
+_number = itemgetter(1)
 TOOL_SET_COLUMNS = [models.tool_sets.c.tools_hash, models.tool_sets.c.tools]
 
 
@@ -35,6 +37,16 @@ def selected(table: Table, columns: Sequence[Any]) -> list[Any]:
     """What `SessionRows` wants of a table: session, columns, and checksum if any."""
     extra = [table.c.digest] if "digest" in table.c else []
     return [table.c.session_id, *columns, *extra]
+
+
+def _unordered(table: Table, columns: Sequence[Any]) -> Prepared:
+    """Of rows that have a number, by which they are put in order here: they come so
+    from the index, and a database that is asked for it sorts all their text."""
+    return Prepared(
+        lambda dialect: select(*selected(table, columns)).where(
+            of_sessions(dialect, table)
+        )
+    )
 
 
 def _rows_of(table: Table, columns: Sequence[Any], *order: str) -> Prepared:
@@ -68,10 +80,11 @@ def _attached(dialect: Dialect) -> Any:
 
 ATTACHMENTS = Prepared(_attached)
 HOLDS = _rows_of(models.legal_holds, HOLD_COLUMNS, "number")
+_NUMBERED = frozenset({"turns", "interactions"})
 _ROWS = {
-    "turns": _rows_of(models.turns, TURN_COLUMNS, "seq"),
+    "turns": _unordered(models.turns, TURN_COLUMNS),
     "tool_sets": _rows_of(models.tool_sets, TOOL_SET_COLUMNS, "tools_hash"),
-    "interactions": _rows_of(models.interactions, INTERACTION_COLUMNS, "seq"),
+    "interactions": _unordered(models.interactions, INTERACTION_COLUMNS),
     "graph_states": _rows_of(
         models.graph_states, GRAPH_STATE_COLUMNS, "namespace", "version"
     ),
@@ -124,7 +137,11 @@ def read_rows(
         tables = sizes.held(connection, tenant, session_ids).tables
 
     def rows_of(name: str, statement: Prepared) -> dict[str, list[SelectedRow]]:
-        return by_session(statement.all(connection, given)) if name in tables else {}
+        found = by_session(statement.all(connection, given)) if name in tables else {}
+        if name in _NUMBERED:
+            for rows in found.values():
+                rows.sort(key=_number)
+        return found
 
     sessions = [session_from_row(row) for row in _SESSIONS.all(connection, given)]
     groups = [rows_of(*each) for each in _ROWS.items()]

@@ -7,9 +7,11 @@ nothing sound to make, so that every loss is counted under a reason.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from msgspec import Struct
+
+from convstore.vocabulary.record import repr_without
 from convstore.vocabulary.records import Json, JsonObject, SessionDocument
 
 Message: TypeAlias = JsonObject
@@ -24,8 +26,7 @@ Side = Literal["", "left", "right"]
 ROW_SCHEMA = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
+class Dropped(Struct, frozen=True, gc=False):
     """A candidate that became no row, and why.
 
     `fault` marks what is wrong with the data; filters and choices are none.
@@ -35,8 +36,7 @@ class Dropped:
     fault: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True, gc=False):
     """Where a row came from. Text fields are empty, never None, where unknown.
 
     Attributes:
@@ -73,8 +73,7 @@ class Origin:
     edit_distance: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(Struct, frozen=True, gc=False):
     """One row of a data set, in no format yet.
 
     `answer` is the completion, the chosen side of a pair, or the last answer of a
@@ -96,8 +95,11 @@ class Example:
     reference: str = ""
     tools: list[Json] | None = None
     silent: tuple[int, ...] = ()
-    document: SessionDocument | None = field(default=None, repr=False)
+    document: SessionDocument | None = None
     payloads: bool = False
+
+    def __repr__(self) -> str:
+        return repr_without(self, "document")
 
 
 Candidate: TypeAlias = "Example | Dropped"

@@ -52,8 +52,11 @@ class _OfTwin:
         return getattr(_twin(cls), self.name)
 
 
-class Record(Struct, frozen=True, forbid_unknown_fields=True):
+class Record(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """A frozen value that compares by its fields.
+
+    The collector of garbage does not look at it: nothing holds a record that the record
+    holds, and thousands of them live for a moment.
 
     Setting a field raises AttributeError. What its dicts and lists hold is not copied.
     """

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from convstore.export.example import Example
 from convstore.vocabulary.codec import dumps
@@ -13,8 +13,7 @@ from convstore.vocabulary.records import JsonObject
 KEY_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
+class Keys(NamedTuple):
     """Hashes of one row.
 
     Attributes:

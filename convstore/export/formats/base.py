@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
+
+from msgspec.structs import replace
 
 from convstore.export.example import ROW_SCHEMA, Dropped, Example, Kind
 from convstore.vocabulary.records import Json, JsonObject

@@ -7,7 +7,8 @@ out, tool arguments as objects, both `tool_call_id` and `name` on tool results.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from convstore.export.example import Dropped, Message
 from convstore.export.formats.pictures import IMAGES, image_of

@@ -8,7 +8,8 @@ become what the user says next, so that users and assistants still take turns.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from convstore.export.example import Candidate, Dropped, Example, Message
 from convstore.export.formats.pictures import IMAGES

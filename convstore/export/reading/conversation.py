@@ -256,13 +256,11 @@ class Conversation:
 
         Those on offer at that turn, or at the last turn before it that names any.
         """
-        name = next(
-            (h for s in reversed(self.path(seq)) if (h := self.turns[s].tools_hash)),
-            None,
-        )
-        if name is not None and name in self.document.tool_sets:
+        sets = self.document.tool_sets
+        name = self._offered(seq) if sets else None
+        if name is not None and name in sets:
             if name not in self._tools:
-                self._tools[name] = tool_definitions(self.document.tool_sets[name])
+                self._tools[name] = tool_definitions(sets[name])
             known = self._tools[name]
             return Dropped("tools-malformed") if known is None else known or None
         if not has_calls(messages):
@@ -270,6 +268,10 @@ class Conversation:
         if self.options.undefined_tools == "infer":
             return infer_definitions(messages)
         return Dropped("calls-without-definitions")
+
+    def _offered(self, seq: int) -> str | None:
+        path, turns = self.path(seq), self.turns
+        return next((h for s in reversed(path) if (h := turns[s].tools_hash)), None)
 
     def problem(
         self, path: tuple[int, ...], *, then: Message | None = None
@@ -300,7 +302,7 @@ class Conversation:
         """Where a row comes from; `chosen` and `rejected` name turns."""
         times = [act.created_at for act in acts]
         times = times or [self.turns[seq].created_at for seq in turns]
-        at = max(times, default=self.session.created_at)
+        at_us = to_micros(max(times, default=self.session.created_at))
         return Origin(
             rule=rule,
             tenant_id=self.session.tenant_id,
@@ -316,8 +318,8 @@ class Conversation:
             weight=weight,
             side=side,
             votes=_voters(acts) if len(acts) > 1 else 1,
-            at_ms=to_micros(at) // 1000,
-            at_us=to_micros(at),
+            at_ms=at_us // 1000,
+            at_us=at_us,
         )
 
     def language(self, seq: int | None) -> str:

@@ -110,9 +110,12 @@ def pair_row(
 ) -> Candidate:
     """Two answers to one context, compared as whole segments."""
     good, bad = conversation.segment(chosen), conversation.segment(rejected)
-    if conversation.context(good[0]) != conversation.context(bad[0]):
+    context = conversation.context(good[0])
+    if context != conversation.context(bad[0]):
         return Dropped("unequal-context")
     shared = _shared(conversation, good, bad)
+    if shared:
+        context = conversation.context(good[shared])
     before = conversation.path(conversation.turns[good[0]].parent_seq) + good[:shared]
     sides = [conversation.messages(p) for p in (before, good[shared:], bad[shared:])]
     gone = next((part for part in sides if isinstance(part, Dropped)), None)
@@ -133,7 +136,7 @@ def pair_row(
         rule,
         [chosen, rejected],
         acts,
-        context=conversation.context((good[shared:])[0]),
+        context=context,
         chosen=chosen,
         rejected=rejected,
         weight=weight,

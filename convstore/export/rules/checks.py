@@ -148,5 +148,10 @@ def length_problem(conversation: Conversation, row: Example) -> Dropped | None:
 def row_chars(row: Example) -> int:
     """Characters of everything a trainer would read of the row."""
     said = text_chars(row.prompt) + text_chars(row.answer) + text_chars(row.rejected)
+    return said + beside_chars(row)
+
+
+def beside_chars(row: Example) -> int:
+    """Those of them that are in no message."""
     steps = sum(map(len, row.steps)) if row.steps else 0
-    return said + steps + len(row.reference)
+    return steps + len(row.reference)

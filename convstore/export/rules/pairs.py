@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
-from dataclasses import replace
 from itertools import combinations
+
+from msgspec.structs import replace
 
 from convstore.export.example import Candidate, Dropped, Kind, Message, Side
 from convstore.export.reading.conversation import Conversation

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from convstore.export.example import Candidate, Dropped, Example, Message
 from convstore.export.formats.messages import only_text
@@ -298,7 +297,7 @@ def _session_ratings(conversation: Conversation, rule: str) -> Iterator[Candidat
             )
             problem = conversation.problem(conversation.path(first))
             problem = problem or language_problem(conversation, first)
-            yield problem or Example("prompt", replace(origin), messages)
+            yield problem or Example("prompt", origin, messages)
 
 
 def _reports(conversation: Conversation, rule: str) -> Iterator[Candidate]:

@@ -179,10 +179,10 @@ def cut_waiting(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 def unpack_waiting(record: bytes) -> Waiting:
     """The row that `pack_waiting` packed."""
-    head = _HEAD.unpack_from(record)
-    *facts, language, data_size, _ = head
-    middle = _HEAD.size + data_size
+    row_id, split, rule, flags, chars, tokens, language, size, _ = _HEAD.unpack_from(
+        record
+    )
     text = language.rstrip(b"\0").decode(errors="ignore")
-    row_id, split, rule, flags, chars, tokens = facts
+    middle = _HEAD.size + size
     data, side = record[_HEAD.size : middle], record[middle:]
     return Waiting(row_id, split, rule, flags, chars, tokens, text, data, side)

@@ -31,7 +31,7 @@ from convstore.export.reading.conversation import Conversation, reading_of
 from convstore.export.reading.filters import consent_problem, session_problem
 from convstore.export.reading.language import language_detector
 from convstore.export.rules import RULES, pick_rules
-from convstore.export.rules.checks import row_chars
+from convstore.export.rules.checks import beside_chars
 from convstore.export.stages.entries import (
     LABEL_FALSE,
     LABEL_TRUE,
@@ -140,8 +140,10 @@ class Gatherer:
     ) -> None:
         """Count what several people said of the same; of who they are, nothing."""
         judged = [fmt for fmt in takers if fmt.kind not in _UNJUDGED]
-        units = units_of(conversation.feedback, self._reading) if judged else ()
-        for unit in units:
+        people = {act.actor_id for act in conversation.feedback}
+        if not judged or len(people) < 2:
+            return
+        for unit in units_of(conversation.feedback, self._reading):
             if len(unit) > 1:
                 # Nor what they said where it is a word of their own.
                 nameless = {
@@ -217,9 +219,11 @@ class Gatherer:
         body = fmt.encode(row)
         if isinstance(body, Dropped):
             return body
-        keys, chars = keys_of(row, body), _chars(row)
+        keys, lengths = keys_of(row, body), _lengths(row)
         split = self._split(_dealt(row.origin, self.options.split_by))
-        told = provenance(row, keys.row_id.hex(), chars, self._redactions, EXPORTER)
+        told = provenance(
+            row, keys.row_id.hex(), lengths.all, self._redactions, EXPORTER
+        )
         data, side = pack(fmt, body, told, self.options)
         if not data:
             return Dropped("needs-json-profile", fault=False)
@@ -227,9 +231,9 @@ class Gatherer:
             keys.row_id,
             split,
             rule,
-            _flags(row) | (PICTURED if "images" in body else 0),
-            chars,
-            self._tokens(row, chars),
+            _flags(row, lengths) | (PICTURED if "images" in body else 0),
+            lengths.all,
+            self._tokens(row, lengths),
             row.origin.language,
             data,
             side,
@@ -237,14 +241,13 @@ class Gatherer:
         signature = self._sign(_gist(row)) if self._sign and not row.document else b""
         return Made(fmt, _entry(row, keys, waiting), waiting, signature)
 
-    def _tokens(self, row: Example, chars: int) -> int:
+    def _tokens(self, row: Example, lengths: _Lengths) -> int:
         """Those of a row; of a pair those of its longer side."""
-        sides = (row.answer, row.rejected) if row.rejected else (row.answer,)
         if self._count_tokens is not None:
+            sides = (row.answer, row.rejected) if row.rejected else (row.answer,)
             return max(self._count_tokens(_texts(row, side)) for side in sides)
-        if row.rejected:
-            chars -= min(map(text_chars, sides))
-        return -(-chars // CHARS_PER_TOKEN)
+        shorter = min(lengths.answer, lengths.rejected) if row.rejected else 0
+        return -((shorter - lengths.all) // CHARS_PER_TOKEN)
 
     def _redacted(
         self, document: SessionDocument, takers: Sequence[Format]
@@ -361,18 +364,30 @@ def _gist(row: Example) -> str:
     return "\n".join([*said, *row.steps])
 
 
-def _chars(row: Example) -> int:
+class _Lengths(NamedTuple):
+    """Characters of a row in all, and of its sides."""
+
+    all: int
+    answer: int
+    rejected: int
+
+
+def _lengths(row: Example) -> _Lengths:
+    answer = text_chars(row.answer)
+    rejected = text_chars(row.rejected) if row.rejected else 0
     if row.document is None:
-        return row_chars(row)
-    return sum(len(turn.content or "") for turn in row.document.turns)
+        said = text_chars(row.prompt) + answer + rejected
+        return _Lengths(said + beside_chars(row), answer, rejected)
+    whole = sum(len(turn.content or "") for turn in row.document.turns)
+    return _Lengths(whole, answer, rejected)
 
 
-def _flags(row: Example) -> int:
+def _flags(row: Example, lengths: _Lengths) -> int:
     flags = 0
     if row.label is not None:
         flags |= LABEL_TRUE if row.label else LABEL_FALSE
     if row.rejected:
         flags |= PAIR
-        flags |= LONGER * (text_chars(row.answer) > text_chars(row.rejected))
+        flags |= LONGER * (lengths.answer > lengths.rejected)
         flags |= {"left": LEFT, "right": RIGHT, "": 0}[row.origin.side]
     return flags

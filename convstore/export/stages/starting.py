@@ -77,10 +77,10 @@ class Started:
             for _ in range(count):
                 asked, asking = _pipe()
                 theirs.append(asked)
-                outgoing = open(asking, "wb")
+                outgoing = os.fdopen(asking, "wb")
                 told, telling = _pipe()
                 theirs.append(telling)
-                self.pipes.append(Pipes(outgoing, open(told, "rb")))
+                self.pipes.append(Pipes(outgoing, os.fdopen(told, "rb")))
             self._programs.append(_program(theirs))
         finally:
             for end in theirs:
