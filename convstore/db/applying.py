@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from convstore.db.cells import CellTable, Place
 from convstore.db.checkpoints import PutCheckpoint
 from convstore.db.heads import SwitchBranch
+from convstore.db.holds import check_not_held
 from convstore.db.items import OF_SESSION, OUTSIDE, ItemChange, Planned, lock, plan
 from convstore.db.known_acts import look_up_acts
 from convstore.db.patching import Change, Patch, changed_by, make
@@ -190,7 +191,7 @@ class ApplyToSession:
         if self.acts.rows:
             self.acts.check_on(unit, head, turn_count=count + new)
         change = changed_by(unit, self.key, head, self.patch, self.limits)
-        return _Plan(change, self._planned_items(unit))
+        return _Plan(change, self._planned_items(unit, head))
 
     def _check_numbers(self, count: int, known: Sequence[Row | None]) -> None:
         expected = self.expected_turn_count
@@ -201,13 +202,18 @@ class ApplyToSession:
         if any(known):
             raise ConflictError("external_id: a turn is stored already")
 
-    def _planned_items(self, unit: Unit) -> list[tuple[PlacedChange, Planned]]:
+    def _planned_items(
+        self, unit: Unit, head: Head
+    ) -> list[tuple[PlacedChange, Planned]]:
         lock(unit, self.places)
         planned = []
         for each in self.items:
             cells, place = unit.cells(each.table), each.place(self.key)
             cells.look_up(unit.connection, [place])
-            planned.append((each, plan(cells, place, each.change, self.now)))
+            item = plan(cells, place, each.change, self.now)
+            if each.inside and item.destroys:
+                check_not_held(head)
+            planned.append((each, item))
         return planned
 
     def _do(

@@ -32,6 +32,7 @@ from convstore.db.codec.checkpoints import (
     WRITES,
     with_digest,
 )
+from convstore.db.holds import check_not_held
 from convstore.db.sessions import EnsureSession
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Head, Key, Row, Unit
@@ -205,6 +206,7 @@ class EndCheckpoints:
 
     def apply(self, unit: Unit) -> int:
         head = unit.active(self.key, self.user_id)
+        check_not_held(head)
         unit.flush()
         connection, count = unit.connection, 0
         for kind in CHECKPOINT_ROWS.values():
@@ -254,10 +256,8 @@ class DeleteCheckpoints:
         gone = self._chosen(rows)
         if not gone:
             return 0
-        given = [
-            {"b_namespace": namespace, "b_checkpoint": cid}
-            for namespace, cid, _ in gone
-        ]
+        check_not_held(head)
+        given = [{"b_namespace": r[0], "b_checkpoint": r[1]} for r in gone]
         for table in (models.checkpoints, models.checkpoint_writes):
             connection.execute(
                 delete(table).where(
@@ -303,6 +303,8 @@ class CopyCheckpoints:
         head = _head(unit, self.key, self.user_id, self.now, create=True)
         unit.flush()
         connection, count = unit.connection, 0
+        if head.row["hold_count"] and _has_any(connection, self.key):
+            check_not_held(head)
         for kind in CHECKPOINT_ROWS.values():
             if kind is ENDS:
                 continue
@@ -332,6 +334,13 @@ def _head(unit: Unit, key: Key, user_id: str | None, now: int, *, create: bool) 
     if create:
         EnsureSession(key, {"user_id": user_id}, now, user_id).apply(unit)
     return unit.active(key, user_id)
+
+
+def _has_any(connection: Connection, key: Key) -> bool:
+    """Whether a session has a checkpoint, or writes to one that may still come."""
+    tables = (models.checkpoints, models.checkpoint_writes)
+    asked = (select(literal(1)).where(*_of(table, key)).limit(1) for table in tables)
+    return any(connection.execute(one).first() is not None for one in asked)
 
 
 def _refuse_ended(connection: Connection, key: Key, after: str) -> None:

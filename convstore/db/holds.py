@@ -17,14 +17,28 @@ from sqlalchemy import (
 
 from convstore.db import models
 from convstore.db.codec.records import HOLD_COLUMNS, hold_from_row
-from convstore.db.unit import Key, Unit, check_usable
+from convstore.db.unit import Head, Key, Unit, check_usable
 from convstore.vocabulary.clock import from_micros
-from convstore.vocabulary.errors import HoldNotFoundError, SessionNotFoundError
+from convstore.vocabulary.errors import (
+    HoldNotFoundError,
+    LegalHoldError,
+    SessionNotFoundError,
+)
 from convstore.vocabulary.records import LegalHold
 
 H = models.legal_holds.c
 _OF_SESSION = (H.tenant_id == bindparam("tenant"), H.session_id == bindparam("id"))
 _COUNT = select(func.count()).select_from(models.legal_holds).where(*_OF_SESSION)
+
+
+def check_not_held(head: Head) -> None:
+    """Refuse to destroy what belongs to a session that is under legal hold.
+
+    Raises:
+        LegalHoldError: It is.
+    """
+    if head.row["hold_count"]:
+        raise LegalHoldError((head.row["session_id"],))
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from convstore.db import models
 from convstore.db.cells import Cells, CellTable, Place
 from convstore.db.codec.records import item_from_row
 from convstore.db.codec.row_types import ITEMS
+from convstore.db.holds import check_not_held
 from convstore.db.key_locks import KeyLocks
 from convstore.db.unit import Key, Row, Unit
 from convstore.vocabulary.codec import decode_json, dumps
@@ -184,6 +185,8 @@ class ChangeSessionItem:
         cells, place = unit.cells(OF_SESSION), place_in(self.key, self.change)
         cells.look_up(unit.connection, [place])
         planned = plan(cells, place, self.change, self.now)
+        if planned.destroys:
+            check_not_held(head)
         if planned.changes:
             head.touch(self.now, activity=self.change.verb != "touch")
         return planned.make(cells)
@@ -197,6 +200,11 @@ class Planned:
     before: Row | None
     after: Row | None
     changes: bool
+
+    @property
+    def destroys(self) -> bool:
+        """Whether a row goes, also one that has expired and that nobody finds."""
+        return self.changes and self.after is None
 
     def make(self, cells: Cells) -> tuple[Item | None, bool]:
         """Carry it out."""

@@ -22,6 +22,7 @@ from sqlalchemy import (
 from convstore.db import models
 from convstore.db.codec.records import LEDGER_COLUMNS, ledger_from_row
 from convstore.db.dialects.base import Dialect
+from convstore.db.holds import check_not_held
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Key, Row, Unit
 from convstore.vocabulary.clock import from_micros, to_micros
@@ -143,9 +144,8 @@ class Book:
 
     def flush(self) -> None:
         """Write what was put and spent; what was read stays valid."""
-        added: list[Row] = []
-        changed: list[Row] = []
-        gone: list[Row] = []
+        rows_of: tuple[list[Row], list[Row], list[Row]] = ([], [], [])
+        added, changed, gone = rows_of
         for key, (entry, owner) in self._entries.items():
             if entry is None:
                 gone.append(dict(zip(_KEY, key, strict=True)))
@@ -209,6 +209,8 @@ class ChangeLedger:
         after = self.change(before)
         if after == before:
             return before
+        if after is None:
+            check_not_held(head)
         owner = head.row["user_id"]
         book.put(self.key, after, owner)
         if self.cost_micros:
@@ -293,11 +295,10 @@ def page(
     connection: Connection, tenant: str, *, after: str, used_since: int, limit: int
 ) -> list[LedgerEntry]:
     """Entries of a tenant used since then, by session id beyond `after`."""
+    these = L.tenant_id == tenant, L.session_id > after, L.last_used_at >= used_since
     rows = connection.execute(
         select(L.session_id, *LEDGER_COLUMNS)
-        .where(
-            L.tenant_id == tenant, L.session_id > after, L.last_used_at >= used_since
-        )
+        .where(*these)
         .order_by(L.session_id)
         .limit(limit)
     )
@@ -312,11 +313,9 @@ def count(connection: Connection, tenant: str, used_since: int) -> int:
 
 def total_cost(connection: Connection, tenant: str, user_id: str | None) -> int:
     """What a user's sessions, or all of a tenant, have cost; archived ones included."""
-    if user_id is None:
-        rows = _OF_TENANT.all(connection, {"tenant_id": tenant})
-    else:
-        rows = _OF_USER.all(connection, {"tenant_id": tenant, "user_id": user_id})
-    return int(rows[0][0])
+    asked = _OF_TENANT if user_id is None else _OF_USER
+    given = {"tenant_id": tenant} | ({} if user_id is None else {"user_id": user_id})
+    return int(asked.all(connection, given)[0][0])
 
 
 def keys_of(connection: Connection, tenant: str, after: str, limit: int) -> list[Key]:

@@ -13,6 +13,7 @@ from convstore.db import models
 from convstore.db.cells import CellTable, Place
 from convstore.db.codec.row_types import STATES as STATE
 from convstore.db.dialects.base import Dialect
+from convstore.db.holds import check_not_held
 from convstore.db.session_ids import about_keys, of_sessions, one_of
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Head, Key, Row, Unit, check_version, is_hidden
@@ -134,6 +135,7 @@ def changed_by(
 
     Raises:
         InvalidInputError: The result would be over a limit; names the field.
+        LegalHoldError: It would remove an adapter's state of a held session.
     """
     values = dict(patch.values)
     if patch.metadata is not None:
@@ -145,7 +147,10 @@ def changed_by(
     same = [name for name, value in values.items() if head.row[name] == value]
     for name in same:
         del values[name]
-    return Change(values, _states(unit, key, patch, limits))
+    states = _states(unit, key, patch, limits)
+    if None in states.values():
+        check_not_held(head)
+    return Change(values, states)
 
 
 def make(unit: Unit, key: Key, head: Head, change: Change) -> None:
@@ -160,6 +165,12 @@ def make(unit: Unit, key: Key, head: Head, change: Change) -> None:
     cells = unit.cells(STATES)
     for place, row in change.states.items():
         cells.set(place, row)
+
+
+def state_row(place: Place, state: str) -> Row:
+    """The row of what an adapter keeps, from its JSON text."""
+    row: Row = dict(zip(STATES.key, place, strict=True)) | {"state": state}
+    return row | {"digest": STATE.digest(row)}
 
 
 def state_field(name: str) -> str:
@@ -211,9 +222,7 @@ def _states(
         state = _patched(field_, old, text, most)
         if before is not None and before["state"] == state:
             continue
-        row: Row = {"tenant_id": key[0], "session_id": key[1]}
-        row |= {"name": name, "state": state}
-        changed[place] = row | {"digest": STATE.digest(row)}
+        changed[place] = state_row(place, state)
     _check_count(unit, key, changed)
     return changed
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from convstore.db import archive_entries, attachments
+from convstore.db.holds import check_not_held
 from convstore.db.sessions import EnsureSession, new_row
 from convstore.db.unit import Head, Key, Row, Unit, is_hidden
-from convstore.vocabulary.errors import LegalHoldError, SessionNotFoundError
+from convstore.vocabulary.errors import SessionNotFoundError
 from convstore.vocabulary.records import Session
 
 _KEPT = ("version", "hold_count")
@@ -51,8 +52,7 @@ def renewed(head: Head, key: Key, values: Row, now: int, user_id: str | None) ->
     old = head.row
     if is_hidden(old["state"], old["user_id"], user_id):
         raise SessionNotFoundError(key[1])
-    if old["hold_count"]:
-        raise LegalHoldError((key[1],))
+    check_not_held(head)
     row = new_row(key, now) | values | {name: old[name] for name in _KEPT}
     # Time never goes back, whatever the clock does.
     row["updated_at"] = max(row["updated_at"], old["updated_at"])

@@ -202,7 +202,11 @@ class Checkpoints:
         self, session_id: str, checkpoints: Sequence[tuple[str, str]]
     ) -> int:
         """Delete checkpoints, each named by namespace and id, and what tasks wrote to
-        them; gives how many there were."""
+        them; gives how many there were.
+
+        Raises:
+            LegalHoldError: There are some, and the session is under legal hold.
+        """
         return await self._delete(session_id, _places("checkpoints", checkpoints), None)
 
     async def prune(
@@ -213,6 +217,9 @@ class Checkpoints:
         Args:
             also: Others that stay, each named by namespace and id, such as ancestors
                 that those that stay are made from.
+
+        Raises:
+            LegalHoldError: Some would go, and the session is under legal hold.
         """
         check_int("keep", keep)
         return await self._delete(session_id, _places("also", also), keep)
@@ -223,6 +230,9 @@ class Checkpoints:
 
         Args:
             through: An id that is greater than all before and smaller than all to come.
+
+        Raises:
+            LegalHoldError: The session is under legal hold.
         """
         key = self._scope.key(check_id("session_id", session_id))
         check_id("through", through)
@@ -231,7 +241,11 @@ class Checkpoints:
 
     async def copy(self, session_id: str, to: str) -> int:
         """Copy all checkpoints to another session, in place of what that had; it is
-        made if there is none. Gives how many. Nothing passes through the client."""
+        made if there is none. Gives how many. Nothing passes through the client.
+
+        Raises:
+            LegalHoldError: `to` has some, and is under legal hold.
+        """
         source = self._scope.key(check_id("session_id", session_id))
         key = self._scope.key(check_id("to", to))
         if key == source:

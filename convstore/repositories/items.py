@@ -123,6 +123,7 @@ class Items:
 
         Raises:
             VersionConflictError: It is at another version.
+            LegalHoldError: It is of a session under legal hold.
         """
         _, was_there = await self._change(
             "delete", namespace, key, session_id, expected_version

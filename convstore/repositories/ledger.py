@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -20,6 +21,7 @@ from convstore.vocabulary.clock import to_micros
 from convstore.vocabulary.errors import (
     InvalidInputError,
     LedgerEntryNotFoundError,
+    LegalHoldError,
     LimitExceededError,
 )
 from convstore.vocabulary.ids import check_id, check_optional_id
@@ -297,7 +299,11 @@ class Ledger:
     async def clear(self, session_id: str | None = None) -> int:
         """Forget the entry of a session, or of every session; how many there were.
 
-        What was spent stays in the totals.
+        What was spent stays in the totals. Of every session: entries of those under
+        legal hold stay, and are not counted.
+
+        Raises:
+            LegalHoldError: The session is under legal hold, and has an entry.
         """
         if session_id is not None:
             return int(await self._clear(check_id("session_id", session_id)))
@@ -307,7 +313,8 @@ class Ledger:
                 lambda c, a=after: rows.keys_of(c, self._scope.tenant, a, 500)  # type: ignore[misc]
             )
             for _, each in keys:
-                cleared += await self._clear(each)
+                with suppress(LegalHoldError):
+                    cleared += await self._clear(each)
             if not keys:
                 return cleared
             after = keys[-1][1]

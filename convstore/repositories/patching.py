@@ -88,6 +88,8 @@ class Sessions:
 
         Raises:
             VersionConflictError: It is at another one; both are on the error.
+            LegalHoldError: It would remove an adapter's state whole, and the session is
+                under legal hold.
             InvalidInputError: A patch cannot be stored, or what it makes is too large;
                 names the field, and nothing was changed.
         """
@@ -168,6 +170,8 @@ class Sessions:
             ConflictError: An external id stands for another content, or for a turn
                 that is no new one.
             CheckpointsEndedError: As `checkpoints.put`.
+            LegalHoldError: An item of the session, or an adapter's state, would be
+                destroyed, and it is under legal hold.
             InvalidInputError: Names the field, as `turns[0].content`.
             SessionNotFoundError, TurnNotFoundError, InteractionNotFoundError: As the
                 names say.

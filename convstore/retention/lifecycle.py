@@ -16,7 +16,8 @@ from convstore.concurrency.coalescing import Coalescer
 from convstore.db import search_removal, sessions
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.engine import Connection, Runner, Work
-from convstore.db.unit import Head, Key, Unit
+from convstore.db.holds import check_not_held
+from convstore.db.unit import Key, Unit
 from convstore.erasure.eraser import Eraser
 from convstore.retention.purger import purge
 from convstore.vocabulary.errors import (
@@ -200,7 +201,7 @@ class SessionLifecycle:
             head = unit.find(key)
             if head is None or head.row["state"] != "archived":
                 return False
-            _refuse_held(head)
+            check_not_held(head)
             search_removal.forget(connection, [key], contents)
             head.row["state"] = "deleted"
             head.cold = True
@@ -229,8 +230,3 @@ def _refusal(
         assert expected_version is not None
         return VersionConflictError("session", expected_version, session.version)
     return None
-
-
-def _refuse_held(head: Head) -> None:
-    if head.row["hold_count"]:
-        raise LegalHoldError((head.row["session_id"],))

@@ -249,6 +249,22 @@ class FrameworkSuite(FrameworkUnderTest):
 
         _run(config, work)
 
+    def test_a_held_conversation_stays_and_goes_on(self, config: StoreConfig) -> None:
+        async def work(store: Store) -> None:
+            await self.add(store, "s", self.talk())
+            before = self.plain_all(await self.read(store, "s"))
+            session_id = self.session_of("s")
+            await store.holds.place(session_id, reason="case 7", actor_id="legal")
+            with pytest.raises(convstore.LegalHoldError):
+                await self.delete(store, "s")
+            assert self.plain_all(await self.read(store, "s")) == before
+            more = self.asked("And tomorrow?")
+            await self.add(store, "s", [more])
+            told = self.plain_all(await self.read(store, "s"))
+            assert told == [*before, self.plain(more)]
+
+        _run(config, work)
+
     def test_an_archived_conversation_is_read_and_goes_on(
         self, config: StoreConfig
     ) -> None:

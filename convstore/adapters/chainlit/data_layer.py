@@ -26,6 +26,7 @@ from convstore.messages import neutral
 from convstore.messages.neutral import fitting_id
 from convstore.vocabulary.errors import (
     InvalidInputError,
+    LegalHoldError,
     NotFoundError,
     RefusedError,
     SessionDeletedError,
@@ -185,9 +186,14 @@ class ConvstoreDataLayer(BaseDataLayer):
 
     async def delete_thread(self, thread_id: str) -> None:
         """Delete a thread with its files, steps, elements and feedback. Nothing happens
-        where there is none."""
+        where there is none.
+
+        Raises:
+            LegalHoldError: It is under legal hold; nothing was destroyed.
+        """
         session_id = fitting_id(thread_id)
         try:
+            await self._refuse_held(session_id)
             for element in await self._steps.all(session_id, ELEMENTS):
                 await self._discard(element)
             await self._store.sessions.delete(session_id, archive=self._archive_deleted)
@@ -215,12 +221,17 @@ class ConvstoreDataLayer(BaseDataLayer):
     @_queued()
     async def delete_step(self, step_id: str) -> None:
         """Destroy a step with its elements and their files. The turn that it was stays
-        on a branch that is no longer active."""
+        on a branch that is no longer active.
+
+        Raises:
+            LegalHoldError: The thread is under legal hold; nothing was changed.
+        """
         key = fitting_id(step_id)
         session_id = await self._session_of(key)
         if session_id is None:
             return
         try:
+            await self._refuse_held(session_id)
             found = [
                 element
                 for element in await self._steps.all(session_id, ELEMENTS)
@@ -324,7 +335,11 @@ class ConvstoreDataLayer(BaseDataLayer):
         self, element_id: str, thread_id: str | None = None
     ) -> None:
         """Destroy an element and its file. Without `thread_id` it is one of the thread
-        that is open."""
+        that is open.
+
+        Raises:
+            LegalHoldError: The thread is under legal hold; nothing was destroyed.
+        """
         thread_id = thread_id or _open_thread()
         if thread_id is None:
             return
@@ -332,6 +347,7 @@ class ConvstoreDataLayer(BaseDataLayer):
         try:
             item = await self._store.items.find(ELEMENTS, key, session_id=session_id)
             if item is not None:
+                await self._refuse_held(session_id)
                 await self._discard(item)
                 await self._store.items.delete(ELEMENTS, key, session_id=session_id)
         except (SessionNotFoundError, *_GONE):
@@ -364,6 +380,12 @@ class ConvstoreDataLayer(BaseDataLayer):
             external_id=key, user_id=here(), limit=1
         )
         return page.items[0].session_id if page.items else None
+
+    async def _refuse_held(self, session_id: str) -> None:
+        """Refuse before the first file goes, as these lie outside the store."""
+        session = await self._store.sessions.find(session_id)
+        if session is not None and session.hold_count:
+            raise LegalHoldError((session_id,))
 
     async def _sign(self, element: JsonObject) -> None:
         key = element.get("objectKey")

@@ -103,6 +103,31 @@ class Pruning:
         self._wanted[namespace] = above, channels
 
 
+class Held:
+    """Threads under legal hold that were met on the way: the others are done first."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: object, _: object) -> bool:
+        if not isinstance(error, types.LegalHoldError):
+            return False
+        self._ids |= dict.fromkeys(error.session_ids)
+        return True
+
+    def tell(self) -> None:
+        """Say which they were.
+
+        Raises:
+            LegalHoldError: There were some.
+        """
+        if self._ids:
+            raise types.LegalHoldError(tuple(self._ids))
+
+
 def by_session(
     page: types.Page[types.Checkpoint],
 ) -> dict[str, list[tuple[str, str]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -28,7 +29,13 @@ from convstore.adapters.langgraph.codec import (
     session_of,
 )
 from convstore.adapters.langgraph.conversation import Conversation
-from convstore.adapters.langgraph.listing import PAGE, Listing, Pruning, by_session
+from convstore.adapters.langgraph.listing import (
+    PAGE,
+    Held,
+    Listing,
+    Pruning,
+    by_session,
+)
 from convstore.adapters.langgraph.steps import Call, Steps, in_task, in_thread, putting
 
 
@@ -159,7 +166,11 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
 
     def delete_thread(self, thread_id: str) -> None:
         """Delete a thread's checkpoints, and leave its conversation behind; a late
-        write of a run raises, and brings none back. A new run begins anew."""
+        write of a run raises, and brings none back. A new run begins anew.
+
+        Raises:
+            LegalHoldError: It is under legal hold; nothing was changed.
+        """
         in_thread(self._threads, self._end(thread_id))
 
     async def adelete_thread(self, thread_id: str) -> None:
@@ -167,22 +178,40 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
         await in_task(self._tasks, self._end(thread_id))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """Delete what these runs made, in every live thread."""
+        """Delete what these runs made, in every live thread.
+
+        Raises:
+            LegalHoldError: Threads of them are under legal hold; all others are done.
+        """
+        held = Held()
         for run_id in map(str, run_ids):
-            while places := by_session(
-                self._threads.checkpoints.list(run_id=run_id, limit=PAGE)
-            ):
-                for session_id, some in places.items():
-                    self._threads.checkpoints.delete(session_id, some)
+            cursor: str | None = None
+            while True:
+                page = self._threads.checkpoints.list(
+                    run_id=run_id, limit=PAGE, cursor=cursor
+                )
+                for session_id, some in by_session(page).items():
+                    with held:
+                        self._threads.checkpoints.delete(session_id, some)
+                if (cursor := page.next_cursor) is None:
+                    break
+        held.tell()
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """As `delete_for_runs`."""
+        held = Held()
         for run_id in map(str, run_ids):
-            while places := by_session(
-                await self._tasks.checkpoints.list(run_id=run_id, limit=PAGE)
-            ):
-                for session_id, some in places.items():
-                    await self._tasks.checkpoints.delete(session_id, some)
+            cursor: str | None = None
+            while True:
+                page = await self._tasks.checkpoints.list(
+                    run_id=run_id, limit=PAGE, cursor=cursor
+                )
+                for session_id, some in by_session(page).items():
+                    with held:
+                        await self._tasks.checkpoints.delete(session_id, some)
+                if (cursor := page.next_cursor) is None:
+                    break
+        held.tell()
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy all checkpoints, on the server; nothing, if there are none. Messages
@@ -217,36 +246,40 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
         self, thread_ids: Sequence[str], *, strategy: str = "keep_latest"
     ) -> None:
         """Keep the latest checkpoint of each graph, with the ancestors that its delta
-        channels are made from; or none, with the strategy `delete`."""
+        channels are made from; or none, with the strategy `delete`.
+
+        Raises:
+            LegalHoldError: Threads of these are under legal hold; all others are done.
+        """
+        held = Held()
         for thread_id in thread_ids:
             kept = Pruning(strategy)
             config: RunnableConfig = {"configurable": {"thread_id": thread_id}}
             if kept.keep:
                 for found in self.list(config):
                     kept.look_at(found)
-            try:
+            with held, suppress(types.NotFoundError):
                 self._threads.checkpoints.prune(
                     session_of(thread_id), keep=kept.keep, also=kept.also
                 )
-            except types.NotFoundError:
-                continue
+        held.tell()
 
     async def aprune(
         self, thread_ids: Sequence[str], *, strategy: str = "keep_latest"
     ) -> None:
         """As `prune`."""
+        held = Held()
         for thread_id in thread_ids:
             kept = Pruning(strategy)
             config: RunnableConfig = {"configurable": {"thread_id": thread_id}}
             if kept.keep:
                 async for found in self.alist(config):
                     kept.look_at(found)
-            try:
+            with held, suppress(types.NotFoundError):
                 await self._tasks.checkpoints.prune(
                     session_of(thread_id), keep=kept.keep, also=kept.also
                 )
-            except types.NotFoundError:
-                continue
+        held.tell()
 
     # What both kinds of methods share
 

@@ -20,6 +20,7 @@ from chainlit.user import PersistedUser, User
 
 from convstore import (
     InvalidInputError,
+    LegalHoldError,
     SessionDeletedError,
     SessionNotFoundError,
     Store,
@@ -417,6 +418,28 @@ async def test_files_go_to_the_provider_and_away_with_what_they_belong_to(
     await chat.layer.delete_thread("t")
     assert files.kept == {}
     assert await chat.layer.get_element("t", "e3") is None
+
+
+async def test_of_a_held_thread_nothing_goes_and_no_file_either(
+    chat: Chat, store: Store, files: Files
+) -> None:
+    await talk(chat)
+    with chat.open("t"):
+        element = Text(id="e1", name="a.txt", content="text", for_id="a1")
+        await chat.layer.create_element(element)
+    before = await chat.layer.get_thread("t")
+    await store.holds.place("t", reason="case 7", actor_id="legal")
+
+    with pytest.raises(LegalHoldError):
+        await chat.layer.delete_thread("t")
+    with pytest.raises(LegalHoldError):
+        await chat.remove("a1")
+    with pytest.raises(LegalHoldError):
+        await chat.layer.delete_element("e1", "t")
+
+    assert await chat.layer.get_thread("t") == before
+    assert len(files.kept) == 1
+    assert [turn.content for turn in await store.turns.branch("t")] == [ASK, ANSWER]
 
 
 async def test_what_comes_late_brings_no_deleted_thread_back(

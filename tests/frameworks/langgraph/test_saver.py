@@ -16,11 +16,14 @@ from langgraph.graph import START, StateGraph
 from convstore import (
     CheckpointsEndedError,
     ConfigError,
+    LegalHoldError,
     SessionErasedError,
     blocking,
     open_store,
 )
 from convstore.adapters.langgraph import ConvstoreSaver
+
+RUN = {"run_id": "run-1"}
 
 
 class State(TypedDict):
@@ -135,3 +138,35 @@ async def test_a_store_of_this_loop_serves_its_tasks_and_refuses_its_thread(
         found = await asyncio.to_thread(saver.get_tuple, thread("t"))
 
     assert found is not None
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_a_held_thread_stays_and_all_others_are_done(
+    opened: blocking.Store, awaited: bool
+) -> None:
+    saver = ConvstoreSaver(opened)
+    for name in ("t-1", "held", "t-2"):
+        graph(saver).invoke({"said": ["a"]}, {**thread(name), "metadata": RUN})
+    before = list(saver.list(thread("held")))
+    opened.holds.place("held", reason="case 7", actor_id="legal")
+
+    def call(verb: str, *args: Any, **given: Any) -> Any:
+        if not awaited:
+            return getattr(saver, verb)(*args, **given)
+        return asyncio.run(getattr(saver, f"a{verb}")(*args, **given))
+
+    with pytest.raises(LegalHoldError, match="held"):
+        call("prune", ["t-1", "held", "t-2"])
+    left = [len(list(saver.list(thread(name)))) for name in ("t-1", "t-2")]
+    with pytest.raises(LegalHoldError, match="held"):
+        call("delete_for_runs", ["run-1"])
+    with pytest.raises(LegalHoldError, match="held"):
+        call("delete_thread", "held")
+    with pytest.raises(LegalHoldError, match="held"):
+        call("prune", ["held"], strategy="delete")
+
+    assert left == [1, 1]
+    assert [saver.get_tuple(thread(name)) for name in ("t-1", "t-2")] == [None, None]
+    assert list(saver.list(thread("held"))) == before
+    said = graph(saver).invoke({"said": ["b"]}, thread("held"))["said"]
+    assert said == ["a", "re: a", "b", "re: b"]
