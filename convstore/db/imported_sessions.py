@@ -7,7 +7,7 @@ the source may only add to the end of what it brought before.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -25,6 +25,7 @@ from convstore.db.graph_states import PutGraphState
 from convstore.db.heads import SwitchBranch
 from convstore.db.known_acts import look_up_acts
 from convstore.db.ledger import Book
+from convstore.db.patching import STATES, state_row
 from convstore.db.recording import RecordInteraction, acts_of
 from convstore.db.session_ids import among, naming
 from convstore.db.sessions import create, new_row
@@ -74,6 +75,7 @@ class ImportSession:
     head_seq: int | None
     now: int
     size: int = 0
+    states: Mapping[str, str | None] = field(default_factory=dict)
 
     def apply(self, unit: Unit) -> Stored:
         head = unit.find(self.key)
@@ -150,7 +152,21 @@ class ImportSession:
             graph.apply(unit)
         if created or here < count or acts or graphs:
             self._date(head, last)
+        self.keep_states(unit, head)
         return Stored(created, count - here, len(acts), len(graphs))
+
+    def keep_states(self, unit: Unit, head: Head) -> None:
+        """Keep what adapters will ask for, where they have kept nothing yet."""
+        places = {(*self.key, name): text for name, text in self.states.items()}
+        if not places:
+            return
+        cells = unit.cells(STATES)
+        cells.look_up(unit.connection, list(places))
+        new = [place for place in places if cells.get(place) is None]
+        for place in new:
+            cells.set(place, state_row(place, places[place] or "{}"))
+        if new:
+            head.touch(self.now, activity=False)
 
     def _date(self, head: Head, last: int) -> None:
         """The session was last active when its last turn was said, not today."""

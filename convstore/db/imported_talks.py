@@ -52,6 +52,7 @@ class ImportTalk(ImportSession):
             operation.apply(unit)
         if fresh or acts or graphs:
             self._date(head, last)
+        self.keep_states(unit, head)
         changed += changed_acts + changed_graphs
         return Stored(False, len(fresh), len(acts), len(graphs), changed)
 

@@ -17,7 +17,9 @@ from convstore.vocabulary.records import (
     GraphState,
     Interaction,
     InteractionInput,
+    ItemInput,
     Json,
+    JsonObject,
     SessionDocument,
     Turn,
     TurnInput,
@@ -71,6 +73,10 @@ class ImportedSession:
             turns is an empty conversation and no error.
         without_bytes: Attachments that the source only points to.
         files: What parts name by hash and is to be kept before the session is stored.
+        adapter_state: What adapters keep beside the session, by name; where one is
+            there already it stays as it is.
+        items: Documents outside the session, values alone, kept when it is stored; one
+            that is another user's by now is left alone.
     """
 
     session_id: str
@@ -89,6 +95,8 @@ class ImportedSession:
     own_ids: bool = False
     without_bytes: int = 0
     files: tuple[SourceFile, ...] = ()
+    adapter_state: Mapping[str, JsonObject] = field(default_factory=dict)
+    items: tuple[ItemInput, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from convstore.vocabulary.records import (
     ActorKind,
     Choice,
     InteractionInput,
+    ItemInput,
     Json,
     JsonObject,
     TurnInput,
@@ -77,6 +78,8 @@ class Talk:
         self.created_at: datetime | None = None
         self.metadata: JsonObject = {}
         self.head: str | None = None
+        self.adapter_state: dict[str, JsonObject] = {}
+        self.items: list[ItemInput] = []
         self.left_out: list[str] = []
         self.without_bytes = 0
         self._format = format_name
@@ -161,6 +164,8 @@ class Talk:
             created_at=self.created_at,
             interactions=tuple(self._judgements(seqs)) if turns else (),
             graph_states=tuple(self._states) if turns else (),
+            adapter_state=self.adapter_state if turns else {},
+            items=tuple(self.items) if turns else (),
             head_seq=self._head(nodes, seqs),
             left_out=tuple(self.left_out),
             own_ids=True,

@@ -21,6 +21,8 @@ from convstore.messages.attached import chars_in, taken_apart
 from convstore.repositories.attachments import Attachments
 from convstore.repositories.graph_states import GraphStates
 from convstore.repositories.interactions import Interactions
+from convstore.repositories.items import Items
+from convstore.repositories.patching import encode_patch
 from convstore.repositories.scope import Scope
 from convstore.repositories.turns import Turns
 from convstore.vocabulary.clock import from_micros
@@ -32,9 +34,11 @@ from convstore.vocabulary.ids import check_id, check_optional_id
 from convstore.vocabulary.record import names_of
 from convstore.vocabulary.records import (
     InteractionInput,
+    ItemInput,
     Session,
     SessionDocument,
     TurnInput,
+    Unset,
 )
 
 T = TypeVar("T")
@@ -100,18 +104,30 @@ def labelled(session: ImportedSession, labels: Labels) -> ImportedSession:
     metadata = dict(session.metadata)
     if labels.batch:
         metadata |= {BATCH: labels.batch, BATCH_SIZE: size_of(session)}
+    owner = labels.user_id or session.user_id
     return replace(
         session,
-        user_id=labels.user_id or session.user_id,
+        user_id=owner,
+        items=tuple(
+            item if item.user_id is None else replace(item, user_id=owner)
+            for item in session.items
+        ),
         tags=tuple(dict.fromkeys((*session.tags, *labels.tags))),
         metadata=metadata,
     )
 
 
 async def write_imported(
-    scope: Scope, session: ImportedSession, labels: Labels = NO_LABELS
+    scope: Scope,
+    session: ImportedSession,
+    labels: Labels = NO_LABELS,
+    *,
+    home: Scope | None = None,
 ) -> Stored:
     """Store one imported session; durable on return.
+
+    Args:
+        home: Where what lies outside sessions is kept, if that is another database.
 
     Idempotent. A session that exists is continued if its first turns are the record's,
     and left as it is if it has them all; an archived one is restored to be continued.
@@ -130,7 +146,11 @@ async def write_imported(
     else:
         operation = await _session(scope, session)
     await _keep(scope, session)
-    return await scope.write(operation)
+    stored = await scope.write(operation)
+    # Behind the session, which is refused where it was erased; and again by the next
+    # import, should this one end in between.
+    await _keep_beside(home or scope, session.items)
+    return stored
 
 
 async def _keep(scope: Scope, session: ImportedSession) -> None:
@@ -144,6 +164,23 @@ async def _keep(scope: Scope, session: ImportedSession) -> None:
         if file.hash not in kept:
             data = await asyncio.to_thread(file.load)
             await Attachments(scope).put(data, media_type=file.media_type)
+
+
+async def _keep_beside(scope: Scope, given: Sequence[ItemInput]) -> None:
+    """Keep items that are not there, or say something else; each session of a user may
+    bring the same ones."""
+    if not given:
+        return
+    items = Items(scope)
+    found = await items.find_many([(item.namespace, item.key) for item in given])
+    for item in given:
+        known = found.get((item.namespace, item.key))
+        if known is not None and (
+            known.user_id != item.user_id or known.value == item.value
+        ):
+            continue
+        assert not isinstance(item.value, Unset)
+        await items.put(item.namespace, item.key, item.value, user_id=item.user_id)
 
 
 class _Recorder:
@@ -173,6 +210,7 @@ async def _session(scope: Scope, session: ImportedSession) -> ImportSession:
     acts = await _gathered(scope, session.session_id, session.interactions, _record)
     graphs = await _gathered(scope, session.session_id, session.graph_states, _put)
     values = _values(scope, session)
+    states = encode_patch(scope.limits, {}, None, session.adapter_state).states
     kind = ImportTalk if session.own_ids else ImportSession
     return kind(
         key=key,
@@ -182,6 +220,7 @@ async def _session(scope: Scope, session: ImportedSession) -> ImportSession:
         graphs=graphs,
         head_seq=session.head_seq,
         now=now,
+        states=states,
         size=sum(o.size for o in (*acts, *graphs)) + (turns.size if turns else 0),
     )
 

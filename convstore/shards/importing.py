@@ -34,19 +34,19 @@ async def take_in_everywhere(
     """
     from convstore.erasure.replay import refuse_erased
 
+    home = await reach.at(HOME, _itself)
     writers: dict[int, Writer] = {}
     for number in range(len(reach.shards)):
         face = await reach.at(number, _itself)
         await refuse_erased(face._parts.archive.context)
-        writers[number] = _taking(face, labels, dry_run=dry_run).writer()
+        writers[number] = _taking(face, labels, home, dry_run=dry_run).writer()
 
     async def write(session: ImportedSession) -> Stored:
         number = reach.number(session.session_id)
         with reach.shards[number].named:
             return await writers[number](session)
 
-    home = await reach.at(HOME, _itself)
-    taking = _taking(home, labels, dry_run=dry_run)
+    taking = _taking(home, labels, home, dry_run=dry_run)
     return await take_in(taking, asked, options, on_progress, write)
 
 
@@ -54,6 +54,7 @@ async def _itself(face: Any) -> Any:
     return face
 
 
-def _taking(face: Any, labels: Marks, *, dry_run: bool) -> Taking:
+def _taking(face: Any, labels: Marks, home: Any, *, dry_run: bool) -> Taking:
     again = face.transaction if dry_run else None
-    return Taking(face._parts.archive.context, face._scope, labels, again)
+    context = face._parts.archive.context
+    return Taking(context, face._scope, labels, again, home._scope)

@@ -77,12 +77,14 @@ class Taking:
         labels: What they are to be known by.
         rehearsing: Begins transactions that are rolled back, to find out only what
             would come of it; None for an import in earnest.
+        home: Where what lies outside sessions is kept, if that is another database.
     """
 
     context: Context
     scope: Scope
     labels: Marks
     rehearsing: Callable[[], AbstractAsyncContextManager[Any]] | None
+    home: Scope | None = None
 
     def writer(self) -> Callable[[ImportedSession], Awaitable[Stored]]:
         """What stores a session, or finds out what would be."""
@@ -90,7 +92,7 @@ class Taking:
         labels = Labels(check_optional_id("user_id", user_id), tags, batch)
         begin = self.rehearsing
         if begin is None:
-            return partial(write_imported, self.scope, labels=labels)
+            return partial(write_imported, self.scope, labels=labels, home=self.home)
         one_at_a_time = asyncio.Lock()
 
         async def rehearse(session: ImportedSession) -> Stored:

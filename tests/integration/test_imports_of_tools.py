@@ -17,6 +17,7 @@ from convstore.vocabulary.records import SessionDocument
 
 OpenAnother = Callable[..., Awaitable[Store]]
 BEGAN = 1_772_355_600.0
+NAMES = ("app_name", "user_id", "session_id")
 
 
 def node(
@@ -325,3 +326,67 @@ async def test_a_zip_that_a_mac_made_has_no_more_than_its_files(
     report = await store.import_("auto", path)
 
     assert (report.format, report.sessions, report.rejected_total) == ("chatgpt", 1, 0)
+
+
+def sessions_of_adk(path: Path, *keys: tuple[str, str, str]) -> Path:
+    """A database of ADK's with a message in each session, and state of all kinds."""
+    said = json.dumps({"author": "user", "content": {"parts": [{"text": "Waar?"}]}})
+    tables = {
+        "sessions (app_name, user_id, id, state)": [(*k, '{"n": 1}') for k in keys],
+        "events (app_name, user_id, session_id, id, timestamp, event_data)": [
+            (*key, "e-1", BEGAN, said) for key in keys
+        ],
+        "app_states (app_name, state)": [("a", '{"open": true}')],
+        "user_states (app_name, user_id, state)": [("a", "ann", '{"lang": "nl"}')],
+    }
+    connection = sqlite3.connect(path)
+    for table, rows in tables.items():
+        connection.execute(f"CREATE TABLE {table}")
+        marks = ", ".join("?" * len(rows[0]))
+        name = table.partition(" ")[0]
+        connection.executemany(f"INSERT INTO {name} VALUES ({marks})", rows)
+    connection.commit()
+    connection.close()
+    return path
+
+
+async def test_state_of_adk_is_kept_where_its_adapter_looks(
+    store: Store, tmp_path: Path
+) -> None:
+    path = sessions_of_adk(tmp_path / "adk.db", ("a", "ann", "s"))
+
+    await store.import_("google-adk", path, dry_run=True)
+    assert (await store.items.list()).items == ()
+    await store.import_("google-adk", path)
+
+    (document,) = await documents(store)
+    kept = {"google-adk:imported": {"state": {"n": "1"}}}
+    assert (document.session.id, document.adapter_state) == ("a/ann/s", kept)
+    items = (await store.items.list()).items
+    assert [(i.namespace, i.key, i.value, i.user_id) for i in items] == [
+        ("google-adk:app:imported", "a", {"open": "true"}, None),
+        ("google-adk:user:imported", "a/ann", {"lang": '"nl"'}, "ann"),
+    ]
+    # Again, and as another user's: what is there stays as it is.
+    await store.sessions.patch("a/ann/s", adapter_state=kept | {"mine": {}})
+    before = await documents(store)
+    for given in ({}, {"user_id": "bob"}):
+        report = await store.import_("google-adk", path, **given)
+        assert (report.already_present, dict(report.rejected)) == (1, {})
+    assert await documents(store) == before
+    assert (await store.items.list()).items == items
+
+
+async def test_names_of_adk_that_only_together_are_the_same_are_two_sessions(
+    store: Store, tmp_path: Path
+) -> None:
+    keys = [("a/b", "c", "d"), ("a", "b/c", "d"), ("a%2Fb", "c", "d")]
+
+    report = await store.import_(
+        "google-adk", sessions_of_adk(tmp_path / "adk.db", *keys)
+    )
+
+    assert (report.sessions, dict(report.rejected)) == (3, {})
+    found = [document.session for document in await documents(store)]
+    told = {tuple(map(one.metadata.get, NAMES)): one.user_id for one in found}
+    assert told == {key: key[1] for key in keys}

@@ -20,21 +20,15 @@ from google.adk.sessions.base_session_service import (
 )
 from google.adk.sessions.state import State
 
+from convstore.adapters.google_adk.beside import brought, brought_for, items_of
 from convstore.adapters.google_adk.events import (
     events_of,
     lasting,
     renamed,
     turns_of_event,
 )
-from convstore.adapters.google_adk.places import (
-    Place,
-    app_item,
-    owner_of,
-    place_of,
-    user_item,
-)
+from convstore.adapters.google_adk.places import Place, place_of
 from convstore.adapters.google_adk.state import (
-    NAME,
     Mark,
     beside,
     delta_of,
@@ -45,6 +39,7 @@ from convstore.adapters.google_adk.state import (
     state_of,
     time_of,
 )
+from convstore.messages.adk_names import STATE, app_item, owner_of, user_item
 from convstore.vocabulary import errors
 from convstore.vocabulary.records import Applied, JsonObject, Session, Turn
 
@@ -106,6 +101,8 @@ class ConvstoreSessionService(BaseSessionService):
         """
         own_id = (session_id or "").strip() or platform_uuid.new_uuid()
         place = self._place(app_name, user_id, own_id)
+        if place.before is not None and await self._find(place) is not None:
+            raise AlreadyExistsError(f"Session with id {own_id} exists.")
         delta = delta_of(state)
         try:
             done = await self._store.sessions.apply(
@@ -138,13 +135,15 @@ class ConvstoreSessionService(BaseSessionService):
         if session is None:
             return None
         try:
-            kept = await self._store.sessions.adapter_state(session.id, NAME)
+            kept = await self._store.sessions.adapter_state(session.id, STATE)
+            brought_along = await brought_for(self._store, session)
             events = await self._events(session, config or GetSessionConfig())
         except _ABSENT:
             return None
         names = names_of(kept) or names_in(session)
         if names is not None and names[0] != app_name:
             return None
+        kept = {**(kept or {}), "imported": brought_along}
         return await self._told(place, session, kept, events)
 
     async def list_sessions(
@@ -158,9 +157,11 @@ class ConvstoreSessionService(BaseSessionService):
         cursor: str | None = None
         while True:
             page = await sessions.list(user_id=owner, limit=_PAGE, cursor=cursor)
-            states = await sessions.adapter_states([s.id for s in page.items], NAME)
+            states = await sessions.adapter_states([s.id for s in page.items], STATE)
+            brought_along = await brought(self._store, page.items)
             for session in page.items:
                 kept = states.get(session.id) or {}
+                kept = {**kept, "imported": brought_along.get(session.id)}
                 names = names_of(kept) or names_in(session)
                 if names is None and self._shared_ids and user_id is not None:
                     names = app_name, user_id, session.id
@@ -182,16 +183,18 @@ class ConvstoreSessionService(BaseSessionService):
             LegalHoldError: It is under legal hold.
         """
         place = self._place(app_name, user_id, session_id)
-        if await self._find(place) is not None:
+        found = await self._find(place)
+        if found is not None:
             with suppress(*_ABSENT):
                 await self._store.sessions.delete(
-                    place.session_id, archive=self._archive_deleted
+                    found.id, archive=self._archive_deleted
                 )
 
     async def get_user_state(self, *, app_name: str, user_id: str) -> dict[str, Any]:
         """What a user has beside the sessions, without the prefix."""
-        found = await self._store.items.find(*user_item(app_name, user_id))
-        return {} if found is None else state_of(found.value)
+        item = user_item(app_name, user_id)
+        found = await items_of(self._store, [item])
+        return state_of(found.get(item))
 
     async def append_event(self, session: AdkSession, event: Event) -> Event:
         """Append an event, and change the state as it says, in one commit.
@@ -206,6 +209,9 @@ class ConvstoreSessionService(BaseSessionService):
         if event.partial:
             return event
         place = self._place(session.app_name, session.user_id, session.id)
+        if place.before is not None:
+            found = await self._find(place)
+            place = place if found is None else place._replace(session_id=found.id)
         async with self._in_turn(place):
             mark = mark_from(session._storage_update_marker)
             if mark is None:
@@ -229,9 +235,15 @@ class ConvstoreSessionService(BaseSessionService):
         if not place.id:
             return None
         session = await self._store.sessions.find(place.session_id)
+        if session is None and place.before is not None:
+            session = await self._store.sessions.find(place.before)
+            if session is not None and names_in(session) is None:
+                return None
         if session is None or session.user_id not in (None, place.owner):
             return None
-        return session
+        # An import of before may have given another one this name.
+        names = None if self._shared_ids else names_in(session)
+        return session if names in (None, place.names) else None
 
     async def _told(
         self,
@@ -258,6 +270,7 @@ class ConvstoreSessionService(BaseSessionService):
             app_name=place.app_name,
             user_id=place.user_id,
             state={
+                **state_of(((kept or {}).get("imported") or {}).get("state")),
                 **state_of((kept or {}).get("state")),
                 **state_of(app, State.APP_PREFIX),
                 **state_of(user, State.USER_PREFIX),
@@ -273,11 +286,7 @@ class ConvstoreSessionService(BaseSessionService):
     ) -> dict[tuple[str, str], Any]:
         """The state of an app and of users of it, by where it is kept."""
         names = [app_item(app_name), *(user_item(app_name, user) for user in users)]
-        found: dict[tuple[str, str], Any] = {}
-        for start in range(0, len(names), _PAGE):
-            items = await self._store.items.find_many(names[start : start + _PAGE])
-            found |= {name: item.value for name, item in items.items()}
-        return found
+        return await items_of(self._store, names)
 
     async def _events(self, session: Session, config: GetSessionConfig) -> list[Event]:
         """The events of the active branch, or the newest that are asked for."""

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import pydantic_core
 from google.adk.sessions.state import State
 
 from convstore.adapters.google_adk.keys import marked, unmarked
-from convstore.adapters.google_adk.places import Place, app_item, user_item
+from convstore.adapters.google_adk.places import Place
+from convstore.messages.adk_names import (
+    STATE,
+    app_item,
+    kept_state,
+    session_name,
+    user_item,
+)
 from convstore.vocabulary.records import ItemInput, Json, JsonObject, Session
-
-NAME: Final = "google-adk"
-"""Of what the adapter keeps; see `Sessions.adapter_state`."""
 
 
 class Delta(NamedTuple):
-    """A change of state, by who it belongs to; what is temporary belongs to nobody.
-
-    Each value is JSON text, which any database holds, and which a merge puts in place
-    of another as a whole.
-    """
+    """A change of state, by who it belongs to; what is temporary belongs to nobody."""
 
     app: dict[str, Json]
     user: dict[str, Json]
@@ -84,9 +84,7 @@ def delta_of(state: Mapping[str, Any] | None) -> Delta:
             scope, name = delta.app, key.removeprefix(State.APP_PREFIX)
         elif key.startswith(State.USER_PREFIX):
             scope, name = delta.user, key.removeprefix(State.USER_PREFIX)
-        plain = _plain(value)
-        # ASCII: any text that JSON can tell fits, in names too.
-        scope[json.dumps(name)[1:-1]] = json.dumps(plain, separators=(",", ":"))
+        scope.update(kept_state({name: _plain(value)}))
     return delta
 
 
@@ -118,7 +116,7 @@ def beside(
         "turn_count": turn_count,
         "time": None if time_s is None else json.dumps(time_s),
     }
-    return {NAME: kept | ({"state": delta.session} if delta.session else {})}
+    return {STATE: kept | ({"state": delta.session} if delta.session else {})}
 
 
 def names_of(kept: JsonObject | None) -> tuple[str, str, str] | None:
@@ -130,14 +128,18 @@ def names_of(kept: JsonObject | None) -> tuple[str, str, str] | None:
 
 def names_in(session: Session) -> tuple[str, str, str] | None:
     """App, user and id of a session that was imported from the framework's own
-    database, whose name says them; None of any other."""
-    app_name, own_id = (session.metadata.get(k) for k in ("app_name", "session_id"))
+    database, whose metadata and name say them; None of any other."""
+    told = session.metadata
+    app_name, own_id = told.get("app_name"), told.get("session_id")
     if not isinstance(app_name, str) or not isinstance(own_id, str):
         return None
-    user_id = session.id.removeprefix(f"{app_name}/").removesuffix(f"/{own_id}")
-    if session.id != f"{app_name}/{user_id}/{own_id}":
-        return None
-    return app_name, user_id, own_id
+    user_id = told.get("user_id")
+    if isinstance(user_id, str):
+        known = session.id == session_name(app_name, user_id, own_id)
+    else:  # an import of before: names are put together as they are
+        user_id = session.id.removeprefix(f"{app_name}/").removesuffix(f"/{own_id}")
+        known = session.id == f"{app_name}/{user_id}/{own_id}"
+    return (app_name, user_id, own_id) if known else None
 
 
 def time_of(session: Session, kept: JsonObject | None) -> float:

@@ -1,9 +1,10 @@
 """`google-adk`: sessions of Google's Agent Development Kit, in its SQLite file.
 
-A session's id is `app/user/id`, as the same one may be of several users and apps. A
-rewind leaves what it takes back on a branch of its own. Before version 1 the column
-`actions` is a pickle, which is never read: it is counted, and what it would say (state,
-rewinds) is not known.
+A session is called as the adapter calls it, `app/user/id`, as the same id may be of
+several users and apps; and state is kept where the adapter finds it, too. A rewind
+leaves what it takes back on a branch of its own. Before version 1 the column `actions`
+is a pickle, which is never read: it is counted, and what it would say (state, rewinds)
+is not known.
 """
 
 from __future__ import annotations
@@ -21,12 +22,22 @@ from convstore.imports.model import ImportedSession
 from convstore.imports.rowsets import bounded, by_key, joined, made
 from convstore.imports.steps import Steps
 from convstore.imports.talk import Said, Talk
+from convstore.messages.adk_names import (
+    GRAPH_STATE,
+    IMPORTED,
+    STATE,
+    app_item,
+    imported,
+    kept_state,
+    owner_of,
+    session_name,
+    user_item,
+)
 from convstore.vocabulary.errors import InvalidInputError
-from convstore.vocabulary.records import Json, JsonObject
+from convstore.vocabulary.records import ItemInput, Json, JsonObject
 
 NAME = "google-adk"
 _TOLD = ("author", "prompt_token_count", "candidates_token_count", "thought")
-STATE = "adk-state"
 _OWNER = ["app_name", "user_id", "id"]
 _OF = ["app_name", "user_id", "session_id"]
 
@@ -65,10 +76,11 @@ def _session(
     rows: Iterator[Row],
     states: tuple[Value, ...],
 ) -> ImportedSession:
-    talk = Talk(NAME, "/".join(map(str, key)), _TOLD)
-    talk.user_id = str(key[1])
+    app_name, user_id, own_id = map(str, key)
+    talk = Talk(NAME, session_name(app_name, user_id, own_id), _TOLD)
+    talk.user_id = owner_of(user_id)
     talk.created_at = time_or_none((owner or {}).get("create_time"))
-    talk.metadata = {"app_name": key[0], "session_id": key[2]}
+    talk.metadata = {"app_name": app_name, "user_id": user_id, "session_id": own_id}
     tip: str | None = None
     before: dict[Json, str | None] = {}
     for row in bounded(rows):
@@ -82,7 +94,7 @@ def _session(
         before.setdefault(invocation, tip)
         tip = _add(talk, event, actions, tip)
     talk.head = tip
-    _keep_state(material, talk, states)
+    _keep_state(material, talk, states, app_name, user_id)
     return talk.session()
 
 
@@ -141,18 +153,33 @@ def _finish(event: JsonObject, actions: JsonObject, made: list[Said]) -> None:
         last.metadata["error"] = True
 
 
-def _keep_state(material: Material, talk: Talk, states: tuple[Value, ...]) -> None:
-    """State of the session, and beside it that of the user and of the app, under the
-    prefixes that the framework uses."""
+def _keep_state(
+    material: Material,
+    talk: Talk,
+    states: tuple[Value, ...],
+    app_name: str,
+    user_id: str,
+) -> None:
+    """State of the session, and beside it that of the user and of the app: under the
+    prefixes that the framework uses, and each where the adapter finds it."""
     whole: JsonObject = {}
+    found: list[JsonObject] = []
     for prefix, text in zip(("", "user:", "app:"), states, strict=True):
-        if not text:
-            continue
-        value = material.decoded(text, field="state")
-        for name, item in _object(value).items():
+        value = material.decoded(text, field="state") if text else None
+        found.append(_object(value))
+        for name, item in found[-1].items():
             whole[prefix + name] = item
-    if whole:
-        talk.state(STATE, whole)
+    if not whole:
+        return
+    talk.state(GRAPH_STATE, whole)
+    own, of_user, of_app = map(kept_state, found)
+    if own:
+        talk.adapter_state[STATE + IMPORTED] = {"state": own}
+    where = imported(user_item(app_name, user_id))
+    if of_user:
+        talk.items.append(ItemInput(*where, of_user, user_id=talk.user_id))
+    if of_app:
+        talk.items.append(ItemInput(*imported(app_item(app_name)), of_app))
 
 
 def _object(value: Json) -> JsonObject:
