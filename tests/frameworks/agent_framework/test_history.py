@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convstore import SessionNotFoundError, Store
-from convstore.adapters.agent_framework import ConvstoreHistory, _turns
-from convstore.messages.agent_messages import messages_of
+from convstore.adapters.agent_framework import ConvstoreHistory
+from convstore.adapters.agent_framework.history import _turns
+from convstore.messages.agent_messages import FORMAT, messages_of
 from convstore.messages.neutral import plain_text, unsaved
 from convstore.vocabulary.codec import encode_json
-from convstore.vocabulary.records import TurnInput
+from convstore.vocabulary.records import Turn, TurnInput
+from tests.frameworks.neutral_turns import branches, named, payloads_of_others
 
 text = st.text(st.characters(codec=None), max_size=12)
 leaves = st.none() | st.booleans() | st.integers() | text
@@ -115,3 +117,10 @@ async def test_a_history_of_another_user_is_not_there(store: Store) -> None:
     assert await bob.get_messages("s") == []
     with pytest.raises(SessionNotFoundError):
         await bob.save_messages("s", [Message("user", ["Yours?"])])
+
+
+@given(branches, payloads_of_others)
+def test_a_payload_of_others_is_not_taken_for_a_message(
+    turns: list[Turn], payload: bytes
+) -> None:
+    assert messages_of(named(turns, payload, FORMAT)) == messages_of(turns)
