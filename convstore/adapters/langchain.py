@@ -10,9 +10,9 @@ session is read as messages, too. Needs the extra `langchain`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage, message_to_dict, messages_from_dict
@@ -27,6 +27,14 @@ from convstore.messages.langchain_messages import (
 )
 from convstore.messages.message import runs
 from convstore.messages.neutral import unsaved
+from convstore.messages.own import (
+    MARK,
+    has_id,
+    is_cut,
+    json_of,
+    with_id,
+    with_payload,
+)
 from convstore.vocabulary.errors import SessionNotFoundError
 from convstore.vocabulary.records import JsonObject, Turn, TurnInput
 
@@ -36,8 +44,8 @@ if TYPE_CHECKING:
 __all__ = ["ConvstoreChatMessageHistory"]
 
 _FORMAT: Final = "langchain"
-"""Of the payloads: JSON text of a message; or, where the turn's columns say all else,
-of its id."""
+"""Of the payloads: JSON text of a message, marked as ours; or, where the turn's columns
+say all else, its id (`with_id`)."""
 
 
 class ConvstoreChatMessageHistory(BaseChatMessageHistory):
@@ -118,12 +126,14 @@ def _turn(message: BaseMessage) -> TurnInput:
     native = message_to_dict(message)
     turn = turn_of(native["type"], native["data"])
     plain = message_of(unsaved(turn))
-    kept: JsonObject = {"id": message.id}
-    if plain is None or _filled(plain, message.id) != native:
-        kept, turn = native, replace(turn, parts=without_bytes(turn))
-    # ASCII: any text that JSON can tell fits, lone surrogates too.
-    text = json.dumps(kept, separators=(",", ":"))
-    return replace(turn, payload=text.encode(), payload_format=_FORMAT)
+    if plain is not None and _filled(plain, message.id) == native:
+        payload = with_id(message.id)
+    else:
+        turn = replace(turn, parts=without_bytes(turn))
+        # ASCII: any text that JSON can tell fits, lone surrogates too.
+        text = json.dumps({MARK: 1, **native}, separators=(",", ":"))
+        payload = text.encode()
+    return with_payload(turn, payload, _FORMAT)
 
 
 def _filled(message: JsonObject, message_id: str | None) -> JsonObject:
@@ -134,20 +144,33 @@ def _filled(message: JsonObject, message_id: str | None) -> JsonObject:
 
 
 def _messages(turns: Sequence[Turn]) -> list[BaseMessage]:
-    told = [message for run in runs(turns, _FORMAT) for message in _told(run)]
-    found: list[BaseMessage] = messages_from_dict(told)
+    found: list[BaseMessage] = []
+    for own, run in runs(turns, _own):
+        told = [one.message for one in messages_of_turns(run)] if own is None else []
+        found += messages_from_dict(told) if own is None else own
     return found
 
 
-def _told(run: Sequence[Turn]) -> Iterator[JsonObject]:
-    if run[0].payload_format != _FORMAT or run[0].payload is None:
-        yield from (told.message for told in messages_of_turns(run))
-        return
-    kept: Any = json.loads(run[0].payload)
-    if "data" in kept:
-        yield kept
-    elif (message := message_of(run[0])) is not None:
-        yield _named(message, kept.get("id"))
+def _own(turn: Turn) -> list[BaseMessage] | None:
+    """The message of a turn of ours, if it says anything; None where the payload is
+    another's."""
+    kept = json_of(turn, _FORMAT)
+    if kept == {}:
+        kept = {"id": None}  # as it was written before ids were kept
+    if has_id(kept):
+        plain = message_of(turn)
+        named = [] if plain is None else [_named(plain, kept["id"])]
+        return list(messages_from_dict(named))
+    if not isinstance(kept, dict) or kept.keys() - {MARK} != {"type", "data"}:
+        return None
+    if is_cut(turn):
+        return None
+    try:
+        return list(messages_from_dict([kept]))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        if MARK in kept:
+            raise
+        return None  # somebody else's, in the form of a message
 
 
 def _named(message: JsonObject, message_id: str | None) -> JsonObject:

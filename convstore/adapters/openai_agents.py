@@ -10,10 +10,8 @@ session is read as items, too.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from itertools import dropwhile
 from typing import (
     TYPE_CHECKING,
@@ -32,6 +30,7 @@ from agents.memory.session_settings import resolve_session_limit
 
 from convstore.concurrency.completion import finished
 from convstore.messages.neutral import unsaved
+from convstore.messages.own import is_cut, json_of, with_payload
 from convstore.messages.responses import RESULT_TYPES, items_of, turn_of
 from convstore.vocabulary.errors import (
     InvalidInputError,
@@ -53,10 +52,8 @@ T = TypeVar("T")
 Wrapper: TypeAlias = RunContextWrapper[Any] | None
 FromContext: TypeAlias = Callable[[Any], str]
 """It is called with the `context` that the application gave to the runner."""
-# Where an item has these and is no result, an import makes two turns of it; and what it
-# puts for a file.
+# Where an item has these and is no result, an import makes two turns of it.
 _RESULTS = ("output", "outputs", "results")
-_REPLACED = re.compile(rb'"sha256:[0-9a-f]{64}"')
 # Enough for most limits in one read; a foreign turn without items asks for another.
 _PAGE = 1_000
 
@@ -305,20 +302,18 @@ def _turn(item: Mapping[str, Any]) -> TurnInput:
         return told
     # ASCII: any text that JSON can tell fits, lone surrogates too.
     text = json.dumps(item, separators=(",", ":"))
-    return replace(told, payload=text.encode(), payload_format=FORMAT)
+    return with_payload(told, text.encode(), FORMAT)
 
 
 def _items(turn: Turn) -> list[JsonObject]:
-    if turn.payload is None or turn.payload_format != FORMAT:
-        return items_of(turn)
-    told = json.loads(turn.payload)
+    told = json_of(turn, FORMAT)
     if turn.external_id is None:
-        return [told]
+        return [told] if isinstance(told, dict) else items_of(turn)
     # An import names its turns, and keeps all items of one. What it kept elsewhere, or
     # made two turns of, is told by the turns.
     items = told if isinstance(told, list) else [told]
-    cut = not all(isinstance(item, dict) and _is_whole(item) for item in items)
-    return items_of(turn) if cut or _REPLACED.search(turn.payload) else items
+    whole = all(isinstance(item, dict) and _is_whole(item) for item in items)
+    return items if whole and items and not is_cut(turn) else items_of(turn)
 
 
 def _is_whole(item: JsonObject) -> bool:

@@ -19,6 +19,7 @@ from convstore.messages.neutral import (
     plain_text,
     stored_json,
 )
+from convstore.messages.own import is_count, json_of, with_payload
 from convstore.messages.parts import (
     ROLES,
     Call,
@@ -34,6 +35,7 @@ FORMAT: Final = "agent-framework"
 columns say all of it. Where it is several turns, the first one has it and, in `turns`,
 how many these are; the others have their place among them, in `next`."""
 
+_OURS = {"message", "turns", "next"}
 # Inline data beyond this stands in the payload alone: twice it would not fit a turn.
 _MOST_INLINE = 1 << 20
 
@@ -78,16 +80,9 @@ def kept(turns: Sequence[TurnInput], message: JsonObject | None) -> list[TurnInp
 
 
 def _with(turn: TurnInput, whole: JsonObject) -> TurnInput:
-    return TurnInput(
-        turn.role,
-        turn.content,
-        parts=turn.parts,
-        name=turn.name,
-        tool_call_id=turn.tool_call_id,
-        # ASCII: any text that JSON can tell fits, lone surrogates too.
-        payload=json.dumps(whole, separators=(",", ":")).encode(),
-        payload_format=FORMAT,
-    )
+    # ASCII: any text that JSON can tell fits, lone surrogates too.
+    text = json.dumps(whole, separators=(",", ":"))
+    return with_payload(turn, text.encode(), FORMAT)
 
 
 def messages_of(turns: Sequence[Turn]) -> list[JsonObject]:
@@ -116,9 +111,13 @@ def message_of(turn: Turn) -> JsonObject | None:
 
 def _kept(turn: Turn) -> JsonObject | None:
     """What was kept with a turn of ours; None for one of another's."""
-    if turn.payload is None or turn.payload_format != FORMAT:
+    whole = json_of(turn, FORMAT)
+    if not isinstance(whole, dict) or not whole.keys() <= _OURS:
         return None
-    whole: JsonObject = json.loads(turn.payload)
+    if not isinstance(whole.get("message", {}), dict):
+        return None
+    if not all(is_count(whole.get(name, 1)) for name in ("turns", "next")):
+        return None
     return whole or {"turns": 1}
 
 

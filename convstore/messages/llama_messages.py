@@ -25,6 +25,7 @@ FORMAT: Final = "llama-index"
 """Of the payloads: JSON text of a message, or of an empty object where the turn's
 columns say all of it."""
 
+_KEYS = frozenset({"role", "blocks"})
 _ROLES = {"chatbot": "assistant", "model": "assistant", "function": "tool"}
 # Inline data beyond this stands in the payload alone: twice it would not fit a turn.
 _MOST_INLINE = 1 << 20
@@ -71,7 +72,11 @@ def kept(turn: TurnInput, message: JsonObject | None) -> TurnInput:
 
 def grouped(turns: Iterable[Turn]) -> list[Group]:
     """See `grouped_by_own`."""
-    return grouped_by_own(turns, FORMAT, _messages)
+    return grouped_by_own(turns, _is_own, _messages)
+
+
+def _is_own(turn: Turn) -> bool:
+    return own_of(turn, FORMAT, _KEYS) is not None
 
 
 def message_of(turn: Turn) -> JsonObject | None:
@@ -82,7 +87,7 @@ def message_of(turn: Turn) -> JsonObject | None:
 
 def _messages(turns: Sequence[Turn]) -> list[JsonObject]:
     first = turns[0]
-    if (own := own_of(first, FORMAT)) is not None:
+    if own := own_of(first, FORMAT, _KEYS):
         return [own]
     said = [block for turn in turns for block in blocks_of(turn)]
     role = ROLES.get(first.role)

@@ -7,9 +7,9 @@ results follow as the messages of tools. Every client's shape is made from these
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from convstore.messages.parts import (
     ROLES,
@@ -24,6 +24,8 @@ from convstore.messages.parts import (
     text_of,
 )
 from convstore.vocabulary.records import Json, Turn
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +95,22 @@ def grouped(turns: Iterable[Turn]) -> list[list[Turn]]:
     return groups
 
 
-def runs(turns: Sequence[Turn], own: str) -> Iterator[Sequence[Turn]]:
-    """Each turn with payloads of the format `own` alone, those of others as they follow
-    one another."""
+def runs(
+    turns: Sequence[Turn], own: Callable[[Turn], T | None]
+) -> Iterator[tuple[T | None, Sequence[Turn]]]:
+    """Each turn of which `own` tells something alone, with that; others as they follow
+    one another, with None."""
     start = 0
     for end, turn in enumerate(turns):
-        if turn.payload_format == own:
-            if start < end:
-                yield turns[start:end]
-            yield turns[end : end + 1]
-            start = end + 1
+        told = own(turn)
+        if told is None:
+            continue
+        if start < end:
+            yield None, turns[start:end]
+        yield told, turns[end : end + 1]
+        start = end + 1
     if start < len(turns):
-        yield turns[start:]
+        yield None, turns[start:]
 
 
 def messages_of(turns: Iterable[Turn], left_out: list[LeftOut]) -> list[Message]:

@@ -30,6 +30,7 @@ from convstore.messages.neutral import (
     stored_count,
     stored_json,
 )
+from convstore.messages.own import is_count, json_of, with_payload
 from convstore.messages.parts import ROLES, Call, Result, objects_in
 from convstore.messages.responses import OTHER_ROLE
 from convstore.vocabulary.clock import EPOCH
@@ -40,6 +41,7 @@ FORMAT: Final = "pydantic-ai"
 """Of the payloads: JSON text with `turns`, how many turns the message is, and
 `message`, which is left out where the turns' columns say all of it."""
 
+_OURS = {"turns", "message"}
 _FINISHED = {"stop", "length", "content_filter", "tool_call", "error"}
 # Inline data beyond this stands in the payload alone: twice it would not fit a turn.
 _MOST_INLINE = 1 << 20
@@ -80,7 +82,7 @@ def kept(turns: Sequence[TurnInput], message: JsonObject | None) -> list[TurnInp
         whole["message"] = message
     # ASCII: any text that JSON can tell fits, lone surrogates too.
     text = json.dumps(whole, separators=(",", ":")).encode()
-    return [*turns[:-1], replace(turns[-1], payload=text, payload_format=FORMAT)]
+    return [*turns[:-1], with_payload(turns[-1], text, FORMAT)]
 
 
 def grouped(turns: Sequence[Turn]) -> list[Group]:
@@ -122,10 +124,12 @@ def message_of(turns: Iterable[Turn], before: Iterable[Turn] = ()) -> JsonObject
 def _kept(turn: Turn) -> JsonObject | None:
     """What was kept with the last turn of a message of ours. An import gives the
     framework's name to the messages of a file, too: these have no `turns`."""
-    if turn.payload is None or turn.payload_format != FORMAT:
+    whole = json_of(turn, FORMAT)
+    if not isinstance(whole, dict) or not whole.keys() <= _OURS:
         return None
-    whole = json.loads(turn.payload)
-    return whole if isinstance(whole, dict) and "turns" in whole else None
+    if not isinstance(whole.get("message", {}), dict):
+        return None
+    return whole if is_count(whole.get("turns")) else None
 
 
 def _start(turns: Sequence[Turn], end: int) -> int:

@@ -49,6 +49,52 @@ branches = st.lists(st.one_of(_said, _called, _given), max_size=6).map(
 """Whole paths, as they are read back."""
 
 
+# What an import, or anybody, may keep under the name of a framework. None has the form
+# that an adapter writes.
+_OF_OTHERS = [
+    b"{",
+    b"null",
+    b"7",
+    b'"text"',
+    b"\xff\x00\xfe",
+    b"msgpack\x00\xc1",
+    b"nobody\x00knows",
+    b"[" * 100_000,
+    b"[]",
+    b'["data"]',
+    b'[{"type": "text", "text": "Hm."}]',
+    b'[{"role": "user", "content": "Hm."}]',
+]
+_OBJECTS_OF_OTHERS = [
+    b'{"id": ["langchain", "HumanMessage"], "kwargs": {"content": "Hm."}}',
+    b'{"id": 7}',
+    b'{"id": "x", "type": "human", "content": "Hm."}',
+    b'{"type": "human"}',
+    b'{"type": "nobody", "data": {"content": "Hm."}}',
+    b'{"type": "human", "data": {}}',
+    b'{"type": "human", "data": 7}',
+    b'{"data": [1]}',
+    b'{"turns": -1}',
+    b'{"turns": "2"}',
+    b'{"turns": 1, "event": {"author": []}}',
+    b'{"turns": null, "event": {"author": "user"}}',
+    b'{"message": "Hm."}',
+    b'{"role": "user", "content": "Hm."}',
+]
+bytes_of_others = st.sampled_from(_OF_OTHERS) | st.binary(max_size=9).filter(
+    lambda data: b"{" not in data
+)
+payloads_of_others = bytes_of_others | st.sampled_from(_OBJECTS_OF_OTHERS)
+
+
+def named(turns: Iterable[Turn], payload: bytes, format_: str) -> list[Turn]:
+    """The turns with a payload of others that has the name of a framework."""
+    return [
+        replace(turn, payload=payload, payload_format=format_, external_id=None)
+        for turn in turns
+    ]
+
+
 def stored(given: TurnInput, seq: int) -> Turn:
     """A turn as it is read back, at a place of a straight path."""
     return replace(unsaved(given), session_id="s", seq=seq, parent_seq=seq - 1 or None)

@@ -35,11 +35,15 @@ FAVORITES: Final = "chainlit.favorites"
 
 STEP: Final = "step_id"
 """In the metadata of a turn: the message that it is."""
+MARK: Final = "chainlit"
+"""Beside it, as others have steps, too: True where it is ours. Turns written before it
+was there have no metadata but ours."""
 LABELS: Final = ("thumbs_down", "thumbs_up")
 """By the value of a feedback."""
 
 MAX_TITLE_CHARS: Final = 200
 
+_BEFORE = {STEP, "error"}
 _TEXT = "json"
 _ROLES_OF = {
     "user_message": "user",
@@ -110,7 +114,7 @@ def turn_of(step: Mapping[str, Json]) -> TurnInput | None:
     said = plain_text(text) if isinstance(text, str) else ""
     if role is None or step.get("streaming") or not (said or role == "user"):
         return None
-    metadata: JsonObject = {STEP: fitting_id(step.get("id"))}
+    metadata: JsonObject = {STEP: fitting_id(step.get("id")), MARK: True}
     if step.get("isError"):
         metadata["error"] = True
     generation = step.get("generation")
@@ -126,13 +130,15 @@ def turn_of(step: Mapping[str, Json]) -> TurnInput | None:
 
 def is_ours(turn: Turn) -> bool:
     """Whether a turn is a message of Chainlit's."""
-    return isinstance(turn.metadata.get(STEP), str)
+    known = turn.metadata.get(MARK) is True or turn.metadata.keys() <= _BEFORE
+    return known and isinstance(turn.metadata.get(STEP), str)
 
 
 def step_id_of(turn: Turn) -> str:
     """The step that a turn is; of another's turn its external id, or one made up."""
-    own = turn.metadata.get(STEP)
-    return own if isinstance(own, str) else turn.external_id or f"turn-{turn.seq}"
+    if is_ours(turn):
+        return str(turn.metadata[STEP])
+    return turn.external_id or f"turn-{turn.seq}"
 
 
 def says_the_same(turn: Turn, said: TurnInput) -> bool:

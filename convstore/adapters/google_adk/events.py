@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from google.adk.events.event import Event
 from google.adk.sessions.state import State
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, ValidationError
 
 from convstore.adapters.google_adk.keys import marked, unmarked
 from convstore.messages.adk_events import event_of, named, turns_of
+from convstore.messages.own import is_count, json_of, with_payload
 from convstore.vocabulary.records import JsonObject, Turn, TurnInput
 
 FORMAT: Final = "google-adk"
@@ -37,8 +37,7 @@ def turns_of_event(event: Event) -> list[TurnInput]:
     told, text = _told(event)
     turns = turns_of(told)
     text = f'{{"turns":{len(turns)},"event":{text}}}'
-    whole = replace(turns[-1], payload=text.encode(), payload_format=FORMAT)
-    return [*turns[:-1], whole]
+    return [*turns[:-1], with_payload(turns[-1], text.encode(), FORMAT)]
 
 
 def _told(event: Event) -> tuple[JsonObject, str]:
@@ -72,9 +71,10 @@ def events_of(turns: Sequence[Turn], agent_name: str) -> list[Event]:
     while place:
         turn = turns[place - 1]
         place -= 1
-        if (whole := _kept(turn)) is not None:
-            events.append(Event.model_validate(whole["event"]))
-            place = max(place - whole["turns"] + 1, 0)
+        if (own := _own(turn)) is not None:
+            event, count = own
+            events.append(event)
+            place = max(place - count + 1, 0)
             continue
         told = event_of(turn, agent_name, turns[:place] if turn.role == "tool" else ())
         if told is not None:
@@ -82,10 +82,17 @@ def events_of(turns: Sequence[Turn], agent_name: str) -> list[Event]:
     return events[::-1]
 
 
-def _kept(turn: Turn) -> JsonObject | None:
-    """What was kept with the last turn of an event of ours. An import gives the
-    framework's name to what its own file says of an event, which has another form."""
-    if turn.payload is None or turn.payload_format != FORMAT:
+def _own(turn: Turn) -> tuple[Event, int] | None:
+    """The event that was kept with the last turn of one of ours, and how many turns it
+    is. An import gives the framework's name to what its own file says of an event,
+    which has another form, and others may give it to anything."""
+    whole = json_of(turn, FORMAT)
+    if not isinstance(whole, dict) or whole.keys() != _OURS:
         return None
-    whole = json.loads(turn.payload)
-    return whole if isinstance(whole, dict) and whole.keys() == _OURS else None
+    count = whole["turns"]
+    if not is_count(count):
+        return None
+    try:
+        return Event.model_validate(whole["event"]), count
+    except ValidationError:
+        return None

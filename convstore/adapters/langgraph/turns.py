@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from langchain_core.messages import (
@@ -26,10 +26,11 @@ from convstore.messages.langchain_messages import (
 )
 from convstore.messages.message import runs
 from convstore.messages.neutral import plain_id, unsaved
+from convstore.messages.own import has_id, json_of, with_id, with_payload
 
 FORMAT: Final = "langgraph"
 """Of the payloads: a message as the saver's serialiser writes it, behind the name of
-its format and a NUL; or, where the turn's columns say all else, its id as JSON."""
+its format and a NUL; or, where the turn's columns say all else, its id (`with_id`)."""
 
 
 _SPEAKERS: Final[dict[str, type[BaseMessage]]] = {
@@ -60,23 +61,20 @@ def turn_of_message(serde: SerializerProtocol, message: BaseMessage) -> types.Tu
     # To the last bit, with the order of its keys: two that are only equal would have
     # two digests, and the branch would look changed.
     if plain and serde.dumps_typed(_native(plain, message.id)) == given:
-        payload = json.dumps({"id": message.id}).encode()
+        payload = with_id(message.id)
     else:
         payload = given[0].encode() + b"\0" + bytes(given[1])
         turn = replace(turn, parts=without_bytes(turn))
-    external_id = plain_id(message.id)
-    return replace(
-        turn, payload=payload, payload_format=FORMAT, external_id=external_id
-    )
+    turn = replace(turn, external_id=plain_id(message.id))
+    return with_payload(turn, payload, FORMAT)
 
 
 def kept_in(serde: SerializerProtocol, turns: Sequence[types.Turn]) -> list[Kept]:
     """The messages of turns that follow one another."""
     kept: list[Kept] = []
-    for run in runs(turns, FORMAT):
-        payload = run[0].payload
-        if run[0].payload_format == FORMAT and payload is not None:
-            kept += _own(serde, run[0], payload)
+    for own, run in runs(turns, partial(_own, serde)):
+        if own is not None:
+            kept += own
             continue
         for told in messages_of_turns(run):
             message = _native(told.message, told.message["data"]["id"])
@@ -84,19 +82,35 @@ def kept_in(serde: SerializerProtocol, turns: Sequence[types.Turn]) -> list[Kept
     return kept
 
 
-def _own(serde: SerializerProtocol, turn: types.Turn, payload: bytes) -> Iterator[Kept]:
-    if not payload.startswith(b"{"):
-        type_, _, data = payload.partition(b"\0")
-        yield Kept(serde.loads_typed((type_.decode(), data)), turn.seq)
-        return
-    message_id = json.loads(payload)["id"]
+def _own(serde: SerializerProtocol, turn: types.Turn) -> Sequence[Kept] | None:
+    """The message of a turn of ours, if it says anything; None where the payload is
+    another's."""
+    payload = turn.payload
+    if payload is None or turn.payload_format != FORMAT:
+        return None
+    if b"\0" in payload:  # no JSON has one
+        message = _written(serde, payload)
+        return None if message is None else [Kept(message, turn.seq)]
+    told = json_of(turn, FORMAT)
+    if not has_id(told):
+        return None
+    message_id = told["id"]
     if turn.content and turn.role in _SPEAKERS and _is_only_text(turn):
         # Nearly all that people say, and most of what a thread is read for.
         made = _SPEAKERS[turn.role](content=turn.content, id=message_id)
-        yield Kept(made, turn.seq)
-        return
-    if (told := message_of(turn)) is not None:
-        yield Kept(_native(told, message_id), turn.seq)
+        return [Kept(made, turn.seq)]
+    plain = message_of(turn)
+    return [] if plain is None else [Kept(_native(plain, message_id), turn.seq)]
+
+
+def _written(serde: SerializerProtocol, payload: bytes) -> BaseMessage | None:
+    """The message that a serialiser wrote; None where it can read none."""
+    type_, _, data = payload.partition(b"\0")
+    try:
+        message = serde.loads_typed((type_.decode(), data))
+    except Exception:  # noqa: BLE001  # each serialiser has errors of its own
+        return None
+    return message if isinstance(message, BaseMessage) else None
 
 
 def _is_only_text(turn: types.Turn) -> bool:

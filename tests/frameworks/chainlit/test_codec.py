@@ -12,6 +12,7 @@ from convstore.adapters.chainlit import codec
 from convstore.messages import neutral
 from convstore.messages.neutral import plain_text, unsaved
 from convstore.vocabulary.codec import decode_json, encode_json
+from convstore.vocabulary.records import TurnInput
 
 text = st.text(st.characters(codec=None), max_size=20)
 leaves = st.none() | st.booleans() | st.integers() | st.floats() | text
@@ -103,3 +104,17 @@ def test_metadata_is_patched_whole_value_by_whole_value(
         if list(map(plain_text, metadata)).count(plain_text(name)) == 1:
             found = patch[plain_text(name)]
             assert found is None if value is None else same(json.loads(found), value)
+
+
+def test_a_step_of_another_application_is_not_taken_for_ours() -> None:
+    ours = {"step_id": "s-1", "chainlit": True}
+    before, others = {"step_id": "s-1", "error": True}, {"step_id": "3", "run": "r-1"}
+
+    told = [
+        unsaved(TurnInput("user", "Which?", metadata=metadata))
+        for metadata in (ours, before, others)
+    ]
+
+    assert list(map(codec.is_ours, told)) == [True, True, False]
+    assert [codec.step_id_of(turn) for turn in told] == ["s-1", "s-1", "turn-0"]
+    assert [step["output"] for step in codec.steps_of(told, "t")] == ["Which?"]

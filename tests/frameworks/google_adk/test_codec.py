@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convstore.adapters.google_adk.events import (
+    FORMAT,
     events_of,
     lasting,
     renamed,
@@ -22,7 +23,15 @@ from convstore.adapters.google_adk.state import delta_of, state_of
 from convstore.db.codec.inputs import encode_turn
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.records import Turn
-from tests.frameworks.neutral_turns import Word, branches, joined, stored, told
+from tests.frameworks.neutral_turns import (
+    Word,
+    branches,
+    joined,
+    named,
+    payloads_of_others,
+    stored,
+    told,
+)
 
 text = st.text(st.characters(codec=None), max_size=9)
 names = st.none() | text
@@ -115,12 +124,12 @@ def test_events_come_back_as_they_were(given_events: list[Event]) -> None:
 def test_no_event_is_refused(event: Event) -> None:
     turns = turns_of_event(event)
 
-    for named in (turns, renamed(turns)):
-        for turn in named:
+    for given_turns in (turns, renamed(turns)):
+        for turn in given_turns:
             encode_turn(Limits(), turn, 0)
-        assert events_of([stored(turn, n) for n, turn in enumerate(named, 1)], "x") == [
-            event
-        ]
+        assert events_of(
+            [stored(turn, n) for n, turn in enumerate(given_turns, 1)], "x"
+        ) == [event]
 
 
 @settings(max_examples=60, deadline=None)
@@ -172,3 +181,13 @@ def test_keys_with_half_of_a_pair_stay_two_keys() -> None:
     assert state_of(told.session) == state
     assert state_of(told.user, "user:") == {"user:\ud800": [state]}
     assert state_of(told.app, "app:") == {"app:x": state}
+
+
+@settings(max_examples=60, deadline=None)
+@given(branches, payloads_of_others)
+def test_a_payload_of_others_is_not_taken_for_an_event(
+    turns: list[Turn], payload: bytes
+) -> None:
+    read = events_of(named(turns, payload, FORMAT), "guide")
+
+    assert read == events_of(turns, "guide")

@@ -22,13 +22,15 @@ from msgspec.structs import replace
 import convstore.blocking
 from convstore import ConfigError, SessionNotFoundError, Store
 from convstore.adapters.langchain import (
+    _FORMAT,
     ConvstoreChatMessageHistory,
     _messages,
     _turn,
 )
 from convstore.messages.neutral import plain_text, unsaved
 from convstore.vocabulary.codec import encode_json
-from convstore.vocabulary.records import TurnInput
+from convstore.vocabulary.records import Turn, TurnInput
+from tests.frameworks.neutral_turns import branches, named, payloads_of_others
 
 text = st.text(st.characters(codec=None), max_size=12)
 leaves = st.none() | st.booleans() | st.integers() | text
@@ -125,7 +127,7 @@ def test_what_another_says_in_many_turns_is_one_message(
 def test_what_the_columns_say_is_kept_once(message: BaseMessage) -> None:
     turn = _turn(message)
 
-    assert json.loads(turn.payload or b"") == {"id": message.id}
+    assert json.loads(turn.payload or b"") == {"convstore": 1, "id": message.id}
     assert _messages([unsaved(turn)]) == [message]
 
 
@@ -218,3 +220,10 @@ def test_both_faces_are_of_one_history(database_url: str) -> None:
         history.clear()
         assert history.messages == []
         assert len(store.turns.list("s").items) == 2
+
+
+@given(branches, payloads_of_others)
+def test_a_payload_of_others_is_not_taken_for_a_message(
+    turns: list[Turn], payload: bytes
+) -> None:
+    assert _messages(named(turns, payload, _FORMAT)) == _messages(turns)

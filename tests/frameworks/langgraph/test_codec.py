@@ -16,9 +16,11 @@ from langchain_core.messages import (
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from convstore.adapters.langgraph.digests import Digests, digest_of
-from convstore.adapters.langgraph.turns import kept_in, turn_of_message
+from convstore.adapters.langgraph.turns import FORMAT, kept_in, turn_of_message
 from convstore.messages.neutral import plain_text, unsaved
 from convstore.vocabulary.codec import encode_json
+from convstore.vocabulary.records import Turn, TurnInput
+from tests.frameworks.neutral_turns import branches, named, payloads_of_others
 
 SERDE = JsonPlusSerializer()
 text = st.text(max_size=12)
@@ -88,3 +90,24 @@ def test_the_neutral_side_can_always_be_stored(message: BaseMessage) -> None:
 
     encode_json("parts", turn.parts or [], 1 << 20, 64)
     assert turn.content is None or plain_text(turn.content) == turn.content
+
+
+@settings(max_examples=60, deadline=None)
+@given(branches, payloads_of_others)
+def test_a_payload_of_others_is_not_taken_for_a_message(
+    turns: list[Turn], payload: bytes
+) -> None:
+    assert kept_in(SERDE, named(turns, payload, FORMAT)) == kept_in(SERDE, turns)
+
+
+def test_a_message_as_it_was_kept_before_is_read() -> None:
+    said = HumanMessage("Which?", id="m-1", additional_kwargs={"n": 1})
+    type_, data = SERDE.dumps_typed(said)
+    whole = type_.encode() + b"\0" + data
+    told = [
+        TurnInput("user", "Which?", payload=whole, payload_format=FORMAT),
+        TurnInput("user", "When?", payload=b'{"id": "m-2"}', payload_format=FORMAT),
+    ]
+
+    kept = kept_in(SERDE, list(map(unsaved, told)))
+    assert [one.message for one in kept] == [said, HumanMessage("When?", id="m-2")]

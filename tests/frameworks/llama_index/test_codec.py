@@ -19,7 +19,8 @@ from convstore.adapters.llama_index import _turn
 from convstore.messages.llama_messages import FORMAT, grouped, message_of, turn_of
 from convstore.messages.neutral import plain_text, unsaved
 from convstore.vocabulary.codec import encode_json
-from convstore.vocabulary.records import TurnInput
+from convstore.vocabulary.records import Turn, TurnInput
+from tests.frameworks.neutral_turns import branches, named, payloads_of_others
 
 text = st.text(st.characters(codec=None), max_size=12)
 leaves = st.none() | st.booleans() | st.integers() | text
@@ -122,3 +123,12 @@ def test_a_result_without_a_name_gets_none_from_its_call() -> None:
     groups = grouped([unsaved(_turn(message)) for message in given_messages])
     told = [ChatMessage.model_validate(m) for group in groups for m in group.messages]
     assert told == given_messages
+
+
+@given(branches, payloads_of_others)
+def test_a_payload_of_others_is_not_taken_for_a_message(
+    turns: list[Turn], payload: bytes
+) -> None:
+    read = grouped(named(turns, payload, FORMAT))
+
+    assert [one.messages for one in read] == [one.messages for one in grouped(turns)]

@@ -9,12 +9,19 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convstore.adapters.openai_agents import _items, _turn
+from convstore.adapters.openai_agents import FORMAT, _items, _turn
 from convstore.db.codec.inputs import encode_turn
 from convstore.messages.neutral import unsaved
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.records import Turn
-from tests.frameworks.neutral_turns import Word, branches, joined, told
+from tests.frameworks.neutral_turns import (
+    Word,
+    branches,
+    bytes_of_others,
+    joined,
+    named,
+    told,
+)
 from tests.unit.messages.test_responses import SAME, items
 
 plain = st.sampled_from(SAME)
@@ -48,3 +55,12 @@ def test_what_others_said_is_in_the_items(turns: list[Turn]) -> None:
             found.append(("said", item["role"], item["content"]))
 
     assert joined(found) == told(turns)
+
+
+@given(branches, bytes_of_others)
+def test_a_payload_that_is_no_item_is_not_taken_for_one(
+    turns: list[Turn], payload: bytes
+) -> None:
+    read = [_items(turn) for turn in named(turns, payload, FORMAT)]
+
+    assert read == [_items(turn) for turn in turns]

@@ -30,9 +30,18 @@ from pydantic_ai.usage import RequestUsage
 
 from convstore.adapters.pydantic_ai.entries import entries_of, turns_of_entry
 from convstore.db.codec.inputs import encode_turn
+from convstore.messages.model_messages import FORMAT
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.records import Turn
-from tests.frameworks.neutral_turns import Word, branches, joined, stored, told
+from tests.frameworks.neutral_turns import (
+    Word,
+    branches,
+    joined,
+    named,
+    payloads_of_others,
+    stored,
+    told,
+)
 
 text = st.text(st.characters(codec=None), max_size=9)
 names = st.none() | text
@@ -145,3 +154,13 @@ def test_messages_among_turns_of_others_come_back(
     assert [one.message for one in read[:-1]] == [
         one.message for one in entries_of(turns)
     ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(branches, payloads_of_others)
+def test_a_payload_of_others_is_not_taken_for_a_message(
+    turns: list[Turn], payload: bytes
+) -> None:
+    read = entries_of(named(turns, payload, FORMAT))
+
+    assert [one.message for one in read] == [one.message for one in entries_of(turns)]
