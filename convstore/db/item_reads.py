@@ -196,6 +196,18 @@ def remove_expired(connection: Connection, now: int, limit: int) -> int:
     return _remove(connection, connection.execute(free).all())
 
 
+def expired(connection: Connection, tenant: str, now: int, limit: int) -> list[Place]:
+    """Where a tenant has items outside sessions that have expired, the longest ago
+    first."""
+    chosen = (
+        select(*models.items.primary_key.columns)
+        .where(I.tenant_id == tenant, I.expires_at <= now)
+        .order_by(I.expires_at)
+        .limit(limit)
+    )
+    return [tuple(row) for row in connection.execute(chosen)]
+
+
 def sessions_with_expired(connection: Connection, now: int, limit: int) -> list[Key]:
     """Sessions with items that have expired, unless a legal hold keeps them."""
     c, s = models.session_items.c, models.sessions.c

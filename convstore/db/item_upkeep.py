@@ -7,10 +7,41 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from convstore.db import item_reads
+from convstore.db.items import OUTSIDE, is_there, lock_free
 from convstore.db.unit import Key, Unit
 
 AT_ONCE = 1_000
 """Items, and sessions, of one commit: those of callers wait for it."""
+
+
+@dataclass(slots=True)
+class RemoveExpiredItems:
+    """Remove items of a tenant outside sessions that have expired; how many were due,
+    of at most so many, and how many went. One that is being changed is passed over."""
+
+    tenant: str
+    now: int
+    limit: int = AT_ONCE
+
+    # No session is concerned.
+    keys: tuple[Key, ...] = ()
+    size: int = 0
+
+    @property
+    def key(self) -> Key:
+        """Keeps two of a tenant in order. No session has such an id."""
+        return self.tenant, "\0"
+
+    def apply(self, unit: Unit) -> tuple[int, int]:
+        due = item_reads.expired(unit.connection, self.tenant, self.now, self.limit)
+        held, cells, gone = lock_free(unit, due), unit.cells(OUTSIDE), 0
+        for place in due:
+            row = None if place in held else cells.get(place)
+            # What was put in its place in this commit, or just before, stays.
+            if row is not None and not is_there(row, self.now):
+                cells.set(place, None)
+                gone += 1
+        return len(due), gone
 
 
 @dataclass(frozen=True, slots=True)

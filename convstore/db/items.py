@@ -217,7 +217,7 @@ class Planned:
 def plan(cells: Cells, place: Place, change: ItemChange, now: int) -> Planned:
     """What a change would do; changes nothing. Errors as `ItemChange.of`."""
     stored = cells.get(place)
-    before = stored if stored is not None and _is_there(stored, now) else None
+    before = stored if stored is not None and is_there(stored, now) else None
     columns = change.of(before, now)
     if columns is None:
         return Planned(place, before, None, stored is not None)
@@ -254,7 +254,8 @@ def lock_free(unit: Unit, places: Iterable[Place]) -> set[Place]:
     return held
 
 
-def _is_there(row: Row, now: int) -> bool:
+def is_there(row: Row, now: int) -> bool:
+    """Whether an item has not expired."""
     return row["expires_at"] is None or row["expires_at"] > now
 
 

@@ -8,6 +8,7 @@ from typing import TypeAlias, TypeVar
 
 from convstore.db import item_reads as rows
 from convstore.db.engine import Connection
+from convstore.db.item_upkeep import AT_ONCE, RemoveExpiredItems
 from convstore.db.items import ChangeItem, ChangeSessionItem, Life, Verb
 from convstore.repositories.cursors import check_limit, decode_cursor, encode_cursor
 from convstore.repositories.item_changes import item_change, life_of
@@ -129,6 +130,26 @@ class Items:
             "delete", namespace, key, session_id, expected_version
         )
         return was_there
+
+    async def remove_expired(self) -> int:
+        """Remove the items outside sessions that have expired; how many there were.
+
+        The upkeep of the store does so for all tenants, and for the items of sessions.
+        Nobody finds them before that either: this gives their room back at once, and
+        counts them. One that is being changed is left to the next time.
+
+        Raises:
+            InvalidInputError: These are the items of a session.
+        """
+        if self._session_id is not None:
+            raise InvalidInputError("session_id", "is removed from by upkeep alone")
+        scope, count = self._scope, 0
+        while True:
+            work = RemoveExpiredItems(scope.tenant, scope.now())
+            due, gone = await scope.runner.write(work)
+            count += gone
+            if due < AT_ONCE or not gone:
+                return count
 
     async def get(
         self, namespace: str, key: str, *, session_id: str | None = None

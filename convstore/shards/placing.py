@@ -128,6 +128,7 @@ PLACES: dict[str, dict[str, Placing]] = {
         "namespaces": ITEM,
         "patch": ITEM,
         "put": ITEM,
+        "remove_expired": HOME,
         "touch": ITEM,
     },
     "attachments": {

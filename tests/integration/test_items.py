@@ -206,6 +206,50 @@ async def test_upkeep_removes_what_has_expired(
     assert (await document(store, "s")).items == ()
 
 
+async def test_a_tenant_removes_its_own_items_that_have_expired_and_counts_them(
+    store: Store, clock: ManualClock
+) -> None:
+    other = store.for_tenant("other")
+    await store.sessions.get_or_create("s")
+    for number in range(4):
+        await store.items.put("n", f"k{number}", number, ttl_s=10)
+    await store.items.put("n", "k", 1, ttl_s=10, session_id="s")
+    await store.items.put("n", "stays", 1)
+    await other.items.put("n", "k", 1, ttl_s=10)
+    clock.advance(9)
+    assert await store.items.remove_expired() == 0
+    await store.items.touch("n", "k0")
+    clock.advance(1)
+
+    await store.items.put("n", "k1", "anew")
+
+    assert await store.items.remove_expired() == 2
+    assert await store.items.remove_expired() == 0
+
+    left = [(item.key, item.value) for item in (await store.items.list("n")).items]
+    assert left == [("k0", 0), ("k1", "anew"), ("stays", 1)]
+    with pytest.raises(InvalidInputError):
+        await store.conversation("s").items.remove_expired()
+    assert (await store.maintain())["items_expired"] == 2
+
+
+async def test_an_item_that_is_put_while_expired_ones_go_is_there(
+    store: Store, clock: ManualClock
+) -> None:
+    for number in range(20):
+        await store.items.put("n", f"k{number:02}", "old", ttl_s=10)
+    clock.advance(10)
+
+    put = [store.items.put("n", f"k{number:02}", "new") for number in range(10)]
+    counts = await asyncio.gather(
+        store.items.remove_expired(), *put, store.items.remove_expired()
+    )
+
+    assert counts[0] + counts[-1] in range(10, 21)
+    left = (await store.items.list("n")).items
+    assert [item.value for item in left] == ["new"] * 10
+
+
 async def test_upkeep_leaves_what_has_expired_in_a_held_session(
     store: Store, clock: ManualClock
 ) -> None:

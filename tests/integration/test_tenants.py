@@ -114,7 +114,7 @@ NOT_COMPARED = {
     "ledger": {"pin", "touch", "escalate", "record_request", "add_cost",
                "set_cache_sticky", "clear"},
     "attachments": {"put"},
-    "items": {"put", "patch", "touch", "delete"},
+    "items": {"put", "patch", "touch", "delete", "remove_expired"},
     "search_index": {"run", "check", "rebuild"},
     "queues": {"put", "next", "release", "delete"},
     "archive": {"segments", "runs", "verify", "agreement", "count_segments",
