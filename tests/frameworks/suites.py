@@ -1,19 +1,21 @@
 """Runs the tests of frameworks, from their pinned releases, on our adapters.
 
-    scripts/frameworks [--whole] [NAME...]
+    scripts/frameworks [NAME...]
 
 It is called once in each environment, with the environment's name, and runs the suites
 that belong there. Cases that no other store can pass are named one by one beside each
-adapter's plugin: they must fail, and all others pass. `--whole` adds what takes long.
-Each suite runs on SQLite and on PostgreSQL.
+adapter's plugin: they must fail, and all others pass. How many pass is known, so that
+none is left out unseen. Each suite runs on SQLite and on PostgreSQL, both at once.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,14 +31,15 @@ PYTEST = "-q -W ignore -p no:cacheprovider -p no:xdist -o addopts= --timeout 300
 
 @dataclass(frozen=True)
 class Suite:
-    """Tests of one release; `folder` has the plugin that puts our adapter in place."""
+    """Tests of one release; `folder` has the plugin that puts our adapter in place, and
+    `passes` says how many of them pass with it."""
 
     package: str
     version: str
     folder: str
     plugin: str
     tests: str
-    long_tests: str = ""
+    passes: int
     environment: str = "frameworks"
     options: str = ""
 
@@ -67,14 +70,15 @@ SUITES = {
         "tests/extensions/memory/test_encrypt_session.py "
         "tests/memory/test_session_context_wrapper.py "
         "tests/memory/test_session_persistence_sanitize.py "
-        "tests/memory/test_compaction_suffix.py",
+        "tests/memory/test_compaction_suffix.py "
         "tests/test_agent_runner.py tests/test_agent_runner_streamed.py "
         "tests/test_run_impl_resume_paths.py tests/test_max_turns.py "
         "tests/test_soft_cancel.py",
+        1_078,
     ),
     # The plugin chooses the cases of SQLite among them.
     "langgraph": Suite(
-        "langgraph", "1.2.24", "langgraph", "in_place_of_sqlite", "tests"
+        "langgraph", "1.2.24", "langgraph", "in_place_of_sqlite", "tests", 648
     ),
     "langgraph-store": Suite(
         "langgraph-checkpoint-sqlite",
@@ -82,6 +86,7 @@ SUITES = {
         "langgraph",
         "in_place_of_sqlite",
         "tests/test_store.py tests/test_async_store.py tests/test_ttl.py",
+        127,
     ),
     "langchain": Suite(
         "langchain-community",
@@ -89,6 +94,7 @@ SUITES = {
         "langchain",
         "in_place_of_sql",
         "tests/unit_tests/chat_message_histories/test_sql.py",
+        7,
         environment="frameworks-2",
         # Their settings are about tests that are not run here.
         options="--noconftest -o asyncio_mode=auto",
@@ -99,46 +105,61 @@ SUITES = {
         "chainlit",
         "in_place_of_sqlalchemy",
         "tests/data/test_sql_alchemy.py",
+        15,
         environment="chainlit",
         options="-o asyncio_mode=auto",
     ),
 }
 
 
-def main(environment: str, arguments: list[str]) -> int:
-    whole = "--whole" in arguments
-    asked = [name for name in arguments if name != "--whole"] or list(SUITES)
-    names = [name for name in asked if SUITES[name].environment == environment]
-    failed = []
+def main(environment: str, names: list[str]) -> int:
+    wrong = []
     with ExitStack() as stack:
         server = stack.enter_context(running(PostgresServer))
         databases = PostgresDatabases(server.url)
         stack.callback(databases.close)
-        for name in names:
-            for database, url in (("sqlite", ""), ("postgres", databases.create())):
-                print(f"--- {name} on {database}", flush=True)
-                if run(SUITES[name], url, whole):
-                    failed.append(f"{name} on {database}")
-    print(f"failed: {', '.join(failed)}" if failed else "all passed")
-    return bool(failed)
+        threads = stack.enter_context(ThreadPoolExecutor())
+        for name in names or SUITES:
+            suite = SUITES[name]
+            if suite.environment != environment:
+                continue
+            suite.sources()
+            # Both at once: of many cases most of the time is their own sleep.
+            runs = {
+                f"{name} on {database}": threads.submit(run, suite, url)
+                for database, url in (("sqlite", ""), ("postgres", databases.create()))
+            }
+            for about, going in runs.items():
+                told, fault = going.result()
+                print(f"--- {about}\n{told}", flush=True)
+                wrong += [f"{about}: {fault}"] if fault else []
+    print("\n".join(wrong) if wrong else "all passed")
+    return bool(wrong)
 
 
-def run(suite: Suite, url: str, whole: bool) -> int:
-    """pytest's exit status."""
+def run(suite: Suite, url: str) -> tuple[str, str]:
+    """What pytest says, and what is wrong with it, if anything is."""
     folder = ROOT / "tests" / "frameworks" / suite.folder
     environment = os.environ | {
         "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}",
         "CONVSTORE_FRAMEWORK_URL": url,
     }
-    tests = f"{suite.tests} {suite.long_tests if whole else ''}".split()
     # `python -m` puts their folder before ours: both have a package `tests`.
     command = [sys.executable, "-m", "pytest", *PYTEST.split(), *suite.options.split()]
-    return subprocess.run(
-        [*command, "-p", suite.plugin, *tests],
+    done = subprocess.run(
+        [*command, "-p", suite.plugin, *suite.tests.split()],
         cwd=suite.sources(),
         env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
         check=False,
-    ).returncode
+    )
+    passed = int((re.findall(r"(\d+) passed", done.stdout) or "0")[-1])
+    if done.returncode:
+        return done.stdout, f"exit status {done.returncode}"
+    fault = f"{passed} passed, and {suite.passes} did before"
+    return done.stdout, "" if passed == suite.passes else fault
 
 
 if __name__ == "__main__":
