@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -228,7 +228,9 @@ class _Site:
         return Response(html, status, media_type="text/html")
 
 
+@cache
 def _environment() -> Environment:
+    """Of all pages of a process: templates are compiled once."""
     pages = Environment(
         loader=FileSystemLoader(_HOME / "templates"),
         autoescape=True,
