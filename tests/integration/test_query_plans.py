@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
-from convstore import Store
+from convstore import StoreConfig, open_store
 from convstore.db import (
     branches,
     documents,
@@ -36,9 +38,11 @@ from convstore.db.session_filters import Filter, Sides
 from convstore.db.session_ids import naming
 from convstore.db.session_lists import Place
 from convstore.db.statements import Prepared
+from convstore.vocabulary.clock import ManualClock
 from convstore.vocabulary.codec import dumps
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.records import SessionState
+from tests.databases import PostgresDatabases, SqliteDatabases
 
 Explain = Callable[..., Awaitable[str]]
 Row = dict[str, Any]
@@ -59,31 +63,56 @@ SORTS_OF_PARTS = (
 )
 
 
-@pytest.fixture
-async def explain(database_url: str, store: Store) -> Explain:
-    """Gives the plan of a statement, on a database with sessions and turns in it."""
+async def _fill(url: str, archive: Path) -> None:
+    """Sessions and turns, as many as the plans of a large table can be had with."""
     at = datetime(2025, 1, 1, tzinfo=UTC)
-    for number in range(40):
-        await store.sessions.get_or_create(
-            f"s-{number}", user_id=f"u-{number}", title=f"hay {number}"
-        )
-        await store.turns.append_many(
-            f"s-{number}", [{"role": "user", "external_id": f"m-{i}"} for i in range(9)]
-        )
-        await store.interactions.record_many(
-            [
-                {
-                    "action": "feedback",
-                    "turn_seq": 1,
-                    "feedback": "up",
-                    "actor_id": f"u-{act}",
-                    "created_at": at + timedelta(seconds=act, minutes=number),
-                }
-                for act in range(40)
-            ],
-            session_id=f"s-{number}",
-        )
-        await store.graph_states.put(f"s-{number}", {"nodes": []})
+    config = StoreConfig(url=url, archive_dir=archive)
+    async with open_store(config, clock=ManualClock()) as store:
+        for number in range(40):
+            name = f"s-{number}"
+            await store.sessions.get_or_create(
+                name, user_id=f"u-{number}", title=f"hay {number}"
+            )
+            await store.turns.append_many(
+                name, [{"role": "user", "external_id": f"m-{i}"} for i in range(9)]
+            )
+            await store.interactions.record_many(
+                [
+                    {
+                        "action": "feedback",
+                        "turn_seq": 1,
+                        "feedback": "up",
+                        "actor_id": f"u-{act}",
+                        "created_at": at + timedelta(seconds=act, minutes=number),
+                    }
+                    for act in range(40)
+                ],
+                session_id=name,
+            )
+            await store.graph_states.put(name, {"nodes": []})
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def database_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A database with sessions and turns in it: one for all, as plans are only read."""
+    folder = tmp_path_factory.mktemp("plans")
+    databases: SqliteDatabases | PostgresDatabases
+    databases = request.getfixturevalue(f"{request.param}_databases")
+    if isinstance(databases, SqliteDatabases):
+        url = databases.create(folder / "plans.db")
+    else:
+        url = databases.create()
+    asyncio.run(_fill(url, folder / "archive"))
+    yield url
+    if isinstance(databases, PostgresDatabases):
+        databases.drop(url)
+
+
+@pytest.fixture
+def explain(database_url: str) -> Explain:
+    """Gives the plan of a statement."""
 
     async def explained(statement: Any, given: Row | None = None, **values: Any) -> str:
         backend = await open_backend(BackendOptions(database_url, 1, "none", Limits()))
