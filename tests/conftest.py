@@ -11,7 +11,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack, closing, contextmanager
+from contextlib import AsyncExitStack, ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
@@ -27,6 +27,7 @@ from tests.databases import (
     shards_of,
     which,
 )
+from tests.leaks import pytest_collection_finish
 from tests.processes import Process, run_processes
 from tests.real_files import NAMED, REAL, STAND_INS, packed
 from tests.servers import (
@@ -36,6 +37,7 @@ from tests.servers import (
     ServerUnavailableError,
     ValkeyServer,
 )
+from tests.slowness import mark_slow
 from tests.summary import (
     give_up,
     note_tested,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from convstore.store import Store
 
 __all__ = [  # Hooks that pytest finds here.
+    "pytest_collection_finish",
     "pytest_configure",
     "pytest_sessionfinish",
     "pytest_terminal_summary",
@@ -63,10 +66,12 @@ hypothesis.settings.register_profile("explore", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("convstore")
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` looks at what is slow
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
     """Leave out, over several databases, what looks behind the face at one of them."""
+    mark_slow(items)
     if not are_sharded():
         return
     listed = (ROOT / "tests" / "shards" / "of-one-database.txt").read_text("utf-8")
@@ -107,13 +112,21 @@ def real_data(
 # Databases and servers
 
 
+@pytest.fixture(scope="session", autouse=True)
+def once_for_all() -> None:
+    """What every test would do again, where the package can be imported."""
+    with suppress(ImportError):
+        from tests.compiled import share_compiled
+        from tests.migrated import share_migrated
+
+        share_compiled()
+        share_migrated()
+
+
 @pytest.fixture(scope="session")
 def sqlite_databases(
     tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> SqliteDatabases:
-    from tests.compiled import share_compiled
-
-    share_compiled()
     note_tested(pytestconfig, "sqlite", sqlite3.sqlite_version + which())
     return SqliteDatabases(tmp_path_factory.mktemp("sqlite"))
 
@@ -121,9 +134,6 @@ def sqlite_databases(
 @pytest.fixture(scope="session")
 def postgres_databases(pytestconfig: pytest.Config) -> Iterator[PostgresDatabases]:
     """Databases on this worker's own server, or on CONVSTORE_TEST_POSTGRES_URL."""
-    from tests.compiled import share_compiled
-
-    share_compiled()
     with ExitStack() as stack:
         try:
             origin, url = _server("POSTGRES", PostgresServer, stack)

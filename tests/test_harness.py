@@ -174,7 +174,8 @@ def test_a_run_from_a_background_shell_is_as_any_other() -> None:
     ("given", "side_by_side"),
     [
         ("", True),
-        ("--fast -k history", True),
+        ("--slow -k history", True),
+        ("--all", True),
         ("-n 4", False),
         ("-n0", False),
         ("-s", False),
@@ -199,10 +200,10 @@ def test_tests_run_side_by_side_and_are_heard_at_once_unless_told_otherwise(
     assert line[:3] == ["test", "python", "-u"]
     assert "-rfEs" in line
     assert ("worksteal" in line) == side_by_side
-    assert line[len(line) - len(given.replace("--fast", "").split()) :] == (
-        given.replace("--fast", "").split()
-    )
+    own = given.replace("--slow", "").replace("--all", "").split()
+    assert line[len(line) - len(own) :] == own
     assert done.stderr.startswith("running the tests that are not benchmark")
+    assert "--slow runs the slow ones" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.architecture.source import imports, modules
+from tests.architecture.source import imported
 
 # Each foreign package has one home, so that replacing it touches one place.
 HOMES = {
@@ -52,9 +52,9 @@ HEAVY = (
 def test_a_foreign_package_stays_at_home(package: str) -> None:
     strangers = [
         path
-        for path, tree in modules().items()
+        for path, names in imported().items()
         if not path.startswith(tuple(HOMES[package]))
-        and any(name.partition(".")[0] == package for name in imports(tree))
+        and any(name.partition(".")[0] == package for name in names)
     ]
 
     assert strangers == []
@@ -63,8 +63,8 @@ def test_a_foreign_package_stays_at_home(package: str) -> None:
 def test_nothing_imports_a_format_that_can_run_code() -> None:
     found = [
         (path, name)
-        for path, tree in modules().items()
-        for name in imports(tree)
+        for path, names in imported().items()
+        for name in names
         if name.partition(".")[0] in NEVER
     ]
 

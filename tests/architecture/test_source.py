@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import convstore
-from tests.architecture.source import PACKAGE, ROOT, calls, modules
+from tests.architecture.source import PACKAGE, ROOT, called, modules
 
 MAX_MODULE_LINES = 300
 MAX_FUNCTION_LINES = 40
@@ -95,8 +95,8 @@ def test_one_place_asks_which_database_it_is() -> None:
 def test_nothing_executes_what_it_reads() -> None:
     found = [
         (path, call)
-        for path, tree in modules().items()
-        for call in calls(tree)
+        for path, made in called().items()
+        for call in made
         if call in RUNS_WHAT_IT_READS
     ]
 
@@ -107,8 +107,8 @@ def test_only_the_clock_knows_what_time_it_is() -> None:
     """Fresh ids begin with the machine's time, whatever the store's clock says."""
     knowing = {
         path
-        for path, tree in modules().items()
-        if any(READS_THE_CLOCK.match(call) for call in calls(tree))
+        for path, made in called().items()
+        if any(READS_THE_CLOCK.match(call) for call in made)
     }
 
     assert knowing == {"convstore/vocabulary/clock.py", "convstore/vocabulary/ids.py"}

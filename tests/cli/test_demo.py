@@ -9,6 +9,7 @@ import pytest
 from tests.cli.conftest import Cli
 
 
+@pytest.mark.slow
 def test_the_demo_tells_the_whole_life_of_the_samples(tmp_path: Path) -> None:
     cli = Cli(tmp_path)
     cli.options = []

@@ -372,6 +372,7 @@ DESTROYING = [
 ]
 
 
+@pytest.mark.mostly_slow("empty")
 @pytest.mark.parametrize("closed", [False, True], ids=["empty", "closed"])
 def test_without_a_terminal_nothing_is_destroyed_unasked(
     cli: Cli, closed: bool
@@ -437,6 +438,7 @@ NEED_A_DATABASE = [
 ]
 
 
+@pytest.mark.mostly_slow("ahead")
 @pytest.mark.parametrize("schema", ["behind", "ahead", "empty"])
 def test_every_command_refuses_another_schema_and_changes_nothing(
     cli: Cli, capsys: pytest.CaptureFixture[str], schema: str

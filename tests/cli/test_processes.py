@@ -50,6 +50,7 @@ def wait_for(process: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(f"ended without saying {text!r}: {read}")
 
 
+@pytest.mark.mostly_slow("*-15")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_worker_archives_and_ends_in_order(
     cli_on_each: Cli, number: signal.Signals
@@ -68,6 +69,7 @@ def test_a_worker_archives_and_ends_in_order(
     assert cli_on_each.ok("stats", "--json").json["sessions"] == {"archived": 1}
 
 
+@pytest.mark.mostly_slow("True")
 @pytest.mark.parametrize("as_json", [False, True])
 def test_an_interrupted_command_says_so_and_goes_on_when_repeated(
     cli: Cli, as_json: bool

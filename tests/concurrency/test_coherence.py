@@ -89,6 +89,7 @@ def nothing() -> None:
     """No disturbance."""
 
 
+@pytest.mark.slow
 async def test_processes_with_a_memory_each_keep_the_bound(
     database_url: str, run: Any, tmp_path: Path
 ) -> None:
@@ -100,6 +101,7 @@ async def test_processes_with_a_memory_each_keep_the_bound(
     await check(database_url, results, (tmp_path / "log").read_text())
 
 
+@pytest.mark.mostly_slow("redis")
 @pytest.mark.parametrize("server", ["redis", "valkey"])
 async def test_processes_that_share_a_server_keep_the_bound(
     postgres_url: str,
@@ -117,6 +119,7 @@ async def test_processes_that_share_a_server_keep_the_bound(
     await check(postgres_url, results, (tmp_path / "log").read_text())
 
 
+@pytest.mark.slow
 async def test_redis_may_die_come_back_empty_be_slow_and_hang(
     postgres_url: str, own_redis: RedisServer, run: Any, tmp_path: Path
 ) -> None:

@@ -120,6 +120,7 @@ async def test_work_in_a_thread_has_ended_when_its_caller_is_told(store: Store) 
     assert ended[-1] == "end"
 
 
+@pytest.mark.mostly_slow("sqlite")
 async def test_a_stream_that_feeds_a_thread_is_closed(store: Store) -> None:
     """As an export does: its source is a half-read stream of documents."""
     for number in range(3 * AT_ONCE):
@@ -146,6 +147,7 @@ async def test_a_stream_that_feeds_a_thread_is_closed(store: Store) -> None:
     assert closed == [True]
 
 
+@pytest.mark.mostly_slow("sqlite")
 async def test_an_import_lets_go_of_its_files(store: Store, tmp_path: Path) -> None:
     lines = [{"session_id": f"s-{n}", "messages": MESSAGES} for n in range(2_000)]
     source = tmp_path / "sessions.jsonl"

@@ -98,6 +98,7 @@ async def test_costs_of_eight_processes_end_with_the_exact_sum(
     assert await store.ledger.cost() == sum(spent)
 
 
+@pytest.mark.mostly_slow("postgres")
 async def test_strikes_are_counted_right_when_processes_race(
     store: Store, database_url: str, archive_dir: Path, run_processes: RunProcesses
 ) -> None:
@@ -115,6 +116,7 @@ async def test_strikes_are_counted_right_when_processes_race(
     assert entry.tier == "large"
 
 
+@pytest.mark.mostly_slow("sqlite")
 async def test_what_the_user_chose_outlasts_every_process_that_routes(
     store: Store, database_url: str, archive_dir: Path, run_processes: RunProcesses
 ) -> None:

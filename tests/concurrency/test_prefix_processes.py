@@ -92,6 +92,7 @@ def shared(
     return Shared("redis", server, open_another, run)
 
 
+@pytest.mark.mostly_slow("redis-sqlite")
 async def test_each_process_finds_what_every_other_one_stored(shared: Shared) -> None:
     results = shared.work(most=1_000)
 
@@ -100,6 +101,7 @@ async def test_each_process_finds_what_every_other_one_stored(shared: Shared) ->
     assert await shared.store_one(most=1_000) == (0, TOTAL + 1)
 
 
+@pytest.mark.mostly_slow("database-postgres")
 async def test_what_racing_processes_drop_is_counted_once(shared: Shared) -> None:
     """In the database, commits at the same time do not see what the others store: the
     next one makes good what is over the bound then."""

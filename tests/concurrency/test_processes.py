@@ -75,6 +75,7 @@ asyncio.run(with_store(work))
 )
 
 
+@pytest.mark.mostly_slow("postgres")
 async def test_of_several_processes_one_caller_creates_each_session(
     database_url: str, run_processes: Run, store: Store
 ) -> None:
@@ -107,6 +108,7 @@ asyncio.run(with_store(work))
 )
 
 
+@pytest.mark.mostly_slow("sqlite")
 async def test_processes_that_count_up_one_graph_state_lose_no_update(
     store: Store, database_url: str, run_processes: Run
 ) -> None:
@@ -134,6 +136,7 @@ asyncio.run(with_store(work))
 )
 
 
+@pytest.mark.mostly_slow("postgres")
 async def test_processes_that_repeat_the_same_appends_add_each_once(
     store: Store, database_url: str, run_processes: Run
 ) -> None:

@@ -27,10 +27,12 @@ class _Ours:
 
 
 @pytest.mark.crash
+@pytest.mark.mostly_slow("sqlite")
 class TestKilled(_Ours, CrashSuite):
     kills = 6
 
 
+@pytest.mark.mostly_slow("sqlite")
 class TestRaced(_Ours, RaceSuite):
     calls = 3
 

@@ -17,7 +17,7 @@ import pytest
 from convstore.archive.steps import STEPS
 from tests.servers import S3Server
 
-pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -35,6 +35,21 @@ IN_A_BUCKET = (
 )
 
 
+@pytest.mark.parametrize(
+    ("database", "step"),
+    [("sqlite", "purge.deleted"), ("postgres", "purge.after_commit")],
+)
+def test_a_worker_killed_while_it_purges_loses_nothing(
+    tmp_path: Path, database: str, step: str, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue(f"{database}_url")
+
+    found = _killed(url, str(tmp_path / "archive"), tmp_path, f"--step={step}")
+
+    assert found == {step: []}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("database", "first"), [("sqlite", 0), ("postgres", 1)], ids=["sqlite", "postgres"]
 )
@@ -59,6 +74,7 @@ def test_a_worker_killed_at_any_step_loses_nothing(
     assert found == {step: [] for step in STEPS}
 
 
+@pytest.mark.slow
 def test_a_worker_killed_with_its_archive_in_a_bucket_loses_nothing(
     tmp_path: Path, sqlite_url: str, s3_server: S3Server, bucket: str
 ) -> None:

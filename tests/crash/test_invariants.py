@@ -58,6 +58,7 @@ HARM = {
 }
 
 
+@pytest.mark.mostly_slow("sqlite-*", "postgres-I4 *")
 @pytest.mark.parametrize("rule", HARM)
 async def test_each_harm_to_the_database_is_seen(
     store: Store, database_url: str, archive_dir: Path, rule: str
@@ -86,6 +87,7 @@ UNFOUND = {
 }
 
 
+@pytest.mark.mostly_slow("sqlite-*", "postgres-I25 twice")
 @pytest.mark.parametrize("rule", UNFOUND)
 async def test_each_harm_to_the_index_of_words_is_seen(
     open_another: OpenAnother, database_url: str, archive_dir: Path, rule: str
@@ -198,6 +200,7 @@ TOLD: dict[str, tuple[dict[str, object], object]] = {
 }
 
 
+@pytest.mark.mostly_slow("sqlite-*", "postgres-I1 *")
 @pytest.mark.parametrize("rule", TOLD)
 async def test_what_callers_were_told_is_compared_with_what_is_there(
     store: Store, database_url: str, archive_dir: Path, tmp_path: Path, rule: str

@@ -13,7 +13,7 @@ import pytest
 
 from convstore.archive.steps import BACKUP_STEPS, STEPS
 
-pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[2]
 
 # On their way, these need hours to pass between two crashes, or a crash in the one
@@ -26,6 +26,7 @@ RARE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("database", "kills"), [("sqlite", 25), ("postgres", 15)])
 def test_nothing_acknowledged_is_lost_by_kills(
     tmp_path: Path, database: str, kills: int, request: pytest.FixtureRequest

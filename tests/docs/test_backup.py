@@ -46,6 +46,7 @@ def run(line: str, folder: Path, **more: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 async def test_a_backup_made_as_the_page_says_has_everything(
     tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:

@@ -53,7 +53,8 @@ OPTIONS_OF_OTHERS = {
     "--pdb",
 }
 OPTIONS_OF_OTHERS |= {"--live", "--sessions"}
-OPTIONS_OF_OTHERS |= {"--fast", "--fix", "--proxy-headers", "--trainers", "--schema"}
+OPTIONS_OF_OTHERS |= {"--fix", "--proxy-headers", "--trainers", "--schema"}
+OPTIONS_OF_OTHERS |= {"--slow", "--all"}
 # Of the sessions' own file, and keys in a card: names with a dot that are no modules.
 KEYS = {"convstore.generation", "convstore.rule", "convstore.schema.json"}
 

@@ -443,6 +443,7 @@ _ANY_JSON = st.recursive(
 )
 
 
+@pytest.mark.mostly_slow("postgres")
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_any_json_in_is_the_same_json_out(
     request: pytest.FixtureRequest, kind: str
@@ -475,6 +476,7 @@ def test_minus_zero_and_whole_floats_are_told_apart() -> None:
     assert math.copysign(1, -0.0) == -1
 
 
+@pytest.mark.mostly_slow("sqlite")
 async def test_every_naughty_string_is_content_name_slot_tag_and_id(
     store: Store, real_data: Path
 ) -> None:

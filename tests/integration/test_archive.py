@@ -174,6 +174,7 @@ def on_failing_disk(store: Store, archive_dir: Path, number: int) -> FailingBlob
     return blobs
 
 
+@pytest.mark.mostly_slow("sqlite-*", "postgres-9")
 @pytest.mark.parametrize("number", range(1, 16))
 async def test_a_full_disk_during_a_segment_loses_nothing_and_the_next_run_goes_on(
     open_another: OpenAnother, archive_dir: Path, database_url: str, number: int
@@ -319,6 +320,7 @@ async def test_what_is_written_is_read_back_and_compared_before_it_is_believed(
 # Space
 
 
+@pytest.mark.mostly_slow("sqlite")
 async def test_disk_use_comes_back_to_where_it_was_after_many_cycles(
     store: Store, archive_dir: Path, database_url: str, clock: ManualClock
 ) -> None:

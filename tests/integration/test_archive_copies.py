@@ -147,6 +147,7 @@ async def test_a_copy_is_told_by_the_generation_alone_once_the_original_went_on(
         assert (await original.restore(session_id)).state == "active"
 
 
+@pytest.mark.mostly_slow("sqlite")
 async def test_the_original_stops_where_a_copy_went_on_in_its_folder(
     store: Store,
     open_another: OpenAnother,
@@ -257,6 +258,7 @@ async def test_a_database_and_its_folder_can_be_copied_together(
         assert (await pair.restore("s-1")).state == "active"
 
 
+@pytest.mark.mostly_slow("sqlite")
 async def test_workers_of_one_database_are_no_copies_of_each_other(
     open_another: OpenAnother, database_url: str, archive_dir: Path
 ) -> None:
@@ -279,6 +281,7 @@ async def test_workers_of_one_database_are_no_copies_of_each_other(
     sound(database_url, archive_dir)
 
 
+@pytest.mark.mostly_slow("sqlite-*", "postgres-folder.marked")
 @pytest.mark.parametrize("step", ["folder.bound", "folder.marked", *GENERATION])
 async def test_an_owner_that_died_at_its_first_claim_goes_on(
     open_another: OpenAnother, database_url: str, archive_dir: Path, step: str
@@ -296,6 +299,7 @@ async def test_an_owner_that_died_at_its_first_claim_goes_on(
     sound(database_url, archive_dir)
 
 
+@pytest.mark.mostly_slow("sqlite-*", "postgres-generation.settled")
 @pytest.mark.parametrize("step", GENERATION)
 async def test_an_owner_that_died_between_the_two_sides_is_not_locked_out(
     open_another: OpenAnother,
@@ -322,6 +326,7 @@ async def test_an_owner_that_died_between_the_two_sides_is_not_locked_out(
     sound(database_url, archive_dir)
 
 
+@pytest.mark.mostly_slow("sqlite-*", "postgres-generation.settled")
 @pytest.mark.parametrize("step", GENERATION)
 async def test_a_copy_of_an_owner_that_died_between_the_two_sides_is_told(
     open_another: OpenAnother,

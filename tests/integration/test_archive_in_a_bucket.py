@@ -31,6 +31,7 @@ def settings(s3_server: S3Server) -> ObjectStoragePolicy:
     return ObjectStoragePolicy(endpoint=s3_server.url)
 
 
+@pytest.mark.mostly_slow("sqlite")
 async def test_sessions_live_in_a_bucket_as_in_a_folder(
     database_url: str,
     new_database: Callable[[str], str],

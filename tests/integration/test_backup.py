@@ -36,6 +36,7 @@ def sums_are_right(folder: Path) -> bool:
     return done.returncode == 0
 
 
+@pytest.mark.slow
 async def test_real_conversations_come_back_from_a_backup(
     tmp_path: Path, real_data: Path
 ) -> None:

@@ -53,6 +53,7 @@ async def backend(database_url: str, store: Store) -> AsyncIterator[Backend]:
         await backend.close()
 
 
+@pytest.mark.slow
 async def test_a_branch_costs_what_its_length_does_whatever_the_planner_knows(
     backend: Backend, store: Store
 ) -> None:

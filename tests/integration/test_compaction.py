@@ -132,6 +132,7 @@ async def test_a_compaction_that_was_cut_short_loses_nothing(
     sound(database_url, archive_dir)
 
 
+@pytest.mark.mostly_slow("sqlite-*", "postgres-*-publish.link")
 @pytest.mark.parametrize(("act", "step"), BESIDE)
 async def test_what_goes_on_beside_a_compaction_is_done_as_ever(
     open_another: OpenAnother,

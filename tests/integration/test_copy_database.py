@@ -36,6 +36,7 @@ async def filled(store: Store) -> list[SessionDocument]:
     return [document async for document in store.documents()]
 
 
+@pytest.mark.mostly_slow("sqlite-postgres", "postgres-sqlite")
 async def test_a_copy_has_everything_and_says_so(
     store: Store, database_url: str, empty_database_url: str, tmp_path: Path
 ) -> None:

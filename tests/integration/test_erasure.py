@@ -383,6 +383,7 @@ async def test_what_a_dead_worker_left_staged_is_gone_with_the_receipt(
     assert not staged.exists()
 
 
+@pytest.mark.mostly_slow("sqlite")
 async def test_a_deletion_that_archives_beside_an_erasure_leaves_no_copy(
     open_another: OpenAnother,
     archive_dir: Path,
@@ -644,6 +645,7 @@ async def test_a_note_of_an_erasure_that_is_not_ours_is_refused(
     assert await states(store) == {"s-1": "erased", "s-2": "active"}
 
 
+@pytest.mark.mostly_slow("sqlite")
 async def test_no_receipt_is_given_while_a_reader_keeps_the_log_of_writes(
     open_another: OpenAnother, sqlite_url: str
 ) -> None:

@@ -65,6 +65,7 @@ def say(
     return events(client.post("/chat", json=said, headers=headers))
 
 
+@pytest.mark.mostly_slow("postgres")
 def test_a_conversation_goes_through_the_whole_backend(server: str) -> None:
     with httpx.Client(base_url=server, timeout=300) as client:
         first = say(client, "Welke archieven?", "m-1")
@@ -111,6 +112,7 @@ def test_a_conversation_goes_through_the_whole_backend(server: str) -> None:
         assert asked - later - tier <= there
 
 
+@pytest.mark.mostly_slow("sqlite")
 async def test_a_conversation_that_was_archived_is_read_as_before(
     server: str, database_url: str, tmp_path: Path
 ) -> None:
@@ -133,6 +135,7 @@ async def test_a_conversation_that_was_archived_is_read_as_before(
     assert [answer.json() for answer in after] == before
 
 
+@pytest.mark.mostly_slow("sqlite")
 def test_another_user_finds_nothing(server: str) -> None:
     with httpx.Client(base_url=server, timeout=300) as client:
         say(client, "mine", "m-1")
@@ -151,6 +154,7 @@ def test_another_user_finds_nothing(server: str) -> None:
         assert client.post("/chat", json=said, headers=BOB).status_code == 404
 
 
+@pytest.mark.mostly_slow("sqlite")
 def test_who_names_no_session_gets_a_fresh_one(server: str) -> None:
     with httpx.Client(base_url=server, timeout=300) as client:
         said = {"text": "Hi", "message_id": "m-1"}
@@ -163,6 +167,7 @@ def test_who_names_no_session_gets_a_fresh_one(server: str) -> None:
             assert len(history.json()) == 2
 
 
+@pytest.mark.mostly_slow("sqlite")
 def test_wrong_input_is_refused_by_its_field_and_makes_no_session(server: str) -> None:
     fine = {"text": "Hi", "message_id": "m-1"}
     wrong: list[tuple[str, str, dict[str, str], dict[str, Any] | None]] = [
@@ -191,6 +196,7 @@ def test_wrong_input_is_refused_by_its_field_and_makes_no_session(server: str) -
         assert client.post("/feedback", json=judged, headers=ANN).status_code == 404
 
 
+@pytest.mark.mostly_slow("postgres")
 async def test_no_turn_is_lost_when_many_talk_at_once(server: str) -> None:
     """The load test in small; the large one is among the benchmarks."""
     limits = httpx.Limits(max_connections=20)

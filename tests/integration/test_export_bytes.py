@@ -21,8 +21,6 @@ from convstore.vocabulary.records import SessionDocument
 from tests.unit.export.histories import histories
 from tests.unit.export.samples import read_rows, tree
 
-pytestmark = pytest.mark.slow
-
 SPLITS = {"train": 0.8, "validation": 0.2}
 PARQUET = [name for name, fmt in FORMATS.items() if fmt.parquet]
 KINDS: dict[str, tuple[list[str], dict[str, Any]]] = {
@@ -59,6 +57,7 @@ def expected(folder: Path, kind: str) -> dict[str, str]:
     return tree(folder)
 
 
+@pytest.mark.mostly_slow("sqlite-json")
 @pytest.mark.parametrize("kind", KINDS)
 async def test_live_and_archived_sessions_of_any_database_give_the_same_bytes(
     filled: Store, tmp_path: Path, kind: str
@@ -74,6 +73,7 @@ async def test_live_and_archived_sessions_of_any_database_give_the_same_bytes(
     assert tree(tmp_path / "archived") == whole
 
 
+@pytest.mark.slow
 async def test_another_process_in_another_zone_gives_the_same_bytes(
     filled: Store,
     database_url: str,
@@ -99,6 +99,7 @@ async def test_another_process_in_another_zone_gives_the_same_bytes(
         assert tree(tmp_path / kind) == expected(tmp_path / f"{kind} here", kind)
 
 
+@pytest.mark.slow
 async def test_pairs_that_come_in_go_out_as_they_were(
     filled: Store,
     new_database: Callable[[str], str],

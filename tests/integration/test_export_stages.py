@@ -146,6 +146,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     return started
 
 
+@pytest.mark.mostly_slow("sqlite-*")
 @pytest.mark.parametrize("kind", OPTIONS)
 async def test_workers_that_read_the_store_themselves_change_no_byte(
     filled: Store,
@@ -207,6 +208,7 @@ async def test_workers_find_the_store_wherever_the_program_stands(
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
+@pytest.mark.mostly_slow("sqlite")
 async def test_an_export_whose_worker_is_killed_publishes_nothing_and_goes_on(
     filled: Store,
     tmp_path: Path,

@@ -356,6 +356,7 @@ async def test_a_commit_sends_no_more_statements_for_more_acts(
     assert many <= one + (0 if database_url.startswith("postgresql") else 39)
 
 
+@pytest.mark.mostly_slow("sqlite")
 async def test_eight_thousand_acts_take_a_few_statements(
     store: Store, monkeypatch: pytest.MonkeyPatch, database_url: str
 ) -> None:

@@ -130,6 +130,7 @@ async def test_a_database_that_is_only_memory_takes_a_folder(tmp_path: Path) -> 
     assert (report.sessions, report.rejected_total) == (2, 0)
 
 
+@pytest.mark.mostly_slow("postgres")
 async def test_a_conversation_of_more_turns_than_a_call_takes_comes_in_whole(
     store: Store, tmp_path: Path
 ) -> None:

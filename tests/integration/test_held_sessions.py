@@ -157,6 +157,7 @@ async def test_several_sessions_are_held_and_each_goes_on_when_it_is_free(
     assert await contents(store, "free-1") == ["one", "theirs", "two"]
 
 
+@pytest.mark.slow
 async def test_a_session_that_stays_held_gives_busy_and_nothing_is_written(
     open_another: OpenAnother, store: Store, hold: Hold
 ) -> None:
@@ -374,6 +375,7 @@ async def test_a_session_that_a_transaction_writes_to_does_not_keep_others_here(
     assert await contents(store, "held") == ["one", "theirs"]
 
 
+@pytest.mark.slow
 async def test_an_archive_that_is_due_and_held_expires_next_time(
     store: Store, open_another: OpenAnother, hold: Hold, archive_dir: Path
 ) -> None:

@@ -6,6 +6,8 @@ import base64
 import json
 from pathlib import Path
 
+import pytest
+
 from convstore import Store
 from convstore.db import models
 from convstore.messages.attached import attachment_of
@@ -55,6 +57,7 @@ async def test_a_large_picture_of_many_messages_is_kept_once(
     assert kept == []
 
 
+@pytest.mark.mostly_slow("sqlite")
 async def test_pictures_that_are_more_together_than_a_turn_takes_come_in(
     store: Store, tmp_path: Path
 ) -> None:

@@ -304,6 +304,7 @@ _ACTS = st.builds(
 )
 
 
+@pytest.mark.mostly_slow("postgres")
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_counts_equal_a_recount_whatever_was_recorded(
     request: pytest.FixtureRequest, kind: str

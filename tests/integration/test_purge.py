@@ -104,6 +104,7 @@ async def test_purged_sessions_have_no_rows_and_their_stub_says_where_they_are(
     sound(database_url, archive_dir)
 
 
+@pytest.mark.mostly_slow("sqlite-*", "postgres-purge.*")
 @pytest.mark.parametrize("step", STEPS_OF_A_RUN)
 async def test_a_user_who_returns_at_any_step_loses_nothing(
     open_another: OpenAnother,
@@ -167,6 +168,7 @@ async def test_a_user_who_returns_while_a_seal_takes_its_generation_loses_nothin
     sound(database_url, archive_dir)
 
 
+@pytest.mark.mostly_slow("sqlite-*", "postgres-purge.before_commit")
 @pytest.mark.parametrize("step", MAIN_STEPS)
 async def test_two_workers_at_any_step_purge_each_session_once(
     open_another: OpenAnother,
@@ -200,6 +202,7 @@ async def test_two_workers_at_any_step_purge_each_session_once(
     sound(database_url, archive_dir)
 
 
+@pytest.mark.mostly_slow("sqlite-*", "postgres-purge.after_commit")
 @pytest.mark.parametrize("step", MAIN_STEPS)
 async def test_a_hold_placed_at_any_step_keeps_the_rows_or_the_archive(
     open_another: OpenAnother,
@@ -226,6 +229,7 @@ async def test_a_hold_placed_at_any_step_keeps_the_rows_or_the_archive(
     sound(database_url, archive_dir)
 
 
+@pytest.mark.mostly_slow("sqlite-*", "postgres-*-publish.link")
 @pytest.mark.parametrize("step", [s for s in MAIN_STEPS if not s.startswith("purge.")])
 @pytest.mark.parametrize("verb", ["erase", "destroy"])
 async def test_what_is_erased_while_it_is_archived_is_nowhere_afterwards(

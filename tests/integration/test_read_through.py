@@ -182,6 +182,7 @@ TURNS = st.lists(
 )
 
 
+@pytest.mark.mostly_slow("sqlite")
 async def test_whatever_was_said_reads_the_same_through(store: Store) -> None:
     count = 0
 

@@ -26,6 +26,7 @@ def _records(path: Path) -> Iterator[Any]:
         yield from map(json.loads, lines)
 
 
+@pytest.mark.mostly_slow("sqlite-*")
 @pytest.mark.parametrize("name", FILES)
 async def test_every_conversation_comes_back_as_it_went_in(
     store: Store, real_data: Path, name: str

@@ -26,7 +26,7 @@ SAMPLE = 40
 AT_ONCE = 50
 
 
-@pytest.mark.slow
+@pytest.mark.mostly_slow("*-xsid/utterances")
 @pytest.mark.parametrize("file", FILES)
 async def test_real_conversations_come_back_equal_and_export_the_same_bytes(
     lived: Life, file: str

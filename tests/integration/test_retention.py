@@ -531,6 +531,7 @@ async def test_a_run_that_cannot_be_meant_is_refused(
     assert await states(store) == {"s-1": "active"}
 
 
+@pytest.mark.mostly_slow("sqlite")
 async def test_a_segment_is_rewritten_once_however_many_of_its_archives_are_due(
     open_another: OpenAnother, clock: ManualClock, database_url: str, archive_dir: Path
 ) -> None:
@@ -559,6 +560,7 @@ async def test_a_segment_is_rewritten_once_however_many_of_its_archives_are_due(
     sound(database_url, archive_dir)
 
 
+@pytest.mark.mostly_slow("sqlite")
 async def test_a_segment_is_rewritten_once_when_a_user_of_many_sessions_is_erased(
     store: Store, database_url: str, archive_dir: Path
 ) -> None:

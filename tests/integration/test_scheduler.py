@@ -159,6 +159,7 @@ def _upgrade(url: str) -> None:
     migration.upgrade(url)
 
 
+@pytest.mark.mostly_slow("sqlite")
 async def test_a_stop_finishes_the_batches_begun_and_begins_no_other(
     database_url: str, archive_dir: Path, clock: ManualClock
 ) -> None:
@@ -250,6 +251,7 @@ def test_an_empty_archive_has_nothing_to_verify() -> None:
     assert VerifyShare().due(0) == 0
 
 
+@pytest.mark.mostly_slow("sqlite")
 async def test_a_log_that_an_open_read_keeps_is_told_once(
     open_another: OpenAnother, sqlite_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -248,6 +248,7 @@ async def test_an_index_that_died_on_the_way_has_everything_once_after_the_next_
     sound(database_url, archive_dir)
 
 
+@pytest.mark.mostly_slow("postgres")
 async def test_what_goes_to_the_archive_while_it_is_indexed_is_found(
     open_another: OpenAnother,
     database_url: str,

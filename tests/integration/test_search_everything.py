@@ -59,6 +59,7 @@ async def test_what_is_said_in_any_script_is_found_by_its_words_and_parts(
             }
 
 
+@pytest.mark.mostly_slow("sqlite")
 async def test_every_naughty_string_is_a_query_that_finds_itself(
     open_another: OpenAnother, real_data: Path
 ) -> None:
@@ -77,6 +78,7 @@ async def test_every_naughty_string_is_a_query_that_finds_itself(
         assert not turns or number in turns or text.startswith("-"), ascii(text)
 
 
+@pytest.mark.slow
 async def test_a_turn_as_large_as_turns_may_be_is_found_by_its_end_and_its_words(
     open_another: OpenAnother,
 ) -> None:

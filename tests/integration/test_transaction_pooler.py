@@ -69,6 +69,7 @@ async def test_lone_appends_and_reads_need_no_second_try(
     assert [r.getMessage() for r in caplog.records if r.name[:9] == "convstore"] == []
 
 
+@pytest.mark.slow
 async def test_a_lock_held_by_a_stranger_gives_busy_after_the_time_set(
     pooled: Store, pooled_url: str, postgres_url: str
 ) -> None:

@@ -115,6 +115,7 @@ async def test_a_write_outside_by_another_task_waits_for_the_end(store: Store) -
     assert await contents(store, "s-1") == ["first", "first too", "second"]
 
 
+@pytest.mark.mostly_slow("sqlite")
 async def test_a_write_that_waits_too_long_for_a_transaction_says_busy(
     open_another: Callable[..., Awaitable[Store]],
 ) -> None:

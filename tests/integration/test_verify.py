@@ -68,6 +68,7 @@ async def test_each_kind_of_damage_is_found_and_quarantined(
     assert agreement.ok == (harm in ("flip", "manifest", "truncate"))
 
 
+@pytest.mark.mostly_slow("sqlite")
 async def test_every_flipped_bit_is_found(store: Store, archive_dir: Path) -> None:
     await archived(store, "s-1", "s-2")
     (path,) = segment_files(archive_dir)

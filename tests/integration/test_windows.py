@@ -203,6 +203,7 @@ def kept_url(request: pytest.FixtureRequest) -> Callable[[str], str]:
     return lambda kind: str(request.getfixturevalue(f"{kind}_url"))
 
 
+@pytest.mark.mostly_slow("sqlite")
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_any_tree_is_read_as_it_was_built(
     kept_url: Callable[[str], str], kind: str

@@ -92,6 +92,7 @@ async def test_after_a_lost_connection_the_commit_of_the_application_fails(
     assert await contents(store, "s-1") == ["kept"]
 
 
+@pytest.mark.mostly_slow("postgresql+asyncpg")
 async def test_a_lock_that_is_not_had_in_time_leaves_the_transaction_as_it_was(
     open_another: OpenAnother, engine: AsyncEngine, database_url: str, driver: str
 ) -> None:
@@ -116,6 +117,7 @@ async def test_a_lock_that_is_not_had_in_time_leaves_the_transaction_as_it_was(
     assert await contents(store, "s-1") == ["one", "two"]
 
 
+@pytest.mark.mostly_slow("sqlite+aiosqlite")
 async def test_our_writers_wait_for_a_host_for_so_long_and_no_longer(
     open_another: OpenAnother, engine: AsyncEngine
 ) -> None:
@@ -274,6 +276,7 @@ async def test_a_transaction_that_failed_before_is_not_written_to(
             await connection.commit()
 
 
+@pytest.mark.mostly_slow("sqlite+aiosqlite", "postgresql+asyncpg")
 async def test_inside_a_transaction_of_the_store_nobody_hangs(
     open_another: OpenAnother, engine: AsyncEngine, driver: str
 ) -> None:

@@ -48,6 +48,7 @@ async def _begin(url: str) -> None:
         await store.sessions.get_or_create("s-1")
 
 
+@pytest.mark.mostly_slow("sqlite+aiosqlite", "postgresql+asyncpg")
 def test_two_processes_keep_orders_and_messages_together(
     url: str, driver: str, start_process: Callable[..., Process]
 ) -> None:

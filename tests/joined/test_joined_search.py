@@ -10,6 +10,7 @@ from tests.integration.test_search import OpenAnother, mode, places
 from tests.joined.hosts import order
 
 
+@pytest.mark.mostly_slow("sqlite+aiosqlite-inline", "postgresql+asyncpg-deferred")
 @pytest.mark.parametrize("name", ["deferred", "inline"])
 async def test_what_an_application_commits_is_found(
     open_another: OpenAnother, engine: AsyncEngine, name: str

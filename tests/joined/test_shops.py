@@ -76,6 +76,7 @@ def said(shop: httpx.Client) -> list[str]:
     return list(shop.get("/conversation").json()["said"])
 
 
+@pytest.mark.mostly_slow("django_shop-sqlite", "fastapi_shop-postgres")
 def test_an_order_and_its_message_are_both_there_or_neither(
     shop: httpx.Client, example: str
 ) -> None:
@@ -95,6 +96,7 @@ def test_an_order_and_its_message_are_both_there_or_neither(
     assert other.status_code == 404
 
 
+@pytest.mark.slow
 def test_what_cannot_be_ordered_is_the_customer_s_fault_and_leaves_nothing(
     shop: httpx.Client, example: str
 ) -> None:

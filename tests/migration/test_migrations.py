@@ -106,6 +106,7 @@ report(migration.upgrade(sys.argv[1]))
 """
 
 
+@pytest.mark.mostly_slow("postgres")
 def test_several_that_find_an_empty_database_upgrade_it_once(
     empty_database_url: str, run_processes: Callable[..., list[list[Any]]]
 ) -> None:
@@ -298,6 +299,7 @@ def test_an_upgrade_that_fails_leaves_nothing_behind(empty_database_url: str) ->
         migrate.differences(empty_database_url)
 
 
+@pytest.mark.mostly_slow("sqlite")
 def test_alembic_upgrades_from_a_checkout(empty_database_url: str) -> None:
     alembic = [sys.executable, "-m", "alembic", "-x", f"url={empty_database_url}"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -58,6 +58,7 @@ async def test_a_hold_in_one_shard_keeps_all_of_them(sharded: Store) -> None:
     assert (await sharded.erasures.list()).items == ()
 
 
+@pytest.mark.mostly_slow("sqlite-*", "postgres-4")
 @pytest.mark.parametrize("at", [1, 2, 4, 6, 9, 12])
 async def test_an_erasure_that_is_killed_is_taken_up_and_counted_once(
     open_shards: Open, at: int

@@ -76,6 +76,7 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(0.02)
 
 
+@pytest.mark.slow
 async def test_sessions_of_a_shard_whose_server_is_stopped_are_named_as_such(
     urls: dict[str, Any], begin: Begin, tmp_path: Path
 ) -> None:

@@ -221,6 +221,7 @@ OVER = "document.documentElement.scrollWidth - window.innerWidth"
 CONTRAST = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
 
 
+@pytest.mark.slow
 async def test_every_page_shows_hostile_words_and_does_nothing_with_them(
     store: Store, window: Open, tmp_path: Path, real_data: Path
 ) -> None:
@@ -298,6 +299,7 @@ async def test_keys_judge_once_and_the_rows_beside_change(
     assert ann.complaints == []
 
 
+@pytest.mark.slow
 async def test_every_form_works_without_script(store: Store, window: Open) -> None:
     await talk(store)
     ann = await window(java_script_enabled=False)

@@ -46,6 +46,7 @@ def sound(bucket: str, s3_server: S3Server) -> BlobStore:
     return store_at(bucket, s3_server.url)
 
 
+@pytest.mark.mostly_slow("lost-put", "cut-copy")
 @pytest.mark.parametrize("way", ["copy", "put"])
 @pytest.mark.parametrize("fault", ["unavailable", "cut", "lost"])
 def test_one_fault_at_any_request_is_made_good(
@@ -64,6 +65,7 @@ def test_one_fault_at_any_request_is_made_good(
         assert sound.read(key) == DATA
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["copy", "put"])
 def test_a_server_that_hangs_leaves_a_whole_blob_or_none(
     proxy: FaultyProxy, bucket: str, sound: BlobStore, way: str
@@ -81,6 +83,7 @@ def test_a_server_that_hangs_leaves_a_whole_blob_or_none(
             assert sound.read(key) == DATA
 
 
+@pytest.mark.mostly_slow("copy")
 @pytest.mark.parametrize("way", ["copy", "put"])
 def test_a_server_that_stays_away_publishes_nothing_by_halves(
     proxy: FaultyProxy, bucket: str, sound: BlobStore, way: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import reduce
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -101,6 +102,7 @@ def test_no_history_makes_an_unsound_row(
             assert not set(row.origin.turn_ids) & view.reported, name
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(TURNS, ACTS)
 def test_no_history_makes_both_a_row_and_its_opposite(

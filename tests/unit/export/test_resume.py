@@ -129,6 +129,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[[FileType], Path
     return made
 
 
+@pytest.mark.mostly_slow("jsonl-57", "parquet-1")
 @pytest.mark.crash
 @pytest.mark.parametrize("told", [1, 57, 150, 199, 204])
 @pytest.mark.parametrize("file_type", ["jsonl", "parquet"])

@@ -53,6 +53,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     return started
 
 
+@pytest.mark.mostly_slow("3-True")
 @pytest.mark.parametrize(("count", "forks"), [(1, True), (3, True), (2, False)])
 def test_workers_change_no_byte_and_no_count(
     tmp_path: Path,
@@ -100,6 +101,7 @@ def test_until_a_worker_is_there_the_export_does_its_work(
     assert all(worker.poll() is not None for worker in workers)
 
 
+@pytest.mark.slow
 def test_a_parquet_export_with_every_option_is_the_same_with_workers(
     tmp_path: Path,
 ) -> None:
@@ -217,6 +219,7 @@ job.run_export(
 """
 
 
+@pytest.mark.slow
 @pytest.mark.crash
 def test_workers_end_when_the_export_is_killed_with_minus_nine(tmp_path: Path) -> None:
     child = subprocess.Popen(

@@ -33,6 +33,7 @@ def sessions_of(folder: Path, file: str, name: str) -> list[ImportedSession]:
     return [item.session for item in imported(folder, file, name)]
 
 
+@pytest.mark.mostly_slow("oasst*", "xsid*", "preference*", "tau*")
 @pytest.mark.parametrize(("file", "name", "sessions", "turns", "acts"), EXPECTED)
 def test_every_conversation_comes_in_and_comes_back_equal(
     real_data: Path, file: str, name: str, sessions: int, turns: int, acts: int

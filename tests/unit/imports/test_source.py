@@ -193,6 +193,7 @@ def test_damaged_compression_is_told_after_what_came_before(
     assert first.data == b"one"
 
 
+@pytest.mark.mostly_slow("compress0")
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
 def test_a_bomb_of_line_ends_is_given_a_few_at_a_time(
     tmp_path: Path, pack: Callable[[bytes], bytes]
