@@ -84,14 +84,15 @@ class Entry:
 def matching(
     connection: Connection,
     tenant: str,
-    query: Query,
+    query: Query | None,
     wanted: Wanted,
     before: int | None,
     limit: int,
     budget_s: float,
 ) -> list[int] | None:
     """Numbers of entries that may match, newest first, below one; None if that takes
-    longer, as a short beginning of very many words may. Call in a snapshot."""
+    longer, as a short beginning of very many words may. Without a query all of those
+    whose texts are looked through. Call in a snapshot."""
     scope = [of_tenant(tenant)]
     if wanted.session_id is not None:
         scope.append(of_session(tenant, wanted.session_id))
@@ -112,6 +113,12 @@ def matching(
     found = _matching_of(bounds)
     rows = index.within(connection, budget_s, lambda: found.all(connection, given))
     return None if rows is None else [int(row[0]) for row in rows]
+
+
+def merges_many(connection: Connection, query: Query) -> bool:
+    """Whether the index would go through all the words that begin so, in all tenants,
+    before it gives the first entry."""
+    return query.is_broad and dialect_of(connection).words.merges_beginnings
 
 
 def entries(

@@ -6,6 +6,8 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
+from itertools import takewhile
+from typing import NamedTuple
 
 from convstore.db import search_reading
 from convstore.db.engine import Connection
@@ -25,6 +27,9 @@ _LEAST_S = 0.01
 """Seconds that the index has in any case: else nothing would ever be found."""
 _AT_ONCE = 8
 """Archived sessions in memory together: one may have hundreds of megabytes."""
+_EACH, _READ_FIRST = 3, 100
+"""How many entries are read for each that is asked for, and how many at most, before an
+index that would merge all words of a beginning is asked."""
 
 Texts = dict[tuple[Key, Item], tuple[Said, int | None]]
 
@@ -40,16 +45,15 @@ async def by_index(
     """The newest behind a place, `most` at most, or what is found until then."""
     before = None if place is None else place.number
     matches: list[Match] = []
-    step = min(max(_LEAST, most), _MOST)
-    complete = True
+    step, is_first, complete = min(max(_LEAST, most), _MOST), True, True
     while True:
         left_s = max(_LEAST_S, until - time.monotonic())
-        propose = partial(_propose, scope.tenant, query, wanted, before, step, left_s)
-        numbers, entries = await scope.runner.read(propose, snapshot=True)
-        if numbers is None:
+        ask = _Asked(scope.tenant, query, wanted, before, step, left_s, is_first)
+        proposed = await scope.runner.read(partial(_propose, ask), snapshot=True)
+        if proposed is None:
             return Looked(matches, False, None if before is None else Place(before))
-        texts = await _texts(scope, entries)
-        for entry in entries:
+        texts = await _texts(scope, proposed.entries)
+        for entry in proposed.entries:
             found = texts.get(((scope.tenant, entry.session.id), _item(entry)))
             if found is None:
                 complete = False
@@ -61,29 +65,55 @@ async def by_index(
                 )
             if len(matches) == most:
                 return Looked(matches, complete)
-        if len(numbers) < step:
+        if not proposed.more:
             return Looked(matches, complete)
-        before = numbers[-1]
+        before = proposed.last
         if time.monotonic() >= until:
-            return Looked(matches, False, Place(before))
-        step = min(step * 2, _MOST)
+            return Looked(matches, False, None if before is None else Place(before))
+        step, is_first = min(step * 2, _MOST), False
 
 
-def _propose(
-    tenant: str,
-    query: Query,
-    wanted: Wanted,
-    before: int | None,
-    limit: int,
-    budget_s: float,
-    connection: Connection,
-) -> tuple[list[int] | None, list[Entry]]:
+class _Asked(NamedTuple):
+    tenant: str
+    query: Query
+    wanted: Wanted
+    before: int | None
+    limit: int
+    budget_s: float
+    is_first: bool
+
+
+class _Proposed(NamedTuple):
+    """Entries that may match; whether there may be more, below the number `last`."""
+
+    entries: list[Entry]
+    more: bool
+    last: int | None
+
+
+def _propose(asked: _Asked, connection: Connection) -> _Proposed | None:
+    """What the index gives next; None if that takes longer.
+
+    Where it would merge all the words of a beginning, the newest entries come first,
+    whatever they say: what many words begin with is among them, if it is anywhere.
+    """
+    tenant, query, wanted, before, limit, budget_s, is_first = asked
+    if reads := is_first and search_reading.merges_many(connection, query):
+        limit = min(_EACH * limit, _READ_FIRST)
     found = search_reading.matching(
-        connection, tenant, query, wanted, before, limit, budget_s
+        connection, tenant, None if reads else query, wanted, before, limit, budget_s
     )
-    if not found:
-        return found, []
-    return found, search_reading.entries(connection, tenant, found, wanted)
+    if found is None:
+        return None
+    last = found[-1] if found else before
+    entries = search_reading.entries(connection, tenant, found, wanted) if found else []
+    if not reads:
+        return _Proposed(entries, len(found) == limit, last)
+    # Not those that have to be read from the archive, nor what is behind them.
+    live = [*takewhile(lambda entry: entry.session.state == "active", entries)]
+    if len(live) < len(entries):
+        last = entries[len(live)].number + 1
+    return _Proposed(live, True, last)
 
 
 def _fits(said: Said, query: Query, wanted: Wanted) -> bool:

@@ -20,6 +20,8 @@ MOST_CHARS = 256
 MOST_CHUNKS = 16
 SHORTEST_PREFIX = 3
 """Characters of a beginning: shorter ones are of a good part of all words."""
+_BROAD = 4
+"""Characters of a beginning that many words may have."""
 
 _CHUNK = re.compile(r'(-?)(?:"([^"]*)"?|([^\s"]+))(\*?)')
 
@@ -80,6 +82,15 @@ class Query:
     def is_empty(self) -> bool:
         """Whether nothing is asked for."""
         return not self.wanted and not self.literals
+
+    @property
+    def is_broad(self) -> bool:
+        """Whether a beginning is asked for that many words may have."""
+        return any(
+            phrase.prefix
+            and (len(phrase.words[-1]) <= _BROAD or is_dense(phrase.words[-1]))
+            for phrase in self.wanted
+        )
 
     @property
     def must_be_read(self) -> bool:

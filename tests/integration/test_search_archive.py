@@ -65,6 +65,37 @@ async def store(request: pytest.FixtureRequest, open_another: OpenAnother) -> St
     return await open_another(search=mode(request.param))
 
 
+async def test_what_many_words_begin_with_is_found_in_order_live_and_archived(
+    open_another: OpenAnother, clock: ManualClock
+) -> None:
+    """Whether the newest entries were read for it, or the index was asked."""
+    store = await open_another(search=mode("deferred"))
+    said = {
+        "s-0": [f"kwa{n} peer" if n % 2 else "zeldzaam" for n in range(12)],
+        "s-1": [f"kwa{n}" if n % 3 else "appel" for n in range(12)],
+        "s-2": [f"kwa{n}" if n % 10 == 0 else "appel" for n in range(120)],
+    }
+    for name in ("s-0", "s-1"):
+        await say(store, name, *said[name])
+        clock.advance(60)
+    await store.run_retention(older_than_s=0)
+    await store.restore("s-0")
+    await say(store, "s-2", *said["s-2"])
+
+    async def found(text: str, limit: int) -> list[tuple[str, int | None]]:
+        hits = await every_page(store.search, text, limit=limit)
+        return [(hit.session.id, hit.turn_seq) for hit in hits]
+
+    for word, text in (("kwa", "kwa*"), ("zeldzaam", "zel*"), ("niets", "niets*")):
+        wanted = [
+            (name, seq)
+            for name in sorted(said, reverse=True)
+            for seq in range(len(said[name]), 0, -1)
+            if said[name][seq - 1].startswith(word)
+        ]
+        assert await found(text, 5) == await found(text, 100) == wanted
+
+
 async def test_an_archived_session_is_found_where_it_lies(store: Store) -> None:
     await archived(store, "s-1", f"een {WORD} in Enschede", "Drie.")
 

@@ -104,7 +104,9 @@ class PostgresWords(WordIndex):
         ).subquery("either")
         return select(either.c.id).order_by(either.c.id.desc())
 
-    def worded(self, query: Query, scope: Sequence[str]) -> str:
+    def worded(self, query: Query | None, scope: Sequence[str]) -> str:
+        if query is None:
+            return " & ".join(f"'~{word}'" for word in scope)
         found = " & ".join(f"({_phrase(phrase)})" for phrase in query.wanted)
         for phrase in query.excluded:
             if phrase.literal is None:

@@ -47,6 +47,7 @@ class SqliteWords(WordIndex):
     """FTS5, which cuts at what is no letter: our words have none of that."""
 
     forgets_by_words = True
+    merges_beginnings = True
 
     def is_there(self, connection: Connection) -> bool:
         master = table("sqlite_master", column("name"))
@@ -84,7 +85,9 @@ class SqliteWords(WordIndex):
         found = select(number).where(matches, *within_bounds(number, bounds))
         return found.order_by(number.desc()).limit(LIMIT)
 
-    def worded(self, query: Query, scope: Sequence[str]) -> str:
+    def worded(self, query: Query | None, scope: Sequence[str]) -> str:
+        if query is None:
+            return " AND ".join(f'scope : "{word}"' for word in scope)
         found = " AND ".join(f"({_phrase(phrase)})" for phrase in query.wanted)
         found = f"words : ({found})"
         for phrase in query.excluded:

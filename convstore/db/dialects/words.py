@@ -49,6 +49,8 @@ class WordIndex(ABC):
 
     # Whether words must be told again to be taken out.
     forgets_by_words = False
+    # Whether a beginning costs what all the words do that begin so, in every tenant.
+    merges_beginnings = False
 
     @abstractmethod
     def is_there(self, connection: Connection) -> bool:
@@ -76,9 +78,9 @@ class WordIndex(ABC):
         within those bounds that there are, the highest first, `limit` at most."""
 
     @abstractmethod
-    def worded(self, query: Query, scope: Sequence[str]) -> str:
+    def worded(self, query: Query | None, scope: Sequence[str]) -> str:
         """What is bound to find entries that have the words of a query and those of a
-        scope."""
+        scope; without a query all of the scope."""
 
     @abstractmethod
     def within(
