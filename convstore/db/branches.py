@@ -117,12 +117,28 @@ def _remember(key: Key, branched: bool) -> None:
     _BRANCHED[key] = None
 
 
-def read(connection: Connection, key: Key, seq: int, limit: int | None) -> list[Turn]:
+def read(
+    connection: Connection,
+    key: Key,
+    seq: int,
+    limit: int | None,
+    *,
+    straight: bool = False,
+) -> list[Turn]:
     """The path that ends in turn `seq`, oldest first: its newest `limit` turns, or all.
 
     Empty when there is no such turn. Reads as many turns as it gives.
+
+    Args:
+        straight: Each turn up to this one is known to follow the one before: the path
+            is a range of the key, and need not be walked.
     """
-    rows = _walked(connection, key, seq, limit or WHOLE, payload=True)
+    most = limit or WHOLE
+    if straight:
+        given = {"tenant": key[0], "id": key[1], "head": seq, "limit": most}
+        rows = _STRAIGHT.all(connection, given)
+    else:
+        rows = _walked(connection, key, seq, most, payload=True)
     return [turn_from_row(key[1], row) for row in reversed(rows)]
 
 
@@ -348,6 +364,12 @@ _FIRST = _prepared(
     .where(*_OF_SESSION, T.seq <= bindparam("head"))
     .order_by(T.seq)
     .limit(bindparam("first"))
+)
+_STRAIGHT = _prepared(
+    select(*TURN_COLUMNS)
+    .where(*_OF_SESSION, T.seq <= bindparam("head"))
+    .order_by(T.seq.desc())
+    .limit(bindparam("limit"))
 )
 _INHERITED = Prepared(_inherited)
 _NUMBERS = select(T.seq, T.parent_seq).where(*_OF_SESSION).order_by(T.seq)

@@ -56,18 +56,27 @@ class Turns:
         check_optional_int("before", before)
         if before == 0 or (head is not None and before is not None and before > head):
             raise InvalidInputError("before", "is not a turn on the branch")
-        key = self._key(session_id)
+        key, scope = self._key(session_id), self._scope
+        if head is None and before is None:  # one statement for the session and all
+            most = limit or rows.WHOLE
+            return await scope.read(
+                session_id,
+                lambda c: rows.newest(c, key, most, scope.user_id, payload=True),
+            )
+        # From `before` itself, so that one statement tells whether there is such a turn.
+        seq, most = before or head or 0, limit or rows.WHOLE
+        if before is not None and most < rows.WHOLE:
+            most += 1
 
         def read(connection: Connection, session: Session) -> list[Turn]:
-            if before is not None:  # walked from it, so that one statement tells all
-                more = None if limit is None else limit + 1
-                return rows.read(connection, key, before, more)
-            tip = session.head_seq if head is None else head
-            return rows.read(connection, key, tip, limit) if tip else []
+            if not seq:
+                return []
+            straight = not session.branched and seq <= session.turn_count
+            return rows.read(connection, key, seq, most, straight=straight)
 
-        found = await self._scope.live(session_id, read)
-        if not found and (before or head):
-            raise TurnNotFoundError(session_id, before or head or 0)
+        found = await scope.live(session_id, read)
+        if not found and seq:
+            raise TurnNotFoundError(session_id, seq)
         return found if before is None else found[:-1]
 
     async def branches(self, session_id: str) -> list[Branch]:

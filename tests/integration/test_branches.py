@@ -209,6 +209,42 @@ async def test_a_repeat_leaves_a_branch_alone_that_went_on(store: Store) -> None
     assert await everything(store, "s-1") == before
 
 
+async def test_a_branch_without_branches_is_read_by_its_key_in_one_statement(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Part of one, which a turn names, in two: the session is looked at first. What is
+    read is what a walk along the parents gives."""
+    await say(store, "s-1", *"abcde")
+    sent: list[object] = []
+    run = statements.Prepared.all
+
+    def seen(self: Any, connection: Any, values: Any) -> Any:
+        sent.append(self)
+        return run(self, connection, values)
+
+    monkeypatch.setattr(statements.Prepared, "all", seen)
+
+    async def branch(count: int, **given: int) -> list[int]:
+        sent.clear()
+        turns = await store.turns.branch("s-1", **given)
+        assert len(sent) == count
+        return seqs(turns)
+
+    assert await branch(1) == [1, 2, 3, 4, 5]
+    assert await branch(1, limit=2) == [4, 5]
+    assert await branch(2, head=4) == [1, 2, 3, 4]
+    assert await branch(2, before=4, limit=2) == [2, 3]
+    assert branches._PATH_WHOLE not in sent
+    await store.turns.pop("s-1")
+    assert await branch(1) == [1, 2, 3, 4]
+    assert await branch(2, head=5) == [1, 2, 3, 4, 5]
+    await store.turns.append("s-1", role="user", content="E")
+    assert await branch(2) == [1, 2, 3, 4, 6]
+    assert await branch(1) == [1, 2, 3, 4, 6]
+    assert await branch(2, head=5) == [1, 2, 3, 4, 5]
+    assert branches._PATH_WHOLE in sent
+
+
 # The empty branch
 
 
