@@ -9,14 +9,14 @@ from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import BigInteger, Connection, and_, bindparam, cast, select, tuple_
 
-from convstore.db import models
+from convstore.db import models, sessions
 from convstore.db.codec.checkpoints import CHECKPOINTS, ELEMENTS, VALUES, WRITES
 from convstore.db.codec.records import SelectedRow
 from convstore.db.codec.row_types import RowType
 from convstore.db.dialects.base import Dialect
 from convstore.db.documents import selected
 from convstore.db.statements import Prepared
-from convstore.db.unit import Key
+from convstore.db.unit import Key, check_usable
 from convstore.vocabulary.checkpoints import (
     Checkpoint,
     CheckpointValue,
@@ -28,6 +28,7 @@ from convstore.vocabulary.errors import RowCorruptError
 from convstore.vocabulary.records import Json, JsonObject
 
 C = models.checkpoints.c
+S = models.sessions.c
 _ROW = selected(models.checkpoints, CHECKPOINTS.columns)
 T = TypeVar("T")
 _ATTEMPTS = 3
@@ -88,14 +89,21 @@ _OF_GRAPH = (
     C.session_id == bindparam("id"),
     C.namespace == bindparam("namespace"),
 )
-_LATEST = Prepared(
-    lambda _: select(*_ROW).where(*_OF_GRAPH).order_by(C.checkpoint_id.desc()).limit(1)
-)
-_ONE = Prepared(
-    lambda _: select(*_ROW).where(
-        *_OF_GRAPH, C.checkpoint_id == bindparam("checkpoint")
-    )
-)
+
+
+def _of_session(column: Any) -> Any:
+    of_it = S.tenant_id == bindparam("tenant"), S.session_id == bindparam("id")
+    return select(column).where(*of_it).scalar_subquery()
+
+
+# With what the session is: one statement is of one moment.
+_FOUND = select(
+    _of_session(S.state).label("session_state"),
+    _of_session(S.user_id).label("owner"),
+    *_ROW,
+).where(*_OF_GRAPH)
+_LATEST = Prepared(lambda _: _FOUND.order_by(C.checkpoint_id.desc()).limit(1))
+_ONE = Prepared(lambda _: _FOUND.where(C.checkpoint_id == bindparam("checkpoint")))
 _PLACE = ("session_id", "namespace", "checkpoint_id")
 _VALUES = _by_bound_rows(VALUES, "session_id", "hash")
 _WRITES = Prepared(lambda dialect: _writes_of_those_there(dialect))
@@ -120,15 +128,37 @@ def find(
     key: Key,
     namespace: str,
     checkpoint_id: str | None,
+    user_id: str | None,
 ) -> Checkpoint | None:
-    """One checkpoint of a session with all its values, or the latest of a graph."""
+    """One checkpoint of a live session with all its values, or the latest of a graph.
+
+    Raises:
+        SessionNotFoundError, SessionArchivedError, SessionDeletedError,
+        SessionErasedError: As `check_usable`.
+    """
+    row = _found(connection, key, namespace, checkpoint_id)
+    if row is None:
+        # Whether the session has none, or was somewhere else just then.
+        row = sessions.read_live(
+            *(connection, key, user_id),
+            lambda _: _found(connection, key, namespace, checkpoint_id),
+        )
+        if row is None:
+            return None
+    state, owner, *of_checkpoint = row
+    check_usable(state, owner, key[1], user_id)
+    return filled(connection, key[0], [stored(of_checkpoint)])[0]
+
+
+def _found(
+    connection: Connection, key: Key, namespace: str, checkpoint_id: str | None
+) -> SelectedRow | None:
     given = {"tenant": key[0], "id": key[1], "namespace": namespace}
     if checkpoint_id is None:
         found = _LATEST.all(connection, given)
     else:
         found = _ONE.all(connection, {**given, "checkpoint": checkpoint_id})
-    records = [stored(list(row)) for row in found]
-    return filled(connection, key[0], records)[0] if records else None
+    return found[0] if found else None
 
 
 def whole(read: Callable[[], T]) -> T:

@@ -16,9 +16,17 @@ from convstore.db.dialects.base import Dialect
 from convstore.db.holds import check_not_held
 from convstore.db.session_ids import about_keys, of_sessions, one_of
 from convstore.db.statements import BOUND, Prepared
-from convstore.db.unit import Head, Key, Row, Unit, check_version, is_hidden
+from convstore.db.unit import (
+    Head,
+    Key,
+    Row,
+    Unit,
+    check_usable,
+    check_version,
+    is_hidden,
+)
 from convstore.vocabulary.codec import decode_json, dumps
-from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.errors import InvalidInputError, SessionNotFoundError
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.merge_patch import merged
 from convstore.vocabulary.records import JsonObject, Session
@@ -35,25 +43,34 @@ _OF_SESSION = (
     _T.session_id == bindparam(BOUND + "id"),
 )
 _NAMES = Prepared(lambda _: select(_T.name).where(*_OF_SESSION))
+_S = models.sessions.c
+_WITH_STATE = models.sessions.outerjoin(
+    models.session_state,
+    and_(
+        _T.tenant_id == _S.tenant_id,
+        _T.session_id == _S.session_id,
+        _T.name == bindparam(BOUND + "name"),
+    ),
+)
 _STATE = Prepared(
-    lambda _: select(_T.state).where(*_OF_SESSION, _T.name == bindparam(BOUND + "name"))
+    lambda _: (
+        select(_S.state, _S.user_id, _T.state)
+        .select_from(_WITH_STATE)
+        .where(
+            _S.tenant_id == bindparam(BOUND + "tenant"),
+            _S.session_id == bindparam(BOUND + "id"),
+        )
+    )
 )
 
 
 def _of_many(dialect: Dialect) -> Select[Any]:
-    sessions = models.sessions
-    same = and_(
-        _T.tenant_id == sessions.c.tenant_id,
-        _T.session_id == sessions.c.session_id,
-        _T.name == bindparam(BOUND + "name"),
-    )
-    columns = (sessions.c.session_id, sessions.c.state, sessions.c.user_id, _T.state)
     return (
-        select(*columns)
-        .select_from(sessions.outerjoin(models.session_state, same))
+        select(_S.session_id, _S.state, _S.user_id, _T.state)
+        .select_from(_WITH_STATE)
         .where(
-            of_sessions(dialect, sessions),
-            one_of(sessions.c.state, ("active", "archived")),
+            of_sessions(dialect, models.sessions),
+            one_of(_S.state, ("active", "archived")),
         )
     )
 
@@ -179,10 +196,23 @@ def state_field(name: str) -> str:
     return f"adapter_state.{name}" if named else "adapter_state"
 
 
-def find_state(connection: Connection, key: Key, name: str) -> JsonObject | None:
-    """What an adapter keeps of a session; None when that is nothing."""
-    rows = _STATE.all(connection, {"tenant": key[0], "id": key[1], "name": name})
-    return decode_json(rows[0][0]) if rows else None
+def find_state(
+    connection: Connection, key: Key, name: str, user_id: str | None
+) -> JsonObject | None:
+    """What an adapter keeps of a live session; None when that is nothing. One
+    statement.
+
+    Raises:
+        SessionNotFoundError, SessionArchivedError, SessionDeletedError,
+        SessionErasedError: As `check_usable`.
+    """
+    given = {"tenant": key[0], "id": key[1], "name": name}
+    rows = _STATE.all(connection, given)
+    if not rows:
+        raise SessionNotFoundError(key[1])
+    state, owner, text = rows[0]
+    check_usable(state, owner, key[1], user_id)
+    return None if text is None else decode_json(text)
 
 
 def find_states(

@@ -148,11 +148,12 @@ class Checkpoints:
         key = self._scope.key(check_id("session_id", session_id))
         graph = _namespace(namespace)
         cid = check_optional_id("checkpoint_id", checkpoint_id)
+        user_id = self._scope.user_id
 
-        def look(connection: Connection, _: Session) -> Checkpoint | None:
-            return reads.whole(lambda: reads.find(connection, key, graph, cid))
+        def look(connection: Connection) -> Checkpoint | None:
+            return reads.whole(lambda: reads.find(connection, key, graph, cid, user_id))
 
-        return await self._scope.live(session_id, look)
+        return await self._scope.read(session_id, look)
 
     async def list(
         self,

@@ -275,13 +275,10 @@ class Sessions:
         """
         check_id("name", name)
         key = self._scope.key(check_id("session_id", session_id))
-        return await self._scope.live(
-            session_id, lambda c, _: find_state(c, key, name), is_nothing=_is_none
+        user_id = self._scope.user_id
+        return await self._scope.read(
+            session_id, lambda c: find_state(c, key, name, user_id)
         )
-
-
-def _is_none(found: object) -> bool:
-    return found is None
 
 
 def encode_patch(

@@ -127,7 +127,7 @@ class Scope:
         return self.tenant, session_id
 
     def for_user(self, user_id: str | None) -> Scope:
-        return replace(self, user_id=user_id)
+        return self if user_id == self.user_id else replace(self, user_id=user_id)
 
     def owner(self, user_id: str | None) -> str | None:
         """Whose a session is to be: the user of this face, or the one given.

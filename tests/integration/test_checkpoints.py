@@ -21,6 +21,7 @@ from convstore import (
     ConflictError,
     InvalidInputError,
     ManualClock,
+    SessionDeletedError,
     SessionErasedError,
     SessionNotFoundError,
     Store,
@@ -30,6 +31,7 @@ from convstore import (
 from convstore.db import checkpoint_reads
 from convstore.store.repositories import Repositories
 from tests.integration.archives import DAY_S
+from tests.integration.sent_statements import counting
 
 BODY = CheckpointValue("msgpack", b"\x80\x00\xff")
 
@@ -651,6 +653,26 @@ async def test_a_step_whose_turns_would_have_other_numbers_changes_nothing(
     assert ended.turn_count == before.turn_count == 1
     assert await store.sessions.get("s-1") == ended
     assert await store.checkpoints.find("s-1") is None
+
+
+async def test_the_latest_is_read_with_its_session_in_one_statement(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others are for the elements of its lists, and for what tasks have written. Where
+    there is none, it is asked what the session is."""
+    await put(store, 1, "Hi")
+    other = store.for_tenant("other")
+    sent = counting(monkeypatch)
+
+    for chosen in (None, "c-0001"):
+        assert await store.checkpoints.find("s-1", chosen) is not None
+    assert len(sent) == 6
+    assert await store.checkpoints.find("s-1", "c-0002") is None
+    with pytest.raises(SessionNotFoundError):
+        await other.checkpoints.find("s-1")
+    await store.sessions.delete("s-1")
+    with pytest.raises(SessionDeletedError):
+        await store.checkpoints.find("s-1")
 
 
 @pytest.mark.parametrize("read", ["find", "list"])

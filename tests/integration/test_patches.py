@@ -9,12 +9,14 @@ import pytest
 from convstore import (
     InvalidInputError,
     Limits,
+    SessionDeletedError,
     SessionErasedError,
     SessionNotFoundError,
     Store,
     VersionConflictError,
 )
 from tests.integration.archives import archived, document
+from tests.integration.sent_statements import counting
 
 OpenAnother = Callable[..., Awaitable[Store]]
 
@@ -106,6 +108,26 @@ async def test_states_of_two_adapters_are_apart_and_can_be_removed(
     assert await store.sessions.adapter_state("s", "b") == {}
     assert await store.sessions.adapter_state("s", "c") == {}
     assert (await document(store, "s")).adapter_state == {"b": {}, "c": {}}
+
+
+async def test_what_an_adapter_keeps_is_read_in_one_statement(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.sessions.get_or_create("s", user_id="ann")
+    await store.sessions.patch("s", adapter_state={"adk": {"n": 1}})
+    chat = store.conversation("s", user_id="ann")
+    sent = counting(monkeypatch)
+
+    assert await chat.adapter_state("adk") == {"n": 1}
+    assert await chat.adapter_state("other") is None
+    assert sent == ["all", "all"]
+    with pytest.raises(SessionNotFoundError):
+        await store.conversation("s", user_id="bob").adapter_state("adk")
+    with pytest.raises(SessionNotFoundError):
+        await store.sessions.adapter_state("absent", "adk")
+    await store.sessions.delete("s")
+    with pytest.raises(SessionDeletedError):
+        await store.sessions.adapter_state("s", "adk")
 
 
 async def test_tags_are_added_and_removed_under_the_lock(store: Store) -> None:
