@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -32,12 +33,22 @@ async def finished(work: Coroutine[Any, Any, T] | asyncio.Future[T]) -> T:
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
+        # `asyncio.wait` does the same for many, at three times the price.
+        waiter: asyncio.Future[None] = task.get_loop().create_future()
+        wake = partial(_wake, waiter)
+        task.add_done_callback(wake)
         try:
-            await asyncio.wait([task])
+            await waiter
         except asyncio.CancelledError as error:
             cancelled = error
+            task.remove_done_callback(wake)
     if cancelled is None:
         return task.result()
     if not task.cancelled():
         task.exception()  # looked at: nobody is left to be told
     raise cancelled
+
+
+def _wake(waiter: asyncio.Future[None], _: object) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -63,7 +63,7 @@ class Turns:
                 session_id,
                 lambda c: rows.newest(c, key, most, scope.user_id, payload=True),
             )
-        # From `before` itself, so that one statement tells whether there is such a turn.
+        # From `before` itself: one statement tells whether there is such a turn.
         seq, most = before or head or 0, limit or rows.WHOLE
         if before is not None and most < rows.WHOLE:
             most += 1

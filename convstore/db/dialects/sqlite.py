@@ -14,7 +14,6 @@ import sqlite3
 import tempfile
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -44,7 +43,7 @@ from convstore.db.dialects.base import (
     OpenTransaction,
     Work,
 )
-from convstore.db.dialects.driver_thread import DriverThread
+from convstore.db.dialects.driver_thread import DriverThreads
 from convstore.db.dialects.fair_lock import FairLock
 from convstore.db.dialects.sqlite_copy import copy_file, opened_copy
 from convstore.db.dialects.sqlite_file import (
@@ -202,8 +201,8 @@ class SqliteBackend(Backend):
         self._engine = engine.execution_options(**{SEARCH: options.search})
         self.gate = Path(f"{self.path}-gate")
         self._writer = SqliteWriter(self._engine, self.path, watch, timeout_s)
-        self._writing = DriverThread("convstore-write")
-        self._reading = ThreadPoolExecutor(options.pool_size, "convstore-read")
+        self._writing = DriverThreads("convstore-write")
+        self._reading = DriverThreads("convstore-read", options.pool_size)
         # Connections for reading that nobody uses now: a pool without the pool's price.
         self._resting: deque[Connection] = deque()
         # Orders transactions and group commits of this process.
@@ -220,9 +219,7 @@ class SqliteBackend(Backend):
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
         self._check_open()
-        return await asyncio.get_running_loop().run_in_executor(
-            self._reading, lambda: self._read(work, snapshot)
-        )
+        return await self._reading.call(lambda: self._read(work, snapshot))
 
     def _read(self, work: Work[T], snapshot: bool) -> T:
         with translated(self.dialect):
@@ -362,7 +359,7 @@ class SqliteBackend(Backend):
             self._one_writes.leave()  # whoever waits finds it closed
 
     def _shut_down(self) -> None:
-        self._reading.shutdown(wait=True)
+        self._reading.close()
         self._writing.close()
         self._writer.close()
         for connection in self._resting:

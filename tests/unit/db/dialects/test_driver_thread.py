@@ -1,0 +1,115 @@
+"""Calls of a driver that blocks: in order, by one thread while none takes long."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from convstore.db.dialects import driver_thread
+from convstore.db.dialects.driver_thread import DriverThreads
+
+Make = Callable[[int], DriverThreads]
+_PATIENCE_S = 120.0
+
+
+@pytest.fixture
+async def make() -> AsyncIterator[Make]:
+    made: list[DriverThreads] = []
+
+    def threads(most: int) -> DriverThreads:
+        made.append(DriverThreads("test", most))
+        return made[-1]
+
+    yield threads
+    for each in made:
+        await asyncio.to_thread(each.close)
+
+
+async def test_short_calls_are_done_in_order_by_one_thread(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver_thread, "_STUCK_S", _PATIENCE_S)
+    threads, seen = make(4), []
+
+    def note(number: int) -> int:
+        seen.append((number, threading.get_ident()))
+        return number
+
+    told = await asyncio.gather(
+        *(threads.call(lambda n=number: note(n)) for number in range(500))
+    )
+
+    assert told == [number for number, _ in seen] == list(range(500))
+    assert len({thread for _, thread in seen}) == 1
+
+
+async def test_a_call_that_takes_long_keeps_no_other_waiting(make: Make) -> None:
+    threads, goes_on = make(2), threading.Event()
+    long = threads.call(lambda: goes_on.wait(_PATIENCE_S))
+
+    assert await threads.call(lambda: "short") == "short"
+    assert not long.done()
+    goes_on.set()
+    assert await long
+
+
+async def test_no_more_threads_are_at_work_than_there_may_be(make: Make) -> None:
+    threads, goes_on = make(2), threading.Event()
+    begun: list[int] = []
+    two = threading.Event()
+
+    def wait(number: int) -> bool:
+        begun.append(number)
+        if len(begun) == 2:
+            two.set()
+        return goes_on.wait(_PATIENCE_S)
+
+    calls = [threads.call(lambda n=number: wait(n)) for number in range(3)]
+    await asyncio.to_thread(two.wait, _PATIENCE_S)
+
+    assert begun == [0, 1]
+    goes_on.set()
+    assert await asyncio.gather(*calls) == [True] * 3
+    assert begun == [0, 1, 2]
+
+
+async def test_a_call_is_withdrawn_before_it_has_begun_and_not_after(
+    make: Make,
+) -> None:
+    threads, begun, goes_on = make(1), threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def first() -> None:
+        begun.set()
+        goes_on.wait(_PATIENCE_S)
+        done.append("first")
+
+    calls = [threads.call(first), threads.call(lambda: done.append("second"))]
+    await asyncio.to_thread(begun.wait, _PATIENCE_S)
+    for call in calls:
+        call.cancel()
+    goes_on.set()
+    await threads.call(lambda: done.append("third"))
+
+    assert done == ["first", "third"]
+
+
+async def test_an_error_is_told_and_the_thread_goes_on(make: Make) -> None:
+    threads = make(1)
+
+    with pytest.raises(ZeroDivisionError):
+        await threads.call(lambda: 1 / 0)
+    assert await threads.call(lambda: 1) == 1
+
+
+async def test_what_was_asked_for_is_finished_before_the_end() -> None:
+    threads, done = DriverThreads("test", 3), []
+    calls = [threads.call(lambda n=number: done.append(n)) for number in range(50)]
+    await asyncio.to_thread(threads.close)
+    await asyncio.to_thread(threads.close)
+
+    await asyncio.gather(*calls)
+    assert sorted(done) == list(range(50))
