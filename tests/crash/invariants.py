@@ -28,6 +28,7 @@ from tests.crash.meaning import (
     effective_labels,
     fork_faults,
     half_faults,
+    items_said,
     payload_in,
     spent_faults,
     told_faults,
@@ -239,7 +240,8 @@ def _check_sessions(seen: _Seen) -> dict[Key, dict[str, Any]]:
             seen.expect(False, fault, *key)
         same = effective_labels(content["interactions"]) == _counts(stated)
         seen.expect(same, "I18 counts of", *key)
-        contents[key] = content | {"said": list(checkpoints_said(content))}
+        said = {"said": list(checkpoints_said(content))}
+        contents[key] = content | said | items_said(key, content, seen.rows["items"])
     return contents
 
 
@@ -445,7 +447,7 @@ def _check_told(
         seen.expect(told.destroy_tried, "I1 gone without a word", *key)
         return
     if row is None:
-        kinds = (told.turns, told.acts, told.graphs, told.checkpoints)
+        kinds = (told.turns, told.acts, told.graphs, told.checkpoints, told.items)
         kept = [item for kind in kinds for item in kind.values()]
         lost = [1 for item in kept if item["state"] == "acknowledged"]
         there = not lost and told.forked is None
@@ -464,6 +466,9 @@ def _check_content(
     content_of: ContentOf | None,
 ) -> None:
     row = seen.sessions[key]
+    if (row["generation"] or 1) != told.generation:
+        _check_begun_anew(seen, key, told, content)
+        return
     copied = row["forked_turns"] or 0
     if told.forked is not None:
         seen.expect(copied == told.forked, "I17 another number of turns", *key)
@@ -473,10 +478,25 @@ def _check_content(
         ("interactions", "seq", told.acts),
         ("graph_states", "version", told.graphs),
         ("said", "external_id", told.checkpoints),
+        ("kept", "external_id", told.items),
     ):
-        _check_names(seen, key, own[table], number, names, content_of)
+        # A fork has its source's items, of which nobody spoke.
+        if row["forked_from"] is None or table != "kept":
+            _check_names(seen, key, own[table], number, names, content_of)
+    _check_names(seen, key, content["outside"], "external_id", told.outside, None)
     for fault in told_faults(row, content, told):
         seen.expect(False, fault, *key)
+
+
+def _check_begun_anew(
+    seen: _Seen, key: Key, told: Told, content: dict[str, Any]
+) -> None:
+    """I30: whoever was to begin it anew could not say so, and it is empty."""
+    row = seen.sessions[key]
+    once_more = told.renewing and row["generation"] == told.generation + 1
+    seen.expect(once_more, "I30 generation of", *key, row["generation"])
+    left = {turn["external_id"] for turn in content["turns"]} & told.before
+    seen.expect(not left, "I30 begun anew with", *key, *left)
 
 
 def _check_names(
@@ -497,6 +517,8 @@ def _check_names(
             seen.expect(item is not None, "I1 lost", name, *key)
         elif told["state"] == "refused":
             seen.expect(item is None, "I15 refused, and there", name, *key)
+        elif told["state"] == "gone":
+            seen.expect(item is None, "I30 taken away, and there", name, *key)
         if item is None:
             continue
         if told.get("number") is not None:

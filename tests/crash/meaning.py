@@ -243,6 +243,26 @@ def half_faults(
             yield f"I15 half of the call of {name}: {' '.join(key)}"
 
 
+def items_said(
+    key: tuple[str, str], content: dict[str, Any], outside: list[Row]
+) -> dict[str, list[Row]]:
+    """Items that the campaign's worker keeps in a session, and those outside that it
+    keeps with them."""
+    return {
+        "kept": [
+            {"external_id": one["key"], "content": decoded(one["value"])["said"]}
+            for one in content["session_items"]
+            if one["namespace"] == "kept"
+        ],
+        "outside": [
+            {"external_id": one["key"]}
+            for one in outside
+            if (one["namespace"], one["tenant_id"]) == ("kept", key[0])
+            if decoded(one["value"])["of"] == key[1]
+        ],
+    }
+
+
 def checkpoints_said(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Each checkpoint by its id, with what the last element of its list says; nothing
     where a part of the list is not there."""
@@ -266,4 +286,6 @@ TABLES = {
     "acts": "interactions",
     "graphs": "graph_states",
     "checkpoints": "said",
+    "items": "kept",
+    "outside": "outside",
 }

@@ -40,6 +40,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 Key = tuple[str, str]
+GONE = {"state": "gone"}
 Kept = dict[str, dict[str, list[str]]]
 """Names by session and kind."""
 
@@ -49,10 +50,12 @@ KINDS = {
     "graph": "graphs",
     "checkpoint": "checkpoints",
 }
-WRITES = (*KINDS, "judge", "import")
+WRITES = (*KINDS, "judge", "import", "keep")
 """Operations whose names are to be found afterwards."""
 SPEAKING = (*WRITES, "charge")
 """Those that may make a session, and so name its user."""
+OWN = 10
+"""Slot of sessions that one task alone writes to."""
 UNIT = 3
 """Turns that a conversation in a file grows by."""
 CHARGE = 1
@@ -73,12 +76,16 @@ class Told:
         owner: Who was told so.
         forked: Turns that it began with, of a fork that was acknowledged.
         wiped: An erasure said that no segment holds a copy any more.
+        generation: How often it was begun, as far as that was acknowledged.
+        renewing: It may have been begun once more; then without what is in `before`.
     """
 
     turns: dict[str, dict[str, Any]] = field(default_factory=dict)
     acts: dict[str, dict[str, Any]] = field(default_factory=dict)
     graphs: dict[str, dict[str, Any]] = field(default_factory=dict)
     checkpoints: dict[str, dict[str, Any]] = field(default_factory=dict)
+    items: dict[str, dict[str, Any]] = field(default_factory=dict)
+    outside: dict[str, dict[str, Any]] = field(default_factory=dict)
     charges: list[int] = field(default_factory=lambda: [0, 0])
     moves: Counter[tuple[str, int]] = field(default_factory=Counter)
     moves_tried: Counter[str] = field(default_factory=Counter)
@@ -91,7 +98,17 @@ class Told:
     wiped: bool = False
     deleted: bool = False
     held: bool = False
+    generation: int = 1
+    renewing: bool = False
+    before: set[str] = field(default_factory=set)
     open: dict[str, str] = field(default_factory=dict)
+
+    def begin_anew(self) -> None:
+        """It was deleted, and has nothing; what is on its way may still come."""
+        self.generation, self.renewing, self.deleted = self.generation + 1, False, False
+        for kind in (self.turns, self.acts, self.graphs, self.checkpoints, self.items):
+            for name in [n for n, one in kind.items() if one["state"] != "tried"]:
+                del kind[name]
 
 
 @dataclass
@@ -149,7 +166,8 @@ def _open_writes(
         kept = _kept(line)
         told = json.dumps([line["tenant"], kept], sort_keys=True)
         open_ = any(
-            getattr(_told(history, line, session_id), kind)[name]["state"] == "tried"
+            getattr(_told(history, line, session_id), kind).get(name, GONE)["state"]
+            == "tried"
             for session_id, kinds in kept.items()
             for kind, names in kinds.items()
             for name in names
@@ -191,6 +209,15 @@ def _wholes(line: dict[str, Any]) -> Iterator[list[tuple[Key, str, str]]]:
     yield from (unit for unit in units.values() if len(unit) > 1)
 
 
+def _gone_at_once(line: dict[str, Any]) -> Iterator[list[tuple[Key, str, str]]]:
+    key = line["tenant"], line["s"]
+    gone = [
+        (key, kind, n) for kind, names in line.get("gone", {}).items() for n in names
+    ]
+    if len(gone) > 1:
+        yield gone
+
+
 def slot_of(session_id: str) -> int:
     return int(session_id[1:].partition(".")[0])
 
@@ -200,7 +227,7 @@ def _tried(history: History, line: dict[str, Any]) -> None:
     for user in line.get("users", {}).values():
         history.erased_users.discard((line["tenant"], user or ""))
     if not line.get("again"):
-        history.wholes += _wholes(line)
+        history.wholes += [*_wholes(line), *_gone_at_once(line)]
     args = line.get("args", {})
     cost, step = args.get("charge", False), args.get("step", False)
     for session_id, kinds in _kept(line).items():
@@ -220,16 +247,28 @@ def _tried(history: History, line: dict[str, Any]) -> None:
 
 
 def _tried_one(told: Told, op: str, line: dict[str, Any]) -> None:
+    _mark(told, line, "leaving")
     if op in ("erase", "destroy"):
         told.destroy_tried = True
     elif op == "restore":
         told.deleted = False
     elif op == "release":
         told.held = False
+    elif op == "renew":
+        told.renewing, told.deleted = True, False
+        kept = told.turns.items()
+        told.before = {name for name, one in kept if one["state"] == "acknowledged"}
     elif op == "charge":
         told.charges[1] += 1
     elif action := _action(line):
         told.moves_tried[action] += 1
+
+
+def _mark(told: Told, line: dict[str, Any], state: str) -> None:
+    """What becomes of what an operation takes away."""
+    for kind, names in line.get("gone", {}).items():
+        for name in names:
+            getattr(told, kind)[name]["state"] = state
 
 
 def _action(line: dict[str, Any]) -> str | None:
@@ -249,6 +288,7 @@ def _done(history: History, tried: dict[str, Any], line: dict[str, Any]) -> None
     for session_id in _sessions(tried):
         told = _told(history, tried, session_id)
         told.open.pop(tried["id"], None)
+        _mark(told, tried, "gone")
         if op in SPEAKING and answer != {}:
             if told.destroyed_at and tried["at"] > told.destroyed_at:
                 history.errors.append(f"{op} accepted after the end of {session_id}")
@@ -264,14 +304,18 @@ def _done(history: History, tried: dict[str, Any], line: dict[str, Any]) -> None
             told.erased = told.erased or op == "erase"
             told.wiped = told.wiped or (op == "erase" and answer["done"])
         else:
-            _done_one(told, op)
+            _done_one(told, op, answer)
     _wrote(history, tried, answer)
 
 
-def _done_one(told: Told, op: str) -> None:
+def _done_one(told: Told, op: str, answer: Any) -> None:
     # What is under way at the same time may come after: then nothing is known.
     if op == "delete":
         told.deleted = "restore" not in told.open.values()
+    elif op == "renew" and answer:
+        told.begin_anew()
+    elif op == "renew":
+        told.renewing = False
     elif op == "hold":
         told.held = not told.destroy_tried and "release" not in told.open.values()
 
@@ -364,8 +408,11 @@ def _refused(history: History, tried: dict[str, Any]) -> None:
     for session_id in _sessions(tried):
         told = _told(history, tried, session_id)
         told.open.pop(tried["id"], None)
+        _mark(told, tried, "acknowledged")
         if op == "charge":
             told.charges[1] -= 1
+        elif op == "renew":
+            told.renewing = False
         elif action := _action(tried):
             told.moves_tried[action] -= 1
     # A file may have been taken in by half, and names be those of an earlier file.

@@ -221,6 +221,50 @@ async def test_what_callers_were_told_is_compared_with_what_is_there(
     assert rule in wrong(database_url, archive_dir, history=history)
 
 
+async def test_what_was_taken_away_and_is_there_is_seen(
+    store: Store, database_url: str, archive_dir: Path, tmp_path: Path
+) -> None:
+    log = OpLog(tmp_path / "w.log")
+    kept = {"s-1": {"items": ["n-1"], "outside": ["n-1"]}}
+    told = {"tenant": "default", "s": "s-1", "names": ["n-1"]}
+    log.write("try", id="1", op="keep", kept=kept, **told)
+    log.write("ok", id="1", answer={"s-1": {"items": [None], "outside": [None]}})
+    await store.sessions.get_or_create("s-1")
+    await store.items.put("kept", "n-1", {"said": "x"}, session_id="s-1")
+    await store.items.put("kept", "n-1", {"of": "s-1"})
+    there = wrong(database_url, archive_dir, history=read_history(tmp_path))
+    log.write("try", id="2", op="forget", gone=kept["s-1"], **told)
+    await store.items.delete("kept", "n-1")
+    half = wrong(database_url, archive_dir, history=read_history(tmp_path))
+    log.write("ok", id="2", answer=None)
+    left = wrong(database_url, archive_dir, history=read_history(tmp_path))
+
+    assert there == ""
+    assert "I15 half of the call of n-1" in half
+    assert "I30 taken away, and there: n-1" in left
+
+
+async def test_a_session_that_is_not_of_its_generation_is_seen(
+    store: Store, database_url: str, archive_dir: Path, tmp_path: Path
+) -> None:
+    log = OpLog(tmp_path / "w.log")
+    told = {"tenant": "default", "s": "s-1"}
+    log.write("try", id="1", op="append", names=["m-1"], **told)
+    await store.sessions.get_or_create("s-1")
+    await store.turns.append("s-1", role="user", content="x", external_id="m-1")
+    log.write("ok", id="1", answer=[1])
+    log.write("try", id="2", op="renew", **told)
+    before = wrong(database_url, archive_dir, history=read_history(tmp_path))
+    raw(database_url, "UPDATE sessions SET generation = 2")
+    half = wrong(database_url, archive_dir, history=read_history(tmp_path))
+    log.write("ok", id="2", answer=True)
+    still = wrong(database_url, archive_dir, history=read_history(tmp_path))
+
+    assert before == ""
+    assert "I30 begun anew with: default s-1 m-1" in half
+    assert "I15 nobody wrote: m-1" in still
+
+
 async def test_what_code_did_to_the_head_is_there_no_oftener_than_it_was_asked(
     store: Store, database_url: str, archive_dir: Path, tmp_path: Path
 ) -> None:

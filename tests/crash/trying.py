@@ -144,7 +144,8 @@ class Trying:
         session_id: str,
         call: Callable[[], Awaitable[Any]],
         **more: Any,
-    ) -> None:
+    ) -> bool:
+        """Whether it was acknowledged."""
         self._count += 1
         number = f"{self._orders.seed}:{self._count}"
         self._log.write("try", id=number, op=op, tenant=tenant, s=session_id, **more)
@@ -164,6 +165,8 @@ class Trying:
             self._log.write("error", text=f"{op}: {type(error).__name__}: {error}")
         else:
             self._log.write("ok", id=number, answer=answer)
+            return True
+        return False
 
     async def _answer(self, call: Callable[[], Awaitable[Any]]) -> Any:
         if self._random.random() >= _CANCELLED:

@@ -13,6 +13,7 @@ import traceback
 
 from convstore import open_store
 from convstore.errors import UnavailableError
+from tests.crash.leaving import Leaving
 from tests.crash.lifecycle import Lifecycle
 from tests.crash.oplog import OpLog
 from tests.crash.trying import (
@@ -25,7 +26,6 @@ from tests.crash.trying import (
     ShiftedClock,
     config_of,
 )
-from tests.crash.writes import Writes
 
 TASKS = 3
 
@@ -42,12 +42,13 @@ def run(orders: Orders) -> None:
         log.write("error", text=f"worker ended: {type(error).__name__}", trace=where)
 
 
-class Worker(Writes, Lifecycle):
+class Worker(Leaving, Lifecycle):
     """Draws operations by the seed and carries them out."""
 
     def __init__(self, orders: Orders, log: OpLog) -> None:
         super().__init__(orders, log)
         self._reached: dict[str, int] = {}
+        self._begin()
 
     async def work(self) -> None:
         orders = self._orders
@@ -93,6 +94,11 @@ _MIX = {
     "judge": 12,
     "graph": 6,
     "checkpoint": 8,
+    "once": 8,
+    "keep": 6,
+    "forget": 6,
+    "prune": 5,
+    "renew": 6,
     "charge": 8,
     "fork": 5,
     "import": 6,
@@ -115,6 +121,9 @@ _SLOTS = {
     "branch": tuple(SPOKEN),
     "note": tuple(SPOKEN),
     "claim": OWNERLESS,
+    "once": tuple(SPOKEN),
+    "keep": tuple(SPOKEN),
+    "forget": tuple(SPOKEN),
     "pop": tuple(SPOKEN),
     "switch": tuple(SPOKEN),
     "fork": tuple(FORKED),

@@ -63,9 +63,9 @@ class Writes(Trying):
 
     async def _say(
         self, tenant: str, session_id: str, count: int, args: dict[str, Any]
-    ) -> None:
+    ) -> bool:
         names = [self._name() for _ in range(count)]
-        await self._write("append", tenant, session_id, names, args)
+        return await self._write("append", tenant, session_id, names, args)
 
     async def _feedback(self, tenant: str, session_id: str) -> None:
         await self._write("feedback", tenant, session_id, [self._name()], {})
@@ -81,19 +81,18 @@ class Writes(Trying):
         names: list[str],
         args: dict[str, Any],
         **more: Any,
-    ) -> None:
+    ) -> bool:
         write = getattr(self, f"_write_{op}")
         user = args.get("handle") or owner_of(session_id)
 
-        async def call() -> list[int]:
+        async def call() -> Any:
             store = self._stores[tenant]
             if "handle" not in args:
                 await self._ensure(store, tenant, session_id)
-            numbers: list[int] = await write(store, tenant, session_id, names, args)
-            return numbers
+            return await write(store, tenant, session_id, names, args)
 
         more |= {"names": names, "args": args, "users": {session_id: user}}
-        await self._try(op, tenant, session_id, call, **more)
+        return await self._try(op, tenant, session_id, call, **more)
 
     async def _ensure(self, store: Store, tenant: str, session_id: str) -> None:
         mark = mark_of(tenant, session_id)
@@ -119,6 +118,12 @@ class Writes(Trying):
         if user := args.get("handle"):
             handle = store.conversation(session_id, user_id=user)
             return [(await handle.append(**turns[0])).seq]
+        if args.get("once"):
+            cost = {"cost_micros": TURN_COST, "charge": True}
+            turn, new = await store.turns.append_once(session_id, **turns[0], **cost)
+            if new and args.get("known"):
+                self._log.write("error", text=f"I3 {names[0]} was called new again")
+            return [turn.seq]
         if args.get("charge"):
             cost = {"cost_micros": TURN_COST, "charge": True}
             return [(await store.turns.append(session_id, **turns[0], **cost)).seq]
@@ -379,6 +384,8 @@ class Writes(Trying):
             await self._write_acts(tenant, session_id, args["acts"], again=True)
         elif line["op"] == "import":
             await self._write_file(tenant, args["sizes"], again=True)
+        elif line["op"] == "keep":
+            await self._write_kept(tenant, session_id, *line["names"], again=True)
         else:
             names = line["names"]
             await self._write(line["op"], tenant, session_id, names, args, again=True)
