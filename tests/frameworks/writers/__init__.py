@@ -17,6 +17,7 @@ from tests.frameworks import is_here
 PACKAGES = {
     "agent_framework": "agent_framework",
     "agents": "openai_agents",
+    "chainlit": "chainlit",
     "google.adk": "google_adk",
     "langchain_core.chat_history": "langchain",
     "langgraph.graph": "langgraph",
