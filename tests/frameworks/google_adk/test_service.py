@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -140,6 +141,100 @@ async def test_branches_of_one_run_append_at_once_to_one_object(
     assert service._appending == {}
 
 
+async def test_what_is_made_is_what_is_read(service: ConvstoreSessionService) -> None:
+    assert await service.get_session(**WHERE) is None
+    made = await service.create_session(app_name="shop", user_id="ann", state={"a": 1})
+    where = WHERE | {"session_id": made.id}
+    assert made.id
+    assert made.last_update_time <= time.time()
+    assert await service.get_session(**where) == made
+
+    full = Event(
+        author="guide",
+        invocation_id="run-1",
+        id="e-1",
+        content=types.Content(
+            role="model", parts=[types.Part.from_bytes(data=b"\xff", mime_type="x/y")]
+        ),
+        actions=EventActions(
+            artifact_delta={"file": 0}, transfer_to_agent="other", escalate=True
+        ),
+        long_running_tool_ids={"call-1"},
+        partial=False,
+        turn_complete=True,
+        interrupted=True,
+        error_code="code",
+        error_message="message",
+        grounding_metadata=types.GroundingMetadata(
+            web_search_queries=["rain"],
+            search_entry_point=types.SearchEntryPoint(sdk_blob=b"\x00\xff"),
+        ),
+        usage_metadata=types.GenerateContentResponseUsageMetadata(
+            prompt_token_count=1, candidates_token_count=1, total_token_count=2
+        ),
+        citation_metadata=types.CitationMetadata(),
+        custom_metadata={"key": ["value"]},
+        input_transcription=types.Transcription(text="in", finished=True),
+        output_transcription=types.Transcription(text="out", finished=True),
+        timestamp=made.last_update_time + 10,
+    )
+    await service.append_event(made, full)
+    assert made.last_update_time == pytest.approx(full.timestamp, abs=1e-6)
+    assert await service.get_session(**where) == made
+    await service.delete_session(**where)
+    assert await service.get_session(**where) is None
+
+
+async def test_a_key_of_one_run_is_with_the_caller_and_nowhere_else(
+    service: ConvstoreSessionService,
+) -> None:
+    session = await service.create_session(**WHERE)
+    said = saying({"temp:out": "found", "kept": 1}, id="e-1")
+    await service.append_event(session, said)
+    await service.append_event(session, saying({"n": 1}, id="e-2"))
+
+    assert session.state == {"temp:out": "found", "kept": 1, "n": 1}
+    assert said.actions.state_delta == {"kept": 1}
+    again = await loaded(service)
+    assert again.state == {"kept": 1, "n": 1}
+    assert again.events[0].actions.state_delta == {"kept": 1}
+
+
+async def test_of_two_copies_that_append_at_once_one_is_stale(
+    service: ConvstoreSessionService,
+) -> None:
+    await service.create_session(**WHERE)
+    for number in range(4):
+        latest = await loaded(service)
+        copies = [latest.model_copy(deep=True) for _ in range(2)]
+        done = await asyncio.gather(
+            *[
+                service.append_event(copy, saying({f"{number}-{place}": number}))
+                for place, copy in enumerate(copies)
+            ],
+            return_exceptions=True,
+        )
+        (error,) = [one for one in done if isinstance(one, Exception)]
+        assert isinstance(error, StaleSessionError)
+        assert "modified in storage" in str(error)
+
+    told = await loaded(service)
+    assert len(told.events) == 4
+    assert sorted(told.state.values()) == [0, 1, 2, 3]
+
+
+async def test_a_time_that_was_rounded_on_the_way_makes_nobody_stale(
+    service: ConvstoreSessionService,
+) -> None:
+    session = await service.create_session(**WHERE)
+    await service.append_event(session, asked("One."))
+    session.last_update_time -= 0.0001
+    await service.append_event(session, asked("Two."))
+
+    told = await loaded(service)
+    assert [one.id for one in told.events] == ["asked-One.", "asked-Two."]
+
+
 async def test_an_event_that_comes_again_changes_nothing(
     service: ConvstoreSessionService,
 ) -> None:
@@ -205,6 +300,8 @@ async def test_sessions_are_listed_oldest_update_first(
     listed = (await service.list_sessions(app_name="shop")).sessions
     assert [one.id for one in listed] == ["b", "a", "c"]
     assert [one.events for one in listed] == [[], [], []]
+    nobody = await service.list_sessions(app_name="shop", user_id="")
+    assert nobody.sessions == []
 
 
 async def test_erasing_a_user_takes_what_lies_beside_the_sessions(
