@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, inspect, text
 
 from convstore import InvalidInputError, Page, Store, Turn
 from convstore.db import turns as rows
+from convstore.db.dialects.base import schema_of
 from tests.integration.conversations import say
 
 ID = "m-1"
@@ -144,4 +145,14 @@ async def test_an_index_answers(store: Store) -> None:
 
     async with store.transaction() as tx:
         plan = await tx._scope.runner.read(look)
-    assert "ix_turns_external_id" in plan
+    assert "uq_turns_external_ids" in plan
+
+
+async def test_a_turn_is_written_to_one_index_beside_its_key(store: Store) -> None:
+    def look(connection: Connection) -> list[tuple[str, bool]]:
+        found = inspect(connection).get_indexes("turns", schema=schema_of(connection))
+        return [(str(each["name"]), bool(each["unique"])) for each in found]
+
+    indexes = await store._parts.backend.read(look)
+
+    assert indexes == [("uq_turns_external_ids", True)]

@@ -66,19 +66,13 @@ turns = table(
     # The last column: what is read without it does not touch its pages.
     Column("payload", LargeBinary, comment="a framework's own object, byte for byte"),
     of_session(),
+    # Unique within the session; in this order it finds an id in all sessions, too.
     partial_index(
-        "uq_turns_external_id",
+        "uq_turns_external_ids",
         "tenant_id",
-        "session_id",
         "external_id",
+        "session_id",
         unique=True,
-        where=text("external_id IS NOT NULL"),
-    ),
-    partial_index(
-        "ix_turns_external_id",
-        "tenant_id",
-        "external_id",
-        "session_id",
         where=text("external_id IS NOT NULL"),
     ),
     key=("tenant_id", "session_id", "seq"),
