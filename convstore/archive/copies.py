@@ -18,7 +18,8 @@ from convstore.db.engine import Connection
 from convstore.db.segments import Place, StoredSegment
 from convstore.db.unit import Key
 from convstore.segments.frames import Unpacker
-from convstore.segments.reader import read_document
+from convstore.segments.nearby import NearbyReads, Range
+from convstore.segments.reader import Ranges, read_document
 from convstore.segments.segment import ArchiveLimits
 from convstore.vocabulary.errors import (
     ConvstoreError,
@@ -84,8 +85,10 @@ async def find_copies(
         fits = sizes.that_fit(map(_size, places), most)
         for place in places[fits:]:
             del found[place.key]
-        for place in places[:fits]:
-            found[place.key] = _found(context, place, unpacker, made_of)
+        fitting = places[:fits]
+        blobs = NearbyReads(context.blobs, filter(None, map(_range, fitting)))
+        for place in fitting:
+            found[place.key] = _found(blobs, place, unpacker, made_of)
         return found
 
     found = await context.files(work)
@@ -107,8 +110,15 @@ def _size(place: Place) -> int:
     return 0 if place.entry is None else place.entry.raw_length
 
 
+def _range(place: Place) -> Range | None:
+    entry, segment = place.entry, place.segment
+    if entry is None or segment is None:
+        return None
+    return segment.key, entry.offset, entry.length
+
+
 def _found(
-    context: Context,
+    blobs: Ranges,
     place: Place,
     unpacker: Unpacker,
     made_of: Callable[[SessionDocument], C],
@@ -124,7 +134,7 @@ def _found(
             moving=True,
         )
     try:
-        document = read_document(context.blobs, segment.key, entry, unpacker)
+        document = read_document(blobs, segment.key, entry, unpacker)
         if document.session.tenant_id != entry.tenant_id:
             raise CorruptionError("holds another tenant's session")
     except SegmentNotFoundError:

@@ -82,15 +82,29 @@ class Unpacker:
         look = begins and size > _WORTH_A_LOOK_BYTES
         if look and not self.beginning(frame).startswith(begins):
             raise CorruptionError("frame does not hold a document")
+        content = self._content(frame)
+        if not content or content.find(b"\n") != len(content) - 1:
+            raise CorruptionError("frame does not hold exactly one line")
+        return content[:-1]
+
+    def check(self, frame: bytes, line: bytes) -> None:
+        """Check that `unpack` gives this line, without a copy of it.
+
+        Raises:
+            CorruptionError: It gives another one, or none.
+        """
+        self._check_header(frame, len(line))
+        content = self._content(frame)
+        if not (content.startswith(line) and content.endswith(b"\n", len(line))):
+            raise CorruptionError("frame does not unpack as it was packed")
+
+    def _content(self, frame: bytes | memoryview) -> bytes:
         try:
-            content = self._decompressor.decompress(frame, allow_extra_data=False)
+            return self._decompressor.decompress(frame, allow_extra_data=False)
         except zstandard.ZstdError:
             raise CorruptionError(
                 "frame does not unpack or fails its checksum"
             ) from None
-        if not content or content.find(b"\n") != len(content) - 1:
-            raise CorruptionError("frame does not hold exactly one line")
-        return content[:-1]
 
     def beginning(self, data: bytes | memoryview) -> bytes:
         """Up to 4 KiB of what the frame at the start of `data` holds, as far as it can

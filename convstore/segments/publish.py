@@ -24,35 +24,48 @@ def verify_staged(
     damaged: Mapping[int, str],
     on_step: StepHook,
 ) -> None:
-    """Read the staged segment back and unpack every frame of it.
+    """Read the staged segment back: every byte of it must be one that was written.
 
-    The lines were proven lossless before they were written, so equal checksums are
-    equal documents. Of those that were `damaged` before, the frames are compared.
+    Its frames were unpacked and compared with their lines when they were made, and the
+    lines were proven lossless before: equal files are equal documents.
 
     Raises:
-        SegmentCorruptError: A frame or the file is not what was written.
+        SegmentCorruptError: The file is not what was written; names a session whose
+            frame is not, if there is one.
     """
     stream = Stream(staged.read, staged.size_bytes)
     on_step("verify.open")
+    for entry in manifest.entries:
+        stream.skip(entry.length)
+        on_step("verify.entry")
+    if stream.sha256() != manifest.sha256:
+        raise _fault(staged, manifest, unpacker, damaged)
+    on_step("verify.done")
+
+
+def _fault(
+    staged: StagedBlob,
+    manifest: Manifest,
+    unpacker: Unpacker,
+    damaged: Mapping[int, str],
+) -> SegmentCorruptError:
+    """What is wrong with a staged segment that is not what was written."""
+    stream = Stream(staged.read, staged.size_bytes)
     for entry in manifest.entries:
         try:
             frame = stream.peek(entry.length)
             if entry.ordinal in damaged:
                 check_line(bytes(frame), damaged[entry.ordinal])
             else:
-                line = unpacker.unpack(frame, entry.raw_length)
-                check_line(line, entry.sha256)
+                check_line(unpacker.unpack(frame, entry.raw_length), entry.sha256)
         except CorruptionError as error:
-            raise SegmentCorruptError(
+            return SegmentCorruptError(
                 manifest.segment_id, f"read back: {error}", (entry.session_id,)
-            ) from None
+            )
         stream.skip(entry.length)
-        on_step("verify.entry")
-    if stream.sha256() != manifest.sha256:
-        raise SegmentCorruptError(
-            manifest.segment_id, "read back: the file does not match its checksum"
-        )
-    on_step("verify.done")
+    return SegmentCorruptError(
+        manifest.segment_id, "read back: the file does not match its checksum"
+    )
 
 
 def stage_manifest(

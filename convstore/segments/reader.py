@@ -91,8 +91,14 @@ class Located(Protocol):
     def sha256(self) -> str: ...
 
 
+class Ranges(Protocol):
+    """Where a range of a blob is read: a blob store, or `NearbyReads`."""
+
+    def read(self, key: str, offset: int, length: int, /) -> bytes: ...
+
+
 def read_line(
-    blobs: BlobStore,
+    blobs: Ranges,
     key: str,
     entry: Located,
     unpacker: Unpacker | None = None,
@@ -121,7 +127,7 @@ def read_line(
 
 
 def read_document(
-    blobs: BlobStore,
+    blobs: Ranges,
     key: str,
     entry: Located,
     unpacker: Unpacker | None = None,

@@ -108,7 +108,8 @@ class SegmentWriter:
 
         Its line is read back into records before it is written, and `same` must find
         these to be the document: field for field, unless the caller knows a stricter
-        comparison. What reached the storage is compared with the line in `finish`.
+        comparison. Its frame is unpacked and compared with the line; what reached the
+        storage is compared with the frames in `finish`.
 
         Raises:
             InvalidInputError: The document cannot be written as JSON, or its ids cannot
@@ -125,7 +126,9 @@ class SegmentWriter:
         entry = check_entry(entry_of(document, line))
         self._check_room(entry)
         prove_line(line, document, same)
-        return self._append(entry, self._packer.pack(line))
+        frame = self._packer.pack(line)
+        self._unpacker.check(frame, line)
+        return self._append(entry, frame)
 
     def add_frame(self, entry: Entry, frame: bytes | memoryview) -> Entry:
         """Append a frame of another segment as it is; its place in this one.

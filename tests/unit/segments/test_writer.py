@@ -30,6 +30,7 @@ from convstore.errors import (
     StorageFullError,
     UnavailableError,
 )
+from convstore.segments.frames import Packer
 from convstore.segments.reader import iterate_documents, read_manifest, segment_keys
 from convstore.segments.segment import STEPS, ArchiveLimits, manifest_key
 from convstore.segments.verify import verify_segment
@@ -329,6 +330,39 @@ def test_what_does_not_come_back_as_written_is_never_published(
         write(Tampering(blobs, suffix, position, bit), [plain(0), plain(1)])
     assert blobs.keys() == []
     assert blobs.sweep(-60) == []
+
+
+def test_a_frame_that_does_not_come_back_is_told_by_its_session(
+    blobs: LocalBlobs,
+) -> None:
+    with pytest.raises(SegmentCorruptError) as told:
+        write(Tampering(blobs, ".jsonl.zst", 20, 1), [plain(0), plain(1)])
+
+    assert told.value.session_ids == ("s-0",)
+
+
+def test_a_frame_that_does_not_unpack_as_it_was_packed_is_refused(
+    blobs: LocalBlobs,
+) -> None:
+    with writer(blobs) as segment:
+        segment.add(plain(0))
+        packer = segment._packer
+        segment._packer = _Miscopying()  # type: ignore[assignment]
+        with pytest.raises(CorruptionError):
+            segment.add(plain(1))
+        segment._packer = packer
+        segment.add(plain(2))
+        manifest = segment.finish()
+
+    assert [entry.session_id for entry in manifest.entries] == ["s-0", "s-2"]
+    assert verify_segment(blobs, manifest.key) == []
+
+
+class _Miscopying(Packer):
+    """Packs another line of the same length, as bad memory would make of it."""
+
+    def pack(self, line: bytes) -> bytes:
+        return super().pack(line[:-10] + b"x" + line[-9:])
 
 
 class Failing:
