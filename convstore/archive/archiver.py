@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from convstore.archive.context import WRITER, Context
 from convstore.archive.data_sets import delete_shards, write_shards
 from convstore.archive.ownership import claim, guard, renew
-from convstore.db import documents, segments, sizes
+from convstore.db import documents, segments, session_locks, sizes
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.codec.documents import fingerprint_of
 from convstore.db.engine import Connection
 from convstore.db.segments import StoredSegment
 from convstore.db.session_rows import SessionRows
-from convstore.db.unit import Key, Unit
+from convstore.db.unit import Key
 from convstore.segments.manifest import Manifest
 from convstore.segments.readable import write_readable
 from convstore.segments.rewrite import delete_segment
@@ -132,10 +132,9 @@ def _take_hold(connection: Connection, keys: list[Key], passes: bool) -> set[Key
     even be referred to by a row of ours. And an erasure that holds one cancels the
     segments that it can see: the one that begins here is not among them yet.
     """
-    unit = Unit(connection)
     if passes:
-        return unit.load_free(keys)
-    unit.load(keys)
+        return session_locks.hold_free(connection, keys)
+    session_locks.hold(connection, keys)
     return set()
 
 

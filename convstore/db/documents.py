@@ -134,7 +134,7 @@ def read_rows(
     """
     given = about(tenant, session_ids)
     if tables is None:
-        tables = sizes.held(connection, tenant, session_ids).tables
+        tables = sizes.possible(connection, tenant, session_ids)
 
     def rows_of(name: str, statement: Prepared) -> dict[str, list[SelectedRow]]:
         found = by_session(statement.all(connection, given)) if name in tables else {}

@@ -82,7 +82,7 @@ class ImportSession:
         if head is None:
             self._check_places(self.acts, self.graphs)
             self.turns.keep_named(unit)
-            if create(unit, self.key, self._row()) is not None:
+            if create(unit, self.key, self._row(), later=True) is not None:
                 return self._fill(unit)
             head = unit.look_again(self.key)
             assert head is not None
@@ -142,7 +142,7 @@ class ImportSession:
         assert head is not None
         last = head.row["last_activity_at"]
         if here < count:
-            self.turns.apply(unit)
+            self.turns.put(unit)
             if self.head_seq is not None:
                 SwitchBranch(self.key, self.head_seq, self.now).apply(unit)
         look_up_acts(unit, acts_of(acts))

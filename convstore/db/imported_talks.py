@@ -89,7 +89,7 @@ class ImportTalk(ImportSession):
         self, unit: Unit, head: Head, fresh: list[Row], places: dict[int, int]
     ) -> None:
         tip = head.row["head_seq"]
-        replace(self.turns, rows=fresh).apply(unit)
+        replace(self.turns, rows=fresh).put(unit)
         if tip is not None and tip not in places.values():
             # The conversation went on here: whoever talks goes on where they were.
             wanted = tip

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -29,6 +30,7 @@ from convstore.db import (
     models,
     search_marks,
     session_locks,
+    sizes,
 )
 from convstore.db.codec.checkpoints import CHECKPOINT_ROWS, order_of
 from convstore.db.codec.documents import DocumentRows, hold_rows, session_row
@@ -36,7 +38,6 @@ from convstore.db.codec.records import (
     GRAPH_STATE_COLUMNS,
     INTERACTION_COLUMNS,
     LEDGER_COLUMNS,
-    SESSION_COLUMNS,
     SESSION_ITEM_COLUMNS,
     STATE_COLUMNS,
     TURN_COLUMNS,
@@ -45,13 +46,15 @@ from convstore.db.codec.records import (
 from convstore.db.dialects import dialect_of
 from convstore.db.dialects.base import search_mode_of
 from convstore.db.documents import ATTACHMENTS, HOLDS, TOOL_SET_COLUMNS, selected
+from convstore.db.row_writes import INSERT_SESSION
 from convstore.db.session_ids import about, about_keys, by_session, of_sessions
 from convstore.db.session_rows import SessionRows
 from convstore.db.sessions import new_row
-from convstore.db.statements import BOUND, Prepared
+from convstore.db.statements import Prepared
 from convstore.db.unit import Head, Key, Row, Unit
 from convstore.vocabulary.codec import decode_json
 from convstore.vocabulary.errors import (
+    CorruptionError,
     SessionDeletedError,
     SessionErasedError,
     SessionNotFoundError,
@@ -84,7 +87,8 @@ _TAKEN = {
     models.session_state: STATE_COLUMNS,
     models.session_items: SESSION_ITEM_COLUMNS,
 }
-# How DELETE … RETURNING gives rows back is not defined: they are put in key order.
+# How DELETE … RETURNING gives rows back is not defined: they are put in key order, by
+# so many columns behind the session's id.
 _ORDER = {
     models.turns: 1,
     models.tool_sets: 1,
@@ -102,14 +106,23 @@ def take(unit: Unit, tenant: str, heads: Sequence[Head]) -> list[SessionRows]:
 
     The heads are locked and stay as they are.
     """
-    given = about(tenant, [head.row["session_id"] for head in heads])
-    groups = [_taken(unit.connection, table, given) for table in _TAKEN]
-    groups.append(by_session(HOLDS.all(unit.connection, given)))
-    checkpoints = [
-        _taken(unit.connection, kind.table, given) for kind in CHECKPOINT_ROWS.values()
-    ]
+    connection, ids = unit.connection, [head.row["session_id"] for head in heads]
+    given = about(tenant, ids)
+    # A row that comes after this look stays, as one that came after a DELETE would.
+    tables = sizes.possible(connection, tenant, ids)
+
+    def taken(table: Table) -> dict[str, list[SelectedRow]]:
+        return _taken(connection, table, given) if table.name in tables else {}
+
+    def kept(table: Table, statement: Prepared) -> dict[str, list[SelectedRow]]:
+        found = statement.all(connection, given) if table.name in tables else []
+        return by_session(found)
+
+    groups = [taken(table) for table in _TAKEN]
+    groups.append(kept(models.legal_holds, HOLDS))
+    checkpoints = [taken(kind.table) for kind in CHECKPOINT_ROWS.values()]
     # These stay: an archived session names them as well.
-    attached = by_session(ATTACHMENTS.all(unit.connection, given))
+    attached = kept(models.session_attachments, ATTACHMENTS)
     return [
         SessionRows(
             head.record,
@@ -195,9 +208,7 @@ class RestoreSession:
             for label, count in decode_json(head.row["feedback_counts"]).items():
                 unit.set_label(self.key, label, count)
         archive_entries.note_restored(unit, self.key, self.segment_id)
-        head.row.update(state="active", segment_id=None, archived_at=None)
-        head.cold = True
-        head.touch(self.now)
+        head.move(self.now, "active", None)
         return head.record
 
 
@@ -210,7 +221,7 @@ def adopt(
     """
     connection = unit.connection
     rows = [_stub(document, segment_id, now) for document in documents]
-    _STUB.many(connection, rows)
+    INSERT_SESSION.many(connection, rows)
     if holds := [hold for document in documents for hold in hold_rows(document)]:
         connection.execute(insert(models.legal_holds), holds)
     attachments.adopt(connection, documents, now)
@@ -325,19 +336,28 @@ def forget_problems(connection: Connection, keys: Sequence[Key]) -> None:
 def _taken(
     connection: Connection, table: Table, given: dict[str, str]
 ) -> dict[str, list[SelectedRow]]:
-    groups = by_session(_TAKE[table].all(connection, given))
+    groups = by_session(_deleted(connection, table, given))
     width = _ORDER[table]
     if width:
+        place = itemgetter(*range(1, 1 + width))
         for rows in groups.values():
-            rows.sort(key=lambda row: tuple(row[1 : 1 + width]))
+            rows.sort(key=place)
     return groups
 
 
-_STUB = Prepared(
-    lambda _: insert(models.sessions).values(
-        {column.name: bindparam(BOUND + column.name) for column in SESSION_COLUMNS}
-    )
-)
+def _deleted(
+    connection: Connection, table: Table, given: dict[str, str]
+) -> list[SelectedRow]:
+    if dialect_of(connection).has_row_locks:
+        return _TAKE[table].all(connection, given)
+    # Nobody else writes until this transaction ends. RETURNING would put each row aside
+    # whole: more than to read them all, and then to delete as many.
+    rows = _READ[table].all(connection, given)
+    if rows and _DELETE[table].count(connection, given) != len(rows):
+        raise CorruptionError(f"{table.name}: not the rows went that were read")
+    return rows
+
+
 _FORGET_PROBLEMS = Prepared(
     lambda dialect: (
         update(models.sessions)
@@ -357,7 +377,22 @@ def _take(table: Table, columns: Sequence[Any]) -> Prepared:
     )
 
 
-_TAKE = {table: _take(table, columns) for table, columns in _TAKEN.items()}
-_TAKE |= {
-    kind.table: _take(kind.table, kind.columns) for kind in CHECKPOINT_ROWS.values()
+def _read(table: Table, columns: Sequence[Any]) -> Prepared:
+    return Prepared(
+        lambda dialect: select(*selected(table, columns)).where(
+            of_sessions(dialect, table)
+        )
+    )
+
+
+def _delete(table: Table) -> Prepared:
+    return Prepared(lambda dialect: delete(table).where(of_sessions(dialect, table)))
+
+
+_ALL_TAKEN = {
+    **_TAKEN,
+    **{kind.table: kind.columns for kind in CHECKPOINT_ROWS.values()},
 }
+_TAKE = {table: _take(table, columns) for table, columns in _ALL_TAKEN.items()}
+_READ = {table: _read(table, columns) for table, columns in _ALL_TAKEN.items()}
+_DELETE = {table: _delete(table) for table in _ALL_TAKEN}

@@ -150,9 +150,15 @@ def new_row(key: Key, now: int) -> Row:
     }
 
 
-def create(unit: Unit, key: Key, row: Row) -> Head | None:
-    """Insert a session's row; None if it exists by now."""
+def create(unit: Unit, key: Key, row: Row, *, later: bool = False) -> Head | None:
+    """Insert a session's row; None if it exists by now.
+
+    With `later`, whoever makes it writes rows of it by the unit alone: where nobody
+    else can make it meanwhile, it is inserted with them, as it is by then.
+    """
     ahead = unit.inserted_ahead.pop(key, None)
+    if later and not unit.dialect.has_row_locks:
+        return unit.add_new(key, row)
     if ahead is None and not _CREATE.all(unit.connection, row):
         return None
     return unit.add_head(key, row)

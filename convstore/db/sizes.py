@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import (
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
     cast,
     func,
     literal_column,
@@ -97,13 +99,43 @@ def _named(table: Table) -> ColumnElement[str]:
     return literal_column(f"'{table.name}'")
 
 
-def _all_sums(dialect: Dialect) -> CompoundSelect[tuple[str, str, int]]:
-    # One statement: a dozen of them would be a third of what it takes to read sessions
-    # from a server.
-    return union_all(*(_sums(dialect, name) for name in _LARGE), _attached(dialect))
+def _looks(_: Dialect) -> Select[Any]:
+    """Of each table the first session from `first` on that has a row in it."""
+    found: list[Any] = [_first(models.metadata.tables[name]) for name in _TABLES]
+    return select(*found)
 
 
-_SUMS = Prepared(_all_sums)
+def _first(table: Table) -> ColumnElement[str]:
+    # In order, and no EXISTS: of that a server may read a table from its beginning, up
+    # to the first row of this tenant.
+    found = select(table.c.session_id).where(
+        table.c.tenant_id == bindparam("tenant"),
+        table.c.session_id >= bindparam("first"),
+    )
+    return found.order_by(table.c.session_id).limit(1).scalar_subquery()
+
+
+_ATTACHED = models.session_attachments.name
+_TABLES = (*_LARGE, _ATTACHED)
+_LOOKS = Prepared(_looks)
+
+
+@lru_cache(maxsize=64)
+def _sums_of(tables: frozenset[str]) -> Prepared:
+    """The sizes of sessions in these tables."""
+
+    def word(dialect: Dialect) -> CompoundSelect[tuple[str, str, int]]:
+        # One statement: a dozen of them would be a third of what it takes to read
+        # sessions from a server.
+        return union_all(
+            *(
+                _attached(dialect) if name == _ATTACHED else _sums(dialect, name)
+                for name in _TABLES
+                if name in tables
+            )
+        )
+
+    return Prepared(word)
 
 
 class Held(NamedTuple):
@@ -113,14 +145,35 @@ class Held(NamedTuple):
     tables: frozenset[str]
 
 
+def possible(
+    connection: Connection, tenant: str, session_ids: Sequence[str]
+) -> frozenset[str]:
+    """The tables that may have rows of these sessions: those that have one of any
+    session from the first to the last of them by id. One look at each."""
+    if not session_ids:
+        return frozenset()
+    given = {"tenant": tenant, "first": min(session_ids)}
+    (found,) = _LOOKS.all(connection, given)
+    last = max(session_ids)
+    return frozenset(
+        table
+        for table, session_id in zip(_TABLES, found, strict=True)
+        if session_id is not None and session_id <= last
+    )
+
+
 def held(connection: Connection, tenant: str, session_ids: Sequence[str]) -> Held:
     """Characters, and bytes of payloads, of each session's rows, in the order of the
     ids, and the names of the tables that have rows of any of them."""
     sizes: dict[str, int] = defaultdict(int)
     tables: set[str] = set()
-    for table, session_id, size in _SUMS.all(connection, about(tenant, session_ids)):
-        sizes[session_id] += int(size)
-        tables.add(table)
+    # Most tables have nothing: to look for each session in each of them would be as
+    # much as to read what there is.
+    if asked := possible(connection, tenant, session_ids):
+        sums = _sums_of(asked).all(connection, about(tenant, session_ids))
+        for table, session_id, size in sums:
+            sizes[session_id] += int(size)
+            tables.add(table)
     return Held([sizes[session_id] for session_id in session_ids], frozenset(tables))
 
 

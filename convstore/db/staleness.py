@@ -35,6 +35,7 @@ _SUMMARY = (
     S.archived_at,
     S.turn_count,
 )
+_NAMES = [column.name for column in _SUMMARY]
 
 
 def candidates(
@@ -53,8 +54,7 @@ def candidates(
     sessions; sessions with an expiry of their own come by `expired`.
     """
     statement = candidates_statement(cutoff, after, tenant, younger_than)
-    rows = connection.execute(statement.limit(limit)).mappings()
-    return [dict(row) for row in rows]
+    return _rows(connection, statement.limit(limit))
 
 
 def candidates_statement(
@@ -111,7 +111,7 @@ def expired(
         .order_by(S.expires_at, S.tenant_id, S.session_id)
         .limit(limit)
     )
-    return [dict(row) for row in connection.execute(statement).mappings()]
+    return _rows(connection, statement)
 
 
 def archived_before(
@@ -124,7 +124,13 @@ def archived_before(
     """Archived and deleted sessions whose archive may be due, the longest archived
     first, beyond `after`. One walk along the index of what the archive holds."""
     statement = archived_statement(cutoff, after).limit(limit)
-    return [dict(row) for row in connection.execute(statement).mappings()]
+    return _rows(connection, statement)
+
+
+def _rows(connection: Connection, statement: Select[Any]) -> list[Row]:
+    # Not `mappings`, which looks up each column of each row by its name.
+    found = connection.execute(statement)
+    return [dict(zip(_NAMES, row, strict=True)) for row in found]
 
 
 def archived_statement(cutoff: int, after: tuple[int, str, str]) -> Select[Any]:

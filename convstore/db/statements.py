@@ -63,6 +63,15 @@ class Prepared:
         finally:
             cursor.close()
 
+    def count(self, connection: Connection, values: Values) -> int:
+        """As `run`; how many rows it changed."""
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(*self.bound(connection, values))
+            return int(cursor.rowcount)
+        finally:
+            cursor.close()
+
     def many(self, connection: Connection, rows: Sequence[Values]) -> None:
         """Run it for each of `rows`, with one call of the driver."""
         sql, arrange = self._for(connection)

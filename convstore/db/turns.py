@@ -89,12 +89,17 @@ class AppendTurns:
         return found
 
     def apply(self, unit: Unit) -> Appended:
+        placed, new = self.put(unit)
+        return Appended([_record(self.key[1], row) for row in placed], new)
+
+    def put(self, unit: Unit) -> tuple[list[Row], list[bool]]:
+        """As `apply`, for whoever wants no records: the rows, and which are new."""
         head = unit.active(self.key, self.user_id)
         look_up_external(unit, [self])
         known = self.check(unit, head)
         if None in known:
             self.keep_named(unit)
-        turns = []
+        rows = []
         tip = head.row["head_seq"]
         for row, earlier in zip(self.rows, known, strict=True):
             if earlier is None:
@@ -104,7 +109,7 @@ class AppendTurns:
                 if placed["parent_seq"] == head.row["head_seq"]:
                     head.row["head_seq"] = placed["seq"]
                     go_on(head.row, placed)
-            turns.append(_record(self.key[1], placed))
+            rows.append(placed)
         if head.row["head_seq"] != tip:
             head.touch(self.now)
         if None in known:
@@ -112,7 +117,7 @@ class AppendTurns:
                 self._keep_tools(unit)
             if self.charge is not None:
                 self.charge.apply(unit)
-        return Appended(turns, [earlier is None for earlier in known])
+        return rows, [earlier is None for earlier in known]
 
     def keep_named(self, unit: Unit) -> None:
         """Keep what was taken out of the rows; refuse to name what is not kept."""
@@ -172,6 +177,7 @@ class AppendTurns:
         return row
 
     def _keep_tools(self, unit: Unit) -> None:
+        unit.write_new()
         for tools_hash, tools in self.tool_sets.items():
             unit.connection.execute(
                 unit.dialect.insert_ignore(models.tool_sets),

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Table
 
-from convstore.db import attachments, flush_hooks, models, session_locks
+from convstore.db import attachments, flush_hooks, models, row_writes, session_locks
 from convstore.db.cells import Cells, CellTable, Place
-from convstore.db.codec.records import session_from_row
 from convstore.db.dialects import dialect_of
 from convstore.db.flushed import Flushed
-from convstore.db.row_writes import INSERTS, UPDATE_ALL, UPDATE_HOT
+from convstore.db.session_head import Head as Head
 from convstore.db.statements import Prepared
 from convstore.vocabulary.errors import (
     SessionArchivedError,
@@ -28,7 +27,6 @@ from convstore.vocabulary.errors import (
     SessionNotFoundError,
     VersionConflictError,
 )
-from convstore.vocabulary.records import Session
 
 if TYPE_CHECKING:
     from convstore.db.acts import KnownActs
@@ -40,32 +38,6 @@ Row = session_locks.Row
 # Sessions that one transaction makes, and that another in a lane need not wait for. A
 # server has room for some thousand such locks, in all transactions together.
 _MOST_CLAIMS = 1_000
-
-
-class Head:
-    """The row of a session as the transaction sees it; `row` may be changed."""
-
-    __slots__ = ("cold", "dirty", "row")
-
-    def __init__(self, row: Row) -> None:
-        self.row = row
-        self.dirty = False
-        self.cold = False
-
-    @property
-    def record(self) -> Session:
-        """The session as a record, changes included."""
-        return session_from_row([self.row[name] for name in session_locks.NAMES])
-
-    def touch(self, now: int, *, activity: bool = True) -> None:
-        """Raise the version; time never goes back, whatever the clock does."""
-        row = self.row
-        row["version"] += 1
-        if now > row["updated_at"]:
-            row["updated_at"] = now
-        if activity and now > row["last_activity_at"]:
-            row["last_activity_at"] = now
-        self.dirty = True
 
 
 class OwnersLedger(Protocol):
@@ -146,6 +118,7 @@ class Unit:
         # Written since the last flush, and of which hooks are yet to be told.
         self._inserted: dict[str, list[Row]] = {}
         self._made: dict[Key, Row] = {}
+        self._new: dict[Key, Head] = {}
         self._described: set[Key] = set()
         self._titled: set[Key] = set()
         # Sessions whose rows are there before the operation that makes them; no other
@@ -235,6 +208,20 @@ class Unit:
         self.note_made(key, row)
         return head
 
+    def add_new(self, key: Key, row: Row) -> Head:
+        """Take up a session whose row the next flush inserts, as it is by then: only
+        where nobody else can make it meanwhile."""
+        head = self._new[key] = self.add_head(key, row)
+        return head
+
+    def write_new(self) -> None:
+        """Insert what `add_new` took up; for whoever writes rows of theirs himself."""
+        if self._new:
+            new, self._new = self._new.values(), {}
+            row_writes.INSERT_SESSION.many(self.connection, [head.row for head in new])
+            for head in new:
+                head.dirty = head.cold = False
+
     def note_made(self, key: Key, row: Row) -> None:
         """Have the next flush tell of a session whose row was written without it."""
         self._made[key] = row
@@ -253,6 +240,8 @@ class Unit:
 
     def carry_out(self, operation: Operation[R_co]) -> R_co:
         """Apply an operation; if it refuses, no session has got an owner by it."""
+        if self._new and not self._new.keys().isdisjoint(keys_of(operation)):
+            self.write_new()  # this one may write rows of it by itself
         try:
             result = operation.apply(self)
         except BaseException:
@@ -383,11 +372,15 @@ class Unit:
 
     def flush(self) -> None:
         """Write what was gathered; heads stay valid for the next round."""
+        self.write_new()
         hot: dict[Key, Row] = {}
         cold: dict[Key, Row] = {}
+        changed: dict[Prepared, list[Row]] = {}
         for key, head in self._heads.items():
             if head is not None and head.dirty:
                 (cold if head.cold else hot)[key] = head.row
+                if head.cold:
+                    changed.setdefault(head.written_by(), []).append(head.row)
                 head.dirty = head.cold = False
         self._write_rows()
         for statement, values in self._changes.items():
@@ -396,9 +389,12 @@ class Unit:
         for cells in self._cells.values():
             cells.flush(self.connection)
         if hot:
-            UPDATE_HOT.many(self.connection, list(hot.values()))
-        if cold:
-            UPDATE_ALL.many(self.connection, list(cold.values()))
+            row_writes.UPDATE_HOT.many(self.connection, list(hot.values()))
+        for statement, rows in changed.items():
+            if statement is row_writes.UPDATE_GONE and self.dialect.has_far_server:
+                row_writes.write_gone(self.connection, rows)
+            else:
+                statement.many(self.connection, rows)
         self._tell(hot, cold)
 
     def _tell(self, hot: dict[Key, Row], cold: dict[Key, Row]) -> None:
@@ -414,17 +410,19 @@ class Unit:
             flushed = Flushed(
                 rows, hot, cold, labels, forked, made.keys(), described, titled
             )
+            said = {n for n in Flushed.__struct_fields__ if getattr(flushed, n)}
             for hook in flush_hooks.hooks_of(self.connection):
-                if any(getattr(flushed, name) for name in hook.about):
+                if not said.isdisjoint(hook.about):
                     hook.flush(self.connection, flushed)
 
     def _write_rows(self) -> None:
+        self.write_new()
         for name, rows in self._rows.items():
             if rows:
                 if name == models.attachments.name:
                     attachments.keep(self.connection, rows)
                 else:
-                    INSERTS[name].many(self.connection, rows)
+                    row_writes.INSERTS[name].many(self.connection, rows)
                 self._inserted.setdefault(name, []).extend(rows)
         self._rows.clear()
         self._back.clear()

@@ -6,7 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, TypeVar, cast
+
+from msgspec import structs
 
 from convstore.db.attachments import kept_of
 from convstore.db.codec.inputs import encode_object, encode_tags, encode_time
@@ -31,6 +34,7 @@ from convstore.vocabulary.consistency import check_agreement
 from convstore.vocabulary.documents import encode_document
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import check_id, check_optional_id
+from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.record import names_of
 from convstore.vocabulary.records import (
     InteractionInput,
@@ -235,7 +239,8 @@ def _dated(session: ImportedSession) -> ImportedSession:
     at, turns = begun, []
     for turn in session.turns:
         at = turn.created_at or at
-        turns.append(turn if turn.created_at else replace(turn, created_at=at))
+        dated = turn if turn.created_at else structs.replace(turn, created_at=at)
+        turns.append(dated)
     return replace(session, created_at=begun, turns=tuple(turns))
 
 
@@ -245,11 +250,7 @@ async def _turns(
     recorder = _Recorder()
     turns = [_named(turn, place) for place, turn in enumerate(given, 1)]
     _check_different("turns", turns)
-    # One conversation is one commit, and longer than what a caller sends at once.
-    most = max(scope.limits.max_turns_per_call, MOST_TURNS)
-    inline = min(scope.limits.max_inline_bytes, MOST_INLINE)
-    limits = replace(scope.limits, max_turns_per_call=most, max_inline_bytes=inline)
-    inner = replace(scope, runner=recorder, limits=limits)
+    inner = replace(scope, runner=recorder, limits=_limits_of_one(scope.limits))
     turns, apart = _lighter(inner, turns)
     await Turns(inner).append_many(session_id, turns)
     if not recorder.operations:
@@ -257,6 +258,14 @@ async def _turns(
     operation: AppendTurns = recorder.operations[0]
     operation.kept_apart += apart
     return operation
+
+
+@lru_cache(maxsize=16)
+def _limits_of_one(limits: Limits) -> Limits:
+    """One conversation is one commit, and longer than what a caller sends at once."""
+    most = max(limits.max_turns_per_call, MOST_TURNS)
+    inline = min(limits.max_inline_bytes, MOST_INLINE)
+    return replace(limits, max_turns_per_call=most, max_inline_bytes=inline)
 
 
 def _lighter(
@@ -272,7 +281,7 @@ def _lighter(
         parts, taken = taken_apart(turn.parts, scope.limits.max_inline_bytes)
         most = max((len(one.data) for one in taken), default=0)
         if isinstance(parts, list) and most <= scope.limits.max_attachment_bytes:
-            turns[place] = replace(turn, parts=parts)
+            turns[place] = structs.replace(turn, parts=parts)
             now = scope.now()
             kept |= {one.hash: attachment_row(scope.tenant, one, now) for one in taken}
     return turns, list(kept.values())
@@ -281,6 +290,8 @@ def _lighter(
 async def _gathered(
     scope: Scope, session_id: str, given: Sequence[Any], verb: Any
 ) -> list[Any]:
+    if not given:
+        return []
     recorder = _Recorder()
     inner = replace(scope, runner=recorder)
     items = [_named(item, place) for place, item in enumerate(given, 1)]

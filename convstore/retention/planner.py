@@ -234,7 +234,7 @@ def _summary(row: Row) -> SessionSummary:
         version=row["version"],
         last_activity_at=from_micros(_used(row)),
         expires_at=row["expires_at"] and from_micros(row["expires_at"]),
-        tags=tuple(decode_json(row["tags"])),
+        tags=() if row["tags"] == "[]" else tuple(decode_json(row["tags"])),
         hold_count=row["hold_count"],
         state=row["state"],
         archived_at=row["archived_at"] and from_micros(row["archived_at"]),

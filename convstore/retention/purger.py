@@ -115,9 +115,7 @@ async def _purge_some(
         context.on_step("purge.guard")
         _take_and_compare(context, unit, going, fingerprints, final_state)
         for _, head in going:
-            head.row.update(state=final_state, segment_id=segment_id, archived_at=now)
-            head.cold = True
-            head.touch(now, activity=False)
+            head.move(now, final_state, segment_id)
         unit.flush()
         gone = [entry.key for entry, _ in going]
         stale = sorted({entry.key for entry in waiting} - set(gone))

@@ -285,8 +285,10 @@ def _is_usual(found: _Line) -> bool:
         few.append(found.ledger)
     for record in few:
         times += [at for name in _times(type(record)) if (at := getattr(record, name))]
-    return all(FIRST <= at <= LAST for at in times) and all(
-        turn.payload is None for turn in found.turns
+    return (
+        min(times) >= FIRST
+        and max(times) <= LAST
+        and all(turn.payload is None for turn in found.turns)
     )
 
 

@@ -84,8 +84,9 @@ class _Shape:
     def _stored(self, record: object) -> list[Any]:
         values = list(self._values(record))
         for place in self._texts:
-            if values[place] is not None:
-                values[place] = _text(values[place])
+            if (value := values[place]) is not None:
+                # Most metadata is empty: to word that costs as much as all the rest.
+                values[place] = "{}" if value == {} else _text(value)
         for place in self._payloads:
             values[place] = _text(values[place])
         for place in self._times:

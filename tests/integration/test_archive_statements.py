@@ -1,0 +1,135 @@
+"""What archiving and restoring ask and write of the database, and nothing beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from convstore import Store
+from convstore.db import documents, lifecycle, row_writes, sizes
+from convstore.db.engine import Connection
+from convstore.db.statements import Prepared
+from convstore.db.unit import Unit
+from tests.integration.archives import fill, ids
+from tests.integration.conversations import say
+
+HEADS = (
+    row_writes.UPDATE_HOT,
+    row_writes.UPDATE_ALL,
+    row_writes.UPDATE_GONE,
+    row_writes.UPDATE_BACK,
+    row_writes._GONE_TOGETHER,
+)
+KEY = ("default", "s-1")
+
+
+@pytest.fixture
+def heads_written(monkeypatch: pytest.MonkeyPatch) -> list[Prepared]:
+    """The statements that wrote rows of sessions."""
+    seen: list[Prepared] = []
+
+    def noting(verb: str) -> Callable[..., None]:
+        original = getattr(Prepared, verb)
+
+        def noted(statement: Prepared, *given: Any) -> None:
+            if statement in HEADS:
+                seen.append(statement)
+            original(statement, *given)
+
+        return noted
+
+    for verb in ("run", "many"):
+        monkeypatch.setattr(Prepared, verb, noting(verb))
+    return seen
+
+
+async def test_a_purge_and_a_restore_write_only_where_the_rows_are(
+    store: Store, heads_written: list[Prepared]
+) -> None:
+    for session_id in ids("s", 3):
+        await fill(store, session_id)
+    heads_written.clear()
+
+    await store.run_retention(older_than_s=0)
+    assert len(heads_written) == 1
+    assert heads_written[0] in (row_writes.UPDATE_GONE, row_writes._GONE_TOGETHER)
+
+    heads_written.clear()
+    await store.restore("s-1")
+    assert heads_written == [row_writes.UPDATE_BACK]
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+async def test_what_else_changes_with_a_move_is_written_too(
+    store: Store, earlier: bool
+) -> None:
+    await say(store, "s-1", "Hi")
+    before = await store.sessions.get("s-1")
+
+    def work(connection: Connection) -> None:
+        unit = Unit(connection)
+        head = unit.find(KEY)
+        assert head is not None
+        if earlier:
+            head.row["title"] = "Another"
+            head.touch(1)
+        head.move(1, "archived", "no-such-segment")
+        head.row["title"] = "Another"
+        unit.flush()
+        head.move(2, "active", None)
+        unit.flush()
+
+    await store._parts.backend.write(work)
+
+    after = await store.sessions.get("s-1")
+    assert (after.state, after.title) == ("active", "Another")
+    assert after.version == before.version + 2 + earlier
+
+
+async def test_only_tables_that_may_have_rows_of_sessions_are_asked(
+    store: Store,
+) -> None:
+    for session_id in ("a", "b", "c"):
+        await say(store, session_id, "Hi")
+    await store.items.put("step", "1", 1, session_id="b")
+    await say(store.for_tenant("other"), "b", "Hi")
+
+    async def asked(tenant: str, *session_ids: str) -> set[str]:
+        return {
+            *await store._parts.backend.read(
+                lambda c: sizes.possible(c, tenant, session_ids)
+            )
+        }
+
+    assert await asked("default", "b") == {"turns", "session_items"}
+    assert await asked("default", "c", "a") == {"turns", "session_items"}
+    assert await asked("default", "a") == await asked("default", "c") == {"turns"}
+    assert await asked("other", "b") == {"turns"}
+    assert await asked("default", "d") == await asked("default") == set()
+
+
+def test_every_table_that_a_purge_takes_rows_from_is_looked_at() -> None:
+    taken = {str(table.name) for table in lifecycle._TAKE}
+
+    assert taken | {"legal_holds", "session_attachments"} == {*sizes._TABLES}
+
+
+async def test_sizes_and_rows_are_those_of_every_table(store: Store) -> None:
+    await fill(store, "s-1")
+    await say(store, "s-2", "x" * 1000)
+    backend = store._parts.backend
+
+    held = await backend.read(lambda c: sizes.held(c, "default", ["s-2", "s-1", "s-3"]))
+    read = await backend.read(
+        lambda c: documents.read_rows(c, "default", ["s-1"], held.tables)
+    )
+
+    assert held.sizes[0] in range(1000, 1600)
+    assert held.sizes[1] > 1500
+    assert held.sizes[2] == 0
+    assert {*held.tables} >= {"turns", "session_attachments", "checkpoints"}
+    whole = await backend.read(lambda c: documents.read_rows(c, "default", ["s-1"]))
+    assert read == whole
+    assert whole[0].attachments
