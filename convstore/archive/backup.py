@@ -2,7 +2,8 @@
 
 The database first. Rows are purged only after their segment was sealed and read back,
 so an archive that is copied later holds whatever the copied database says is archived.
-Only an erasure takes segments away; where one came between, both are copied anew.
+Erasures and compactions take segments away; where one came between, both are copied
+anew.
 
 The folder of a backup is begun with `backup.json.partial`, which becomes `backup.json`
 when all the rest is on the disk: without that, it is not a backup.
@@ -41,7 +42,7 @@ _PARTIAL = ".partial"
 _FORMAT = "convstore.backup"
 
 _TRIES = 3
-"""Erasures that may come between the two copies before it is given up."""
+"""Times that segments may go between the two copies before it is given up."""
 
 
 @dataclass(slots=True)
@@ -72,8 +73,8 @@ async def back_up(
                 break
             if not left:
                 raise ConflictError(
-                    "erasures took segments away each time the archive was copied: "
-                    "begin again when they are done"
+                    "segments went each time the archive was copied, by erasures or by "
+                    "`archive compact`: begin again when these are done"
                 )
         report = BackupReport(
             folder=str(to),

@@ -48,6 +48,7 @@ STEPS = (
     "gc.unlink",
     "compact.published",
     "compact.sealed",
+    "compact.resumed",
     "compact.moved",
     "compact.done",
     "adopt.marked",

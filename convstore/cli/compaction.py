@@ -56,7 +56,7 @@ def compact(
 
 
 def _tell(report: CompactionReport) -> None:
-    if not (report.joined or report.left):
+    if not (report.joined or report.left or report.resumed):
         say("no segments are worth joining")
         return
     done = "would be joined" if report.dry_run else "joined"
@@ -64,6 +64,7 @@ def _tell(report: CompactionReport) -> None:
         (
             (done, count(report.joined, "segment")),
             ("to", count(report.made, "segment")),
+            ("of an earlier compaction", report.resumed or None),
             ("sessions", report.sessions),
             ("superseded copies left out", report.dropped or None),
             ("bytes before", size(report.bytes_before)),

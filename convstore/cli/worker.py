@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def worker(context: typer.Context) -> None:
-    """Run retention, verification and upkeep.
+    """Run retention, verification, upkeep and compaction.
 
     Until SIGTERM or Ctrl-C. The batch that is under way is finished first. Any number
     of workers may run.

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, delete, exists, or_, select
+from sqlalchemy import (
+    Connection,
+    and_,
+    delete,
+    exists,
+    literal_column,
+    or_,
+    select,
+)
 
 from convstore.db import archive_entries, models, segments, unfinished
 from convstore.db.archive_entries import ENTRY_COLUMNS, StoredEntry
@@ -116,6 +124,45 @@ def _superseded(connection: Connection, segment_id: str, before: int) -> set[Key
     return {(tenant, session_id) for tenant, session_id in rows}
 
 
+def half_done(
+    connection: Connection, tenant: str | None = None
+) -> list[tuple[str, str]]:
+    """Sealed segments with a copy that nobody needs yet, each with another that has the
+    same one: a compaction ended between sealing the first and destroying the second.
+
+    In order of the first. Both may also have come to be otherwise, such as by a rebuild
+    in the middle of a compaction: one of them is superfluous all the same, and
+    `take_over` says whether it is.
+    """
+    new, old = models.archive_entries.alias("new"), models.archive_entries.alias("old")
+    of_new = models.archive_segments.alias("of_new")
+    of_old = models.archive_segments.alias("of_old")
+    statement = (
+        select(new.c.segment_id, old.c.segment_id)
+        .join(
+            old,
+            and_(
+                old.c.tenant_id == new.c.tenant_id,
+                old.c.session_id == new.c.session_id,
+                old.c.segment_id != new.c.segment_id,
+                old.c.sha256 == new.c.sha256,
+            ),
+        )
+        .join(of_new, of_new.c.segment_id == new.c.segment_id)
+        .join(of_old, of_old.c.segment_id == old.c.segment_id)
+        .where(
+            new.c.state == literal_column("'stale'"),
+            of_new.c.state == literal_column("'sealed'"),
+            of_old.c.state == literal_column("'sealed'"),
+        )
+        .distinct()
+        .order_by(new.c.segment_id, old.c.segment_id)
+    )
+    if tenant is not None:
+        statement = statement.where(new.c.tenant_id == tenant)
+    return [(joined, one) for joined, one in connection.execute(statement)]
+
+
 def seal_joined(
     connection: Connection,
     new: StoredSegment,
@@ -139,16 +186,20 @@ def seal_joined(
     return segments.seal(connection, new, entries)
 
 
-def take_over(connection: Connection, old_id: str, new_id: str) -> bool:
+def take_over(
+    connection: Connection, old_id: str, new_id: str, dropping: Collection[Key]
+) -> int | None:
     """Let a joined segment stand for one of those that it was made of, which may then
     be deleted: what its copies are worth passes to the copies there.
 
-    False, and nothing is changed, when one of the two is not what it was, or the new
-    one lacks a copy that is needed.
+    How many superseded copies it had that are not there; only those of `dropping` may
+    be lost. None, and nothing is changed, when one of the two is not what it was, or
+    the new one lacks another copy.
     """
-    old, new = segments.lock(connection, old_id), segments.lock(connection, new_id)
-    if old is None or new is None or {old.state, new.state} != {"sealed"}:
-        return False
+    # By id: two that hold the same may each be taken for the other's successor.
+    locked = {one: segments.lock(connection, one) for one in sorted((old_id, new_id))}
+    if any(one is None or one.state != "sealed" for one in locked.values()):
+        return None
     # Locked: a restore that is under way settles its entry first, or sees the new one.
     statement = select(*ENTRY_COLUMNS).where(E.segment_id == old_id)
     rows = connection.execute(
@@ -156,13 +207,17 @@ def take_over(connection: Connection, old_id: str, new_id: str) -> bool:
     )
     there = {e.key: e.sha256 for e in archive_entries.of_segment(connection, new_id)}
     moving: defaultdict[str, list[Key]] = defaultdict(list)
+    dropped = 0
     for entry in (StoredEntry(*row) for row in rows):
         if there.get(entry.key) == entry.sha256:
             moving[entry.state].append(entry.key)
-        elif entry.state not in _SUPERSEDED:
-            return False
+        elif entry.state in _SUPERSEDED and entry.key in dropping:
+            dropped += 1
+        else:
+            return None
     connection.execute(delete(models.archive_entries).where(E.segment_id == old_id))
     for state, keys in sorted(moving.items()):
         archive_entries.set_state(connection, new_id, keys, state, was="stale")
     segments.move_stubs(connection, list(there), old_id, new_id)
-    return segments.change_state(connection, old_id, "deleting", was=("sealed",))
+    segments.change_state(connection, old_id, "deleting", was=("sealed",))
+    return dropped

@@ -230,7 +230,8 @@ class Archive:
         Copies that rows or later copies have superseded for a day are left out. The
         new segment is read back before the old ones are destroyed, and reads, restores,
         erasures, holds and verification go on beside it. Cut short anywhere, nothing is
-        lost, and the next call goes on. Several callers do no harm: one does the work.
+        lost, and the next call goes on there: what was made already is read back and
+        takes its place. Several callers do no harm: one does the work.
 
         Args:
             tenant_id: Only this tenant's; all without.

@@ -2,32 +2,36 @@
 
 A segment is never changed, so the new one is written beside the old ones. It is sealed
 with copies that nobody needs yet; then each old segment hands over what its copies are
-worth and is destroyed, one at a time. A crash between any two steps leaves each session
-with the copy that its stub names, and every copy in the ledger, where erasures look.
+worth and is destroyed, one at a time (`handing_over.py`). A crash between any two steps
+leaves each session with the copy that its stub names, and every copy in the ledger,
+where erasures look, and where the next compaction sees what to go on with.
 """
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from convstore.archive.archiver import (
     check_room,
-    destroy_files,
     give_up,
     stored_entries,
     stored_segment,
 )
-from convstore.archive.context import LEASE_TTL_S, WRITER, Context
+from convstore.archive.context import WRITER, Context
 from convstore.archive.data_sets import write_shards
 from convstore.archive.ownership import claim, guard, renew
-from convstore.db import joining, leases, segments
-from convstore.db.dialects import dialect_of
-from convstore.db.engine import Connection
+from convstore.db import joining, segments
 from convstore.db.joining import Candidate, Contents
 from convstore.db.unit import Key
+from convstore.retention.handing_over import (
+    OF_ONE_SEGMENT,
+    Shift,
+    Tally,
+    finish_joins,
+    hand_over,
+)
 from convstore.retention.joinable import SESSIONS_OF_ONE, Group, groups
 from convstore.retention.recovery import KEEP_SUPERSEDED_S
 from convstore.segments.joining import join_segments
@@ -37,24 +41,15 @@ from convstore.segments.reader import read_manifest
 from convstore.segments.segment import segment_key
 from convstore.vocabulary.errors import (
     ConvstoreError,
-    DatabaseBusyError,
-    NewerFormatError,
-    SegmentCorruptError,
     SegmentNotFoundError,
 )
 from convstore.vocabulary.ids import new_id
-from convstore.vocabulary.progress import OnProgress, Progress
+from convstore.vocabulary.progress import OnProgress
 from convstore.vocabulary.reports import CompactionReport
 
 log = logging.getLogger(__name__)
 
-_LEASE = "compaction"
 _MICROS = 1_000_000
-_PATIENCE_S = 1.0
-"""For a session that another transaction holds; the next compaction comes back."""
-
-# Of one segment; the others go on without it.
-_OF_ONE_SEGMENT = (SegmentCorruptError, SegmentNotFoundError, NewerFormatError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +60,6 @@ class CompactionOptions:
     tenant: str | None = None
     time_budget_s: float | None = None
     dry_run: bool = False
-
-
-@dataclass(slots=True)
-class _Tally:
-    joined: int = 0
-    sessions: int = 0
-    dropped: int = 0
-    bytes_before: int = 0
-    bytes_after: int = 0
-    made: list[str] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,29 +89,15 @@ async def compact(
     """Join the small segments of the archive; see `Archive.compact`."""
     if options.dry_run:
         return _planned(await _plan(context, options))
-    holder, tally, began = new_id(), _Tally(), time.monotonic()
+    tally = Tally()
+    shift = Shift(context, tally, options.time_budget_s, on_progress)
     await claim(context)
-    if not await _lease(context, holder):
+    if not await shift.begin():
         return CompactionReport(skipped="another worker is joining segments")
-    finished = True
     try:
-        planned = await _plan(context, options)
-        for number, group in enumerate(planned):
-            over = (
-                options.time_budget_s is not None
-                and time.monotonic() - began > options.time_budget_s
-            )
-            if over or not await _lease(context, holder):
-                finished = False
-                break
-            await _join(context, group.members, tally)
-            if on_progress is not None:
-                counts = {"joined": tally.joined}
-                on_progress(
-                    Progress("compact", "groups", number + 1, len(planned), counts)
-                )
+        finished = await _work(context, options, shift, tally)
     finally:
-        await context.write(lambda c: leases.release(c, _LEASE, holder))
+        await shift.end()
     return CompactionReport(
         finished=finished,
         joined=tally.joined,
@@ -138,13 +108,25 @@ async def compact(
         bytes_after=tally.bytes_after,
         segments=tuple(tally.made),
         left=tuple(tally.left),
+        resumed=tally.resumed,
     )
 
 
-async def _lease(context: Context, holder: str) -> bool:
-    now, ttl = context.now(), int(LEASE_TTL_S * _MICROS)
-    epoch = await context.write(lambda c: leases.acquire(c, _LEASE, holder, now, ttl))
-    return epoch is not None
+async def _work(
+    context: Context, options: CompactionOptions, shift: Shift, tally: Tally
+) -> bool:
+    """First what was begun before, then what is worth it now; False if it was cut
+    short."""
+    if not await finish_joins(context, options.tenant, shift, tally):
+        return False
+    planned = await _plan(context, options)
+    for number, group in enumerate(planned):
+        if not await shift.goes_on():
+            return False
+        if not await _join(context, group.members, shift, tally):
+            return False
+        shift.done_with(number + 1, len(planned))
+    return True
 
 
 async def _plan(context: Context, options: CompactionOptions) -> list[Group]:
@@ -177,24 +159,27 @@ def _planned(planned: Sequence[Group]) -> CompactionReport:
     )
 
 
-async def _join(context: Context, members: Sequence[Candidate], tally: _Tally) -> None:
-    """Join a group, without those of its segments that are in the way."""
+async def _join(
+    context: Context, members: Sequence[Candidate], shift: Shift, tally: Tally
+) -> bool:
+    """Join a group, without those of its segments that are in the way; False if
+    another worker has the lease by now."""
     parts = await _parts(context, members, tally)
     while len(parts) > 1:
         try:
             copy = await _written(context, parts)
-        except _OF_ONE_SEGMENT as error:
+        except OF_ONE_SEGMENT as error:
             await guard(context)  # is it a file that is away, or all of them?
             culprit = error.segment_id
             if culprit is None or culprit not in {p.id for p in parts}:
                 if isinstance(error, SegmentNotFoundError):
-                    return  # the new one: an erasure cancelled and destroyed it
+                    return True  # the new one: an erasure cancelled and destroyed it
                 raise
-            _leave(culprit, tally, "cannot be read")
+            tally.leave(culprit, "cannot be read")
             parts = [part for part in parts if part.id != culprit]
         else:
-            await _put_in_place(context, parts, copy, tally)
-            return
+            return await _put_in_place(context, parts, copy, shift, tally)
+    return True
 
 
 async def _written(context: Context, parts: Sequence[_Part]) -> Manifest:
@@ -215,7 +200,7 @@ async def _written(context: Context, parts: Sequence[_Part]) -> Manifest:
 
 
 async def _parts(
-    context: Context, members: Sequence[Candidate], tally: _Tally
+    context: Context, members: Sequence[Candidate], tally: Tally
 ) -> list[_Part]:
     before = context.now() - int(KEEP_SUPERSEDED_S * _MICROS)
     parts: list[_Part] = []
@@ -230,13 +215,13 @@ async def _parts(
             manifest = await context.files(
                 lambda m=member: read_manifest(context.blobs, m.key)  # type: ignore[misc]
             )
-        except _OF_ONE_SEGMENT:
+        except OF_ONE_SEGMENT:
             await guard(context)
-            _leave(member.segment_id, tally, "has no sound manifest")
+            tally.leave(member.segment_id, "has no sound manifest")
             continue
         if not _agree(contents, manifest):
             # Such as one that a rebuild took up in part: nothing of it may be lost.
-            _leave(member.segment_id, tally, "is not as the database knows it")
+            tally.leave(member.segment_id, "is not as the database knows it")
             continue
         part = _Part(contents, manifest)
         if taken.isdisjoint(part.keys):
@@ -250,16 +235,6 @@ def _agree(contents: Contents, manifest: Manifest) -> bool:
     told = {entry.key: entry.sha256 for entry in contents.entries}
     there = {(e.tenant_id, e.session_id): e.sha256 for e in manifest.entries}
     return told == there and manifest.sha256 == contents.segment.sha256
-
-
-def _leave(segment_id: str, tally: _Tally, why: str) -> None:
-    tally.left.append(segment_id)
-    log.warning(
-        "segment %s is left out of a compaction: it %s",
-        segment_id,
-        why,
-        extra={"event": "segment_left", "segment_id": segment_id},
-    )
 
 
 def _copy(context: Context, parts: Sequence[_Part], copy_id: str) -> Manifest:
@@ -281,9 +256,14 @@ def _copy(context: Context, parts: Sequence[_Part], copy_id: str) -> Manifest:
 
 
 async def _put_in_place(
-    context: Context, parts: Sequence[_Part], copy: Manifest, tally: _Tally
-) -> None:
-    """Seal the new segment, and let it stand for each of the old ones."""
+    context: Context,
+    parts: Sequence[_Part],
+    copy: Manifest,
+    shift: Shift,
+    tally: Tally,
+) -> bool:
+    """Seal the new segment, and let it stand for each of the old ones; False if another
+    worker is at it by now, who goes on."""
     new = stored_segment(copy, context.now())
     try:
         # What follows is known to this database alone: a copy of it must not go on.
@@ -297,40 +277,19 @@ async def _put_in_place(
     if not await context.write(lambda c: joining.seal_joined(c, new, entries, joined)):
         # An erasure was at work, or recovery took us for dead: their word stands.
         await give_up(context, copy.segment_id, copy.key)
-        return
+        return True
     context.on_step("compact.sealed")
     tally.made.append(copy.segment_id)
     tally.sessions += len(entries)
     tally.bytes_after += copy.size_bytes
     for part in parts:
-        if await _take_over(context, part, copy.segment_id):
-            tally.joined += 1
-            tally.dropped += len(part.contents.superseded)
-            tally.bytes_before += part.manifest.size_bytes
-        else:
-            _leave(part.id, tally, "was in use")
+        if not await shift.holds():
+            return False
+        await hand_over(context, part.contents, copy.segment_id, tally)
     context.on_step("compact.done")
     log.info(
         "joined %d segments",
         len(parts),
         extra={"event": "segment_sealed", "segment_id": copy.segment_id},
     )
-
-
-async def _take_over(context: Context, part: _Part, new_id: str) -> bool:
-    old = part.manifest
-
-    def work(connection: Connection) -> bool:
-        dialect_of(connection).bound_waits(connection, _PATIENCE_S)
-        return joining.take_over(connection, old.segment_id, new_id)
-
-    await guard(context)
-    try:
-        if not await context.write(work):
-            return False
-    except DatabaseBusyError:
-        return False
-    context.on_step("compact.moved")
-    await context.files(lambda: destroy_files(context, old.key))
-    await context.write(lambda c: segments.forget(c, old.segment_id))
     return True

@@ -12,7 +12,7 @@ from typing import Any
 from convstore.shards.erasing import take_up
 from convstore.shards.reach import Reach
 from convstore.tasks.scheduler import Scheduler
-from convstore.vocabulary.reports import RetentionReport, VerifyReport
+from convstore.vocabulary.reports import CompactionReport, RetentionReport, VerifyReport
 from convstore.vocabulary.settings import StoreConfig
 from convstore.vocabulary.sharding import HOME
 
@@ -59,6 +59,17 @@ class WorkedShard:
         return await self._reach.at(
             self._number,
             lambda face: face.archive.verify(most=most, on_progress=on_progress),
+        )
+
+    async def compact(
+        self, *, time_budget_s: float | None, on_progress: Callable[[Any], None] | None
+    ) -> CompactionReport:
+        """Join small segments of this database's archive."""
+        return await self._reach.at(
+            self._number,
+            lambda face: face.archive.compact(
+                time_budget_s=time_budget_s, on_progress=on_progress
+            ),
         )
 
 

@@ -151,8 +151,9 @@ class Upkeep(Backups):
         """The recurring jobs of a worker, for as long as the block lasts.
 
         Retention every `retention.interval_s`, verification of the archive by and by,
-        upkeep of the database. On leaving, a batch that is under way is finished. Any
-        number of workers may run it. Inside a FastAPI lifespan:
+        upkeep of the database, small segments joined every
+        `retention.compact_interval_s`. On leaving, a batch that is under way is
+        finished. Any number of workers may run it. Inside a FastAPI lifespan:
         `async with store.scheduler(): yield`.
         """
         from convstore.tasks.scheduler import Scheduler

@@ -1,4 +1,4 @@
-"""The recurring jobs of a worker: retention, verification, upkeep.
+"""The recurring jobs of a worker: retention, verification, upkeep, compaction.
 
 Each job is safe at any time, in any number of workers, and cut short anywhere, so the
 scheduler only has to see that it comes round: after an error, after the database was
@@ -21,7 +21,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from convstore.concurrency.completion import finished
 from convstore.vocabulary.clock import SystemClock
 from convstore.vocabulary.errors import ConfigError, ConvstoreError
-from convstore.vocabulary.reports import RetentionReport, VerifyReport
+from convstore.vocabulary.reports import CompactionReport, RetentionReport, VerifyReport
 from convstore.vocabulary.settings import StoreConfig
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,9 @@ that age are still kept."""
 
 VERIFY_EVERY_S = 3_600.0
 UPKEEP_EVERY_S = 900.0
+COMPACT_BUDGET_S = 3_600.0
+"""No segment is begun to be joined after so long; the next run goes on."""
+
 INDEX_EVERY_S = 5.0
 """What waits meanwhile is indexed by the next search, if that is sooner."""
 
@@ -45,14 +48,18 @@ Body = Callable[[], Awaitable[str | None]]
 """Does a job once; what is wrong and lasts, if something is."""
 
 
-class VerifiableArchive(Protocol):
-    """The part of the archive's noun that verification needs."""
+class KeptArchive(Protocol):
+    """The part of the archive's noun that verification and compaction need."""
 
     async def count_segments(self) -> int: ...
 
     async def verify(
         self, *, most: int | None, on_progress: Callable[..., None] | None
     ) -> VerifyReport: ...
+
+    async def compact(
+        self, *, time_budget_s: float | None, on_progress: Callable[[Any], None] | None
+    ) -> CompactionReport: ...
 
 
 class Index(Protocol):
@@ -69,7 +76,7 @@ class Worked(Protocol):
     def config(self) -> StoreConfig: ...
 
     @property
-    def archive(self) -> VerifiableArchive: ...
+    def archive(self) -> KeptArchive: ...
 
     @property
     def search_index(self) -> Index: ...
@@ -112,6 +119,7 @@ class Scheduler:
                 _Job("retention", interval_s, self._retention),
                 _Job("verification", VERIFY_EVERY_S, self._verification),
                 _Job("upkeep", UPKEEP_EVERY_S, self._upkeep),
+                *self._of_compaction(),
                 *self._of_search(),
             )
         }
@@ -255,6 +263,23 @@ class Scheduler:
                 fault.segment_id,
                 fault.problem,
                 extra={"event": "segment_corrupt", "segment_id": fault.segment_id},
+            )
+        return None
+
+    def _of_compaction(self) -> list[_Job]:
+        every_s = self._store.config.retention.compact_interval_s
+        return [_Job("compaction", every_s, self._compaction)] if every_s else []
+
+    async def _compaction(self) -> str | None:
+        report = await self._store.archive.compact(
+            time_budget_s=COMPACT_BUDGET_S, on_progress=lambda _: self._end_here()
+        )
+        # What is damaged is verification's to tell; who was in use comes next time.
+        if report.joined:
+            log.info(
+                "joined %d small segments",
+                report.joined,
+                extra={"event": "job", "job": "compaction"},
             )
         return None
 

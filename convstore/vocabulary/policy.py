@@ -31,6 +31,8 @@ class RetentionPolicy:
             good; None keeps it for ever.
         segment_bytes: A run begins a new segment when one has so many bytes, packed,
             and `convstore archive compact` joins smaller ones up to it.
+        compact_interval_s: Seconds between two times that the scheduler joins small
+            segments; 0 leaves that to `convstore archive compact`.
         exports: Data set formats written beside each segment.
         readable_json: Also write one readable JSON file per session beside the segment.
         max_fraction: A scheduled run that would archive more than this share of the
@@ -45,6 +47,7 @@ class RetentionPolicy:
     interval_s: float = 300.0
     keep_archive_for_s: float | None = None
     segment_bytes: int = 256 * 1024 * 1024
+    compact_interval_s: float = 86_400.0
     exports: tuple[str, ...] = ()
     readable_json: bool = False
     max_fraction: float = 0.2
@@ -57,7 +60,8 @@ class ObjectStoragePolicy:
     """The settings of an archive in a bucket; credentials are not among them.
 
     Attributes:
-        endpoint: URL of a server that speaks S3 or Azure's; None is the maker's own.
+        endpoint: URL of a server that speaks S3, Azure's or Google's; None is the
+            maker's own.
         region: Of the bucket, on S3; None is what `AWS_REGION` says, or us-east-1.
         publish: How S3 gives an object its key where nothing may be replaced: `copy`
             within the server, `put` once more, or `auto`, which tries both.

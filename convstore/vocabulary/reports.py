@@ -165,6 +165,8 @@ class CompactionReport:
         left: Ids of segments that could not be joined: damaged, not as the database
             knows them, of a newer format, or with a session that another transaction
             held. `convstore archive verify` says more.
+        resumed: Larger segments that an earlier compaction had made, and that this one
+            let take the place of what was left of the small ones.
     """
 
     dry_run: bool = False
@@ -178,6 +180,7 @@ class CompactionReport:
     bytes_after: int = 0
     segments: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    resumed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

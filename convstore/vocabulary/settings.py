@@ -49,6 +49,7 @@ _LEAST: dict[str, float] = {
     "max_sessions": 1,
     "segment_bytes": 1,
     "interval_s": 0.001,
+    "compact_interval_s": 0,
     "max_fraction": 0,
     "timeout_s": 0,
     "max_strikes": 1,

@@ -91,6 +91,7 @@ class Campaign:
         folder: Path,
         server: PostgresServer | None,
         say: Callable[[str], None],
+        at: str = "",
     ) -> None:
         self._wanted, self._folder, self._server, self._say = (
             kills,
@@ -104,6 +105,7 @@ class Campaign:
         self._grounds = 0
         self._told_to_stop = False
         self._steps: Iterator[str] = iter(())
+        self._meant = [step for step in STEPS if step.startswith(at)]
         # The last step first: who dies at it has reached the others.
         self._adopting = cycle(step for step in STEPS[::-1] if "adopt." in step)
 
@@ -199,10 +201,10 @@ class Campaign:
         )
 
     def _next_step(self) -> str:
-        """Every step in turn, in an order of its own each time."""
+        """Every step that is meant in turn, in an order of its own each time."""
         step = next(self._steps, None)
         if step is None:
-            self._steps = iter(self._random.sample(STEPS, len(STEPS)))
+            self._steps = iter(self._random.sample(self._meant, len(self._meant)))
             step = next(self._steps)
         return step
 
@@ -322,8 +324,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--at",
+        default="",
+        metavar="BEGINNING",
+        help="of the steps at which to kill, such as compact.",
+    )
     parser.add_argument("--report", type=Path, help="also write the JSON report here")
     options = parser.parse_args(arguments)
+    if not any(step.startswith(options.at) for step in STEPS):
+        parser.error(f"--at: no step begins with {options.at!a}")
 
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -336,7 +346,13 @@ def main(arguments: list[str] | None = None) -> int:
             stack.callback(server.stop)
             server.start()
         campaign = Campaign(
-            options.database, options.kills, options.seed, folder, server, say
+            options.database,
+            options.kills,
+            options.seed,
+            folder,
+            server,
+            say,
+            at=options.at,
         )
         signal.signal(signal.SIGINT, campaign.stop)
         report = campaign.run()

@@ -39,6 +39,9 @@ from tests.integration.archives import (
 )
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
+HOUR_S = 3_600.0
+LEFT_UNFINISHED = ("compact.sealed", "compact.resumed", "compact.moved")
+"""Steps at which a joined segment is there, and old ones that it is to replace."""
 
 
 class Interrupted(BaseException):
@@ -103,6 +106,8 @@ class Fate:
             await store.run_retention(older_than_s=0)
         elif kind == "compact":  # a segment for each
             await store.run_retention(older_than_s=0, batch=1)
+        if self.step == "compact.resumed":
+            await self._cut_short("compact.sealed", store.archive.compact())
         if kind == "gc":
             for name in self.names:
                 await store.restore(name)
@@ -154,8 +159,8 @@ class Fate:
         raise AssertionError(f"{step} was never reached")
 
     async def _come_after(self) -> None:
+        wrong = await self._gone_on()
         self._clock.advance(4 * DAY_S)
-        wrong = []
         async with open_store(self._config, clock=self._clock) as store:
             if self.step.startswith("adopt"):
                 await store.archive.adopt()
@@ -173,6 +178,26 @@ class Fate:
                 wrong.append("a segment does not verify")
         answer = self.said.with_suffix(".wrong")
         answer.write_text(json.dumps(wrong))
+
+    async def _gone_on(self) -> list[str]:
+        """What the next compaction, an hour later, does not bring to its end of one
+        that was killed."""
+        if not self.step.startswith("compact."):
+            return []
+        self._clock.advance(HOUR_S)
+        async with open_store(self._config, clock=self._clock) as store:
+            report = await store.archive.compact()
+            places = {
+                one.segment_id
+                for one in (await store.archive.list(limit=1_000)).items
+                if one.session_id in self.names
+            }
+        wrong = []
+        if report.resumed != (self.step in LEFT_UNFINISHED):
+            wrong.append(f"compaction did not go on: {report}")
+        if len(places) != 1:
+            wrong.append(f"the segments were not joined: {places}")
+        return wrong
 
     async def _lost(self, store: Store) -> list[str]:
         """What is not as it was acknowledged, or is there and was erased."""

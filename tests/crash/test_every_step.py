@@ -28,10 +28,14 @@ IN_A_BUCKET = (
     "restore.after_commit",
     "erase.rewrite.published",
     "erase.rewrite.swapped",
-    "compact.sealed",
-    "compact.moved",
     "recover.remove",
     "gc.unlink",
+)
+JOINED_IN_A_BUCKET = (
+    "compact.published",
+    "compact.sealed",
+    "compact.resumed",
+    "compact.moved",
 )
 
 
@@ -74,17 +78,33 @@ def test_a_worker_killed_at_any_step_loses_nothing(
     assert found == {step: [] for step in STEPS}
 
 
-@pytest.mark.slow
+@pytest.mark.mostly_slow("postgres-one")
+@pytest.mark.parametrize(
+    ("database", "steps"),
+    [
+        ("sqlite", IN_A_BUCKET),
+        ("postgres", JOINED_IN_A_BUCKET),
+        ("postgres", ("compact.sealed",)),
+        pytest.param("sqlite", STEPS, marks=pytest.mark.whole),
+        pytest.param("postgres", STEPS, marks=pytest.mark.whole),
+    ],
+    ids=["sqlite", "postgres", "postgres-one", "sqlite-whole", "postgres-whole"],
+)
 def test_a_worker_killed_with_its_archive_in_a_bucket_loses_nothing(
-    tmp_path: Path, sqlite_url: str, s3_server: S3Server, bucket: str
+    tmp_path: Path,
+    database: str,
+    steps: tuple[str, ...],
+    s3_server: S3Server,
+    bucket: str,
+    request: pytest.FixtureRequest,
 ) -> None:
-    """Every step: `python -m tests.crash.every_step --archive s3://…`."""
+    url = request.getfixturevalue(f"{database}_url")
     environment = {"CONVSTORE_OBJECT_STORAGE__ENDPOINT": s3_server.url}
-    only = [f"--step={step}" for step in IN_A_BUCKET]
+    only = [f"--step={step}" for step in steps]
 
-    found = _killed(sqlite_url, bucket, tmp_path, *only, **environment)
+    found = _killed(url, bucket, tmp_path, *only, **environment)
 
-    assert found == {step: [] for step in IN_A_BUCKET}
+    assert found == {step: [] for step in steps}
 
 
 def _killed(

@@ -75,7 +75,7 @@ class Worker(Leaving, Lifecycle):
 
     async def _task(self) -> None:
         for _ in range(self._orders.share):
-            weights = _TOWARDS_STEPS if self._orders.die_at else _WEIGHTS
+            weights = _weights_towards(self._orders.die_at)
             name = self._random.choices(_OPERATIONS, weights)[0]
             tenant = self._random.choice(TENANTS)
             slot = self._random.choice(_SLOTS.get(name, _ANY))
@@ -135,3 +135,15 @@ _QUIET = _OPERATIONS[: _OPERATIONS.index("retention")]
 _TOWARDS_STEPS = [
     weight if name in _QUIET else 3 * weight for name, weight in _MIX.items()
 ]
+_TOWARDS_JOINING = [
+    weight * {"retention": 3, "compact": 12}.get(name, 1)
+    for name, weight in zip(_OPERATIONS, _TOWARDS_STEPS, strict=True)
+]
+"""There must be small segments, and there are none behind a compaction."""
+
+
+def _weights_towards(step: str) -> list[int]:
+    """How often each operation comes, for a worker that is to die at a step."""
+    if step.startswith("compact."):
+        return _TOWARDS_JOINING
+    return _TOWARDS_STEPS if step else _WEIGHTS

@@ -13,7 +13,7 @@ from convstore import Store, StoreConfig
 from convstore.errors import ConvstoreError, LegalHoldError, SessionErasedError
 from convstore.retention.joinable import groups
 from convstore.vocabulary.clock import ManualClock
-from convstore.vocabulary.reports import RecoveryReport
+from convstore.vocabulary.reports import CompactionReport, RecoveryReport
 from tests.integration.archives import (
     DAY_S,
     Elsewhere,
@@ -130,6 +130,78 @@ async def test_a_compaction_that_was_cut_short_loses_nothing(
     assert await documents(another) == before
     assert (await another.archive.verify(deep=True)).ok
     sound(database_url, archive_dir)
+
+
+@pytest.mark.mostly_slow("sqlite-*", "postgres-compact.moved-*")
+@pytest.mark.parametrize(("step", "left"), [("compact.sealed", 3), ("compact.moved", 2)])
+async def test_the_next_compaction_goes_on_where_one_was_cut_short(
+    open_another: OpenAnother,
+    database_url: str,
+    archive_dir: Path,
+    step: str,
+    left: int,
+) -> None:
+    hook = Steps()
+    store = await open_another(on_step=hook)
+    await scattered(store, "s-1", "s-2", "s-3")
+    before = await documents(store)
+    await die_at(hook, step, store.archive.compact())
+    another = await open_another()
+
+    report = await another.archive.compact()
+
+    assert (report.resumed, report.joined, report.made) == (1, left, 0)
+    await another.archive.recover(alone=True)
+    assert len(segment_files(archive_dir)) == 1
+    assert await documents(another) == before
+    assert (await another.archive.verify(deep=True)).ok
+    assert (await another.archive.compact()) == CompactionReport()
+    sound(database_url, archive_dir)
+
+
+@pytest.mark.mostly_slow("sqlite-erase", "postgres-erase", "sqlite-damage")
+@pytest.mark.parametrize("act", ["erase", "restore", "delete", "damage", "budget"])
+async def test_what_came_between_is_respected_when_a_compaction_goes_on(
+    open_another: OpenAnother, database_url: str, archive_dir: Path, act: str
+) -> None:
+    hook = Steps()
+    store = await open_another(on_step=hook)
+    await scattered(store, "secret-1", "s-2", "s-3")
+    small = segment_files(archive_dir)
+    before = await documents(store)
+    await die_at(hook, "compact.sealed", store.archive.compact())
+    (large,) = set(segment_files(archive_dir)) - set(small)
+    another = await open_another()
+    acts: dict[str, Callable[[], Awaitable[Any]]] = {
+        "erase": lambda: another.erase(session_id="secret-1"),
+        "restore": lambda: another.restore("secret-1"),
+        "delete": lambda: another.sessions.delete("secret-1", archive=False),
+        "budget": lambda: another.archive.compact(time_budget_s=0),
+    }
+    if act == "damage":
+        damage(large)
+    else:
+        await acts[act]()
+
+    report = await another.archive.compact()
+
+    expected = (0, 3, 1) if act == "damage" else (1, 3, 0)
+    if act in ("erase", "delete"):  # it has gone from both, and the other's file too
+        expected = (1, 2, 0)
+    assert (report.resumed, report.joined, report.made) == expected
+    assert bool(report.left) == (act == "damage")
+    after = await documents(another)
+    for name in ("s-2", "s-3"):
+        assert after[name] == before[name]
+    await another.archive.recover(alone=True)
+    if act in ("erase", "delete"):
+        assert b"in secret-1?" not in everything_under(archive_dir)
+    else:
+        assert set(after) == set(before)
+    if act != "damage":
+        assert len(segment_files(archive_dir)) == 1
+        assert (await another.archive.verify(deep=True)).ok
+        sound(database_url, archive_dir)
 
 
 @pytest.mark.mostly_slow("sqlite-*", "postgres-*-publish.link")

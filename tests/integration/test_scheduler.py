@@ -66,13 +66,68 @@ async def test_what_is_stale_is_archived_by_the_scheduler(
 
 async def test_every_job_comes_round_when_the_scheduler_starts(store: Store) -> None:
     async with store.scheduler() as scheduler:
-        assert scheduler.jobs == ("retention", "verification", "upkeep")
+        assert scheduler.jobs == ("retention", "verification", "upkeep", "compaction")
         for name in scheduler.jobs:
             await scheduler.run(name)
             assert scheduler.next_run_at(name) is not None
 
     assert scheduler.running == ()
     assert (await store.stats()).last_run_at is not None
+
+
+def segments_in(archive_dir: Path) -> int:
+    return len(list(archive_dir.rglob("*.jsonl.zst")))
+
+
+async def scattered(store: Store, count: int) -> None:
+    """Archived sessions, each in a segment of its own."""
+    for number in range(count):
+        await say(store, f"s-{number}", "a")
+    report = await store.run_retention(older_than_s=0, batch=1)
+    assert len(report.segments) == count
+
+
+async def test_small_segments_are_joined_by_the_scheduler(
+    store: Store, archive_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await scattered(store, 3)
+
+    async with store.scheduler() as scheduler:
+        await scheduler.run("compaction")
+
+    assert segments_in(archive_dir) == 1
+    assert "joined 3 small segments" in told(caplog, logging.INFO)
+
+
+async def test_a_policy_leaves_joining_to_people(open_another: OpenAnother) -> None:
+    store = await open_another(retention=RetentionPolicy(compact_interval_s=0))
+
+    assert "compaction" not in Scheduler(store).jobs
+
+
+async def test_a_stop_in_the_middle_of_joining_is_gone_on_from(
+    database_url: str, archive_dir: Path, clock: ManualClock
+) -> None:
+    loop, moved = asyncio.get_running_loop(), asyncio.Event()
+
+    def on_step(name: str) -> None:
+        if name == "compact.moved":
+            loop.call_soon_threadsafe(moved.set)
+
+    config = StoreConfig(url=database_url, archive_dir=archive_dir)
+    async with open_store(config, clock=clock, on_step=on_step) as store:
+        await scattered(store, 5)
+        async with store.scheduler() as scheduler:
+            await moved.wait()
+
+        assert scheduler.running == ()
+        # The lease was given back, and what is left is known.
+        report = await store.archive.compact()
+        assert report.skipped is None
+        assert report.made == 0
+        assert segments_in(archive_dir) == 1
+        assert (await store.archive.verify(deep=True)).ok
 
 
 async def test_two_calls_at_once_are_one_run(
