@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 
 from convstore import ConfigError, StoreConfig, migration, open_store
 from convstore.db.citus import statements
+from convstore.policy import SearchPolicy
 from tests.docs.test_commands import HOWTO
-from tests.integration.archives import raw
+from tests.integration.archives import fill, raw
 
 
 def test_a_server_without_it_is_refused_before_anything_is_made(
@@ -96,6 +98,45 @@ async def test_no_statement_of_an_append_writes_to_two_tables_there(
     assert any(map(both, told[False]))
     assert not any(map(both, told[True]))
     assert any("INSERT INTO" in statement for statement in told[True])
+
+
+_WRITES = re.compile(
+    r"INSERT INTO (\S+)|DELETE FROM (\S+)"
+    r"|(?<!FOR )(?<!KEY )(?<!DO )UPDATE (?!SET\b|OF\b|SKIP\b)(\S+)"
+)
+
+
+async def test_no_statement_of_a_whole_life_writes_to_two_tables_there(
+    request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    databases: Any = request.getfixturevalue("postgres_databases")
+    url = databases.create()
+    await _claim(url, "14.0-1")
+    config = StoreConfig(
+        url=url, archive_dir=tmp_path / "archive", search=SearchPolicy("inline")
+    )
+    async with open_store(config) as store:
+        with caplog.at_level(logging.INFO, "sqlalchemy.engine"):
+            for name in ("s-1", "s-2", "s-3"):
+                await fill(store, name)
+            await store.run_retention(older_than_s=0, batch=1)
+            await store.archive.compact()
+            await store.restore("s-1")
+            await store.sessions.fork("s-1", "s-4")
+            await store.sessions.delete("s-4")
+            await store.erase(session_id="s-2")
+            await store.archive.recover(alone=True)
+        said = [record.getMessage() for record in caplog.records]
+    databases.drop(url)
+
+    assert {"turns", "sessions", "archive_entries"} <= set().union(*map(_written, said))
+    assert [text for text in said if len(_written(text)) > 1] == []
+
+
+def _written(statement: str) -> set[str]:
+    """The tables that a statement writes to."""
+    found = ("".join(names) for names in _WRITES.findall(statement))
+    return {name.rpartition(".")[2].strip('"') for name in found}
 
 
 def test_another_kind_of_database_is_refused(tmp_path: Path) -> None:
