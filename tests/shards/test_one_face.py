@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from convstore import ConfigError, InvalidInputError, Store, StoreConfig, blocking
+from convstore.errors import LimitExceededError
+from convstore.policy import LedgerPolicy
 from convstore.vocabulary.clock import ManualClock
 from convstore.vocabulary.sharding import shard_of
 
@@ -227,9 +229,31 @@ async def test_jobs_of_a_worker_are_those_of_every_database(
 
     async with sharded.scheduler() as scheduler:
         await scheduler.run("retention")
+        await scheduler.run("compaction")
         await scheduler.run("upkeep")
 
     assert (await sharded.stats()).sessions == {"archived": 16}
+
+
+@pytest.mark.parametrize("whose", ["user", "tenant"])
+async def test_a_budget_is_of_what_was_spent_in_every_shard(
+    open_shards: Open, whose: str
+) -> None:
+    """Each has less than that; nothing is summed up ahead, so nothing lags."""
+    budget = f"{whose}_budget_micros"
+    store = await open_shards(ledger=LedgerPolicy(**{budget: 10}))
+    first, other = (
+        next(i for i in IDS if shard_of("default", i, 2) == number) for number in (0, 1)
+    )
+    for session_id in (first, other):
+        await store.sessions.get_or_create(session_id, user_id="u-1")
+        await store.ledger.check_budget(session_id)
+        await store.ledger.add_cost(session_id, micros=6)
+
+    for session_id in (first, other):
+        with pytest.raises(LimitExceededError) as refused:
+            await store.ledger.check_budget(session_id)
+        assert (refused.value.limit, refused.value.actual) == (budget, 12)
 
 
 def test_the_blocking_face_is_the_same(urls: dict[str, Any], tmp_path: Any) -> None:
