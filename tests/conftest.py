@@ -36,6 +36,7 @@ from tests.servers import (
     S3Server,
     ServerUnavailableError,
     ValkeyServer,
+    object_server,
 )
 from tests.slowness import mark_slow
 from tests.summary import (
@@ -278,25 +279,27 @@ def _emptied(url: str) -> str:
 
 @pytest.fixture(scope="session")
 def s3_server(pytestconfig: pytest.Config) -> Iterator[S3Server]:
-    """An S3 server with the buckets of `moto_process`, and the right to use it."""
+    """An S3 server with the buckets of `moto_process`, and the right to use it.
+
+    moto, or what CONVSTORE_TEST_OBJECT_STORAGE names: `ceph` or `azurite`.
+    """
     with ExitStack() as stack:
         try:
             pytest.importorskip("obstore")
-            server = stack.enter_context(running(S3Server))
+            server = stack.enter_context(running(object_server()))
         except (ServerUnavailableError, pytest.skip.Exception, OSError) as error:
-            give_up(pytestconfig, "s3", str(error))
+            give_up(pytestconfig, "object storage", str(error))
         environment = stack.enter_context(pytest.MonkeyPatch.context())
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            environment.setenv(name, "a-name-and-no-secret")
-        environment.setenv("AWS_REGION", "us-east-1")
-        note_tested(pytestconfig, "s3", "moto, from its wheel")
+        for name, value in server.environment.items():
+            environment.setenv(name, value)
+        note_tested(pytestconfig, "object storage", server.told)
         yield server
 
 
 @pytest.fixture
 def bucket(s3_server: S3Server) -> str:
     """The URL of a prefix that nobody uses."""
-    return f"s3://archive/{uuid4().hex}"
+    return f"{s3_server.scheme}://archive/{uuid4().hex}"
 
 
 @pytest.fixture

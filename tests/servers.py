@@ -7,7 +7,11 @@ too), the guardian stops the server and deletes its folder: nothing is left behi
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import email.utils
+import hmac
+import http.client
 import importlib.util
 import os
 import pwd
@@ -282,16 +286,35 @@ class ValkeyServer(RedisServer):
 class S3Server(Server):
     """An S3 server: moto, in a process of its own, with the buckets of `moto_process`.
 
-    Everything is in its memory, and gone with it.
+    Everything is in its memory, and gone with it. `ways` are those in which it gives an
+    object its key where nothing may be replaced; `environment` is who may ask it.
     """
 
+    told = "moto, from its wheel"
+    scheme = "s3"
+    ways: tuple[str, ...] = ("copy", "put")
+    key, secret = "a-name", "no-secret"
+
     def __init__(self) -> None:
-        package_folder("moto")
+        self.find()
         super().__init__("s3", {})
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
+        self.environment = {
+            "AWS_ACCESS_KEY_ID": self.key,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
+            "AWS_REGION": "us-east-1",
+        }
+
+    def find(self) -> None:
+        """Look for its programs.
+
+        Raises:
+            ServerUnavailableError: They are not there; says what to install.
+        """
+        package_folder("moto")
 
     def command(self) -> list[str]:
         program = Path(__file__).with_name("moto_process.py")
@@ -303,6 +326,90 @@ class S3Server(Server):
             client.connect(("127.0.0.1", self.port))
             return True
         return False
+
+
+class CephServer(S3Server):
+    """The gateway of a Ceph of one node, whose programs are Debian's."""
+
+    told = "Ceph, its RADOS gateway"
+    ways = ("put",)  # it puts copies together over what is there
+
+    def find(self) -> None:
+        for name in ("ceph", "ceph-mon", "ceph-osd", "radosgw", "radosgw-admin"):
+            if shutil.which(name, path=os.defpath) is None:
+                raise ServerUnavailableError(
+                    f"there is no {name}: apt-get install --no-install-recommends "
+                    "radosgw ceph-mon ceph-osd"
+                )
+
+    def command(self) -> list[str]:
+        program = Path(__file__).with_name("ceph_process.py")
+        who = (self.key, self.secret)
+        return [sys.executable, str(program), str(self.folder), str(self.port), *who]
+
+    def is_ready(self) -> bool:
+        return (self.folder / "ready").exists()
+
+
+class AzuriteServer(S3Server):
+    """Azure's storage as a server of npm's, with the same containers."""
+
+    told = "azurite, from npm"
+    scheme = "az"
+    ways = ("copy",)
+    key = "tests"
+    secret = base64.b64encode(bytes(64)).decode()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.url = f"{self.url}/{self.key}"
+        self.environment = {
+            "AZURE_STORAGE_ACCOUNT_NAME": self.key,
+            "AZURE_STORAGE_ACCOUNT_KEY": self.secret,
+        }
+
+    def find(self) -> None:
+        found = shutil.which("azurite-blob")
+        if found is None:
+            raise ServerUnavailableError(
+                "there is no azurite-blob: npm install --global azurite"
+            )
+        self._program = found
+
+    def command(self) -> list[str]:
+        place = ["--blobHost", "127.0.0.1", "--blobPort", str(self.port)]
+        kept = ["--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck"]
+        account = f"AZURITE_ACCOUNTS={self.key}:{self.secret}"
+        return ["/usr/bin/env", account, self._program, "--silent", *place, *kept]
+
+    def start(self) -> None:
+        super().start()
+        for name in ("archive", "versions"):
+            self._make_container(name)
+
+    def _make_container(self, name: str) -> None:
+        """As its clients would: none of them is among the tests' packages."""
+        now = email.utils.formatdate(usegmt=True)
+        said = {"x-ms-date": now, "x-ms-version": "2021-08-06"}
+        headers = "".join(f"{name}:{value}\n" for name, value in said.items())
+        place = f"/{self.key}/{self.key}/{name}\nrestype:container"
+        text = "PUT" + "\n" * 12 + headers + place
+        signed = hmac.digest(base64.b64decode(self.secret), text.encode(), "sha256")
+        said["Authorization"] = (
+            f"SharedKey {self.key}:{base64.b64encode(signed).decode()}"
+        )
+        asked = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        asked.request("PUT", f"/{self.key}/{name}?restype=container", headers=said)
+        status = asked.getresponse().status
+        asked.close()
+        if status != 201:
+            raise ServerUnavailableError(f"made no container: status {status}")
+
+
+def object_server() -> type[S3Server]:
+    """The server of the tests of buckets: CONVSTORE_TEST_OBJECT_STORAGE, or moto."""
+    kinds = {"moto": S3Server, "ceph": CephServer, "azurite": AzuriteServer}
+    return kinds[os.environ.get("CONVSTORE_TEST_OBJECT_STORAGE") or "moto"]
 
 
 def guard(folder: Path, user: str, group: str, command: list[str]) -> None:

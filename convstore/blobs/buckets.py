@@ -63,7 +63,8 @@ def _client(
         if settings.endpoint.startswith("http://"):
             given["client_options"]["allow_http"] = True
     if scheme == "gs":
-        given.pop("endpoint", None)
+        if "endpoint" in given:
+            given["base_url"] = given.pop("endpoint")
         return store.GCSStore(bucket, **given)
     if scheme == "az":
         return store.AzureStore(bucket, **given)

@@ -133,7 +133,9 @@ async def test_a_compaction_that_was_cut_short_loses_nothing(
 
 
 @pytest.mark.mostly_slow("sqlite-*", "postgres-compact.moved-*")
-@pytest.mark.parametrize(("step", "left"), [("compact.sealed", 3), ("compact.moved", 2)])
+@pytest.mark.parametrize(
+    ("step", "left"), [("compact.sealed", 3), ("compact.moved", 2)]
+)
 async def test_the_next_compaction_goes_on_where_one_was_cut_short(
     open_another: OpenAnother,
     database_url: str,
