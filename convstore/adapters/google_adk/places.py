@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from convstore.messages.adk_names import owner_of, session_name, shared_name
+from convstore.messages.neutral import plain_id
 
 
 class Place(NamedTuple):
@@ -39,5 +40,6 @@ def place_of(app_name: str, user_id: str, given: str, *, shared: bool) -> Place:
         return Place(app_name, user_id, own_id, shared_name(own_id), owner)
     name, before = session_name(app_name, user_id, own_id), None
     if any(mark in each for each in (app_name, user_id, own_id) for mark in "/%"):
-        before = f"{app_name}/{user_id}/{own_id}"
+        # Text that can be no id was none then, either.
+        before = plain_id(f"{app_name}/{user_id}/{own_id}")
     return Place(app_name, user_id, own_id, name, owner, before)

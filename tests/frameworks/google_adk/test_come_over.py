@@ -82,7 +82,7 @@ ODD_NAMES = [
     {"app_name": "a", "user_id": "b/c", "session_id": "d"},
     {"app_name": "a", "user_id": "b", "session_id": "c/d"},
     {"app_name": "a%2Fb", "user_id": "c", "session_id": "d"},
-    {"app_name": "a", "user_id": "u" * 300, "session_id": "d"},
+    {"app_name": "a", "user_id": "u/" * 300, "session_id": "d\x00"},
 ]
 
 
