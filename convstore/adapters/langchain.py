@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from langchain_core.chat_history import BaseChatMessageHistory
-from langchain_core.messages import BaseMessage, message_to_dict, messages_from_dict
 from msgspec.structs import replace
 
 from convstore import blocking
@@ -36,7 +34,16 @@ from convstore.messages.own import (
     with_payload,
 )
 from convstore.vocabulary.errors import SessionNotFoundError
+from convstore.vocabulary.extras import needed
 from convstore.vocabulary.records import JsonObject, Turn, TurnInput
+
+with needed("langchain", "the adapter of LangChain"):
+    from langchain_core.chat_history import BaseChatMessageHistory
+    from langchain_core.messages import (
+        BaseMessage,
+        message_to_dict,
+        messages_from_dict,
+    )
 
 if TYPE_CHECKING:
     from convstore import types

@@ -13,23 +13,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from llama_index.core.base.llms.types import ChatMessage
-from llama_index.core.bridge.pydantic import PrivateAttr
-from llama_index.core.storage.chat_store.base_db import (
-    AsyncDBChatStore,
-    MessageStatus,
-)
-
+from convstore.blocking.wrapping import AnyStore, awaited
 from convstore.messages.llama_messages import grouped, kept, message_of, turn_of
 from convstore.messages.neutral import again, fitting_id, is_hashed, unsaved
 from convstore.messages.own import Group
-from convstore.vocabulary.errors import (
-    SessionDeletedError,
-    SessionNotFoundError,
-    VersionConflictError,
-)
+from convstore.vocabulary import errors
+from convstore.vocabulary.extras import needed
 from convstore.vocabulary.records import (
     InteractionInput,
     JsonObject,
@@ -38,8 +29,12 @@ from convstore.vocabulary.records import (
     TurnInput,
 )
 
-if TYPE_CHECKING:
-    from convstore.store import Store
+with needed("llama-index", "the adapter of LlamaIndex"):
+    from llama_index.core.base.llms.types import ChatMessage
+    from llama_index.core.bridge.pydantic import PrivateAttr
+    from llama_index.core.storage.chat_store import base_db
+    from llama_index.core.storage.chat_store.base_db import MessageStatus
+
 
 NAME: Final = "llama-index"
 """Of what is kept beside a session: `archived`, ranges of the numbers of turns, first
@@ -54,7 +49,7 @@ __all__ = ["ConvstoreChatStore"]
 _PAGE = 500
 
 
-class ConvstoreChatStore(AsyncDBChatStore):
+class ConvstoreChatStore(base_db.AsyncDBChatStore):
     """A chat store of the framework over the sessions of a store.
 
     Safe to share between tasks, and with `convstore.blocking`'s `awaitable` store
@@ -63,8 +58,8 @@ class ConvstoreChatStore(AsyncDBChatStore):
     again.
 
     Args:
-        store: An open `convstore.Store`, of the tenant that is meant, or
-            `convstore.blocking.open_store(...).awaitable`.
+        store: An open `convstore.Store`, of the tenant that is meant, or one of
+            `convstore.blocking.open_store`, which serves any event loop.
         user_id: Whose sessions they are. With it, a session of nobody becomes this
             user's with the first message, one of another user reads as an empty one
             and refuses what is added.
@@ -73,10 +68,10 @@ class ConvstoreChatStore(AsyncDBChatStore):
     user_id: str | None = None
     _store: Any = PrivateAttr()
 
-    def __init__(self, store: Store, *, user_id: str | None = None) -> None:
+    def __init__(self, store: AnyStore, *, user_id: str | None = None) -> None:
         super().__init__()
         self.user_id = user_id
-        self._store = store
+        self._store = awaited(store)
 
     async def get_messages(
         self,
@@ -122,7 +117,7 @@ class ConvstoreChatStore(AsyncDBChatStore):
 
         Raises:
             TypeError: A message cannot be written as JSON; nothing was added.
-            SessionNotFoundError: The session is another user's.
+            errors.SessionNotFoundError: The session is another user's.
         """
         turns = [_turn(message) for message in messages]
         if not turns:
@@ -216,7 +211,7 @@ class ConvstoreChatStore(AsyncDBChatStore):
         """As `_look`, for whoever changes nothing: what only marks need is read where
         there are some."""
         chat = self._store.conversation(fitting_id(key), user_id=self.user_id)
-        with suppress(SessionNotFoundError, SessionDeletedError):
+        with suppress(errors.SessionNotFoundError, errors.SessionDeletedError):
             turns, state = await chat.branch(), await chat.adapter_state(NAME)
             if not (state or {}).get("archived"):
                 return _Seen(None, grouped(turns), [])
@@ -234,7 +229,7 @@ class ConvstoreChatStore(AsyncDBChatStore):
         try:
             turns = await chat.branch()
             state = await chat.adapter_state(NAME)
-        except SessionNotFoundError:
+        except errors.SessionNotFoundError:
             return _Seen(None, [], [])
         return _Seen(session, grouped(turns), _marks(state or {}, session, turns))
 
@@ -283,7 +278,7 @@ class ConvstoreChatStore(AsyncDBChatStore):
                 places = _places(ranges, seen.path_after(planned))
                 of = fitting_id(key)
                 state = {"archived": ranges, "of": of, "places": places}
-            with suppress(VersionConflictError):
+            with suppress(errors.VersionConflictError):
                 await self._apply(
                     key,
                     state,

@@ -23,11 +23,7 @@ from typing import (
     TypeVar,
 )
 
-from agents import RunContextWrapper
-from agents.memory import SessionSettings
-from agents.memory.session import _CompactionSnapshot
-from agents.memory.session_settings import resolve_session_limit
-
+from convstore.blocking.wrapping import AnyStore, awaited
 from convstore.concurrency.completion import finished
 from convstore.messages.neutral import unsaved
 from convstore.messages.own import is_cut, json_of, with_payload
@@ -37,10 +33,16 @@ from convstore.vocabulary.errors import (
     SessionNotFoundError,
     VersionConflictError,
 )
+from convstore.vocabulary.extras import needed
 from convstore.vocabulary.records import InteractionInput, JsonObject, Turn, TurnInput
 
+with needed("openai-agents", "the adapter of the OpenAI Agents SDK"):
+    from agents import RunContextWrapper
+    from agents.memory import SessionSettings
+    from agents.memory.session import _CompactionSnapshot
+    from agents.memory.session_settings import resolve_session_limit
+
 if TYPE_CHECKING:
-    from convstore.store import Store
     from convstore.types import Conversation
 
 FORMAT: Final = "openai-agents"
@@ -66,8 +68,8 @@ class ConvstoreSession:
 
     Args:
         session_id: Of the store, 1 to 255 characters; made with the first item.
-        store: An open `convstore.Store`, of the tenant that is meant, or
-            `convstore.blocking.open_store(...).awaitable`.
+        store: An open `convstore.Store`, of the tenant that is meant, or one of
+            `convstore.blocking.open_store`, which serves any event loop.
         user_id: Whose session it is. With it, a session of nobody becomes this user's
             with the first item, and one of another user is not found. As a function it
             says so of the context of each run.
@@ -84,13 +86,13 @@ class ConvstoreSession:
     def __init__(
         self,
         session_id: str,
-        store: Store,
+        store: AnyStore,
         *,
         user_id: str | FromContext | None = None,
         tenant_id: FromContext | None = None,
         session_settings: SessionSettings | None = None,
     ) -> None:
-        self.session_id = session_id
+        self.session_id, store = session_id, awaited(store)
         self.session_settings = session_settings or SessionSettings()
         self._store, self._user_of, self._tenant_of = store, user_id, tenant_id
         # Ids that are none are refused here already.

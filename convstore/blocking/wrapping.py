@@ -12,13 +12,14 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial, wraps
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from convstore.blocking import awaiting
 from convstore.blocking.loop import Loop, Portal, Relaying, Strand
 from convstore.blocking.twin import Entering, Twin, is_asynchronous
 from convstore.shards import opening
 from convstore.vocabulary.clock import Clock
+from convstore.vocabulary.errors import ConfigError
 
 if TYPE_CHECKING:
     from convstore.db.joined import HostConnection, HostEngine
@@ -54,12 +55,44 @@ def over(store: facade.Store | Store) -> Store:
     Args:
         store: An asynchronous one, an awaitable one, or a blocking one, which is given
             back as it is.
+
+    Raises:
+        ConfigError: It is no open store.
     """
     if isinstance(store, Store):
         return store
+    _check(store)
     if isinstance(store, awaiting.Store):
         return Store(*awaiting.parts_of(store))
     return Store(Portal(store.loop), store)
+
+
+AnyStore: TypeAlias = "facade.Store | Store"
+"""What an adapter may be given."""
+
+
+def awaited(store: AnyStore) -> facade.Store:
+    """The face of an open store for an adapter that awaits: of a blocking one its
+    awaitable twin, which any event loop may await; others as they are.
+
+    Raises:
+        ConfigError: It is no open store.
+    """
+    if isinstance(store, Store):
+        return store.awaitable
+    _check(store)
+    return store
+
+
+def _check(store: Any) -> None:
+    """What `open_store` gives is open inside its block alone, and a URL is no store:
+    told here, where it is given, and not by the first call of a framework."""
+    if not hasattr(store, "sessions"):
+        raise ConfigError(
+            f"store: {type(store).__name__} is no open store; give what "
+            "`async with open_store(...) as store` or "
+            "`with convstore.blocking.open_store(...) as store` names"
+        )
 
 
 class Face(Twin):

@@ -129,18 +129,24 @@ class ReadOnlyDatabaseError(DatabaseAccessError):
     code = "read_only_database"
 
 
-class MissingExtraError(ConfigError):
-    """An optional dependency is not installed; the message says which extra.
+class MissingExtraError(ConfigError, ImportError):
+    """An optional dependency is not installed, or as another release than is wanted.
+
+    The message says which extra, and of a framework which release is there. It is an
+    `ImportError` too.
 
     To do: Run the `pip install` of the message in the same environment.
     """
 
     code = "missing_extra"
 
-    def __init__(self, feature: str, extra: str) -> None:
+    def __init__(self, feature: str, extra: str, installed: str = "") -> None:
         self.feature, self.extra = feature, extra
+        needed = "another release of a" if installed else "an optional"
+        there = f" (installed: {installed})" if installed else ""
         super().__init__(
-            f"{feature} needs an optional dependency: pip install 'convstore[{extra}]'"
+            f"{feature} needs {needed} dependency: "
+            f"pip install 'convstore[{extra}]'{there}"
         )
 
 

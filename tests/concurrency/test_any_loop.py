@@ -19,9 +19,11 @@ from convstore import (
     StoreClosedError,
     StoreConfig,
     blocking,
+    open_store,
 )
 from convstore.blocking.awaiting import awaitable
 from convstore.blocking.loop import Loop
+from convstore.blocking.wrapping import awaited
 from tests.concurrency.test_insistent_cancellation import insist
 from tests.integration.conversations import contents, say
 
@@ -38,6 +40,25 @@ def opened_fixture(database_url: str) -> Iterator[blocking.Store]:
 @pytest.fixture(name="anywhere")
 def anywhere_fixture(opened: blocking.Store) -> Store:
     return opened.awaitable
+
+
+async def test_an_adapter_that_awaits_takes_a_blocking_store(
+    opened: blocking.Store, store: Store
+) -> None:
+    anywhere = awaited(opened)
+
+    assert (await anywhere.sessions.get("s-1")).id == "s-1"
+    assert awaited(store) is store
+    assert awaited(anywhere) is anywhere
+
+
+@pytest.mark.parametrize("take", [awaited, blocking.over])
+def test_what_is_no_open_store_is_refused_where_it_is_given(
+    take: Callable[[Any], object], opened: blocking.Store
+) -> None:
+    for given in ("sqlite:///chat.db", None, open_store("sqlite://"), opened.turns):
+        with pytest.raises(ConfigError, match="no open store"):
+            take(given)
 
 
 async def test_every_verb_is_there_and_awaited(anywhere: Store, store: Store) -> None:

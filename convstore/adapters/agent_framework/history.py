@@ -12,15 +12,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_framework import HistoryProvider, Message
-
+from convstore.blocking.wrapping import AnyStore, awaited
 from convstore.messages.agent_messages import kept, message_of, messages_of, turns_of
 from convstore.messages.neutral import fitting_id, unsaved
 from convstore.vocabulary.errors import SessionNotFoundError
+from convstore.vocabulary.extras import needed
 from convstore.vocabulary.records import JsonObject, TurnInput
 
+with needed("agent-framework", "the adapter of Agent Framework"):
+    from agent_framework import HistoryProvider, Message
+
 if TYPE_CHECKING:
-    from convstore.store import Conversation, Store
+    from convstore.store import Conversation
 
 SOURCE_ID: Final = "convstore"
 
@@ -30,11 +33,12 @@ __all__ = ["ConvstoreHistory"]
 class ConvstoreHistory(HistoryProvider):
     """A `HistoryProvider` of the framework over the sessions of a store.
 
-    Safe to share between agents and tasks, and with `convstore.blocking`'s `awaitable`
-    store between threads and event loops.
+    Safe to share between agents and tasks, and over a store of `convstore.blocking`
+    between threads and event loops.
 
     Args:
-        store: An open `convstore.Store`, of the tenant that is meant.
+        store: An open `convstore.Store`, of the tenant that is meant, or one of
+            `convstore.blocking.open_store`, which serves any event loop.
         source_id: By which the framework tells this provider from others.
         user_id: Whose sessions they are. With it, a session of nobody becomes this
             user's with the first message, and one of another user is not found.
@@ -44,14 +48,14 @@ class ConvstoreHistory(HistoryProvider):
 
     def __init__(
         self,
-        store: Store,
+        store: AnyStore,
         source_id: str = SOURCE_ID,
         *,
         user_id: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(source_id, **options)
-        self._store = store
+        self._store = awaited(store)
         self._user_id = user_id
 
     async def get_messages(

@@ -8,7 +8,10 @@ A thread is a session, a message a turn of it. What another framework or the app
 itself said in the session is shown as messages, too. Needs the extra `chainlit`.
 """
 
-from convstore.adapters.chainlit.data_layer import ConvstoreDataLayer
+from convstore.vocabulary.extras import needed
+
+with needed("chainlit", "the adapter of Chainlit"):
+    from convstore.adapters.chainlit.data_layer import ConvstoreDataLayer
 
 __all__ = ["ConvstoreDataLayer"]
 

@@ -22,6 +22,7 @@ from convstore.adapters.chainlit.feedback import Feedbacks
 from convstore.adapters.chainlit.steps import Steps
 from convstore.adapters.chainlit.threads import Threads
 from convstore.adapters.chainlit.users import Users, here
+from convstore.blocking.wrapping import AnyStore, awaited
 from convstore.messages import neutral
 from convstore.messages.neutral import fitting_id
 from convstore.vocabulary.errors import (
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from chainlit.step import StepDict
     from chainlit.types import ThreadDict
 
-    from convstore.store import Store
 
 _GONE = (SessionDeletedError, SessionErasedError)
 _PAGE = 500
@@ -62,8 +62,8 @@ class ConvstoreDataLayer(BaseDataLayer):
     Closing it closes the storage provider, not the store.
 
     Args:
-        store: An open `convstore.Store`, of the tenant that is meant, or
-            `convstore.blocking.open_store(...).awaitable`.
+        store: An open `convstore.Store`, of the tenant that is meant, or one of
+            `convstore.blocking.open_store`, which serves any event loop.
         storage_provider: Where files go; none is ever in the database. Without it only
             elements are kept that have a URL of their own.
         keep_turns: Whether messages become turns. False where the agent's own framework
@@ -75,12 +75,13 @@ class ConvstoreDataLayer(BaseDataLayer):
 
     def __init__(
         self,
-        store: Store,
+        store: AnyStore,
         storage_provider: BaseStorageClient | None = None,
         *,
         keep_turns: bool = True,
         archive_deleted: bool = True,
     ) -> None:
+        store = awaited(store)
         self.storage_provider = storage_provider
         self._store = store
         self._archive_deleted = archive_deleted

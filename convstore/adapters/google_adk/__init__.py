@@ -6,7 +6,10 @@
 Each event is a turn. Needs the extra `google-adk`.
 """
 
-from convstore.adapters.google_adk.service import ConvstoreSessionService
+from convstore.vocabulary.extras import needed
+
+with needed("google-adk", "the adapter of Google ADK"):
+    from convstore.adapters.google_adk.service import ConvstoreSessionService
 
 __all__ = ["ConvstoreSessionService"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from google.adk.errors import StaleSessionError
 from google.adk.errors.already_exists_error import AlreadyExistsError
@@ -39,12 +39,10 @@ from convstore.adapters.google_adk.state import (
     state_of,
     time_of,
 )
+from convstore.blocking.wrapping import AnyStore, awaited
 from convstore.messages.adk_names import STATE, app_item, owner_of, user_item
 from convstore.vocabulary import errors
 from convstore.vocabulary.records import Applied, JsonObject, Session, Turn
-
-if TYPE_CHECKING:
-    from convstore.store import Store
 
 _PAGE = 100
 _MOST_TURNS = 1_000
@@ -61,7 +59,8 @@ class ConvstoreSessionService(BaseSessionService):
     between threads and event loops. Closing it is closing the store.
 
     Args:
-        store: An open `convstore.Store`, of the tenant that is meant.
+        store: An open `convstore.Store`, of the tenant that is meant, or one of
+            `convstore.blocking.open_store`, which serves any event loop.
         agent_name: Whose events the answers of other frameworks are: the name of the
             agent that is to take them for its own.
         shared_ids: Whether a session's id alone names it in the store, so that other
@@ -73,13 +72,13 @@ class ConvstoreSessionService(BaseSessionService):
 
     def __init__(
         self,
-        store: Store,
+        store: AnyStore,
         *,
         agent_name: str = "model",
         shared_ids: bool = False,
         archive_deleted: bool = True,
     ) -> None:
-        self._store = store
+        self._store = awaited(store)
         self._agent_name = agent_name
         self._shared_ids = shared_ids
         self._archive_deleted = archive_deleted

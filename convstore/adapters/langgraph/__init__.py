@@ -3,8 +3,11 @@
 Needs the extra `langgraph`.
 """
 
-from convstore.adapters.langgraph.memory import ConvstoreMemory
-from convstore.adapters.langgraph.saver import ConvstoreSaver
+from convstore.vocabulary.extras import needed
+
+with needed("langgraph", "the adapter of LangGraph"):
+    from convstore.adapters.langgraph.memory import ConvstoreMemory
+    from convstore.adapters.langgraph.saver import ConvstoreSaver
 
 __all__ = ["ConvstoreMemory", "ConvstoreSaver"]
 

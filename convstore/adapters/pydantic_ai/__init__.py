@@ -9,7 +9,10 @@ A conversation is a session, its scope the session's user. What another framewor
 application itself said in the session is read as messages, too.
 """
 
-from convstore.adapters.pydantic_ai.conversations import ConvstoreConversations
+from convstore.vocabulary.extras import needed
+
+with needed("pydantic-ai", "the adapter of Pydantic AI"):
+    from convstore.adapters.pydantic_ai.conversations import ConvstoreConversations
 
 __all__ = ["ConvstoreConversations"]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from heapq import nlargest
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from pydantic_ai.conversation_store import (
     ConversationConflict,
@@ -27,6 +27,7 @@ from convstore.adapters.pydantic_ai.records import (
     record_of,
     state_of,
 )
+from convstore.blocking.wrapping import AnyStore, awaited
 from convstore.messages.model_messages import FORMAT
 from convstore.messages.neutral import plain_id
 from convstore.vocabulary.errors import (
@@ -45,9 +46,6 @@ from convstore.vocabulary.records import (
     TurnInput,
 )
 
-if TYPE_CHECKING:
-    from convstore.store import Store
-
 _PAGE = 100
 _MOST_TURNS = 1_000
 _MOST_HOMES = 10_000
@@ -61,13 +59,14 @@ class ConvstoreConversations(ConversationStore):
     between threads and event loops. Closing it is closing the store.
 
     Args:
-        store: An open `convstore.Store`, of the tenant that is meant.
+        store: An open `convstore.Store`, of the tenant that is meant, or one of
+            `convstore.blocking.open_store`, which serves any event loop.
         archive_deleted: Whether what `delete` deletes is archived first, from where it
             can be restored; False destroys it without a copy.
     """
 
-    def __init__(self, store: Store, *, archive_deleted: bool = True) -> None:
-        self._store = store
+    def __init__(self, store: AnyStore, *, archive_deleted: bool = True) -> None:
+        self._store = awaited(store)
         self._archive_deleted = archive_deleted
         # Where entries were seen last: entries are asked for without a conversation.
         # Only a place to look first, so that others may be forgotten.
