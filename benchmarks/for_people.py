@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.bench import Row
 from benchmarks.chart import Bars, chart
+from benchmarks.framework_backends import MANY
+from benchmarks.goals.frameworks import FRAMEWORKS
 
 NAMES = {
     "convstore": "convstore",
@@ -125,6 +128,45 @@ def _compared(found: dict[str, Figures], columns: list[str]) -> Iterator[str]:
             if shown:
                 cells = (f"{shown[who]['per_s']:,}" for who in columns)
                 yield f"| {what}, {database} | " + " | ".join(cells) + " |"
+
+
+def in_place(results: Path) -> Figures:
+    """What was measured of frameworks: the figures of both stores, by the line of the
+    call, the database and the framework's own store."""
+    path = results / "frameworks.json"
+    if not path.exists():
+        return {}
+    found: Figures = {}
+    for row in json.loads(path.read_text("utf-8"))["rows"]:
+        # A framework may have several: the line says beside which one.
+        if told := re.search(r" against [\d.]+ of ([^;]+); ", row["measured"]):
+            found[f"{row['goal']} {row['database']} {told[1]}"] = row["figures"]
+    return found
+
+
+def frameworks(found: Figures, what: str) -> str:
+    """The table of one kind of call, `add` or `read`: each framework's own stores that
+    have on the disk what they acknowledge, and ours in their place, a second."""
+    places = [(database, n) for database in (_S, _P) for n in (1, MANY)]
+    heads = [
+        "a second, its own → convstore",
+        *(f"{db}, {'one' if n == 1 else n} at a time" for db, n in places),
+    ]
+    lines = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
+    for told in FRAMEWORKS:
+        goals = [f"{told.goal(f'{what} {n}')} {db} " for db, n in places]
+        stores = [key[len(goals[0]) :] for key in found if key.startswith(goals[0])]
+        for store in stores:
+            if "not synced" not in store:
+                cells = [_both(found.get(f"{goal}{store}")) for goal in goals]
+                lines.append(f"| {told.name}, {store} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _both(shown: dict[str, Any] | None) -> str:
+    if shown is None:
+        return "–"
+    return " → ".join(f"{shown[who]['per_s']:,.0f}" for who in ("theirs", "ours"))
 
 
 def _per_s(shown: Figures) -> str:

@@ -56,8 +56,11 @@ def publish(names: Sequence[str]) -> None:
     PICTURE.write_text(for_people.picture(found), "utf-8")
     _put(PAGE, "sentences", for_people.sentences(found, rows))
     _put(PAGE, "missed", for_people.missed_goals(rows))
+    in_place = for_people.in_place(RESULTS)
     for page in (COMPARED, README):
         _put(page, "figures", for_people.comparison(found))
+        _put(page, "frameworks", for_people.frameworks(in_place, "add"))
+    _put(COMPARED, "reads", for_people.frameworks(in_place, "read"))
     publish_conformance()
 
 

@@ -22,6 +22,13 @@ class Framework(NamedTuple):
     add: str
     read: str
 
+    def goal(self, call: str) -> str:
+        """The line of a call, such as `add 30`: what is called, by how many at once."""
+        what, _, callers = call.partition(" ")
+        named = self.add if what == "add" else self.read
+        at_once = f", {callers} at once" if int(callers) > 1 else ""
+        return f"{self.name}: {named}{at_once}"
+
 
 _FRAMEWORKS = {
     "openai_agents": Framework(
@@ -95,11 +102,8 @@ def _rows(
     database: str, told: Framework, store: str, figures: dict[str, Figures]
 ) -> Iterator[Row]:
     for call, both in figures.items():
-        what, _, callers = call.partition(" ")
-        named = told.add if what == "add" else told.read
-        at_once = f", {callers} at once" if int(callers) > 1 else ""
-        wanted = 3.0 if int(callers) == MANY else 1.0
-        yield _row(f"{told.name}: {named}{at_once}", database, store, both, wanted)
+        wanted = 3.0 if call.endswith(f" {MANY}") else 1.0
+        yield _row(told.goal(call), database, store, both, wanted)
 
 
 def _row(
@@ -143,3 +147,4 @@ def _room(database: str, both: dict[str, Figures], turns: int) -> Row:
 
 
 GOAL = Goal("frameworks", measure)
+FRAMEWORKS = tuple(_FRAMEWORKS.values())

@@ -47,8 +47,14 @@ def test_what_is_measured_is_on_the_pages() -> None:
     found = for_people.figures(RESULTS)
 
     assert _text(PICTURE) == for_people.picture(found), "scripts/bench --pages"
+    in_place = for_people.in_place(RESULTS)
     for page in (COMPARED, README):
         assert for_people.comparison(found) in _text(page), "scripts/bench --pages"
+        added = for_people.frameworks(in_place, "add")
+        assert added in _text(page), "scripts/bench --pages"
+        assert added.count(" → ") > 2 * 5  # two databases, five others
+    read = for_people.frameworks(in_place, "read")
+    assert read in _text(COMPARED), "scripts/bench --pages"
     assert "<!-- missed: begin -->" in _text(PAGE)
     tried = json.loads(conformance_table.RESULTS.read_text("utf-8"))
     assert conformance_table.table(tried) in _text(COMPARED), "scripts/bench --pages"
@@ -59,6 +65,24 @@ def test_the_drawn_picture_is_up_to_date() -> None:
     done = subprocess.run([sys.executable, ROOT / "scripts" / "pictures", "--check"])
 
     assert done.returncode == 0, "run scripts/pictures"
+
+
+@pytest.mark.parametrize(
+    "page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix()
+)
+def test_every_row_of_a_page_is_in_a_table(page: Path) -> None:
+    """What follows an empty line begins a table: without a head it is shown as text."""
+    fenced = re.sub(r"^```.*?^```$", "", _text(page), flags=re.M | re.S)
+    lines = [*fenced.splitlines(), ""]
+
+    headless = [
+        line
+        for before, line, after in zip(["", *lines], lines, lines[1:], strict=False)
+        if line.startswith("|")
+        and not before.startswith("|")
+        and not re.match(r"\|( ?:?-+:? ?\|)+ *$", after)
+    ]
+    assert headless == []
 
 
 @pytest.mark.parametrize(
