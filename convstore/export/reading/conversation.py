@@ -185,7 +185,7 @@ class Conversation:
 
         Only of a turn whose path could be told, and is sound.
         """
-        shape, here = self._shape(self.path(tip)), tip
+        shape, here = self._shapes.get(tip) or self._shape(self.path(tip)), tip
         while shape.open and shape.fault is None:
             child = self._next(here)
             if child is None or self._roles[child] != "tool":
@@ -383,7 +383,9 @@ class Conversation:
             # Of two branches that were said alike.
             messages = (message for seq in path for message in self._messages[seq])
             return reduce(followed, messages, NO_MESSAGES)
-        known = len(path)
+        if (shape := self._shapes.get(path[-1], NO_MESSAGES)) is not NO_MESSAGES:
+            return shape
+        known = len(path) - 1
         while known and path[known - 1] not in self._shapes:
             known -= 1
         shape = self._shapes[path[known - 1]] if known else NO_MESSAGES

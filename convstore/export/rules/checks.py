@@ -65,7 +65,7 @@ def answer_problem(
         return Dropped("filter-finish-reason", fault=False)
     if filters.models and turn.model not in filters.models:
         return Dropped("filter-model", fault=False)
-    if problem := language_problem(conversation, seq):
+    if filters.languages and (problem := language_problem(conversation, seq)):
         return problem
     known = conversation.text_problems
     if seq not in known:

@@ -30,6 +30,11 @@ interpreter is waited for at each sixteenth of one."""
 
 _PATIENCE_S = 10.0
 
+_PROGRAM = (
+    "import gc; gc.disable(); from convstore.export.stages.worker import main; main()"
+)
+"""Looking for garbage in what is imported would be an eighth of the start."""
+
 
 class Pipes(NamedTuple):
     """The ends by which a worker is asked, and answers."""
@@ -121,7 +126,7 @@ def _program(
     path = os.pathsep.join(os.path.abspath(part) for part in sys.path)
     return subprocess.Popen(
         [
-            *(sys.executable, "-P", "-m", "convstore.export.stages.worker"),
+            *(sys.executable, "-P", "-c", _PROGRAM),
             *map(str, ends),
         ],
         stdin=subprocess.PIPE,

@@ -60,6 +60,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()
     gc.set_threshold(*_GARBAGE)
+    gc.enable()
     ends = [int(each) for each in sys.argv[1:]]
     if ends:
         _fork([(ends[i], ends[i + 1]) for i in range(0, len(ends), 2)])
@@ -155,7 +156,3 @@ def _ids(path: Path, start: int, end: int) -> bytes:
     with path.open("rb") as file:
         file.seek(start)
         return file.read(end - start)
-
-
-if __name__ == "__main__":
-    main()
