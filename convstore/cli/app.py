@@ -8,6 +8,8 @@ import signal
 import sys
 from types import FrameType
 
+from convstore.cli.loading import loading
+
 _CODE = 130
 _TOLD = "interrupted; nothing was done"
 _AS_JSON = (
@@ -22,7 +24,8 @@ def main() -> None:
     ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if ours:
         signal.signal(signal.SIGINT, _end)
-    from convstore.cli.root import main as run
+    with loading():
+        from convstore.cli.root import main as run
 
     if ours:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from typer.exceptions import TyperException
 
+from convstore.cli.loading import loading
 from convstore.cli.output import warn
 from convstore.cli.signals import complete
 from convstore.vocabulary.errors import ConfigError
@@ -91,7 +93,8 @@ def with_store(context: typer.Context, work: Work[T], *, create: bool = False) -
     Raises:
         ConfigError: There is no database.
     """
-    config = config_of(context)
+    with loading():
+        config = config_of(context)
     path = database_file(config)
     if path is not None and not path.exists():
         if not create:
@@ -100,9 +103,11 @@ def with_store(context: typer.Context, work: Work[T], *, create: bool = False) -
         warn(f"{path} is a new database")
 
     async def run() -> T:
-        from convstore import open_store
+        async with AsyncExitStack() as opened:
+            with loading():
+                from convstore import open_store
 
-        async with open_store(config) as store:
+                store = await opened.enter_async_context(open_store(config))
             return await work(store)
 
     return complete(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import typer
 
+from convstore.cli.loading import loading
 from convstore.cli.root import app, run
 from convstore.vocabulary.version import __version__
 from tests.cli.conftest import Cli
@@ -77,9 +79,16 @@ UNUSED_BY_A_LIST = {
     "apscheduler",
     "asyncpg",
     "convstore.db.dialects.postgres",
+    "convstore.blocking",
     "convstore.export",
     "convstore.imports",
+    "convstore.metrics",
+    "convstore.shards.assembly",
+    "convstore.store.exports",
+    "convstore.store.importing",
     "convstore.tasks",
+    "convstore.testing",
+    "convstore.web",
     "sqlalchemy.dialects.postgresql",
     "sqlalchemy.ext.asyncio",
     "sqlalchemy.orm",
@@ -164,6 +173,20 @@ def test_a_list_of_a_file_loads_nothing_of_servers_or_migrations(cli: Cli) -> No
 
     assert "convstore.db.dialects.sqlite" in loaded
     assert loaded.isdisjoint(UNUSED_BY_A_LIST)
+
+
+def test_nothing_looks_for_garbage_while_a_command_is_loaded() -> None:
+    with loading():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+    gc.disable()  # as a program may have it that runs the command itself
+    try:
+        with loading():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def loaded_by(*arguments: str) -> set[str]:

@@ -383,9 +383,7 @@ class Conversation:
             # Of two branches that were said alike.
             messages = (message for seq in path for message in self._messages[seq])
             return reduce(followed, messages, NO_MESSAGES)
-        if (shape := self._shapes.get(path[-1], NO_MESSAGES)) is not NO_MESSAGES:
-            return shape
-        known = len(path) - 1
+        known = len(path)
         while known and path[known - 1] not in self._shapes:
             known -= 1
         shape = self._shapes[path[known - 1]] if known else NO_MESSAGES
