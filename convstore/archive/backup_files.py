@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -22,12 +21,12 @@ from convstore.vocabulary.errors import (
     CorruptionError,
     SegmentNotFoundError,
 )
+from convstore.vocabulary.record import Value
 
 _CHUNK_BYTES = 4 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Copied:
+class Copied(Value, frozen=True):
     """A file of the backup."""
 
     size_bytes: int

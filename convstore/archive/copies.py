@@ -27,6 +27,7 @@ from convstore.vocabulary.errors import (
     SegmentCorruptError,
     SegmentNotFoundError,
 )
+from convstore.vocabulary.record import Value
 from convstore.vocabulary.records import SessionDocument
 
 C = TypeVar("C")
@@ -41,8 +42,7 @@ class Copy(Generic[C]):
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(Value, frozen=True):
     """A copy that cannot be had, and why.
 
     `moving`: an erasure may have moved it to a rewritten segment between the ledger

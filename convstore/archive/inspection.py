@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from convstore.archive.context import Context
 from convstore.archive.ownership import Kind, guard, look
@@ -23,11 +22,11 @@ from convstore.vocabulary.errors import (
     SegmentNotFoundError,
 )
 from convstore.vocabulary.progress import OnProgress, Progress
+from convstore.vocabulary.record import Value
 from convstore.vocabulary.reports import ArchiveFault, SessionProblem, VerifyReport
 
 
-@dataclass(frozen=True, slots=True)
-class Agreement:
+class Agreement(Value, frozen=True):
     """Where the archive folder and the ledger differ; empty lists when they agree.
 
     `standing` is whose the folder is, see `Standing.kind`: unless it is `ours` or

@@ -10,7 +10,6 @@ number one gets it. It knows no database.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 
 from convstore.blobs.base import BlobStore, Placed, publish_whole
 from convstore.vocabulary.codec import check_int, decode_json, dumps
@@ -21,6 +20,7 @@ from convstore.vocabulary.errors import (
     SegmentNotFoundError,
 )
 from convstore.vocabulary.ids import check_id
+from convstore.vocabulary.record import Value
 
 MARK = "archive.json"
 GENERATIONS = "generations/"
@@ -34,8 +34,7 @@ _MAX_BYTES = 4_096
 _TRIES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Marked:
+class Marked(Value, frozen=True):
     """A folder's id, None where it has no mark, and its newest generation, 0 where it
     has none. `place` tells the folder from a copy of it."""
 

@@ -11,7 +11,6 @@ database that wrote it, or the original of one. See decision 27.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Literal
 
 from convstore.archive.context import Context
@@ -38,6 +37,7 @@ from convstore.vocabulary.errors import (
     UnavailableError,
 )
 from convstore.vocabulary.ids import new_id
+from convstore.vocabulary.record import Value
 
 Kind = Literal["ours", "unclaimed", "foreign", "away", "taken"]
 
@@ -55,8 +55,7 @@ _FOREIGN = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Value, frozen=True):
     """How a database and an archive folder stand to each other.
 
     Attributes:

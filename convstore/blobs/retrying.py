@@ -12,7 +12,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -30,6 +29,7 @@ from convstore.vocabulary.errors import (
     StorageFullError,
     UnavailableError,
 )
+from convstore.vocabulary.record import Value
 
 T = TypeVar("T")
 
@@ -40,8 +40,7 @@ _PAGE = 1_000
 _LASTING = (StorageFullError, ArchiveAwayError)
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(Value, frozen=True):
     """How often and how long.
 
     Attributes:

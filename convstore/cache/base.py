@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from convstore.vocabulary.record import Value
 from convstore.vocabulary.records import Session, Turn
 
 Key = tuple[str, str]
 """Tenant and session id."""
 
 
-@dataclass(frozen=True, slots=True)
-class CacheEntry:
+class CacheEntry(Value, frozen=True):
     """One session as the database had it at one version.
 
     `session` is None where there is none. `turns` are the newest of the active branch,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import (
     Connection,
@@ -20,6 +19,7 @@ from convstore.db import models
 from convstore.db.session_ids import about_keys, of_sessions, one_of
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Key, Unit
+from convstore.vocabulary.record import Value, names_of
 
 E = models.archive_entries.c
 S = models.sessions.c
@@ -39,8 +39,7 @@ ENTRY_COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEntry:
+class StoredEntry(Value, frozen=True):
     """Where one session at one version lies; `state` says what it is worth.
 
     `sealed`: written, not yet purged. `committed`: the only copy. `restored`, `stale`:
@@ -100,7 +99,7 @@ _ADD = Prepared(lambda _: insert(models.archive_entries))
 
 def add(connection: Connection, entries: Sequence[StoredEntry], now: int) -> None:
     """Insert entries as they are."""
-    names = StoredEntry.__slots__
+    names = names_of(StoredEntry)
     rows = [
         {name: getattr(entry, name) for name in names} | {"created_at": now}
         for entry in entries

@@ -8,21 +8,20 @@ of this database, knows it again for its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select, update
 
 from convstore.db import models
 from convstore.db.dialects import dialect_of
 from convstore.vocabulary.codec import decode_json, dumps
+from convstore.vocabulary.record import Value
 
 F = models.archive_folder.c
 G = models.archive_segments.c
 _ONLY = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Value, frozen=True):
     """The folder that this database archives to.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, TypeAlias, TypeVar
 
@@ -25,6 +24,7 @@ from convstore.vocabulary.checkpoints import (
 )
 from convstore.vocabulary.codec import bytes_from_json, dumps
 from convstore.vocabulary.errors import RowCorruptError
+from convstore.vocabulary.record import Value
 from convstore.vocabulary.records import Json, JsonObject
 
 C = models.checkpoints.c
@@ -112,8 +112,7 @@ _ELEMENTS = Prepared(_stretches)
 _APPLIED = attrgetter("task_path", "task_id", "idx")
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Value, frozen=True):
     """Which checkpoints of a tenant: all of these conditions that are there."""
 
     session_id: str | None = None

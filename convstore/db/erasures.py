@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -12,12 +11,12 @@ from sqlalchemy import Connection, insert, select, update
 from convstore.db import models
 from convstore.db.session_ids import one_of
 from convstore.vocabulary.codec import decode_json, dumps
+from convstore.vocabulary.record import Value, names_of
 
 R = models.erasures.c
 
 
-@dataclass(frozen=True, slots=True)
-class StoredErasure:
+class StoredErasure(Value, frozen=True):
     """One erasure. `subject_hash` is of the user's or session's id with `salt`."""
 
     tenant_id: str
@@ -39,7 +38,7 @@ def subject_hash(subject_id: str, salt: str) -> str:
 
 def begin(connection: Connection, erasure: StoredErasure) -> None:
     """Note an erasure before anything is destroyed: a crash cannot forget it then."""
-    row = {name: getattr(erasure, name) for name in StoredErasure.__slots__}
+    row = {name: getattr(erasure, name) for name in names_of(StoredErasure)}
     row["session_ids"] = dumps(list(erasure.session_ids)).decode()
     row["receipt"] = dumps(erasure.receipt).decode()
     connection.execute(insert(models.erasures), row)
@@ -75,7 +74,7 @@ def is_begun(connection: Connection, tenant: str, session_id: str) -> bool:
 
 def all_of(connection: Connection, *states: str) -> list[StoredErasure]:
     """Erasures in the states, oldest first."""
-    columns = [models.erasures.c[name] for name in StoredErasure.__slots__]
+    columns = [models.erasures.c[name] for name in names_of(StoredErasure)]
     rows = connection.execute(
         select(*columns).where(one_of(R.state, states)).order_by(R.requested_at)
     )
@@ -84,7 +83,7 @@ def all_of(connection: Connection, *states: str) -> list[StoredErasure]:
 
 def find(connection: Connection, tenant: str, erasure_id: str) -> StoredErasure | None:
     """One erasure."""
-    columns = [models.erasures.c[name] for name in StoredErasure.__slots__]
+    columns = [models.erasures.c[name] for name in names_of(StoredErasure)]
     row = connection.execute(
         select(*columns).where(R.tenant_id == tenant, R.erasure_id == erasure_id)
     ).one_or_none()
@@ -101,7 +100,7 @@ def of_tenant(
 ) -> list[StoredErasure]:
     """A tenant's erasures, the newest first, older than a place: ids go with time.
     `back`, those newer than it, the oldest first."""
-    columns = [models.erasures.c[name] for name in StoredErasure.__slots__]
+    columns = [models.erasures.c[name] for name in names_of(StoredErasure)]
     statement = select(*columns).where(R.tenant_id == tenant)
     if place is not None:
         beyond = R.erasure_id > place if back else R.erasure_id < place
@@ -112,7 +111,7 @@ def of_tenant(
 
 
 def _erasure(row: Sequence[Any]) -> StoredErasure:
-    values = dict(zip(StoredErasure.__slots__, row, strict=True))
+    values = dict(zip(names_of(StoredErasure), row, strict=True))
     values["session_ids"] = tuple(decode_json(values["session_ids"]))
     values["receipt"] = decode_json(values["receipt"])
     return StoredErasure(**values)

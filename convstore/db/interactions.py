@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, or_, select, tuple_
@@ -12,6 +11,7 @@ from convstore.db import models
 from convstore.db.codec.records import INTERACTION_COLUMNS, interaction_from_row
 from convstore.db.session_filters import bucket_of
 from convstore.db.unit import Key
+from convstore.vocabulary.record import Value
 from convstore.vocabulary.records import Interaction
 
 I = models.interactions.c  # noqa: E741
@@ -35,8 +35,7 @@ class Place(NamedTuple):
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class ActFilter:
+class ActFilter(Value, frozen=True):
     """Which acts of a tenant are wanted; None leaves a filter open."""
 
     action: str | None = None
@@ -60,8 +59,7 @@ class ActFilter:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class FoundActs:
+class FoundActs(Value, frozen=True):
     """What a search found in rows, newest first, and what lies in the archive.
 
     `end` is where it ended before it had looked at all; `archived` are sessions whose

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
@@ -28,6 +27,7 @@ from convstore.db.dialects.base import Dialect
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Key
 from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.record import Value
 from convstore.vocabulary.records import Item
 
 Owner: TypeAlias = tuple[str, str | None]
@@ -70,8 +70,7 @@ def find(
     return {(item.namespace, item.key): item for item in found}
 
 
-@dataclass(frozen=True, slots=True)
-class ItemFilter:
+class ItemFilter(Value, frozen=True):
     """Which items to list: of one namespace, or of those that begin with `prefix`."""
 
     namespace: str | None = None

@@ -26,6 +26,7 @@ from convstore.vocabulary.errors import (
     VersionConflictError,
 )
 from convstore.vocabulary.merge_patch import merged
+from convstore.vocabulary.record import Value
 from convstore.vocabulary.records import Item
 
 OUTSIDE = CellTable(models.items)
@@ -35,8 +36,7 @@ _LOCKS: KeyLocks[Place] = KeyLocks(models.items, OUTSIDE.key, list(models.items.
 Verb: TypeAlias = Literal["put", "patch", "delete", "touch"]
 
 
-@dataclass(frozen=True, slots=True)
-class Life:
+class Life(Value, frozen=True):
     """Until when an item is there: for ever, to a time, or so long after each use."""
 
     expires_at: int | None = None
@@ -55,8 +55,7 @@ class Life:
         return now + round(self.ttl_s * 1_000_000)
 
 
-@dataclass(frozen=True, slots=True)
-class ItemChange:
+class ItemChange(Value, frozen=True):
     """What is to become of one item.
 
     `text` is the JSON of its value, or of a merge patch. `life` None leaves a patched
@@ -192,8 +191,7 @@ class ChangeSessionItem:
         return planned.make(cells)
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(Value, frozen=True):
     """A change that will not be refused any more."""
 
     place: Place

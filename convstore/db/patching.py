@@ -4,7 +4,7 @@ is kept, key by key."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, bindparam, select
@@ -29,6 +29,7 @@ from convstore.vocabulary.codec import decode_json, dumps
 from convstore.vocabulary.errors import InvalidInputError, SessionNotFoundError
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.merge_patch import merged
+from convstore.vocabulary.record import Value, field
 from convstore.vocabulary.records import JsonObject, Session
 
 MAX_STATES = 64
@@ -78,8 +79,7 @@ def _of_many(dialect: Dialect) -> Select[Any]:
 _OF_MANY = Prepared(_of_many)
 
 
-@dataclass(frozen=True, slots=True)
-class Patch:
+class Patch(Value, frozen=True):
     """What is to be changed. `values` are columns as stored; `metadata` and each of
     `states` are JSON text of merge patches, None of a state removes it."""
 
@@ -101,8 +101,7 @@ class Patch:
             yield STATES, (*key, name)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Value, frozen=True):
     """What a patch makes of a session: columns, and rows of states; None removes."""
 
     values: Row

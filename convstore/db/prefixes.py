@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, bindparam, delete, func, select, update
@@ -17,6 +16,7 @@ from convstore.db.session_ids import among, naming
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Key, Row
 from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.record import Value
 
 P = models.prefix_entries.c
 _KEY = ("tenant_id", "prefix_key")
@@ -93,8 +93,7 @@ class Trims:
         return _trim(self._connection, tenant, now, max_entries)
 
 
-@dataclass(frozen=True, slots=True)
-class PutPrefix:
+class PutPrefix(Value, frozen=True):
     """Insert or replace an entry, then keep its tenant's within the bound."""
 
     key: Key
@@ -117,8 +116,7 @@ class PutPrefix:
         return trims.trim(self.key[0], self.now, self.max_entries)
 
 
-@dataclass(frozen=True, slots=True)
-class UsePrefix:
+class UsePrefix(Value, frozen=True):
     """Count an entry as used, and extend its life if `expires_at` is given."""
 
     key: Key

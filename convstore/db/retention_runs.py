@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sqlalchemy import Connection, delete, insert, select, update
 
 from convstore.db import models
+from convstore.vocabulary.record import Value, names_of
 
 R = models.retention_runs.c
 
@@ -14,8 +13,7 @@ KEPT = 1_000
 """Runs that are remembered: three days at one every five minutes."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRun:
+class StoredRun(Value, frozen=True):
     """One run of retention."""
 
     run_id: str
@@ -64,7 +62,7 @@ def finish(connection: Connection, run: StoredRun) -> None:
 
 def last(connection: Connection) -> StoredRun | None:
     """The newest run."""
-    columns = [models.retention_runs.c[name] for name in StoredRun.__slots__]
+    columns = [models.retention_runs.c[name] for name in names_of(StoredRun)]
     row = connection.execute(
         select(*columns).order_by(R.run_id.desc()).limit(1)
     ).one_or_none()
@@ -76,7 +74,7 @@ def page(
 ) -> list[StoredRun]:
     """Runs, the newest first, older than a place; `back`, those newer than it, the
     oldest first."""
-    columns = [models.retention_runs.c[name] for name in StoredRun.__slots__]
+    columns = [models.retention_runs.c[name] for name in names_of(StoredRun)]
     order = R.run_id if back else R.run_id.desc()
     wanted = select(*columns).order_by(order).limit(limit)
     if place is not None:

@@ -10,7 +10,6 @@ marks, the epoch grows, and the sessions of each tenant are looked through once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
@@ -33,6 +32,7 @@ from convstore.db.session_locks import Key
 from convstore.db.statements import BOUND, Prepared
 from convstore.search.words import VERSION
 from convstore.vocabulary.policy import SearchMode
+from convstore.vocabulary.record import Value
 
 M = models.search_marks.c
 S = models.sessions.c
@@ -50,8 +50,7 @@ one that is there costs an append half of what to add one does."""
 _ADD = Prepared(lambda dialect: dialect.insert_ignore(models.search_marks))
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Value, frozen=True):
     """How much of a tenant is not in the index yet.
 
     `marks` counts up to a thousand; `looked_through` is whether everything that is not

@@ -7,7 +7,6 @@ that is still to be found, is asked of the rows.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -38,6 +37,7 @@ from convstore.search import contents
 from convstore.search.query import Query
 from convstore.search.scope import of_session, of_sort, of_tenant, of_user
 from convstore.vocabulary.codec import decode_json, dumps
+from convstore.vocabulary.record import Value
 from convstore.vocabulary.records import Session
 
 Item: TypeAlias = tuple[str, int]
@@ -48,8 +48,7 @@ I = models.interactions.c  # noqa: E741
 E = models.search_entries.c
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Value, frozen=True):
     """Whose texts are looked through; None leaves a filter open. Times are
     microseconds, `until` is the first that is too late."""
 
@@ -71,8 +70,7 @@ class Wanted:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Value, frozen=True):
     """An entry of the index, and its session as it is now."""
 
     number: int

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import (
     Connection,
     Select,
@@ -32,14 +33,14 @@ from convstore.db.session_ids import (
 )
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Key
+from convstore.vocabulary.record import Value, names_of
 
 E = models.archive_entries.c
 G = models.archive_segments.c
 S = models.sessions.c
 
 
-@dataclass(frozen=True, slots=True)
-class StoredSegment:
+class StoredSegment(Value, frozen=True):
     """One segment file as the ledger knows it."""
 
     segment_id: str
@@ -56,7 +57,7 @@ class StoredSegment:
     verified_at: int | None
 
 
-SEGMENT_COLUMNS = [models.archive_segments.c[n] for n in StoredSegment.__slots__]
+SEGMENT_COLUMNS = [models.archive_segments.c[n] for n in names_of(StoredSegment)]
 
 
 def _places(dialect: Dialect) -> Select[Any]:
@@ -144,7 +145,7 @@ def add_sealed(
     connection: Connection, segment: StoredSegment, entries: Sequence[StoredEntry]
 ) -> None:
     """Take up a segment whose file is there already; for rebuilding and rewriting."""
-    row = {name: getattr(segment, name) for name in StoredSegment.__slots__}
+    row = {name: getattr(segment, name) for name in names_of(StoredSegment)}
     connection.execute(insert(models.archive_segments), row)
     archive_entries.add(connection, entries, segment.created_at)
 

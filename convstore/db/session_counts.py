@@ -12,18 +12,16 @@ the sum of a few hundred rows at most, however many sessions there are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sqlalchemy import Connection, func, select
 
 from convstore.db import models
+from convstore.vocabulary.record import Value
 
 C = models.session_counts.c
 _SUMS = (C.sessions, C.in_archive, C.unreadable, C.turns, C.interactions)
 
 
-@dataclass(frozen=True, slots=True)
-class OfState:
+class OfState(Value, frozen=True):
     """Sessions of a tenant in one state; turns and interactions unless it is active."""
 
     sessions: int

@@ -23,6 +23,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from convstore.db import models
 from convstore.db.session_ids import one_of
+from convstore.vocabulary.record import Value
 from convstore.vocabulary.records import SessionState
 
 S = models.sessions.c
@@ -30,8 +31,7 @@ LISTED: tuple[SessionState, ...] = ("active", "archived")
 GONE: tuple[SessionState, ...] = ("deleted", "erased")
 
 
-@dataclass(frozen=True, slots=True)
-class Sides:
+class Sides(Value, frozen=True):
     """Sessions that have both a label of `good` and one of `bad`, or, where `both` is
     False, all others. The labels are JSON lists."""
 

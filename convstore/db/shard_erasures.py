@@ -6,20 +6,19 @@ and name the user until the shard has nothing left of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
 from convstore.db import models
 from convstore.vocabulary.codec import decode_json, dumps
+from convstore.vocabulary.record import Value
 
 P = models.shard_erasures.c
 S = models.sessions.c
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Value, frozen=True):
     """An erasure on one shard; `receipt` is what it has told so far."""
 
     shard: int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
@@ -11,6 +10,7 @@ from sqlalchemy import Connection, Select, func, select
 from convstore.db import models, retention_runs, segments, session_counts
 from convstore.db.retention_runs import StoredRun
 from convstore.db.staleness import imported_by
+from convstore.vocabulary.record import Value
 
 S = models.sessions.c
 L = models.session_labels.c
@@ -20,8 +20,7 @@ MOST_READ = 20_000
 Of a larger tenant it counts what it read and says so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(Value, frozen=True):
     """Sessions by state with their turns and interactions, and effective feedback.
 
     `complete` says whether all live sessions and all labels were read.
@@ -103,8 +102,7 @@ def oldest_stale(connection: Connection, cutoff: int) -> int | None:
     return oldest
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Value, frozen=True):
     """What tells whether jobs run: segments by state with number and bytes, a tenant's
     live and unreadable sessions, the newest run of retention, and what is overdue."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
 
 from convstore.messages.parts import first_text
+from convstore.vocabulary.record import Value
 from convstore.vocabulary.records import Json, JsonObject
 
 PICTURE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
@@ -29,8 +29,7 @@ _DATA_KEYS = ("data", "base64", "file_data")
 _URL_KEYS = ("url", "file_url")
 
 
-@dataclass(frozen=True, slots=True)
-class Media:
+class Media(Value, frozen=True):
     """A picture or file: inline as Base64 in `data`, plain in `text`, or by its `url`.
 
     `file_id` is one of OpenAI's files.

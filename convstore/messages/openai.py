@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from convstore.messages.media import PICTURE_TYPES, Media, media_of
@@ -19,6 +18,7 @@ from convstore.messages.parts import CHAT_CALLS, TEXT_PARTS, Call, Result
 from convstore.messages.repair import CallIds, repaired
 from convstore.messages.results import result_text
 from convstore.vocabulary.codec import dumps
+from convstore.vocabulary.record import Value, field
 from convstore.vocabulary.records import Json, JsonObject, Turn
 
 _LONGEST_ID = 40
@@ -29,8 +29,7 @@ _DETAILS = ("auto", "low", "high")
 _SOUNDS = ("wav", "mp3")
 
 
-@dataclass(frozen=True, slots=True)
-class OpenAIMessages:
+class OpenAIMessages(Value, frozen=True):
     """The `messages` argument of one request, and what did not go into it.
 
     Attributes:

@@ -6,11 +6,11 @@ one is text, a thought, a call, a result or a picture asks here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from convstore.vocabulary.codec import decode_json
 from convstore.vocabulary.errors import CorruptionError
+from convstore.vocabulary.record import Value
 from convstore.vocabulary.records import Json, JsonObject, Turn
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
@@ -70,8 +70,7 @@ _KINDS: dict[str, Kind] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Value, frozen=True):
     """A call of a tool.
 
     Attributes:
@@ -96,8 +95,7 @@ class Call:
         return given if isinstance(given, dict) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Value, frozen=True):
     """What a tool gave back; `content` is text, parts, or any JSON."""
 
     call_id: str | None

@@ -10,7 +10,6 @@ import html
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from convstore.messages.attached import inlined
 from convstore.messages.media import PICTURE_TYPES, Media, media_of
@@ -23,6 +22,7 @@ from convstore.messages.parts import (
 )
 from convstore.vocabulary.codec import dumps
 from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.record import Value
 from convstore.vocabulary.records import (
     Interaction,
     Json,
@@ -44,8 +44,7 @@ _ANY_TYPE = "application/octet-stream"
 _MOST_ARGUMENTS = 4_000
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Value, frozen=True):
     """One piece of a turn: `kind` is text, thought, call, result, picture or file.
 
     `url` holds the bytes of a picture or file that are there.
@@ -56,8 +55,7 @@ class Block:
     url: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Value, frozen=True):
     """A turn as it is shown: its heading, its pieces, and what was said of it."""
 
     seq: int

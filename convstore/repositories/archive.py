@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.ids import check_id, check_optional_id
 from convstore.vocabulary.overviews import ArchiveSegment, RetentionRun
 from convstore.vocabulary.progress import OnProgress
+from convstore.vocabulary.record import Value
 from convstore.vocabulary.records import NEW_CHAT, Page, SessionDocument
 from convstore.vocabulary.reports import (
     AdoptionReport,
@@ -37,8 +37,7 @@ from convstore.vocabulary.reports import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveParts:
+class ArchiveParts(Value, frozen=True):
     """What the noun speaks for."""
 
     context: Context

@@ -7,9 +7,10 @@ A runner is the only difference between a lone call (`store.turns`), a transacti
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
 from operator import not_
 from typing import Protocol, TypeVar
+
+from msgspec.structs import replace
 
 from convstore.archive.indexer import Indexer
 from convstore.db import sessions
@@ -23,6 +24,7 @@ from convstore.vocabulary.ids import check_id, check_optional_id
 from convstore.vocabulary.judgements import Reading
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.policy import FeedbackPolicy, LedgerPolicy, SearchPolicy
+from convstore.vocabulary.record import Value, field
 from convstore.vocabulary.records import Interaction, Session, SessionDocument
 
 T = TypeVar("T")
@@ -85,8 +87,7 @@ class Lifecycle(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Value, frozen=True):
     """One face of a store: whose rows, through which runner.
 
     `user_id` narrows it to one user's sessions; `lifecycle` restores and deletes;

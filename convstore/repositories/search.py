@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from convstore.db.codec.inputs import encode_time
 from convstore.db.search_marks import Waiting
@@ -32,13 +33,13 @@ from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.hits import Hit, SearchOrder, SearchPage
 from convstore.vocabulary.ids import check_id, check_optional_id
+from convstore.vocabulary.record import Value
 
 BEST_OF = 2_000
 """Hits, the newest, among which the best are looked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Start:
+class _Start(Value, frozen=True):
     """Where a page begins: behind a place, or so far down a ranking of what was said
     until a time."""
 

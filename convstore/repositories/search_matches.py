@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from convstore.db.search_contents import Said
 from convstore.repositories.cursors import decode_cursor, encode_cursor
 from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.record import Value
 from convstore.vocabulary.records import Session
 
 # Cursors hold no negative numbers, and times before 1970 are such.
@@ -88,8 +89,7 @@ def ranked_place(cursor: str) -> tuple[int, int]:
     return offset, until - _SHIFT
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Value, frozen=True):
     """A text that matches, in its session, and where it stands among all.
 
     `said.text` is None where what is archived cannot be read.
@@ -101,8 +101,7 @@ class Match:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
+class Looked(Value, frozen=True):
     """What was found, newest first; whether all that could come before its end was
     looked at; and where to go on if there is more than was looked at."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from convstore.archive.archiver import archive
@@ -30,14 +29,14 @@ from convstore.vocabulary.errors import (
     SessionNotFoundError,
     VersionConflictError,
 )
+from convstore.vocabulary.record import Value
 from convstore.vocabulary.records import Session, SessionDocument
 
 T = TypeVar("T")
 _Deletion: TypeAlias = tuple[Key, int | None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(Value, frozen=True):
     """A session that another transaction holds; with an entry it is archived by now."""
 
     entry: StoredEntry | None

@@ -7,13 +7,13 @@ number of sessions: a decision needs one summary, and the cap one counter per te
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
 
 from convstore.retention.breakers import span
 from convstore.vocabulary.errors import shown
 from convstore.vocabulary.policy import RetentionOverride, RetentionPolicy
+from convstore.vocabulary.record import Value
 from convstore.vocabulary.records import SessionState
 
 Action: TypeAlias = Literal["archive", "keep", "expire_archive"]
@@ -33,8 +33,7 @@ Reason: TypeAlias = Literal[
 _START_OF_TIME = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class SessionSummary:
+class SessionSummary(Value, frozen=True):
     """What the plan needs to know of a session; the database lists these in pages."""
 
     tenant_id: str
@@ -49,8 +48,7 @@ class SessionSummary:
     turn_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Value, frozen=True):
     """What happens to a session; `reason` for programs, `text` for people."""
 
     session: SessionSummary

@@ -6,12 +6,12 @@ those would be larger than the conversations. Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from convstore.messages.parts import ROLES, kind_of, text_of
 from convstore.messages.titles import title_of
 from convstore.search.words import words_of
+from convstore.vocabulary.record import Value
 from convstore.vocabulary.records import Json
 
 Kind: TypeAlias = Literal["title", "turn", "comment"]
@@ -30,8 +30,7 @@ SAID: dict[str, SaidBy] = {
 """The roles whose turns are found, as the two that a search tells apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Value, frozen=True):
     """The words of a text; `cut` where it has more than an index takes."""
 
     words: list[str]

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 from convstore.search.words import is_dense, words_of
 from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.record import Value
 
 MOST_CHARS = 256
 MOST_CHUNKS = 16
@@ -26,8 +26,7 @@ _BROAD = 4
 _CHUNK = re.compile(r'(-?)(?:"([^"]*)"?|([^\s"]+))(\*?)')
 
 
-@dataclass(frozen=True, slots=True)
-class Phrase:
+class Phrase(Value, frozen=True):
     """Words that follow one another; with `prefix`, the last is only begun.
 
     `literal` is how a chunk with signs was written, which words do not tell: the text
@@ -66,8 +65,7 @@ class Phrase:
         return word.startswith(mine) if self.prefix else word == mine
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(Value, frozen=True):
     """What must occur, and what must not.
 
     `literals` are chunks of signs alone, of which no index knows: the texts must be

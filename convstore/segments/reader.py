@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
@@ -30,11 +29,11 @@ from convstore.vocabulary.errors import (
     SegmentCorruptError,
     SegmentNotFoundError,
 )
+from convstore.vocabulary.record import Value
 from convstore.vocabulary.records import SessionDocument
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Value, frozen=True):
     """Something wrong with a segment; with tenant and session when one is concerned."""
 
     segment_id: str

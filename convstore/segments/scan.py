@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from convstore.segments.frames import MAGIC, Unpacker, frame_length
 from convstore.segments.segment import ArchiveLimits
 from convstore.segments.stream import CHUNK_BYTES, Stream
 from convstore.vocabulary.documents import DOCUMENT_BEGINS
 from convstore.vocabulary.errors import CorruptionError
+from convstore.vocabulary.record import Value
 
 # A hostile file can be nothing but beginnings of frames; each costs a look.
 MAX_FALSE_STARTS = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Value, frozen=True):
     """A stretch of the file: one whole line, or damage when `line` is None."""
 
     offset: int

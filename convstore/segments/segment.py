@@ -7,10 +7,10 @@ docs/archive-format.md.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.record import Value
 
 SEGMENTS = "segments/"
 SEGMENT_SUFFIX = ".jsonl.zst"
@@ -40,8 +40,7 @@ _SEGMENT_KEY = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveLimits:
+class ArchiveLimits(Value, frozen=True):
     """Bounds on what one read may cost, whatever the file claims about itself.
 
     The writer keeps to them too, so that what was written can be read.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -22,6 +21,7 @@ from convstore.repositories.scope import Scope
 from convstore.repositories.sessions import Sessions
 from convstore.vocabulary.errors import LegalHoldError, NotFoundError
 from convstore.vocabulary.ids import check_id, check_optional_id
+from convstore.vocabulary.record import Value
 from convstore.vocabulary.reports import UndoReport
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ def suggested_mapping(source: str | PathLike[str]) -> str:
     return suggest(source)
 
 
-@dataclass(frozen=True, slots=True)
-class Taking:
+class Taking(Value, frozen=True):
     """Where the sessions of an import go.
 
     Attributes:

@@ -12,7 +12,6 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -27,6 +26,7 @@ from convstore.vocabulary.errors import (
 from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.policy import SearchMode
 from convstore.vocabulary.progress import OnProgress
+from convstore.vocabulary.record import Value
 from convstore.vocabulary.reports import Finding
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ SEARCH = "convstore_search"
 words; see `search_mode_of`."""
 
 
-@dataclass(frozen=True, slots=True)
-class BackendOptions:
+class BackendOptions(Value, frozen=True):
     """What a backend needs of the settings.
 
     `reflects` is for looking at the schema: SQLAlchemy's own queries then want JSON

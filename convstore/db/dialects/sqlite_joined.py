@@ -15,7 +15,6 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy import Connection, Engine
@@ -30,6 +29,7 @@ from convstore.vocabulary.errors import (
     DatabaseBusyError,
     DatabaseUnavailableError,
 )
+from convstore.vocabulary.record import Value
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,8 +74,7 @@ class _Lent:
         self.cursor = raw.cursor
 
 
-@dataclass(frozen=True, slots=True)
-class OwnFile:
+class OwnFile(Value, frozen=True):
     """The file of a backend, and how its writers take turns.
 
     Attributes:

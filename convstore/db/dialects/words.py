@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import (
@@ -20,12 +19,12 @@ from sqlalchemy import (
 )
 
 from convstore.search.query import Query
+from convstore.vocabulary.record import Value
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class WordRow:
+class WordRow(Value, frozen=True):
     """The words of one entry, and those that say whom it is for."""
 
     id: int
