@@ -8,7 +8,7 @@ import signal
 import sys
 from types import FrameType
 
-from convstore.cli.loading import loading
+from convstore.cli.loading import be_the_program, loading
 
 _CODE = 130
 _TOLD = "interrupted; nothing was done"
@@ -24,6 +24,7 @@ def main() -> None:
     ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if ours:
         signal.signal(signal.SIGINT, _end)
+    be_the_program()
     with loading():
         from convstore.cli.root import main as run
 

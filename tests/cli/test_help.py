@@ -176,9 +176,11 @@ def test_a_list_of_a_file_loads_nothing_of_servers_or_migrations(cli: Cli) -> No
 
 
 def test_nothing_looks_for_garbage_while_a_command_is_loaded() -> None:
+    kept = gc.get_freeze_count()
     with loading():
         assert not gc.isenabled()
     assert gc.isenabled()
+    assert gc.get_freeze_count() == kept  # what another program made may be garbage
 
     gc.disable()  # as a program may have it that runs the command itself
     try:
@@ -187,6 +189,27 @@ def test_nothing_looks_for_garbage_while_a_command_is_loaded() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_what_a_command_has_loaded_is_set_aside(cli: Cli) -> None:
+    cli.ok("db", "upgrade")
+    program = (
+        "import atexit, gc, sys; from convstore.cli.app import main;"
+        "atexit.register(lambda: print(gc.get_freeze_count(), gc.isenabled())); main()"
+    )
+    kept = [
+        subprocess.run(
+            [sys.executable, "-c", program, *cli.options, *command],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=Cli.environment(),
+        ).stdout.split()[-2:]
+        for command in (["--version"], ["sessions", "list"])
+    ]
+
+    assert [collects for _, collects in kept] == ["True", "True"]
+    assert int(kept[1][0]) > 2 * int(kept[0][0]) > 0
 
 
 def loaded_by(*arguments: str) -> set[str]:
