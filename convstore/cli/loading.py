@@ -18,7 +18,7 @@ def be_the_program() -> None:
 @contextmanager
 def loading() -> Iterator[None]:
     """While modules are imported and a store is opened: nearly all that is made then
-    stays, and going through it again and again is a tenth of a command's start.
+    stays, and going through it again and again is a fifth of a command's start.
 
     In a program that is a command and nothing else it is set aside for good: the next
     look for garbage would go through all of it after all.

@@ -22,7 +22,7 @@ from convstore.vocabulary.documents import (
     encode_document,
 )
 from convstore.vocabulary.errors import ConvstoreError
-from convstore.vocabulary.record import Record
+from convstore.vocabulary.record import Record, Value
 from convstore.vocabulary.records import (
     Interaction,
     Judgement,
@@ -177,3 +177,19 @@ def test_a_record_has_neither_dictionary_nor_mutable_field() -> None:
     with pytest.raises(AttributeError):
         Small().n = 2  # type: ignore[misc]
     assert not hasattr(Small(), "__dict__")
+
+
+class Place(Value, frozen=True):
+    name: str
+    steps: tuple[int, ...] = ()
+
+
+def test_the_functions_of_dataclasses_take_a_value() -> None:
+    place = Place("a", (1, 2))
+
+    assert dataclasses.replace(place, name="b") == Place("b", (1, 2))
+    assert dataclasses.asdict(place) == {"name": "a", "steps": (1, 2)}
+    assert [field.name for field in dataclasses.fields(Place)] == ["name", "steps"]
+    assert len({place, Place("a", (1, 2))}) == 1
+    with pytest.raises(AttributeError):
+        place.name = "b"  # type: ignore[misc]
