@@ -69,9 +69,10 @@ def _gone_together(dialect: Dialect) -> Update:
 
 
 def write_gone(connection: Connection, rows: Sequence[Row]) -> None:
-    """As `UPDATE_GONE` of each: of all that went to one segment with one statement.
+    """Write rows whose sessions have gone to a segment, and nothing else of them.
 
-    The rows are locked, and have been raised by one version, at `archived_at`.
+    All that went to one segment with one statement. The rows are locked, and have been
+    raised by one version, at `archived_at`.
     """
     together: dict[tuple[object, ...], list[Key]] = defaultdict(list)
     for row in rows:
@@ -79,7 +80,7 @@ def write_gone(connection: Connection, rows: Sequence[Row]) -> None:
         together[place].append((row["tenant_id"], row["session_id"]))
     for place, keys in together.items():
         given = dict(zip(_GONE_TO, place, strict=True))
-        _GONE_TOGETHER.run(connection, {**about_keys(keys), **given})
+        UPDATE_GONE.run(connection, {**about_keys(keys), **given})
 
 
 def _insert_into(table: Table) -> Prepared:
@@ -93,8 +94,7 @@ INSERT_SESSION = Prepared(
 )
 UPDATE_HOT = _update_of(HOT)
 UPDATE_ALL = _update_of([*HOT, *_COLD])
-UPDATE_GONE = _update_of(_PLACE)
-_GONE_TOGETHER = Prepared(_gone_together)
+UPDATE_GONE = Prepared(_gone_together)
 UPDATE_BACK = _update_of([*_PLACE, "last_activity_at"])
 INSERTS = {
     table.name: _insert_into(table)

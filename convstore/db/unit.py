@@ -391,7 +391,7 @@ class Unit:
         if hot:
             row_writes.UPDATE_HOT.many(self.connection, list(hot.values()))
         for statement, rows in changed.items():
-            if statement is row_writes.UPDATE_GONE and self.dialect.has_far_server:
+            if statement is row_writes.UPDATE_GONE:
                 row_writes.write_gone(self.connection, rows)
             else:
                 statement.many(self.connection, rows)

@@ -142,7 +142,9 @@ class StoredCheckpoints(Record, frozen=True):
     ends: tuple[CheckpointEnd, ...] = ()
 
     def __bool__(self) -> bool:
-        return any(getattr(self, name) for name in names_of(self))
+        # Not a loop over the names: asked for each session that is read or written.
+        some = self.checkpoints or self.values or self.elements
+        return bool(some or self.writes or self.ends)
 
 
 NO_CHECKPOINTS = StoredCheckpoints()

@@ -178,7 +178,7 @@ def spelled(document: SessionDocument) -> dict[str, object]:
     head["turns"] = [_spelled_turn(turn) for turn in document.turns]
     for name in ("interactions", "graph_states"):
         records = getattr(document, name)
-        if any(KEPT in record.metadata for record in records):
+        if records and any(KEPT in record.metadata for record in records):
             head[name] = [_spelled(record) for record in records]
     if document.checkpoints:
         head["checkpoints"] = {
@@ -209,9 +209,9 @@ def _spelled(record: Any) -> dict[str, object]:
     """The record's fields as they are written: optional ones only where they are there,
     and those that are not known here behind the others."""
     plan = _plan(type(record))
-    written: dict[str, object] = {name: getattr(record, name) for name in plan.usual}
-    for name in plan.optional:
-        if (value := getattr(record, name)) is not None:
+    written: dict[str, object] = asdict(record)
+    for name in plan.optional:  # the last fields: they stay in their order
+        if (value := written.pop(name)) is not None:
             written[name] = bytes_to_json(value) if type(value) is bytes else value
     # Only as `_arranged` leaves them: what an application wrote itself stays as it is.
     unknown = record.metadata.get(KEPT)

@@ -257,13 +257,21 @@ async def test_the_turns_of_documents_are_found_by_key(explain: Explain) -> None
     [
         row_writes.UPDATE_HOT,
         row_writes.UPDATE_ALL,
-        row_writes.UPDATE_GONE,
         row_writes.UPDATE_BACK,
     ],
 )
 async def test_heads_are_updated_by_key(explain: Explain, update: Prepared) -> None:
     row = sessions.new_row(("default", "s-7"), 1)
     plan = await explain(update, **row)
+
+    assert_walks(plan, "PRIMARY KEY", "pk_sessions")
+
+
+async def test_stubs_are_updated_by_key(explain: Explain) -> None:
+    place = {"state": "archived", "segment_id": "g-1", "archived_at": 1}
+    plan = await explain(
+        row_writes.UPDATE_GONE, bound=bound_rows("default", "s-7"), **place
+    )
 
     assert_walks(plan, "PRIMARY KEY", "pk_sessions")
 
