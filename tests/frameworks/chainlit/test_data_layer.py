@@ -434,8 +434,8 @@ async def test_of_a_held_thread_nothing_goes_and_no_file_either(
         await chat.layer.delete_thread("t")
     with pytest.raises(LegalHoldError):
         await chat.remove("a1")
-    with pytest.raises(LegalHoldError):
-        await chat.layer.delete_element("e1", "t")
+    with chat.open("t"), pytest.raises(LegalHoldError):
+        await chat.layer.delete_element("e1")
 
     assert await chat.layer.get_thread("t") == before
     assert len(files.kept) == 1
