@@ -27,7 +27,7 @@ _LEAST_S = 0.01
 """Seconds that the index has in any case: else nothing would ever be found."""
 _AT_ONCE = 8
 """Archived sessions in memory together: one may have hundreds of megabytes."""
-_EACH, _READ_FIRST = 3, 100
+_EACH, _READ_FIRST = 5, 100
 """How many entries are read for each that is asked for, and how many at most, before an
 index that would merge all words of a beginning is asked."""
 
