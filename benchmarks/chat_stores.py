@@ -327,7 +327,10 @@ def _uuid(key: ChatKey) -> str:
 async def chainlit(where: str) -> AsyncIterator[_Chainlit]:
     """`SQLAlchemyDataLayer` of Chainlit."""
     import logging
+    import os
 
+    # It writes a folder of settings where it is imported, unless told where else.
+    os.environ.setdefault("CHAINLIT_APP_ROOT", tempfile.gettempdir())
     from chainlit.context import init_http_context
     from chainlit.data.sql_alchemy import SQLAlchemyDataLayer
     from sqlalchemy import text

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import conformance_table, for_people
+from benchmarks import conformance_table, for_people, migrations_table
 from benchmarks.bench import Row
 from benchmarks.machine import ABSENT
 
@@ -16,6 +16,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 PICTURE = PAGE.parent / "pictures" / "benchmarks.svg"
 COMPARED = PAGE.parent / "compare.md"
 README = PAGE.parent.parent / "README.md"
+UPGRADE = PAGE.parent / "howto" / "upgrade.md"
 
 
 def keep(name: str, rows: Sequence[Row], machine: dict[str, str]) -> None:
@@ -62,6 +63,7 @@ def publish(names: Sequence[str]) -> None:
         _put(page, "frameworks", for_people.frameworks(in_place, "add"))
     _put(COMPARED, "reads", for_people.frameworks(in_place, "read"))
     publish_conformance()
+    publish_migrations()
 
 
 def publish_conformance() -> None:
@@ -70,6 +72,13 @@ def publish_conformance() -> None:
         return
     found = json.loads(conformance_table.RESULTS.read_text("utf-8"))
     _put(COMPARED, "conformance", conformance_table.table(found))
+
+
+def publish_migrations() -> None:
+    """Put what each revision takes into `docs/howto/upgrade.md`."""
+    if migrations_table.RESULTS.exists():
+        found = json.loads(migrations_table.RESULTS.read_text("utf-8"))
+        _put(UPGRADE, "migrations", migrations_table.table(found))
 
 
 def _put(page: Path, name: str, text: str) -> None:

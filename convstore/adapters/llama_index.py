@@ -117,7 +117,7 @@ class ConvstoreChatStore(base_db.AsyncDBChatStore):
 
         Raises:
             TypeError: A message cannot be written as JSON; nothing was added.
-            errors.SessionNotFoundError: The session is another user's.
+            SessionNotFoundError: The session is another user's.
         """
         turns = [_turn(message) for message in messages]
         if not turns:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import conformance_table, for_people
-from benchmarks.report import COMPARED, PAGE, PICTURE, README, RESULTS
+from benchmarks import conformance_table, for_people, migrations_table
+from benchmarks.report import COMPARED, PAGE, PICTURE, README, RESULTS, UPGRADE
 from tests.docs.site import contents, navigation, places
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,6 +56,8 @@ def test_what_is_measured_is_on_the_pages() -> None:
     read = for_people.frameworks(in_place, "read")
     assert read in _text(COMPARED), "scripts/bench --pages"
     assert "<!-- missed: begin -->" in _text(PAGE)
+    taken = json.loads(migrations_table.RESULTS.read_text("utf-8"))
+    assert migrations_table.table(taken) in _text(UPGRADE), "scripts/bench --pages"
     tried = json.loads(conformance_table.RESULTS.read_text("utf-8"))
     assert conformance_table.table(tried) in _text(COMPARED), "scripts/bench --pages"
     assert len(tried) > 5  # ours, and five others

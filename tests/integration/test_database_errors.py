@@ -54,6 +54,14 @@ async def test_a_url_of_no_database_of_ours_is_refused(url: str) -> None:
     assert isinstance(await _opening(url), ConfigError)
 
 
+@pytest.mark.parametrize("url", ["sqlite://chat.db", "sqlite://data/chat.db"])
+async def test_a_file_behind_two_slashes_is_not_taken_for_memory(url: str) -> None:
+    error = await _opening(url)
+
+    assert isinstance(error, ConfigError)
+    assert "sqlite:///FILE" in str(error)
+
+
 async def test_a_refused_url_is_not_repeated_with_its_password() -> None:
     error = await _opening("mysql://me:hunter2@localhost/x")
 

@@ -158,9 +158,16 @@ def database_of(url: str) -> str | None:
 
     Raises:
         ConfigError: It has parameters. None is heeded, and a wish for reading only
-            that is passed over in silence would be a database that is written to.
+            that is passed over in silence would be a database that is written to. Or
+            it names a file behind two slashes, where others have a host: taken for
+            memory, all would be gone at the end.
     """
     target = make_url(url)
+    if target.host is not None:
+        raise ConfigError(
+            "URL: a file of SQLite is named behind three slashes, sqlite:///FILE, or "
+            "four where it begins at the root; this has two"
+        )
     if target.query:
         names = ", ".join(sorted(name[:64] for name in target.query))
         raise ConfigError(f"URL: sqlite:///FILE takes no parameters, and has {names}")
