@@ -96,8 +96,10 @@ def main(folder: Path, port: int, key: str, secret: str) -> None:
         user = ["--uid=tests", "--display-name=tests"]
         keys = [f"--access-key={key}", f"--secret-key={secret}"]
         node.run("radosgw-admin", "user", "create", *user, *keys, "-n", "client.admin")
-        gateway = ("--auth_supported=none", "--auth_client_required=none")
-        node.start("radosgw", "-n", "client.admin", *gateway)
+        # It does not read these of the file.
+        options = ("auth_supported=none", "auth_client_required=none")
+        options += ("ms_mon_client_mode=crc",)
+        node.start("radosgw", "-n", "client.admin", *(f"--{o}" for o in options))
         _make_buckets(node, f"http://127.0.0.1:{port}", key, secret)
         (folder / "ready").touch()
         while True:

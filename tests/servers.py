@@ -293,6 +293,7 @@ class S3Server(Server):
     told = "moto, from its wheel"
     scheme = "s3"
     ways: tuple[str, ...] = ("copy", "put")
+    conditions_beside_versions = True
     key, secret = "a-name", "no-secret"
 
     def __init__(self) -> None:
@@ -333,6 +334,7 @@ class CephServer(S3Server):
 
     told = "Ceph, its RADOS gateway"
     ways = ("put",)  # it puts copies together over what is there
+    conditions_beside_versions = False
 
     def find(self) -> None:
         for name in ("ceph", "ceph-mon", "ceph-osd", "radosgw", "radosgw-admin"):

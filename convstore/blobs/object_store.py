@@ -302,9 +302,10 @@ class ObjectBlobs:
         finally:
             self.remove(source)
             self.remove(target)
+        where = " in a bucket that keeps versions" if self.advice() else ""
         raise ConfigError(
-            "the archive's server has no conditional writes: what it holds could be "
-            "overwritten; use another one"
+            f"the archive's server has no conditional writes{where}: what it holds "
+            "could be overwritten; use another one"
         )
 
     def _refuses(self, way: str, source: str, target: str, sha256: str) -> bool:
@@ -336,10 +337,13 @@ class ObjectBlobs:
         name = f"{STAGING_FOLDER}/clock.{secrets.token_hex(8)}"
         self.put(name, b"")
         try:
-            with translated("look at", name):
-                return _micros(obstore.head(self._store, name)["last_modified"])
+            # From a list, like those that it is compared with: a head's are in seconds.
+            for found in self._listed(STAGING_FOLDER, ""):
+                if found["path"] == name:
+                    return _micros(found["last_modified"])
         finally:
             self.remove(name)
+        raise UnavailableError("the archive does not list what was just put there")
 
 
 def _micros(at: datetime) -> int:
