@@ -20,7 +20,7 @@ from typer.main import get_command
 
 from convstore import Store, types
 from convstore.cli.root import app
-from convstore.errors import ConfigError
+from convstore.errors import ConfigError, MissingExtraError
 from convstore.vocabulary.environment import check_names
 from convstore.vocabulary.settings import StoreConfig
 from tests.architecture.source import ROOT, modules
@@ -152,6 +152,8 @@ def _is_there(dotted: str) -> bool:
     for cut in range(len(parts), 0, -1):
         try:
             thing: Any = import_module(".".join(parts[:cut]))
+        except MissingExtraError:
+            return _is_place(f"{'/'.join(parts[:3])}*")  # needs what is not here
         except ModuleNotFoundError as error:
             if not str(error.name).startswith("convstore"):
                 return _is_place(f"{'/'.join(parts[:3])}*")  # needs what is not here

@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from agent_framework import AgentSession, SessionStore
-
+from convstore.blocking.wrapping import AnyStore, awaited
 from convstore.messages.neutral import fitting_id
+from convstore.vocabulary.extras import needed
 from convstore.vocabulary.records import Item
 
-if TYPE_CHECKING:
-    from convstore.store import Store
+with needed("agent-framework", "the session store of Agent Framework"):
+    from agent_framework import AgentSession, SessionStore
 
 NAMESPACE: Final = "agent-framework:sessions"
 """Of the items. The value is an object with `session`, JSON text of what `to_dict`
@@ -33,19 +33,20 @@ __all__ = ["ConvstoreSessionStore"]
 class ConvstoreSessionStore(SessionStore):
     """A `SessionStore` of the framework over the items of a store.
 
-    Safe to share between agents and tasks, and with `convstore.blocking`'s `awaitable`
-    store between threads and event loops. Of two who set a session the later one's is
-    kept, as in the framework's own.
+    Safe to share between agents and tasks, and over a store of `convstore.blocking`
+    between threads and event loops. Of two who set a session the later one's is kept,
+    as in the framework's own.
 
     Args:
-        store: An open `convstore.Store`, of the tenant that is meant.
+        store: An open `convstore.Store`, of the tenant that is meant, or one of
+            `convstore.blocking.open_store`, which serves any event loop.
         user_id: Whose sessions they are, so that an erasure finds them. With it, a
             session of another user, or of nobody, is not found.
     """
 
-    def __init__(self, store: Store, *, user_id: str | None = None) -> None:
+    def __init__(self, store: AnyStore, *, user_id: str | None = None) -> None:
         super().__init__()
-        self._store = store
+        self._store = awaited(store)
         self._user_id = user_id
 
     async def get(self, session_id: str) -> AgentSession | None:

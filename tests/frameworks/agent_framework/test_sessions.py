@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from typing import Any
 
 import pytest
 from agent_framework import AgentSession, Message
 
-from convstore import ConflictError, Store
+import convstore.blocking
+from convstore import ConfigError, ConflictError, Store
 from convstore.adapters import agent_framework
 
 with warnings.catch_warnings():
@@ -91,6 +93,18 @@ async def test_what_would_not_come_back_is_refused(store: Store) -> None:
         with pytest.raises(ValueError, match="session_id"):
             await call("")
     assert await ours.get("s-1") is None
+
+
+def test_a_blocking_store_serves_any_loop(database_url: str) -> None:
+    with convstore.blocking.open_store(database_url) as store:
+        ours = ConvstoreSessionStore(store, user_id="ann")
+        asyncio.run(ours.set("s-1", session(n=1)))
+
+        found = asyncio.run(ours.get("s-1"))
+    assert found is not None
+    assert found.state == {"n": 1}
+    with pytest.raises(ConfigError):
+        ConvstoreSessionStore(database_url)  # type: ignore[arg-type]
 
 
 def test_the_package_names_both_of_its_classes() -> None:
