@@ -10,8 +10,9 @@ session is read as messages, too. Needs the extra `langchain`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -23,12 +24,13 @@ from convstore.messages.langchain_messages import (
     turn_of,
     without_bytes,
 )
-from convstore.messages.message import runs
-from convstore.messages.neutral import unsaved
+from convstore.messages.message import runs, says_only_text
+from convstore.messages.neutral import plain_text, unsaved
 from convstore.messages.own import (
     MARK,
     has_id,
     is_cut,
+    is_with_id,
     json_of,
     with_id,
     with_payload,
@@ -40,7 +42,10 @@ from convstore.vocabulary.records import JsonObject, Turn, TurnInput
 with needed("langchain", "the adapter of LangChain"):
     from langchain_core.chat_history import BaseChatMessageHistory
     from langchain_core.messages import (
+        AIMessage,
         BaseMessage,
+        HumanMessage,
+        SystemMessage,
         message_to_dict,
         messages_from_dict,
     )
@@ -53,6 +58,12 @@ __all__ = ["ConvstoreChatMessageHistory"]
 _FORMAT: Final = "langchain"
 """Of the payloads: JSON text of a message, marked as ours; or, where the turn's columns
 say all else, its id (`with_id`)."""
+_SPEAKERS: Final[dict[str, type[BaseMessage]]] = {
+    "user": HumanMessage,
+    "assistant": AIMessage,
+    "system": SystemMessage,
+}
+_ROLES: Final = {made: role for role, made in _SPEAKERS.items()}
 
 
 class ConvstoreChatMessageHistory(BaseChatMessageHistory):
@@ -130,6 +141,10 @@ class ConvstoreChatMessageHistory(BaseChatMessageHistory):
 
 def _turn(message: BaseMessage) -> TurnInput:
     """The turn of a message: with the message itself, where the columns say less."""
+    return _plain_turn(message) or _whole_turn(message)
+
+
+def _whole_turn(message: BaseMessage) -> TurnInput:
     native = message_to_dict(message)
     turn = turn_of(native["type"], native["data"])
     plain = message_of(unsaved(turn))
@@ -143,6 +158,18 @@ def _turn(message: BaseMessage) -> TurnInput:
     return with_payload(turn, payload, _FORMAT)
 
 
+def _plain_turn(message: BaseMessage) -> TurnInput | None:
+    """The turn of a message that is nothing but text, as the long way gives it."""
+    role, text = _ROLES.get(type(message)), message.content
+    if role is None or type(text) is not str or not text or plain_text(text) != text:
+        return None
+    made = _SPEAKERS[role](content=text, id=message.id)
+    if message.__pydantic_extra__ or made.__dict__ != message.__dict__:
+        return None
+    payload = with_id(message.id)
+    return TurnInput(role, text, payload=payload, payload_format=_FORMAT)
+
+
 def _filled(message: JsonObject, message_id: str | None) -> JsonObject:
     """A message with all that the framework adds to it."""
     made = messages_from_dict([_named(message, message_id)])[0]
@@ -150,7 +177,61 @@ def _filled(message: JsonObject, message_id: str | None) -> JsonObject:
     return filled
 
 
+@cache
+def _maker(role: str) -> Callable[[str, str | None], BaseMessage]:
+    """Makes messages of a speaker that are nothing but text.
+
+    They are copies of one that the class has made, as `copy` makes them: what was
+    checked when it was stored is not checked again, which takes several times as long.
+    """
+    kind = _SPEAKERS[role]
+    first = kind(content="", id=None)
+    new, put = kind.__new__, object.__setattr__
+    given, named = first.__dict__, first.__pydantic_fields_set__
+    empty = [(name, type(each)) for name, each in given.items() if each in ({}, [])]
+
+    def make(text: str, message_id: str | None) -> BaseMessage:
+        fields = given.copy()
+        fields["content"], fields["id"] = text, message_id
+        for name, container in empty:
+            fields[name] = container()
+        made = new(kind)
+        put(made, "__dict__", fields)
+        put(made, "__pydantic_extra__", {})
+        put(made, "__pydantic_fields_set__", named.copy())
+        put(made, "__pydantic_private__", None)
+        return made
+
+    return make
+
+
 def _messages(turns: Sequence[Turn]) -> list[BaseMessage]:
+    found: list[BaseMessage] = []
+    told = 0
+    for place, turn in enumerate(turns):
+        if (plainly := _plain_message(turn)) is not None:
+            found += _messages_of(turns[told:place])
+            found.append(plainly)
+            told = place + 1
+    return found + _messages_of(turns[told:])
+
+
+def _plain_message(turn: Turn) -> BaseMessage | None:
+    """The message of a turn of ours that says nothing but text: as the long way gives
+    it."""
+    payload = turn.payload
+    if payload is None or turn.payload_format != _FORMAT:
+        return None
+    named = turn.name is turn.model is turn.finish_reason is None
+    if not (named and says_only_text(turn)):
+        return None
+    if is_with_id(payload, None):
+        return _maker(turn.role)(turn.content or "", None)
+    told = json_of(turn, _FORMAT)
+    return _maker(turn.role)(turn.content or "", told["id"]) if has_id(told) else None
+
+
+def _messages_of(turns: Sequence[Turn]) -> list[BaseMessage]:
     found: list[BaseMessage] = []
     for own, run in runs(turns, _own):
         told = [one.message for one in messages_of_turns(run)] if own is None else []

@@ -17,7 +17,13 @@ from typing import Any, Final, NamedTuple
 
 from convstore.blocking.wrapping import AnyStore, awaited
 from convstore.messages.llama_messages import grouped, kept, message_of, turn_of
-from convstore.messages.neutral import again, fitting_id, is_hashed, unsaved
+from convstore.messages.neutral import (
+    again,
+    fitting_id,
+    is_hashed,
+    plain_text,
+    unsaved,
+)
 from convstore.messages.own import Group
 from convstore.vocabulary import errors
 from convstore.vocabulary.extras import needed
@@ -30,7 +36,7 @@ from convstore.vocabulary.records import (
 )
 
 with needed("llama-index", "the adapter of LlamaIndex"):
-    from llama_index.core.base.llms.types import ChatMessage
+    from llama_index.core.base.llms.types import ChatMessage, MessageRole, TextBlock
     from llama_index.core.bridge.pydantic import PrivateAttr
     from llama_index.core.storage.chat_store import base_db
     from llama_index.core.storage.chat_store.base_db import MessageStatus
@@ -43,6 +49,11 @@ branch, for a fork, which has other numbers; `key`, as JSON text, where a sessio
 be called as the key is."""
 
 _ACTIVE, _ARCHIVED = MessageStatus.ACTIVE, MessageStatus.ARCHIVED
+_SPEAKERS: Final = {
+    MessageRole.USER: "user",
+    MessageRole.ASSISTANT: "assistant",
+    MessageRole.SYSTEM: "system",
+}
 
 __all__ = ["ConvstoreChatStore"]
 
@@ -122,7 +133,11 @@ class ConvstoreChatStore(base_db.AsyncDBChatStore):
         turns = [_turn(message) for message in messages]
         if not turns:
             return
-        if status is _ACTIVE:
+        session_id = fitting_id(key)
+        if status is _ACTIVE and not is_hashed(session_id):
+            chat = self._store.conversation(session_id, user_id=self.user_id)
+            await chat.append_many(turns)
+        elif status is _ACTIVE:
             await self._apply(key, turns=turns)
         else:
             await self._change(key, lambda _: _Plan(turns=turns, status=status))
@@ -365,11 +380,28 @@ class _Seen(NamedTuple):
 
 
 def _turn(message: ChatMessage) -> TurnInput:
+    return _plain_turn(message) or _whole_turn(message)
+
+
+def _whole_turn(message: ChatMessage) -> TurnInput:
     native = message.model_dump(mode="json")
     turn = turn_of(native)
     plain = message_of(unsaved(turn))
     same = plain is not None and _filled(plain) == native
     return kept(turn, None if same else native)
+
+
+def _plain_turn(message: ChatMessage) -> TurnInput | None:
+    """The turn of a message that is nothing but text, as the long way gives it."""
+    if type(message) is not ChatMessage or len(message.blocks) != 1:
+        return None
+    block = message.blocks[0]
+    if type(block) is not TextBlock or message.additional_kwargs:
+        return None
+    role, text = _SPEAKERS.get(message.role), block.text
+    if role is None or not text or plain_text(text) != text:
+        return None
+    return kept(TurnInput(role, text), None)
 
 
 def _filled(message: JsonObject) -> JsonObject:

@@ -25,7 +25,7 @@ from typing import (
 
 from convstore.blocking.wrapping import AnyStore, awaited
 from convstore.concurrency.completion import finished
-from convstore.messages.neutral import unsaved
+from convstore.messages.neutral import plain_text, unsaved
 from convstore.messages.own import is_cut, json_of, with_payload
 from convstore.messages.responses import RESULT_TYPES, items_of, turn_of
 from convstore.vocabulary.errors import (
@@ -56,6 +56,9 @@ FromContext: TypeAlias = Callable[[Any], str]
 """It is called with the `context` that the application gave to the runner."""
 # Where an item has these and is no result, an import makes two turns of it.
 _RESULTS = ("output", "outputs", "results")
+# Of what is said in words, which nearly all items are.
+_PLAIN = {"role", "content"}
+_SPEAKERS = frozenset({"user", "assistant", "system"})
 # Enough for most limits in one read; a foreign turn without items asks for another.
 _PAGE = 1_000
 
@@ -299,12 +302,28 @@ def _turn(item: Mapping[str, Any]) -> TurnInput:
     """An item as a turn: with the item itself, where the columns say less."""
     if not isinstance(item, Mapping):
         raise TypeError(f"an item is a mapping, not {type(item).__name__}")
+    return _plain_turn(item) or _whole_turn(item)
+
+
+def _whole_turn(item: Mapping[str, Any]) -> TurnInput:
     told = turn_of(item)
     if items_of(unsaved(told)) == [item]:
         return told
     # ASCII: any text that JSON can tell fits, lone surrogates too.
     text = json.dumps(item, separators=(",", ":"))
     return with_payload(told, text.encode(), FORMAT)
+
+
+def _plain_turn(item: Mapping[str, Any]) -> TurnInput | None:
+    """The turn of an item that is nothing but text, as the long way gives it."""
+    if item.keys() != _PLAIN:
+        return None
+    role, text = item["role"], item["content"]
+    if type(role) is not str or role not in _SPEAKERS:
+        return None
+    if type(text) is not str or not text or plain_text(text) != text:
+        return None
+    return TurnInput(role, text)
 
 
 def _items(turn: Turn) -> list[JsonObject]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from convstore.messages.media import Media, media_of
-from convstore.messages.message import Said, blocks_of, speaks
+from convstore.messages.message import Said, blocks_of, says_only_text, speaks
 from convstore.messages.neutral import (
     plain_id,
     plain_parts,
@@ -132,7 +132,9 @@ def _message(turns: Sequence[Turn]) -> JsonObject | None:
     role = ROLES.get(first.role)
     if role is None:
         return None
-    if is_result(first) and not any(_is_result(part) for part in first.parts or ()):
+    if len(turns) == 1 and says_only_text(first):
+        contents: list[JsonObject] = [{"type": "text", "text": first.content}]
+    elif is_result(first) and not any(_is_result(part) for part in first.parts or ()):
         told = _given(first.tool_call_id, first.content or "")
         contents = [told]
     else:

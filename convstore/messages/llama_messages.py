@@ -10,7 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from convstore.messages.media import Media, media_of
-from convstore.messages.message import Message, Said, blocks_of, speaks, told_by
+from convstore.messages.message import (
+    Message,
+    Said,
+    blocks_of,
+    says_only_text,
+    speaks,
+    told_by,
+)
 from convstore.messages.neutral import (
     plain_id,
     plain_parts,
@@ -89,6 +96,8 @@ def _messages(turns: Sequence[Turn]) -> list[JsonObject]:
     first = turns[0]
     if own := own_of(first, FORMAT, _KEYS):
         return [own]
+    if len(turns) == 1 and says_only_text(first):
+        return [_message(first.role, [_text(first.content or "")])]
     said = [block for turn in turns for block in blocks_of(turn)]
     role = ROLES.get(first.role)
     if role is None:

@@ -41,6 +41,7 @@ class Said:
 
 
 Block: TypeAlias = Said | Call | Result
+_SPEAKERS = frozenset({"user", "assistant", "system"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,19 @@ class Message:
             if isinstance(block, Said) and block.kind in ("text", "refusal"):
                 paragraphs[seq] = paragraphs.get(seq, "") + block.text
         return "\n\n".join(text for text in paragraphs.values() if text)
+
+
+def says_only_text(turn: Turn) -> bool:
+    """Whether a turn is a text, of one of three speakers, and nothing else: what nearly
+    all turns are, and can be told without looking any further."""
+    return (
+        turn.parts is None
+        and turn.role in _SPEAKERS
+        and turn.content is not None
+        and turn.content != ""
+        and turn.tool_call_id is None
+        and turn.resolved_question is None
+    )
 
 
 def speaks(turn: Turn) -> bool:

@@ -34,6 +34,10 @@ _SMALL = 2 << 20
 # Characters of one text beside a payload that leaves no more room.
 _SHORTER = (1 << 20, 1 << 12)
 
+_NOTHING = b"{}"
+_NO_ID: Final = b'{"convstore":1,"id":null}'
+_ID: Final = b'{"convstore":1,"id":"%s"}'
+
 
 class Group(NamedTuple):
     """Turns that are read together, and the messages that they are."""
@@ -46,6 +50,8 @@ def json_of(turn: Turn, format_: str) -> Json:
     """The JSON of a payload of a format; None where there is none, or it is no JSON."""
     if turn.payload is None or turn.payload_format != format_:
         return None
+    if turn.payload == _NOTHING:
+        return {}
     try:
         told: Json = json.loads(turn.payload)
     except (ValueError, RecursionError):
@@ -100,6 +106,16 @@ def with_id(message_id: str | None) -> bytes:
     """The payload of a turn whose columns say all of a message but for its id."""
     # ASCII: any text that JSON can tell fits, lone surrogates too.
     return json.dumps({MARK: 1, "id": message_id}, separators=(",", ":")).encode()
+
+
+def is_with_id(payload: bytes, message_id: str | None) -> bool:
+    """Whether a payload is what `with_id` makes of an id. Of an id that JSON writes in
+    another way it says no: then it has to be read."""
+    if message_id is None:
+        return payload == _NO_ID
+    if '"' in message_id or "\\" in message_id:
+        return False
+    return payload == _ID % message_id.encode("utf-8", "surrogatepass")
 
 
 def has_id(told: Json) -> TypeGuard[JsonObject]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from convstore.messages.media import Media, media_of
-from convstore.messages.message import Block, Message, Said, told_by
+from convstore.messages.message import Block, Message, Said, says_only_text, told_by
 from convstore.messages.neutral import (
     plain_id,
     plain_parts,
@@ -69,6 +69,8 @@ def items_of(turn: Turn) -> list[JsonObject]:
     Thoughts are left out: the API takes only its own, by their ids. So are media that
     were not stored, and turns of a role that is none of the words of `ROLES`.
     """
+    if says_only_text(turn):
+        return [{"role": turn.role, "content": turn.content}]
     role = ROLES.get(turn.role)
     if role is None:
         return []

@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from convstore.blocking.wrapping import AnyStore, awaited
 from convstore.messages.agent_messages import kept, message_of, messages_of, turns_of
-from convstore.messages.neutral import fitting_id, unsaved
+from convstore.messages.neutral import fitting_id, plain_text, unsaved
 from convstore.vocabulary.errors import SessionNotFoundError
 from convstore.vocabulary.extras import needed
 from convstore.vocabulary.records import JsonObject, TurnInput
 
 with needed("agent-framework", "the adapter of Agent Framework"):
-    from agent_framework import HistoryProvider, Message
+    from agent_framework import Content, HistoryProvider, Message
 
 if TYPE_CHECKING:
     from convstore.store import Conversation
 
 SOURCE_ID: Final = "convstore"
+_SPEAKERS: Final = frozenset({"user", "assistant", "system"})
+_PLAIN: Final = {"type", "role", "contents"}
+_TEXT: Final = {"type", "text"}
 
 __all__ = ["ConvstoreHistory"]
 
@@ -72,7 +75,7 @@ class ConvstoreHistory(HistoryProvider):
             turns = await self._chat(session_id).branch()
         except SessionNotFoundError:
             return []
-        return [Message.from_dict(message) for message in messages_of(turns)]
+        return [_message(told) for told in messages_of(turns)]
 
     async def save_messages(
         self,
@@ -96,10 +99,43 @@ class ConvstoreHistory(HistoryProvider):
 
 
 def _turns(message: Message) -> list[TurnInput]:
+    return _plain_turns(message) or _whole_turns(message)
+
+
+def _whole_turns(message: Message) -> list[TurnInput]:
     native = message.to_dict()
     turns = turns_of(native)
     plain = message_of(unsaved(turns[0])) if len(turns) == 1 else None
     return kept(turns, None if plain and _filled(plain) == native else native)
+
+
+def _plain_turns(message: Message) -> list[TurnInput] | None:
+    """The turn of a message that is nothing but text, as the long way gives it."""
+    if type(message) is not Message or message.role not in _SPEAKERS:
+        return None
+    if len(message.contents) != 1 or type(message.contents[0]) is not Content:
+        return None
+    text = message.contents[0].text
+    if type(text) is not str or not text or plain_text(text) != text:
+        return None
+    made = Message(message.role, [text])
+    same = _told(made) == _told(message)
+    same = same and _told(made.contents[0]) == _told(message.contents[0])
+    return kept([TurnInput(message.role, text)], None) if same else None
+
+
+def _message(told: JsonObject) -> Message:
+    """A message of the framework; what is nothing but text without the long way."""
+    first, *others = told["contents"] or [{}]
+    plain = not others and told.keys() == _PLAIN and first.keys() == _TEXT
+    if plain and first["type"] == "text":
+        return Message(told["role"], [first["text"]])
+    return Message.from_dict(told)
+
+
+def _told(one: Message | Content) -> dict[str, Any]:
+    """What is told of it: contents by themselves, and a service's own object never."""
+    return {**one.__dict__, "contents": None, "raw_representation": None}
 
 
 def _filled(message: JsonObject) -> JsonObject:

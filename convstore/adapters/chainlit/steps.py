@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from convstore.store import Store
 
 _TAIL, _PAGE = 16, 500
+_MOST_TIPS = 10_000
 # How the names of all our namespaces begin.
 _OURS = "chainlit."
 
@@ -49,6 +50,13 @@ class Change(NamedTuple):
     turns: Sequence[TurnInput] = ()
     switch: int | None = None
     acts: Sequence[InteractionInput] = ()
+
+
+class Tip(NamedTuple):
+    """The newest message of a branch, as this process put it there."""
+
+    seq: int
+    said_at: datetime
 
 
 class Steps:
@@ -63,6 +71,8 @@ class Steps:
         self._keep_turns = keep_turns
         self._locks: WeakValueDictionary[tuple[int, str], asyncio.Lock]
         self._locks = WeakValueDictionary()
+        # Only what saves a look: a head that has moved since refuses, and is read.
+        self._tips: dict[str, Tip] = {}
 
     async def keep(
         self, step: Mapping[str, Json], owner: str | None, *, is_new: bool = False
@@ -102,8 +112,7 @@ class Steps:
                 found = await self.find(session_id, key)
             is_new = False
             deep = named or found is not None
-            turns = await self._back(session_id, key, said.created_at, deep=deep)
-            change = _said(turns, key, said, named=named)
+            head, change = await self._plan(session_id, key, said, named, deep=deep)
             put = ItemInput(
                 *(STEPS, key, kept(step)),
                 inside=True,
@@ -113,7 +122,7 @@ class Steps:
             if found is not None or _is_favorite(step):
                 items += _favorite(session_id, key, step, owner)
             try:
-                done = await self._apply(session_id, turns, change, items, owner)
+                repeated = await self._apply(session_id, head, change, items, owner)
             except VersionConflictError:
                 continue  # somebody else was here; what they did stays
             except ConflictError:
@@ -121,7 +130,7 @@ class Steps:
                     raise
                 named = True
                 continue
-            if not done:
+            if not repeated:
                 return
             named = True
 
@@ -143,7 +152,8 @@ class Steps:
                 gone = [ItemInput(*n, delete=True, inside=True) for n in names]
                 gone.append(ItemInput(FAVORITES, key, delete=True))
                 try:
-                    await self._apply(session_id, turns, change, gone, None)
+                    head = turns[-1].seq if turns else 0
+                    await self._apply(session_id, head, change, gone, None)
                 except VersionConflictError:
                     continue
                 return
@@ -227,25 +237,42 @@ class Steps:
                 return turns
             before, size = page[0].seq, _PAGE
 
+    async def _plan(
+        self, session_id: str, key: str, said: TurnInput, named: bool, *, deep: bool
+    ) -> tuple[int, Change]:
+        """The tip of the branch, and what it takes for that to say a message."""
+        tip = None if deep else self._tips.get(session_id)
+        if tip and said.created_at and tip.said_at <= said.created_at:
+            return tip.seq, Change([_with_id(said, key)])
+        turns = await self._back(session_id, key, said.created_at, deep=deep)
+        head = turns[-1].seq if turns else 0
+        return head, _said(turns, key, said, named=named)
+
     async def _apply(
         self,
         session_id: str,
-        turns: Sequence[Turn],
+        head: int,
         change: Change,
         items: Sequence[ItemInput],
         owner: str | None,
     ) -> bool:
         """Whether it was found to be done before, and so was not done."""
+        self._tips.pop(session_id, None)  # until it is known how it ended
         applied = await self._store.sessions.apply(
             session_id,
             create=True,
             user_id=owner,
             turns=change.turns,
             switch=change.switch,
-            expected_head=turns[-1].seq if turns else 0,
+            expected_head=head,
             interactions=change.acts,
             items=items,
         )
+        if applied.turns and not applied.repeated:
+            if len(self._tips) >= _MOST_TIPS:
+                self._tips.clear()
+            last = applied.turns[-1]
+            self._tips[session_id] = Tip(last.seq, last.created_at)
         return applied.repeated
 
     def _in_order(self, session_id: str) -> asyncio.Lock:

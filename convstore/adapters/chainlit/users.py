@@ -14,7 +14,7 @@ from convstore.adapters.chainlit.codec import (
     native,
     user_id_of,
 )
-from convstore.messages.neutral import fitting_id
+from convstore.messages.neutral import fitting_id, is_hashed
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import Item
 
@@ -63,6 +63,8 @@ class Users:
 
     async def identifier(self, owner: str) -> str:
         """The identifier of the owner of a session, who may never have logged in."""
+        if not is_hashed(owner):
+            return owner  # as `fitting_id` left it
         item = await self._item(user_id_of(owner))
         return owner if item is None else str(native(item.value)["identifier"])
 

@@ -339,7 +339,10 @@ class _Change:
 
 def _common(some: Sequence[bytes], others: Sequence[bytes]) -> int:
     """How many they begin with alike."""
+    count = min(len(some), len(others))
+    if some[:count] == others[:count]:
+        return count
     for place, (one, other) in enumerate(zip(some, others, strict=False)):
         if one != other:
             return place
-    return min(len(some), len(others))
+    return count

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import weakref
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Final, TypeAlias
 
 from langchain_core.messages import BaseMessage
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from convstore.vocabulary.codec import dumps
+
+_Told: TypeAlias = tuple[tuple[str, bytes], ...]
+
+_EMPTY: Final[dict[type, Any]] = {dict: {}, list: []}
+
+
+class _There(weakref.ref[BaseMessage]):
+    __slots__ = ("place",)
+
+    place: int
 
 
 def digest_of(serde: SerializerProtocol, message: BaseMessage) -> bytes:
@@ -24,58 +35,63 @@ class Digests:
     A run puts the same objects at each step, and to serialise them costs more than to
     write the step. So the digest is kept for as long as the object lives, with its
     fields as they were: what a node changed in place is serialised again. Of dicts and
-    lists, which change without their field changing, a hash is kept; messages with
-    other objects in them are always serialised.
+    lists that hold something, which change without their field changing, the JSON is
+    kept; messages with other objects in them are always serialised.
     """
 
     def __init__(self) -> None:
         # By the object's number in memory, which another gets when it is gone: so the
         # entry goes with it.
-        self._known: dict[int, tuple[Any, dict[str, Any], bytes]] = {}
+        known: dict[int, tuple[_There, dict[str, Any], _Told, bytes]] = {}
+        self._known = known
+        # One for all messages, which a run makes by the hundred.
+        self._gone = lambda there: known.pop(there.place, None)
 
     def of(self, serde: SerializerProtocol, message: BaseMessage) -> bytes:
         """The digest of a message."""
         known = self._known.get(id(message))
-        fields: dict[str, Any] | None = None
-        if known is not None and known[0]() is message:
-            fields = _as_they_are(message)
-            if known[1] == fields:
-                return known[2]
+        if known is not None:
+            there, fields, told, digest = known
+            # All fields with one comparison: it is made for every message at each step.
+            if (
+                there() is message
+                and fields == message.__dict__
+                and not message.__pydantic_extra__
+                and (not told or _told_of(message, [name for name, _ in told]) == told)
+            ):
+                return digest
         digest = digest_of(serde, message)
-        self.know(message, digest, fields)
+        self.know(message, digest)
         return digest
 
-    def know(
-        self,
-        message: BaseMessage,
-        digest: bytes,
-        fields: dict[str, Any] | None = None,
-    ) -> None:
+    def know(self, message: BaseMessage, digest: bytes) -> None:
         """Keep the digest of a message, which was made of what has just that one."""
-        fields = _as_they_are(message) if fields is None else fields
-        if fields is None:
+        place, known = id(message), self._known
+        if message.__pydantic_extra__:
+            known.pop(place, None)
             return
-        place = id(message)
-        gone = weakref.ref(message, lambda _: self._known.pop(place, None))
-        self._known[place] = gone, fields, digest
+        fields, within = message.__dict__.copy(), []
+        for name, value in message.__dict__.items():
+            if value is None or type(value) is str:
+                continue
+            if not value and type(value) in _EMPTY:
+                # Another empty one: this one may be filled where it is.
+                fields[name] = _EMPTY[type(value)]
+            else:
+                within.append(name)
+        told = _told_of(message, within) if within else ()
+        if told is None:
+            known.pop(place, None)
+            return
+        there = _There(message, self._gone)
+        there.place = place
+        known[place] = there, fields, told, digest
 
 
-def _as_they_are(message: BaseMessage) -> dict[str, Any] | None:
-    """The fields of a message, in a form that stays when the message is changed; None
-    where there is no telling."""
-    if message.__pydantic_extra__:
+def _told_of(message: BaseMessage, names: Iterable[str]) -> _Told | None:
+    """Fields as JSON, which stays when they are changed where they are; None where
+    there is no telling."""
+    try:
+        return tuple((name, dumps(message.__dict__[name])) for name in names)
+    except TypeError:
         return None
-    fields = message.__dict__.copy()
-    for name, value in fields.items():
-        if type(value) is str or value is None:
-            continue
-        if not value:
-            # An empty dict or list may be filled where it is.
-            fields[name] = type(value)
-            continue
-        try:
-            told = dumps(value)
-        except TypeError:
-            return None
-        fields[name] = hashlib.sha256(told).digest()
-    return fields

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import Any, Final, NamedTuple
 
 from langchain_core.messages import (
@@ -24,9 +24,15 @@ from convstore.messages.langchain_messages import (
     turn_of,
     without_bytes,
 )
-from convstore.messages.message import runs
-from convstore.messages.neutral import plain_id, unsaved
-from convstore.messages.own import has_id, json_of, with_id, with_payload
+from convstore.messages.message import runs, says_only_text
+from convstore.messages.neutral import plain_id, plain_text, unsaved
+from convstore.messages.own import (
+    has_id,
+    is_with_id,
+    json_of,
+    with_id,
+    with_payload,
+)
 
 FORMAT: Final = "langgraph"
 """Of the payloads: a message as the saver's serialiser writes it, behind the name of
@@ -38,6 +44,7 @@ _SPEAKERS: Final[dict[str, type[BaseMessage]]] = {
     "assistant": AIMessage,
     "system": SystemMessage,
 }
+_ROLES: Final = {made: role for role, made in _SPEAKERS.items()}
 
 
 class Kept(NamedTuple):
@@ -54,6 +61,10 @@ def are_messages(value: object) -> bool:
 
 def turn_of_message(serde: SerializerProtocol, message: BaseMessage) -> types.TurnInput:
     """The turn of a message: with the message itself, where the columns say less."""
+    return _plain_turn(message) or _whole_turn(serde, message)
+
+
+def _whole_turn(serde: SerializerProtocol, message: BaseMessage) -> types.TurnInput:
     told = message_to_dict(message)
     turn = turn_of(told["type"], told["data"])
     plain = message_of(unsaved(turn))
@@ -69,8 +80,81 @@ def turn_of_message(serde: SerializerProtocol, message: BaseMessage) -> types.Tu
     return with_payload(turn, payload, FORMAT)
 
 
+def _plain_turn(message: BaseMessage) -> types.TurnInput | None:
+    """The turn of a message that is nothing but text: nearly all that people say, and
+    what models do. It is the same as the long way gives."""
+    role, text = _ROLES.get(type(message)), message.content
+    if role is None or type(text) is not str or not text or plain_text(text) != text:
+        return None
+    made = _SPEAKERS[role](content=text, id=message.id)
+    if (
+        message.__pydantic_extra__
+        or made.__dict__ != message.__dict__
+        or [*made.__dict__] != [*message.__dict__]
+    ):
+        return None
+    return types.TurnInput(
+        role,
+        text,
+        external_id=plain_id(message.id),
+        payload=with_id(message.id),
+        payload_format=FORMAT,
+    )
+
+
+@cache
+def _maker(role: str) -> Callable[[str, str | None], BaseMessage]:
+    """Makes messages of a speaker that are nothing but text.
+
+    They are copies of one that the class has made, as `copy` makes them: what was
+    checked when it was stored is not checked again, which takes several times as long.
+    """
+    kind = _SPEAKERS[role]
+    first = kind(content="", id=None)
+    new, put = kind.__new__, object.__setattr__
+    given, named = first.__dict__, first.__pydantic_fields_set__
+    empty = [(name, type(each)) for name, each in given.items() if each in ({}, [])]
+
+    def make(text: str, message_id: str | None) -> BaseMessage:
+        fields = given.copy()
+        fields["content"], fields["id"] = text, message_id
+        for name, container in empty:
+            fields[name] = container()
+        made = new(kind)
+        put(made, "__dict__", fields)
+        put(made, "__pydantic_extra__", {})
+        put(made, "__pydantic_fields_set__", named.copy())
+        put(made, "__pydantic_private__", None)
+        return made
+
+    return make
+
+
 def kept_in(serde: SerializerProtocol, turns: Sequence[types.Turn]) -> list[Kept]:
     """The messages of turns that follow one another."""
+    kept: list[Kept] = []
+    told = 0
+    for place, turn in enumerate(turns):
+        if (made := _plain_message(turn)) is not None:
+            kept += _kept_in(serde, turns[told:place])
+            kept.append(Kept(made, turn.seq))
+            told = place + 1
+    return kept + _kept_in(serde, turns[told:])
+
+
+def _plain_message(turn: types.Turn) -> BaseMessage | None:
+    """The message of a turn of ours that is nothing but text: nearly all that people
+    say, and most of what a thread is read for."""
+    payload = turn.payload
+    if payload is None or turn.payload_format != FORMAT or not _is_only_text(turn):
+        return None
+    if is_with_id(payload, turn.external_id):
+        return _maker(turn.role)(turn.content or "", turn.external_id)
+    told = None if b"\0" in payload else json_of(turn, FORMAT)
+    return _maker(turn.role)(turn.content or "", told["id"]) if has_id(told) else None
+
+
+def _kept_in(serde: SerializerProtocol, turns: Sequence[types.Turn]) -> list[Kept]:
     kept: list[Kept] = []
     for own, run in runs(turns, partial(_own, serde)):
         if own is not None:
@@ -94,13 +178,8 @@ def _own(serde: SerializerProtocol, turn: types.Turn) -> Sequence[Kept] | None:
     told = json_of(turn, FORMAT)
     if not has_id(told):
         return None
-    message_id = told["id"]
-    if turn.content and turn.role in _SPEAKERS and _is_only_text(turn):
-        # Nearly all that people say, and most of what a thread is read for.
-        made = _SPEAKERS[turn.role](content=turn.content, id=message_id)
-        return [Kept(made, turn.seq)]
     plain = message_of(turn)
-    return [] if plain is None else [Kept(_native(plain, message_id), turn.seq)]
+    return [] if plain is None else [Kept(_native(plain, told["id"]), turn.seq)]
 
 
 def _written(serde: SerializerProtocol, payload: bytes) -> BaseMessage | None:
@@ -115,7 +194,8 @@ def _written(serde: SerializerProtocol, payload: bytes) -> BaseMessage | None:
 
 def _is_only_text(turn: types.Turn) -> bool:
     """Whether a turn says nothing that a message would have beside its text."""
-    return turn.parts is None and turn.name is turn.model is turn.finish_reason is None
+    named = turn.name is turn.model is turn.finish_reason is None
+    return named and says_only_text(turn)
 
 
 def _native(told: dict[str, Any], message_id: str | None) -> BaseMessage:

@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 
 from convstore import SessionNotFoundError, Store
 from convstore.adapters.agent_framework import ConvstoreHistory
-from convstore.adapters.agent_framework.history import _turns
+from convstore.adapters.agent_framework.history import (
+    _message,
+    _plain_turns,
+    _turns,
+    _whole_turns,
+)
 from convstore.messages.agent_messages import FORMAT, messages_of
 from convstore.messages.neutral import plain_text, unsaved
 from convstore.vocabulary.codec import encode_json
@@ -48,6 +53,13 @@ def test_messages_come_back_as_they_were(given_messages: list[Message]) -> None:
 
     expected = [message.to_dict() for message in given_messages]
     assert [Message.from_dict(message).to_dict() for message in told] == expected
+    assert [_message(message).to_dict() for message in told] == expected
+
+
+@given(messages)
+def test_the_short_way_to_a_turn_is_the_long_way(message: Message) -> None:
+    assert _plain_turns(message) in (None, _whole_turns(message))
+    assert _plain_turns(Message("assistant", ["Three."])) is not None
 
 
 @given(messages)

@@ -26,6 +26,7 @@ from convstore import (
     Store,
 )
 from convstore.adapters.chainlit import ConvstoreDataLayer
+from convstore.db import branches
 
 ASK, ANSWER = "Which archives are there in Enschede?", "Three."
 
@@ -133,6 +134,32 @@ async def test_every_step_is_kept_whole_and_each_message_is_a_turn(
     assert [step["id"] for step in steps] == ["u1", "r1", "x1", "a1"]
     assert (steps[2]["input"], steps[2]["parentId"]) == ("select", "r1")
     assert (await store.sessions.get("t")).user_id == "ann"
+
+
+async def test_a_step_behind_one_that_was_just_made_reads_no_branch(
+    chat: Chat, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless somebody else has gone on with it, or the step belongs before."""
+    sent: list[object] = []
+    newest = branches.newest
+    monkeypatch.setattr(
+        branches, "newest", lambda *a, **kw: sent.append(a) or newest(*a, **kw)
+    )
+    late = chat.step("a0", "assistant_message", "Late.")
+
+    await chat.say(chat.step("u1", "user_message", ASK))
+    await chat.say(chat.step("a1", "assistant_message", ANSWER))
+    assert len(sent) == 1
+    await store.turns.append("t", role="user", content="And then?")
+    await chat.say(chat.step("a2", "assistant_message", "Then."))
+    assert len(sent) == 2
+    await chat.say(late | {"threadId": "t"})
+    assert len(sent) == 3
+    monkeypatch.undo()
+
+    assert [content for _, content in await told(store)] == [
+        *(ASK, ANSWER, "And then?", "Late.", "Then.")
+    ]
 
 
 async def test_what_no_database_holds_comes_back_all_the_same(chat: Chat) -> None:

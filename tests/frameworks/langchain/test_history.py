@@ -24,8 +24,11 @@ from convstore import ConfigError, SessionNotFoundError, Store
 from convstore.adapters.langchain import (
     _FORMAT,
     ConvstoreChatMessageHistory,
+    _maker,
     _messages,
+    _plain_turn,
     _turn,
+    _whole_turn,
 )
 from convstore.messages.neutral import plain_text, unsaved
 from convstore.vocabulary.codec import encode_json
@@ -69,6 +72,23 @@ def test_messages_come_back_as_they_were(given_messages: list[BaseMessage]) -> N
     assert list(map(message_to_dict, told)) == list(
         map(message_to_dict, given_messages)
     )
+
+
+def test_messages_of_text_alone_are_as_their_class_makes_them() -> None:
+    kinds = {"user": HumanMessage, "assistant": AIMessage, "system": SystemMessage}
+    for role, kind in kinds.items():
+        expected = kind(content="Which?", id="m-1")
+        made, other = _maker(role)("Which?", "m-1"), _maker(role)("Which?", "m-1")
+        assert (made, repr(made)) == (expected, repr(expected))
+        assert made.model_fields_set == expected.model_fields_set
+        made.additional_kwargs["seen"] = True
+        assert other == expected
+
+
+@given(messages)
+def test_the_short_way_to_a_turn_is_the_long_way(message: BaseMessage) -> None:
+    assert _plain_turn(message) in (None, _whole_turn(message))
+    assert _plain_turn(AIMessage("Three.")) is not None
 
 
 @given(messages)

@@ -16,7 +16,14 @@ from langchain_core.messages import (
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from convstore.adapters.langgraph.digests import Digests, digest_of
-from convstore.adapters.langgraph.turns import FORMAT, kept_in, turn_of_message
+from convstore.adapters.langgraph.turns import (
+    FORMAT,
+    _maker,
+    _plain_turn,
+    _whole_turn,
+    kept_in,
+    turn_of_message,
+)
 from convstore.messages.neutral import plain_text, unsaved
 from convstore.vocabulary.codec import encode_json
 from convstore.vocabulary.records import Turn, TurnInput
@@ -81,6 +88,30 @@ def test_what_is_changed_in_place_is_told_from_what_it_was(
     assert known.of(SERDE, message) == digest_of(SERDE, message)
     message.content = "Else."
     assert known.of(SERDE, message) == digest_of(SERDE, message)
+
+
+@settings(max_examples=60, deadline=None)
+@given(messages)
+def test_the_short_way_to_a_turn_is_the_long_way(message: BaseMessage) -> None:
+    assert _plain_turn(message) in (None, _whole_turn(SERDE, message))
+
+
+def test_a_message_of_text_alone_goes_the_short_way() -> None:
+    for kind in (HumanMessage, AIMessage, SystemMessage):
+        assert _plain_turn(kind("Which?", id="m-1")) is not None
+        assert _plain_turn(kind("Which?", name="Ann")) is None
+
+
+def test_messages_of_text_alone_are_as_their_class_makes_them() -> None:
+    kinds = {"user": HumanMessage, "assistant": AIMessage, "system": SystemMessage}
+    for role, kind in kinds.items():
+        expected = kind(content="Which?", id="m-1")
+        made, other = _maker(role)("Which?", "m-1"), _maker(role)("Which?", "m-1")
+        assert (made, repr(made)) == (expected, repr(expected))
+        assert made.model_fields_set == expected.model_fields_set
+        assert digest_of(SERDE, made) == digest_of(SERDE, expected)
+        made.additional_kwargs["seen"] = True
+        assert other == expected
 
 
 @settings(max_examples=60, deadline=None)

@@ -15,7 +15,7 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
-from convstore.adapters.llama_index import _turn
+from convstore.adapters.llama_index import _plain_turn, _turn, _whole_turn
 from convstore.messages.llama_messages import FORMAT, grouped, message_of, turn_of
 from convstore.messages.neutral import plain_text, unsaved
 from convstore.vocabulary.codec import encode_json
@@ -54,6 +54,12 @@ def test_messages_come_back_as_they_were(given_messages: list[ChatMessage]) -> N
         ChatMessage.model_validate(message).model_dump(mode="json") for message in told
     ]
     assert again == expected
+
+
+@given(messages)
+def test_the_short_way_to_a_turn_is_the_long_way(message: ChatMessage) -> None:
+    assert _plain_turn(message) in (None, _whole_turn(message))
+    assert _plain_turn(ChatMessage("Three.")) is not None
 
 
 @given(messages)

@@ -9,7 +9,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convstore.adapters.openai_agents import FORMAT, _items, _turn
+from convstore.adapters.openai_agents import (
+    FORMAT,
+    _items,
+    _plain_turn,
+    _turn,
+    _whole_turn,
+)
 from convstore.db.codec.inputs import encode_turn
 from convstore.messages.neutral import unsaved
 from convstore.vocabulary.limits import Limits
@@ -39,6 +45,12 @@ def test_an_item_comes_back_as_it_was(item: dict[str, Any]) -> None:
     encode_turn(Limits(), turn, 0)
     (back,) = _items(unsaved(turn))
     assert text_of(back) == text_of(item)
+
+
+@given(items | plain)
+def test_the_short_way_to_a_turn_is_the_long_way(item: dict[str, Any]) -> None:
+    assert _plain_turn(item) in (None, _whole_turn(item))
+    assert _plain_turn({"role": "user", "content": "Which?"}) is not None
 
 
 @given(branches)
