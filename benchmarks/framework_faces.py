@@ -8,6 +8,7 @@ run begins with.
 from __future__ import annotations
 
 import asyncio
+import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.contestants import TEXT, WINDOW, Target
 
+_SYNCED = "theirs, synced"
 Call = Callable[[str], Awaitable[object]]
 _CHAINLIT = """
 CREATE TABLE users ("id" UUID PRIMARY KEY, "identifier" TEXT NOT NULL UNIQUE,
@@ -214,16 +216,37 @@ async def _agent_framework(
         async with ours(target) as store:
             yield face(ConvstoreHistory(store))
     else:
-        # It has none over SQL: files, which are not synced.
-        yield face(FileHistoryProvider(Path(target.path).with_suffix(".files")))
+        # It has none over SQL: files, which it does not sync.
+        files = Path(target.path).with_suffix(".files")
+        history: Any = FileHistoryProvider(files)
+        if contestant == _SYNCED:
+            history = _synced(FileHistoryProvider)(files)
+        yield face(history)
+
+
+def _synced(files: Any) -> Any:
+    """A provider of files whose writes are on the disk when it says so, as ours are."""
+
+    class Synced(files):  # type: ignore[misc]
+        async def save_messages(self, session_id: str, *args: Any, **more: Any) -> None:
+            await super().save_messages(session_id, *args, **more)
+            await asyncio.to_thread(_sync, self._session_file_path(session_id))
+
+    return Synced
+
+
+def _sync(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 @asynccontextmanager
 async def _chainlit(
     contestant: str, target: Target, names: list[str]
 ) -> AsyncIterator[Face]:
-    import os
-
     os.environ["CHAINLIT_APP_ROOT"] = str(Path(target.path).parent)
     import chainlit.data.base  # noqa: F401 - first of all, or its modules go round
     from chainlit.context import ChainlitContext, context_var

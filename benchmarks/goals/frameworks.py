@@ -60,6 +60,12 @@ _FRAMEWORKS = {
         *("create_step, twice", "get_thread"),
     ),
 }
+_OTHERS = {
+    ("openai_agents", "SQLite"): {"theirs, of SQLite": "SQLiteSession"},
+    ("agent_framework", "SQLite"): {"theirs, synced": "files, synced"},
+    ("agent_framework", "PostgreSQL"): {"theirs, synced": "files, synced"},
+}
+"""By framework and database: other stores of theirs, by how they are asked for."""
 
 
 def measure(bench: Bench) -> Iterable[Row]:
@@ -68,10 +74,9 @@ def measure(bench: Bench) -> Iterable[Row]:
         for database in bench.databases:
             both = _rounds(bench, framework, told, database, "theirs")
             yield from _rows(database, told, told.store, both)
-            if framework == "openai_agents" and database == "SQLite":
-                own = "theirs, of SQLite"
+            for own, store in _OTHERS.get((framework, database), {}).items():
                 both = _rounds(bench, framework, told, database, own)
-                yield from _rows(database, told, "SQLiteSession", both)
+                yield from _rows(database, told, store, both)
             if framework == "langgraph":
                 yield from _on_disk(bench, database, told)
 
