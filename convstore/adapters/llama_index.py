@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from convstore.blocking.wrapping import AnyStore, awaited
+from convstore.messages.llama_marks import Step, marks_of, places_of, with_more
 from convstore.messages.llama_messages import grouped, kept, message_of, turn_of
 from convstore.messages.neutral import (
     again,
@@ -246,7 +247,7 @@ class ConvstoreChatStore(base_db.AsyncDBChatStore):
             state = await chat.adapter_state(NAME)
         except errors.SessionNotFoundError:
             return _Seen(None, [], [])
-        return _Seen(session, grouped(turns), _marks(state or {}, session, turns))
+        return _Seen(session, grouped(turns), marks_of(state or {}, session, turns))
 
     async def _remove(
         self, key: str, choose: Callable[[_Seen], Sequence[Group]]
@@ -289,8 +290,8 @@ class ConvstoreChatStore(base_db.AsyncDBChatStore):
                 marked += range(first, first + len(planned.turns))
             state: JsonObject = {}
             if marked:
-                ranges = _with(seen.archived, marked)
-                places = _places(ranges, seen.path_after(planned))
+                ranges = with_more(seen.archived, marked)
+                places = places_of(ranges, seen.path_after(planned))
                 of = fitting_id(key)
                 state = {"archived": ranges, "of": of, "places": places}
             with suppress(errors.VersionConflictError):
@@ -330,13 +331,6 @@ class _Plan(NamedTuple):
     archive: Sequence[int] = ()
 
 
-class _Step(NamedTuple):
-    """A turn of a branch: its number, and when it was said, where that is known."""
-
-    seq: int
-    said_at: str | None
-
-
 class _Seen(NamedTuple):
     """A session as it was read; None where there is none."""
 
@@ -344,15 +338,15 @@ class _Seen(NamedTuple):
     groups: list[Group]
     archived: list[list[int]]
 
-    def path_after(self, planned: _Plan) -> list[_Step]:
+    def path_after(self, planned: _Plan) -> list[Step]:
         """The branch once what is planned was done."""
         turns = [turn for group in self.groups for turn in group.turns]
         switch = planned.switch
         kept = [turn for turn in turns if switch is None or turn.seq <= switch]
         first = self.session.turn_count + 1 if self.session else 1
         return [
-            *(_Step(turn.seq, turn.created_at.isoformat()) for turn in kept),
-            *(_Step(seq, None) for seq, _ in enumerate(planned.turns, first)),
+            *(Step(turn.seq, turn.created_at.isoformat()) for turn in kept),
+            *(Step(seq, None) for seq, _ in enumerate(planned.turns, first)),
         ]
 
     def is_archived(self, turn: Turn) -> bool:
@@ -429,53 +423,6 @@ def _same(seen: _Seen, given: Sequence[ChatMessage], status: MessageStatus) -> i
             break
         count += 1
     return count
-
-
-def _places(ranges: Sequence[Sequence[int]], path: Sequence[_Step]) -> list[list[Any]]:
-    """Where ranges are on a branch: places of the first and the last turn, the number
-    of the first, and when both were said."""
-    found: list[list[Any]] = []
-    for first, last in ranges:
-        on = [n for n, step in enumerate(path, 1) if first <= step.seq <= last]
-        if on:
-            start, end = path[on[0] - 1], path[on[-1] - 1]
-            found.append([on[0], on[-1], start.seq, start.said_at, end.said_at])
-    return found
-
-
-def _marks(
-    state: JsonObject, session: Session, turns: Sequence[Turn]
-) -> list[list[int]]:
-    """The ranges that are archived. A fork took them over, with the turns of one branch
-    under new numbers: their places there."""
-    ranges: list[list[int]] = state.get("archived", [])
-    of = state.get("of", session.id)
-    copied = session.forked_turns
-    if of == session.id or copied is None:
-        return ranges
-    said_at = {turn.seq: turn.created_at.isoformat() for turn in turns}
-    found = []
-    for first, last, seq, start, end in state.get("places", []):
-        # Not of a branch that the fork has not: known by a number beyond its tip, where
-        # that is of the same session, or by when something else was said there.
-        beyond = session.forked_from == of and seq > (session.forked_at_seq or 0)
-        is_same = start is None or said_at.get(first, start) == start
-        if last <= copied:
-            is_same = is_same and (end is None or said_at.get(last, end) == end)
-        if first <= copied and is_same and not beyond:
-            found.append([first, min(last, copied)])
-    return found
-
-
-def _with(ranges: Sequence[Sequence[int]], seqs: Sequence[int]) -> list[list[int]]:
-    """Ranges of numbers with more numbers in them."""
-    merged: list[list[int]] = []
-    for first, last in sorted([*map(list, ranges), *([seq, seq] for seq in seqs)]):
-        if merged and first <= merged[-1][1] + 1:
-            merged[-1][1] = max(merged[-1][1], last)
-        else:
-            merged.append([first, last])
-    return merged
 
 
 def __dir__() -> list[str]:
