@@ -36,8 +36,9 @@ from convstore.vocabulary.errors import (
 )
 from convstore.vocabulary.ids import new_id
 
-READ_AT_ONCE = 32
-"""Sessions of one snapshot: a long one would keep the WAL from being reset."""
+READ_AT_ONCE = 128
+"""Sessions of one snapshot, as far as they are small: a long one would keep the WAL
+from being reset. With a quarter of as many, statements that are trips are a tenth."""
 
 RESERVE_BYTES = 64 * 1024 * 1024
 """Kept free on the archive's disk: the database may be on it too, and must be able to

@@ -10,6 +10,7 @@ import pytest
 from convstore import Store
 from convstore.db import documents, lifecycle, row_writes, sizes
 from convstore.db.engine import Connection
+from convstore.db.session_rows import SessionRows
 from convstore.db.statements import Prepared
 from convstore.db.unit import Unit
 from tests.integration.archives import fill, ids
@@ -131,3 +132,23 @@ async def test_sizes_and_rows_are_those_of_every_table(store: Store) -> None:
     whole = await backend.read(lambda c: documents.read_rows(c, "default", ["s-1"]))
     assert read == whole
     assert whole[0].attachments
+
+
+async def test_many_small_sessions_are_read_at_once_to_be_archived(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for session_id in ids("s", 40):
+        await say(store, session_id, "Hi")
+    reads: list[int] = []
+    original = documents.read_rows
+
+    def noting(*given: Any) -> list[SessionRows]:
+        found = original(*given)
+        reads.append(len(found))
+        return found
+
+    monkeypatch.setattr(documents, "read_rows", noting)
+
+    await store.run_retention(older_than_s=0)
+
+    assert reads == [40]
