@@ -24,6 +24,12 @@ def set_aside() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def little_to_walk() -> None:
+    """What other modules have left for good is not walked after each test here."""
+    set_aside()
+
+
 @pytest.fixture(autouse=True)
 def leaks_told() -> Iterator[None]:
     """Collect garbage after the test: what was left open warns, and fails it here."""

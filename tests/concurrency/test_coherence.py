@@ -101,7 +101,7 @@ async def test_processes_with_a_memory_each_keep_the_bound(
     await check(database_url, results, (tmp_path / "log").read_text())
 
 
-@pytest.mark.mostly_slow("redis")
+@pytest.mark.slow
 @pytest.mark.parametrize("server", ["redis", "valkey"])
 async def test_processes_that_share_a_server_keep_the_bound(
     postgres_url: str,

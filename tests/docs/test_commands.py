@@ -94,7 +94,7 @@ def test_every_page_with_commands_is_run() -> None:
     assert pages | {"README.md"} == PAGES.keys() | ELSEWHERE
 
 
-@pytest.mark.mostly_slow("README.md")
+@pytest.mark.mostly_slow("search.md")
 @pytest.mark.parametrize("name", PAGES)
 def test_the_commands_of_a_page_run(
     name: str, tmp_path: Path, request: pytest.FixtureRequest

@@ -73,6 +73,7 @@ async def _live(url: str, schema: str, folder: Path, answer: str) -> list[object
         return await everything(store, "s-1")
 
 
+@pytest.mark.slow
 async def test_two_schemas_are_two_stores(bare_url: str, tmp_path: Path) -> None:
     for schema in ("one", "Two-b"):
         _in_thread(migration.upgrade, bare_url, schema=schema)

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.joined.hosts import ASYNC, engine_of, orders
-from tests.leaks import leaks_told
+from tests.leaks import leaks_told, little_to_walk
 
-__all__ = ["leaks_told"]  # A fixture that pytest finds here.
+__all__ = ["leaks_told", "little_to_walk"]  # Fixtures that pytest finds here.
 
 
 @pytest.fixture(params=ASYNC)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.leaks import leaks_told
+from tests.leaks import leaks_told, little_to_walk
 
-__all__ = ["leaks_told"]  # A fixture that pytest finds here.
+__all__ = ["leaks_told", "little_to_walk"]  # Fixtures that pytest finds here.
 
 
 @pytest.fixture(autouse=True)

@@ -80,7 +80,7 @@ def test_the_units_back_up_and_look(home: Path) -> None:
     assert (backup / "backup.json").exists()
 
 
-@pytest.mark.mostly_slow("sqlite")
+@pytest.mark.slow
 def test_the_pods_migrate_work_and_look(home: Path, empty_database_url: str) -> None:
     settings = {
         "CONVSTORE_URL": empty_database_url,
