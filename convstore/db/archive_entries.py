@@ -72,6 +72,12 @@ _STILL_SEALED = Prepared(
         E.state == literal_column("'sealed'"),
     )
 )
+_HASHES = Prepared(
+    lambda dialect: select(E.tenant_id, E.session_id, E.sha256).where(
+        of_sessions(dialect, models.archive_entries),
+        E.segment_id == bindparam("segment"),
+    )
+)
 _SET_STATE = Prepared(
     lambda dialect: (
         update(models.archive_entries)
@@ -150,6 +156,16 @@ def still_sealed(
     """Those of the sessions whose entry nobody has settled yet."""
     given = {**about_keys(keys), "segment": segment_id}
     return {(row[0], row[1]) for row in _STILL_SEALED.all(connection, given)}
+
+
+def hashes(
+    connection: Connection, segment_id: str, keys: Sequence[Key]
+) -> dict[Key, str]:
+    """Of the documents of those of the sessions that lie in a segment."""
+    if not keys:
+        return {}
+    given = {**about_keys(keys), "segment": segment_id}
+    return {(row[0], row[1]): row[2] for row in _HASHES.all(connection, given)}
 
 
 def set_state(

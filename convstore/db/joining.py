@@ -205,10 +205,13 @@ def take_over(
     rows = connection.execute(
         dialect_of(connection).locked(statement, models.archive_entries)
     )
-    there = {e.key: e.sha256 for e in archive_entries.of_segment(connection, new_id)}
+    entries = [StoredEntry(*row) for row in rows]
+    keys = [entry.key for entry in entries]
+    # Not of all that the new one holds: that would be asked for each of the old ones.
+    there = archive_entries.hashes(connection, new_id, keys)
     moving: defaultdict[str, list[Key]] = defaultdict(list)
     dropped = 0
-    for entry in (StoredEntry(*row) for row in rows):
+    for entry in entries:
         if there.get(entry.key) == entry.sha256:
             moving[entry.state].append(entry.key)
         elif entry.state in _SUPERSEDED and entry.key in dropping:
@@ -218,6 +221,6 @@ def take_over(
     connection.execute(delete(models.archive_entries).where(E.segment_id == old_id))
     for state, keys in sorted(moving.items()):
         archive_entries.set_state(connection, new_id, keys, state, was="stale")
-    segments.move_stubs(connection, list(there), old_id, new_id)
+    segments.move_stubs(connection, keys, old_id, new_id)
     segments.change_state(connection, old_id, "deleting", was=("sealed",))
     return dropped
