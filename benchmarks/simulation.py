@@ -1,9 +1,11 @@
-"""Grows a real PostgreSQL database to what fits, measures it, and extrapolates.
+"""Grows a real database to what fits, at several sizes, and extrapolates from the line.
 
-    scripts/simulate --sessions 20000 --live 1000
+    scripts/simulate --database sqlite --sessions 100000
 
-Prints two tables in Markdown: what was measured, and what is arithmetic on it. Nothing
-is kept; the server is one of its own unless `--postgres` names another.
+It grows to an eighth, a quarter, half and all of the sessions, then archives a quarter
+of them after the other. Prints tables in Markdown: what was measured at each size, and
+what is arithmetic on it. Nothing is kept; a server of PostgreSQL is one of its own
+unless `--postgres` names another.
 """
 
 from __future__ import annotations
@@ -11,202 +13,240 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import math
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from benchmarks.archiving.conversations import TURNS, fill
 from benchmarks.contestants import TEXT
-from benchmarks.processor import spent
+from benchmarks.grounds import Ground, Postgres, Sqlite, connected, fresh_database
 
 STEPS = 4
-"""Sizes at which the bytes of a row are asked for: if they differ, nothing follows."""
 AT_ONCE = 50
 SESSIONS, TURNS_IN_ALL = 10_000_000, 1_000_000_000
 """What is extrapolated to."""
 SHARDS = 16
-_DATABASE = "convstore_simulation"
+BATCH = 500
+
+
+@dataclass
+class Series:
+    """One figure at several sizes."""
+
+    what: str
+    unit: str
+    points: list[tuple[float, float]] = field(default_factory=list)
+
+    @property
+    def mean(self) -> float:
+        """Over all sizes."""
+        return statistics.fmean(value for _, value in self.points)
+
+    @property
+    def doubling(self) -> float:
+        """What comes to it each time that the size doubles, by the straight line
+        through the logarithms of the sizes."""
+        return _slope([(math.log2(size), value) for size, value in self.points])
+
+    def at(self, size: float) -> float:
+        """Further along that line; not less than was measured last."""
+        last, value = self.points[-1]
+        return value + max(0.0, self.doubling * math.log2(size / last))
 
 
 @dataclass
 class Measured:
-    """What a run has found, in the order in which it was found."""
+    """What a run has found, by name, in the order in which it was found."""
 
-    rows: list[tuple[str, str]] = field(default_factory=list)
-    values: dict[str, float] = field(default_factory=dict)
+    live: dict[str, Series] = field(default_factory=dict)
+    archived: dict[str, Series] = field(default_factory=dict)
+    totals: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    notes: list[tuple[str, str]] = field(default_factory=list)
 
-    def note(self, name: str, value: float, what: str, unit: str) -> None:
-        """Keep a figure, and its line of the table."""
-        self.values[name] = value = float(value)
-        shown = (
-            f"{value:,.0f}"
-            if value.is_integer() or abs(value) >= 10
-            else f"{value:.2f}"
+
+def _slope(points: list[tuple[float, float]]) -> float:
+    return statistics.linear_regression(*zip(*points, strict=True)).slope
+
+
+class Run:
+    """One database, from empty to grown, and to archived."""
+
+    def __init__(self, ground: Ground, store: Any, found: Measured) -> None:
+        self._ground, self._store, self.found = ground, store, found
+        self._named = self._purged = 0
+
+    async def grow(self, sessions: int, sample: int) -> None:
+        """Rows put straight into the tables, then turns as people append them."""
+        there = 0
+        for step in reversed(range(STEPS)):
+            more = (sessions >> step) - there
+            await fill(self._ground.target, more, first=there)
+            there += more
+            await self._ground.settle()
+            await self._append(there, sample)
+            await self._vacuum(self.found.live, there)
+            await self._sizes(there + self._named)
+            _say(f"{self._ground.name}: {there:,} sessions")
+
+    async def drain(self, sessions: int) -> None:
+        """A quarter after the other goes to the archive."""
+        for _ in range(STEPS):
+            await self._archive(sessions // STEPS)
+            await self._vacuum(self.found.archived, self._purged)
+            _say(f"{self._ground.name}: {self._purged:,} archived")
+        rest = await self._store.run_retention(older_than_s=0)
+        count = self._purged + rest.purged
+        for table in ("sessions", "archive_entries"):
+            await self._ground.shrink(table)
+        entries = await self._ground.bytes_of("archive_entries")
+        stub = (await self._ground.bytes_of("sessions") + entries) / count
+        self.found.totals["stub"] = [(count, stub)]
+        self.found.notes.append(
+            ("what stays of an archived session", f"{stub:,.0f} bytes")
         )
-        self.rows.append((what, f"{shown} {unit}".rstrip()))
+        cpu = time.process_time()
+        report = await self._store.archive.compact()
+        cpu = time.process_time() - cpu
+        self.found.notes.append(
+            (
+                "joining segments, processor time",
+                f"{report.joined} to {report.made}: {cpu:.1f} s",
+            )
+        )
+
+    async def _append(self, there: int, sessions: int) -> None:
+        store = self._store
+        names = iter([f"live-{self._named + n:07}" for n in range(sessions)])
+        self._named += sessions
+
+        async def one() -> None:
+            for name in names:
+                await store.sessions.get_or_create(name, user_id="u-1")
+                for number in range(TURNS):
+                    await store.turns.append(
+                        name, role=("user", "assistant")[number % 2], content=TEXT
+                    )
+
+        before = await self._spent()
+        await asyncio.gather(*(one() for _ in range(AT_ONCE)))
+        self._note(self.found.live, "append", before, await self._spent(), there,
+                   sessions * TURNS, "an append")  # fmt: skip
+
+    async def _archive(self, sessions: int) -> None:
+        before = await self._spent()
+        report = await self._store.run_retention(
+            older_than_s=0, batch=BATCH, max_batches=sessions // BATCH
+        )
+        after, count = await self._spent(), report.purged
+        self._purged += count
+        there = self._purged
+        self._note(self.found.archived, "archive", before, after, there, count,
+                   "archiving and purging a session")  # fmt: skip
+        packed = report.archived_bytes / count
+        _put(self.found.archived, "packed", "a session in its segment", "bytes",
+             there, packed)  # fmt: skip
+
+    async def _spent(self) -> tuple[float, float, float]:
+        server = await self._ground.server_s()
+        return time.process_time(), server, await self._ground.written()
+
+    def _note(
+        self,
+        series: dict[str, Series],
+        name: str,
+        before: tuple[float, ...],
+        after: tuple[float, ...],
+        size: float,
+        count: int,
+        what: str,
+    ) -> None:
+        client, server, written = (
+            (b - a) / count for a, b in zip(before, after, strict=True)
+        )
+        put = lambda *of: _put(series, *of)  # noqa: E731
+        put(f"{name} client", f"{what}: client", "µs", size, client * 1e6)
+        if server:
+            put(f"{name} server", f"{what}: server", "µs", size, server * 1e6)
+        put(
+            f"{name} written",
+            f"{what}: {self._ground.written_is}",
+            "bytes",
+            size,
+            written,
+        )
+
+    async def _vacuum(self, series: dict[str, Series], size: float) -> None:
+        cpu, dead = await self._ground.vacuum(self._store)
+        _put(series, "vacuum", "vacuum behind it", "ms", size, cpu * 1000)
+        _put(series, "dead", f"{self._ground.dead_are} that it met", "", size, dead)
+
+    async def _sizes(self, sessions: int) -> None:
+        found, turns = self.found, sessions * TURNS
+        for table, count in (("turns", turns), ("sessions", sessions)):
+            size = await self._ground.bytes_of(table)
+            found.totals.setdefault(table, []).append((count, size))
+            what = {"turns": "a turn of 400 characters", "sessions": "a session's row"}
+            _put(found.live, table, f"{what[table]}, with indexes", "bytes",
+                 sessions, size / count)  # fmt: skip
 
 
-async def simulate(url: str, folder: Path, sessions: int, live: int) -> Measured:
+def _put(
+    series: dict[str, Series], name: str, what: str, unit: str, size: float, v: float
+) -> None:
+    series.setdefault(name, Series(what, unit)).points.append((size, v))
+
+
+async def simulate(ground: Ground, folder: Path, sessions: int, live: int) -> Measured:
     """Measure a fresh database: appends, bytes, vacuum, archive, compaction."""
     from convstore import StoreConfig, open_store
     from convstore.db.migrate import upgrade
 
-    await asyncio.to_thread(upgrade, url)
-    found = Measured()
-    async with _connected(url) as server:
-        config = StoreConfig(url=url, archive_dir=folder / "archive")
-        async with open_store(config) as store:
-            await _append(server, store, live, found)
-        await _vacuum(server, "after_appends", "vacuum behind these appends", found)
-        await _grow(server, url, folder, sessions, found)
-        async with open_store(config) as store:
-            await _archive(server, store, found)
-            report = await store.archive.compact()
-            joined = f"{report.joined} to {report.made}"
-            found.rows.append(("segments that `archive compact` joins", joined))
-        await _vacuum(server, "after_purge", "vacuum behind that purge", found)
-        await _stubs(server, found)
-    return found
-
-
-async def _append(server: Any, store: Any, sessions: int, found: Measured) -> None:
-    """Turn by turn, as people talk, fifty at once."""
-    names = iter([f"live-{number:07}" for number in range(sessions)])
-
-    async def one() -> None:
-        for name in names:
-            await store.sessions.get_or_create(name, user_id="u-1")
-            for number in range(TURNS):
-                await store.turns.append(
-                    name, role=("user", "assistant")[number % 2], content=TEXT
-                )
-
-    await server.execute("CHECKPOINT")
-    before, spent, began = await _wal(server), time.process_time(), time.perf_counter()
-    await asyncio.gather(*(one() for _ in range(AT_ONCE)))
-    wall, count = time.perf_counter() - began, sessions * TURNS
-    cpu = (time.process_time() - spent) / count * 1e6
-    wal = (await _wal(server) - before) / count
-    found.note("appends_per_s", count / wall, "appends, 50 callers", "/s")
-    found.note("append_cpu", cpu, "processor time of an append, client", "µs")
-    found.note("append_wal", wal, "write-ahead log of an append", "bytes")
-    hot = await server.fetchval(
-        "SELECT n_tup_hot_upd * 100.0 / nullif(n_tup_upd, 0) "
-        "FROM pg_stat_user_tables WHERE relname = 'sessions'"
-    )
-    found.note("hot", float(hot or 0), "updates of a session's row in place (HOT)", "%")
-
-
-async def _grow(
-    server: Any, url: str, folder: Path, sessions: int, found: Measured
-) -> None:
-    """Rows put straight into the tables; bytes of a row at each size."""
-    sizes = []
-    for step in range(1, STEPS + 1):
-        part = sessions // STEPS
-        await fill([str(folder / "unused"), url], part, first=(step - 1) * part)
-        await server.execute("VACUUM ANALYZE")
-        turns = await server.fetchval("SELECT count(*) FROM turns")
-        sizes.append((turns, await _bytes(server, "turns") / turns))
-    first, last = sizes[0][1], sizes[-1][1]
-    found.note("turn_bytes", last, "a live turn of 400 characters", "bytes")
-    found.note(
-        "drift",
-        (last / first - 1) * 100,
-        f"of which more at {sizes[-1][0]:,} turns than at {sizes[0][0]:,}",
-        "%",
-    )
-    count = await server.fetchval("SELECT count(*) FROM sessions")
-    found.note(
-        "session_bytes",
-        await _bytes(server, "sessions") / count,
-        "a session's row with its indexes",
-        "bytes",
-    )
-
-
-async def _archive(server: Any, store: Any, found: Measured) -> None:
-    before, spent, began = await _wal(server), time.process_time(), time.perf_counter()
-    report = await store.run_retention(older_than_s=0)
-    wall, count = time.perf_counter() - began, report.purged
-    cpu = (time.process_time() - spent) / count * 1e6
-    wal = (await _wal(server) - before) / count
-    found.note("archived_per_s", count / wall, "sessions archived and purged", "/s")
-    found.note("archive_cpu", cpu, "processor time of that, client, a session", "µs")
-    found.note("archive_wal", wal, "write-ahead log of that, a session", "bytes")
-    packed = report.archived_bytes / count
-    found.note("packed", packed, "an archived session of ten turns", "bytes")
-    found.note("segments", len(report.segments), "segments written", "")
-
-
-async def _vacuum(server: Any, name: str, what: str, found: Measured) -> None:
-    dead = await server.fetchval("SELECT sum(n_dead_tup) FROM pg_stat_user_tables")
-    pid = await server.fetchval("SELECT pg_backend_pid()")
-    before = spent(pid)
-    await server.execute("VACUUM")
-    found.note(f"{name}_s", spent(pid) - before, f"{what}, processor time", "s")
-    found.note(f"{name}_dead", float(dead or 0), "dead rows that it met", "")
-
-
-async def _stubs(server: Any, found: Measured) -> None:
-    """What stays in the database of an archived session, when vacuum is done."""
-    for table in ("sessions", "archive_entries"):
-        await server.execute(f"VACUUM FULL {table}")
-    count = await server.fetchval("SELECT count(*) FROM sessions")
-    stub = await _bytes(server, "sessions") + await _bytes(server, "archive_entries")
-    found.note("stub_bytes", stub / count, "what stays of an archived session", "bytes")
-
-
-async def _bytes(server: Any, table: str) -> float:
-    found = await server.fetchval("SELECT pg_total_relation_size($1::regclass)", table)
-    return float(found)
-
-
-async def _wal(server: Any) -> float:
-    await server.execute("SELECT pg_stat_clear_snapshot()")
-    found = await server.fetchval("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
-    return float(found)
+    await asyncio.to_thread(upgrade, ground.url)
+    config = StoreConfig(url=ground.url, archive_dir=folder / "archive")
+    async with open_store(config) as store:
+        run = Run(ground, store, Measured())
+        await run.grow(sessions, live)
+        await run.drain(sessions)
+    return run.found
 
 
 def arithmetic(found: Measured) -> list[tuple[str, str]]:
-    """Ten million sessions and a thousand million turns, by multiplication."""
-    at = found.values
-    turns_a_session = TURNS_IN_ALL / SESSIONS
-    live = TURNS_IN_ALL * at["turn_bytes"] + SESSIONS * at["session_bytes"]
-    packed = TURNS_IN_ALL * at["packed"] / TURNS
-    stubs = SESSIONS * at["stub_bytes"]
-    archiving_s = TURNS_IN_ALL / TURNS * at["archive_cpu"] / 1e6
-    day = 86_400
+    """Ten million sessions and a thousand million turns, along the lines."""
+    turn, row = (_slope(found.totals[name]) for name in ("turns", "sessions"))
+    live = TURNS_IN_ALL * turn + SESSIONS * row
+    packed = TURNS_IN_ALL / TURNS * found.archived["packed"].mean
+    stubs = SESSIONS * found.totals["stub"][0][1]
+
+    def cost(name: str, size: float) -> float:
+        series = found.live if name.startswith("append") else found.archived
+        return series[name].at(size) if name in series else 0.0
+
+    def hours(name: str, times: float, size: float) -> str:
+        both = cost(f"{name} client", size) + cost(f"{name} server", size)
+        return f"{times * both / 1e6 / 3600:,.0f} core-hours"
+
+    appended = found.live["append written"].mean * TURNS_IN_ALL
+    purged = found.archived["archive written"].mean * TURNS_IN_ALL / TURNS
     return [
         ("all of it live, tables and indexes", _size(live)),
         (f"the same, in each of {SHARDS} shards", _size(live / SHARDS)),
         ("all of it archived: segments", _size(packed)),
         ("all of it archived: what stays in the database", _size(stubs)),
-        (f"the same, in each of {SHARDS} shards", _size(stubs / SHARDS)),
         ("segments of 256 MiB", f"{packed / 2**28:,.0f}"),
+        ("written while appending it", _size(appended)),
+        ("written while archiving and purging it", _size(purged)),
         (
-            f"write-ahead log of appending it ({turns_a_session:.0f} turns a session)",
-            _size(TURNS_IN_ALL * at["append_wal"]),
+            "appending it: processor time here, client and server",
+            hours("append", TURNS_IN_ALL, SESSIONS),
         ),
         (
-            "appending it over a year: a second, and cores of the client",
-            (
-                f"{TURNS_IN_ALL / day / 365:,.0f}/s, "
-                f"{TURNS_IN_ALL * at['append_cpu'] / 1e6 / day / 365:.3f}"
-            ),
-        ),
-        (
-            "archiving and purging it, ten turns a session: processor time here",
-            f"{archiving_s / 3600:,.0f} core-hours",
-        ),
-        (
-            "write-ahead log of archiving and purging it",
-            _size(TURNS_IN_ALL / TURNS * at["archive_wal"]),
+            "archiving and purging it, ten turns a session: the same",
+            hours("archive", TURNS_IN_ALL / TURNS, SESSIONS),
         ),
     ]
 
@@ -219,38 +259,51 @@ def _size(value: float) -> str:
     raise AssertionError("unreachable")
 
 
-def table(head: tuple[str, str], rows: list[tuple[str, str]]) -> str:
-    """Markdown."""
-    lines = [f"| {head[0]} | {head[1]} |", "| --- | --- |"]
-    return "\n".join([*lines, *(f"| {what} | {value} |" for what, value in rows)])
+def shown(head: str, series: dict[str, Series]) -> str:
+    """A table in Markdown, with a column for each size."""
+    sizes = [f"{size:,.0f}" for size, _ in next(iter(series.values())).points]
+    rows = []
+    for one in series.values():
+        unit = f", {one.unit}" if one.unit else ""
+        values = [_number(value) for _, value in one.points]
+        share = one.doubling / one.mean * 100 if one.mean else 0.0
+        rows.append([f"{one.what}{unit}", *values, f"{share:+.1f} %"])
+    return _table([head, *sizes, "each doubling"], rows)
 
 
-@contextlib.asynccontextmanager
-async def _connected(url: str) -> AsyncIterator[Any]:
-    import asyncpg
-
-    connection = await asyncpg.connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.2f}"
 
 
-@contextlib.contextmanager
-def _fresh(url: str) -> Iterator[str]:
-    """A database of our own on a server."""
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
-    async def run(*statements: str) -> None:
-        async with _connected(url) as server:
-            for statement in statements:
-                await server.execute(statement)
 
-    drop = f"DROP DATABASE IF EXISTS {_DATABASE} WITH (FORCE)"
-    asyncio.run(run(drop, f"CREATE DATABASE {_DATABASE}"))
-    try:
-        yield urlsplit(url)._replace(path=f"/{_DATABASE}").geturl()
-    finally:
-        asyncio.run(run(drop))
+def _say(text: str) -> None:
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+
+
+def _tell(ground: Ground, found: Measured) -> None:
+    head = f"arithmetic: {SESSIONS:,} sessions, {TURNS_IN_ALL:,} turns"
+    tables = [
+        shown(f"{ground.name}: live sessions", found.live),
+        shown(f"{ground.name}: archived sessions", found.archived),
+        _table(["and then", "figure"], [list(note) for note in found.notes]),
+        _table([head, ground.name], [list(row) for row in arithmetic(found)]),
+    ]
+    sys.stdout.write("\n\n".join(tables) + "\n")
+
+
+async def _on_postgres(url: str, folder: Path, sessions: int, live: int) -> None:
+    async with connected(url) as server:
+        ground = Postgres(url, server)
+        _tell(ground, await simulate(ground, folder, sessions, live))
+
+
+async def _on_sqlite(folder: Path, sessions: int, live: int) -> None:
+    ground = Sqlite(folder / "chat.db")
+    _tell(ground, await simulate(ground, folder, sessions, live))
 
 
 def main() -> int:
@@ -258,20 +311,25 @@ def main() -> int:
     from benchmarks.bench import postgres_server
 
     parser = argparse.ArgumentParser(prog="scripts/simulate", description=__doc__)
+    parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--sessions", type=int, default=20_000, help="of ten turns")
-    parser.add_argument("--live", type=int, default=1_000, help="appended one by one")
+    parser.add_argument("--live", type=int, default=200, help="appended at each size")
     parser.add_argument("--postgres", metavar="URL", help="a server; else one is begun")
     asked = parser.parse_args()
+    least = BATCH * STEPS * 2
+    if asked.sessions < least:
+        parser.error(f"--sessions: at least {least}")
     with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        if asked.database == "sqlite":
+            asyncio.run(_on_sqlite(folder, asked.sessions, asked.live))
+            return 0
         url = asked.postgres or stack.enter_context(postgres_server())
         if url is None:
             return 1
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        fresh = stack.enter_context(_fresh(url))
-        found = asyncio.run(simulate(fresh, folder, asked.sessions, asked.live))
-    sys.stdout.write(table(("measured", "figure"), found.rows) + "\n\n")
-    head = (f"arithmetic: {SESSIONS:,} sessions, {TURNS_IN_ALL:,} turns", "figure")
-    sys.stdout.write(table(head, arithmetic(found)) + "\n")
+        own = asked.postgres is None
+        fresh = stack.enter_context(fresh_database(url, own=own))
+        asyncio.run(_on_postgres(fresh, folder, asked.sessions, asked.live))
     return 0
 
 
