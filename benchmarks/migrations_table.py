@@ -71,18 +71,16 @@ def _shown(value: float, least: float = 0.01) -> str:
 
 def _waiting(kept: Found) -> str:
     """Who is kept from which tables, the longest first; by the clock, with the rows."""
-    told: dict[str, tuple[str, float]] = {}
+    told: list[tuple[float, str]] = []
     for name, modes in kept["locks"].items():
         if re.fullmatch("alembic_version|convstore_version|schema_info", name):
             continue  # asked by migrations and workers alone
-        whom = {LOCKS_OUT[mode]: held for mode, held in modes.items()}
+        longest = 0.0
         for who in ("all", "writers"):
-            if who in whom:
-                told[name] = who, whom[who]
-                break
-    if not told:
-        return "nobody"
-    ordered = sorted(told.items(), key=lambda item: -item[1][1])
-    return "; ".join(
-        f"{who} of `{name}` {_shown(held)}" for name, (who, held) in ordered
-    )
+            each = (held for mode, held in modes.items() if LOCKS_OUT[mode] == who)
+            held = max(each, default=0.0)
+            # Writers wait as long as all do, and need be told when they wait longer.
+            if held > longest:
+                told.append((held, f"{who} of `{name}` {_shown(held)}"))
+            longest = max(longest, held)
+    return "; ".join(text for _, text in sorted(told, reverse=True)) or "nobody"
