@@ -32,7 +32,7 @@ class TestKilled(_Ours, CrashSuite):
     kills = 6
 
 
-@pytest.mark.mostly_slow("sqlite")
+@pytest.mark.slow
 class TestRaced(_Ours, RaceSuite):
     calls = 3
 

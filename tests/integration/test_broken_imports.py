@@ -120,6 +120,7 @@ async def everything(store: Store) -> list[SessionDocument]:
     return [document async for document in store.documents()]
 
 
+@pytest.mark.mostly_slow("*-chatgpt", "*-claude*", "*-lang*", "*-codex")
 @pytest.mark.parametrize("sample", SAMPLES, ids=IDS)
 async def test_what_is_broken_is_told_and_taken_whole_or_not_at_all(
     sample: Sample, tmp_path: Path

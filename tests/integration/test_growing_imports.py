@@ -20,6 +20,7 @@ async def documents(store: Store) -> list[SessionDocument]:
     return [document async for document in store.documents()]
 
 
+@pytest.mark.mostly_slow("*-chatgpt", "*-claude*", "*-lang*", "*-codex")
 @pytest.mark.parametrize("sample", SAMPLES, ids=IDS)
 async def test_each_tool_comes_in_once_and_goes_over_whole(
     sample: Sample, tmp_path: Path
