@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from convstore import Store, StoreConfig
+from convstore.archive import archiver
 from convstore.errors import ConvstoreError, LegalHoldError, SessionErasedError
 from convstore.retention.joinable import groups
 from convstore.vocabulary.clock import ManualClock
@@ -86,8 +87,13 @@ async def test_small_segments_become_one_that_holds_the_same(
 
 
 async def test_a_run_begins_a_new_segment_when_one_is_full(
-    open_another: OpenAnother, database_url: str, archive_dir: Path
+    open_another: OpenAnother,
+    database_url: str,
+    archive_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Those that are read at once go into one segment.
+    monkeypatch.setattr(archiver, "READ_AT_ONCE", 32)
     store = await open_another(retention=policy(segment_bytes=1))
     names = {f"s-{number:02}" for number in range(40)}
     async with store.transaction() as tx:
@@ -97,7 +103,6 @@ async def test_a_run_begins_a_new_segment_when_one_is_full(
 
     report = await store.run_retention(older_than_s=0)
 
-    # A few dozen are read at once.
     assert (report.purged, len(report.segments)) == (40, 2)
     assert len(segment_files(archive_dir)) == 2
     assert set(await documents(store)) == names
