@@ -83,7 +83,9 @@ def told_faults(row: Row, content: Content, told: Told) -> Iterator[str]:
     if (charged or tried) and not sure <= cost <= tried:
         yield f"I19 cost {cost} not within {sure} and {tried}"
     if row["state"] in ("active", "archived") and told.users | {None} != {None}:
-        if told.owner is not None and row["user_id"] != told.owner:
+        # Who begins one anew without saying whose it is has one that is nobody's.
+        owned = told.owner is not None and not told.renewing
+        if owned and row["user_id"] != told.owner:
             yield f"I21 owner {told.owner}"
         if row["user_id"] not in told.users | {None}:
             yield f"I21 owner {row['user_id']}"

@@ -106,6 +106,7 @@ class Told:
     def begin_anew(self) -> None:
         """It was deleted, and has nothing; what is on its way may still come."""
         self.generation, self.renewing, self.deleted = self.generation + 1, False, False
+        self.owner = None  # until the next one claims it
         for kind in (self.turns, self.acts, self.graphs, self.checkpoints, self.items):
             for name in [n for n, one in kind.items() if one["state"] != "tried"]:
                 del kind[name]
