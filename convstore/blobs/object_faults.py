@@ -30,7 +30,11 @@ _REFUSED = re.compile(
 )
 _FULL = re.compile(r"QuotaExceeded|code: 507 |InsufficientStorage")
 _STATUS = re.compile(r"status code: ([0-9]{3})")
-_BEYOND = re.compile(r"status code: 416")
+# The second and the third are how Azure's imitation for tests is understood.
+_BEYOND = re.compile(
+    r"status code: 416|Wanted range starting at [0-9]+, but object was only "
+    r'|CONTENT_RANGE header: "bytes 0--1/0"'
+)
 
 _DENIED = (
     exceptions.PermissionDeniedError,
