@@ -24,8 +24,9 @@ class FaultyProxy(ThreadingHTTPServer):
 
     def __init__(self, target: str) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.target = urlsplit(target).netloc
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        asked = urlsplit(target)
+        self.target = asked.netloc
+        self.url = f"http://127.0.0.1:{self.server_address[1]}{asked.path}"
         self.fault: Callable[[int, str, str], str | None] = lambda *_: None
         self.requests: list[str] = []
         self.closing, self.lock = threading.Event(), threading.Lock()
