@@ -41,11 +41,20 @@ class KeyLocks(Generic[K]):
     Args:
         key: The columns of its key, in order.
         columns: What is read: the key, then a column that is never null, then others.
+        confirms: Look again for a row that was not there, once its key is claimed: one
+            that was made since the statement began is not seen by it. Not needed by
+            who inserts a row only where there is none.
     """
 
     def __init__(
-        self, table: Table, key: Sequence[str], columns: Sequence[Column[Any]]
+        self,
+        table: Table,
+        key: Sequence[str],
+        columns: Sequence[Column[Any]],
+        *,
+        confirms: bool = True,
     ) -> None:
+        self._confirms = confirms
         self._table, self._key, self._columns = table, tuple(key), columns
         self._names = [column.name for column in columns]
         self._waiting = Prepared(lambda dialect: self._statement(dialect, waits=True))
@@ -66,6 +75,8 @@ class KeyLocks(Generic[K]):
             # wait for a row that we would hold by then.
             self._claim_missing.all(connection, _bound(keys))
         rows, held = self._read(self._waiting, connection, keys, claims)
+        if claims and len(keys) == 1:  # of several the keys were claimed before
+            rows |= self._confirmed(self._waiting, connection, {*keys} - held, rows)
         if held:  # being made elsewhere: whether they are there is known when that ends
             self._claim.all(connection, _bound(held))
             made, _ = self._read(self._waiting, connection, held, claims)
@@ -81,7 +92,23 @@ class KeyLocks(Generic[K]):
             The rows, and the keys that are held elsewhere. A key in neither is as with
             `locked` and `claims`.
         """
-        return self._read(self._passing, connection, keys, claims=True)
+        rows, held = self._read(self._passing, connection, keys, claims=True)
+        rows |= self._confirmed(self._passing, connection, {*keys} - held, rows)
+        return rows, held
+
+    def _confirmed(
+        self,
+        statement: Prepared,
+        connection: Connection,
+        keys: set[K],
+        rows: dict[K, Row],
+    ) -> dict[K, Row]:
+        """The rows of claimed keys that were not there when the statement began that
+        claimed them."""
+        missing = keys - rows.keys()
+        if not (missing and self._confirms and dialect_of(connection).has_row_locks):
+            return {}
+        return self._read(statement, connection, missing, claims=True)[0]
 
     def _read(
         self,

@@ -16,15 +16,16 @@ Key = tuple[str, str]
 
 NAMES = [column.name for column in SESSION_COLUMNS]
 
+# Sessions are inserted where there is none: a look more would be a trip to the server.
 _LOCKS: KeyLocks[Key] = KeyLocks(
-    models.sessions, ("tenant_id", "session_id"), SESSION_COLUMNS
+    models.sessions, ("tenant_id", "session_id"), SESSION_COLUMNS, confirms=False
 )
 locked = _LOCKS.locked
 free = _LOCKS.free
 
 # Of those whose rows nobody looks at: no more than the key and one column.
 _HOLDS: KeyLocks[Key] = KeyLocks(
-    models.sessions, ("tenant_id", "session_id"), SESSION_COLUMNS[:3]
+    models.sessions, ("tenant_id", "session_id"), SESSION_COLUMNS[:3], confirms=False
 )
 
 

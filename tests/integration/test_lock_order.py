@@ -8,12 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, case, false, func
 
 from convstore import Store
 from convstore.archive.archiver import archive
-from convstore.db import session_locks
+from convstore.db import items, models, session_locks
 from convstore.db.batch import run_batch, run_in
+from convstore.db.dialects.base import Dialect
+from convstore.db.key_locks import KeyLocks
 from convstore.db.outcomes import Tracked
 from convstore.db.sessions import EnsureSession, UpdateSession
 from convstore.db.unit import Unit
@@ -241,3 +243,41 @@ async def test_a_session_that_was_written_to_is_not_even_tried(store: Store) -> 
     assert purged.changed == [("default", "s-1")]
     assert purged.mismatched == []
     assert (await store.stats()).unreadable == 0
+
+
+_GATE = 7
+
+
+async def test_an_item_that_is_made_while_its_key_is_taken_is_seen(
+    store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The statement that takes the key began before, and sees no row of it."""
+    import asyncpg
+
+    if database_url.startswith("sqlite"):
+        pytest.skip("on SQLite one transaction writes at a time")
+    await store.items.put("n", "other", 1)
+    other = await asyncpg.connect(database_url)
+    dialect = type(store._parts.backend.dialect)
+    claimed = dialect.claimed
+
+    def claimed_at_the_gate(self: Dialect, *key: Any) -> Any:
+        opened = func.pg_advisory_xact_lock(_GATE)
+        return case((opened.is_(None), false()), else_=claimed(self, *key))
+
+    monkeypatch.setattr(dialect, "claimed", claimed_at_the_gate)
+    columns = list(models.items.c)
+    locks = KeyLocks(models.items, items.OUTSIDE.key, columns)  # worded by this
+    monkeypatch.setattr(items, "_LOCKS", locks)
+    await other.execute("SELECT pg_advisory_lock($1)", _GATE)
+    task = asyncio.ensure_future(store.items.put("n", "k", 2))
+    try:
+        await until_somebody_waits(database_url)
+        await other.execute("CREATE TEMP TABLE made AS SELECT * FROM items")
+        await other.execute("UPDATE made SET key = 'k'")
+        await other.execute("INSERT INTO items SELECT * FROM made")
+    finally:
+        await other.close()
+
+    assert (await task).version == 2
+    assert (await store.items.get("n", "k")).value == 2
