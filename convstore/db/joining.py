@@ -219,8 +219,8 @@ def take_over(
         else:
             return None
     connection.execute(delete(models.archive_entries).where(E.segment_id == old_id))
-    for state, keys in sorted(moving.items()):
-        archive_entries.set_state(connection, new_id, keys, state, was="stale")
+    for state, of_state in sorted(moving.items()):
+        archive_entries.set_state(connection, new_id, of_state, state, was="stale")
     segments.move_stubs(connection, keys, old_id, new_id)
     segments.change_state(connection, old_id, "deleting", was=("sealed",))
     return dropped

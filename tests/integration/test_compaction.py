@@ -259,6 +259,38 @@ async def test_what_goes_on_beside_a_compaction_is_done_as_ever(
     sound(database_url, archive_dir)
 
 
+async def test_all_of_a_segment_are_found_where_one_came_back_meanwhile(
+    open_another: OpenAnother,
+    clock: ManualClock,
+    database_url: str,
+    archive_dir: Path,
+) -> None:
+    """What the copies of one old segment are worth differs then."""
+    hook = Steps()
+    store = await open_another(on_step=hook)
+    names = [f"s-{number}" for number in range(6)]
+    for some in (names[:3], names[3:]):
+        for name in some:
+            await fill(store, name)
+        assert (await store.run_retention(older_than_s=0)).purged == 3
+    before = await documents(store)
+    elsewhere = Elsewhere(StoreConfig(url=database_url, archive_dir=archive_dir), clock)
+    hook.at("compact.sealed", lambda: elsewhere.ask(lambda other: other.restore("s-1")))
+
+    report = await store.archive.compact()
+
+    (answer,) = await elsewhere.answers()
+    elsewhere.close()
+    assert not isinstance(answer, BaseException), answer
+    assert report.joined == 2
+    sound(database_url, archive_dir)
+    after = await documents(store)
+    assert set(after) == set(names)
+    assert {n: after[n] for n in names if n != "s-1"} == {
+        n: before[n] for n in names if n != "s-1"
+    }
+
+
 async def test_copies_that_nothing_needs_are_left_out(
     store: Store, clock: ManualClock, database_url: str, archive_dir: Path
 ) -> None:
