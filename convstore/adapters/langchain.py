@@ -10,9 +10,8 @@ session is read as messages, too. Needs the extra `langchain`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -24,6 +23,7 @@ from convstore.messages.langchain_messages import (
     turn_of,
     without_bytes,
 )
+from convstore.messages.langchain_text import maker_of
 from convstore.messages.message import runs, says_only_text
 from convstore.messages.neutral import plain_text, unsaved
 from convstore.messages.own import (
@@ -177,34 +177,6 @@ def _filled(message: JsonObject, message_id: str | None) -> JsonObject:
     return filled
 
 
-@cache
-def _maker(role: str) -> Callable[[str, str | None], BaseMessage]:
-    """Makes messages of a speaker that are nothing but text.
-
-    They are copies of one that the class has made, as `copy` makes them: what was
-    checked when it was stored is not checked again, which takes several times as long.
-    """
-    kind = _SPEAKERS[role]
-    first = kind(content="", id=None)
-    new, put = kind.__new__, object.__setattr__
-    given, named = first.__dict__, first.__pydantic_fields_set__
-    empty = [(name, type(each)) for name, each in given.items() if each in ({}, [])]
-
-    def make(text: str, message_id: str | None) -> BaseMessage:
-        fields = given.copy()
-        fields["content"], fields["id"] = text, message_id
-        for name, container in empty:
-            fields[name] = container()
-        made = new(kind)
-        put(made, "__dict__", fields)
-        put(made, "__pydantic_extra__", {})
-        put(made, "__pydantic_fields_set__", named.copy())
-        put(made, "__pydantic_private__", None)
-        return made
-
-    return make
-
-
 def _messages(turns: Sequence[Turn]) -> list[BaseMessage]:
     found: list[BaseMessage] = []
     told = 0
@@ -226,9 +198,13 @@ def _plain_message(turn: Turn) -> BaseMessage | None:
     if not (named and says_only_text(turn)):
         return None
     if is_with_id(payload, None):
-        return _maker(turn.role)(turn.content or "", None)
+        return maker_of(_SPEAKERS[turn.role])(turn.content or "", None)
     told = json_of(turn, _FORMAT)
-    return _maker(turn.role)(turn.content or "", told["id"]) if has_id(told) else None
+    return (
+        maker_of(_SPEAKERS[turn.role])(turn.content or "", told["id"])
+        if has_id(told)
+        else None
+    )
 
 
 def _messages_of(turns: Sequence[Turn]) -> list[BaseMessage]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cache, partial
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from langchain_core.messages import (
@@ -24,6 +24,7 @@ from convstore.messages.langchain_messages import (
     turn_of,
     without_bytes,
 )
+from convstore.messages.langchain_text import maker_of
 from convstore.messages.message import runs, says_only_text
 from convstore.messages.neutral import plain_id, plain_text, unsaved
 from convstore.messages.own import (
@@ -102,34 +103,6 @@ def _plain_turn(message: BaseMessage) -> types.TurnInput | None:
     )
 
 
-@cache
-def _maker(role: str) -> Callable[[str, str | None], BaseMessage]:
-    """Makes messages of a speaker that are nothing but text.
-
-    They are copies of one that the class has made, as `copy` makes them: what was
-    checked when it was stored is not checked again, which takes several times as long.
-    """
-    kind = _SPEAKERS[role]
-    first = kind(content="", id=None)
-    new, put = kind.__new__, object.__setattr__
-    given, named = first.__dict__, first.__pydantic_fields_set__
-    empty = [(name, type(each)) for name, each in given.items() if each in ({}, [])]
-
-    def make(text: str, message_id: str | None) -> BaseMessage:
-        fields = given.copy()
-        fields["content"], fields["id"] = text, message_id
-        for name, container in empty:
-            fields[name] = container()
-        made = new(kind)
-        put(made, "__dict__", fields)
-        put(made, "__pydantic_extra__", {})
-        put(made, "__pydantic_fields_set__", named.copy())
-        put(made, "__pydantic_private__", None)
-        return made
-
-    return make
-
-
 def kept_in(serde: SerializerProtocol, turns: Sequence[types.Turn]) -> list[Kept]:
     """The messages of turns that follow one another."""
     kept: list[Kept] = []
@@ -149,9 +122,13 @@ def _plain_message(turn: types.Turn) -> BaseMessage | None:
     if payload is None or turn.payload_format != FORMAT or not _is_only_text(turn):
         return None
     if is_with_id(payload, turn.external_id):
-        return _maker(turn.role)(turn.content or "", turn.external_id)
+        return maker_of(_SPEAKERS[turn.role])(turn.content or "", turn.external_id)
     told = None if b"\0" in payload else json_of(turn, FORMAT)
-    return _maker(turn.role)(turn.content or "", told["id"]) if has_id(told) else None
+    return (
+        maker_of(_SPEAKERS[turn.role])(turn.content or "", told["id"])
+        if has_id(told)
+        else None
+    )
 
 
 def _kept_in(serde: SerializerProtocol, turns: Sequence[types.Turn]) -> list[Kept]:

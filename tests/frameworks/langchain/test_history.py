@@ -23,13 +23,14 @@ import convstore.blocking
 from convstore import ConfigError, SessionNotFoundError, Store
 from convstore.adapters.langchain import (
     _FORMAT,
+    _SPEAKERS,
     ConvstoreChatMessageHistory,
-    _maker,
     _messages,
     _plain_turn,
     _turn,
     _whole_turn,
 )
+from convstore.messages.langchain_text import maker_of
 from convstore.messages.neutral import plain_text, unsaved
 from convstore.vocabulary.codec import encode_json
 from convstore.vocabulary.records import Turn, TurnInput
@@ -78,7 +79,8 @@ def test_messages_of_text_alone_are_as_their_class_makes_them() -> None:
     kinds = {"user": HumanMessage, "assistant": AIMessage, "system": SystemMessage}
     for role, kind in kinds.items():
         expected = kind(content="Which?", id="m-1")
-        made, other = _maker(role)("Which?", "m-1"), _maker(role)("Which?", "m-1")
+        make = maker_of(_SPEAKERS[role])
+        made, other = make("Which?", "m-1"), make("Which?", "m-1")
         assert (made, repr(made)) == (expected, repr(expected))
         assert made.model_fields_set == expected.model_fields_set
         made.additional_kwargs["seen"] = True

@@ -17,13 +17,14 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from convstore.adapters.langgraph.digests import Digests, digest_of
 from convstore.adapters.langgraph.turns import (
+    _SPEAKERS,
     FORMAT,
-    _maker,
     _plain_turn,
     _whole_turn,
     kept_in,
     turn_of_message,
 )
+from convstore.messages.langchain_text import maker_of
 from convstore.messages.neutral import plain_text, unsaved
 from convstore.vocabulary.codec import encode_json
 from convstore.vocabulary.records import Turn, TurnInput
@@ -106,7 +107,8 @@ def test_messages_of_text_alone_are_as_their_class_makes_them() -> None:
     kinds = {"user": HumanMessage, "assistant": AIMessage, "system": SystemMessage}
     for role, kind in kinds.items():
         expected = kind(content="Which?", id="m-1")
-        made, other = _maker(role)("Which?", "m-1"), _maker(role)("Which?", "m-1")
+        make = maker_of(_SPEAKERS[role])
+        made, other = make("Which?", "m-1"), make("Which?", "m-1")
         assert (made, repr(made)) == (expected, repr(expected))
         assert made.model_fields_set == expected.model_fields_set
         assert digest_of(SERDE, made) == digest_of(SERDE, expected)
