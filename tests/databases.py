@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -27,6 +27,7 @@ in place of new ones. `sharded`: the home database of a store over several."""
 
 # What says at which revision a database is: kept where the rest is emptied.
 _OF_THE_SCHEMA = ("alembic_version", "schema_info")
+_KEPT = tuple(f'INSERT INTO "{name}"' for name in _OF_THE_SCHEMA)
 
 
 def _asked() -> str:
@@ -66,6 +67,53 @@ def former_dump(kind: str) -> str:
     return (FORMER / f"{kind}.sql").read_text()
 
 
+def make(url: str) -> None:
+    """Give a database without tables the newest schema, in the way that is asked for:
+    made new, or by the former release and upgraded."""
+    if are_upgraded():
+        make_former(url)
+    migrate(url)
+
+
+def make_former(url: str) -> None:
+    """Give a database without tables those of the former release, with no rows."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+            # As that release made its files; a dump does not say it.
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            make_former_with(connection.execute)
+            connection.commit()
+        return
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, _make_former(url)).result()
+
+
+async def _make_former(url: str) -> None:
+    import asyncpg
+
+    connection = await asyncpg.connect(url)
+    await connection.execute(former_dump("postgres"))
+    tables = await connection.fetch(
+        "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+        f" AND tablename NOT IN {_OF_THE_SCHEMA}"
+    )
+    names = ", ".join(f'public."{row["tablename"]}"' for row in tables)
+    await connection.execute(f"TRUNCATE {names}")
+    await connection.close()
+
+
+def make_former_with(execute: Callable[[str], Any]) -> None:
+    """The same for a SQLite file, by statements of a transaction that is open."""
+    statement = ""
+    for line in former_dump("sqlite").splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            # Its rows point at each other in an order that the dump does not have.
+            if statement.lstrip().startswith(("CREATE ", *_KEPT)):
+                execute(statement)
+            statement = ""
+
+
 def migrate(url: str) -> None:
     """Bring a database to the newest schema, by the call that users have."""
     # Imported late: tests of pure parts must run where nothing else works.
@@ -89,9 +137,7 @@ class SqliteDatabases:
     def create(self, path: Path) -> str:
         """A fresh migrated database at `path`; its URL."""
         if not self._template.exists():
-            if are_upgraded():
-                self._make_former()
-            migrate(f"sqlite:///{self._template}")
+            make(f"sqlite:///{self._template}")
             # A write-ahead log left behind would be missing from the copies.
             assert not Path(f"{self._template}-wal").exists()
         url = f"sqlite:///{path}"
@@ -107,19 +153,6 @@ class SqliteDatabases:
         for shard in shards:
             shutil.copyfile(self._template, shard.removeprefix("sqlite:///"))
         return {"url": home, "shards": shards}
-
-    def _make_former(self) -> None:
-        with closing(sqlite3.connect(self._template)) as connection:
-            # As that release made its files; a dump does not say it.
-            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
-            connection.executescript(former_dump("sqlite"))
-            tables = connection.execute(
-                "SELECT name FROM sqlite_master WHERE type = 'table'"
-                f" AND name NOT LIKE 'sqlite%' AND name NOT IN {_OF_THE_SCHEMA}"
-            ).fetchall()
-            for (name,) in tables:
-                connection.execute(f'DELETE FROM "{name}"')
-            connection.commit()
 
     def copy(self, url: str, path: Path) -> str:
         """A copy of a database as a backup makes it; its URL."""
@@ -161,9 +194,7 @@ class PostgresDatabases:
     def _create_one(self) -> str:
         if self._template is None:
             self._template = self.create_empty()
-            if are_upgraded():
-                self._run(self._make_former(self._template))
-            migrate(self._template)
+            make(self._template)
             self._way = self._run(self._quickest())
         return self._create(f"TEMPLATE {self._name(self._template)}{self._way}")
 
@@ -185,20 +216,6 @@ class PostgresDatabases:
                 migrate(shard)
         home = self.copy(self._several)
         return {"url": home, "shards": shards_of(home)}
-
-    @staticmethod
-    async def _make_former(url: str) -> None:
-        import asyncpg
-
-        connection = await asyncpg.connect(url)
-        await connection.execute(former_dump("postgres"))
-        tables = await connection.fetch(
-            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-            f" AND tablename NOT IN {_OF_THE_SCHEMA}"
-        )
-        names = ", ".join(f'public."{row["tablename"]}"' for row in tables)
-        await connection.execute(f"TRUNCATE {names}")
-        await connection.close()
 
     def copy(self, url: str) -> str:
         """A copy of a database that nobody is connected to; its URL."""

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from convstore.db import migrate
+from tests.databases import are_upgraded, make_former_with
 
 upgrade_on = migrate.upgrade_on
 """What the package does."""
@@ -25,11 +26,14 @@ Statement = tuple[str, list[tuple[Any, ...]]]
 @cache
 def share_migrated() -> None:
     """From now on, in this process; once is enough."""
-    migrate.upgrade_on = like_the_first()
+    migrate.upgrade_on = like_the_first(former=are_upgraded())
 
 
-def like_the_first() -> Callable[..., None]:
-    """Migrates the first new file that it is given; those after it get the same."""
+def like_the_first(*, former: bool = False) -> Callable[..., None]:
+    """Migrates the first new file that it is given; those after it get the same.
+
+    With `former` the first is what the former release made, and is upgraded.
+    """
     made: list[Statement] = []
 
     def upgraded(connection: Connection, revision: str = "head") -> None:
@@ -39,6 +43,8 @@ def like_the_first() -> Callable[..., None]:
             for statement, rows in made:
                 connection.exec_driver_sql(statement, rows or None)
         else:
+            if former:
+                make_former_with(connection.exec_driver_sql)
             upgrade_on(connection, revision)
             made.extend(_statements(connection))
 

@@ -10,16 +10,16 @@ from urllib.parse import urlsplit
 from sqlalchemy import Connection, text
 
 from convstore import Store, open_store
-from convstore.db.migrate import upgrade
 from tests.crash.oplog import OpLog
 from tests.crash.trying import TENANTS, Orders, ShiftedClock, config_of
+from tests.databases import make
 
 
 def make_database(server_url: str, url: str) -> None:
     """A fresh migrated database at `url`."""
     if server_url:
         asyncio.run(_create(server_url, urlsplit(url).path.removeprefix("/")))
-    upgrade(url)
+    make(url)
 
 
 async def _create(server_url: str, name: str) -> None:

@@ -27,7 +27,7 @@ from convstore import (
     UnavailableError,
     open_store,
 )
-from tests.databases import PostgresDatabases, migrate
+from tests.databases import PostgresDatabases, make
 from tests.denials import without_rights
 from tests.integration.conversations import contents, say
 from tests.servers import PostgresServer
@@ -189,7 +189,7 @@ async def test_opening_never_makes_tables_in_a_server_database(
 
 @pytest.fixture
 async def on_own_server(own_postgres: PostgresServer) -> AsyncIterator[Store]:
-    migrate(own_postgres.url)
+    make(own_postgres.url)
     config = StoreConfig(url=own_postgres.url, limits={"busy_timeout_s": 5})  # type: ignore[arg-type]
     async with open_store(config) as store:
         await say(store, "s-1", "before")
@@ -341,7 +341,7 @@ async def _opening_to_write(url: str) -> ConvstoreError:
 async def test_a_role_without_rights_is_refused_for_good_until_it_has_them(
     own_postgres: PostgresServer,
 ) -> None:
-    migrate(own_postgres.url)
+    make(own_postgres.url)
     connection = await asyncpg.connect(own_postgres.url)
     await connection.execute("CREATE ROLE app LOGIN")
     await connection.execute("REVOKE ALL ON SCHEMA public FROM public")

@@ -18,7 +18,7 @@ import pytest
 
 from convstore import SchemaMismatchError, Store, StoreConfig, open_store
 from convstore.db import migrate, schema
-from tests.databases import FORMER, former_dump
+from tests.databases import FORMER, former_dump, make_former
 from tests.integration.conversations import everything, say
 from tests.migration.test_shared_database import execute, rows
 
@@ -66,6 +66,62 @@ def test_it_is_told_from_a_database_that_is_not_ours(former: Former) -> None:
     assert migrate.current(former.url) == "convstore_0002"
     with pytest.raises(SchemaMismatchError, match="convstore db upgrade"):
         asyncio.run(scenario())
+
+
+_POSTGRES_SAYS = """
+SELECT c.relname, relkind::text, reloptions, relpersistence::text
+  FROM pg_class c WHERE relnamespace = 'public'::regnamespace;
+SELECT table_name, ordinal_position, column_name, data_type, is_nullable,
+       character_maximum_length, column_default, generation_expression, collation_name
+  FROM information_schema.columns WHERE table_schema = 'public';
+SELECT c.relname, attname, attstattarget, attstorage::text, attoptions
+  FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
+ WHERE relnamespace = 'public'::regnamespace AND attnum > 0;
+SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = 'public';
+SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated
+  FROM pg_constraint WHERE connamespace = 'public'::regnamespace;
+SELECT tgrelid::regclass::text, pg_get_triggerdef(oid), tgenabled::text
+  FROM pg_trigger WHERE NOT tgisinternal;
+SELECT proname, pg_get_functiondef(oid)
+  FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prokind = 'f';
+SELECT objoid::regclass::text, objsubid, description
+  FROM pg_description WHERE classoid = 'pg_class'::regclass AND objoid >= 16384
+"""
+_SQLITE_SAYS = """
+SELECT tbl_name, type, name, sql FROM sqlite_master;
+SELECT 'PRAGMA', auto_vacuum, encoding, page_size
+  FROM pragma_auto_vacuum, pragma_encoding, pragma_page_size
+"""
+
+
+def _everything(url: str) -> list[str]:
+    """All that a database says of itself, but for what is of alembic's own table."""
+    said = _SQLITE_SAYS if url.startswith("sqlite") else _POSTGRES_SAYS
+    lines = [str(row) for query in said.split(";") for row in rows(url, query)]
+    return sorted(line for line in lines if "alembic_version" not in line)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_an_upgraded_database_is_made_as_a_new_one(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    """Columns in their order, indexes, constraints, triggers: whatever runs on the one
+    runs alike on the other."""
+    if kind == "sqlite":
+        urls = [f"sqlite:///{tmp_path / name}.db" for name in ("new", "former")]
+    else:
+        databases = request.getfixturevalue("postgres_databases")
+        urls = [databases.create_empty() for _ in range(2)]
+    make_former(urls[1])
+    for url in urls:
+        migrate.upgrade(url)
+
+    new, upgraded = map(_everything, urls)
+
+    assert upgraded == new
+    assert sum("ix_sessions_recent" in line for line in new) > 1
+    for url in urls if kind == "postgres" else ():
+        databases.drop(url)
 
 
 def test_after_the_upgrade_everything_is_there_and_works(former: Former) -> None:
