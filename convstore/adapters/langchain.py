@@ -58,6 +58,8 @@ __all__ = ["ConvstoreChatMessageHistory"]
 _FORMAT: Final = "langchain"
 """Of the payloads: JSON text of a message, marked as ours; or, where the turn's columns
 say all else, its id (`with_id`)."""
+_BEFORE: Final = b"{}"
+"""As they were written before ids were kept."""
 _SPEAKERS: Final[dict[str, type[BaseMessage]]] = {
     "user": HumanMessage,
     "assistant": AIMessage,
@@ -219,11 +221,11 @@ def _own(turn: Turn) -> list[BaseMessage] | None:
     """The message of a turn of ours, if it says anything; None where the payload is
     another's."""
     kept = json_of(turn, _FORMAT)
-    if kept == {}:
-        kept = {"id": None}  # as it was written before ids were kept
-    if has_id(kept):
+    before = turn.payload == _BEFORE
+    if before or has_id(kept):
         plain = message_of(turn)
-        named = [] if plain is None else [_named(plain, kept["id"])]
+        known = None if before else kept["id"]
+        named = [] if plain is None else [_named(plain, known)]
         return list(messages_from_dict(named))
     if not isinstance(kept, dict) or kept.keys() - {MARK} != {"type", "data"}:
         return None

@@ -329,7 +329,9 @@ def _plain_turn(item: Mapping[str, Any]) -> TurnInput | None:
 def _items(turn: Turn) -> list[JsonObject]:
     told = json_of(turn, FORMAT)
     if turn.external_id is None:
-        return [told] if isinstance(told, dict) else items_of(turn)
+        # An object of another's, such as `{"id": …}`, is no item of this turn.
+        own = isinstance(told, dict) and turn_of(told).role == turn.role
+        return [told] if own else items_of(turn)
     # An import names its turns, and keeps all items of one. What it kept elsewhere, or
     # made two turns of, is told by the turns.
     items = told if isinstance(told, list) else [told]

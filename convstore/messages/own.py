@@ -16,12 +16,12 @@ from typing import Any, Final, NamedTuple, TypeGuard
 from msgspec.structs import replace
 
 from convstore.messages.message import speaks
+from convstore.messages.neutral import plain_id
 from convstore.vocabulary.codec import dumps
 from convstore.vocabulary.records import Json, JsonObject, Turn, TurnInput
 
 MARK: Final = "convstore"
-"""A key of payloads that are ours, in a form that a framework's object could have.
-Those written before it was there are known by having no key but their own."""
+"""A key of payloads that are ours, in a form that a framework's object could have."""
 
 # What an import puts for the bytes of a file, which it keeps elsewhere.
 _REPLACED = re.compile(rb'"sha256:[0-9a-f]{64}"')
@@ -118,11 +118,25 @@ def is_with_id(payload: bytes, message_id: str | None) -> bool:
     return payload == _ID % message_id.encode("utf-8", "surrogatepass")
 
 
-def has_id(told: Json) -> TypeGuard[JsonObject]:
-    """Whether a payload is one of `with_id`."""
+def has_id(told: Json, before: Turn | None = None) -> TypeGuard[JsonObject]:
+    """Whether a payload is one of `with_id`.
+
+    Args:
+        before: The turn that it is of, where an adapter wrote such payloads without a
+            mark once: to the byte in that form, and of a turn that has the id for its
+            external one. Anybody's object may hold an `id` and nothing else.
+    """
     if not isinstance(told, dict) or told.keys() - {MARK} != {"id"}:
         return False
-    return told["id"] is None or isinstance(told["id"], str)
+    message_id = told["id"]
+    if message_id is not None and not isinstance(message_id, str):
+        return False
+    if MARK in told:
+        return type(told[MARK]) is int and told[MARK] == 1
+    if before is None or message_id is None:
+        return False
+    exact = before.payload == json.dumps({"id": message_id}).encode()
+    return exact and before.external_id == plain_id(message_id)
 
 
 def is_count(value: object) -> bool:

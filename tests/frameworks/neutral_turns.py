@@ -68,6 +68,10 @@ _OF_OTHERS = [
 _OBJECTS_OF_OTHERS = [
     b'{"id": ["langchain", "HumanMessage"], "kwargs": {"content": "Hm."}}',
     b'{"id": 7}',
+    b'{"id": null}',
+    b'{"id": "x"}',
+    b'{"id":"x"}',
+    b'{"convstore": 2, "id": "x"}',
     b'{"id": "x", "type": "human", "content": "Hm."}',
     b'{"type": "human"}',
     b'{"type": "nobody", "data": {"content": "Hm."}}',

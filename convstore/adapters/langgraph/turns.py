@@ -126,7 +126,7 @@ def _plain_message(turn: types.Turn) -> BaseMessage | None:
     told = None if b"\0" in payload else json_of(turn, FORMAT)
     return (
         maker_of(_SPEAKERS[turn.role])(turn.content or "", told["id"])
-        if has_id(told)
+        if has_id(told, turn)
         else None
     )
 
@@ -153,7 +153,7 @@ def _own(serde: SerializerProtocol, turn: types.Turn) -> Sequence[Kept] | None:
         message = _written(serde, payload)
         return None if message is None else [Kept(message, turn.seq)]
     told = json_of(turn, FORMAT)
-    if not has_id(told):
+    if not has_id(told, turn):
         return None
     plain = message_of(turn)
     return [] if plain is None else [Kept(_native(plain, told["id"]), turn.seq)]

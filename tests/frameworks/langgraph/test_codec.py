@@ -139,7 +139,13 @@ def test_a_message_as_it_was_kept_before_is_read() -> None:
     whole = type_.encode() + b"\0" + data
     told = [
         TurnInput("user", "Which?", payload=whole, payload_format=FORMAT),
-        TurnInput("user", "When?", payload=b'{"id": "m-2"}', payload_format=FORMAT),
+        TurnInput(
+            "user",
+            "When?",
+            external_id="m-2",
+            payload=b'{"id": "m-2"}',
+            payload_format=FORMAT,
+        ),
     ]
 
     kept = kept_in(SERDE, list(map(unsaved, told)))
