@@ -76,7 +76,9 @@ class KeyLocks(Generic[K]):
             self._claim_missing.all(connection, _bound(keys))
         rows, held = self._read(self._waiting, connection, keys, claims)
         if claims and len(keys) == 1:  # of several the keys were claimed before
-            rows |= self._confirmed(self._waiting, connection, {*keys} - held, rows)
+            claimed = {*keys} - held
+            # Waited for: one that is held even so has just been deleted.
+            rows |= self._confirmed(self._waiting, connection, claimed, rows)[0]
         if held:  # being made elsewhere: whether they are there is known when that ends
             self._claim.all(connection, _bound(held))
             made, _ = self._read(self._waiting, connection, held, claims)
@@ -93,8 +95,9 @@ class KeyLocks(Generic[K]):
             `locked` and `claims`.
         """
         rows, held = self._read(self._passing, connection, keys, claims=True)
-        rows |= self._confirmed(self._passing, connection, {*keys} - held, rows)
-        return rows, held
+        claimed = {*keys} - held
+        made, made_and_held = self._confirmed(self._passing, connection, claimed, rows)
+        return rows | made, held | made_and_held
 
     def _confirmed(
         self,
@@ -102,13 +105,13 @@ class KeyLocks(Generic[K]):
         connection: Connection,
         keys: set[K],
         rows: dict[K, Row],
-    ) -> dict[K, Row]:
+    ) -> tuple[dict[K, Row], set[K]]:
         """The rows of claimed keys that were not there when the statement began that
-        claimed them."""
+        claimed them, and the keys of those that somebody holds by now."""
         missing = keys - rows.keys()
         if not (missing and self._confirms and dialect_of(connection).has_row_locks):
-            return {}
-        return self._read(statement, connection, missing, claims=True)[0]
+            return {}, set()
+        return self._read(statement, connection, missing, claims=True)
 
     def _read(
         self,

@@ -14,6 +14,7 @@ from convstore import Store
 from convstore.archive.archiver import archive
 from convstore.db import items, models, session_locks
 from convstore.db.batch import run_batch, run_in
+from convstore.db.cells import Place
 from convstore.db.dialects.base import Dialect
 from convstore.db.key_locks import KeyLocks
 from convstore.db.outcomes import Tracked
@@ -248,6 +249,27 @@ async def test_a_session_that_was_written_to_is_not_even_tried(store: Store) -> 
 _GATE = 7
 
 
+def gated(store: Store, patch: pytest.MonkeyPatch) -> KeyLocks[Place]:
+    """The locks of items, whose first statement stops before it takes a key."""
+    dialect = type(store._parts.backend.dialect)
+    claimed = dialect.claimed
+
+    def claimed_at_the_gate(self: Dialect, *key: Any) -> Any:
+        opened = func.pg_advisory_xact_lock(_GATE)
+        return case((opened.is_(None), false()), else_=claimed(self, *key))
+
+    patch.setattr(dialect, "claimed", claimed_at_the_gate)
+    columns = list(models.items.c)
+    return KeyLocks(models.items, items.OUTSIDE.key, columns)  # worded by this
+
+
+async def make_item(connection: Any) -> None:
+    """As another process would, and has committed."""
+    await connection.execute("CREATE TEMP TABLE made AS SELECT * FROM items")
+    await connection.execute("UPDATE made SET key = 'k'")
+    await connection.execute("INSERT INTO items SELECT * FROM made")
+
+
 async def test_an_item_that_is_made_while_its_key_is_taken_is_seen(
     store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,26 +280,40 @@ async def test_an_item_that_is_made_while_its_key_is_taken_is_seen(
         pytest.skip("on SQLite one transaction writes at a time")
     await store.items.put("n", "other", 1)
     other = await asyncpg.connect(database_url)
-    dialect = type(store._parts.backend.dialect)
-    claimed = dialect.claimed
-
-    def claimed_at_the_gate(self: Dialect, *key: Any) -> Any:
-        opened = func.pg_advisory_xact_lock(_GATE)
-        return case((opened.is_(None), false()), else_=claimed(self, *key))
-
-    monkeypatch.setattr(dialect, "claimed", claimed_at_the_gate)
-    columns = list(models.items.c)
-    locks = KeyLocks(models.items, items.OUTSIDE.key, columns)  # worded by this
-    monkeypatch.setattr(items, "_LOCKS", locks)
+    monkeypatch.setattr(items, "_LOCKS", gated(store, monkeypatch))
     await other.execute("SELECT pg_advisory_lock($1)", _GATE)
     task = asyncio.ensure_future(store.items.put("n", "k", 2))
     try:
         await until_somebody_waits(database_url)
-        await other.execute("CREATE TEMP TABLE made AS SELECT * FROM items")
-        await other.execute("UPDATE made SET key = 'k'")
-        await other.execute("INSERT INTO items SELECT * FROM made")
+        await make_item(other)
     finally:
         await other.close()
 
     assert (await task).version == 2
     assert (await store.items.get("n", "k")).value == 2
+
+
+async def test_an_item_that_is_made_and_held_while_its_key_is_taken_is_held(
+    store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there, though not to be read: to insert it would fail."""
+    import asyncpg
+
+    if database_url.startswith("sqlite"):
+        pytest.skip("on SQLite one transaction writes at a time")
+    await store.items.put("n", "other", 1)
+    other = await asyncpg.connect(database_url)
+    locks, place = gated(store, monkeypatch), (store.tenant, "n", "k")
+    await other.execute("SELECT pg_advisory_lock($1)", _GATE)
+    looking = store._parts.backend.write(lambda c: locks.free(c, [place]))
+    task = asyncio.ensure_future(looking)
+    try:
+        await until_somebody_waits(database_url)
+        await make_item(other)
+        await other.execute("BEGIN; SELECT FROM items WHERE key = 'k' FOR UPDATE")
+        await other.execute("SELECT pg_advisory_unlock($1)", _GATE)
+        found = await task
+    finally:
+        await other.close()
+
+    assert found == ({}, {place})
