@@ -6,6 +6,7 @@ is seen from their names alone: the others go, and those that are missing are wr
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -17,7 +18,13 @@ from typing import Any
 from convstore.archive.table_rows import COLUMNS, Row
 from convstore.export.writers.parquet import load_pyarrow
 from convstore.vocabulary.codec import decode_json, dumps
-from convstore.vocabulary.errors import ConfigError, CorruptionError
+from convstore.vocabulary.errors import (
+    NEEDS_SETUP,
+    NO_SPACE,
+    ConfigError,
+    CorruptionError,
+    StorageFullError,
+)
 from convstore.vocabulary.ids import new_id
 
 MARK = "convstore-tables.json"
@@ -29,6 +36,26 @@ GROUP_BYTES = 32 * 1024 * 1024
 _FILE = re.compile(r"segment-[0-9a-f-]{36}-[0-9a-f]{16}\.parquet", re.ASCII)
 _STAGED = re.compile(r"\.staged-[0-9a-f-]{36}", re.ASCII)
 _MONTH = re.compile(r"month=[0-9]{4}-[0-9]{2}", re.ASCII)
+
+
+@contextmanager
+def written_to(to: Path) -> Iterator[None]:
+    """Whatever is written into the folder, with our errors for the system's.
+
+    Raises:
+        StorageFullError: There is no room; what is there stays, and the next run goes
+            on from it.
+        ConfigError: The folder may not be written to, or is none.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            raise StorageFullError(f"{to}: no space left for the tables") from error
+        if error.errno in NEEDS_SETUP or error.errno == errno.EEXIST:
+            why = os.strerror(error.errno)
+            raise ConfigError(f"{to}: cannot be written to: {why}") from error
+        raise
 
 
 @contextmanager
@@ -57,10 +84,14 @@ def _check_mark(to: Path, mark: dict[str, Any]) -> None:
     try:
         found = decode_json(path.read_bytes())
     except FileNotFoundError:
-        if any(to.iterdir()):
+        # What was cut short before the mark was there is ours.
+        there = list(to.iterdir())
+        if not all(_STAGED.fullmatch(one.name) for one in there):
             raise ConfigError(
                 f"{to}: holds something else: name a folder that is empty, or not there"
             ) from None
+        for staged in there:
+            staged.unlink(missing_ok=True)
         _write(path, dumps(mark) + b"\n")
         return
     except CorruptionError:

@@ -21,6 +21,7 @@ from convstore.archive.table_files import (
     path_of,
     present,
     remove,
+    written_to,
 )
 from convstore.archive.table_rows import rows_of
 from convstore.db import archive_tables
@@ -71,7 +72,7 @@ async def write_tables(
         "tenant": tenant,
     }
     tally = _Tally()
-    with ExitStack() as stack:
+    with written_to(to), ExitStack() as stack:
         await context.files(lambda: stack.enter_context(held(to, mark)))
         there = set(await context.files(lambda: list(present(to))))
         right = await _bring_all(context, to, tenant, there, tally, on_progress)

@@ -276,7 +276,9 @@ class Archive:
             on_progress: Told of each few segments.
 
         Raises:
-            ConfigError: The folder holds something else, or is being written.
+            ConfigError: The folder holds something else, is being written, or may not
+                be written to.
+            StorageFullError: There is no room; the next run goes on from what is there.
             MissingExtraError: pyarrow is not installed.
             ArchiveAwayError: The archive is not there.
         """

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from convstore import Store
-from convstore.errors import ConfigError
+from convstore.errors import ConfigError, StorageFullError
+from tests.denials import files_up_to
 from tests.integration.archives import archived, damage, fill, segment_files
 
 pq = pytest.importorskip("pyarrow.parquet")
@@ -160,3 +161,46 @@ async def test_what_a_crash_left_half_written_is_no_row(
 
     assert sorted(path.name for path in to.rglob("*.parquet")) == whole
     assert not half.exists()
+
+
+@pytest.mark.parametrize("room", [10, 2_000], ids=["the mark", "a table"])
+async def test_a_full_disk_is_told_and_the_next_run_goes_on(
+    store: Store, tmp_path: Path, room: int
+) -> None:
+    await archived(store, "s-1")
+    to = tmp_path / "tables"
+
+    with files_up_to(room), pytest.raises(StorageFullError, match="tables"):
+        await store.archive.tables(to)
+    report = await store.archive.tables(to)
+
+    assert (report.segments_written, ids(to)) == (1, ["s-1"])
+    assert not list(to.rglob(".staged-*"))
+
+
+async def test_a_folder_whose_mark_was_cut_short_is_ours(
+    store: Store, tmp_path: Path
+) -> None:
+    await archived(store, "s-1")
+    to = tmp_path / "tables"
+    to.mkdir()
+    (to / ".staged-01a2285c-4ae6-7963-a7d7-546d85cc7fbc").write_bytes(b'{"for')
+
+    await store.archive.tables(to)
+
+    assert [path.name for path in to.iterdir() if path.is_file()] == [
+        "convstore-tables.json"
+    ]
+
+
+async def test_a_place_that_is_no_folder_is_refused(
+    store: Store, tmp_path: Path
+) -> None:
+    await archived(store, "s-1")
+    to = tmp_path / "tables"
+    to.write_text("a file")
+
+    with pytest.raises(ConfigError, match="cannot be written to"):
+        await store.archive.tables(to)
+    with pytest.raises(ConfigError, match="cannot be written to"):
+        await store.archive.tables(to / "below")

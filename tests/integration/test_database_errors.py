@@ -28,7 +28,7 @@ from convstore import (
     open_store,
 )
 from tests.databases import PostgresDatabases, make
-from tests.denials import without_rights
+from tests.denials import files_up_to, without_rights
 from tests.integration.conversations import contents, say
 from tests.servers import PostgresServer
 
@@ -275,6 +275,18 @@ async def test_writes_under_way_when_the_server_dies_fail_typed_or_are_there(
 
 
 # Files
+
+
+async def test_a_file_that_cannot_be_opened_for_want_of_room_is_told_so(
+    sqlite_url: str,
+) -> None:
+    """Beside it there must be room for the index of its log."""
+    with files_up_to(16_000):
+        error = await _opening(sqlite_url)
+
+    assert isinstance(error, StorageFullError)
+    async with open_store(sqlite_url) as store:
+        await say(store, "s-1", "after")
 
 
 async def test_a_full_database_refuses_typed_and_stays_readable(

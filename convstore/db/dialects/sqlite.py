@@ -131,11 +131,12 @@ class SqliteDialect(Identified, Dialect):
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return DatabaseBusyError("another process holds the database's write lock")
-        if code == sqlite3.SQLITE_FULL:
+        name = getattr(error, "sqlite_errorname", "SQLITE_ERROR")
+        # The second: there is no room for the index of the log, a file beside it.
+        if code == sqlite3.SQLITE_FULL or name == "SQLITE_IOERR_SHMSIZE":
             return StorageFullError("the disk of the database is full")
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return CorruptionError("the database file is damaged or not SQLite")
-        name = getattr(error, "sqlite_errorname", "SQLITE_ERROR")
         if name != "SQLITE_READONLY_DBMOVED" and code in (
             sqlite3.SQLITE_CANTOPEN,
             sqlite3.SQLITE_READONLY,
