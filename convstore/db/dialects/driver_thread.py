@@ -18,6 +18,8 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
+from convstore.vocabulary.errors import UnavailableError
+
 T = TypeVar("T")
 
 _STUCK_S = 0.002
@@ -62,12 +64,22 @@ class DriverThreads:
 
         A cancelled future of work that has not begun withdraws it; other work is seen
         through, and nobody is told.
+
+        Raises:
+            UnavailableError: The system starts no thread; it is not done later either.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._calls.append(_Call(future, work))
         if not self._at_work:
-            self._set_to_work(loop)
+            try:
+                self._set_to_work(loop)
+            except RuntimeError as error:
+                self._calls.pop()
+                raise UnavailableError(
+                    "the system starts no more threads: see its limits of processes "
+                    "and of memory"
+                ) from error
         elif self._watched is None and self._at_work < self._most:
             self._watch(loop)
         return future

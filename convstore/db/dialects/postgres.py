@@ -269,8 +269,9 @@ class PostgresBackend(Backend):
         connection = self._engine.connect()
         with translated(self.dialect):
             await connection.start()
-            await connection.begin()
         try:
+            with translated(self.dialect):
+                await connection.begin()
             yield _PostgresTransaction(connection, self.dialect)
             # Seen through even when the caller is cancelled meanwhile: a commit that
             # was sent is either done or not, and the answer is awaited.

@@ -247,7 +247,11 @@ class SqliteBackend(Backend):
         self._check_open()
         if not self._one_writes.try_enter():
             return self._write_in_turn(work)
-        written = self._writing.call(lambda: self._write(work))
+        try:
+            written = self._writing.call(lambda: self._write(work))
+        except BaseException:  # nobody was set to work, who would let the next in
+            self._one_writes.leave()
+            raise
         written.add_done_callback(lambda _: self._one_writes.leave())
         return written
 

@@ -9,7 +9,11 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from convstore.db.dialects import driver_thread
+from convstore.db.dialects.base import BackendOptions
 from convstore.db.dialects.driver_thread import DriverThreads
+from convstore.db.engine import open_backend
+from convstore.vocabulary.errors import UnavailableError
+from convstore.vocabulary.limits import Limits
 
 Make = Callable[[int], DriverThreads]
 _PATIENCE_S = 120.0
@@ -74,6 +78,42 @@ async def test_no_more_threads_are_at_work_than_there_may_be(make: Make) -> None
     goes_on.set()
     assert await asyncio.gather(*calls) == [True] * 3
     assert begun == [0, 1, 2]
+
+
+async def test_a_call_for_which_no_thread_starts_is_not_done_later(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its caller was told that it failed, and may have repeated it by then."""
+    threads, done = make(1), []
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start_none)
+        with pytest.raises(UnavailableError, match="threads"):
+            threads.call(lambda: done.append("refused"))
+
+    await threads.call(lambda: done.append("asked again"))
+
+    assert done == ["asked again"]
+
+
+async def test_a_write_for_which_no_thread_starts_keeps_nobody_waiting(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = BackendOptions(sqlite_url, 1, "none", Limits(busy_timeout_s=1.0))
+    backend = await open_backend(options)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", start_none)
+            with pytest.raises(UnavailableError, match="threads"):
+                await backend.write(lambda connection: None)
+
+        assert await backend.write(lambda connection: "written") == "written"
+    finally:
+        await backend.close()
+
+
+def start_none(thread: threading.Thread) -> None:
+    """As CPython says it when the system refuses."""
+    raise RuntimeError("can't start new thread")
 
 
 async def test_a_call_is_withdrawn_before_it_has_begun_and_not_after(
