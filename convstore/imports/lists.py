@@ -10,14 +10,27 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from convstore.imports.extras import derived_id
-from convstore.imports.fields import id_or_none
+from convstore.imports.fields import (
+    TIME_KEYS,
+    first_time,
+    id_or_none,
+    language_or_none,
+    tags_of,
+    time_or_none,
+    title_or_none,
+)
 from convstore.imports.material import Found, Material
 from convstore.imports.model import ImportedSession, Rejected
 from convstore.imports.rowsets import MOST_ROWS
+from convstore.imports.talk import Talk, Vote
 from convstore.vocabulary.errors import CorruptionError, InvalidInputError
 from convstore.vocabulary.records import Json, JsonObject
 
 _KEYS = ("messages", "items", "history", "message_history")
+_ID_KEYS = ("id", "session_id", "conversation_id", "thread_id", "chatId")
+_USER_KEYS = ("user_id", "userId", "user")
+_OTHER_KEYS = ("createdAt", "title", "tags", "language", "lang", "model", "feedback")
+_READ = frozenset((*_ID_KEYS, *_USER_KEYS, *TIME_KEYS, *_OTHER_KEYS))
 _MOST_BYTES = 256 * 1024 * 1024
 """Of one conversation whose messages are records of their own."""
 
@@ -41,15 +54,37 @@ class Listed:
     def session_id(self, format_name: str) -> str:
         """The id that the source gives; the file's name where it is a conversation by
         itself; else one from the first message, which stays when others follow."""
-        named = id_or_none(
-            self.around, "id", "session_id", "conversation_id", "thread_id", "chatId"
-        )
+        named = id_or_none(self.around, *_ID_KEYS)
         if named is not None:
             return named
         first = self.values[0] if self.values else None
         if self.alone and not _dated(first):
             return f"{format_name}:{self.name}"
         return derived_id(format_name, first)
+
+
+def tell_around(talk: Talk, listed: Listed) -> None:
+    """Take what the object around the list says of the conversation: whose it is, its
+    title, tags, language and time, the model of its answers, a judgement of it. What
+    else it says, and what of these cannot be read, is kept in the metadata."""
+    around = listed.around
+    talk.user_id = id_or_none(around, *_USER_KEYS)
+    talk.title, talk.tags = around.get("title"), around.get("tags")
+    talk.language = language_or_none(around.get("language") or around.get("lang"))
+    talk.created_at = first_time(around) or time_or_none(around.get("createdAt"))
+    talk.model = id_or_none(around, "model")
+    label = id_or_none(around, "feedback")
+    if label is not None:
+        talk.vote(Vote("feedback", None, label))
+    read: list[Json] = [talk.user_id, talk.language, talk.model, label]
+    read += [id_or_none(around, *_ID_KEYS), title_or_none(talk.title)]
+    read.append(list(tags_of(talk.tags)))
+    talk.metadata |= {
+        key: value
+        for key, value in around.items()
+        if key not in _READ
+        or (value not in read and time_or_none(value) != talk.created_at)
+    }
 
 
 def _dated(message: Json) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from convstore.imports.extras import NOTES
+from convstore.imports.extras import keep
 from convstore.imports.fields import language_or_none, tags_of, title_or_none
 from convstore.imports.model import GraphStateInput, ImportedSession
 from convstore.imports.said import Said as Said
@@ -75,6 +75,8 @@ class Talk:
         self.title: Json = None
         self.tags: Json = None
         self.language: str | None = None
+        # Of the answers that name none.
+        self.model: str | None = None
         self.created_at: datetime | None = None
         self.metadata: JsonObject = {}
         self.head: str | None = None
@@ -94,6 +96,11 @@ class Talk:
         """Add a step. Its id is as the source has it."""
         self._said.append(said)
         return said
+
+    def keep_rest(self, source: Mapping[str, Json], *read: str) -> None:
+        """Keep in the metadata what the object of the conversation says besides the
+        fields that are `read`; nothing, false, zero and empty say nothing."""
+        self.metadata |= {k: v for k, v in source.items() if v and k not in read}
 
     def source(self, steps: Sequence[Said], source: Json) -> None:
         """Note what steps were made of: the first has it as payload, where it says
@@ -160,7 +167,7 @@ class Talk:
             language=self.language,
             title=title_or_none(self.title),
             tags=tags_of(self.tags),
-            metadata=self._fitting({**self.metadata, NOTES: {"format": self._format}}),
+            metadata=self._fitting(keep(self.metadata, {"format": self._format})),
             created_at=self.created_at,
             interactions=tuple(self._judgements(seqs)) if turns else (),
             graph_states=tuple(self._states) if turns else (),
@@ -195,7 +202,7 @@ class Talk:
                 parts=said.parts or None,
                 name=_short(said.name),
                 tool_call_id=_short(said.tool_call_id),
-                model=_short(said.model),
+                model=_short(said.model or self._model_of(said)),
                 finish_reason=_short(said.finish_reason),
                 tokens_in=said.tokens_in,
                 tokens_out=said.tokens_out,
@@ -213,6 +220,9 @@ class Talk:
                 parent_seq=None if parent == seq - 1 else parent,
                 created_at=said.at,
             )
+
+    def _model_of(self, said: Said) -> str | None:
+        return self.model if said.role == "assistant" else None
 
     def _payload(
         self, said: Said, sources: list[Json] | None, *, cut: bool

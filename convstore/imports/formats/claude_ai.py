@@ -30,6 +30,14 @@ from convstore.vocabulary.records import Json, JsonObject
 NAME = "claude-ai"
 _ROOT = "00000000-0000-4000-8000-000000000000"
 # `text` is what the blocks say, and what the screen says where they are not shown.
+_READ = (
+    "uuid",
+    "name",
+    "created_at",
+    "account",
+    "current_leaf_message_uuid",
+    "chat_messages",
+)
 _TOLD = ("sender", "updated_at", "text")
 _COMPANIONS = ("projects.json", "users.json", "memories.json")
 
@@ -58,18 +66,7 @@ def parse(record: Json) -> ImportedSession:
     if isinstance(account, dict):
         talk.user_id = text_or_none(account.get("uuid"))
     talk.head = text_or_none(given.get("current_leaf_message_uuid"))
-    talk.metadata = {
-        key: given[key]
-        for key in (
-            "summary",
-            "updated_at",
-            "model",
-            "project",
-            "settings",
-            "is_starred",
-        )
-        if given.get(key)
-    }
+    talk.keep_rest(given, *_READ)
     before: str | None = None
     for place, message in enumerate(messages):
         before = _add(talk, f"chat_messages[{place}]", message, before, place)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from convstore.imports.fields import first_time, need_object, text_or_none
 from convstore.imports.langchain_messages import is_message, said_of
-from convstore.imports.lists import Listed, conversations_of, id_of
+from convstore.imports.lists import Listed, conversations_of, id_of, tell_around
 from convstore.imports.material import Found, Material, Row
 from convstore.imports.model import ImportedSession
 from convstore.imports.rowsets import bounded, by_key, made, table_with
@@ -52,6 +52,7 @@ def _own_id(value: Json) -> str | None:
 
 def _of_list(listed: Listed) -> ImportedSession:
     talk = Talk(NAME, listed.session_id(NAME))
+    tell_around(talk, listed)
     for number, value in enumerate(listed.values, 1):
         message = need_object("message", value)
         message_id = _own_id(message) or id_of(message.get("data"), number)

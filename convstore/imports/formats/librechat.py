@@ -23,6 +23,16 @@ from convstore.vocabulary.records import Json, JsonObject
 
 NAME = "librechat"
 _ROOT = "00000000-0000-0000-0000-000000000000"
+# Some of them are about the file.
+_READ = (
+    "conversationId",
+    "title",
+    "tags",
+    "messages",
+    "exportAt",
+    "branches",
+    "recursive",
+)
 _TOLD = ("messageId", "isCreatedByUser", "feedback")
 _RATINGS = {"thumbsUp": "thumbs_up", "thumbsDown": "thumbs_down"}
 
@@ -48,9 +58,7 @@ def parse(record: Json) -> ImportedSession:
     talk.title = given.get("title")
     options = _object(given.get("options"))
     talk.tags = given.get("tags")
-    talk.metadata = {
-        key: given[key] for key in ("endpoint", "options") if given.get(key)
-    }
+    talk.keep_rest(given, *_READ)
     known = list(_flat(messages))
     prompt = text_or_none(options.get("promptPrefix"))
     top = None

@@ -34,6 +34,8 @@ from convstore.vocabulary.errors import CorruptionError, InvalidInputError
 from convstore.vocabulary.records import Json, JsonObject
 
 NAME = "open-webui"
+_READ = ("id", "user_id", "title", "chat", "created_at")
+_READ_OF_CHAT = ("timestamp", "tags", "history", "messages", "system")
 _TOLD = ("annotation", "feedbackId", "done", "models")
 _USAGE = {
     "tokens_in": ("prompt_tokens", "input_tokens", "prompt_eval_count"),
@@ -198,11 +200,7 @@ def parse(record: Json, votes: _Votes | None = None) -> ImportedSession:
     )
     talk.tags = _tags(row, chat)
     talk.head = text_or_none(history.get("currentId"))
-    talk.metadata = {
-        key: row[key]
-        for key in ("archived", "pinned", "share_id", "folder_id", "meta", "updated_at")
-        if row.get(key)
-    }
+    _keep_rest(talk, row, chat)
     top = _system(talk, chat) if messages else None
     seen: set[str] = set()
     for key, message in messages.items():
@@ -210,6 +208,15 @@ def parse(record: Json, votes: _Votes | None = None) -> ImportedSession:
     for vote in (votes or {}).pop(str(named), ()):
         _judge(talk, vote, seen)
     return talk.session()
+
+
+def _keep_rest(talk: Talk, row: JsonObject, chat: JsonObject) -> None:
+    params = _object(chat.get("params"))
+    params = {key: value for key, value in params.items() if key != "system"}
+    talk.keep_rest({**chat, "params": params}, *_READ, *_READ_OF_CHAT)
+    if chat is not row:
+        talk.metadata = {"chat": talk.metadata} if talk.metadata else {}
+        talk.keep_rest(row, *_READ)
 
 
 def _as_line(messages: list[Json]) -> JsonObject:

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from convstore.imports.fields import need_object, time_or_none
-from convstore.imports.lists import Listed, conversations_of, id_of
+from convstore.imports.lists import Listed, conversations_of, id_of, tell_around
 from convstore.imports.material import Found, Material, Row, Tables, Value
 from convstore.imports.model import ImportedSession
 from convstore.imports.openai_items import Item, is_item, steps_of_items
@@ -50,6 +50,7 @@ def read(material: Material) -> Iterator[Found]:
 
 def _of_list(listed: Listed) -> ImportedSession:
     talk = Talk(NAME, listed.session_id(NAME))
+    tell_around(talk, listed)
     items = [
         Item(id_of(value, number), need_object("item", value))
         for number, value in enumerate(listed.values, 1)

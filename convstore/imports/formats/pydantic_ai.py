@@ -17,7 +17,7 @@ from convstore.imports.fields import (
     time_or_none,
 )
 from convstore.imports.gemini_contents import standard
-from convstore.imports.lists import Listed, conversations_of
+from convstore.imports.lists import Listed, conversations_of, tell_around
 from convstore.imports.material import Found, Material
 from convstore.imports.model import ImportedSession
 from convstore.imports.pieces import data_part, has_bytes, image_part, pointer_part
@@ -43,6 +43,7 @@ def read(material: Material) -> Iterator[Found]:
 
 def _of_list(listed: Listed) -> ImportedSession:
     talk = Talk(NAME, _session_id(listed))
+    tell_around(talk, listed)
     times: defaultdict[str, int] = defaultdict(int)
     instructions: str | None = None
     parent: str | None = None

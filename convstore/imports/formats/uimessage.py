@@ -11,13 +11,13 @@ import json
 from collections.abc import Iterator
 
 from convstore.imports.chat import role_of
-from convstore.imports.fields import text_or_none, time_or_none
-from convstore.imports.lists import Listed, conversations_of, id_of
+from convstore.imports.fields import id_or_none, text_or_none, time_or_none
+from convstore.imports.lists import Listed, conversations_of, id_of, tell_around
 from convstore.imports.material import Found, Material
 from convstore.imports.model import ImportedSession
 from convstore.imports.pieces import file_part, has_bytes, image_part, pointer_part
 from convstore.imports.steps import Steps
-from convstore.imports.talk import Said, Talk
+from convstore.imports.talk import Said, Talk, Vote
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import Json, JsonObject
 
@@ -48,9 +48,7 @@ def parse_list(listed: Listed) -> ImportedSession:
     rows = [_object(value) for value in listed.values]
     chat = next((t for row in rows if (t := text_or_none(row.get("chatId")))), None)
     talk = Talk(NAME, chat or listed.session_id(NAME))
-    talk.title = listed.around.get("title")
-    talk.user_id = text_or_none(listed.around.get("userId"))
-    talk.created_at = time_or_none(listed.around.get("createdAt"))
+    tell_around(talk, listed)
     parent: str | None = None
     for number, value in enumerate(listed.values, 1):
         if not isinstance(value, dict):
@@ -58,8 +56,12 @@ def parse_list(listed: Listed) -> ImportedSession:
         made = _steps(talk, value, f"messages[{number - 1}]")
         if made:
             talk.source(made, value)
-            talk.say_all(id_of(value, number), parent, made)
+            message_id = id_of(value, number)
+            talk.say_all(message_id, parent, made)
             parent = talk.last
+            label = id_or_none(value, "feedback")
+            if label is not None:
+                talk.vote(Vote(f"feedback:{message_id}", message_id, label))
     return talk.session()
 
 
@@ -87,6 +89,9 @@ def _steps(talk: Talk, message: JsonObject, field: str) -> list[Said]:
 
 def _finish(made: list[Said], message: JsonObject, meta: JsonObject) -> None:
     last = made[-1]
+    for said in made:
+        if said.role == "assistant":
+            said.model = id_or_none(message, "model")
     if meta:
         last.metadata["metadata"] = meta
     if message.get("annotations"):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from convstore.imports.model import ImportedSession, Rejected
 from convstore.imports.reading import Imported, read_sessions
 from convstore.imports.registry import load_format
+from convstore.vocabulary.records import JsonObject
 from tests.unit.imports.tools.samples import Sample
 
 AT = "2026-03-01T09:00:00+00:00"
@@ -215,3 +218,110 @@ def test_a_database_whose_program_ended_while_it_wrote_is_read_as_it_was(
     assert [told(session) for session in found] == [[("1", None, "Q")]]
     assert copy.read_bytes() == before
     connection.close()
+
+
+@pytest.mark.parametrize(
+    ("format_name", "message"),
+    [
+        ("uimessage", {"role": "assistant", "parts": [{"type": "text", "text": "A"}]}),
+        ("openai-agents", {"role": "assistant", "content": "A"}),
+        ("langchain", {"type": "ai", "data": {"content": "A"}}),
+        (
+            "pydantic-ai",
+            {"kind": "response", "parts": [{"part_kind": "text", "content": "A"}]},
+        ),
+    ],
+)
+def test_what_stands_around_a_list_of_messages_is_taken_or_kept(
+    tmp_path: Path, format_name: str, message: JsonObject
+) -> None:
+    around = {
+        "id": "c",
+        "user": "ann",
+        "model": "m-1",
+        "create_time": 1_690_000_000,
+        "feedback": "thumbs_up",
+        "tags": ["t"],
+        "userId": 7,
+        "import": "x",
+        "plan": {"b": 1},
+    }
+    path = tmp_path / "chats.jsonl"
+    path.write_text(json.dumps({**around, "messages": [message]}))
+
+    (session,) = sessions(format_name, path)
+
+    assert (session.session_id, session.user_id, session.tags) == ("c", "ann", ("t",))
+    assert session.created_at == datetime.fromtimestamp(1_690_000_000, UTC)
+    assert [turn.model for turn in session.turns] == ["m-1"]
+    assert [(a.turn_seq, a.feedback) for a in session.interactions] == [
+        (None, "thumbs_up")
+    ]
+    assert session.metadata == {
+        "userId": 7,
+        "plan": {"b": 1},
+        "import": {"format": format_name, "field": "x"},
+    }
+
+
+def test_what_a_message_of_the_ai_sdk_says_beside_its_parts_is_taken(
+    tmp_path: Path,
+) -> None:
+    parts = [{"type": "text", "text": "A"}]
+    message = {"role": "assistant", "parts": parts, "model": "m", "feedback": "down"}
+    path = tmp_path / "chats.jsonl"
+    path.write_text(json.dumps({"id": "c", "messages": [message]}))
+
+    (session,) = sessions("uimessage", path)
+
+    assert [turn.model for turn in session.turns] == ["m"]
+    assert [(a.turn_seq, a.feedback) for a in session.interactions] == [(1, "down")]
+
+
+@pytest.mark.parametrize(
+    ("format_name", "chat", "told"),
+    [
+        (
+            "claude-ai",
+            {
+                "uuid": "c",
+                "chat_messages": [{"uuid": "1", "sender": "human", "text": "Q"}],
+                "plan": {"b": 1},
+                "empty": [],
+            },
+            {"plan": {"b": 1}},
+        ),
+        (
+            "librechat",
+            {
+                "conversationId": "c",
+                "exportAt": "today",
+                "messages": [{"messageId": "1", "isCreatedByUser": True, "text": "Q"}],
+                "plan": {"b": 1},
+            },
+            {"plan": {"b": 1}},
+        ),
+        (
+            "open-webui",
+            {
+                "id": "c",
+                "pinned": True,
+                "chat": {
+                    "params": {"system": "S", "seed": 7},
+                    "messages": [{"id": "1", "role": "user", "content": "Q"}],
+                    "plan": {"b": 1},
+                },
+            },
+            {"chat": {"params": {"seed": 7}, "plan": {"b": 1}}, "pinned": True},
+        ),
+    ],
+)
+def test_what_a_tool_says_of_a_chat_and_we_have_no_place_for_is_kept(
+    tmp_path: Path, format_name: str, chat: JsonObject, told: JsonObject
+) -> None:
+    path = tmp_path / "chats.json"
+    path.write_text(json.dumps([chat] if format_name != "librechat" else chat))
+
+    (session,) = sessions(format_name, path)
+
+    assert session.metadata == {**told, "import": {"format": format_name}}
