@@ -9,13 +9,13 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
-    insert,
     literal_column,
     select,
     update,
 )
 
 from convstore.db import models
+from convstore.db.sent_together import SentTogether
 from convstore.db.session_ids import about_keys, of_sessions, one_of
 from convstore.db.statements import BOUND, Prepared
 from convstore.db.unit import Key, Unit
@@ -89,18 +89,11 @@ _SET_STATE = Prepared(
         .values(state=bindparam(f"{BOUND}state"))
     )
 )
-_RESTORED = Prepared(
-    lambda _: (
-        update(models.archive_entries)
-        .where(
-            E.tenant_id == bindparam("tenant"),
-            E.session_id == bindparam("id"),
-            E.segment_id == bindparam("segment"),
-        )
-        .values(state=literal_column("'restored'"))
-    )
+_KEY = ("tenant_id", "session_id", "segment_id")
+_RESTORED = SentTogether.update(models.archive_entries, _KEY, ["state"])
+_ADD = SentTogether.insert(
+    models.archive_entries, [*names_of(StoredEntry), "created_at"]
 )
-_ADD = Prepared(lambda _: insert(models.archive_entries))
 
 
 def add(connection: Connection, entries: Sequence[StoredEntry], now: int) -> None:
@@ -188,4 +181,5 @@ def set_state(
 
 def note_restored(unit: Unit, key: Key, segment_id: str) -> None:
     """A session's copy in a segment is not the only one any more."""
-    unit.change(_RESTORED, {"tenant": key[0], "id": key[1], "segment": segment_id})
+    place = dict(zip(_KEY, (*key, segment_id), strict=True))
+    unit.change(_RESTORED, {**place, "state": "restored"})

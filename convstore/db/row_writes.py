@@ -19,6 +19,7 @@ from sqlalchemy import (
 from convstore.db import models
 from convstore.db.codec.records import SESSION_COLUMNS
 from convstore.db.dialects.base import Dialect
+from convstore.db.sent_together import SentTogether
 from convstore.db.session_ids import about_keys, of_sessions
 from convstore.db.session_locks import Key, Row
 from convstore.db.statements import BOUND, Prepared
@@ -95,7 +96,7 @@ INSERT_SESSION = Prepared(
 UPDATE_HOT = _update_of(HOT)
 UPDATE_ALL = _update_of([*HOT, *_COLD])
 UPDATE_GONE = Prepared(_gone_together)
-UPDATE_BACK = _update_of([*_PLACE, "last_activity_at"])
+UPDATE_BACK = SentTogether.update(models.sessions, _KEY, [*_PLACE, "last_activity_at"])
 INSERTS = {
     table.name: _insert_into(table)
     for table in (

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from convstore import Store
-from convstore.db import documents, lifecycle, row_writes, sizes
+from convstore.db import archive_entries, documents, lifecycle, row_writes, sizes
 from convstore.db.engine import Connection
+from convstore.db.sent_together import SentTogether
 from convstore.db.session_rows import SessionRows
 from convstore.db.statements import Prepared
 from convstore.db.unit import Unit
@@ -152,3 +154,62 @@ async def test_many_small_sessions_are_read_at_once_to_be_archived(
     await store.run_retention(older_than_s=0)
 
     assert reads == [40]
+
+
+async def test_what_many_restores_change_is_sent_together(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for session_id in ids("s", 6):
+        await say(store, session_id, "Hi")
+        if session_id == "s-2":
+            await store.run_retention(older_than_s=0)  # three of each of two segments
+    await store.run_retention(older_than_s=0)
+    sent: list[tuple[SentTogether, int]] = []
+    original = SentTogether.many
+
+    def noting(statement: SentTogether, connection: Connection, rows: Any) -> None:
+        sent.append((statement, len(rows)))
+        original(statement, connection, rows)
+
+    monkeypatch.setattr(SentTogether, "many", noting)
+
+    restored = await asyncio.gather(*(store.restore(name) for name in ids("s", 6)))
+
+    assert [session.state for session in restored] == ["active"] * 6
+    changes = (row_writes.UPDATE_BACK, archive_entries._RESTORED)
+    for statement in changes:
+        assert sum(rows for kind, rows in sent if kind is statement) == 6
+    # Less than one each: those who wait are restored together.
+    assert len([kind for kind, _ in sent if kind in changes]) < 12
+    for name in ids("s", 6):
+        session = await store.sessions.get(name)
+        assert session.archived_at is None
+
+
+async def test_rows_that_are_sent_together_are_changed_each_by_itself(
+    store: Store,
+) -> None:
+    for session_id in ids("s", 3):
+        await say(store, session_id, "Hi")
+    before = {name: await store.sessions.get(name) for name in ids("s", 3)}
+    names = ["tenant_id", "session_id", *row_writes._PLACE, "last_activity_at"]
+
+    def change(connection: Connection) -> None:
+        unit = Unit(connection)
+        unit.load([("default", name) for name in ids("s", 2)])
+        rows = []
+        for number, (_, head) in enumerate(unit.heads(), 1):
+            assert head is not None
+            rows.append({name: head.row[name] for name in names})
+            rows[-1]["version"] += number
+            rows[-1]["last_activity_at"] += number
+        row_writes.UPDATE_BACK.many(connection, rows)
+
+    await store._parts.backend.write(change)
+
+    versions = {
+        name: (await store.sessions.get(name)).version - session.version
+        for name, session in before.items()
+    }
+    assert sorted(versions.values()) == [0, 1, 2]
+    assert versions["s-2"] == 0

@@ -33,6 +33,7 @@ from convstore.db import (
 )
 from convstore.db.dialects.base import BackendOptions
 from convstore.db.engine import open_backend
+from convstore.db.given_rows import text_of
 from convstore.db.item_reads import ItemFilter
 from convstore.db.session_filters import Filter, Sides
 from convstore.db.session_ids import naming
@@ -263,6 +264,17 @@ async def test_the_turns_of_documents_are_found_by_key(explain: Explain) -> None
 async def test_heads_are_updated_by_key(explain: Explain, update: Prepared) -> None:
     row = sessions.new_row(("default", "s-7"), 1)
     plan = await explain(update, **row)
+
+    assert_walks(plan, "PRIMARY KEY", "pk_sessions")
+
+
+async def test_heads_that_come_back_together_are_updated_by_key(
+    explain: Explain, database_url: str
+) -> None:
+    if database_url.startswith("sqlite"):
+        pytest.skip("each is updated by itself there")
+    given = {"given": text_of([sessions.new_row(("default", "s-7"), 1)])}
+    plan = await explain(row_writes.UPDATE_BACK._together, given)
 
     assert_walks(plan, "PRIMARY KEY", "pk_sessions")
 
