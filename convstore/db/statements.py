@@ -48,12 +48,8 @@ class Prepared:
 
     def all(self, connection: Connection, values: Values) -> list[Any]:
         """Run it and fetch every row, as a sequence of what the driver gives."""
-        cursor = connection.connection.cursor()
-        try:
-            cursor.execute(*self.bound(connection, values))
-            return list(cursor.fetchall())
-        finally:
-            cursor.close()
+        sql, bound = self.bound(connection, values)
+        return dialect_of(connection).fetch(connection, sql, bound)
 
     def run(self, connection: Connection, values: Values) -> None:
         """Run it for what it does; it gives no rows."""

@@ -260,6 +260,15 @@ class Dialect(ABC):
     def new_insert(self, table: Table) -> Any:
         """SQLAlchemy's INSERT of this database, which knows ON CONFLICT."""
 
+    def fetch(self, connection: Connection, sql: str, bound: Any) -> list[Any]:
+        """Every row of a statement, past SQLAlchemy's execution; see `statements`."""
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(sql, bound)
+            return list(cursor.fetchall())
+        finally:
+            cursor.close()
+
     def insert_ignore(self, table: Table) -> Insert:
         """INSERT that does nothing where a key exists; rowcount tells."""
         ignoring: Insert = self.new_insert(table).on_conflict_do_nothing()

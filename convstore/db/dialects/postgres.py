@@ -28,7 +28,6 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import QueuePool
 
@@ -47,6 +46,14 @@ from convstore.db.dialects.base import (
 from convstore.db.dialects.postgres_engine import engine_like, new_engine
 from convstore.db.dialects.postgres_errors import translate
 from convstore.db.dialects.postgres_health import examine
+from convstore.db.dialects.postgres_resting import (
+    DIRECT,
+    Resting,
+    empty_the_pool,
+    fetched,
+    let_go_of_the_interrupted,
+    without_a_trace,
+)
 from convstore.db.dialects.postgres_schema import (
     NO_RIGHTS,
     Identified,
@@ -150,6 +157,11 @@ class PostgresDialect(Identified, Dialect):
         # It takes no bound value.
         connection.execute(text(f"SET TRANSACTION SNAPSHOT '{name}'"))
 
+    def fetch(self, connection: Connection, sql: str, bound: Any) -> list[Any]:
+        if connection.get_execution_options().get(DIRECT, False):
+            return fetched(connection, sql, bound)
+        return super().fetch(connection, sql, bound)
+
     def translate(self, error: BaseException) -> ConvstoreError | None:
         return translate(error)
 
@@ -174,7 +186,11 @@ class PostgresBackend(Backend):
             engine = engine_like(options.engine, options)
         self.search = options.search
         engine = engine.execution_options(**{SEARCH: options.search})
-        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        direct = engine.dialect.driver == "asyncpg" and not self._pooled
+        self._reader = engine.execution_options(
+            isolation_level="AUTOCOMMIT", **{DIRECT: direct}
+        )
+        self._resting = Resting(rests=direct and self.opens_by_url)
         # Whatever level an application has set for transactions of its own. Beside the
         # other: of two levels, one on the other, the lower one is in force.
         self._engine = (
@@ -200,6 +216,7 @@ class PostgresBackend(Backend):
         named = in_schema(self._schema)
         self._engine = self._engine.execution_options(**named)
         self._reader = self._reader.execution_options(**named)
+        await self._resting.give_up()  # they know nothing of the schema
 
     @property
     def schema(self) -> str | None:
@@ -218,8 +235,7 @@ class PostgresBackend(Backend):
     async def _read(self, work: Work[T], snapshot: bool) -> T:
         with translated(self.dialect):
             if not (snapshot or self._pooled):
-                async with self._connected(self._reader) as connection:
-                    return await connection.run_sync(work)
+                return await self._run_at_once(work)
             async with self._connected(self._engine) as connection:
                 await connection.execution_options(
                     isolation_level="REPEATABLE READ" if snapshot else "READ COMMITTED",
@@ -260,15 +276,28 @@ class PostgresBackend(Backend):
             if self._pooled:
                 async with self._connected(self._engine) as connection:
                     return await connection.run_sync(_Unit(work).run)
-            async with self._connected(self._reader) as connection:
-                return await connection.run_sync(work)
+            return await self._run_at_once(work)
+
+    async def _run_at_once(self, work: Work[T]) -> T:
+        """Run work in autocommit, on a connection that rests if there is one."""
+        connection = await self._resting.take(self._reader)
+        kept = False
+        try:
+            result: T = await connection.run_sync(without_a_trace(work))
+            kept = not self._closed and self._resting.rest(connection)
+        except BaseException as error:
+            await self._let_go(connection, error)
+            raise
+        finally:
+            if not kept:
+                await finished(self._give_back(connection))
+        return result
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[OpenTransaction]:
         self._check_open()
-        connection = self._engine.connect()
         with translated(self.dialect):
-            await connection.start()
+            connection = await self._resting.connect(self._engine)
         try:
             with translated(self.dialect):
                 await connection.begin()
@@ -278,33 +307,40 @@ class PostgresBackend(Backend):
             await finished(self._commit(connection))
         except BaseException as error:
             if isinstance(error, DatabaseUnavailableError):
-                await _let_go_of_the_lost(connection)
+                await self._let_go_of_the_lost(connection)
             elif not isinstance(error, Exception):
-                await _let_go_of_the_interrupted(connection)
+                await let_go_of_the_interrupted(connection)
             raise
         finally:
             await finished(self._give_back(connection))
 
     @asynccontextmanager
     async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-        connection = engine.connect()
-        await connection.start()
+        connection = await self._resting.connect(engine)
         try:
             yield connection
-        except Exception as error:
-            known = ours(self.dialect, error)
-            # A server that has become a standby is not the one to ask again.
-            if isinstance(known, DatabaseUnavailableError | ReadOnlyDatabaseError):
-                await _let_go_of_the_lost(connection)
-            raise
-        except BaseException:
-            await _let_go_of_the_interrupted(connection)
+        except BaseException as error:
+            await self._let_go(connection, error)
             raise
         finally:
             # Back in the pool before the caller is told, cancelled or not: SQLAlchemy's
             # own block leaves that to a task behind its back, and a store that is
             # closed just then would leave the connection open.
             await finished(self._give_back(connection))
+
+    async def _let_go(self, connection: AsyncConnection, error: BaseException) -> None:
+        """Give nobody else a connection that this error has left in doubt."""
+        if not isinstance(error, Exception):
+            await let_go_of_the_interrupted(connection)
+            return
+        known = ours(self.dialect, error)
+        # A server that has become a standby is not the one to ask again.
+        if isinstance(known, DatabaseUnavailableError | ReadOnlyDatabaseError):
+            await self._let_go_of_the_lost(connection)
+
+    async def _let_go_of_the_lost(self, connection: AsyncConnection) -> None:
+        await self._resting.give_up(lost=True)
+        await empty_the_pool(connection)
 
     async def _give_back(self, connection: AsyncConnection) -> None:
         used = connection.sync_connection
@@ -340,11 +376,14 @@ class PostgresBackend(Backend):
 
     def checked_out(self) -> int:
         pool = self._engine.pool  # another kind keeps no count
-        return pool.checkedout() if isinstance(pool, QueuePool) else 0
+        if not isinstance(pool, QueuePool):
+            return 0
+        return pool.checkedout() - self._resting.count
 
     async def close(self) -> None:
         if not (self._closed or self._home.is_forked):
             self._closed = True
+            await self._resting.give_up()
             await self._engine.dispose()
 
     def _check_open(self) -> None:
@@ -392,32 +431,3 @@ class _PostgresTransaction:
     async def run(self, work: Work[T]) -> T:
         with translated(self._dialect):
             return await self._connection.run_sync(work)
-
-
-async def _let_go_of_the_interrupted(connection: AsyncConnection) -> None:
-    """Close a connection whose caller was cancelled in the middle of something.
-
-    If that was its BEGIN, the server has a transaction that nobody here knows of: the
-    COMMIT of whoever gets the connection next would only release a savepoint in it.
-    SQLAlchemy closes such a connection itself where it runs the statement; hot ones
-    run past it.
-    """
-    await finished(connection.invalidate())
-
-
-async def _let_go_of_the_lost(connection: AsyncConnection) -> None:
-    """Empty the pool if the server is away, so that no caller gets a dead connection.
-
-    Hot statements run past SQLAlchemy, which empties the pool when it sees such an
-    error itself: here it is shown one.
-    """
-    known: tuple[type[Exception], ...] = (DBAPIError, PendingRollbackError)
-    if connection.dialect.driver == "asyncpg":
-        from asyncpg import InternalClientError
-
-        known = (*known, InternalClientError)
-    # The second when it has seen the error itself, and wants its transaction ended;
-    # the third is not one that it knows.
-    with suppress(*known):
-        await connection.exec_driver_sql("SELECT 1")
-    await connection.invalidate()

@@ -180,7 +180,7 @@ def _refuses_to_connect(told: str) -> bool:
 def _was_told_of_the_end(error: BaseException) -> bool:
     """Whether a connection was lost in a way that settles what was sent: with a last
     word of the server, or because the system did not take all of it."""
-    told = error.__cause__
+    told: BaseException | None = error
     while told is not None:
         state = getattr(told, "sqlstate", None) or ""
         # What commits is the last message of a statement, so a pipe that broke while
