@@ -241,7 +241,7 @@ def _tried(history: History, line: dict[str, Any]) -> None:
                     kept[name]["step"] = True
     for session_id in _sessions(line):
         told = _told(history, line, session_id)
-        told.open[line["id"]] = op
+        told.open[line["id"]] = "erase_user" if "user" in line else op
         if user := line.get("users", {}).get(session_id):
             told.users.add(user)
         _tried_one(told, op, line)
@@ -363,12 +363,17 @@ def _owned(
 
 
 def _erased_user(history: History, tried: dict[str, Any]) -> None:
-    """What the user does at the same time may come after: then nothing is known."""
+    """What the user does at the same time may come after: then nothing is known.
+
+    So may what another does that is about to erase the same user: it stores something
+    for them first.
+    """
     busy = [
         told
         for (tenant, session_id), told in history.sessions.items()
         if tenant == tried["tenant"] and session_id in tried["sessions"]
-        if set(told.open.values()) & {*SPEAKING, "fork"}
+        if {op for op_id, op in told.open.items() if op_id != tried["id"]}
+        & {*SPEAKING, "fork", "erase_user"}
     ]
     if not busy:
         history.erased_users.add((tried["tenant"], tried["user"]))

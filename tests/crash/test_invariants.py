@@ -179,6 +179,25 @@ async def test_an_erasure_that_said_too_much_is_seen(
     assert "I10 said to be done, and a copy of: default s-1" in found
 
 
+def test_what_another_erasure_stores_first_is_not_held_against_the_first(
+    tmp_path: Path,
+) -> None:
+    log = OpLog(tmp_path / "w.log")
+    for number in ("1", "2"):
+        log.write("try", id=number, op="erase", tenant="default", s="s-1",
+                  sessions=["s-1"], user="ann")  # fmt: skip
+    log.write("unknown", id="2", code="cancelled")
+    log.write("ok", id="1", answer={"sessions": ["s-1"], "done": True})
+    assert read_history(tmp_path).erased_users == set()
+
+    log.write("round")
+    log.write("try", id="3", op="erase", tenant="default", s="s-1",
+              sessions=["s-1"], user="ann")  # fmt: skip
+    log.write("ok", id="3", answer={"sessions": ["s-1"], "done": True})
+
+    assert read_history(tmp_path).erased_users == {("default", "ann")}
+
+
 TOLD: dict[str, tuple[dict[str, object], object]] = {
     "I15 half": ({"op": "append", "names": ["m-1", "gone"]}, None),
     "I19 cost": ({"op": "charge"}, 9),
