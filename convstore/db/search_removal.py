@@ -149,10 +149,15 @@ def _all_rows(connection: Connection, key: Key) -> dict[tuple[str, int], Said]:
 
 def hold(connection: Connection, keys: Sequence[Key]) -> dict[Key, Held]:
     """Hold how much of sessions is in the index, until the transaction ends."""
-    rows = [Held(*key, None, 0, 0, None)._asdict() for key in keys]
-    _MAKE.many(connection, rows)
-    found = [Held(*row) for row in _HOLD.all(connection, about_keys(keys))]
-    return {(held.tenant_id, held.session_id): held for held in found}
+    found: dict[Key, Held] = {}
+    while missing := [key for key in keys if key not in found]:
+        rows = [Held(*key, None, 0, 0, None)._asdict() for key in missing]
+        _MAKE.many(connection, rows)
+        # A row that was in the way may be gone before it is locked here: who takes a
+        # session out of the index deletes it. Then there is room to make it.
+        held = [Held(*row) for row in _HOLD.all(connection, about_keys(missing))]
+        found |= {(each.tenant_id, each.session_id): each for each in held}
+    return found
 
 
 def of_bound_rows(dialect: Dialect, columns: Any, names: Sequence[str]) -> Select[Any]:

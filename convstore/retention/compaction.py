@@ -165,7 +165,9 @@ async def _join(
     """Join a group, without those of its segments that are in the way; False if
     another worker has the lease by now."""
     parts = await _parts(context, members, tally)
-    while len(parts) > 1:
+    # Where none has a copy that anybody needs, there is nothing to write: recovery
+    # destroys each of them, as it does any segment of no use.
+    while len(parts) > 1 and any(part.keys for part in parts):
         try:
             copy = await _written(context, parts)
         except OF_ONE_SEGMENT as error:

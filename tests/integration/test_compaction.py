@@ -311,6 +311,21 @@ async def test_copies_that_nothing_needs_are_left_out(
     sound(database_url, archive_dir)
 
 
+async def test_segments_of_no_use_are_left_to_recovery(
+    store: Store, clock: ManualClock, archive_dir: Path
+) -> None:
+    await scattered(store, "s-1", "s-2")
+    for name in ("s-1", "s-2"):
+        await store.restore(name)
+    clock.advance(3 * DAY_S)
+
+    report = await store.archive.compact()
+
+    assert (report.joined, report.made, report.left) == (0, 0, ())
+    await store.archive.recover()
+    assert segment_files(archive_dir) == []
+
+
 async def test_a_damaged_segment_is_left_as_it_is_and_said(
     store: Store, archive_dir: Path
 ) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, case, false, func
 
 from convstore import Store
 from convstore.archive.archiver import archive
-from convstore.db import items, models, session_locks
+from convstore.db import items, models, search_removal, session_locks
 from convstore.db.batch import run_batch, run_in
 from convstore.db.cells import Place
 from convstore.db.dialects.base import Dialect
@@ -147,6 +147,32 @@ async def test_a_commit_waits_for_no_session_that_was_made_since_it_looked(
     assert [outcome.held for outcome in done] == [False, True, True, False]
     assert (await store.sessions.get("s-1")).title == "c"
     assert (await store.sessions.get("new")).title != "b"
+
+
+async def test_a_session_that_leaves_the_index_meanwhile_is_held_all_the_same(
+    store: Store, database_url: str
+) -> None:
+    import asyncpg
+
+    if database_url.startswith("sqlite"):
+        pytest.skip("on SQLite one transaction writes at a time")
+    keys = [("default", "s-1"), ("default", "s-2")]
+    await store._parts.backend.write(lambda c: search_removal.hold(c, keys))
+    holder = await asyncpg.connect(database_url)
+    other = await asyncpg.connect(database_url)
+    gone = "DELETE FROM search_sessions WHERE session_id = $1"
+    async with holder.transaction():
+        await holder.execute(gone, "s-2")
+        task = asyncio.ensure_future(
+            store._parts.backend.write(lambda c: search_removal.hold(c, keys))
+        )
+        # It has passed by the row of s-1, which is there, to make that of s-2.
+        await until_somebody_waits(database_url)
+        await other.execute(gone, "s-1")
+    await holder.close()
+    await other.close()
+
+    assert set(await task) == set(keys)
 
 
 async def test_a_write_to_several_sessions_that_a_deadlock_ends_is_done_again(
