@@ -6,17 +6,30 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, literal_column, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    Select,
+    and_,
+    case,
+    exists,
+    literal_column,
+    or_,
+    select,
+)
 
 from convstore.db import models
 from convstore.db.segments import SEGMENT_COLUMNS, StoredSegment
-from convstore.db.session_ids import about_keys, of_sessions
+from convstore.db.session_ids import about_keys, of_sessions, one_of
 from convstore.db.statements import Prepared
 from convstore.db.unit import Key
 
 E = models.archive_entries.c
 G = models.archive_segments.c
 S = models.sessions.c
+
+PAGE = 500
 
 
 def with_pending_entries(connection: Connection) -> list[StoredSegment]:
@@ -75,35 +88,55 @@ _WITH_UNWANTED = Prepared(
 )
 
 
-def without_use(connection: Connection, before: int) -> list[StoredSegment]:
+def without_use(
+    connection: Connection, before: int, after: str = ""
+) -> tuple[list[StoredSegment], str | None]:
     """Segments in which nothing has been the only copy since `before`.
 
     The state of the entries says so, and no stub names the segment either. A session
     that was restored counts from its last change, which cannot be earlier: a backup of
     the database from before the restore still names this file.
+
+    Returns:
+        Those among the next `PAGE` segments, by id, beyond `after`; and where to go on,
+        None at the end.
     """
-    used = select(E.segment_id).where(E.state.in_(("sealed", "committed", "newer")))
-    named = (
-        select(E.segment_id)
-        .join(
-            models.sessions,
-            and_(S.tenant_id == E.tenant_id, S.session_id == E.session_id),
-        )
-        .where(
+    rows = connection.execute(_without_use(before, after)).all()
+    found = [StoredSegment(*row[:-1]) for row in rows if row[-1]]
+    return found, rows[-1].segment_id if len(rows) == PAGE else None
+
+
+def _without_use(before: int, after: str) -> Select[Any]:
+    # Each is asked on its own, up to the first entry that says no, which mostly is the
+    # first of all. As two sets, of what is used and what is named, the whole ledger
+    # would be read, and every session that it has.
+    used = _any_entry(one_of(E.state, ("sealed", "committed", "newer")))
+    named = _any_entry(
+        exists().where(
+            S.tenant_id == E.tenant_id,
+            S.session_id == E.session_id,
             or_(
                 S.segment_id == E.segment_id,
                 and_(E.state == "restored", S.updated_at >= before),
-            )
+            ),
         )
     )
-    return [
-        StoredSegment(*row)
-        for row in connection.execute(
-            select(*SEGMENT_COLUMNS).where(
-                G.state == "sealed",
-                G.sealed_at < before,
-                G.segment_id.not_in(used),
-                G.segment_id.not_in(named),
-            )
-        )
-    ]
+    # Of any state: SQLite would go by the index of states, and sort them for each page.
+    useless = and_(
+        G.state == "sealed", G.sealed_at < before, used.is_(None), named.is_(None)
+    )
+    # Conditions of a CASE are asked in this order, and no further than the first no.
+    flag = case((useless, literal_column("1")), else_=literal_column("0"))
+    return (
+        select(*SEGMENT_COLUMNS, flag)
+        .where(G.segment_id > after)
+        .order_by(G.segment_id)
+        .limit(PAGE)
+    )
+
+
+def _any_entry(condition: ColumnElement[bool]) -> ScalarSelect[int]:
+    """Something if the segment has an entry like that, found by its own entries."""
+    one: ColumnElement[int] = literal_column("1")
+    found = select(one).where(E.segment_id == G.segment_id, condition)
+    return found.limit(1).correlate(models.archive_segments).scalar_subquery()

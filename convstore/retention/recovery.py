@@ -199,14 +199,18 @@ class Recovery:
     ) -> RecoveryReport:
         context = self._context
         before = context.now() - int(KEEP_SUPERSEDED_S * _MICROS)
-        useless = await context.read(lambda c: unfinished.without_use(c, before))
-        for segment in useless:
-            await context.write(
-                lambda c, s=segment: segments.change_state(  # type: ignore[misc]
-                    c, s.segment_id, "deleting", was=("sealed",)
-                )
+        after: str | None = ""
+        while after is not None:
+            useless, after = await context.read(
+                lambda c, a=after: unfinished.without_use(c, before, a)  # type: ignore[misc]
             )
-            context.on_step("gc.mark")
+            for segment in useless:
+                await context.write(
+                    lambda c, s=segment: segments.change_state(  # type: ignore[misc]
+                        c, s.segment_id, "deleting", was=("sealed",)
+                    )
+                )
+                context.on_step("gc.mark")
         removed = await destroy_marked(context, alone=alone)
         return replace(report, segments_removed=report.segments_removed + removed)
 

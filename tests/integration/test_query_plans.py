@@ -30,6 +30,7 @@ from convstore.db import (
     sessions,
     staleness,
     turns,
+    unfinished,
 )
 from convstore.db.dialects.base import BackendOptions
 from convstore.db.engine import open_backend
@@ -665,3 +666,15 @@ async def test_those_of_one_tenant_are_neither_read_whole_nor_sorted(
 
     assert_walks(plan, "ix_sessions_recent", "ix_sessions_idle")
     assert_in_order(plan)
+
+
+async def test_segments_of_no_use_are_told_by_their_own_entries(
+    explain: Explain,
+) -> None:
+    """A page of them, and not by what the whole ledger and all sessions say."""
+    plan = await explain(unfinished._without_use(2**60, "g-1"))
+
+    assert_walks(plan, "ix_archive_entries_segment")
+    assert_in_order(plan)
+    assert not any(f"{how} archive" in plan for how in ("SCAN", "Seq Scan on")), plan
+    assert "hashed SubPlan" not in plan, plan

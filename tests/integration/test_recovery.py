@@ -10,7 +10,7 @@ import pytest
 
 from convstore import Store, StoreConfig
 from convstore.archive.archiver import archive
-from convstore.db import segments
+from convstore.db import segments, unfinished
 from convstore.errors import SegmentCorruptError
 from convstore.segments.readable import readable_key, write_readable
 from convstore.vocabulary.clock import ManualClock
@@ -265,6 +265,23 @@ async def test_a_superseded_segment_is_kept_for_a_day_and_then_removed(
     assert segment_files(archive_dir) == []
     assert len((await document(store, "s-1")).turns) == 3
     sound(database_url, archive_dir)
+
+
+async def test_superseded_segments_are_found_page_by_page(
+    store: Store, clock: ManualClock, archive_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unfinished, "PAGE", 2)
+    for number in range(5):
+        await archived(store, f"s-{number}")
+    for number in (0, 2, 3, 4):
+        await store.restore(f"s-{number}")
+    clock.advance(1.5 * DAY_S)
+
+    report = await store.archive.recover()
+
+    assert report.segments_removed == 4
+    assert len(segment_files(archive_dir)) == 1
+    assert (await states(store))["s-1"] == "archived"
 
 
 async def test_an_old_segment_is_kept_for_a_day_from_the_restore_of_its_last_session(
