@@ -95,6 +95,13 @@ class ApplyToSession:
         self.size = self.turns.size + self.acts.size + self.patch.size + changes
 
     @property
+    def is_plain(self) -> bool:
+        """Whether nothing has to be read for it but its session's head."""
+        more = self.acts.rows or self.items or self.patch or self.switch is not None
+        put = self.checkpoint
+        return not more and self.turns.is_plain and (put is None or put.is_plain)
+
+    @property
     def places(self) -> Collection[Place]:
         """Items outside sessions that are locked beside the session."""
         return [each.place(self.key) for each in self.items if not each.inside]
@@ -186,7 +193,7 @@ class ApplyToSession:
         known = self.turns.check(unit, head)
         self._check_numbers(count, known)
         if self.checkpoint is not None:
-            self.checkpoint.check(unit.connection)
+            self.checkpoint.check(unit)
         new = sum(earlier is None for earlier in known)
         if self.acts.rows:
             self.acts.check_on(unit, head, turn_count=count + new)
@@ -235,7 +242,7 @@ class ApplyToSession:
         elif planned.change:
             head.touch(self.now, activity=False)
         if self.checkpoint is not None:
-            self.checkpoint.write(unit.connection)
+            self.checkpoint.write(unit)
             head.touch(self.now)
         if head.row["version"] > before:
             # One step of a caller is one step of the version.

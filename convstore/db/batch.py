@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
-from convstore.db.applying import ApplyToSession
 from convstore.db.dialects.base import Backend, ServerEndedError
 from convstore.db.imported_sessions import ImportDocument
 from convstore.db.items import lock, lock_free
 from convstore.db.known_acts import look_up_acts
 from convstore.db.ledger import ChangeLedger, Charging, share_book
 from convstore.db.new_sessions import make_missing
+from convstore.db.one_statement import suppose, write_at_once
 from convstore.db.outcomes import bare
+from convstore.db.plain_writes import (
+    appends_of,
+    beyond_one_statement,
+    parts_of,
+    plain_keys,
+)
 from convstore.db.recording import (
     RecordInteraction,
     RecordInteractions,
@@ -27,8 +33,6 @@ from convstore.db.remembered_heads import (
     RememberedHeads,
     have_moved,
     is_connected,
-    suppose_new,
-    write_at_once,
 )
 from convstore.db.turns import AppendTurns, look_up_external
 from convstore.db.unit import (
@@ -114,8 +118,8 @@ class Batches:
         self, heads: RememberedHeads, operations: Operations
     ) -> list[Outcome]:
         done: dict[int, Outcome] = {}
-        known = heads.recall(_plain_keys(operations))
-        for key in _beyond_one_statement(operations, known):
+        known = heads.recall(plain_keys(operations))
+        for key in beyond_one_statement(operations, known):
             del known[key]
         if known:
             done = await self._at_once(heads, operations, known)
@@ -126,7 +130,7 @@ class Batches:
     async def _at_once(
         self, heads: RememberedHeads, operations: Operations, known: dict[Key, Row]
     ) -> dict[int, Outcome]:
-        """Append on remembered heads; outcomes, by place, of what went down."""
+        """Write on remembered heads; outcomes, by place, of what went down."""
         heads.forget(known)  # until it is known how it ended
         await self._let_the_driver_look()
         ours = {place: o for place, o in enumerate(operations) if o.key in known}
@@ -135,7 +139,7 @@ class Batches:
             if not is_connected(connection):
                 return {}
             unit = Unit(connection, known)
-            suppose_new(unit, _appends(map(bare, ours.values())))
+            suppose(unit, appends_of(map(bare, ours.values())))
             tried = {place: Outcome(o.apply(unit)) for place, o in ours.items()}
             written = write_at_once(connection, unit, known)
             heads.remember((k, h) for k, h in unit.heads() if k in written)
@@ -196,8 +200,8 @@ def run_in(unit: Unit, operations: Operations) -> list[Outcome]:
         free = [o for o, is_held in zip(operations, left, strict=True) if not is_held]
         done = iter(run_in(unit, free) if free else ())
         return [_HELD if is_held else next(done) for is_held in left]
-    parts = list(_parts(plain))
-    appends = _appends(parts)
+    parts = list(parts_of(plain))
+    appends = [o for o in parts if isinstance(o, AppendTurns)]
     look_up_external(unit, appends)
     if recordings := _recordings(parts):
         look_up_acts(unit, acts_of(recordings))
@@ -241,11 +245,7 @@ def _keys(operations: Operations) -> set[Key]:
     return keys
 
 
-# These four are given operations that are bare.
-
-
-def _appends(operations: Iterable[Operation[Any]]) -> list[AppendTurns]:
-    return [o for o in operations if isinstance(o, AppendTurns)]
+# These two are given operations that are bare.
 
 
 def _recordings(
@@ -253,15 +253,6 @@ def _recordings(
 ) -> list[RecordInteraction | RecordInteractions]:
     kinds = (RecordInteraction, RecordInteractions)
     return [o for o in operations if isinstance(o, kinds)]
-
-
-def _parts(operations: Iterable[Operation[Any]]) -> Iterator[Operation[Any]]:
-    """The operations, and those that others consist of."""
-    for operation in operations:
-        if isinstance(operation, ApplyToSession):
-            yield from (operation.turns, operation.acts)
-        else:
-            yield operation
 
 
 def _ledger_changes(
@@ -272,32 +263,3 @@ def _ledger_changes(
         o for o in operations if isinstance(o, ChangeLedger | ImportDocument)
     ]
     return changes + [charge for charge in charges if charge is not None]
-
-
-def _beyond_one_statement(operations: Operations, known: Mapping[Key, Row]) -> set[Key]:
-    """Those of the sessions that get an owner, or a title with its words: what the one
-    statement cannot do."""
-    return {
-        append.key
-        for append in _appends(map(bare, operations))
-        if append.key in known
-        and (_claims(append, known[append.key]) or _titles(append, known[append.key]))
-    }
-
-
-def _claims(append: AppendTurns, head: Row) -> bool:
-    return append.user_id is not None and head["user_id"] is None
-
-
-def _titles(append: AppendTurns, head: Row) -> bool:
-    return head["title"] is None and any(r["role"] == "user" for r in append.rows)
-
-
-def _plain_keys(operations: Operations) -> set[Key]:
-    """The sessions of which nothing is asked but plain appends."""
-    keys: set[Key] = set()
-    others: set[Key] = set()
-    for operation in map(bare, operations):
-        plain = isinstance(operation, AppendTurns) and operation.is_plain
-        (keys if plain else others).add(operation.key)
-    return keys - others

@@ -18,7 +18,6 @@ from sqlalchemy import (
     literal,
     select,
     type_coerce,
-    update,
 )
 from sqlalchemy.types import NullType
 
@@ -42,6 +41,8 @@ from convstore.vocabulary.errors import CheckpointsEndedError
 
 # Smaller ones are with the checkpoint: a row of their own would take more room.
 _INLINE_BYTES = 96
+# Larger ones go down as they are: in one statement with others they would be text.
+_MOST_AT_ONCE = 256 * 1024
 
 C = models.checkpoints.c
 E = models.checkpoint_ends.c
@@ -52,35 +53,27 @@ def _is(table: Table, *names: str) -> list[Any]:
     return [table.c[_OF.get(name, name)] == bindparam(BOUND + name) for name in names]
 
 
-def _put(table: Table) -> tuple[Prepared, Prepared]:
-    """Add rows whose places are free, telling which; and change one that is there."""
-    key = [column.name for column in table.primary_key.columns]
-    others = [column.name for column in table.c if column.name not in key]
-    add = Prepared(
-        lambda dialect: (
-            dialect.insert_ignore(table)
-            .values({c.name: bindparam(BOUND + c.name) for c in table.c})
-            .returning(table.c.session_id)
-        )
-    )
-    change = Prepared(
-        lambda _: (
-            update(table)
-            .where(*(table.c[name] == bindparam(BOUND + name) for name in key))
-            .values({name: bindparam(BOUND + name) for name in others})
-        )
-    )
-    return add, change
+def _values_of(table: Table) -> dict[str, Any]:
+    return {column.name: bindparam(BOUND + column.name) for column in table.c}
 
 
-_PUT = _put(models.checkpoints)
+def _put(table: Table) -> Prepared:
+    """Put a row in place of any that has its key."""
+    given = _values_of(table)
+    return Prepared(lambda dialect: dialect.insert_or_replace(table).values(given))
+
+
+def _keep(table: Table) -> Prepared:
+    """Add a row where none has its key."""
+    given = _values_of(table)
+    return Prepared(lambda dialect: dialect.insert_ignore(table).values(given))
+
+
+PUT = _put(models.checkpoints)
+KEEP_VALUE = _keep(models.checkpoint_values)
+KEEP_WRITE = _keep(models.checkpoint_writes)
 _PUT_WRITE = _put(models.checkpoint_writes)
 _PUT_END = _put(models.checkpoint_ends)
-_ADD_VALUES = Prepared(
-    lambda dialect: dialect.insert_ignore(models.checkpoint_values).values(
-        {c.name: bindparam(BOUND + c.name) for c in models.checkpoint_values.c}
-    )
-)
 _THROUGH = Prepared(
     lambda _: select(E.through).where(*_is(models.checkpoint_ends, "tenant", "id"))
 )
@@ -110,26 +103,30 @@ class PutCheckpoint:
     user_id: str | None = None
     size: int = 0
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing has to be read for it but its session's head."""
+        return not self.lists and self.size <= _MOST_AT_ONCE
+
     def apply(self, unit: Unit) -> None:
         head = _head(unit, self.key, self.user_id, self.now, create=self.create)
-        self.check(unit.connection)
-        self.write(unit.connection)
+        self.check(unit)
+        self.write(unit)
         head.touch(self.now)
 
-    def check(self, connection: Connection) -> None:
+    def check(self, unit: Unit) -> None:
         """Refuse what is from before an end; changes nothing."""
         after = self.row["parent_id"] or self.row["checkpoint_id"]
-        _refuse_ended(connection, self.key, after)
+        _refuse_ended(unit, self.key, after)
 
-    def write(self, connection: Connection) -> None:
-        """Write the rows of what was checked; the session's row is there."""
+    def write(self, unit: Unit) -> None:
+        """Gather the rows of what was checked."""
         row = {"tenant_id": self.key[0], "session_id": self.key[1], **self.row}
-        row["channels"] = dumps(self._channels(connection)).decode()
-        _write(connection, _PUT, with_digest(CHECKPOINTS, row))
+        row["channels"] = dumps(self._channels(unit)).decode()
+        unit.change(PUT, with_digest(CHECKPOINTS, row))
 
-    def _channels(self, connection: Connection) -> dict[str, Any]:
+    def _channels(self, unit: Unit) -> dict[str, Any]:
         channels: dict[str, Any] = {}
-        new: dict[str, Row] = {}
         for name, value in self.values.items():
             if len(value.data) <= _INLINE_BYTES:
                 data = bytes_to_json(value.data)
@@ -139,14 +136,14 @@ class PutCheckpoint:
             channels[name] = {"value": found}
             row: Row = {"tenant_id": self.key[0], "session_id": self.key[1]}
             row |= {"hash": found, "type": value.type, "data": value.data}
-            new[found] = with_digest(VALUES, row)
+            unit.change(KEEP_VALUE, with_digest(VALUES, row))
         if self.lists:
+            unit.write_changes()  # the step before may be of this transaction
+            connection = unit.connection
             lists, previous = Lists(connection, self.key), self._previous(connection)
             for name, values in self.lists.items():
                 channels[name] = {"list": lists.put(values, previous.get(name, ()))}
             lists.write()
-        if new:
-            _ADD_VALUES.many(connection, list(new.values()))
         return channels
 
     def _previous(self, connection: Connection) -> dict[str, list[Stretch]]:
@@ -180,16 +177,18 @@ class PutWrites:
     user_id: str | None = None
     size: int = 0
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing has to be read for it but its session's head."""
+        return not self.replace and self.size <= _MOST_AT_ONCE
+
     def apply(self, unit: Unit) -> None:
         head = _head(unit, self.key, self.user_id, self.now, create=self.create)
-        _refuse_ended(unit.connection, self.key, self.checkpoint_id)
+        _refuse_ended(unit, self.key, self.checkpoint_id)
+        statement = _PUT_WRITE if self.replace else KEEP_WRITE
         for given in self.rows:
             row = {"tenant_id": self.key[0], "session_id": self.key[1], **given}
-            with_digest(WRITES, row)
-            if self.replace:
-                _write(unit.connection, _PUT_WRITE, row)
-            else:
-                _PUT_WRITE[0].all(unit.connection, row)
+            unit.change(statement, with_digest(WRITES, row))
         head.touch(self.now)
 
 
@@ -221,7 +220,7 @@ class EndCheckpoints:
             "session_id": self.key[1],
             "through": max(self.through, before or ""),
         }
-        _write(connection, _PUT_END, with_digest(ENDS, row))
+        _PUT_END.run(connection, with_digest(ENDS, row))
         head.touch(self.now)
         return count
 
@@ -331,7 +330,7 @@ def through(connection: Connection, key: Key) -> str | None:
 
 
 def _head(unit: Unit, key: Key, user_id: str | None, now: int, *, create: bool) -> Head:
-    if create:
+    if create and unit.find(key) is None:
         EnsureSession(key, {"user_id": user_id}, now, user_id).apply(unit)
     return unit.active(key, user_id)
 
@@ -343,18 +342,13 @@ def _has_any(connection: Connection, key: Key) -> bool:
     return any(connection.execute(one).first() is not None for one in asked)
 
 
-def _refuse_ended(connection: Connection, key: Key, after: str) -> None:
-    last = through(connection, key)
+def _refuse_ended(unit: Unit, key: Key, after: str) -> None:
+    if unit.not_ended is not None:  # the statement that writes sees to it
+        unit.not_ended[key] = min(after, unit.not_ended.get(key, after))
+        return
+    last = through(unit.connection, key)
     if last is not None and after <= last:
         raise CheckpointsEndedError(key[1])
-
-
-def _write(
-    connection: Connection, statements: tuple[Prepared, Prepared], row: Row
-) -> None:
-    add, change = statements
-    if not add.all(connection, row):
-        change.run(connection, row)
 
 
 def _as_it_is(column: Column[Any]) -> Any:

@@ -89,6 +89,10 @@ class Patch(Value, frozen=True):
     add_tags: tuple[str, ...] = ()
     remove_tags: tuple[str, ...] = ()
 
+    def __bool__(self) -> bool:
+        asked = self.values or self.states or self.add_tags or self.remove_tags
+        return bool(asked) or self.metadata is not None
+
     @property
     def size(self) -> int:
         """Characters of it, for the bound of a batch."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from convstore.db import session_locks
 from convstore.db.codec.records import session_from_row
 from convstore.db.row_writes import UPDATE_ALL, UPDATE_BACK, UPDATE_GONE
-from convstore.db.session_locks import Row
+from convstore.db.session_locks import Key, Row
 from convstore.db.statements import Prepared
 from convstore.vocabulary.records import Session
 
@@ -56,3 +58,15 @@ class Head:
         if moved != self.row:
             return UPDATE_ALL
         return UPDATE_BACK if self.row["segment_id"] is None else UPDATE_GONE
+
+
+@dataclass(slots=True)
+class NewOwner:
+    """An owner that a session gets if the operation under way goes well."""
+
+    key: Key
+    head: Head
+    old: str | None
+    version: int
+    was_cold: bool
+    cost_micros: int

@@ -9,7 +9,6 @@ statement, and all heads in another, and tells the `flush_hooks` what it wrote.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Table
@@ -19,6 +18,7 @@ from convstore.db.cells import Cells, CellTable, Place
 from convstore.db.dialects import dialect_of
 from convstore.db.flushed import Flushed
 from convstore.db.session_head import Head as Head
+from convstore.db.session_head import NewOwner
 from convstore.db.statements import Prepared
 from convstore.vocabulary.errors import (
     SessionArchivedError,
@@ -52,18 +52,6 @@ class OwnersLedger(Protocol):
     ) -> None:
         """Give the entry a new owner, and move a cost between the totals."""
         ...
-
-
-@dataclass(slots=True)
-class _NewOwner:
-    """An owner that a session gets if the operation under way goes well."""
-
-    key: Key
-    head: Head
-    old: str | None
-    version: int
-    was_cold: bool
-    cost_micros: int
 
 
 class HeldElsewhereError(Exception):
@@ -131,13 +119,16 @@ class Unit:
         self._back: set[Key] = set()
         # External ids of turns: what a batch looked up, and what it added since.
         self.external: dict[tuple[str, str, str], Row | None] = {}
+        # The smallest id that the checkpoints of a session must not have been ended
+        # through, where the one statement that writes compares it; None: asked for.
+        self.not_ended: dict[Key, str] | None = None
         # Of interactions, by session: likewise.
         self.acts: dict[Key, KnownActs] = {}
         self._labels: dict[tuple[str, str, str], int] = {}
         self._cells: dict[str, Cells] = {}
         # Whoever runs operations says where the costs of a new owner's session go.
         self.ledger: OwnersLedger | None = None
-        self._new_owner: _NewOwner | None = None
+        self._new_owner: NewOwner | None = None
         # Whether one that has just been made elsewhere is waited for.
         self.waits = True
         # Told of a session whose rows have come back: what was read of it is not so
@@ -279,7 +270,7 @@ class Unit:
         if old == user_id:
             return
         assert self.ledger is not None, "costs would stay where they are"
-        self._new_owner = _NewOwner(
+        self._new_owner = NewOwner(
             key, head, old, head.row["version"], head.cold, self.ledger.cost_of(key)
         )
         head.row["user_id"] = user_id
@@ -365,10 +356,20 @@ class Unit:
         """Know the heads of `keys` only."""
         self._heads = {key: self._heads[key] for key in keys}
 
-    def taken(self) -> tuple[list[Row], list[Row]]:
-        """The gathered turns and the rows of the changed heads, in place of a flush."""
+    def taken(self) -> tuple[list[Row], list[Row], dict[Prepared, list[Row]]]:
+        """The gathered turns, the rows of the changed heads and the gathered changes,
+        in place of a flush."""
         heads = [h.row for h in self._heads.values() if h is not None and h.dirty]
-        return self._rows.pop(models.turns.name, []), heads
+        changes, self._changes = self._changes, {}
+        return self._rows.pop(models.turns.name, []), heads, changes
+
+    def write_changes(self) -> None:
+        """Write the gathered rows and changes of rows, and no heads: for whoever is
+        about to read what this transaction has gathered."""
+        self._write_rows()
+        for statement, values in self._changes.items():
+            statement.many(self.connection, values)
+        self._changes.clear()
 
     def flush(self) -> None:
         """Write what was gathered; heads stay valid for the next round."""
@@ -382,10 +383,7 @@ class Unit:
                 if head.cold:
                     changed.setdefault(head.written_by(), []).append(head.row)
                 head.dirty = head.cold = False
-        self._write_rows()
-        for statement, values in self._changes.items():
-            statement.many(self.connection, values)
-        self._changes.clear()
+        self.write_changes()
         for cells in self._cells.values():
             cells.flush(self.connection)
         if hot:

@@ -9,7 +9,7 @@ from threading import Thread
 import asyncpg
 import pytest
 
-from convstore import Store, UnavailableError
+from convstore import CheckpointInput, CheckpointValue, Store, UnavailableError
 from convstore.db import batch
 
 READERS = 5
@@ -56,10 +56,12 @@ async def test_a_write_after_the_cut_succeeds(
     assert turn.seq == 2
 
 
+@pytest.mark.parametrize("with_step", [False, True])
 async def test_a_write_that_meets_the_last_words_of_its_server_succeeds(
     store: Store,
     cut: Callable[[], Awaitable[None]],
     monkeypatch: pytest.MonkeyPatch,
+    with_step: bool,
 ) -> None:
     """They arrive when the write is on its way: no look beforehand can see them."""
     monkeypatch.setattr(batch, "_QUIET_S", float("inf"))
@@ -71,7 +73,12 @@ async def test_a_write_that_meets_the_last_words_of_its_server_succeeds(
     thread = Thread(target=cut_unseen)
     thread.start()
     thread.join()
-    turn = await store.turns.append("s-1", role="user", content="two")
+    if with_step:
+        step = CheckpointInput("c-1", CheckpointValue("text", b"body"))
+        said = [{"role": "assistant", "content": "two"}]
+        (turn,) = (await store.sessions.apply("s-1", turns=said, checkpoint=step)).turns
+    else:
+        turn = await store.turns.append("s-1", role="user", content="two")
 
     assert turn.seq == 2
     assert [t.content for t in await store.turns.window("s-1")] == ["one", "two"]

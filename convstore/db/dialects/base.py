@@ -287,6 +287,14 @@ class Dialect(ABC):
         )
         return adding
 
+    def insert_or_replace(self, table: Table) -> Insert:
+        """INSERT that gives a row whose key exists all the other columns anew."""
+        new = self.new_insert(table)
+        key = list(table.primary_key.columns)
+        others = {c.name: new.excluded[c.name] for c in table.c if not c.primary_key}
+        replacing: Insert = new.on_conflict_do_update(index_elements=key, set_=others)
+        return replacing
+
     @abstractmethod
     def bound_rows(self, *names: str) -> FromClause:
         """The rows that are bound as `bound`, as a table with these columns.
