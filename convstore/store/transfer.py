@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from convstore.archive.documents import SOURCES, stream_documents
+from convstore.db.codec.inputs import encode_time
 from convstore.repositories.cursors import check_limit
 from convstore.repositories.session_filter import session_filter
 from convstore.store.repositories import TenantRepositories
@@ -37,6 +38,7 @@ class Transfer(TenantRepositories):
         user_id: str | None = None,
         language: str | None = None,
         updated_since: datetime | None = None,
+        active_since: datetime | None = None,
         changed_since: datetime | None = None,
         tag: str | None = None,
         metadata: Mapping[str, Json] | None = None,
@@ -52,21 +54,27 @@ class Transfer(TenantRepositories):
             source: `live` sessions of the database, those of the `archive`, or `both`.
             user_id: Only this user's.
             language: Only those in this language.
-            updated_since: Only those active at this time or later, as in
-                `sessions.list`. What was imported is as old as what was said in it.
-            changed_since: Only those changed at this time or later in whatever way,
-                imported, judged, archived or restored: what a copy of before lacks.
+            updated_since: Only those changed at this time or later in whatever way,
+                imported, judged, named, archived or restored: what a copy of before
+                lacks. `Session.updated_at` says when.
+            active_since: Only those active at this time or later, as `sessions.list`
+                goes by. What was imported is as old as what was said in it.
+            changed_since: The same as `updated_since`; its name in 0.2.0.
             tag: Only those with this tag.
             metadata: Keys and values that their metadata must hold.
             session_ids: Only these.
         """
+        # By the names that they have here.
+        for name, at in (("updated_since", updated_since), ("active_since", active_since)):
+            if at is not None:
+                encode_time(name, at)
         wanted = session_filter(
             self._scope.limits,
             user_id=user_id,
             language=language,
             state=SOURCES[source if include_archived else "live"],
-            updated_since=updated_since,
-            changed_since=changed_since,
+            updated_since=active_since,
+            changed_since=changed_since if updated_since is None else updated_since,
             tag=tag,
             metadata=metadata,
         )

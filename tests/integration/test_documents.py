@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from convstore import Store
-from convstore.errors import SegmentCorruptError
+from convstore.errors import InvalidInputError, SegmentCorruptError
 from convstore.vocabulary.clock import ManualClock
 from tests.integration.archives import (
     archived,
@@ -126,8 +127,12 @@ async def test_documents_by_change_are_not_those_by_activity(
     await store.import_("messages", tmp_path / "in")
     await store.sessions.update("s-2", title="other")
 
-    changed = [d.session.id async for d in store.documents(changed_since=since)]
-    active = [d.session.id async for d in store.documents(updated_since=since)]
+    changed = [d.session.id async for d in store.documents(updated_since=since)]
+    former = [d.session.id async for d in store.documents(changed_since=since)]
+    active = [d.session.id async for d in store.documents(active_since=since)]
 
-    assert changed == ["s-2", "s-3"]
+    assert changed == former == ["s-2", "s-3"]
     assert active == []
+    for name in ("updated_since", "active_since", "changed_since"):
+        with pytest.raises(InvalidInputError, match=name):
+            await anext(store.documents(**{name: datetime(2026, 1, 1)}))  # noqa: DTZ001
