@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import AsyncExitStack, ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -38,7 +38,7 @@ from tests.servers import (
     ValkeyServer,
     object_server,
 )
-from tests.slowness import mark_slow
+from tests.slowness import check_cases, mark_slow
 from tests.summary import (
     give_up,
     note_tested,
@@ -65,6 +65,14 @@ ROOT = Path(__file__).resolve().parents[1]
 hypothesis.settings.register_profile("convstore", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("explore", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("convstore")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
+    """Look at what `mostly_slow` names while every case of the function is at hand."""
+    made = yield
+    check_cases(each for each in made or () if isinstance(each, pytest.Function))
+    return made
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` looks at what is slow

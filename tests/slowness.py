@@ -19,7 +19,25 @@ def mark_slow(items: Iterable[pytest.Item]) -> None:
             item.add_marker("slow")
 
 
+def check_cases(items: Iterable[pytest.Item]) -> None:
+    """Refuse a `mostly_slow` that names a case which is not there: renamed, it would
+    leave every run. `items` are all cases of a function.
+
+    Raises:
+        UsageError: Names the test and the case.
+    """
+    items = list(items)
+    marks = (mark for item in items for mark in item.iter_markers("mostly_slow"))
+    for name in dict.fromkeys(name for mark in marks for name in mark.args):
+        if not any(fnmatchcase(_case(item), name) for item in items):
+            told = f"{items[0].nodeid.partition('[')[0]}: no case is called {name}"
+            raise pytest.UsageError(f"{told}, which mostly_slow names")
+
+
 def _named(item: pytest.Item, mark: pytest.Mark) -> bool:
     """Whether the mark names this case: by its id, in which `*` is anything."""
-    _, _, case = item.name.removesuffix("]").partition("[")
-    return any(fnmatchcase(case, name) for name in mark.args)
+    return any(fnmatchcase(_case(item), name) for name in mark.args)
+
+
+def _case(item: pytest.Item) -> str:
+    return item.name.removesuffix("]").partition("[")[2]

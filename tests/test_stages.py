@@ -78,3 +78,20 @@ def test_cases_that_are_not_named_are_slow(
     case: str, request: pytest.FixtureRequest
 ) -> None:
     assert ("slow" in request.node.keywords) == (case == "left")
+
+
+@pytest.mark.mostly_slow("kept", "renamed")
+@pytest.mark.parametrize("case", ["kept"])
+def a_case_that_is_gone(case: str) -> None:
+    """Collected by the test below alone."""
+
+
+def test_a_case_that_is_named_and_not_there_is_an_error(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = request.node.getparent(pytest.Module)
+    name, test = "test_of_it", a_case_that_is_gone
+    monkeypatch.setattr(module.obj, name, test, raising=False)
+
+    with pytest.raises(pytest.UsageError, match="no case is called renamed"):
+        module.ihook.pytest_pycollect_makeitem(collector=module, name=name, obj=test)

@@ -1035,6 +1035,7 @@ class Store:
         user_id: str | None = None,
         language: str | None = None,
         updated_since: datetime | None = None,
+        active_since: datetime | None = None,
         changed_since: datetime | None = None,
         tag: str | None = None,
         metadata: Mapping[str, Json] | None = None,

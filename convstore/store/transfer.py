@@ -65,7 +65,10 @@ class Transfer(TenantRepositories):
             session_ids: Only these.
         """
         # By the names that they have here.
-        for name, at in (("updated_since", updated_since), ("active_since", active_since)):
+        for name, at in (
+            ("updated_since", updated_since),
+            ("active_since", active_since),
+        ):
             if at is not None:
                 encode_time(name, at)
         wanted = session_filter(
