@@ -38,7 +38,8 @@ class Place(NamedTuple):
 
 
 def place_of(config: RunnableConfig) -> Place:
-    """The session, graph and checkpoint of a config.
+    """The session, graph and checkpoint of a config: the latest, where it names none
+    or an empty one, as for LangGraph's own.
 
     Raises:
         KeyError: It names no thread.
@@ -47,7 +48,7 @@ def place_of(config: RunnableConfig) -> Place:
     return Place(
         session_of(named["thread_id"]),
         named.get("checkpoint_ns") or "",
-        named.get("checkpoint_id"),
+        named.get("checkpoint_id") or None,
     )
 
 
@@ -190,8 +191,10 @@ def neutral(metadata: Mapping[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     room = 48 * 1024
     for key, value in metadata.items():
+        if type(key) is not str or not _is_text(key):
+            continue
         size = _size(value, 0)
-        if size is not None and _is_text(key) and size + len(key) <= room:
+        if size is not None and size + len(key) <= room:
             kept[key] = value
             room -= size + len(key)
     return kept

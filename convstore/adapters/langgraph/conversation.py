@@ -43,7 +43,8 @@ from convstore.adapters.langgraph.turns import (
 from convstore.messages.neutral import plain_id
 
 _MOST_KNOWN = 1_000
-_ABSENT = (types.NotFoundError, types.SessionDeletedError)
+ABSENT = (types.NotFoundError, types.SessionDeletedError)
+"""What says that a thread is not there, or not any more."""
 
 
 class Known(NamedTuple):
@@ -81,7 +82,7 @@ class Conversation:
         place = place_of(config)
         thread_id = config["configurable"]["thread_id"]
         found: types.Checkpoint | None = None
-        with suppress(*_ABSENT):
+        with suppress(*ABSENT):
             found = yield Call(
                 "checkpoints",
                 "find",
@@ -143,7 +144,7 @@ class Conversation:
         checkpoint names has led to, or was taken back to; on another branch, the turns
         up to that one."""
         turns: list[types.Turn] = []
-        with suppress(*_ABSENT):
+        with suppress(*ABSENT):
             turns = yield Call("turns", "branch", (session_id,), {})
         head = turns[-1].seq if turns else 0
         if not named or head in (0, named) or any(t.seq == named for t in turns):
@@ -234,7 +235,7 @@ class Conversation:
         if session is None or not session.head_seq:
             return Known((), (), 0 if session is None else session.turn_count)
         turns = []
-        with suppress(*_ABSENT):
+        with suppress(*ABSENT):
             given = {"head": session.head_seq}
             turns = yield Call("turns", "branch", (session_id,), given)
         kept = kept_in(serde, turns)

@@ -26,7 +26,7 @@ class Listing:
         limit: int | None,
     ) -> None:
         named = config["configurable"] if config else {}
-        self._checkpoint_id = named.get("checkpoint_id")
+        self._checkpoint_id = named.get("checkpoint_id") or None
         thread_id = named.get("thread_id")
         self.thread_id = thread_id
         self.paths: dict[str, list[types.Turn]] = {}
@@ -36,7 +36,7 @@ class Listing:
             "session_id": None if thread_id is None else session_of(thread_id),
             "namespace": named.get("checkpoint_ns"),
             "metadata": metadata or None,
-            "before": get_checkpoint_id(before) if before else None,
+            "before": (get_checkpoint_id(before) or None) if before else None,
         }
         self._left = limit
         self._cursor: str | None = None

@@ -28,7 +28,7 @@ from convstore.adapters.langgraph.codec import (
     place_of,
     session_of,
 )
-from convstore.adapters.langgraph.conversation import Conversation
+from convstore.adapters.langgraph.conversation import ABSENT, Conversation
 from convstore.adapters.langgraph.listing import (
     PAGE,
     Held,
@@ -98,7 +98,7 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
         while listing.more:
             try:
                 page = self._threads.checkpoints.list(**listing.page())
-            except types.NotFoundError:
+            except ABSENT:
                 return
             for found in listing.take(page):
                 yield in_thread(self._threads, self._listed(found, listing))
@@ -115,7 +115,7 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
         while listing.more:
             try:
                 page = await self._tasks.checkpoints.list(**listing.page())
-            except types.NotFoundError:
+            except ABSENT:
                 return
             for found in listing.take(page):
                 yield await in_task(self._tasks, self._listed(found, listing))
@@ -258,7 +258,7 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
             if kept.keep:
                 for found in self.list(config):
                     kept.look_at(found)
-            with held, suppress(types.NotFoundError):
+            with held, suppress(*ABSENT):
                 self._threads.checkpoints.prune(
                     session_of(thread_id), keep=kept.keep, also=kept.also
                 )
@@ -275,7 +275,7 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
             if kept.keep:
                 async for found in self.alist(config):
                     kept.look_at(found)
-            with held, suppress(types.NotFoundError):
+            with held, suppress(*ABSENT):
                 await self._tasks.checkpoints.prune(
                     session_of(thread_id), keep=kept.keep, also=kept.also
                 )
@@ -290,7 +290,7 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
         args, given = (session_id, checkpoint_id), {"namespace": namespace}
         try:
             found = yield Call("checkpoints", "find", args, given)
-        except types.NotFoundError:
+        except ABSENT:
             return None
         thread_id = config["configurable"]["thread_id"]
         return None if found is None else decoded(self.serde, found, thread_id)
@@ -321,7 +321,7 @@ class ConvstoreSaver(BaseCheckpointSaver[str]):
                 yield from talk.clear(session_id, ended)
             else:
                 yield ended
-        except types.NotFoundError:
+        except ABSENT:
             return
 
     def _writes(

@@ -113,6 +113,47 @@ def test_what_no_database_holds_is_kept_all_the_same(opened: blocking.Store) -> 
     assert found.config["configurable"]["thread_id"] == "x" * 300
 
 
+def test_a_checkpoint_that_is_named_by_nothing_is_the_latest(
+    opened: blocking.Store,
+) -> None:
+    """As LangGraph's own take it: a page sends an empty id for none."""
+    saver = ConvstoreSaver(opened)
+    app = graph(saver)
+    app.invoke({"said": ["a"]}, thread("t"))
+    named = {"configurable": {"thread_id": "t", "checkpoint_id": ""}}
+
+    assert saver.get_tuple(named) == saver.get_tuple(thread("t"))
+    assert [*saver.list(named)] == [*saver.list(thread("t"))]
+    assert [*saver.list(thread("t"), before=named)] == [*saver.list(thread("t"))]
+    app.invoke({"said": ["b"]}, named)
+    assert app.get_state(thread("t")).values["said"] == ["a", "re: a", "b", "re: b"]
+
+
+def test_a_filter_that_no_metadata_meets_finds_nothing(
+    opened: blocking.Store,
+) -> None:
+    saver = ConvstoreSaver(opened)
+    graph(saver).invoke({"said": ["a"]}, thread("t"))
+
+    for key, value in ((7, "seven"), ("\0", 1), ("n", 2**70), ("n", float("nan"))):
+        wanted: Any = {key: value}
+        assert [*saver.list(thread("t"), filter=wanted)] == []
+
+
+@pytest.mark.parametrize("conversation", ["messages", None])
+def test_a_thread_that_was_deleted_elsewhere_is_not_there(
+    opened: blocking.Store, conversation: str | None
+) -> None:
+    saver = ConvstoreSaver(opened, conversation=conversation)
+    graph(saver).invoke({"said": ["a"]}, thread("t"))
+    opened.sessions.delete("t")
+
+    assert saver.get_tuple(thread("t")) is None
+    assert [*saver.list(thread("t"))] == []
+    saver.prune(["t"])
+    saver.delete_thread("t")
+
+
 def test_a_session_that_was_archived_goes_on(opened: blocking.Store) -> None:
     saver = ConvstoreSaver(opened)
     graph(saver).invoke({"said": ["a"]}, thread("t"))
