@@ -18,7 +18,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
-from convstore.vocabulary.errors import UnavailableError
+from convstore.vocabulary.errors import StoreClosedError, UnavailableError
 
 T = TypeVar("T")
 
@@ -53,6 +53,9 @@ class DriverThreads:
         self._threads: list[threading.Thread] = []
         # One entry sets one thread to work; None ends it.
         self._go: SimpleQueue[asyncio.AbstractEventLoop | None] = SimpleQueue()
+        # Between who starts threads and who ends them, another thread.
+        self._lock = threading.Lock()
+        self._ends = False
         # How many threads are at work; changed in the event loop's thread alone.
         self._at_work = 0
         # Changes with each call that is begun.
@@ -66,8 +69,11 @@ class DriverThreads:
         through, and nobody is told.
 
         Raises:
+            StoreClosedError: The threads are told to end.
             UnavailableError: The system starts no thread; it is not done later either.
         """
+        if self._ends:
+            raise StoreClosedError("the store is closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._calls.append(_Call(future, work))
@@ -86,20 +92,25 @@ class DriverThreads:
 
     def close(self) -> None:
         """Finish what was asked for, and end. Blocks; idempotent."""
-        for _ in self._threads:
-            self._go.put(None)
+        with self._lock:
+            self._ends = True  # no thread joins in, that would not be told to end
+            for _ in self._threads:
+                self._go.put(None)
         for thread in self._threads:
             thread.join()
         self._threads.clear()
 
     def _set_to_work(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._at_work == len(self._threads):
-            name = f"{self._name}_{len(self._threads)}"
-            thread = threading.Thread(target=self._run, name=name, daemon=True)
-            thread.start()
-            self._threads.append(thread)
-        self._at_work += 1
-        self._go.put(loop)
+        with self._lock:
+            if self._ends:
+                return  # whoever is told to end does first what is left
+            if self._at_work == len(self._threads):
+                name = f"{self._name}_{len(self._threads)}"
+                thread = threading.Thread(target=self._run, name=name, daemon=True)
+                thread.start()
+                self._threads.append(thread)
+            self._at_work += 1
+            self._go.put(loop)
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         begun = self._begun
@@ -125,6 +136,10 @@ class DriverThreads:
                     loop.call_soon_threadsafe(self._tell, loop, done, rests)
                 # Not kept until the next call comes: it may hold what a caller said.
                 del done
+        while done := self._some():
+            loop = done[0].future.get_loop()
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._tell, loop, done, False)
 
     def _some(self) -> list[_Done]:
         """Do what waits, and give what came of it before long."""

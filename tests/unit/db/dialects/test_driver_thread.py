@@ -12,7 +12,7 @@ from convstore.db.dialects import driver_thread
 from convstore.db.dialects.base import BackendOptions
 from convstore.db.dialects.driver_thread import DriverThreads
 from convstore.db.engine import open_backend
-from convstore.vocabulary.errors import UnavailableError
+from convstore.vocabulary.errors import StoreClosedError, UnavailableError
 from convstore.vocabulary.limits import Limits
 
 Make = Callable[[int], DriverThreads]
@@ -78,6 +78,44 @@ async def test_no_more_threads_are_at_work_than_there_may_be(make: Make) -> None
     goes_on.set()
     assert await asyncio.gather(*calls) == [True] * 3
     assert begun == [0, 1, 2]
+
+
+async def test_who_ends_the_threads_waits_for_none_that_nobody_told_to_end(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One call takes long, and another waits when the store is closed: just then it is
+    time for a second thread to join in."""
+    monkeypatch.setattr(driver_thread, "_STUCK_S", _PATIENCE_S)
+    threads, goes_on = make(2), threading.Event()
+    long = threads.call(lambda: goes_on.wait(_PATIENCE_S))
+    short = threads.call(lambda: "short")
+    ending = asyncio.create_task(asyncio.to_thread(threads.close))
+    while threads._go.empty() or threads._begun == 0:  # noqa: ASYNC110 - a thread does it
+        await asyncio.sleep(0)
+
+    threads._look(asyncio.get_running_loop(), threads._begun)
+    goes_on.set()
+
+    async with asyncio.timeout(_PATIENCE_S):
+        assert await long
+        assert await short == "short"
+        await ending
+    with pytest.raises(StoreClosedError):
+        threads.call(lambda: None)
+
+
+async def test_a_call_that_came_as_its_thread_came_to_rest_is_done_before_the_end(
+    make: Make,
+) -> None:
+    threads = make(1)
+    await threads.call(lambda: "first")
+    threads._at_work = 1  # as until the loop is told that the thread rests
+    second = threads.call(lambda: "second")
+
+    await asyncio.to_thread(threads.close)
+
+    async with asyncio.timeout(_PATIENCE_S):
+        assert await second == "second"
 
 
 async def test_a_call_for_which_no_thread_starts_is_not_done_later(
