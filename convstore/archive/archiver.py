@@ -162,16 +162,21 @@ async def _write(
     wanted: Sequence[tuple[str, int]],
     result: Archived,
 ) -> Manifest | None:
-    writer = await context.files(
-        lambda: SegmentWriter(
+    def begin() -> None:
+        writer = SegmentWriter(
             context.blobs,
             writer=WRITER,
             created_at=from_micros(now),
             segment_id=segment_id,
             on_step=context.on_step,
         )
-    )
+        begun.append(writer)
+
+    begun: list[SegmentWriter] = []
     try:
+        # Told by the thread: a caller that is cancelled here has staged a segment.
+        await context.files(begin)
+        (writer,) = begun
         left = wanted
         while left:
             if writer.size_bytes >= context.policy.segment_bytes:
@@ -185,7 +190,8 @@ async def _write(
             return None
         return await context.files(writer.finish)
     finally:
-        await context.files(writer.abort)
+        for writer in begun:
+            await context.files(writer.abort)
 
 
 async def _read(

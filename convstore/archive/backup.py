@@ -64,9 +64,11 @@ async def back_up(
     """Copy the database and its archive into the folder `to`, absolute; see
     `Store.backup`."""
     claimed = to / f"{WHOLE}{_PARTIAL}"
-    was_there = await context.files(lambda: begin(to, claimed))
     created_at = context.clock.now()
+    was_there: list[bool] = []
     try:
+        # Told by the thread: a caller that is cancelled here has taken the folder.
+        await context.files(lambda: was_there.append(begin(to, claimed)))
         for left in reversed(range(_TRIES)):
             made = await _copied(context, to, on_progress)
             if not await _went_meanwhile(context, made):
@@ -90,7 +92,8 @@ async def back_up(
         context.on_step("backup.whole")
         return report
     except BaseException:
-        await context.files(lambda: _clear(to, claimed, was_there))
+        if was_there:
+            await context.files(lambda: _clear(to, claimed, was_there[0]))
         raise
 
 

@@ -17,9 +17,11 @@ from convstore.blobs.posix import (
     translated,
 )
 from convstore.vocabulary.errors import (
+    NO_SPACE,
     ConfigError,
     CorruptionError,
     SegmentNotFoundError,
+    StorageFullError,
 )
 from convstore.vocabulary.record import Value
 
@@ -66,6 +68,7 @@ def begin(to: Path, claimed: Path) -> bool:
 
     Raises:
         ConfigError: It is not empty, or no folder that this user may write to.
+        StorageFullError: There is no room for it.
     """
     was_there = to.exists()
     if was_there and not to.is_dir():
@@ -81,6 +84,8 @@ def begin(to: Path, claimed: Path) -> bool:
     except FileExistsError as error:
         raise ConfigError(f"{to} is not an empty folder") from error
     except OSError as error:
+        if error.errno in NO_SPACE:
+            raise StorageFullError(f"{to}: no space left for a backup") from error
         why = os.strerror(error.errno or 0)
         raise ConfigError(f"{to} cannot take a backup: {why}") from error
     sync_folder(to)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeAlias
@@ -154,10 +154,12 @@ async def run_import(
     """
     report = ImportReport(format_.name, batch=options.batch)
     desk = _Desk(options.report_to, options.most_rejected_bytes)
-    opened = open_source(source, options.limits)
+    opened = ExitStack()
+    given = open_source(source, options.limits)
     try:
-        material = await asyncio.to_thread(opened.__enter__)
+        material = await finished(asyncio.to_thread(opened.enter_context, given))
     except BaseException:
+        await finished(asyncio.to_thread(opened.close))
         await finished(asyncio.to_thread(desk.close, report))
         raise
     items = read_sessions(
@@ -189,9 +191,9 @@ async def run_import(
     return report
 
 
-def _let_go(items: Iterator[Item], opened: AbstractContextManager[Opened]) -> None:
+def _let_go(items: Iterator[Item], opened: ExitStack) -> None:
     items.close()  # type: ignore[attr-defined]  # a generator
-    opened.__exit__(None, None, None)
+    opened.close()
 
 
 def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from convstore import ConfigError, StoreConfig, open_store
+from convstore.vocabulary.reports import BackupReport
+from tests.concurrency.stepping import How, Stepped
 from tests.crash.invariants import check
 from tests.integration.archives import fill
 from tests.integration.conversations import contents, everything, say
@@ -217,6 +219,22 @@ async def test_a_cancelled_backup_leaves_nothing(tmp_path: Path) -> None:
             await task
         assert not (tmp_path / "to").exists()
         await store.backup(tmp_path / "to")
+
+
+@pytest.mark.parametrize("how", How)
+async def test_a_backup_that_is_cancelled_anywhere_leaves_nothing(
+    tmp_path: Path, how: How
+) -> None:
+    to = tmp_path / "to"
+    async with open_store(f"sqlite:///{tmp_path / 'chat.db'}") as store:
+        await say(store, "s-1", "a")
+        at, result = 0, None
+        while not isinstance(result, BackupReport):
+            at += 1
+            result = await Stepped(store.backup(to), at, how).run()
+            assert to.exists() is isinstance(result, BackupReport), at
+
+    assert at > 5
 
 
 async def test_the_words_for_postgresql_make_a_backup_that_comes_back(
