@@ -27,6 +27,8 @@ from convstore import (
     UnavailableError,
     open_store,
 )
+from convstore.vocabulary.clock import SystemClock
+from tests.concurrency.stepping import How, Stepped
 from tests.databases import PostgresDatabases, make
 from tests.denials import files_up_to, without_rights
 from tests.integration.conversations import contents, say
@@ -493,6 +495,30 @@ async def test_a_store_in_memory_is_gone_when_it_is_closed() -> None:
 
     async with open_store("sqlite://") as third:
         assert await third.sessions.count() == 0
+
+
+async def test_a_close_that_was_cancelled_can_be_repeated() -> None:
+    store = await Store.open(StoreConfig(url="sqlite://"), SystemClock())
+    folder = store._parts.backend.file
+    assert folder is not None
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def transact() -> None:
+        async with store.transaction():
+            begun.set()
+            await may_end.wait()
+
+    transaction = asyncio.create_task(transact())
+    await begun.wait()
+    assert isinstance(
+        await Stepped(store.close(), 1, How.AGAIN).run(), asyncio.CancelledError
+    )
+    may_end.set()
+    await asyncio.gather(transaction, return_exceptions=True)
+
+    await store.close()
+
+    assert not folder.parent.exists()
 
 
 async def test_a_new_file_and_its_folder_are_private(tmp_path: Path) -> None:

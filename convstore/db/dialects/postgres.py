@@ -381,8 +381,9 @@ class PostgresBackend(Backend):
         return pool.checkedout() - self._resting.count
 
     async def close(self) -> None:
-        if not (self._closed or self._home.is_forked):
+        if not self._home.is_forked:
             self._closed = True
+            # Again, too: of one that was cancelled connections are left.
             await self._resting.give_up()
             await self._engine.dispose()
 

@@ -215,7 +215,8 @@ class SqliteBackend(Backend):
         self._resting: deque[Connection] = deque()
         # Orders transactions and group commits of this process.
         self._one_writes = FairLock()
-        self._closed = False
+        # Takes no calls any more; has let go of everything.
+        self._closed = self._shut = False
         self._home = Home()
 
     @property
@@ -360,17 +361,21 @@ class SqliteBackend(Backend):
         return pool.checkedout() - len(self._resting) - self._writer.connected
 
     async def close(self) -> None:
-        if self._closed or self._home.is_forked:
+        if self._shut or self._home.is_forked:
             return
         self._closed = True
-        # However long the open transaction takes: it has the connection.
+        # However long the open transaction takes: it has the connection. Whoever gives
+        # up waiting may close again.
         await self._one_writes.enter(None)
         try:
-            await asyncio.to_thread(self._shut_down)
+            await finished(asyncio.to_thread(self._shut_down))
         finally:
             self._one_writes.leave()  # whoever waits finds it closed
 
     def _shut_down(self) -> None:
+        if self._shut:
+            return
+        self._shut = True
         self._reading.close()
         self._writing.close()
         self._writer.close()
