@@ -397,7 +397,6 @@ async def test_a_lock_held_by_a_stranger_gives_busy_after_the_time_set(
         assert await contents(store, "s-1") == ["before", "after"]
 
 
-@pytest.mark.slow
 async def test_a_row_lock_held_by_a_stranger_gives_busy_after_the_time_set(
     postgres_url: str,
 ) -> None:

@@ -138,7 +138,7 @@ class Pair:
         assert [(act.action, act.turn_seq) for act in acts] == tree.acts
 
 
-@pytest.mark.slow
+@pytest.mark.mostly_slow("sqlite")
 def test_branches_are_those_of_a_plain_tree(
     database_url: str, archive_dir: Path
 ) -> None:

@@ -17,10 +17,7 @@ from tests.unit.export.samples import read_rows
 
 datasets = needs("datasets", minversion="4.7")
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 SPLITS = {"train": 0.8, "validation": 0.2}
 HUGGING_FACE = [name for name, fmt in FORMATS.items() if fmt.parquet]
@@ -37,6 +34,7 @@ def without_nulls(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None}
 
 
+@pytest.mark.mostly_slow("preference-jsonl-json", "messages-parquet-json")
 @pytest.mark.parametrize("profile", ["json", "text"])
 @pytest.mark.parametrize("file_type", ["jsonl", "parquet"])
 @pytest.mark.parametrize("name", HUGGING_FACE)
@@ -57,6 +55,7 @@ def test_a_data_set_loads_as_it_was_written(
     assert read == read_rows(tmp_path / "lines")
 
 
+@pytest.mark.mostly_slow("openai-sft")
 @pytest.mark.parametrize(
     "name", [n for n, f in FORMATS.items() if not f.parquet and n != "convstore"]
 )

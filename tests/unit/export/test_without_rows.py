@@ -71,7 +71,7 @@ def test_pandas_reads_a_file_without_rows(tmp_path: Path) -> None:
     assert [*frame] == ["prompt", "completion", "label", "tools", "convstore"]
 
 
-@pytest.mark.slow
+@pytest.mark.mostly_slow("kto-jsonl", "preference-parquet")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("name", "file_type"), FILES)
 def test_a_data_set_without_rows_is_streamed_with_its_columns(

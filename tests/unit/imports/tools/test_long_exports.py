@@ -76,7 +76,7 @@ def long(sample: Sample, count: int) -> Sample:
     return Sample(sample.name, 0, records, grown(sample.document, count), tables)
 
 
-@pytest.mark.slow
+@pytest.mark.mostly_slow("*-chatgpt")
 @pytest.mark.parametrize("sample", SAMPLES, ids=IDS)
 def test_a_long_conversation_is_read_in_time_of_its_length(
     sample: Sample, tmp_path: Path
