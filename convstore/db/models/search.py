@@ -77,7 +77,7 @@ search_marks = table(
         BigInteger,
         nullable=False,
         autoincrement=False,
-        comment="of the commit: the version it came to, or its first turn, negative",
+        comment="the version that the commit came to; SQLite has one mark, of number 0",
     ),
     key=("tenant_id", "session_id", "number"),
     comment="Sessions with something that is not in the index of words yet.",
