@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from convstore.archive.context import WRITER, Context
 from convstore.archive.data_sets import delete_shards, write_shards
 from convstore.archive.ownership import claim, guard, renew
-from convstore.db import documents, segments, session_locks, sizes
+from convstore.archive.session_reads import read_large, read_small
+from convstore.db import segments, session_locks
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.codec.documents import fingerprint_of
 from convstore.db.engine import Connection
@@ -177,15 +178,7 @@ async def _write(
         # Told by the thread: a caller that is cancelled here has staged a segment.
         await context.files(begin)
         (writer,) = begun
-        left = wanted
-        while left:
-            if writer.size_bytes >= context.policy.segment_bytes:
-                result.left += [(tenant, session_id) for session_id, _ in left]
-                break
-            found, count = await _read(context, tenant, left[:READ_AT_ONCE], result)
-            left = left[count:]
-            await context.files(lambda f=found: _add(writer, f, result))  # type: ignore[misc]
-            del found  # not beside the next ones
+        await _fill(context, writer, tenant, wanted, result)
         if not writer.entry_count:
             return None
         return await context.files(writer.finish)
@@ -194,36 +187,27 @@ async def _write(
             await context.files(writer.abort)
 
 
-async def _read(
+async def _fill(
     context: Context,
+    writer: SegmentWriter,
     tenant: str,
     wanted: Sequence[tuple[str, int]],
     result: Archived,
-) -> tuple[list[SessionRows], int]:
-    """The rows of the first of the sessions, and how many those are: as many as are
-    held at once."""
-
-    def work(connection: Connection) -> tuple[list[SessionRows], int]:
-        context.on_step("read.snapshot_open")
-        ids = [session_id for session_id, _ in wanted]
-        held = sizes.held(connection, tenant, ids)
-        ids = ids[: sizes.that_fit(held.sizes)]
-        return documents.read_rows(connection, tenant, ids, held.tables), len(ids)
-
-    read, count = await context.read(work, snapshot=True)
-    context.on_step("read.end")
-    wanted = wanted[:count]
-    found = {rows.session.id: rows for rows in read}
-    usable = []
-    for session_id, version in wanted:
-        rows = found.get(session_id)
-        if rows is None or (
-            (rows.session.state, rows.session.version) != ("active", version)
-        ):
-            result.changed.append((tenant, session_id))
+) -> None:
+    left, large = list(wanted), list[tuple[str, int]]()
+    while left or large:
+        if writer.size_bytes >= context.policy.segment_bytes:
+            result.left += [(tenant, session_id) for session_id, _ in left + large]
+            break
+        if left:
+            read = await read_small(context, tenant, left[:READ_AT_ONCE])
+            left, large = left[read.count :], large + read.large
         else:
-            usable.append(rows)
-    return usable, count
+            read = await read_large(context, tenant, large[:READ_AT_ONCE])
+            large = large[read.count :]
+        result.changed += [(tenant, session_id) for session_id in read.changed]
+        await context.files(lambda f=read.found: _add(writer, f, result))  # type: ignore[misc]
+        del read  # not beside the next ones
 
 
 def _add(writer: SegmentWriter, found: Iterable[SessionRows], result: Archived) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, select
+from sqlalchemy import BigInteger, Connection, Select, Table, and_, bindparam, select
 
 from convstore.db import models, sizes
 from convstore.db.codec.checkpoints import CHECKPOINT_ROWS, order_of
@@ -27,7 +28,7 @@ from convstore.db.session_ids import about, by_session, of_sessions
 from convstore.db.session_rows import SessionRows
 from convstore.db.statements import Prepared
 from convstore.vocabulary.errors import CorruptionError
-from convstore.vocabulary.records import SessionDocument
+from convstore.vocabulary.records import Session, SessionDocument
 
 _number = itemgetter(1)
 TOOL_SET_COLUMNS = [models.tool_sets.c.tools_hash, models.tool_sets.c.tools]
@@ -59,6 +60,15 @@ def _rows_of(table: Table, columns: Sequence[Any], *order: str) -> Prepared:
     )
 
 
+def _small_turns(dialect: Dialect) -> Select[Any]:
+    most = bindparam("most", type_=BigInteger)
+    return select(*selected(models.turns, TURN_COLUMNS)).where(
+        of_sessions(dialect, models.turns),
+        sizes.row_size(dialect, models.turns) <= most,
+    )
+
+
+_SMALL_TURNS = Prepared(_small_turns)
 _SESSIONS = Prepared(
     lambda dialect: select(*SESSION_COLUMNS).where(
         of_sessions(dialect, models.sessions)
@@ -132,18 +142,49 @@ def read_rows(
     `tables` are those with rows of any of them, where that is known in the snapshot:
     see `sizes.held`. The others are not asked.
     """
-    given = about(tenant, session_ids)
     if tables is None:
         tables = sizes.possible(connection, tenant, session_ids)
+    found = heads(connection, tenant, session_ids)
+    return _rows(connection, about(tenant, session_ids), found, tables)
 
+
+def heads(
+    connection: Connection, tenant: str, session_ids: Sequence[str]
+) -> list[Session]:
+    """Those sessions that have a row, without what is in them."""
+    rows = _SESSIONS.all(connection, about(tenant, session_ids))
+    return [session_from_row(row) for row in rows]
+
+
+def read_small(
+    connection: Connection,
+    tenant: str,
+    sessions: Sequence[Session],
+    tables: Collection[str],
+    most: int,
+) -> list[SessionRows]:
+    """The rows of sessions, as `read_rows`, but for turns of more than `most`
+    characters or bytes: they are not sent, and their session lacks them."""
+    given = about(tenant, (session.id for session in sessions)) | {"most": most}
+    return _rows(connection, given, sessions, tables, {"turns": _SMALL_TURNS})
+
+
+def _rows(
+    connection: Connection,
+    given: Mapping[str, Any],
+    sessions: Sequence[Session],
+    tables: Collection[str],
+    instead: Mapping[str, Prepared] = MappingProxyType({}),
+) -> list[SessionRows]:
     def rows_of(name: str, statement: Prepared) -> dict[str, list[SelectedRow]]:
-        found = by_session(statement.all(connection, given)) if name in tables else {}
+        if name not in tables:
+            return {}
+        found = by_session(instead.get(name, statement).all(connection, given))
         if name in _NUMBERED:
             for rows in found.values():
                 rows.sort(key=_number)
         return found
 
-    sessions = [session_from_row(row) for row in _SESSIONS.all(connection, given)]
     groups = [rows_of(*each) for each in _ROWS.items()]
     checkpoints = [rows_of(*each) for each in _CHECKPOINTS.items()]
     attached = rows_of(models.session_attachments.name, ATTACHMENTS)

@@ -15,13 +15,10 @@ from sqlalchemy import (
     Column,
     CompoundSelect,
     Connection,
-    LargeBinary,
     Select,
     Table,
-    Text,
     and_,
     bindparam,
-    cast,
     func,
     literal_column,
     select,
@@ -65,19 +62,22 @@ _LARGE: dict[str, tuple[Column[Any], ...]] = {
 }
 
 
-def _length(column: Column[Any]) -> ColumnElement[int]:
-    is_bytes = isinstance(column.type, LargeBinary)
-    text = column if is_bytes else cast(column, Text)
-    return func.coalesce(func.length(text), 0)
+def _length(dialect: Dialect, column: Column[Any]) -> ColumnElement[int]:
+    return func.coalesce(dialect.length(column), 0)
+
+
+def row_size(dialect: Dialect, table: Table) -> ColumnElement[int]:
+    """Characters or bytes of a row of a table, as they are counted here."""
+    row: ColumnElement[int] = literal_column(str(_ROW))
+    for column in _LARGE[table.name]:
+        row = row + _length(dialect, column)
+    return row
 
 
 def _sums(dialect: Dialect, name: str) -> Select[tuple[str, str, int]]:
     table = models.metadata.tables[name]
-    row: ColumnElement[int] = literal_column(str(_ROW))
-    for column in _LARGE[name]:
-        row = row + _length(column)
     return (
-        select(_named(table), table.c.session_id, func.sum(row))
+        select(_named(table), table.c.session_id, func.sum(row_size(dialect, table)))
         .where(of_sessions(dialect, table))
         .group_by(table.c.session_id)
     )
@@ -88,7 +88,9 @@ def _attached(dialect: Dialect) -> Select[tuple[str, str, int]]:
     names, kept = models.session_attachments, models.attachments
     same = and_(kept.c.tenant_id == names.c.tenant_id, kept.c.hash == names.c.hash)
     return (
-        select(_named(names), names.c.session_id, func.sum(_length(kept.c.data)))
+        select(
+            _named(names), names.c.session_id, func.sum(_length(dialect, kept.c.data))
+        )
         .select_from(names.join(kept, same))
         .where(of_sessions(dialect, names))
         .group_by(names.c.session_id)
@@ -162,14 +164,20 @@ def possible(
     )
 
 
-def held(connection: Connection, tenant: str, session_ids: Sequence[str]) -> Held:
-    """Characters, and bytes of payloads, of each session's rows, in the order of the
-    ids, and the names of the tables that have rows of any of them."""
+def held(
+    connection: Connection, tenant: str, session_ids: Sequence[str], *but: str
+) -> Held:
+    """Characters or bytes of each session's rows, in the order of the ids, and the
+    names of the tables that have rows of any of them.
+
+    Tables in `but` are not measured; they are named if they may have rows.
+    """
     sizes: dict[str, int] = defaultdict(int)
-    tables: set[str] = set()
     # Most tables have nothing: to look for each session in each of them would be as
     # much as to read what there is.
-    if asked := possible(connection, tenant, session_ids):
+    found = possible(connection, tenant, session_ids)
+    tables = {*found.intersection(but)}
+    if asked := found.difference(but):
         sums = _sums_of(asked).all(connection, about(tenant, session_ids))
         for table, session_id, size in sums:
             sizes[session_id] += int(size)

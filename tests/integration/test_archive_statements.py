@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from convstore import Store
+from convstore.archive import session_reads
 from convstore.db import archive_entries, documents, lifecycle, row_writes, sizes
 from convstore.db.engine import Connection
 from convstore.db.sent_together import SentTogether
 from convstore.db.session_rows import SessionRows
 from convstore.db.statements import Prepared
 from convstore.db.unit import Unit
-from tests.integration.archives import fill, ids
+from tests.integration.archives import fill, ids, raw
 from tests.integration.conversations import say
 
 HEADS = (
@@ -142,18 +143,67 @@ async def test_many_small_sessions_are_read_at_once_to_be_archived(
     for session_id in ids("s", 40):
         await say(store, session_id, "Hi")
     reads: list[int] = []
-    original = documents.read_rows
+    original = documents.read_small
 
     def noting(*given: Any) -> list[SessionRows]:
         found = original(*given)
         reads.append(len(found))
         return found
 
-    monkeypatch.setattr(documents, "read_rows", noting)
+    monkeypatch.setattr(documents, "read_small", noting)
 
     await store.run_retention(older_than_s=0)
 
     assert reads == [40]
+
+
+async def test_sessions_of_short_turns_are_not_measured_to_be_archived(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = "x" * (session_reads.SHORT + 1)
+    for session_id in ids("s", 9):
+        await say(store, session_id, "Hi", long if session_id == "s-4" else "Yes?")
+    await store.interactions.record("s-5", action="feedback", feedback="up")
+    before = {name: await store.turns.branch(name) for name in ids("s", 9)}
+    asked: list[frozenset[str]] = []
+    whole: list[int] = []
+    measure, read_rows = sizes._sums_of, documents.read_rows
+
+    def measuring(tables: frozenset[str]) -> Prepared:
+        asked.append(tables)
+        return measure(tables)
+
+    def reading(*given: Any) -> list[SessionRows]:
+        found = read_rows(*given)
+        whole.append(len(found))
+        return found
+
+    monkeypatch.setattr(sizes, "_sums_of", measuring)
+    monkeypatch.setattr(documents, "read_rows", reading)
+
+    report = await store.run_retention(older_than_s=0)
+
+    assert (report.purged, len(report.segments)) == (9, 1)
+    # Of all of them what is beside their turns, and of the large one the turns as well.
+    assert asked == [{"interactions"}, {"turns"}]
+    assert whole == [1]
+    monkeypatch.undo()
+    for name, turns in before.items():
+        await store.restore(name)
+        assert await store.turns.branch(name) == turns
+
+
+async def test_a_session_without_one_of_its_turns_is_still_set_aside(
+    store: Store, database_url: str
+) -> None:
+    for session_id in ids("s", 3):
+        await say(store, session_id, "Hi", "Yes?")
+    raw(database_url, "DELETE FROM turns WHERE session_id = 's-1' AND seq = 2")
+
+    report = await store.run_retention(older_than_s=0)
+
+    assert report.purged == 2
+    assert [(p.session_id, p.code) for p in report.problems] == [("s-1", "row_corrupt")]
 
 
 async def test_what_many_restores_change_is_sent_together(

@@ -51,7 +51,8 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
         return noted
 
-    monkeypatch.setattr(rows, "read_rows", noting(rows.read_rows))
+    for name in ("read_rows", "read_small"):
+        monkeypatch.setattr(rows, name, noting(getattr(rows, name)))
     monkeypatch.setattr(lifecycle, "take", noting(lifecycle.take))
     return seen
 

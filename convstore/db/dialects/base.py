@@ -16,7 +16,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Insert, Select, Table
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Insert,
+    Select,
+    Table,
+)
 
 from convstore.vocabulary.errors import (
     ConfigError,
@@ -302,6 +310,11 @@ class Dialect(ABC):
         They are bound as JSON text, a list of lists of text, so that one wording of
         the statement, and one plan, serves any number of rows.
         """
+
+    @abstractmethod
+    def length(self, column: Column[Any]) -> ColumnElement[int]:
+        """How long the text or the bytes of a column are, in characters or in bytes:
+        whichever takes less to find out."""
 
     @abstractmethod
     def members(

@@ -16,12 +16,16 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sqlalchemy import (
     Boolean,
+    Column,
     ColumnElement,
     Connection,
     FromClause,
     Select,
     Table,
+    Text,
     bindparam,
+    case,
+    cast,
     func,
     literal_column,
     select,
@@ -64,6 +68,7 @@ from convstore.db.dialects.postgres_url import postgres_target
 from convstore.db.dialects.postgres_words import PostgresWords
 from convstore.db.errors import ours, translated
 from convstore.db.models import JsonText
+from convstore.db.models.columns import is_json_text
 from convstore.vocabulary.errors import (
     ConfigError,
     ConvstoreError,
@@ -85,6 +90,7 @@ T = TypeVar("T")
 
 _SNAPSHOT = re.compile(r"[0-9A-F]+(-[0-9A-F]+){1,3}", re.ASCII)
 # A deadlock or a lost connection before COMMIT left nothing behind: run it again.
+_SHORT = 16
 _ATTEMPTS = 4
 
 
@@ -121,6 +127,14 @@ class PostgresDialect(Identified, Dialect):
             for place, name in enumerate(names)
         )
         return select(*columns).subquery("bound")
+
+    def length(self, column: Column[Any]) -> ColumnElement[int]:
+        if not is_json_text(column):
+            return func.octet_length(column)
+        # To be measured, JSON is written out, and most of it is "{}". What takes fewer
+        # bytes than this is not packed, or holds some hundred.
+        short = func.pg_column_size(column) < _SHORT
+        return case((short, _SHORT), else_=func.octet_length(cast(column, Text)))
 
     def members(
         self, column: ColumnElement[str]

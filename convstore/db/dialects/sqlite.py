@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     FromClause,
@@ -112,6 +113,9 @@ class SqliteDialect(Identified, Dialect):
             for place, name in enumerate(names)
         )
         return select(*columns).subquery("bound")
+
+    def length(self, column: Column[Any]) -> ColumnElement[int]:
+        return func.length(column)
 
     def members(
         self, column: ColumnElement[str]
