@@ -1,112 +1,70 @@
-"""What is read on PostgreSQL goes over connections that rest beside the pool, and that
-the pool gets back as soon as anybody waits there."""
+"""Connections that rest beside PostgreSQL's pool are there for whoever needs them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from typing import Any
 
-import asyncpg
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Connection, text
 
-from convstore import Store
+from convstore.db.dialects.base import BackendOptions
+from convstore.db.engine import open_backend
+from convstore.vocabulary.limits import Limits
 
-OTHERS = (
-    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() "
-    "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
-)
-
-
-@pytest.fixture
-def database_url(postgres_url: str) -> str:
-    """SQLite's readers have threads."""
-    return postgres_url
+_PATIENCE_S = 20.0
 
 
 @pytest.fixture
-async def store(open_another: Callable[..., Awaitable[Store]]) -> Store:
-    """A store with one connection beside those of its two writers."""
-    store = await open_another(pool_size=1, limits={"busy_timeout_s": 5})
-    await store.sessions.get_or_create("s-1")
-    await store.turns.append("s-1", role="user", content="one")
-    return store
+async def backend(postgres_url: str) -> AsyncIterator[Any]:
+    limits = Limits(busy_timeout_s=_PATIENCE_S)
+    made: Any = await open_backend(BackendOptions(postgres_url, 2, "none", limits))
+    yield made
+    await made.close()
 
 
-async def test_reads_take_no_connection_out_of_the_pool(store: Store) -> None:
-    await store.turns.window("s-1")
-    taken = []
-    pool = store._parts.backend._engine.sync_engine.pool  # type: ignore[attr-defined]
-    event.listen(pool, "checkout", lambda *_: taken.append(1))
+async def all_rest(backend: Any) -> int:
+    """Have every connection of the pool rest; how many there are."""
+    size: int = backend._engine.pool.size()
+    together = asyncio.Barrier(size)
 
-    for _ in range(5):
-        await store.turns.window("s-1")
-        await store.turns.append("s-1", role="user", content="more")
+    def work(connection: Connection) -> None:
+        connection.execute(text("SELECT pg_sleep(0.02)"))
 
-    assert taken == []
+    async def read() -> None:
+        await together.wait()
+        await backend.read(work)
 
-
-async def test_connections_that_rest_are_there_for_transactions(store: Store) -> None:
-    await asyncio.gather(*(store.turns.window("s-1") for _ in range(12)))
-
-    async def write(number: int) -> None:
-        async with store.transaction() as tx:
-            await tx.sessions.get_or_create(f"t-{number}")
-
-    # As many as the pool has: none of them may wait for what only rests.
-    async with asyncio.timeout(4):
-        await asyncio.gather(*(write(number) for number in range(3)))
-
-    assert len((await store.sessions.list()).items) == 4
+    while backend._resting.count < size:
+        await asyncio.gather(*(read() for _ in range(size)))
+    return size
 
 
-async def test_reads_and_transactions_that_wait_for_each_other_all_end(
-    store: Store,
+async def transact(
+    backend: Any, inside: asyncio.Semaphore, all_inside: asyncio.Event
 ) -> None:
-    async def write(number: int) -> None:
-        async with store.transaction() as tx:
-            await tx.turns.append("s-1", role="user", content=f"{number}")
-
-    async def read(_: int) -> None:
-        await store.turns.window("s-1")
-
-    await asyncio.gather(*(do(n) for n in range(10) for do in (write, read, read)))
-
-    assert (await store.sessions.get("s-1")).turn_count == 11
+    async with backend.transaction():
+        inside.release()
+        await all_inside.wait()
 
 
-async def test_a_connection_whose_reader_was_cancelled_is_used_by_nobody(
-    store: Store, postgres_url: str
+async def test_whoever_begins_a_transaction_waits_for_no_connection_that_rests(
+    backend: Any,
 ) -> None:
-    await store.turns.window("s-1")
-    stranger = await asyncpg.connect(postgres_url)
-    async with stranger.transaction():
-        await stranger.execute("LOCK TABLE turns IN ACCESS EXCLUSIVE MODE")
-        waiting = asyncio.ensure_future(store.turns.window("s-1"))
-        await _until(stranger, f"EXISTS ({OTHERS} AND wait_event_type = 'Lock')")
-        waiting.cancel()
-        await asyncio.wait([waiting])
-    await stranger.close()
+    """As many as there are connections begin at once, at ever other moments: none has
+    to wait for another to end."""
+    for turns in range(12):
+        size, inside = await all_rest(backend), asyncio.Semaphore(0)
+        all_inside = asyncio.Event()
 
-    assert [turn.content for turn in await store.turns.window("s-1")] == ["one"]
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(size):
+                tasks.create_task(transact(backend, inside, all_inside))
+                for _ in range(turns if number == 0 else 0):
+                    await asyncio.sleep(0)
+            for _ in range(size):
+                await inside.acquire()
+            all_inside.set()
 
-
-async def test_a_closed_store_leaves_none_with_the_server(
-    store: Store, postgres_url: str
-) -> None:
-    await asyncio.gather(*(store.turns.window("s-1") for _ in range(12)))
-
-    await store.close()
-
-    stranger = await asyncpg.connect(postgres_url)
-    await _until(stranger, f"NOT EXISTS ({OTHERS})")  # it notices in its own time
-    await stranger.close()
-
-
-async def _until(connection: asyncpg.Connection, condition: str) -> None:
-    """Have the server look until it is so."""
-    await connection.execute(
-        f"DO $$ BEGIN WHILE NOT ({condition}) LOOP PERFORM pg_sleep(0.001); "
-        "PERFORM pg_stat_clear_snapshot(); END LOOP; END $$",
-        timeout=20,
-    )
+    assert backend.checked_out() == 0

@@ -36,7 +36,7 @@ class Resting:
     def __init__(self, *, rests: bool) -> None:
         self._rests = rests
         self._connections: list[AsyncConnection] = []
-        # How many wait for the pool: what comes back then is theirs.
+        # How many come to the pool, or wait there: what comes back then is theirs.
         self._wanted = 0
 
     @property
@@ -58,11 +58,13 @@ class Resting:
 
     async def connect(self, engine: AsyncEngine) -> AsyncConnection:
         """One of the pool, where nobody waits for what only rests."""
-        if self._connections and _is_used_up(engine):
-            await finished(self._connections.pop().close())
-        connection = engine.connect()
         self._wanted += 1
         try:
+            # Others may be about to take what is free now: each is reckoned with, and
+            # all of it anew when one has come back to the pool.
+            while self._connections and _is_used_up(engine, self._wanted - 1):
+                await finished(self._connections.pop().close())
+            connection = engine.connect()
             await connection.start()
         finally:
             self._wanted -= 1
@@ -140,11 +142,15 @@ def _is_well(connection: AsyncConnection) -> bool:
     return not driver.is_closed()
 
 
-def _is_used_up(engine: AsyncEngine) -> bool:
+def _is_used_up(engine: AsyncEngine, others: int) -> bool:
+    """Whether the pool has nothing beyond what so many others are about to take."""
     pool = engine.pool
-    return isinstance(pool, QueuePool) and pool.checkedout() >= pool.size()
+    return isinstance(pool, QueuePool) and pool.checkedout() + others >= pool.size()
 
 
 async def _drop(connection: AsyncConnection) -> None:
-    await finished(connection.invalidate())
-    await finished(connection.close())
+    async def drop() -> None:
+        await connection.invalidate()
+        await connection.close()
+
+    await finished(drop())  # both, cancelled or not: the pool counts it until then
