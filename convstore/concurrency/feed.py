@@ -80,6 +80,7 @@ class Feed(Generic[T]):
             self._ask()
             items.reverse()
             while items:  # what was given is let go
+                self.check()
                 yield items.pop()
 
     def _ask(self) -> None:

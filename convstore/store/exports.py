@@ -62,7 +62,7 @@ def source_for(
     return replace(source, url=url, archive=str(root or source.archive))
 
 
-async def run_by_workers(
+async def run_of_splits(
     backend: Backend,
     source: Source,
     tenant: str,
@@ -71,8 +71,9 @@ async def run_by_workers(
     options: ExportOptions,
     on_progress: OnProgress | None,
 ) -> ExportReport | None:
-    """The same by processes that read the store themselves, as of one moment where the
-    database can name one; None where there is too little to start them for.
+    """The same by whoever writes the rows and reads them, too: workers, or without any
+    the thread that writes, past the event loop. As of one moment where the database can
+    name one; None where there is too little to open it once more.
 
     Raises:
         WorkerLostError: One of them failed, or was ended.

@@ -285,7 +285,7 @@ class Transfer(TenantRepositories):
             ExportRefusedError: More rows are faulty than `max_drop_rate` allows.
             StorageFullError: No space left; nothing was published.
         """
-        from convstore.store.exports import options_of, run, run_by_workers, source_for
+        from convstore.store.exports import options_of, run, run_of_splits, source_for
 
         names = [formats] if isinstance(formats, str) else list(formats)
         # Refused before a session is read.
@@ -293,8 +293,10 @@ class Transfer(TenantRepositories):
         backend, report = self._parts.backend, None
         source = source_for(self.config, backend, self._parts.archive.context.blobs)
         with self.watch.work("export") as facts:
-            if chosen.workers and source is not None:
-                report = await run_by_workers(
+            # One more connection to a file is nothing; to a server it is one of few.
+            apart = chosen.workers or backend.file is not None
+            if apart and source is not None:
+                report = await run_of_splits(
                     backend, source, self.tenant, names, Path(to), chosen, on_progress
                 )
             if report is None:

@@ -188,6 +188,41 @@ async def test_until_a_worker_is_there_the_export_reads_and_writes_by_itself(
     assert all(worker.poll() is not None for worker in workers)
 
 
+@pytest.mark.parametrize("kind", OPTIONS)
+async def test_an_export_of_a_file_is_read_by_the_thread_that_writes_it(
+    filled: Store, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if filled._parts.backend.file is None:
+        pytest.skip("a server's connections are few")
+    formats = FORMATS[:2] if kind == "parquet" else FORMATS
+    if kind == "parquet":
+        needs("pyarrow")
+    whole = await filled.export(formats, to=tmp_path / "whole", **OPTIONS[kind])
+    monkeypatch.setattr("convstore.store.exports.ALONE", 5)
+    monkeypatch.setattr("convstore.export.stages.splits.MOST_SESSIONS", 7)
+    monkeypatch.setattr("convstore.export.stages.job._MARK_DOCUMENTS", 10)
+    monkeypatch.setattr("convstore.export.stages.job._TELL_EVERY", 10)
+    # Nothing comes by way of the event loop but the splits.
+    monkeypatch.delattr("convstore.export.stages.job.run_export")
+    monkeypatch.delattr("convstore.store.exports.run_export")
+
+    def leave(progress: Progress) -> None:
+        if progress.done >= 40:
+            raise StorageFullError("enough")
+
+    with pytest.raises(StorageFullError):
+        await filled.export(
+            formats, to=tmp_path / "out", on_progress=leave, **OPTIONS[kind]
+        )
+    assert not (tmp_path / "out").exists()
+    past = await filled.export(formats, to=tmp_path / "out", **OPTIONS[kind])
+
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+    assert [replace(f, path=Path()) for f in past.formats] == [
+        replace(f, path=Path()) for f in whole.formats
+    ]
+
+
 async def test_workers_find_the_store_wherever_the_program_stands(
     clock: ManualClock,
     tmp_path: Path,

@@ -37,7 +37,13 @@ from convstore.export.stages.gather import Gatherer
 from convstore.export.stages.settling import Settling, WaitingEntries
 from convstore.export.stages.splits import Split
 from convstore.export.stages.spool import Spool
-from convstore.export.stages.workers import Batch, WorkerPool, gathered, requests_of
+from convstore.export.stages.workers import (
+    Batch,
+    WorkerPool,
+    gathered,
+    gathered_here,
+    requests_of,
+)
 from convstore.export.stages.workspace import Workspace, state_of
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.progress import OnProgress, Progress
@@ -97,12 +103,16 @@ def run_split_export(
     """As `run_export`, of splits that workers read, who also write the files.
 
     This process only settles and publishes; `options.workers` says how many there are.
+    Without any it reads the splits itself, and writes.
 
     Raises:
         WorkerLostError: A worker ended before its work was done, or failed.
     """
 
     def carry_out(export: Export, previous: dict[str, Path | None]) -> ExportReport:
+        if not options.workers:
+            export.gather_splits(splits)
+            return export.write(previous)
         with WorkerPool(export.gatherer) as pool:
             export.gather_splits(splits, pool)
             return export.write(previous, pool)
@@ -178,12 +188,20 @@ class Export:
         with closing(gathered(self.gatherer, unread)) as batches:
             self._keep(batches)
 
-    def gather_splits(self, splits: Iterable[Split], pool: WorkerPool) -> None:
-        """Have workers make the rows of all splits; they wait on disk here."""
+    def gather_splits(
+        self, splits: Iterable[Split], pool: WorkerPool | None = None
+    ) -> None:
+        """Make the rows of all splits, or have workers make them; they wait on disk
+        here."""
         self.open()
         tallies = self.gatherer.tallies
         unread = self.work.unread(splits, _FINGERPRINT, tallies)
-        with closing(pool.gathered_splits(unread)) as batches:
+        gathering = (
+            gathered_here(self.gatherer, unread)
+            if pool is None
+            else pool.gathered_splits(unread)
+        )
+        with closing(gathering) as batches:
             self._keep(batches)
 
     def _keep(self, batches: Iterable[Batch]) -> None:

@@ -111,6 +111,23 @@ def gathered(
             yield from pool.gathered(chain([more], source))
 
 
+def gathered_here(
+    gatherer: Gatherer, splits: Iterable[Split]
+) -> Generator[Batch, None, None]:
+    """The rows of these splits, in order, read and made by whoever takes them; counts
+    go to the gatherer's tallies.
+
+    Close it when it is left early.
+    """
+    listing = gatherer.options.quarantine
+    with SplitReader() as reader:
+        for split in splits:
+            for document in reader.documents(split):
+                reports = tuple(reports_of(document)) if listing else ()
+                yield Batch((), 1, gatherer.packed(document), reports)
+            yield Batch((split.fingerprint,), 0, (), ())
+
+
 class WorkerPool:
     """The workers of one export; a context that ends them all."""
 
