@@ -171,6 +171,11 @@ async def test_memory_of_restores_is_flat_in_the_number_of_large_sessions(
         finally:
             tracemalloc.stop()
 
-    few = await peak("few", 8)
+    # Not of a few: whether those are read faster than they are committed, or one after
+    # the other, is the machine's to say, and makes a third of their peak.
+    one = await peak("one", 1)
 
-    assert await peak("many", 48) < 1.5 * few
+    # Copies that were read and wait, and what a commit of a roomful sends: as text, as
+    # bytes, and in the driver's buffer. All of them would be 48, and what is sent more.
+    fit = ROOM // LARGE
+    assert await peak("many", 48) < one + (2 * fit + 1 + 3 * (fit + 1)) * LARGE
