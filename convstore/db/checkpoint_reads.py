@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, TypeAlias, TypeVar
 
-from sqlalchemy import BigInteger, Connection, and_, bindparam, cast, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    cast,
+    null,
+    select,
+    tuple_,
+    union_all,
+)
 
 from convstore.db import models, sessions
 from convstore.db.codec.checkpoints import CHECKPOINTS, ELEMENTS, VALUES, WRITES
@@ -21,6 +32,7 @@ from convstore.vocabulary.checkpoints import (
     CheckpointValue,
     CheckpointWrite,
     StoredCheckpoint,
+    StoredWrite,
 )
 from convstore.vocabulary.codec import bytes_from_json, dumps
 from convstore.vocabulary.errors import RowCorruptError
@@ -33,55 +45,52 @@ _ROW = selected(models.checkpoints, CHECKPOINTS.columns)
 T = TypeVar("T")
 _ATTEMPTS = 3
 _Known: TypeAlias = dict[tuple[Any, ...], CheckpointValue]
+_Place: TypeAlias = tuple[str, str, str]
 
 
+# The tenant is among what is bound. One beside it, the same for all rows, leads SQLite
+# to walk all that the tenant has, and to look for each among the bound.
 def _by_bound_rows(kind: RowType[Any], *names: str) -> Prepared:
-    """Rows of a tenant by the columns `names` of their keys."""
+    """Rows by the columns `names` of their keys, behind the tenant."""
 
     def word(dialect: Dialect) -> Any:
-        bound, table = dialect.bound_rows(*names), kind.table
-        same = and_(*(table.c[name] == bound.c[name] for name in names))
-        return (
-            select(*selected(table, kind.columns))
-            .select_from(bound.join(table, same))
-            .where(table.c.tenant_id == bindparam("tenant"))
+        bound, table = dialect.bound_rows("tenant_id", *names), kind.table
+        same = and_(*(table.c[n] == bound.c[n] for n in ("tenant_id", *names)))
+        return select(*selected(table, kind.columns)).select_from(
+            bound.join(table, same)
         )
 
     return Prepared(word)
 
 
 def _stretches(dialect: Dialect) -> Any:
-    bound = dialect.bound_rows("session_id", "log", "first", "end")
+    bound = dialect.bound_rows("tenant_id", "session_id", "log", "first", "end")
     table = models.checkpoint_logs
     log, first, end = (
         cast(bound.c[name], BigInteger) for name in ("log", "first", "end")
     )
     within = and_(
+        table.c.tenant_id == bound.c.tenant_id,
         table.c.session_id == bound.c.session_id,
         table.c.log == log,
         table.c.idx >= first,
         table.c.idx < end,
     )
-    return (
-        select(*selected(table, ELEMENTS.columns))
-        .select_from(bound.join(table, within))
-        .where(table.c.tenant_id == bindparam("tenant"))
+    return select(*selected(table, ELEMENTS.columns)).select_from(
+        bound.join(table, within)
     )
 
 
 def _writes_of_those_there(dialect: Dialect) -> Any:
     """A row at least for each checkpoint that is there: who finds none of one knows
     that it went since it was read, and does not take it for one without writes."""
-    bound, table = dialect.bound_rows(*_PLACE), models.checkpoint_writes
-    asked = and_(*(C[name] == bound.c[name] for name in _PLACE))
-    written = and_(
-        table.c.tenant_id == C.tenant_id, *(table.c[n] == C[n] for n in _PLACE)
-    )
-    return (
-        select(*(C[name] for name in _PLACE), *selected(table, WRITES.columns))
-        .select_from(bound.join(models.checkpoints, asked).outerjoin(table, written))
-        .where(C.tenant_id == bindparam("tenant"))
-    )
+    place = ("tenant_id", *_PLACE)
+    bound, table = dialect.bound_rows(*place), models.checkpoint_writes
+    asked = and_(*(C[name] == bound.c[name] for name in place))
+    written = and_(*(table.c[name] == C[name] for name in place))
+    return select(
+        *(C[name] for name in _PLACE), *selected(table, WRITES.columns)
+    ).select_from(bound.join(models.checkpoints, asked).outerjoin(table, written))
 
 
 _OF_GRAPH = (
@@ -96,15 +105,34 @@ def _of_session(column: Any) -> Any:
     return select(column).where(*of_it).scalar_subquery()
 
 
-# With what the session is: one statement is of one moment.
-_FOUND = select(
-    _of_session(S.state).label("session_state"),
-    _of_session(S.user_id).label("owner"),
-    *_ROW,
-).where(*_OF_GRAPH)
-_LATEST = Prepared(lambda _: _FOUND.order_by(C.checkpoint_id.desc()).limit(1))
-_ONE = Prepared(lambda _: _FOUND.where(C.checkpoint_id == bindparam("checkpoint")))
+def _found_by(chosen: Callable[[Select[Any]], Select[Any]]) -> Prepared:
+    """A checkpoint with what its session is, and as further rows, behind nulls, what
+    tasks have written to it: one statement is of one moment, and one trip."""
+    found = chosen(
+        select(
+            _of_session(S.state).label("session_state"),
+            _of_session(S.user_id).label("owner"),
+            *_ROW,
+        ).where(*_OF_GRAPH)
+    ).cte("found")
+    table = models.checkpoint_writes
+    columns = selected(table, WRITES.columns)
+    whole = select(*found.c, *(null() for _ in columns))
+    # By constants as far as they go, and a look: a join might begin at the wrong end.
+    writes = select(*(null() for _ in found.c), *columns).where(
+        table.c.tenant_id == bindparam("tenant"),
+        table.c.session_id == bindparam("id"),
+        table.c.namespace == bindparam("namespace"),
+        table.c.checkpoint_id == select(found.c.checkpoint_id).scalar_subquery(),
+    )
+    both: Any = union_all(whole, writes)
+    return Prepared(lambda _: both)
+
+
 _PLACE = ("session_id", "namespace", "checkpoint_id")
+_FOUND_COLUMNS = 2 + len(_ROW)
+_LATEST = _found_by(lambda found: found.order_by(C.checkpoint_id.desc()).limit(1))
+_ONE = _found_by(lambda found: found.where(C.checkpoint_id == bindparam("checkpoint")))
 _VALUES = _by_bound_rows(VALUES, "session_id", "hash")
 _WRITES = Prepared(lambda dialect: _writes_of_those_there(dialect))
 _ELEMENTS = Prepared(_stretches)
@@ -135,29 +163,36 @@ def find(
         SessionNotFoundError, SessionArchivedError, SessionDeletedError,
         SessionErasedError: As `check_usable`.
     """
-    row = _found(connection, key, namespace, checkpoint_id)
-    if row is None:
+    found = _found(connection, key, namespace, checkpoint_id)
+    if found is None:
         # Whether the session has none, or was somewhere else just then.
-        row = sessions.read_live(
+        found = sessions.read_live(
             *(connection, key, user_id),
             lambda _: _found(connection, key, namespace, checkpoint_id),
         )
-        if row is None:
+        if found is None:
             return None
-    state, owner, *of_checkpoint = row
+    (state, owner, *of_checkpoint), written = found
     check_usable(state, owner, key[1], user_id)
-    return filled(connection, key[0], [stored(of_checkpoint)])[0]
+    one = stored(of_checkpoint)
+    place = one.session_id, one.namespace, one.checkpoint_id
+    writes = {place: _in_order(WRITES.records(key[1], written))}
+    return filled(connection, key[0], [one], writes)[0]
 
 
 def _found(
     connection: Connection, key: Key, namespace: str, checkpoint_id: str | None
-) -> SelectedRow | None:
+) -> tuple[SelectedRow, list[SelectedRow]] | None:
     given = {"tenant": key[0], "id": key[1], "namespace": namespace}
     if checkpoint_id is None:
-        found = _LATEST.all(connection, given)
+        rows = _LATEST.all(connection, given)
     else:
-        found = _ONE.all(connection, {**given, "checkpoint": checkpoint_id})
-    return found[0] if found else None
+        rows = _ONE.all(connection, {**given, "checkpoint": checkpoint_id})
+    written = [row[_FOUND_COLUMNS:] for row in rows if row[0] is None]
+    for row in rows:
+        if row[0] is not None:
+            return row[:_FOUND_COLUMNS], written
+    return None
 
 
 def whole(read: Callable[[], T]) -> T:
@@ -212,16 +247,20 @@ def stored(row: SelectedRow) -> StoredCheckpoint:
 
 
 def filled(
-    connection: Connection, tenant: str, found: Sequence[StoredCheckpoint]
+    connection: Connection,
+    tenant: str,
+    found: Sequence[StoredCheckpoint],
+    writes: Mapping[_Place, tuple[CheckpointWrite, ...]] | None = None,
 ) -> list[Checkpoint]:
-    """The checkpoints with all their values.
+    """The checkpoints with all their values, and with their writes, which are read
+    where they are not given.
 
     Raises:
         RowCorruptError: A value is not there, or not as it was.
     """
     values = _values(connection, tenant, found)
     elements = _elements(connection, tenant, found)
-    writes = _writes(connection, tenant, found)
+    writes = writes or _writes(connection, tenant, found)
     checkpoints = []
     for one in found:
         sid = one.session_id
@@ -298,29 +337,33 @@ def _elements(
 
 def _writes(
     connection: Connection, tenant: str, found: Iterable[StoredCheckpoint]
-) -> dict[tuple[str, str, str], tuple[CheckpointWrite, ...]]:
+) -> dict[_Place, tuple[CheckpointWrite, ...]]:
     places = [(one.session_id, one.namespace, one.checkpoint_id) for one in found]
     if not places:
         return {}
-    given = {"tenant": tenant, "bound": dumps(places).decode()}
-    groups: dict[tuple[str, str, str], list[Any]] = {}
+    given = {"bound": dumps([(tenant, *place) for place in places]).decode()}
+    groups: dict[_Place, list[SelectedRow]] = {}
     for session_id, namespace, checkpoint_id, *row in _WRITES.all(connection, given):
         group = groups.setdefault((session_id, namespace, checkpoint_id), [])
         if row[0] is not None:  # one without writes
-            group += WRITES.records(session_id, [row])
+            group.append(row)
     return {
-        place: tuple(
-            CheckpointWrite(
-                one.task_id,
-                one.idx,
-                one.channel,
-                CheckpointValue(one.type, one.data),
-                one.task_path,
-            )
-            for one in sorted(group, key=_APPLIED)
-        )
+        place: _in_order(WRITES.records(place[0], group))
         for place, group in groups.items()
     }
+
+
+def _in_order(written: Iterable[StoredWrite]) -> tuple[CheckpointWrite, ...]:
+    return tuple(
+        CheckpointWrite(
+            one.task_id,
+            one.idx,
+            one.channel,
+            CheckpointValue(one.type, one.data),
+            one.task_path,
+        )
+        for one in sorted(written, key=_APPLIED)
+    )
 
 
 def _bound(
@@ -333,7 +376,7 @@ def _bound(
     rows = sorted(bound)
     if not rows:
         return []
-    given = {"tenant": tenant, "bound": dumps(rows).decode()}
+    given = {"bound": dumps([(tenant, *row) for row in rows]).decode()}
     return [
         record
         for row in statement.all(connection, given)

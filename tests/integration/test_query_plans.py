@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from convstore import StoreConfig, open_store
 from convstore.db import (
     branches,
+    checkpoint_reads,
     documents,
     graph_states,
     interactions,
@@ -678,3 +679,31 @@ async def test_segments_of_no_use_are_told_by_their_own_entries(
     assert_in_order(plan)
     assert not any(f"{how} archive" in plan for how in ("SCAN", "Seq Scan on")), plan
     assert "hashed SubPlan" not in plan, plan
+
+
+@pytest.mark.parametrize(
+    ("statement", "given"),
+    [
+        (checkpoint_reads._LATEST, {**KEY, "namespace": ""}),
+        (checkpoint_reads._ONE, {**KEY, "namespace": "", "checkpoint": "c-1"}),
+        (checkpoint_reads._VALUES, {"bound": bound_rows("default", "s-7", "hash")}),
+        (
+            checkpoint_reads._ELEMENTS,
+            {"bound": bound_rows("default", "s-7", "1", "0", "9")},
+        ),
+        (checkpoint_reads._WRITES, {"bound": bound_rows("default", "s-7", "", "c-1")}),
+    ],
+)
+async def test_what_checkpoints_hold_is_looked_up_by_their_session(
+    explain: Explain, statement: Prepared, given: Row
+) -> None:
+    """And not by their tenant alone, whose other sessions would be walked with it."""
+    plan = await explain(statement, given)
+
+    entered = [
+        line
+        for line in plan.splitlines()
+        if "tenant_id" in line and ("SEARCH" in line or INDEX_COND in line)
+    ]
+    assert entered, plan
+    assert all("session_id" in line for line in entered), plan
