@@ -36,7 +36,12 @@ from sqlalchemy import (
 )
 
 from convstore.db import models
-from convstore.db.codec.records import TURN_COLUMNS, WINDOW_COLUMNS, turn_from_row
+from convstore.db.codec.records import (
+    TURN_COLUMNS,
+    WINDOW_COLUMNS,
+    turn_from_row,
+    window_from_rows,
+)
 from convstore.db.dialects.base import Dialect
 from convstore.db.statements import Prepared
 from convstore.db.unit import Key, Row, Unit, check_usable
@@ -89,6 +94,8 @@ def newest(
                 raise SessionNotFoundError(key[1])
             state, owner, head_seq, branched = session[0]
         check_usable(state, owner, key[1], user_id)
+        if rows and not (branched or is_walked or payload):
+            return window_from_rows(key[1], reversed(rows))
         turns = [row[4:] for row in rows]
         if branched != is_walked:
             _remember(key, branched)
@@ -406,25 +413,27 @@ _SESSION = _prepared(
 )
 
 
-# Scalar subqueries, not a join: the planner evaluates each once and then walks the
-# key backwards, instead of sorting every turn of the session. Of a session with
-# branches it gives the tip alone, from where the rest is walked.
+# On a server scalar subqueries, not a join: the planner evaluates each once and then
+# walks the key backwards, instead of sorting every turn of the session. SQLite, which
+# would look at the session six times for them, walks the same way in a join: a row by
+# its whole key comes first. Of a session with branches it gives the tip alone, from
+# where the rest is walked.
 def _newest(columns: Sequence[Column[Any]]) -> Prepared:
     lowest = case((S.branched, S.head_seq), else_=literal_column("1"))
-    return _prepared(
-        select(
-            _of_session(S.state).label("session_state"),
-            _of_session(S.user_id).label("owner"),
-            _of_session(S.head_seq).label("head"),
-            _of_session(S.branched).label("branched"),
-            *columns,
-        )
-        .where(
-            *_OF_SESSION, T.seq <= _of_session(S.head_seq), T.seq >= _of_session(lowest)
-        )
-        .order_by(T.seq.desc())
-        .limit(bindparam("limit"))
-    )
+    session = (S.state, S.user_id, S.head_seq, S.branched)
+    by_key = and_(S.tenant_id == bindparam("tenant"), S.session_id == bindparam("id"))
+
+    def word(dialect: Dialect) -> Select[Any]:
+        if dialect.has_far_server:
+            found = select(*map(_of_session, session), *columns)
+            head, first = _of_session(S.head_seq), _of_session(lowest)
+        else:
+            found = select(*session, *columns).select_from(models.sessions)
+            found, head, first = found.where(by_key), S.head_seq, lowest
+        found = found.where(*_OF_SESSION, T.seq <= head, T.seq >= first)
+        return found.order_by(T.seq.desc()).limit(bindparam("limit"))
+
+    return Prepared(word)
 
 
 def _climb(columns: Sequence[Column[Any]]) -> Prepared:

@@ -6,7 +6,7 @@ selected in the order that the `*_from_row` functions unpack.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from convstore.db import models
@@ -169,6 +169,46 @@ def turn_from_row(session_id: str, row: SelectedRow) -> Turn:
         None if payload is None else bytes(payload),
         payload_format,
     )
+
+
+def window_from_rows(session_id: str, rows: Iterable[SelectedRow]) -> list[Turn]:
+    """The records of rows that have four columns of the session before WINDOW_COLUMNS.
+
+    As `turn_from_row`, which would need a slice and a call for each: most of what a
+    window costs beside its statement.
+    """
+    return [
+        Turn(
+            session_id,
+            seq,
+            parent_seq,
+            role,
+            content,
+            parts and decode_json(parts),
+            name,
+            tool_call_id,
+            model,
+            finish_reason,
+            tokens_in,
+            tokens_out,
+            cost_micros,
+            language,
+            resolved_question,
+            template_id,
+            slots and decode_json(slots),
+            results and decode_json(results),
+            tools_hash,
+            {} if metadata == "{}" else decode_json(metadata),
+            external_id,
+            from_micros(created_at),
+        )
+        for (
+            _, _, _, _, seq, parent_seq, role, content, parts, name, tool_call_id,
+            model, finish_reason, tokens_in, tokens_out, cost_micros, language,
+            resolved_question, template_id, slots, results, tools_hash, metadata,
+            external_id, created_at,
+        ) in rows
+    ]  # fmt: skip
 
 
 def interaction_from_row(session_id: str, row: SelectedRow) -> Interaction:
