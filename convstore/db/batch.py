@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -21,9 +22,11 @@ from convstore.db.outcomes import bare
 from convstore.db.plain_writes import (
     appends_of,
     beyond_one_statement,
+    needs_heads_alone,
     parts_of,
     plain_keys,
 )
+from convstore.db.recent_heads import RecentHeads
 from convstore.db.recording import (
     RecordInteraction,
     RecordInteractions,
@@ -87,13 +90,29 @@ class Batches:
         # What is indexed in the same commit takes more than one statement.
         at_once = backend.dialect.has_far_server and backend.search != "inline"
         self._heads = RememberedHeads() if at_once else None
+        self._recent = None if backend.dialect.has_far_server else RecentHeads()
         self._wrote_at = 0.0
 
     def run(self, operations: Operations) -> Awaitable[list[Outcome]]:
         """Carry out operations, in order for each key; durable when it returns."""
+        if (recent := self._recent) is not None:
+            return self._backend.write(partial(self._run_near, recent, operations))
         if self._heads is None or self._backend.is_spread:
             return self._backend.write(lambda c: run_batch(c, operations))
         return self._run(self._heads, operations)
+
+    def _run_near(
+        self, recent: RecentHeads, operations: Operations, connection: Connection
+    ) -> list[Outcome]:
+        """As `run_batch`, by heads of before where nobody has written since."""
+        if not all(map(needs_heads_alone, map(bare, operations))):
+            recent.forget()
+            return run_batch(connection, operations)
+        stamp = self._backend.stamp(connection)
+        unit = Unit(connection, recent.recall(stamp, _keys(operations)))
+        outcomes = run_in(unit, operations)
+        recent.remember(stamp, unit.heads())
+        return outcomes
 
     async def run_patiently(self, operations: Operations) -> list[Outcome]:
         """As `run`, of one session that others hold by turns: waits for its lock, in

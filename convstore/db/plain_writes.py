@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from convstore.db.applying import ApplyToSession
 from convstore.db.checkpoints import PutCheckpoint, PutWrites
 from convstore.db.outcomes import bare
+from convstore.db.sessions import EnsureSession
 from convstore.db.turns import AppendTurns
 from convstore.db.unit import Key, Operation, Row
 
@@ -33,6 +34,14 @@ def beyond_one_statement(
     claimed = {o.key for o in ours if _claims(o, known[o.key])}
     titled = {a.key for a in appends_of(ours) if _titles(a, known[a.key])}
     return claimed | titled
+
+
+def needs_heads_alone(operation: Operation[Any]) -> bool:
+    """Whether it knows of sessions by their heads, and changes none that it does not
+    name; it is bare."""
+    if isinstance(operation, AppendTurns):
+        return operation.is_plain
+    return isinstance(operation, EnsureSession)
 
 
 def parts_of(operations: Operations) -> Iterator[Operation[Any]]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy import Connection
 
-from convstore import ConflictError, SessionDeletedError, Store
+from convstore import ConflictError, ConvstoreError, SessionDeletedError, Store
 from tests.integration.archives import OpenAnother
 from tests.integration.conversations import contents, say
+from tests.integration.sent_statements import counting
 
 
 @pytest.fixture
@@ -141,3 +143,67 @@ async def test_a_batch_on_many_sessions_leaves_out_only_those_that_moved(
     for number in range(6):
         wanted = ["mine", *(["theirs"] if number == 3 else []), "next"]
         assert await contents(store, f"t-{number}") == wanted
+
+
+async def test_an_append_after_another_reads_no_head(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.sessions.get_or_create("s-1")
+    sent = counting(monkeypatch)
+
+    await store.turns.append("s-1", role="user", content="two")
+
+    # PostgreSQL has one statement, and SQLite two: the turn and its session.
+    assert sent in (["all"], ["many", "many"])
+
+
+async def test_a_transaction_of_the_same_store_is_seen(store: Store) -> None:
+    async with store.transaction() as tx:
+        await tx.turns.append("s-1", role="user", content="two", slots={"a": "1"})
+
+    (turn,) = await say(store, "s-1", "three")
+
+    assert (turn.seq, turn.parent_seq) == (3, 2)
+    assert (await store.sessions.get("s-1")).current_slots == {"a": "1"}
+
+
+async def test_what_is_no_append_is_seen(store: Store) -> None:
+    await store.turns.pop("s-1")
+    await say(store, "s-1", "two")
+    await store.sessions.update("s-1", title="named")
+    await say(store, "s-1", "three")
+
+    assert await contents(store, "s-1") == ["two", "three"]
+    assert (await store.sessions.get("s-1")).title == "named"
+
+
+async def test_an_append_that_was_rolled_back_leaves_no_head(store: Store) -> None:
+    await _refuse(store, "bad")
+    for number in range(3):
+        with pytest.raises(ConvstoreError):
+            await say(store, "s-1", "bad")
+        async with store.transaction() as tx:  # as many commits as there should be
+            await tx.turns.append("s-1", role="user", content=f"{number} a")
+        await say(store, "s-1", f"{number} b")
+
+    turns = (await store.turns.list("s-1")).items
+    assert [turn.seq for turn in turns] == [1, 2, 3, 4, 5, 6, 7]
+    assert [turn.parent_seq for turn in turns] == [None, 1, 2, 3, 4, 5, 6]
+
+
+async def _refuse(store: Store, content: str) -> None:
+    """Have the database itself refuse a turn that says this."""
+
+    def work(connection: Connection) -> None:
+        name, said = connection.dialect.name, f"NEW.content = '{content}'"
+        if name == "sqlite":
+            connection.exec_driver_sql(
+                f"CREATE TRIGGER refuses BEFORE INSERT ON turns WHEN {said} "
+                "BEGIN SELECT RAISE(ABORT, 'refused'); END"
+            )
+            return
+        connection.exec_driver_sql(
+            f"ALTER TABLE turns ADD CONSTRAINT refuses CHECK (content <> '{content}')"
+        )
+
+    await store._parts.backend.write(work)

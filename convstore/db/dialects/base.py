@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import (
     Column,
@@ -49,6 +49,24 @@ Work = Callable[[Connection], T]
 SEARCH = "convstore_search"
 """The execution option of our connections that says what writes do for the index of
 words; see `search_mode_of`."""
+
+
+class Stamp(NamedTuple):
+    """A moment in the life of a file, as the writer of this process sees it.
+
+    Attributes:
+        ended: Changes by one with each commit of his, and by more with what is rolled
+            back.
+        version: Changes with each commit of anybody else.
+    """
+
+    ended: int
+    version: int
+
+    @property
+    def after_commit(self) -> Stamp:
+        """Of the unit behind this one, if this one is committed and none is between."""
+        return Stamp(self.ended + 1, self.version)
 
 
 class BackendOptions(Value, frozen=True):
@@ -182,6 +200,10 @@ class Backend(ABC):
             "a database on a server is copied by the server's own tools: `pg_dump` "
             "first, then the archive"
         )
+
+    def stamp(self, connection: Connection) -> Stamp:
+        """The stamp of a writing unit, of a database that is a file."""
+        raise NotImplementedError
 
     def opened_copy(self, target: Path) -> AbstractContextManager[Connection]:
         """A copy that `copy_into` made, read and proven to be whole."""

@@ -42,6 +42,7 @@ from convstore.db.dialects.base import (
     Dialect,
     Home,
     OpenTransaction,
+    Stamp,
     Work,
 )
 from convstore.db.dialects.driver_thread import DriverThreads
@@ -51,6 +52,7 @@ from convstore.db.dialects.sqlite_file import (
     FileWatch,
     Identified,
     create_file,
+    driver_of,
     engine_of,
     log_on_disk,
     size_on_disk,
@@ -345,6 +347,10 @@ class SqliteBackend(Backend):
     ) -> None:
         self._check_open()
         await copy_file(self.dialect, self.path, target, on_progress)
+
+    def stamp(self, connection: Connection) -> Stamp:
+        (version,) = driver_of(connection).execute("PRAGMA data_version").fetchone()
+        return Stamp(self._writer.ended, version)
 
     def opened_copy(self, target: Path) -> AbstractContextManager[Connection]:
         return opened_copy(self.dialect, target)

@@ -49,6 +49,8 @@ class SqliteWriter:
         self._busy_timeout_s = busy_timeout_s
         self._gate = Gate(Path(f"{path}-gate"))
         self._connection: Connection | None = None
+        # Of transactions: see `Stamp`. A new connection counts versions anew.
+        self.ended = 0
 
     @property
     def connected(self) -> bool:
@@ -84,10 +86,12 @@ class SqliteWriter:
         except BaseException:
             self.roll_back()
             raise
+        self.ended += 1
         self._gate.leave()
 
     def roll_back(self) -> None:
         """Undo the transaction and let the next in."""
+        self.ended += 2
         try:
             connection = self._open()
             try:
@@ -155,6 +159,7 @@ class SqliteWriter:
             # Who waits here and how long is decided above.
             driver_of(connection).execute("PRAGMA busy_timeout=0")
             self._connection = connection
+            self.ended += 2
         return self._connection
 
 
