@@ -424,6 +424,8 @@ def _newest(columns: Sequence[Column[Any]]) -> Prepared:
     by_key = and_(S.tenant_id == bindparam("tenant"), S.session_id == bindparam("id"))
 
     def word(dialect: Dialect) -> Select[Any]:
+        head: ColumnElement[Any]
+        first: ColumnElement[Any]
         if dialect.has_far_server:
             found = select(*map(_of_session, session), *columns)
             head, first = _of_session(S.head_seq), _of_session(lowest)

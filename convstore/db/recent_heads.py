@@ -18,7 +18,8 @@ class RecentHeads:
     """Heads as of one moment, which a stamp of the database tells.
 
     They are of appends and of sessions that are made, one batch after the other: what
-    else is written may change sessions that no operation names. Used on the writer's thread.
+    else is written may change sessions that no operation names. Used on the writer's
+    thread.
     """
 
     def __init__(self) -> None:

@@ -76,8 +76,14 @@ class AppendTurns:
     @property
     def is_plain(self) -> bool:
         """Whether its session's head is all that has to be known to place it."""
-        more = self.tool_sets or self.charge is not None or self.names
-        return not more and all(row["parent_seq"] is None for row in self.rows)
+        if self.tool_sets or self.charge is not None:
+            return False
+        for row in self.rows:
+            if row["parent_seq"] is not None:
+                return False
+            if row["parts"] is not None and hashes_in(row["parts"]):
+                return False
+        return True
 
     @property
     def names(self) -> set[str]:

@@ -6,7 +6,7 @@ A runner is the only difference between a lone call (`store.turns`), a transacti
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from operator import not_
 from typing import Protocol, TypeVar
 
@@ -141,30 +141,19 @@ class Scope(Value, frozen=True):
             raise InvalidInputError("user_id", "is not the user of this handle")
         return check_optional_id("user_id", own if user_id is None else user_id)
 
-    async def read(
-        self,
-        session_id: str,
-        work: Work[T],
-        *,
-        warm: Callable[[], Awaitable[T]] | None = None,
-    ) -> T:
+    async def read(self, session_id: str, work: Work[T]) -> T:
         """Read of one session, live or archived: an archived one is read where it
-        lies, by the same work, or restored first if so configured.
-
-        `warm` reads a live session from somewhere nearer, when it has it there.
-        """
-        key = self.key(session_id)
+        lies, by the same work, or restored first if so configured."""
         for _ in range(_REVIVALS):
             try:
-                return await (self.runner.read(work) if warm is None else warm())
+                return await self.runner.read(work)
             except SessionArchivedError:
-                pass
+                key = self.key(session_id)
             if self.restore_on_read:
                 await self.lifecycle.revive(self.runner, key)
                 continue
             for found in await self.lifecycle.read_archived(self.runner, key, work):
                 return found
-            warm = None  # it came back meanwhile, and what is warm does not show it
         return await self.runner.read(work)
 
     async def live(

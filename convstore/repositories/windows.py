@@ -17,7 +17,7 @@ from convstore.repositories.attachments import Attachments
 from convstore.repositories.branches import Turns as Branching
 from convstore.repositories.cursors import check_limit
 from convstore.repositories.histories import since_user, system_turns
-from convstore.vocabulary.errors import InvalidInputError
+from convstore.vocabulary.errors import InvalidInputError, SessionArchivedError
 from convstore.vocabulary.ids import check_id
 from convstore.vocabulary.records import Turn
 
@@ -59,23 +59,19 @@ class Turns(Branching):
         if (max_tokens is None) != (count_tokens is None):
             raise InvalidInputError("count_tokens", "goes together with max_tokens")
 
-        def cut(turns: Sequence[Turn]) -> Sequence[Turn]:
-            turns = windows.window_by_turns(turns, limit, step=step)
-            if max_chars is not None:
-                turns = windows.window_by_chars(turns, max_chars, step=step)
-            if max_tokens is not None and count_tokens is not None:
-                turns = windows.window_by_tokens(
-                    turns, max_tokens, count_tokens, step=step
-                )
-            return turns
-
         by_size = max_chars is not None or max_tokens is not None
         piece = min(limit, _FIRST_PIECE) if by_size else limit
         while True:
             newest = await self._newest(session_id, piece, payload=payload)
             if step == 1 and not by_size and windows.is_plain(newest):
                 return newest
-            window = cut(newest)
+            window = windows.window_by_turns(newest, limit, step=step)
+            if max_chars is not None:
+                window = windows.window_by_chars(window, max_chars, step=step)
+            if max_tokens is not None and count_tokens is not None:
+                window = windows.window_by_tokens(
+                    window, max_tokens, count_tokens, step=step
+                )
             whole_branch = len(newest) < piece
             short_of_size = by_size and len(window) == len(newest) < limit
             if whole_branch or not (
@@ -144,13 +140,15 @@ class Turns(Branching):
     ) -> list[Turn]:
         scope = self._scope
         key = scope.key(check_id("session_id", session_id))
-        warm = None
         if not payload and (tier := scope.tier) is not None:
-            warm = partial(tier.window, scope.runner, key, limit, scope.user_id)
+            # No step between: a warm window takes hardly more than the calls to it.
+            try:
+                return await tier.window(scope.runner, key, limit, scope.user_id)
+            except SessionArchivedError:
+                pass  # it is read where it lies
         return await scope.read(
             session_id,
             lambda connection: branches.newest(
                 connection, key, limit, scope.user_id, payload=payload
             ),
-            warm=warm,
         )
