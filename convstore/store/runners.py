@@ -21,6 +21,7 @@ from convstore.repositories.hot_tier import HotTier
 from convstore.vocabulary.errors import (
     ConfigError,
     DatabaseBusyError,
+    DatabaseUnavailableError,
     UnavailableError,
 )
 
@@ -84,20 +85,24 @@ class Autocommit:
 
     async def _together(self, operation: Operation[T]) -> T:
         deadline = time.monotonic() + self._busy_timeout_s
-        for attempt in range(1, _ATTEMPTS):
+        for attempt in range(1, _ATTEMPTS + 1):
+            carried_out = False
             try:
-                return await self._in_one(operation)
-            except DatabaseBusyError:
-                # Nothing was committed. A deadlock is over as soon as it is told; a
-                # lock that was not to be had in the time set is not waited for again.
-                if time.monotonic() > deadline:
+                async with self.transaction() as held:
+                    result = await held.write(operation)
+                    carried_out = True
+                return result
+            except (DatabaseBusyError, DatabaseUnavailableError) as error:
+                # Nothing was committed, unless the connection was lost with the commit:
+                # then only the caller can ask what became of it. A deadlock is over as
+                # soon as it is told; a lock that was not to be had in the time set is
+                # not waited for again.
+                lost = isinstance(error, DatabaseUnavailableError)
+                late = time.monotonic() > deadline
+                if attempt == _ATTEMPTS or late or (lost and carried_out):
                     raise
-            await asyncio.sleep(0.002 * attempt)
-        return await self._in_one(operation)
-
-    async def _in_one(self, operation: Operation[T]) -> T:
-        async with self.transaction() as held:
-            return await held.write(operation)
+            await asyncio.sleep(0.05 * attempt if lost else 0.002 * attempt)
+        raise AssertionError("unreachable")
 
     async def _watched(self, operation: Operation[T]) -> T:
         with self._watch.work("write", operation=type(operation).__name__):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from threading import Thread
+from typing import Any
 
 import asyncpg
 import pytest
 
 from convstore import CheckpointInput, CheckpointValue, Store, UnavailableError
 from convstore.db import batch
+from convstore.store.runners import InTransaction
 
 READERS = 5
 
@@ -33,14 +35,16 @@ async def store(open_another: Callable[..., Awaitable[Store]]) -> Store:
 
 @pytest.fixture
 async def cut(postgres_url: str) -> Callable[[], Awaitable[None]]:
-    """Ends every other connection to the database."""
+    """Ends every other connection to the database; they have ended when it returns."""
 
     async def end_them() -> None:
         connection = await asyncpg.connect(postgres_url)
-        await connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+        for patience_ms in (0, 60_000):  # first all, and then each is waited for
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid, $1) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+                patience_ms,
+            )
         await connection.close()
 
     return end_them
@@ -107,3 +111,57 @@ async def test_a_transaction_that_is_cut_fails_and_leaves_no_dead_connection(
         await cut_in_the_middle()
 
     assert (await store.turns.append("s-1", role="user", content="two")).seq == 2
+
+
+async def test_a_write_to_several_sessions_after_the_cut_succeeds(
+    store: Store, cut: Callable[[], Awaitable[None]]
+) -> None:
+    await cut()
+
+    fork = await store.sessions.fork("s-1", "s-2")
+
+    assert fork.turn_count == 1
+
+
+async def test_a_write_to_several_sessions_goes_down_again_unless_it_is_committed(
+    store: Store,
+    cut: Callable[[], Awaitable[None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Cut while it is carried out, and when it has been: before the commit is sent."""
+    write, cuts = InTransaction.write, 0
+
+    async def cut_before(self: InTransaction, operation: Any) -> Any:
+        nonlocal cuts
+        cuts += 1
+        if cuts == 1:
+            await cut()
+        return await write(self, operation)
+
+    async def cut_behind(self: InTransaction, operation: Any) -> Any:
+        result = await write(self, operation)
+        await cut()
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(InTransaction, "write", cut_before)
+        assert (await store.sessions.fork("s-1", "s-2")).turn_count == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(InTransaction, "write", cut_behind)
+        with pytest.raises(UnavailableError):
+            await store.sessions.fork("s-1", "s-3")
+
+    assert await store.sessions.find("s-3") is None
+
+
+async def test_a_transaction_after_the_cut_succeeds(
+    store: Store, cut: Callable[[], Awaitable[None]]
+) -> None:
+    await cut()
+    for _ in range(3):  # the driver is told by the loop
+        await asyncio.sleep(0)
+
+    async with store.transaction() as tx:
+        turn = await tx.turns.append("s-1", role="user", content="two")
+
+    assert turn.seq == 2

@@ -64,11 +64,9 @@ class Resting:
             # all of it anew when one has come back to the pool.
             while self._connections and _is_used_up(engine, self._wanted - 1):
                 await finished(self._connections.pop().close())
-            connection = engine.connect()
-            await connection.start()
+            return await _started(engine)
         finally:
             self._wanted -= 1
-        return connection
 
     def rest(self, connection: AsyncConnection) -> bool:
         """Whether it rests from now on; else it goes back to the pool."""
@@ -133,12 +131,29 @@ async def empty_the_pool(connection: AsyncConnection) -> None:
     await connection.invalidate()
 
 
+async def _started(engine: AsyncEngine) -> AsyncConnection:
+    """A connection of the pool, past those whose servers are known to have gone: after
+    a restart that may be all. One that is new is taken as it is."""
+    pool = engine.pool
+    for _ in range(pool.size() if isinstance(pool, QueuePool) else 0):
+        connection = engine.connect()
+        await connection.start()
+        if _is_well(connection):
+            return connection
+        await _drop(connection)
+    connection = engine.connect()
+    await connection.start()
+    return connection
+
+
 def _is_well(connection: AsyncConnection) -> bool:
     """Whether the driver has not noticed that its server is gone."""
     used = connection.sync_connection
     if used is None or used.invalidated:
         return False
     driver: Any = used.connection.driver_connection
+    if used.dialect.driver != "asyncpg":
+        return not driver.closed
     return not driver.is_closed()
 
 
