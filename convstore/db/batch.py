@@ -21,7 +21,9 @@ from convstore.db.one_statement import suppose, write_at_once
 from convstore.db.outcomes import bare
 from convstore.db.plain_writes import (
     appends_of,
+    are_lone_appends,
     beyond_one_statement,
+    claim_any,
     needs_heads_alone,
     parts_of,
     plain_keys,
@@ -105,12 +107,19 @@ class Batches:
         self, recent: RecentHeads, operations: Operations, connection: Connection
     ) -> list[Outcome]:
         """As `run_batch`, by heads of before where nobody has written since."""
-        if not all(map(needs_heads_alone, map(bare, operations))):
+        alone = are_lone_appends(operations)
+        if not (alone or all(map(needs_heads_alone, map(bare, operations)))):
             recent.forget()
             return run_batch(connection, operations)
-        stamp = self._backend.stamp(connection)
-        unit = Unit(connection, recent.recall(stamp, _keys(operations)))
-        outcomes = run_in(unit, operations)
+        stamp, unit = self._backend.stamp(connection), Unit(connection)
+        keys = {operation.key for operation in operations}
+        known = recent.recall(stamp, keys)
+        unit.know(known)
+        if alone and len(known) == len(keys) and not claim_any(operations, known):
+            outcomes = _carried_out(unit, operations)
+            unit.flush()
+        else:
+            outcomes = run_in(unit, operations)
         recent.remember(stamp, unit.heads())
         return outcomes
 

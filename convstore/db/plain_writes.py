@@ -44,6 +44,29 @@ def needs_heads_alone(operation: Operation[Any]) -> bool:
     return isinstance(operation, EnsureSession)
 
 
+def are_lone_appends(operations: Operations) -> bool:
+    """Whether all are appends that nothing has to be looked up for but the head."""
+    # Loops without a call for each: this is asked of every append on SQLite.
+    for operation in operations:
+        if type(operation) is not AppendTurns:
+            return False
+        if operation.tool_sets or operation.charge is not None:
+            return False
+        for row in operation.rows:
+            if (
+                row["parent_seq"] is not None
+                or row["external_id"] is not None
+                or row["parts"] is not None
+            ):
+                return False
+    return True
+
+
+def claim_any(operations: Operations, heads: Mapping[Key, Row]) -> bool:
+    """Whether one gives a session an owner; all heads are known."""
+    return any(_claims(operation, heads[operation.key]) for operation in operations)
+
+
 def parts_of(operations: Operations) -> Iterator[Operation[Any]]:
     """The operations, which are bare, and those that others consist of."""
     for operation in operations:

@@ -7,10 +7,11 @@ not be read again: which on SQLite costs as much as to write them.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Collection, Iterable
 
 from convstore.db.dialects.base import Stamp
-from convstore.db.remembered_heads import RememberedHeads
+from convstore.db.remembered_heads import MOST, is_worth_it
 from convstore.db.unit import Head, Key, Row
 
 
@@ -23,20 +24,27 @@ class RecentHeads:
     """
 
     def __init__(self) -> None:
-        self._heads = RememberedHeads()
+        self._rows: OrderedDict[Key, Row] = OrderedDict()
         # The stamp of the next unit, if this one is committed and no other is between.
         self._as_of: Stamp | None = None
 
     def recall(self, stamp: Stamp, keys: Collection[Key]) -> dict[Key, Row]:
-        """The heads of `keys` that are known, in a unit that has this stamp."""
+        """The heads of `keys` that are known, in a unit that has this stamp; they are
+        the unit's from now on."""
         if stamp != self._as_of:
-            self._heads = RememberedHeads()
+            self._rows.clear()
         self._as_of = None  # until it is known how the unit ends
-        return self._heads.recall(keys)
+        rows = self._rows
+        return {key: rows.pop(key) for key in keys if key in rows}
 
     def remember(self, stamp: Stamp, heads: Iterable[tuple[Key, Head | None]]) -> None:
-        """Keep heads as the unit with this stamp leaves them, if it is committed."""
-        self._heads.remember(heads)
+        """Keep heads as the unit with this stamp leaves them, if it is committed; the
+        unit does not go on."""
+        for key, head in heads:
+            if head is not None and is_worth_it(head.row):
+                self._rows[key] = head.row
+        while len(self._rows) > MOST:
+            self._rows.popitem(last=False)
         self._as_of = stamp.after_commit
 
     def forget(self) -> None:

@@ -20,7 +20,7 @@ from convstore.db.unit import Head, Key, Row
 from convstore.vocabulary.codec import dumps
 
 # Sessions, and characters of one head's texts: together some ten megabytes at most.
-_MOST = 4_096
+MOST = 4_096
 _LARGEST = 2_048
 
 
@@ -38,9 +38,9 @@ class RememberedHeads:
         """Keep heads as they are now in the database."""
         for key, head in heads:
             self._rows.pop(key, None)
-            if head is not None and _is_worth_it(head.row):
+            if head is not None and is_worth_it(head.row):
                 self._rows[key] = head.row.copy()
-        while len(self._rows) > _MOST:
+        while len(self._rows) > MOST:
             self._rows.popitem(last=False)
 
     def forget(self, keys: Iterable[Key]) -> None:
@@ -67,7 +67,8 @@ def have_moved(connection: Connection, before: dict[Key, Row]) -> bool:
     return now != {key: row["version"] for key, row in before.items()}
 
 
-def _is_worth_it(row: Row) -> bool:
+def is_worth_it(row: Row) -> bool:
+    """Whether a head is kept: that of a live session, and not a large one."""
     # Its other texts are ids, at most 255 characters each, and counts by label.
     size = len(row["metadata"]) + len(row["current_slots"]) + len(row["tags"])
     return size <= _LARGEST and row["state"] == "active"

@@ -135,6 +135,10 @@ class Unit:
         # any more.
         self.on_back: list[Callable[[Key], None]] = []
 
+    def know(self, rows: Mapping[Key, Row]) -> None:
+        """Take heads for what they are; the rows are the unit's from now on."""
+        self._heads |= {key: Head(row) for key, row in rows.items()}
+
     def load(self, keys: Collection[Key]) -> None:
         """Lock and read the heads of many sessions with one statement."""
         wanted = self._unknown(keys)

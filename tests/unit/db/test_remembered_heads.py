@@ -18,7 +18,7 @@ def _head(session_id: str, **changes: Any) -> tuple[Key, Head]:
 
 
 def test_the_newest_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remembered_heads, "_MOST", 2)
+    monkeypatch.setattr(remembered_heads, "MOST", 2)
     heads = RememberedHeads()
     heads.remember(_head(name) for name in "abc")
     heads.remember([_head("b", version=7)])
