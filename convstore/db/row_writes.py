@@ -97,10 +97,9 @@ UPDATE_HOT = _update_of(HOT)
 UPDATE_ALL = _update_of([*HOT, *_COLD])
 UPDATE_GONE = Prepared(_gone_together)
 UPDATE_BACK = SentTogether.update(models.sessions, _KEY, [*_PLACE, "last_activity_at"])
-INSERTS = {
+INSERTS: dict[str, Prepared] = {
     table.name: _insert_into(table)
     for table in (
-        models.turns,
         models.tool_sets,
         models.interactions,
         models.graph_states,
@@ -110,3 +109,8 @@ INSERTS = {
         *models.OF_CHECKPOINTS,
     )
 }
+INSERTS[models.turns.name] = SentTogether.insert(
+    models.turns,
+    [column.name for column in models.turns.c],
+    large="content parts resolved_question slots results metadata payload".split(),
+)

@@ -8,6 +8,7 @@ little, and it is run for each.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, insert, select, update
@@ -16,35 +17,46 @@ from sqlalchemy.sql import ClauseElement
 from convstore.db.dialects import dialect_of
 from convstore.db.dialects.base import Dialect
 from convstore.db.given_rows import given_rows, text_of
+from convstore.db.sizes import portions
 from convstore.db.statements import BOUND, Prepared, Values
 
 MOST = 1_000
-"""Rows of one statement: their text is held here and there."""
+ROOM = 4 * 1024 * 1024
+"""Rows of one statement, and characters or bytes of their large columns: the text of
+them is held here and there. A row that is larger goes by itself."""
 
 
 class SentTogether(Prepared):
     """One statement for a row, and one for many, which does the same.
 
-    For rows of small and bounded columns only: a server has no room for a text of more
-    than 1 GB.
+    `large` are the columns of `names` that are not small and bounded.
     """
 
-    __slots__ = ("_names", "_together")
+    __slots__ = ("_large", "_names", "_picked", "_together")
 
     def __init__(
-        self, one: ClauseElement, many: ClauseElement, names: Iterable[str]
+        self,
+        one: ClauseElement,
+        many: ClauseElement,
+        names: Iterable[str],
+        large: Iterable[str] = (),
     ) -> None:
         super().__init__(_worded(one))
         self._together = Prepared(_worded(many))
-        self._names = tuple(names)
+        # SQLAlchemy's names are of a subclass of str, which JSON's writer refuses.
+        self._names = tuple(map(str.__str__, names))
+        self._picked = itemgetter(*self._names)
+        self._large = tuple(large)
 
     @classmethod
-    def insert(cls, table: Table, names: Sequence[str]) -> SentTogether:
+    def insert(
+        cls, table: Table, names: Sequence[str], *, large: Sequence[str] = ()
+    ) -> SentTogether:
         """Rows with values in these columns."""
         given = given_rows("given", [table.c[name] for name in names])
         values: dict[str, Any] = {name: bindparam(BOUND + name) for name in names}
         many = insert(table).from_select(list(names), select(*given.c))
-        return cls(insert(table).values(values), many, names)
+        return cls(insert(table).values(values), many, names, large)
 
     @classmethod
     def update(
@@ -67,10 +79,17 @@ class SentTogether(Prepared):
         if len(rows) == 1 or not dialect_of(connection).has_row_locks:
             super().many(connection, rows)
             return
-        for first in range(0, len(rows), MOST):
-            some = rows[first : first + MOST]
-            said = [{name: row[name] for name in self._names} for row in some]
+        for some in portions(rows, map(self._size, rows), MOST, ROOM):
+            if len(some) == 1:
+                super().many(connection, some)
+                continue
+            said = [
+                dict(zip(self._names, self._picked(row), strict=True)) for row in some
+            ]
             self._together.run(connection, {"given": text_of(said)})
+
+    def _size(self, row: Values) -> int:
+        return sum(len(row[name] or "") for name in self._large)
 
 
 def _worded(statement: ClauseElement) -> Callable[[Dialect], ClauseElement]:

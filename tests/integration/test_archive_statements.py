@@ -10,7 +10,14 @@ import pytest
 
 from convstore import Store
 from convstore.archive import session_reads
-from convstore.db import archive_entries, documents, lifecycle, row_writes, sizes
+from convstore.db import (
+    archive_entries,
+    documents,
+    lifecycle,
+    row_writes,
+    sent_together,
+    sizes,
+)
 from convstore.db.engine import Connection
 from convstore.db.sent_together import SentTogether
 from convstore.db.session_rows import SessionRows
@@ -263,3 +270,20 @@ async def test_rows_that_are_sent_together_are_changed_each_by_itself(
     }
     assert sorted(versions.values()) == [0, 1, 2]
     assert versions["s-2"] == 0
+
+
+async def test_turns_that_come_back_together_are_as_they_were(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Among them one that is too large to go with the others."""
+    for session_id in ids("s", 4):
+        await fill(store, session_id)
+        await say(store, session_id, "x" * 2000 if session_id == "s-2" else "Ø 天 \\")
+    before = {name: await store.turns.branch(name) for name in ids("s", 4)}
+    await store.run_retention(older_than_s=0)
+    monkeypatch.setattr(sent_together, "ROOM", 1000)
+
+    await asyncio.gather(*(store.restore(name) for name in ids("s", 4)))
+
+    for name, turns in before.items():
+        assert await store.turns.branch(name) == turns
