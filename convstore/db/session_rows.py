@@ -110,6 +110,8 @@ class SessionRows:
             raise RowCorruptError(self.session.id, "ledger") from None
 
     def _attachments(self) -> tuple[Attachment, ...]:
+        if not self.attachments:
+            return ()
         try:
             return rightly_named(
                 Attachment(name, kind, bytes(data))

@@ -223,6 +223,25 @@ async def test_an_export_of_a_file_is_read_by_the_thread_that_writes_it(
     ]
 
 
+async def test_workers_write_parquet_without_loading_numpy(
+    filled: Store,
+    tmp_path: Path,
+    workers: list[subprocess.Popen[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    needs("pyarrow")
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+
+    await filled.export("kto", to=tmp_path / "out", workers=1, file_type="parquet")
+
+    told = capfd.readouterr().err.splitlines()
+    loaded = {line.rpartition("|")[2].strip() for line in told}
+    assert len(workers) == 1
+    assert "pyarrow.parquet" in loaded
+    assert "numpy" not in loaded
+
+
 async def test_workers_find_the_store_wherever_the_program_stands(
     clock: ManualClock,
     tmp_path: Path,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from convstore.export.choosing.keys import KEY_BYTES
-from convstore.export.dataset.statistics import Stats
+from convstore.export.dataset.statistics import RowCounter, Stats
 from convstore.export.formats.base import Format
 from convstore.export.options import ExportOptions
 from convstore.export.stages.entries import unpack_waiting
@@ -98,14 +98,14 @@ def write_rows(
     Raises:
         CorruptionError: A row of the part is not among them.
     """
-    stats, count = Stats(), 0
+    counter, count = RowCounter(), 0
     writer, side = (
         (None, None) if options.dry_run else _writers(part, root, fmt, options)
     )
     try:
         for record in _those_of(part.ids, rows):
             row = unpack_waiting(record)
-            stats.add(row, part.split)
+            counter.add(row)
             if writer is not None:
                 writer.add(row.data)
             if side is not None:
@@ -124,6 +124,7 @@ def write_rows(
         for file in filter(None, (writer, side)):
             file.abandon()
         raise
+    stats = counter.stats(part.split)
     return WrittenPart(part.format, part.split, part.index, count, stats, data, told)
 
 

@@ -122,25 +122,10 @@ class Stats:
     right: int = 0
 
     def add(self, row: Waiting, split: str) -> None:
-        """Count one row."""
-        self.rows += 1
-        self.splits[split] += 1
-        self.sizes[split] += len(row.data)
-        self.rules[row.rule] += 1
-        self.languages[row.language] += 1
-        self.lengths[bisect_left(LENGTH_EDGES, row.chars)] += 1
-        self.chars += row.chars
-        self.longest = max(self.longest, row.chars)
-        self.tokens[bisect_left(TOKEN_EDGES, row.tokens)] += 1
-        flags = row.flags
-        if not flags:
-            return
-        self.good += bool(flags & LABEL_TRUE)
-        self.bad += bool(flags & LABEL_FALSE)
-        self.pairs += bool(flags & PAIR)
-        self.longer += bool(flags & LONGER)
-        self.left += bool(flags & LEFT)
-        self.right += bool(flags & RIGHT)
+        """Count one row; of many of one split see `RowCounter`."""
+        counter = RowCounter()
+        counter.add(row)
+        self.merge(counter.stats(split))
 
     def merge(self, other: Stats) -> None:
         """Add what was counted over other rows."""
@@ -176,3 +161,43 @@ class Stats:
         """
         edge = TOKEN_EDGES.index(limit)
         return sum(n for i, n in self.tokens.items() if i > edge)
+
+
+class RowCounter:
+    """Counts rows of one split. Most are alike in all that is counted by name: how many
+    are alike is one look-up a row, and told apart at the end."""
+
+    def __init__(self) -> None:
+        self._alike: Counter[tuple[int, str, int, int, int]] = Counter()
+        self._size = self._chars = self._longest = 0
+
+    def add(self, row: Waiting) -> None:
+        """Count one row."""
+        _, _, rule, flags, chars, tokens, language, data, _ = row
+        length, amount = (
+            bisect_left(LENGTH_EDGES, chars),
+            bisect_left(TOKEN_EDGES, tokens),
+        )
+        self._alike[rule, language, flags, length, amount] += 1
+        self._size += len(data)
+        self._chars += chars
+        self._longest = max(self._longest, chars)
+
+    def stats(self, split: str) -> Stats:
+        """What was counted."""
+        stats = Stats(chars=self._chars, longest=self._longest)
+        for (rule, language, flags, length, amount), times in self._alike.items():
+            stats.rows += times
+            stats.rules[rule] += times
+            stats.languages[language] += times
+            stats.lengths[length] += times
+            stats.tokens[amount] += times
+            stats.good += times * bool(flags & LABEL_TRUE)
+            stats.bad += times * bool(flags & LABEL_FALSE)
+            stats.pairs += times * bool(flags & PAIR)
+            stats.longer += times * bool(flags & LONGER)
+            stats.left += times * bool(flags & LEFT)
+            stats.right += times * bool(flags & RIGHT)
+        if stats.rows:
+            stats.splits[split], stats.sizes[split] = stats.rows, self._size
+        return stats

@@ -28,6 +28,8 @@ _ERROR_TEXTS = (
     "your input violates our content moderation",
 )
 _ERROR_STARTS = ("internal server error", "upstream connect error", "error code: ")
+_ERROR_WORDS = ("error", "moderation")
+"""One of them is in each of the texts and starts: most answers have neither."""
 _UNFINISHED = ("▌", "▋", "█")
 _FEEDBACK_TEXTS = (
     "thanks, that's right",
@@ -38,6 +40,8 @@ _FEEDBACK_TEXTS = (
     "regenerate response",
 )
 """What people say of an answer, and what is printed around it, to be judged."""
+_FEEDBACK_WORDS = ("response", "s right")
+"""One of them is in each, whichever apostrophe is before it."""
 _NAMES = (
     "chatgpt|gpt|claude|gemini|bard|llama|mistral|qwen|vicuna|alpaca|language model"
 ).split("|")
@@ -85,11 +89,13 @@ def language_problem(conversation: Conversation, seq: int | None) -> Dropped | N
 def text_problem(text: str, model: str | None, drop_identity: bool) -> Dropped | None:
     """Why a text is no answer: an error page, an unfinished stream, a name tag."""
     low = text.lower()
-    if _holds(low, _ERROR_TEXTS):
+    if _holds(low, _ERROR_WORDS) and (
+        _holds(low, _ERROR_TEXTS) or low.lstrip().startswith(_ERROR_STARTS)
+    ):
         return Dropped("error-text")
-    if low.lstrip().startswith(_ERROR_STARTS):
-        return Dropped("error-text")
-    if _holds(low.replace("\u2019", "'"), _FEEDBACK_TEXTS):
+    if _holds(low, _FEEDBACK_WORDS) and _holds(
+        low.replace("\u2019", "'"), _FEEDBACK_TEXTS
+    ):
         return Dropped("feedback-text")
     if low.rstrip().endswith(_UNFINISHED):
         return Dropped("unfinished-stream")

@@ -38,6 +38,7 @@ from convstore.export.stages.requests import (
 )
 from convstore.export.stages.splits import Split
 from convstore.export.stages.spool import Spool
+from convstore.export.writers.parquet import load_pyarrow_alone
 from convstore.vocabulary.documents import decode_document
 from convstore.vocabulary.errors import (
     NewerFormatError,
@@ -124,6 +125,8 @@ def _answer(gatherer: Gatherer, reader: SplitReader, request: bytes) -> bytes:
     kind, body = request[:1], request[1:]
     try:
         if kind == PARTS:
+            if gatherer.options.file_type == "parquet":
+                load_pyarrow_alone()
             asked = understood(body, PartsRequest)
             return DONE + join_written(_written(gatherer, asked))
         if kind == SPLIT:

@@ -58,22 +58,17 @@ class JsonCells:
         some = [cell for cell in cells if cell is not None]
         if not some:
             return pa.nulls(len(cells), self._kind)
-        lengths = list(chain.from_iterable(some)) if self._listed else some
-        storage = _texts(pa, lengths, texts)
-        items = pa.ExtensionArray.from_storage(pa.json_(), storage)
-        nulls = None
+        there = None
         if len(some) < len(cells):
-            nulls = pa.array([cell is None for cell in cells], pa.bool_())
-        if self._listed:
-            counts = [0 if cell is None else len(cell) for cell in cells]
-            return _lists(pa, counts, items, self._kind, nulls)
-        if nulls is None:
-            return items
-        places = accumulate(cell is not None for cell in cells)
-        return items.take(pa.array([
-            None if cell is None else place - 1
-            for cell, place in zip(cells, places, strict=True)
-        ], pa.int64()))  # fmt: skip
+            there = _bitmap(pa, [cell is not None for cell in cells])
+        if not self._listed:
+            lengths = [cell or 0 for cell in cells]
+            storage = _texts(pa, lengths, texts, there)
+            return pa.ExtensionArray.from_storage(pa.json_(), storage)
+        storage = _texts(pa, list(chain.from_iterable(some)), texts)
+        items = pa.ExtensionArray.from_storage(pa.json_(), storage)
+        counts = [0 if cell is None else len(cell) for cell in cells]
+        return _lists(pa, counts, items, self._kind, there)
 
 
 class PlainCells:
@@ -154,26 +149,34 @@ def values(pa: Any, cells: Sequence[Json], kind: Any) -> Any:
 
 
 def _bits(pa: Any, cells: Sequence[bool]) -> Any:
-    """As they lie in memory, eight to a byte: a cast of bytes would import all of
-    `pyarrow.compute`, for which a thousand rows are written."""
+    bits = _bitmap(pa, cells)
+    return pa.Array.from_buffers(pa.bool_(), len(cells), [None, bits])
+
+
+def _bitmap(pa: Any, cells: Sequence[bool]) -> Any:
+    """As they lie in memory, eight to a byte: a cast of bytes, or a mask, would import
+    all of `pyarrow.compute` and with it numpy, for which a thousand rows are
+    written."""
     bits = int("".join("01"[cell] for cell in reversed(cells)) or "0", 2)
-    data = pa.py_buffer(bits.to_bytes(-(-len(cells) // 8), "little"))
-    return pa.Array.from_buffers(pa.bool_(), len(cells), [None, data])
+    return pa.py_buffer(bits.to_bytes(-(-len(cells) // 8), "little"))
 
 
 def _numbers(pa: Any, numbers: array[Any], kind: Any) -> Any:
     return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])
 
 
-def _texts(pa: Any, lengths: Sequence[int], texts: Sequence[bytes]) -> Any:
-    """Text of these lengths, out of as many or fewer pieces."""
+def _texts(
+    pa: Any, lengths: Sequence[int], texts: Sequence[bytes], there: Any = None
+) -> Any:
+    """Text of these lengths, out of as many or fewer pieces; `there` are the bits of
+    those that are not null."""
     ends = pa.py_buffer(array("i", accumulate(lengths, initial=0)))
     data = pa.py_buffer(b"".join(texts))
-    return pa.Array.from_buffers(pa.string(), len(lengths), [None, ends, data])
+    return pa.Array.from_buffers(pa.string(), len(lengths), [there, ends, data])
 
 
 def _lists(
-    pa: Any, counts: Sequence[int], items: Any, kind: Any, nulls: Any = None
+    pa: Any, counts: Sequence[int], items: Any, kind: Any, there: Any = None
 ) -> Any:
-    ends = _numbers(pa, array("i", accumulate(counts, initial=0)), pa.int32())
-    return pa.ListArray.from_arrays(ends, items, type=kind, mask=nulls)
+    ends = pa.py_buffer(array("i", accumulate(counts, initial=0)))
+    return pa.Array.from_buffers(kind, len(counts), [there, ends], children=[items])

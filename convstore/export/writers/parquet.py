@@ -7,7 +7,9 @@ metadata, which older readers and LLaMA-Factory take.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 from typing import Any
@@ -188,6 +190,23 @@ class _Sink:
     def end(self) -> None:
         """Take no more of what is written."""
         self._file = None
+
+
+def load_pyarrow_alone() -> None:
+    """Import pyarrow without numpy, which is more than half of what that takes.
+
+    For processes of our own: in no other may pyarrow be found without it. Nothing here
+    makes numpy's arrays. One that was imported before is left alone, and who imports
+    it afterwards gets it.
+    """
+    if "numpy" in sys.modules or "pyarrow" in sys.modules:
+        return
+    sys.modules["numpy"] = None  # type: ignore[assignment]
+    try:
+        with suppress(MissingExtraError):  # said where it is wanted
+            load_pyarrow()
+    finally:
+        del sys.modules["numpy"]
 
 
 def load_pyarrow() -> tuple[Any, Any]:

@@ -114,6 +114,26 @@ def test_row_groups_are_bounded(
     assert sizes == [7, 7, 6]
 
 
+_ALONE = """
+import sys
+from convstore.export.writers.parquet import load_pyarrow_alone, load_pyarrow
+
+load_pyarrow_alone()
+print("numpy" in sys.modules, load_pyarrow()[0].array(["a"]).to_pylist())
+import numpy
+print(numpy.zeros(1).tolist())
+"""
+
+
+def test_numpy_is_there_for_others_when_pyarrow_was_loaded_without_it() -> None:
+    pytest.importorskip("numpy")
+    done = subprocess.run(
+        [sys.executable, "-c", _ALONE], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "False ['a']\n[0.0]\n"
+
+
 _EXPORT = """
 import sys
 from pathlib import Path
