@@ -266,17 +266,22 @@ def items_said(
 
 
 def checkpoints_said(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Each checkpoint by its id, with what the last element of its list says; nothing
-    where a part of the list is not there."""
+    """Each checkpoint by its id, with what the last element of its list says, or its
+    value; nothing where a part of it is not there."""
     elements = {(e["log"], e["idx"]): e["data"] for e in content["checkpoint_logs"]}
+    values = {v["hash"]: v["data"] for v in content["checkpoint_values"]}
     for row in content["checkpoints"]:
         channels = decoded(row["channels"])
         if "said" not in channels:
             continue  # of another than the campaign's worker
-        stretches = channels["said"]["list"]
+        where = channels["said"]
+        stretches = where.get("list", ())
         places = [(log, i) for log, first, end in stretches for i in range(first, end)]
-        whole = places and set(places) <= elements.keys()
-        said = elements[places[-1]] if whole else b""
+        if "list" not in where:
+            said = values.get(where.get("value"), where.get("data", b""))
+        else:
+            whole = places and set(places) <= elements.keys()
+            said = elements[places[-1]] if whole else b""
         if isinstance(said, dict):  # as a document has what is no text
             said = base64.b64decode(said["base64"])
         text = said if isinstance(said, str) else bytes(said).decode(errors="replace")
