@@ -108,8 +108,9 @@ class Archive:
 
         Of every tenant, or one. Changes nothing; flat in memory.
         """
+        tenant = check_optional_id("tenant_id", tenant_id)
         return self._parts.job.plan(
-            RunOptions(older_than_s=older_than_s, tenant=tenant_id)
+            RunOptions(older_than_s=older_than_s, tenant=tenant)
         )
 
     async def verify(

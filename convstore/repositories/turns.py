@@ -18,7 +18,7 @@ from convstore.repositories.turn_search import find_all
 from convstore.repositories.windows import Turns as Windowing
 from convstore.vocabulary.codec import check_int, check_optional_int
 from convstore.vocabulary.errors import InvalidInputError, TurnNotFoundError
-from convstore.vocabulary.ids import check_id, check_optional_id
+from convstore.vocabulary.ids import check_id
 from convstore.vocabulary.records import (
     Json,
     JsonObject,
@@ -295,12 +295,10 @@ class Turns(Windowing):
             cursor: `next_cursor` of the page before.
         """
         scope = self._scope
-        if scope.user_id is not None and user_id not in (None, scope.user_id):
-            raise InvalidInputError("user_id", "is not the user of this handle")
         return await find_all(
             scope,
             check_id("external_id", external_id),
-            check_optional_id("user_id", user_id or scope.user_id),
+            scope.owner(user_id),
             check_limit(scope.limits, limit),
             cursor,
         )

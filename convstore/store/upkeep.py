@@ -15,6 +15,7 @@ from convstore.store.backups import Backups
 from convstore.store.due import remove_due
 from convstore.store.health import health
 from convstore.store.statistics import count
+from convstore.vocabulary.ids import check_optional_id
 from convstore.vocabulary.overviews import TenantSummary
 from convstore.vocabulary.progress import OnProgress
 from convstore.vocabulary.records import Page
@@ -60,6 +61,7 @@ class Upkeep(Backups):
             dry_run: Decide and count; change nothing.
             on_progress: Called after each segment.
         """
+        check_optional_id("tenant_id", tenant_id)
         options = RunOptions(
             older_than_s, tenant_id, batch, max_batches, time_budget_s, dry_run
         )

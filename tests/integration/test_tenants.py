@@ -17,6 +17,7 @@ from convstore import (
     Store,
     TurnNotFoundError,
 )
+from convstore.export import plan
 from tests.integration.conversations import every_page, say
 
 Call = Callable[[Store], Awaitable[Any]]
@@ -356,6 +357,15 @@ async def test_a_tenant_that_is_no_id_is_refused(store: Store, tenant: Any) -> N
         store.for_tenant(tenant)
 
     assert caught.value.field == "tenant_id"
+
+
+async def test_an_empty_tenant_is_not_all_of_them(store: Store) -> None:
+    with pytest.raises(InvalidInputError, match="tenant_id"):
+        await store.run_retention(tenant_id="")
+    with pytest.raises(InvalidInputError, match="tenant_id"):
+        await anext(store.archive.plan(tenant_id=""))
+    with pytest.raises(InvalidInputError, match="tenant"):
+        plan(database="sqlite:///absent.db", tenant="")
 
 
 async def test_a_transaction_is_inside_the_wall_too(store: Store) -> None:

@@ -69,7 +69,7 @@ def plan(
     elif archive is not None:
         config = config.model_copy(update={"archive_dir": archive})
     source = _source(config)
-    whose = check_id("tenant", tenant or config.tenant)
+    whose = check_id("tenant", config.tenant if tenant is None else tenant)
     kind = (options or ExportOptions()).filters.source
 
     async def listed() -> list[Split]:
