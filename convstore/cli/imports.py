@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from convstore.vocabulary.settings import StoreConfig
 
 UNDO = "undo"
+_UNDONE = ("deleted", "changed", "held", "items", "items_left")
 REPORTS = "convstore-imports"
 """Folder in the home for reports of imports that left records out."""
 
@@ -211,23 +212,29 @@ def _undo(context: typer.Context, ids: list[str], yes: bool, as_json: bool) -> i
     told = ", ".join(ids)
     confirm(f"Delete what the imports {clean(told)} made (archived copies stay)?", yes)
 
+    left: list[str] = []
+
     async def work(store: Store) -> dict[str, int]:
-        total = Counter({"deleted": 0, "changed": 0, "held": 0})
+        total = Counter(dict.fromkeys(_UNDONE, 0))
         for batch in ids:
             done = await store.undo_import(batch)
             total.update({name: getattr(done, name) for name in total})
+            left.extend(done.left)
         return dict(total)
 
     total = with_store(context, work)
     if as_json:
-        print_json(total)
+        print_json({**total, "left": left})
     else:
         print_facts(total.items())
+        for name in left:
+            say(f"left: {clean(name)}")
         if total["changed"]:
             say("`changed` went on since, and were left alone")
         if not any(total.values()):
             say("there is no session, or none any more, that was made by this import")
-    return FOUND if total["changed"] or total["held"] else 0
+    stays = ("changed", "held", "items_left")
+    return FOUND if any(total[name] for name in stays) else 0
 
 
 def source_of(file: Path) -> str | Path:

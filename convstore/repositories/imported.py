@@ -23,8 +23,8 @@ from convstore.imports.model import GraphStateInput, ImportedSession
 from convstore.messages.attached import chars_in, taken_apart
 from convstore.repositories.attachments import Attachments
 from convstore.repositories.graph_states import GraphStates
+from convstore.repositories.imported_items import keep_beside
 from convstore.repositories.interactions import Interactions
-from convstore.repositories.items import Items
 from convstore.repositories.patching import encode_patch
 from convstore.repositories.scope import Scope
 from convstore.repositories.turns import Turns
@@ -38,11 +38,9 @@ from convstore.vocabulary.limits import Limits
 from convstore.vocabulary.record import names_of
 from convstore.vocabulary.records import (
     InteractionInput,
-    ItemInput,
     Session,
     SessionDocument,
     TurnInput,
-    Unset,
 )
 
 T = TypeVar("T")
@@ -153,7 +151,7 @@ async def write_imported(
     stored = await scope.write(operation)
     # Behind the session, which is refused where it was erased; and again by the next
     # import, should this one end in between.
-    await _keep_beside(home or scope, session.items)
+    await keep_beside(home or scope, session.items, labels.batch)
     return stored
 
 
@@ -168,23 +166,6 @@ async def _keep(scope: Scope, session: ImportedSession) -> None:
         if file.hash not in kept:
             data = await asyncio.to_thread(file.load)
             await Attachments(scope).put(data, media_type=file.media_type)
-
-
-async def _keep_beside(scope: Scope, given: Sequence[ItemInput]) -> None:
-    """Keep items that are not there, or say something else; each session of a user may
-    bring the same ones."""
-    if not given:
-        return
-    items = Items(scope)
-    found = await items.find_many([(item.namespace, item.key) for item in given])
-    for item in given:
-        known = found.get((item.namespace, item.key))
-        if known is not None and (
-            known.user_id != item.user_id or known.value == item.value
-        ):
-            continue
-        assert not isinstance(item.value, Unset)
-        await items.put(item.namespace, item.key, item.value, user_id=item.user_id)
 
 
 class _Recorder:

@@ -17,6 +17,8 @@ from convstore.repositories.imported import (
     size_of,
     write_imported,
 )
+from convstore.repositories.imported_items import take_back
+from convstore.repositories.items import Items
 from convstore.repositories.scope import Scope
 from convstore.repositories.sessions import Sessions
 from convstore.vocabulary.errors import LegalHoldError, NotFoundError
@@ -136,24 +138,34 @@ class _Rehearsed(Exception):  # noqa: N818  # no error: it takes back what was t
         self.stored = stored
 
 
-async def undo(sessions: Sessions, batch: str) -> UndoReport:
+async def undo(sessions: Sessions, items: Items, batch: str) -> UndoReport:
     """See `Store.undo_import`."""
     named = {BATCH: check_id("batch", batch)}
     report = UndoReport()
+    owners: set[str | None] = set()  # of the sessions that stay
     cursor: str | None = None
     while True:
         page = await sessions.list(metadata=named, limit=_PAGE, cursor=cursor)
         for session in page.items:
             if session.metadata.get(BATCH_SIZE) != size_of(session):
                 report.changed += 1
+                owners.add(session.user_id)
                 continue
             try:
                 await sessions.delete(session.id)
                 report.deleted += 1
             except LegalHoldError:
                 report.held += 1
+                owners.add(session.user_id)
             except NotFoundError:
                 continue  # somebody else was quicker
         cursor = page.next_cursor
         if cursor is None:
-            return report
+            break
+
+    def stays(owner: str | None) -> bool:
+        """What is nobody's is of all of them."""
+        return owner in owners if owner is not None else bool(owners)
+
+    await take_back(items, batch, report, stays)
+    return report

@@ -250,12 +250,16 @@ class Transfer(TenantRepositories):
         Those in which more was said or judged since are left alone and counted. What
         the import added to sessions of before stays.
 
+        What it brought along outside sessions, such as the state of a user of Google
+        ADK, becomes what it was before. It stays, and is named, where it was changed
+        since, or where a session of that owner stays.
+
         Args:
             batch: As it was given to `import_`.
         """
         from convstore.store.importing import undo
 
-        return await undo(self.sessions, batch)
+        return await undo(self.sessions, self.items, batch)
 
     async def export(
         self,

@@ -377,14 +377,22 @@ class StoreStats:
 
 @dataclass(slots=True)
 class UndoReport:
-    """What became of the sessions that an import had made.
+    """What became of the sessions that an import had made, and of the items that it
+    had brought along outside sessions.
 
     Attributes:
-        deleted: Those that are gone.
+        deleted: Sessions that are gone.
         changed: Those that went on since, and are left alone.
         held: Those under legal hold.
+        items: Items that are as they were before the import.
+        items_left: Those that were changed since, or are of an owner of whom a session
+            stays.
+        left: The first 100 of these, each as `namespace/key`.
     """
 
     deleted: int = 0
     changed: int = 0
     held: int = 0
+    items: int = 0
+    items_left: int = 0
+    left: list[str] = field(default_factory=list)

@@ -251,7 +251,8 @@ def test_an_import_is_rehearsed_and_undone(cli: Cli) -> None:
     assert [each["user_id"] for each in shown["items"]] == ["u-9"]
     undone = cli.ok("import", "undo", made["batch"], "--yes", "--json").json
 
-    assert undone == {"deleted": 1, "changed": 0, "held": 0}
+    nothing = {"changed": 0, "held": 0, "items": 0, "items_left": 0, "left": []}
+    assert undone == {"deleted": 1, **nothing}
     assert cli.ok("sessions", "list", "--json").json["items"] == []
 
 
