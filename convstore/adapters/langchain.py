@@ -28,6 +28,7 @@ from convstore.messages.message import runs, says_only_text
 from convstore.messages.neutral import plain_text, unsaved
 from convstore.messages.own import (
     MARK,
+    NOTHING,
     has_id,
     is_cut,
     is_with_id,
@@ -35,6 +36,7 @@ from convstore.messages.own import (
     with_id,
     with_payload,
 )
+from convstore.messages.plain import told
 from convstore.vocabulary.errors import SessionNotFoundError
 from convstore.vocabulary.extras import needed
 from convstore.vocabulary.records import JsonObject, Turn, TurnInput
@@ -58,8 +60,6 @@ __all__ = ["ConvstoreChatMessageHistory"]
 _FORMAT: Final = "langchain"
 """Of the payloads: JSON text of a message, marked as ours; or, where the turn's columns
 say all else, its id (`with_id`)."""
-_BEFORE: Final = b"{}"
-"""As they were written before ids were kept."""
 _SPEAKERS: Final[dict[str, type[BaseMessage]]] = {
     "user": HumanMessage,
     "assistant": AIMessage,
@@ -180,14 +180,7 @@ def _filled(message: JsonObject, message_id: str | None) -> JsonObject:
 
 
 def _messages(turns: Sequence[Turn]) -> list[BaseMessage]:
-    found: list[BaseMessage] = []
-    told = 0
-    for place, turn in enumerate(turns):
-        if (plainly := _plain_message(turn)) is not None:
-            found += _messages_of(turns[told:place])
-            found.append(plainly)
-            told = place + 1
-    return found + _messages_of(turns[told:])
+    return told(turns, _plain_message, _messages_of)
 
 
 def _plain_message(turn: Turn) -> BaseMessage | None:
@@ -201,10 +194,10 @@ def _plain_message(turn: Turn) -> BaseMessage | None:
         return None
     if is_with_id(payload, None):
         return maker_of(_SPEAKERS[turn.role])(turn.content or "", None)
-    told = json_of(turn, _FORMAT)
+    kept = json_of(turn, _FORMAT)
     return (
-        maker_of(_SPEAKERS[turn.role])(turn.content or "", told["id"])
-        if has_id(told)
+        maker_of(_SPEAKERS[turn.role])(turn.content or "", kept["id"])
+        if has_id(kept)
         else None
     )
 
@@ -212,8 +205,8 @@ def _plain_message(turn: Turn) -> BaseMessage | None:
 def _messages_of(turns: Sequence[Turn]) -> list[BaseMessage]:
     found: list[BaseMessage] = []
     for own, run in runs(turns, _own):
-        told = [one.message for one in messages_of_turns(run)] if own is None else []
-        found += messages_from_dict(told) if own is None else own
+        given = [one.message for one in messages_of_turns(run)] if own is None else []
+        found += messages_from_dict(given) if own is None else own
     return found
 
 
@@ -221,7 +214,7 @@ def _own(turn: Turn) -> list[BaseMessage] | None:
     """The message of a turn of ours, if it says anything; None where the payload is
     another's."""
     kept = json_of(turn, _FORMAT)
-    before = turn.payload == _BEFORE
+    before = turn.payload == NOTHING  # as it was written before ids were kept
     if before or has_id(kept):
         plain = message_of(turn)
         known = None if before else kept["id"]

@@ -13,11 +13,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from convstore.blocking.wrapping import AnyStore, awaited
+from convstore.messages.copies import mould
 from convstore.messages.llama_marks import Step, marks_of, places_of, with_more
-from convstore.messages.llama_messages import grouped, kept, message_of, turn_of
+from convstore.messages.llama_messages import (
+    FORMAT,
+    grouped,
+    kept,
+    message_of,
+    turn_of,
+)
 from convstore.messages.neutral import (
     again,
     fitting_id,
@@ -26,6 +34,7 @@ from convstore.messages.neutral import (
     unsaved,
 )
 from convstore.messages.own import Group
+from convstore.messages.plain import is_plain, told
 from convstore.vocabulary import errors
 from convstore.vocabulary.extras import needed
 from convstore.vocabulary.records import (
@@ -55,6 +64,8 @@ _SPEAKERS: Final = {
     MessageRole.ASSISTANT: "assistant",
     MessageRole.SYSTEM: "system",
 }
+
+_ROLES: Final = {word: role for role, word in _SPEAKERS.items()}
 
 __all__ = ["ConvstoreChatStore"]
 
@@ -94,16 +105,15 @@ class ConvstoreChatStore(base_db.AsyncDBChatStore):
     ) -> list[ChatMessage]:
         """Messages with a status, or with any, oldest first; at most `limit` of them
         after the first `offset`."""
-        seen = await self._read(key)
-        told = [
-            message
-            for group in seen.groups
-            if status in (None, seen.status(group))
-            for message in group.messages
-        ]
         start = max(offset or 0, 0)
         end = None if limit is None or limit < 0 else start + limit
-        return [ChatMessage.model_validate(message) for message in told[start:end]]
+        turns = await self._unmarked(key)
+        if turns is not None:
+            turns = turns if status in (None, _ACTIVE) else []
+            return told(turns, _plain_message, _messages)[start:end]
+        seen = await self._look(key)
+        chosen = [g for g in seen.groups if status in (None, seen.status(g))]
+        return _told(chosen)[start:end]
 
     async def count_messages(
         self, key: str, status: MessageStatus | None = _ACTIVE
@@ -224,14 +234,20 @@ class ConvstoreChatStore(base_db.AsyncDBChatStore):
         return "ConvstoreChatStore"
 
     async def _read(self, key: str) -> _Seen:
-        """As `_look`, for whoever changes nothing: what only marks need is read where
-        there are some."""
+        """As `_look`, for whoever changes nothing."""
+        turns = await self._unmarked(key)
+        if turns is None:
+            return await self._look(key)
+        return _Seen(None, grouped(turns), [])
+
+    async def _unmarked(self, key: str) -> list[Turn] | None:
+        """The turns of a session of which nothing is marked; None of any other."""
         chat = self._store.conversation(fitting_id(key), user_id=self.user_id)
         with suppress(errors.SessionNotFoundError, errors.SessionDeletedError):
             turns, state = await chat.branch(), await chat.adapter_state(NAME)
             if not (state or {}).get("archived"):
-                return _Seen(None, grouped(turns), [])
-        return await self._look(key)
+                return list(turns)
+        return None
 
     async def _look(self, key: str) -> _Seen:
         """What is there. The version is read first, so that a change on top of what
@@ -402,6 +418,29 @@ def _filled(message: JsonObject) -> JsonObject:
     """A message with all that the framework adds to it."""
     filled: JsonObject = ChatMessage.model_validate(message).model_dump(mode="json")
     return filled
+
+
+def _plain_message(turn: Turn) -> ChatMessage | None:
+    """The message of a turn that is nothing but text, as the long way gives it."""
+    if not is_plain(turn, FORMAT):
+        return None
+    message, block = _moulds()
+    said = [block({"text": turn.content})]
+    return message({"role": _ROLES[turn.role], "blocks": said})
+
+
+@cache
+def _moulds() -> tuple[Callable[..., ChatMessage], Callable[..., TextBlock]]:
+    text = {"block_type": "text", "text": "-"}
+    given = {"role": "user", "additional_kwargs": {}, "blocks": [text]}
+    first = ChatMessage.model_validate(given)
+    block = first.blocks[0]
+    assert isinstance(block, TextBlock)
+    return mould(first), mould(block)
+
+
+def _messages(turns: Sequence[Turn]) -> list[ChatMessage]:
+    return _told(grouped(turns))
 
 
 def _told(groups: Sequence[Group]) -> list[ChatMessage]:

@@ -25,6 +25,7 @@ from typing import (
 
 from convstore.blocking.wrapping import AnyStore, awaited
 from convstore.concurrency.completion import finished
+from convstore.messages.message import says_only_text
 from convstore.messages.neutral import plain_text, unsaved
 from convstore.messages.own import is_cut, json_of, with_payload
 from convstore.messages.responses import RESULT_TYPES, items_of, turn_of
@@ -327,6 +328,8 @@ def _plain_turn(item: Mapping[str, Any]) -> TurnInput | None:
 
 
 def _items(turn: Turn) -> list[JsonObject]:
+    if turn.payload_format != FORMAT and says_only_text(turn):
+        return [{"role": turn.role, "content": turn.content}]  # as nearly all are
     told = json_of(turn, FORMAT)
     if turn.external_id is None:
         # An object of another's, such as `{"id": …}`, is no item of this turn.

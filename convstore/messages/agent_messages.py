@@ -114,11 +114,22 @@ def _kept(turn: Turn) -> JsonObject | None:
     whole = json_of(turn, FORMAT)
     if not isinstance(whole, dict) or not whole.keys() <= _OURS:
         return None
-    if not isinstance(whole.get("message", {}), dict):
+    if "message" in whole and not _is_message(whole["message"]):
         return None
     if not all(is_count(whole.get(name, 1)) for name in ("turns", "next")):
         return None
     return whole or {"turns": 1}
+
+
+def _is_message(value: Json) -> bool:
+    """Whether it has the form of `Message.to_dict`."""
+    if not isinstance(value, dict) or not isinstance(value.get("role"), str):
+        return False
+    contents = value.get("contents")
+    return isinstance(contents, list) and all(
+        isinstance(each, dict) and isinstance(each.get("type"), str)
+        for each in contents
+    )
 
 
 def _is_whole(turns: Sequence[Turn], at: int, count: int) -> bool:

@@ -32,8 +32,8 @@ FORMAT: Final = "llama-index"
 """Of the payloads: JSON text of a message, or of an empty object where the turn's
 columns say all of it."""
 
-_KEYS = frozenset({"role", "blocks"})
 _ROLES = {"chatbot": "assistant", "model": "assistant", "function": "tool"}
+_ROLE_WORDS = {*_ROLES, "system", "developer", "user", "assistant", "tool"}
 # Inline data beyond this stands in the payload alone: twice it would not fit a turn.
 _MOST_INLINE = 1 << 20
 _MEDIA = {
@@ -83,7 +83,18 @@ def grouped(turns: Iterable[Turn]) -> list[Group]:
 
 
 def _is_own(turn: Turn) -> bool:
-    return own_of(turn, FORMAT, _KEYS) is not None
+    return own_of(turn, FORMAT, _is_message) is not None
+
+
+def _is_message(value: JsonObject) -> bool:
+    """Whether an object has the form of a message that was dumped."""
+    role, blocks = value.get("role"), value.get("blocks")
+    if not isinstance(role, str) or role not in _ROLE_WORDS:
+        return False
+    return isinstance(blocks, list) and all(
+        isinstance(block, dict) and isinstance(block.get("block_type"), str)
+        for block in blocks
+    )
 
 
 def message_of(turn: Turn) -> JsonObject | None:
@@ -94,7 +105,7 @@ def message_of(turn: Turn) -> JsonObject | None:
 
 def _messages(turns: Sequence[Turn]) -> list[JsonObject]:
     first = turns[0]
-    if own := own_of(first, FORMAT, _KEYS):
+    if own := own_of(first, FORMAT, _is_message):
         return [own]
     if len(turns) == 1 and says_only_text(first):
         return [_message(first.role, [_text(first.content or "")])]

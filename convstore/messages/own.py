@@ -34,7 +34,8 @@ _SMALL = 2 << 20
 # Characters of one text beside a payload that leaves no more room.
 _SHORTER = (1 << 20, 1 << 12)
 
-_NOTHING = b"{}"
+NOTHING: Final = b"{}"
+"""The payload of a turn of ours whose columns say all of a message."""
 _NO_ID: Final = b'{"convstore":1,"id":null}'
 _ID: Final = b'{"convstore":1,"id":"%s"}'
 
@@ -50,7 +51,7 @@ def json_of(turn: Turn, format_: str) -> Json:
     """The JSON of a payload of a format; None where there is none, or it is no JSON."""
     if turn.payload is None or turn.payload_format != format_:
         return None
-    if turn.payload == _NOTHING:
+    if turn.payload == NOTHING:
         return {}
     try:
         told: Json = json.loads(turn.payload)
@@ -155,15 +156,17 @@ def with_own(turn: TurnInput, message: JsonObject | None, format_: str) -> TurnI
     return with_payload(turn, text.encode(), format_)
 
 
-def own_of(turn: Turn, format_: str, keys: frozenset[str]) -> JsonObject | None:
+def own_of(
+    turn: Turn, format_: str, is_message: Callable[[JsonObject], bool]
+) -> JsonObject | None:
     """The message that was kept with a turn, an empty one where its columns say all of
     it; None where the payload is another's.
 
     Args:
-        keys: What every message has.
+        is_message: Whether an object has the form of a message.
     """
     whole = json_of(turn, format_)
-    if not isinstance(whole, dict) or (whole and not keys <= whole.keys()):
+    if not isinstance(whole, dict) or (whole and not is_message(whole)):
         return None
     return whole
 

@@ -84,6 +84,11 @@ _OBJECTS_OF_OTHERS = [
     b'{"turns": null, "event": {"author": "user"}}',
     b'{"message": "Hm."}',
     b'{"role": "user", "content": "Hm."}',
+    b'{"role": "nobody", "blocks": []}',
+    b'{"role": "user", "blocks": 7}',
+    b'{"role": "user", "blocks": [{"text": "Hm."}]}',
+    b'{"message": {"role": "user"}}',
+    b'{"message": {"role": "user", "contents": [7]}}',
 ]
 bytes_of_others = st.sampled_from(_OF_OTHERS) | st.binary(max_size=9).filter(
     lambda data: b"{" not in data

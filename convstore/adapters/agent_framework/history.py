@@ -9,15 +9,24 @@ application itself said in the session is read as messages, too. Needs the extra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from convstore.blocking.wrapping import AnyStore, awaited
-from convstore.messages.agent_messages import kept, message_of, messages_of, turns_of
+from convstore.messages.agent_messages import (
+    FORMAT,
+    kept,
+    message_of,
+    messages_of,
+    turns_of,
+)
+from convstore.messages.copies import mould
 from convstore.messages.neutral import fitting_id, plain_text, unsaved
+from convstore.messages.plain import is_plain, told
 from convstore.vocabulary.errors import SessionNotFoundError
 from convstore.vocabulary.extras import needed
-from convstore.vocabulary.records import JsonObject, TurnInput
+from convstore.vocabulary.records import JsonObject, Turn, TurnInput
 
 with needed("agent-framework", "the adapter of Agent Framework"):
     from agent_framework import Content, HistoryProvider, Message
@@ -27,8 +36,6 @@ if TYPE_CHECKING:
 
 SOURCE_ID: Final = "convstore"
 _SPEAKERS: Final = frozenset({"user", "assistant", "system"})
-_PLAIN: Final = {"type", "role", "contents"}
-_TEXT: Final = {"type", "text"}
 
 __all__ = ["ConvstoreHistory"]
 
@@ -75,7 +82,7 @@ class ConvstoreHistory(HistoryProvider):
             turns = await self._chat(session_id).branch()
         except SessionNotFoundError:
             return []
-        return [_message(told) for told in messages_of(turns)]
+        return told(turns, _plain_message, _messages)
 
     async def save_messages(
         self,
@@ -124,13 +131,22 @@ def _plain_turns(message: Message) -> list[TurnInput] | None:
     return kept([TurnInput(message.role, text)], None) if same else None
 
 
-def _message(told: JsonObject) -> Message:
-    """A message of the framework; what is nothing but text without the long way."""
-    first, *others = told["contents"] or [{}]
-    plain = not others and told.keys() == _PLAIN and first.keys() == _TEXT
-    if plain and first["type"] == "text":
-        return Message(told["role"], [first["text"]])
-    return Message.from_dict(told)
+def _plain_message(turn: Turn) -> Message | None:
+    """The message of a turn that is nothing but text, as the long way gives it."""
+    if not is_plain(turn, FORMAT):
+        return None
+    message, content = _moulds()
+    return message({"role": turn.role, "contents": [content({"text": turn.content})]})
+
+
+@cache
+def _moulds() -> tuple[Callable[..., Message], Callable[..., Content]]:
+    first = Message("user", ["-"])
+    return mould(first), mould(first.contents[0])
+
+
+def _messages(turns: Sequence[Turn]) -> list[Message]:
+    return [Message.from_dict(message) for message in messages_of(turns)]
 
 
 def _told(one: Message | Content) -> dict[str, Any]:

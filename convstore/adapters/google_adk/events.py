@@ -11,6 +11,7 @@ from google.adk.events.event import Event
 from google.adk.sessions.state import State
 from pydantic_core import PydanticSerializationError, ValidationError
 
+from convstore.adapters.google_adk.copied import plain_event
 from convstore.adapters.google_adk.keys import marked, unmarked
 from convstore.messages.adk_events import event_of, named, turns_of
 from convstore.messages.own import is_count, json_of, with_payload
@@ -92,6 +93,8 @@ def _own(turn: Turn) -> tuple[Event, int] | None:
     count = whole["turns"]
     if not is_count(count):
         return None
+    if (plain := plain_event(whole["event"])) is not None:
+        return plain, count
     try:
         return Event.model_validate(whole["event"]), count
     except ValidationError:

@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 from convstore import SessionNotFoundError, Store
 from convstore.adapters.agent_framework import ConvstoreHistory
 from convstore.adapters.agent_framework.history import (
-    _message,
+    _messages,
+    _plain_message,
     _plain_turns,
     _turns,
     _whole_turns,
 )
 from convstore.messages.agent_messages import FORMAT, messages_of
 from convstore.messages.neutral import plain_text, unsaved
+from convstore.messages.plain import told
 from convstore.vocabulary.codec import encode_json
 from convstore.vocabulary.records import Turn, TurnInput
 from tests.frameworks.neutral_turns import branches, named, payloads_of_others
@@ -49,11 +51,11 @@ messages = st.builds(
 @given(st.lists(messages, max_size=5))
 def test_messages_come_back_as_they_were(given_messages: list[Message]) -> None:
     turns = [unsaved(t) for message in given_messages for t in _turns(message)]
-    told = messages_of(turns)
 
     expected = [message.to_dict() for message in given_messages]
-    assert [Message.from_dict(message).to_dict() for message in told] == expected
-    assert [_message(message).to_dict() for message in told] == expected
+    assert [message.to_dict() for message in _messages(turns)] == expected
+    quick = told(turns, _plain_message, _messages)
+    assert [message.to_dict() for message in quick] == expected
 
 
 @given(messages)
@@ -136,3 +138,23 @@ def test_a_payload_of_others_is_not_taken_for_a_message(
     turns: list[Turn], payload: bytes
 ) -> None:
     assert messages_of(named(turns, payload, FORMAT)) == messages_of(turns)
+
+
+@given(branches, st.lists(st.sampled_from(["user", "assistant", "system"])))
+def test_what_is_nothing_but_text_is_read_as_the_long_way_reads_it(
+    others: list[Turn], roles: list[str]
+) -> None:
+    ours = [unsaved(turn) for role in roles for turn in _turns(Message(role, ["Hm."]))]
+    turns = [*others, *ours, *others]
+
+    quick, slow = told(turns, _plain_message, _messages), _messages(turns)
+
+    assert [_whole(one) for one in quick] == [_whole(one) for one in slow]
+    inner = [id(one.additional_properties) for one in quick]
+    assert len(set(inner)) == len(quick)
+
+
+def _whole(message: Message) -> list[Any]:
+    """All that it holds, whether or not the framework writes it."""
+    contents = [content.__dict__ for content in message.contents]
+    return [{**message.__dict__, "contents": None}, contents]

@@ -12,6 +12,7 @@ from google.genai import types
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from convstore.adapters.google_adk.copied import plain_event
 from convstore.adapters.google_adk.events import (
     FORMAT,
     events_of,
@@ -181,6 +182,42 @@ def test_keys_with_half_of_a_pair_stay_two_keys() -> None:
     assert state_of(told.session) == state
     assert state_of(told.user, "user:") == {"user:\ud800": [state]}
     assert state_of(told.app, "app:") == {"app:x": state}
+
+
+spoken = st.builds(
+    Event,
+    author=text,
+    id=text,
+    invocation_id=text,
+    timestamp=st.floats(0, 1e9) | st.just(7.0),
+    content=st.builds(
+        types.Content,
+        role=st.sampled_from(["user", "model", None]),
+        parts=st.lists(st.builds(types.Part, text=text), max_size=2),
+    ),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(spoken)
+def test_what_is_nothing_but_text_is_read_as_pydantic_reads_it(event: Event) -> None:
+    written = json.loads(event.model_dump_json(exclude_none=True))
+
+    for one in (written, written | {"timestamp": 7}, written | {"id": ""}):
+        quick = plain_event(one)
+        if quick is not None:
+            slow = Event.model_validate(one)
+            assert quick == slow
+            assert repr(quick) == repr(slow)
+            given_in = quick.model_dump(exclude_unset=True)
+            assert given_in == slow.model_dump(exclude_unset=True)
+    said = types.Content(role="user", parts=[types.Part(text="Hm.")])
+    known = Event(author="user", id="e", invocation_id="i", content=said)
+    dumped = known.model_dump(mode="json", exclude_none=True)
+    first, second = plain_event(dumped), plain_event(dumped)
+    assert first is not None
+    assert second is not None
+    assert first.actions.state_delta is not second.actions.state_delta
 
 
 @settings(max_examples=60, deadline=None)

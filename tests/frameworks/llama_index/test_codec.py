@@ -15,9 +15,16 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
-from convstore.adapters.llama_index import _plain_turn, _turn, _whole_turn
+from convstore.adapters.llama_index import (
+    _messages,
+    _plain_message,
+    _plain_turn,
+    _turn,
+    _whole_turn,
+)
 from convstore.messages.llama_messages import FORMAT, grouped, message_of, turn_of
 from convstore.messages.neutral import plain_text, unsaved
+from convstore.messages.plain import told
 from convstore.vocabulary.codec import encode_json
 from convstore.vocabulary.records import Turn, TurnInput
 from tests.frameworks.neutral_turns import branches, named, payloads_of_others
@@ -138,3 +145,20 @@ def test_a_payload_of_others_is_not_taken_for_a_message(
     read = grouped(named(turns, payload, FORMAT))
 
     assert [one.messages for one in read] == [one.messages for one in grouped(turns)]
+
+
+@given(branches, st.lists(st.sampled_from(["user", "assistant", "system"])))
+def test_what_is_nothing_but_text_is_read_as_the_long_way_reads_it(
+    others: list[Turn], roles: list[str]
+) -> None:
+    ours = [unsaved(_turn(ChatMessage("Hm.", role=role))) for role in roles]
+    turns = [*others, *ours, *others]
+
+    quick, slow = told(turns, _plain_message, _messages), _messages(turns)
+
+    assert quick == slow
+    for one, other in zip(quick, slow, strict=True):
+        assert one.model_dump(exclude_unset=True) == other.model_dump(
+            exclude_unset=True
+        )
+    assert len({id(one.additional_kwargs) for one in quick}) == len(quick)
