@@ -44,6 +44,12 @@ class PlacedChange:
     def table(self) -> CellTable:
         return OF_SESSION if self.inside else OUTSIDE
 
+    @property
+    def is_new(self) -> bool:
+        """Whether it is an item of the session that must not be there yet."""
+        put = self.change.verb == "put" and self.change.expected_version == 0
+        return put and self.inside
+
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
@@ -96,10 +102,13 @@ class ApplyToSession:
 
     @property
     def is_plain(self) -> bool:
-        """Whether nothing has to be read for it but its session's head."""
-        more = self.acts.rows or self.items or self.patch or self.switch is not None
+        """Whether nothing has to be read for it but its session's head, if its items
+        are not there, as it says."""
+        more = self.acts.rows or self.patch or self.switch is not None
+        if more or not all(each.is_new for each in self.items):
+            return False
         put = self.checkpoint
-        return not more and self.turns.is_plain and (put is None or put.is_plain)
+        return self.turns.is_plain and (put is None or put.is_plain)
 
     @property
     def places(self) -> Collection[Place]:

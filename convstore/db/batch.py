@@ -24,6 +24,7 @@ from convstore.db.plain_writes import (
     are_lone_appends,
     beyond_one_statement,
     claim_any,
+    items_of,
     needs_heads_alone,
     parts_of,
     plain_keys,
@@ -167,7 +168,8 @@ class Batches:
             if not is_connected(connection):
                 return {}
             unit = Unit(connection, known)
-            suppose(unit, appends_of(map(bare, ours.values())))
+            plain = [bare(o) for o in ours.values()]
+            suppose(unit, appends_of(plain), items_of(plain))
             tried = {place: Outcome(o.apply(unit)) for place, o in ours.items()}
             written = write_at_once(connection, unit, known)
             heads.remember((k, h) for k, h in unit.heads() if k in written)

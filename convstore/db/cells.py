@@ -105,6 +105,12 @@ class Cells:
             del self._rows[place], self._stored[place]
             self._changed.pop(place, None)
 
+    def taken(self) -> list[Row]:
+        """The rows that were added, in place of a flush; nothing else was changed."""
+        added = [row for place in self._changed if (row := self._rows[place])]
+        self._changed.clear()
+        return added
+
     def flush(self, connection: Connection) -> None:
         """Write what was changed."""
         added: list[Row] = []

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    and_,
     bindparam,
     cast,
     insert,
@@ -33,10 +34,12 @@ from sqlalchemy import (
 )
 
 from convstore.db import flush_hooks, models
+from convstore.db.cells import Place
 from convstore.db.checkpoints import KEEP_VALUE, KEEP_WRITE, PUT
 from convstore.db.dialects.base import Dialect
 from convstore.db.flushed import FlushHook
 from convstore.db.given_rows import given_rows, text_of
+from convstore.db.items import OF_SESSION
 from convstore.db.row_writes import HOT
 from convstore.db.session_ids import KEY, same_session
 from convstore.db.statements import Prepared
@@ -50,6 +53,7 @@ class _Group(NamedTuple):
     prefix: str
     table: Table
     replaces: bool = False
+    is_new: bool = False  # or perhaps there, and as it is
 
     def added(self, dialect: Dialect, rows: FromClause, changed: CTE) -> CTE:
         """Its rows written, of the sessions that are."""
@@ -59,15 +63,13 @@ class _Group(NamedTuple):
         names = [column.name for column in self.table.c]
         of_ours = select(*(rows.c[name] for name in names))
         of_ours = of_ours.join_from(rows, changed, same_session(rows.c, changed.c))
-        if self.table is models.turns:
-            adding = insert(self.table)
-        else:
-            adding = insert_of(self.table)
+        adding = insert(self.table) if self.is_new else insert_of(self.table)
         written: CTE = adding.from_select(names, of_ours).cte(f"{self.prefix}added")
         return written
 
 
-_TURNS = _Group("t_", models.turns)
+_TURNS = _Group("t_", models.turns, is_new=True)
+_ITEMS = _Group("i_", models.session_items, is_new=True)
 # What may be gathered beside turns, in the order of what refers to what.
 _CHANGES = {
     KEEP_VALUE: _Group("v_", models.checkpoint_values),
@@ -91,10 +93,11 @@ class _Shape(NamedTuple):
     ends: bool
 
 
-def suppose(unit: Unit, appends: Iterable[AppendTurns]) -> None:
-    """Take external ids for not stored yet, and checkpoints for not ended: the
-    statement that writes makes sure."""
+def suppose(unit: Unit, appends: Iterable[AppendTurns], items: Iterable[Place]) -> None:
+    """Take external ids and items of sessions for not stored yet, and checkpoints for
+    not ended: the statement that writes makes sure."""
     unit.not_ended = {}
+    unit.cells(OF_SESSION).know(items, {})
     for append in appends:
         for row in append.rows:
             if row["external_id"] is not None:
@@ -105,7 +108,8 @@ def write_at_once(
     connection: Connection, unit: Unit, before: Mapping[Key, Row]
 ) -> set[Key]:
     """Write what `unit` has gathered for the sessions that are as `before`, that have
-    none of the turns' external ids yet, and whose checkpoints were not ended.
+    none of the turns' external ids and none of the items yet, and whose checkpoints
+    were not ended.
 
     One statement, which is a transaction of its own, with what flush hooks add to it.
 
@@ -118,6 +122,10 @@ def write_at_once(
     if turns:
         groups.append(_TURNS)
         gathered[_TURNS.prefix] = turns
+    if items := unit.cells(OF_SESSION).taken():
+        groups.append(_ITEMS)
+        # Names of columns may be of a class of their own, which JSON has not.
+        gathered[_ITEMS.prefix] = [{str(n): v for n, v in r.items()} for r in items]
     for statement, group in _CHANGES.items():
         if statement in changes:
             groups.append(group)
@@ -184,6 +192,14 @@ def _repeated(rows: FromClause, heads: FromClause) -> Exists:
     return found.correlate(heads).exists()
 
 
+def _there(rows: FromClause, heads: FromClause) -> Exists:
+    """Whether an item of a head's session is stored already."""
+    items = models.session_items
+    same = (rows.c[column.name] == column for column in items.primary_key.columns)
+    found = select(rows.c.key).join_from(rows, items, and_(*same))
+    return found.where(same_session(rows.c, heads.c)).correlate(heads).exists()
+
+
 def _ended(heads: FromClause) -> Exists:
     """Whether what a head puts is from before an end."""
     ends = models.checkpoint_ends
@@ -193,7 +209,7 @@ def _ended(heads: FromClause) -> Exists:
     return found.correlate(heads).exists()
 
 
-def _ours(rows: FromClause | None, shape: _Shape) -> CTE:
+def _ours(given: Mapping[_Group, FromClause], shape: _Shape) -> CTE:
     """The heads that are as they were remembered, locked."""
     sessions = models.sessions
     heads = _given("h_", _HEAD_COLUMNS, shape)
@@ -211,8 +227,10 @@ def _ours(rows: FromClause | None, shape: _Shape) -> CTE:
     )
     found = select(*(heads.c[column.name] for column in _HEAD_COLUMNS))
     found = found.join_from(heads, unmoved, true())
-    if rows is not None and shape.named:
-        found = found.where(~_repeated(rows, heads))
+    if _TURNS in given and shape.named:
+        found = found.where(~_repeated(given[_TURNS], heads))
+    if _ITEMS in given:
+        found = found.where(~_there(given[_ITEMS], heads))
     if shape.ends:
         found = found.where(~_ended(heads))
     return found.cte("ours")
@@ -224,7 +242,7 @@ def _at_once(
     sessions = models.sessions
     given = {g: _given(g.prefix, [*g.table.c], shape) for g in shape.groups}
     turns = given.get(_TURNS)
-    ours = _ours(turns, shape)
+    ours = _ours(given, shape)
     changed = (
         update(sessions)
         .where(same_session(sessions.c, ours.c))
@@ -250,7 +268,7 @@ def _prepared(hooks: tuple[FlushHook, ...], shape: _Shape) -> Prepared:
 
 _COLUMNS: dict[str, Sequence[Column[Any]]] = {
     "h_": _HEAD_COLUMNS,
-    **{g.prefix: [*g.table.c] for g in (_TURNS, *_CHANGES.values())},
+    **{g.prefix: [*g.table.c] for g in (_TURNS, _ITEMS, *_CHANGES.values())},
 }
 _PICK = {p: itemgetter(*(c.name for c in columns)) for p, columns in _COLUMNS.items()}
 _NAMES = {p: [f"{p}{c.name}" for c in columns] for p, columns in _COLUMNS.items()}

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from convstore.db.applying import ApplyToSession
+from convstore.db.cells import Place
 from convstore.db.checkpoints import PutCheckpoint, PutWrites
 from convstore.db.outcomes import bare
 from convstore.db.sessions import EnsureSession
@@ -79,6 +80,12 @@ def parts_of(operations: Operations) -> Iterator[Operation[Any]]:
 def appends_of(operations: Operations) -> list[AppendTurns]:
     """The appends among operations, which are bare, and what they consist of."""
     return [o for o in parts_of(operations) if isinstance(o, AppendTurns)]
+
+
+def items_of(operations: Operations) -> list[Place]:
+    """The items of sessions that plain writes put, which are bare."""
+    applied = (o for o in operations if isinstance(o, ApplyToSession))
+    return [place for each in applied for _, place in each.cells]
 
 
 def _claims(operation: Operation[Any], head: Row) -> bool:

@@ -10,7 +10,16 @@ import asyncio
 import pytest
 from sqlalchemy import Connection
 
-from convstore import ConflictError, ConvstoreError, SessionDeletedError, Store
+from convstore import (
+    Applied,
+    ConflictError,
+    ConvstoreError,
+    ItemInput,
+    SessionDeletedError,
+    Store,
+    TurnInput,
+    VersionConflictError,
+)
 from tests.integration.archives import OpenAnother
 from tests.integration.conversations import contents, say
 from tests.integration.sent_statements import counting
@@ -207,3 +216,92 @@ async def _refuse(store: Store, content: str) -> None:
         )
 
     await store._parts.backend.write(work)
+
+
+async def kept(store: Store, seq: int, *, key: str = "k") -> Applied:
+    """A turn that follows turn `seq - 1`, and an item that is not there yet."""
+    return await store.sessions.apply(
+        "s-1",
+        create=True,
+        expected_head=seq - 1,
+        turns=[TurnInput("user", f"{seq}", external_id=f"e-{seq}")],
+        items=[ItemInput("n", f"{key}-{seq}", seq, inside=True, expected_version=0)],
+    )
+
+
+async def test_turns_with_items_of_two_stores_are_all_there(
+    store: Store, other: Store
+) -> None:
+    for seq in range(2, 8):
+        await kept(store if seq % 2 else other, seq)
+
+    assert await contents(store, "s-1") == ["one", *map(str, range(2, 8))]
+    items = (await other.items.list("n", session_id="s-1")).items
+    assert [(item.value, item.version) for item in items] == [
+        (seq, 1) for seq in range(2, 8)
+    ]
+    assert (await other.sessions.get("s-1")).turn_count == 7
+
+
+async def test_a_turn_and_its_item_are_one_statement_where_a_server_is_far(
+    store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await kept(store, 2)
+
+    sent = counting(monkeypatch)
+    await kept(store, 3)
+
+    if database_url.startswith("postgresql"):
+        assert sent == ["all"]
+
+
+async def test_an_item_that_is_there_leaves_its_turn_out(
+    store: Store, other: Store
+) -> None:
+    await kept(store, 2)
+    await other.items.put("n", "k-3", "theirs", session_id="s-1")
+    await say(store, "s-1", "3")
+
+    with pytest.raises(VersionConflictError):
+        await store.sessions.apply(
+            "s-1",
+            turns=[TurnInput("user", "lost", external_id="e-4")],
+            items=[ItemInput("n", "k-3", 3, inside=True, expected_version=0)],
+        )
+
+    assert await contents(store, "s-1") == ["one", "2", "3"]
+    item = await store.items.get("n", "k-3", session_id="s-1")
+    assert (item.value, item.version) == ("theirs", 1)
+    repeated = await kept(other, 2)
+    assert repeated.repeated
+    with pytest.raises(ConflictError):
+        await store.sessions.apply(
+            "s-1", turns=[TurnInput("user", "?", external_id="e-2")]
+        )
+
+
+async def test_many_sessions_get_turns_with_items_in_one_commit(store: Store) -> None:
+    names = [f"t-{number}" for number in range(12)]
+    for seq in (1, 2, 3):
+        await asyncio.gather(
+            *(
+                store.sessions.apply(
+                    name,
+                    create=True,
+                    turns=[TurnInput("user", f"{seq}", external_id=f"e-{seq}")],
+                    items=[
+                        ItemInput(
+                            *("n", f"k-{seq}", {"of": name}),
+                            inside=True,
+                            expected_version=0,
+                        )
+                    ],
+                )
+                for name in names
+            )
+        )
+
+    for name in names:
+        assert await contents(store, name) == ["1", "2", "3"]
+        items = (await store.items.list("n", session_id=name)).items
+        assert [item.value for item in items] == [{"of": name}] * 3
