@@ -13,11 +13,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import cache
 from typing import Any, Final, NamedTuple
 
 from convstore.blocking.wrapping import AnyStore, awaited
-from convstore.messages.copies import mould
 from convstore.messages.llama_marks import Step, marks_of, places_of, with_more
 from convstore.messages.llama_messages import (
     FORMAT,
@@ -26,6 +24,7 @@ from convstore.messages.llama_messages import (
     message_of,
     turn_of,
 )
+from convstore.messages.llama_text import maker_of
 from convstore.messages.neutral import (
     again,
     fitting_id,
@@ -119,7 +118,7 @@ class ConvstoreChatStore(base_db.AsyncDBChatStore):
         self, key: str, status: MessageStatus | None = _ACTIVE
     ) -> int:
         """How many messages have a status, or any."""
-        seen = await self._read(key)
+        seen = await self._look(key)
         groups = [g for g in seen.groups if status in (None, seen.status(g))]
         return sum(len(group.messages) for group in groups)
 
@@ -232,13 +231,6 @@ class ConvstoreChatStore(base_db.AsyncDBChatStore):
     def class_name(cls) -> str:
         """The name of the class."""
         return "ConvstoreChatStore"
-
-    async def _read(self, key: str) -> _Seen:
-        """As `_look`, for whoever changes nothing."""
-        turns = await self._unmarked(key)
-        if turns is None:
-            return await self._look(key)
-        return _Seen(None, grouped(turns), [])
 
     async def _unmarked(self, key: str) -> list[Turn] | None:
         """The turns of a session of which nothing is marked; None of any other."""
@@ -424,19 +416,7 @@ def _plain_message(turn: Turn) -> ChatMessage | None:
     """The message of a turn that is nothing but text, as the long way gives it."""
     if not is_plain(turn, FORMAT):
         return None
-    message, block = _moulds()
-    said = [block({"text": turn.content})]
-    return message({"role": _ROLES[turn.role], "blocks": said})
-
-
-@cache
-def _moulds() -> tuple[Callable[..., ChatMessage], Callable[..., TextBlock]]:
-    text = {"block_type": "text", "text": "-"}
-    given = {"role": "user", "additional_kwargs": {}, "blocks": [text]}
-    first = ChatMessage.model_validate(given)
-    block = first.blocks[0]
-    assert isinstance(block, TextBlock)
-    return mould(first), mould(block)
+    return maker_of(ChatMessage)(_ROLES[turn.role], turn.content or "")
 
 
 def _messages(turns: Sequence[Turn]) -> list[ChatMessage]:
