@@ -1,8 +1,8 @@
 """The rows of many sessions at a time, for a segment: as many as are held at once.
 
-Most sessions are of short turns. They are read without being measured first, which
-would cost a server two thirds of what reading them does: of a turn that is longer than
-the rest may be, only its session learns, and is measured and read after the others.
+Most sessions are of short turns, and of short interactions. They are read without being
+measured first, which would cost a server two thirds of what reading them does: one that
+is longer is not sent, and its session measured and read after the others.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from convstore.db.engine import Connection
 from convstore.db.session_rows import SessionRows
 from convstore.vocabulary.records import Session
 
-SHORT = 12 * 1024
-"""Characters or bytes of a turn that is read without being measured first: 128 sessions
-of ten such turns are held at once."""
+SHORT = 10 * 1024
+"""Characters or bytes of a row that is read without being measured first: 128 sessions
+of a dozen such turns and interactions are held at once."""
 
 Wanted = Sequence[tuple[str, int]]
 
@@ -44,10 +44,10 @@ async def read_small(context: Context, tenant: str, wanted: Wanted) -> Read:
         context.on_step("read.snapshot_open")
         ids = [session_id for session_id, _ in wanted]
         heads = _usable(documents.heads(connection, tenant, ids), wanted)
-        others = sizes.held(connection, tenant, [*heads], "turns")
-        # No more than this, if all turns are short.
+        others = sizes.held(connection, tenant, [*heads], "turns", "interactions")
+        # No more than this, if all of these are short.
         bounds = {
-            session.id: size + session.turn_count * SHORT
+            session.id: size + sum(_numbers(session)) * SHORT
             for session, size in zip(heads.values(), others.sizes, strict=True)
         }
         large = {name for name, size in bounds.items() if size > sizes.BYTES_AT_ONCE}
@@ -60,7 +60,7 @@ async def read_small(context: Context, tenant: str, wanted: Wanted) -> Read:
         read = Read(count)
         for each in rows:
             # Or a row has gone: who reads all of it finds that.
-            if len(each.turns) != each.session.turn_count:
+            if (len(each.turns), len(each.interactions)) != _numbers(each.session):
                 large.add(each.session.id)
             else:
                 read.found.append(each)
@@ -92,6 +92,10 @@ async def read_large(context: Context, tenant: str, wanted: Wanted) -> Read:
     read = await context.read(work, snapshot=True)
     context.on_step("read.end")
     return read
+
+
+def _numbers(session: Session) -> tuple[int, int]:
+    return session.turn_count, session.interaction_count
 
 
 def _usable(heads: Sequence[Session], wanted: Wanted) -> dict[str, Session]:

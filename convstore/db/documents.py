@@ -60,15 +60,16 @@ def _rows_of(table: Table, columns: Sequence[Any], *order: str) -> Prepared:
     )
 
 
-def _small_turns(dialect: Dialect) -> Select[Any]:
-    most = bindparam("most", type_=BigInteger)
-    return select(*selected(models.turns, TURN_COLUMNS)).where(
-        of_sessions(dialect, models.turns),
-        sizes.row_size(dialect, models.turns) <= most,
-    )
+def _small(table: Table, columns: Sequence[Any]) -> Prepared:
+    def word(dialect: Dialect) -> Select[Any]:
+        most = bindparam("most", type_=BigInteger)
+        return select(*selected(table, columns)).where(
+            of_sessions(dialect, table), sizes.row_size(dialect, table) <= most
+        )
+
+    return Prepared(word)
 
 
-_SMALL_TURNS = Prepared(_small_turns)
 _SESSIONS = Prepared(
     lambda dialect: select(*SESSION_COLUMNS).where(
         of_sessions(dialect, models.sessions)
@@ -104,6 +105,10 @@ _ROWS = {
         models.session_items, SESSION_ITEM_COLUMNS, "namespace", "key"
     ),
     "legal_holds": HOLDS,
+}
+_SMALL = {
+    "turns": _small(models.turns, TURN_COLUMNS),
+    "interactions": _small(models.interactions, INTERACTION_COLUMNS),
 }
 _CHECKPOINTS = {
     kind.table.name: _rows_of(kind.table, kind.columns, *order_of(kind))
@@ -163,10 +168,10 @@ def read_small(
     tables: Collection[str],
     most: int,
 ) -> list[SessionRows]:
-    """The rows of sessions, as `read_rows`, but for turns of more than `most`
-    characters or bytes: they are not sent, and their session lacks them."""
+    """The rows of sessions, as `read_rows`, but for turns and interactions of more than
+    `most` characters or bytes: they are not sent, and their session lacks them."""
     given = about(tenant, (session.id for session in sessions)) | {"most": most}
-    return _rows(connection, given, sessions, tables, {"turns": _SMALL_TURNS})
+    return _rows(connection, given, sessions, tables, _SMALL)
 
 
 def _rows(

@@ -170,7 +170,9 @@ async def test_sessions_of_short_turns_are_not_measured_to_be_archived(
     long = "x" * (session_reads.SHORT + 1)
     for session_id in ids("s", 9):
         await say(store, session_id, "Hi", long if session_id == "s-4" else "Yes?")
-    await store.interactions.record("s-5", action="feedback", feedback="up")
+    for name, reason in (("s-5", None), ("s-6", long)):
+        await store.interactions.record(name, action="feedback", reason=reason)
+    await store.items.put("step", "1", 1, session_id="s-7")
     before = {name: await store.turns.branch(name) for name in ids("s", 9)}
     asked: list[frozenset[str]] = []
     whole: list[int] = []
@@ -191,13 +193,16 @@ async def test_sessions_of_short_turns_are_not_measured_to_be_archived(
     report = await store.run_retention(older_than_s=0)
 
     assert (report.purged, len(report.segments)) == (9, 1)
-    # Of all of them what is beside their turns, and of the large one the turns as well.
-    assert asked == [{"interactions"}, {"turns"}]
-    assert whole == [1]
+    # Of all of them what is beside their turns and interactions; of the two large ones
+    # these as well.
+    assert asked == [{"session_items"}, {"turns", "interactions"}]
+    assert whole == [2]
     monkeypatch.undo()
     for name, turns in before.items():
         await store.restore(name)
         assert await store.turns.branch(name) == turns
+    (act,) = (await store.interactions.list("s-6")).items
+    assert act.reason == long
 
 
 async def test_a_session_without_one_of_its_turns_is_still_set_aside(
