@@ -82,9 +82,6 @@ class Lane:
         self._queue = WriteQueue(limits)
         self._in_flight: list[Waiting] = []
         self._start_is_due = False
-        # As many as last time are likely to come: when they are here, nobody is
-        # waited for any more.
-        self._usual = 1
         self._idle: asyncio.Future[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -154,12 +151,13 @@ class Lane:
         return done
 
     def _start_soon(self) -> None:
-        """Start at once if as many as last time are here; else in the loop's next
-        round, when all who have just been told could write again, and what one caller
-        sends together is together. A lone writer waits that round too."""
-        if self._queue.ready >= self._usual > 1:
-            self._start()
-        elif not self._start_is_due:
+        """Start in the loop's next round, when all who have just been told could write
+        again, and what one caller sends together is together.
+
+        Not sooner, even if as many as last time are here: of a caller who then sends
+        more together, each time two parts would go down one after the other.
+        """
+        if not self._start_is_due:
             self._start_is_due = True
             asyncio.get_running_loop().call_soon(self._start_if_due)
 
@@ -191,7 +189,6 @@ class Lane:
         if not batch:  # all who waited have given up
             self._go_on()
             return
-        self._usual = len(batch)
         landed = partial(self._landed, batch, time.monotonic())
         self._send(batch, self._flush).add_done_callback(landed)
 

@@ -81,7 +81,6 @@ class WriteQueue:
         self._queues: OrderedDict[Key, deque[Waiting]] = OrderedDict()
         # Until when, of the monotonic clock, and what waits.
         self._resting: dict[Key, tuple[float, deque[Waiting]]] = {}
-        self._asleep = 0
         self._space: deque[asyncio.Future[None]] = deque()
         self._closing = False
 
@@ -89,11 +88,6 @@ class WriteQueue:
     def is_full(self) -> bool:
         """Whether a new write has to wait for a place, or behind those who do."""
         return self.count >= self._limits.queue_size or bool(self._space)
-
-    @property
-    def ready(self) -> int:
-        """Writes that can be taken now."""
-        return self.count - self._asleep
 
     def add(self, write: Write[Any], deadline: float) -> asyncio.Future[Any]:
         """Queue a write that is given up at `deadline`, of the monotonic clock.
@@ -108,7 +102,6 @@ class WriteQueue:
         if queue is None:
             if write.key in self._resting:
                 _, queue = self._resting[write.key]
-                self._asleep += 1
             else:
                 queue = self._queues[write.key] = deque()
         queue.append(waiting)
@@ -122,14 +115,11 @@ class WriteQueue:
         for waiting in reversed([each for each in held if not each.done.done()]):
             key = waiting.write.key
             queue = self._queues.pop(key, None)
-            if queue is not None:
-                self._asleep += len(queue)
-            else:
+            if queue is None:
                 # Behind the others that rest, as to who is waited for next.
                 _, queue = self._resting.pop(key, (0.0, deque()))
             queue.appendleft(waiting)
             self.count += 1
-            self._asleep += 1
             waiting.tries += 1
             waiting.pause_s = min(max(2 * waiting.pause_s, _FIRST_S), _LONGEST_S)
             # Not all at the same moment: several processes may wait for one session.
@@ -162,7 +152,6 @@ class WriteQueue:
                 break
             waiting = queue.popleft()
             self.count -= 1
-            self._asleep -= 1
             if waiting.deadline < now:
                 waiting.fail(DatabaseBusyError(_HELD))
             elif not waiting.done.done():
@@ -217,7 +206,7 @@ class WriteQueue:
                 waiting.fail(StoreClosedError("the store is closed"))
         self._queues.clear()
         self._resting.clear()
-        self.count = self._asleep = 0
+        self.count = 0
 
     async def wait_for_space(self) -> None:
         """Wait for a place, after all who came before.
@@ -250,7 +239,6 @@ class WriteQueue:
         for key, (until, queue) in list(self._resting.items()):
             if until <= now:
                 del self._resting[key]
-                self._asleep -= len(queue)
                 if queue:
                     self._queues[key] = queue
 

@@ -36,8 +36,8 @@ from convstore.vocabulary.judgements import Reading
 from convstore.vocabulary.policy import FeedbackPolicy
 from convstore.vocabulary.progress import OnProgress, Progress
 
-BATCH = 256
-"""Records that are written at the same time."""
+BATCH = 512
+"""Records that are written at the same time: as many as one commit takes."""
 
 BATCH_BYTES = 8 * 1024 * 1024
 """Bytes of records, as read, after which a batch is full."""

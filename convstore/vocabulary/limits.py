@@ -49,5 +49,5 @@ class Limits:
     max_page: int = 10_000
     busy_timeout_s: float = 30.0
     queue_size: int = 2_048
-    batch_size: int = 256
+    batch_size: int = 512
     batch_bytes: int = 8 * 1024 * 1024

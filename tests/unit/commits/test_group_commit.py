@@ -145,6 +145,18 @@ async def test_writes_of_one_session_keep_their_order() -> None:
     await group.close()
 
 
+async def test_what_is_sent_together_is_together_whatever_came_before() -> None:
+    database = _Database()
+    group = _group(database)
+
+    for count in (3, 8, 2, 8):
+        sent = [group.submit(_Write(str(i), f"s-{i}")) for i in range(count)]
+        await asyncio.gather(*sent)
+
+    assert [len(batch) for batch in database.batches] == [3, 8, 2, 8]
+    await group.close()
+
+
 async def test_a_flooding_session_does_not_starve_another() -> None:
     """A batch takes one write of each session in turn."""
     database = _Database(open=False)
