@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from convstore.messages.openai import EXTRA, FIELDS
 from convstore.messages.parts import first_text, kind_of, parts_text
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import Json, JsonObject, TurnInput
 
-EXTRA = "message"
 _PLACED = frozenset(
     "role content tool_calls function_call tool_call_id name model refusal usage "
     "stop_reason finish_reason".split()
@@ -43,7 +43,7 @@ def turn_of_message(message: Mapping[str, Any]) -> TurnInput:
     told = {
         key: value
         for key, value in message.items()
-        if key not in _PLACED and value not in (None, [], {})
+        if (key not in _PLACED or key in FIELDS) and value not in (None, "", [], {})
     }
     usage = message.get("usage")
     return TurnInput(

@@ -21,6 +21,10 @@ from convstore.vocabulary.codec import dumps
 from convstore.vocabulary.record import Value, field
 from convstore.vocabulary.records import Json, JsonObject, Turn
 
+EXTRA = "message"
+"""Where the metadata has what a message said that a turn has no place for."""
+FIELDS = frozenset({"refusal", "function_call", "audio"})
+"""Fields of it that are told in their own places again."""
 _LONGEST_ID = 40
 _NAME = re.compile(r"[^\s<|\\/>]{1,64}")
 _NOT_IN_TOOL_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
@@ -267,7 +271,30 @@ def _turn(turn: Turn) -> JsonObject:
         message["tool_call_id"] = turn.tool_call_id
     if turn.name is not None:
         message["name"] = turn.name
+    own = turn.metadata.get(EXTRA)
+    if isinstance(own, dict) and not FIELDS.isdisjoint(own):
+        _as_given(message, own, turn)
     return message
+
+
+def _as_given(message: JsonObject, own: JsonObject, turn: Turn) -> None:
+    """Put back into fields of their own what the message had there, and the turn has
+    as parts."""
+    content, calls = message["content"], message.get("tool_calls", [])
+    refusal = {"type": "refusal", "refusal": own.get("refusal")}
+    call = {"type": "function", "function": own.get("function_call")}
+    if isinstance(content, list) and content[-1:] == [refusal]:
+        parts = [part for part in turn.parts or () if part in content[:-1]]
+        message["content"] = parts or turn.content
+        message["refusal"] = own["refusal"]
+    if calls[-1:] == [call]:
+        message["function_call"] = own["function_call"]
+        if len(calls) == 1:
+            del message["tool_calls"]
+        else:
+            message["tool_calls"] = calls[:-1]
+    if message["role"] == "assistant" and isinstance(own.get("audio"), dict):
+        message["audio"] = own["audio"]
 
 
 def _content(turn: Turn) -> Json:

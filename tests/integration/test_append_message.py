@@ -43,6 +43,36 @@ async def test_messages_of_openai_come_out_as_they_went_in(store: Store) -> None
     assert list(await chat.history(limit=9)) == OPENAI
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "assistant", "content": None, "refusal": "Nee."},
+        {"role": "assistant", "content": "Half.", "refusal": "Nee."},
+        {
+            "role": "assistant",
+            "content": [{"type": "text", "text": "H"}],
+            "refusal": "N",
+        },
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "Nee."}]},
+        {
+            "role": "assistant",
+            "content": None,
+            "function_call": {"name": "f", "arguments": "{}"},
+        },
+        {"role": "assistant", "content": None, "audio": {"id": "a-1"}},
+    ],
+    ids=["refusal", "behind text", "behind a part", "as part", "function", "audio"],
+)
+async def test_fields_of_older_and_rarer_messages_come_out_where_they_were(
+    store: Store, message: dict[str, Any]
+) -> None:
+    chat = store.conversation("s-1")
+
+    await chat.append_message(message)
+
+    assert list(await chat.history()) == [message]
+
+
 async def test_messages_of_anthropic_come_out_as_they_went_in(store: Store) -> None:
     chat = store.conversation("s-1")
 
