@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
-from convstore.messages.message import Said, blocks_of
+from convstore.messages.message import Said, blocks_of, says_only_text
 from convstore.messages.neutral import (
     fitting_id,
     plain_id,
@@ -152,11 +152,14 @@ def steps_of(turns: Sequence[Turn], thread_id: str) -> list[JsonObject]:
     calls: dict[str, Call] = {}
     steps = []
     for turn in turns:
+        ours = is_ours(turn)
+        if ours and says_only_text(turn):
+            continue  # as nearly all are
         for block in blocks_of(turn):
             if isinstance(block, Call) and block.id:
                 calls[block.id] = block
         role = ROLES.get(turn.role)
-        if is_ours(turn) or role is None:
+        if ours or role is None:
             continue
         call = calls.get(turn.tool_call_id or "")
         text = _text(turn)

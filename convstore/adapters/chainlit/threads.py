@@ -148,8 +148,9 @@ class Threads:
                 placed.append((time_of(step.get("createdAt")) or item.created_at, step))
             elif item.namespace == ELEMENTS:
                 elements.append(step)
-        known = {fitting_id(step["id"]) for _, step in placed}
-        for step in steps_of(turns, thread_id):
+        others = steps_of(turns, thread_id)
+        known = {fitting_id(step["id"]) for _, step in placed} if others else set()
+        for step in others:
             at = time_of(step["createdAt"])
             if fitting_id(step["id"]) not in known and at is not None:
                 placed.append((at, step))
