@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, insert, select, update
+from sqlalchemy import BigInteger, Connection, Table, bindparam, insert, select, update
 from sqlalchemy.sql import ClauseElement
 
 from convstore.db.dialects import dialect_of
@@ -64,7 +64,11 @@ class SentTogether(Prepared):
     ) -> SentTogether:
         """Other values in these columns of the row that has the key. Rows that are
         given together have different keys."""
-        given = given_rows("given", [table.c[name] for name in (*key, *names)])
+        rows = given_rows("given", [table.c[name] for name in (*key, *names)])
+        # All of them. A server takes any text of rows for a hundred, and would read a
+        # table of some thousand for two; of a limit that it does not know, for ten.
+        most = bindparam("most", type_=BigInteger)
+        given = select(*rows.c).limit(most).subquery("sent")
         one = update(table).where(
             *(table.c[name] == bindparam(BOUND + name) for name in key)
         )
@@ -86,7 +90,7 @@ class SentTogether(Prepared):
             said = [
                 dict(zip(self._names, self._picked(row), strict=True)) for row in some
             ]
-            self._together.run(connection, {"given": text_of(said)})
+            self._together.run(connection, {"given": text_of(said), "most": len(said)})
 
     def _size(self, row: Values) -> int:
         return sum(len(row[name] or "") for name in self._large)

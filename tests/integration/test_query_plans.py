@@ -275,7 +275,8 @@ async def test_heads_that_come_back_together_are_updated_by_key(
 ) -> None:
     if database_url.startswith("sqlite"):
         pytest.skip("each is updated by itself there")
-    given = {"given": text_of([sessions.new_row(("default", "s-7"), 1)])}
+    row = sessions.new_row(("default", "s-7"), 1)
+    given = {"given": text_of([row]), "most": 1}
     plan = await explain(row_writes.UPDATE_BACK._together, given)
 
     assert_walks(plan, "PRIMARY KEY", "pk_sessions")
