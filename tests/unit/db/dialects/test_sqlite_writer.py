@@ -1,12 +1,13 @@
 """The gate before SQLite's write lock: who goes next, and who gives up."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from convstore.db.dialects.sqlite_writer import Gate
+from convstore.db.dialects.sqlite_file import FileWatch, create_file, engine_of
+from convstore.db.dialects.sqlite_writer import Gate, SqliteWriter
 
 SOON_S = 0.02
 LONG_S = 120.0
@@ -80,3 +81,22 @@ def test_the_file_of_the_gate_is_private(gates: list[Gate], tmp_path: Path) -> N
     gates[0].enter(LONG_S)
 
     assert (tmp_path / "chat.db-gate").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_commit_that_came_after_a_rollback_is_not_taken_for_the_next(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "chat.db"
+    create_file(path)
+    watch = FileWatch(path)
+    writer = SqliteWriter(engine_of(path, watch, 1, LONG_S), path, watch, LONG_S)
+
+    def ended(end: Callable[[], None]) -> int:
+        writer.begin()
+        before = writer.ended
+        end()
+        return writer.ended - before
+
+    assert ended(writer.commit) == 1
+    assert ended(writer.roll_back) > 1
+    writer.close()
