@@ -269,7 +269,8 @@ class Conversation:
         for one, seq, digest in zip(kept, known.seqs, known.digests, strict=False):
             if one.seq != seq:
                 return
-            self._digests.know(one.message, digest)
+            know = self._digests.know_text if one.is_text else self._digests.know
+            know(one.message, digest)
 
     def _last(self, session_id: str) -> Known | None:
         with self._lock:

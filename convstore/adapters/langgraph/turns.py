@@ -49,10 +49,12 @@ _ROLES: Final = {made: role for role, made in _SPEAKERS.items()}
 
 
 class Kept(NamedTuple):
-    """A message of a branch, and the turn that it ends with."""
+    """A message of a branch, the turn that it ends with, and whether it was made as
+    one that is nothing but text."""
 
     message: BaseMessage
     seq: int
+    is_text: bool = False
 
 
 def are_messages(value: object) -> bool:
@@ -110,7 +112,7 @@ def kept_in(serde: SerializerProtocol, turns: Sequence[types.Turn]) -> list[Kept
     for place, turn in enumerate(turns):
         if (made := _plain_message(turn)) is not None:
             kept += _kept_in(serde, turns[told:place])
-            kept.append(Kept(made, turn.seq))
+            kept.append(Kept(made, turn.seq, True))
             told = place + 1
     return kept + _kept_in(serde, turns[told:])
 

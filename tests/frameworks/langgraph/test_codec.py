@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import (
@@ -114,6 +115,21 @@ def test_messages_of_text_alone_are_as_their_class_makes_them() -> None:
         assert digest_of(SERDE, made) == digest_of(SERDE, expected)
         made.additional_kwargs["seen"] = True
         assert other == expected
+
+
+@pytest.mark.parametrize("kind", [HumanMessage, AIMessage, SystemMessage])
+def test_a_message_of_text_alone_is_known_as_any_other_is(kind: Any) -> None:
+    known, put = Digests(), b"as it was put"
+    made = [maker_of(kind)(text, f"m-{text}") for text in ("first", "then")]
+    for message in made:
+        known.know_text(message, put)
+    assert [known.of(SERDE, message) for message in made] == [put, put]
+
+    first, then = made
+    first.additional_kwargs["seen"] = True
+    then.content = "Else."
+    digests = [digest_of(SERDE, message) for message in made]
+    assert [known.of(SERDE, message) for message in made] == digests
 
 
 @settings(max_examples=60, deadline=None)
