@@ -32,7 +32,9 @@ from tests.frameworks.neutral_turns import branches, named, payloads_of_others
 text = st.text(st.characters(codec=None), max_size=12)
 leaves = st.none() | st.booleans() | st.integers() | text
 objects = st.dictionaries(text, leaves | st.lists(leaves, max_size=2), max_size=3)
-names = text | st.sampled_from(["tool_call_id", "name"])
+# LlamaIndex makes no message whose "images" are not documents.
+names = text.filter(lambda name: name != "images")
+names |= st.sampled_from(["tool_call_id", "name"])
 blocks = st.one_of(
     text.map(lambda said: TextBlock(text=said)),
     st.builds(
