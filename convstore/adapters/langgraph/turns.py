@@ -34,6 +34,7 @@ from convstore.messages.own import (
     with_id,
     with_payload,
 )
+from convstore.messages.plain import told as each_or_between
 
 FORMAT: Final = "langgraph"
 """Of the payloads: a message as the saver's serialiser writes it, behind the name of
@@ -107,14 +108,12 @@ def _plain_turn(message: BaseMessage) -> types.TurnInput | None:
 
 def kept_in(serde: SerializerProtocol, turns: Sequence[types.Turn]) -> list[Kept]:
     """The messages of turns that follow one another."""
-    kept: list[Kept] = []
-    told = 0
-    for place, turn in enumerate(turns):
-        if (made := _plain_message(turn)) is not None:
-            kept += _kept_in(serde, turns[told:place])
-            kept.append(Kept(made, turn.seq, True))
-            told = place + 1
-    return kept + _kept_in(serde, turns[told:])
+    return each_or_between(turns, _kept_plain, partial(_kept_in, serde))
+
+
+def _kept_plain(turn: types.Turn) -> Kept | None:
+    made = _plain_message(turn)
+    return None if made is None else Kept(made, turn.seq, True)
 
 
 def _plain_message(turn: types.Turn) -> BaseMessage | None:
