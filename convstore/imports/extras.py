@@ -89,7 +89,7 @@ def build_session(
         **dict.fromkeys(("user_id", "user"), user_id),
         **dict.fromkeys(TIME_KEYS, begun),
         "model": model,
-        "feedback": next((act.feedback for act in interactions if act.feedback), None),
+        "feedback": next((a.feedback for a in interactions if _of_whole(a)), None),
     }
     return ImportedSession(
         session_id=id_or_none(record, *_ID_KEYS) or derived_id(format_name, record),
@@ -108,6 +108,11 @@ def build_session(
             if value is None and left_over.get(name) is not None
         ),
     )
+
+
+def _of_whole(act: InteractionInput) -> bool:
+    """Whether it is a label of the record itself, and not of a message of it."""
+    return act.feedback is not None and act.turn_seq is None
 
 
 def _of_model(turns: Iterable[TurnInput], model: str) -> Iterator[TurnInput]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from convstore.imports.extras import build_session, external_id
 from convstore.imports.fields import kind_of, need_list, need_object, need_text
+from convstore.imports.labels import labels_of
 from convstore.imports.model import ImportedSession
 from convstore.imports.ranking import ranking
 from convstore.vocabulary.errors import InvalidInputError
@@ -40,13 +41,16 @@ def parse(record: Json) -> ImportedSession:
     ]
     turns[fork + 1 :] = [replace(turn, parent_seq=fork) for turn in turns[fork + 1 :]]
     ranked = isinstance(output, list)
+    # The answers of a ranking are judged by it.
+    acts = ranking([fork + n + 1 for n in range(len(answers))])
+    judged = tuple(acts) if ranked else tuple(labels_of(fields, turns))
     return build_session(
         NAME,
         fields,
         tuple(turns),
         taken=frozenset({"instruction", "output", *_given(fields)}),
         notes=_notes(fields, fork, ranked=ranked),
-        interactions=tuple(ranking([fork + n + 1 for n in range(len(answers))])),
+        interactions=judged,
         head_seq=fork + 1 if len(answers) > 1 else None,
     )
 

@@ -7,17 +7,15 @@ is there; or the conversation is a `prompt` and its `completion`. A number under
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from convstore.imports.chat import turns_of
 from convstore.imports.exchange import KEYS, read_exchange
 from convstore.imports.extras import build_session, external_id
 from convstore.imports.fields import (
-    id_or_none,
     need_list,
     need_object,
     number_or_none,
 )
+from convstore.imports.labels import labels_of
 from convstore.imports.model import ImportedSession
 from convstore.imports.tools import offer_tools
 from convstore.vocabulary.errors import InvalidInputError
@@ -42,7 +40,7 @@ def parse(record: Json) -> ImportedSession:
         tuple(turns),
         taken=tools_key | taken,
         notes=notes,
-        interactions=(*_reward(fields), *_feedback(fields, turns)),
+        interactions=(*_reward(fields), *labels_of(fields, turns)),
     )
 
 
@@ -55,21 +53,6 @@ def _read(record: JsonObject) -> tuple[list[TurnInput], frozenset[str], JsonObje
         raise InvalidInputError("record", f"has none of {', '.join(_KEYS)}")
     turns, notes = read_exchange(record)
     return turns, KEYS, notes
-
-
-def _feedback(record: JsonObject, turns: list[TurnInput]) -> Iterator[InteractionInput]:
-    """A label under `feedback`, of the record or of a message, by whoever used it."""
-    given: list[tuple[int | None, Json]] = [(None, record.get("feedback"))]
-    given += [(seq, turn.metadata.get("feedback")) for seq, turn in enumerate(turns, 1)]
-    for turn_seq, value in given:
-        if value is None:
-            continue
-        label = id_or_none({"feedback": value}, "feedback")
-        if label is not None:
-            number = external_id(2 + (turn_seq or 0))
-            yield InteractionInput(
-                "feedback", turn_seq, feedback=label, external_id=number
-            )
 
 
 def _reward(record: JsonObject) -> tuple[InteractionInput, ...]:

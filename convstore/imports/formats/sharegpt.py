@@ -2,6 +2,7 @@
 
 A `function_call` value is JSON text with one call or a list of them; it becomes tool
 calls with ids made from the turn's number, and the observation after it their result.
+A label under `feedback`, of the record or of a message, is feedback.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 from convstore.imports.chat import role_of
 from convstore.imports.extras import build_session, external_id, keep
 from convstore.imports.fields import need_list, need_object, need_text
+from convstore.imports.labels import labels_of
 from convstore.imports.model import ImportedSession
 from convstore.imports.strict_json import parse_json
 from convstore.imports.tools import offer_tools
@@ -39,7 +41,12 @@ def parse(record: Json) -> ImportedSession:
     turns, taken, notes = read_conversation(fields)
     offered, tools_key = offer_tools(turns, fields)
     return build_session(
-        NAME, fields, tuple(offered), taken=taken | tools_key, notes=notes
+        NAME,
+        fields,
+        tuple(offered),
+        taken=taken | tools_key,
+        notes=notes,
+        interactions=tuple(labels_of(fields, offered)),
     )
 
 

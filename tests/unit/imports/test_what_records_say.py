@@ -76,6 +76,50 @@ def test_model_user_feedback_and_time_of_a_record_are_taken() -> None:
     assert session.left_out == ()
 
 
+SHAREGPT = {
+    "conversations": [
+        {"from": "human", "value": "Q"},
+        {"from": "gpt", "value": "A", "feedback": "thumbs_down"},
+    ]
+}
+ALPACA = {"instruction": "Q", "output": "A"}
+
+
+@pytest.mark.parametrize(
+    ("name", "record", "acts"),
+    [
+        ("sharegpt", SHAREGPT, [(None, "good"), (2, "thumbs_down")]),
+        ("alpaca", ALPACA, [(None, "good")]),
+    ],
+)
+def test_a_label_of_a_record_is_feedback_in_data_sets_too(
+    name: str, record: Any, acts: Any
+) -> None:
+    session = parsed({**record, "feedback": "good"}, name)
+
+    told = [(act.turn_seq, act.feedback) for act in session.interactions]
+    assert told == acts
+    assert session.left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "record"),
+    [
+        ("sharegpt", SHAREGPT),
+        ("alpaca", ALPACA),
+        ("messages", {"messages": [{"role": "user", "content": "Q", "feedback": "x"}]}),
+        ("kto", {"prompt": "Q", "completion": "A", "label": True}),
+        ("preference", {"prompt": "Q", "chosen": "A", "rejected": "B"}),
+    ],
+)
+def test_feedback_of_no_kind_that_is_understood_is_named(
+    name: str, record: Any
+) -> None:
+    session = parsed({**record, "feedback": {"stars": 4}}, name)
+
+    assert session.left_out == ("feedback",)
+
+
 def test_what_is_not_understood_is_named() -> None:
     session = parsed(
         {
