@@ -109,17 +109,17 @@ async def look(context: Context) -> Standing:
     for _ in range(_LOOKS):
         # The folder first: what the database says is then not older.
         try:
-            folder = await context.files(lambda: read_folder(context.blobs))
+            folder = await folder_of(context)
         except StorageFullError:
             raise
         except UnavailableError as error:
             claim = await context.read(archive_ownership.find)
-            if claim is None and isinstance(error, ArchiveAwayError):
-                # There never was one: a setting is wrong.
-                raise ConfigError(f"ARCHIVE_DIR: {error.problem}") from None
             if claim is None:
                 raise
-            return Standing("away", claim, Marked(None), f"it cannot be read: {error}")
+            problem = f"it cannot be read: {error}"
+            if isinstance(error, ArchiveAwayError):
+                problem = error.problem
+            return Standing("away", claim, Marked(None), problem)
         claim, archived = await context.read(_known)
         if claim is None:
             return await _unbound(context, folder, archived)
@@ -129,6 +129,23 @@ async def look(context: Context) -> Standing:
         # Behind the database: another worker went on between the two, or it is behind.
     assert standing is not None
     return standing
+
+
+async def folder_of(context: Context) -> Marked:
+    """What the folder says of itself.
+
+    Raises:
+        ConfigError: It is not there, and no worker has begun in one: a setting is
+            wrong.
+        UnavailableError: It cannot be read.
+        CorruptionError: Its mark cannot be read.
+    """
+    try:
+        return await context.files(lambda: read_folder(context.blobs))
+    except ArchiveAwayError as error:
+        if _has_begun(*await context.read(_known)):
+            raise
+        raise ConfigError(f"ARCHIVE_DIR: {error.problem}") from None
 
 
 async def archives_to(backend: Backend, blobs: BlobStore) -> bool:
@@ -272,6 +289,12 @@ def _known(connection: Connection) -> tuple[Claim | None, bool]:
     )
 
 
+def _has_begun(claim: Claim | None, archived: bool) -> bool:
+    """Whether a folder is this database's. One that it is bound to is not before it has
+    a generation: the worker may have died before the mark."""
+    return archived or (claim is not None and claim.generation > 0)
+
+
 async def _unbound(context: Context, folder: Marked, archived: bool) -> Standing:
     """Of a database that has bound itself to no folder: new, or of before the marks."""
     if folder.folder_id is not None:
@@ -305,7 +328,7 @@ def _judge(
     def standing(kind: Kind, problem: str = "") -> Standing:
         return Standing(kind, claim, folder, problem)
 
-    begun = claim.generation or archived
+    begun = _has_begun(claim, archived)
     if folder.folder_id is None:
         if not begun:
             return standing("unclaimed")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from convstore.archive.context import Context
 from convstore.archive.mark import Marked, publish_generation, read_folder, write_mark
-from convstore.archive.ownership import instance_of, look, renew
+from convstore.archive.ownership import folder_of, instance_of, look, renew
 from convstore.db import archive_entries, archive_ownership, erasures, segments
 from convstore.db.archive_ownership import Claim
 from convstore.db.engine import Connection
@@ -34,10 +34,12 @@ async def adopt(context: Context, *, dry_run: bool = False) -> AdoptionReport:
     copy or an original that works on it stops. Erasures are noted in it again.
 
     Raises:
-        ConfigError: It holds another database's segments, and none of this one's.
+        ConfigError: It holds another database's segments, and none of this one's; or
+            there is no such bucket, and this database never had one.
+        ArchiveAwayError: There is no such bucket.
         CorruptionError: Its mark cannot be read.
     """
-    folder = await context.files(lambda: read_folder(context.blobs))
+    folder = await folder_of(context)
     present = set(await context.files(lambda: segment_keys(context.blobs)))
     known = await context.read(lambda c: segments.by_state(c, "sealed", "quarantined"))
     lost = [segment for segment in known if segment.key not in present]

@@ -15,7 +15,9 @@ from tests.bucket_mirror import mirrored
 from tests.faulty_proxy import faulty
 from tests.integration.archives import (
     DAY_S,
+    Steps,
     archived,
+    die_at,
     documents,
     everything_under,
     fill,
@@ -129,6 +131,36 @@ async def test_a_bucket_that_is_not_there_is_a_wrong_setting_first_and_away_late
         assert (await store.sessions.get("s-2")).state == "active"
     async with open_store(right) as store:
         assert (await store.archive.verify()).ok
+
+
+async def test_a_bucket_is_a_wrong_setting_until_a_worker_has_begun_in_one(
+    database_url: str, s3_server: S3Server, bucket: str, settings: ObjectStoragePolicy
+) -> None:
+    """Also to who adopts an archive, and where a first worker died before its mark."""
+    right = StoreConfig(url=database_url, archive_dir=bucket, object_storage=settings)
+    nowhere = f"{s3_server.scheme}://nowhere/x"
+    wrong = right.model_copy(update={"archive_dir": nowhere})
+
+    async def refused(error: type[Exception]) -> None:
+        async with open_store(wrong) as store:
+            for call in (
+                lambda: store.run_retention(older_than_s=0),
+                store.archive.adopt,
+                lambda: store.archive.adopt(dry_run=True),
+            ):
+                with pytest.raises(error, match=r": there is no such bucket\b") as told:
+                    await call()
+                assert str(told.value).count("away") <= 1
+
+    await refused(ConfigError)
+    hook = Steps()
+    async with open_store(right, on_step=hook) as store:
+        await fill(store, "s-1")
+        await die_at(hook, "folder.bound", store.run_retention(older_than_s=0))
+    await refused(ConfigError)
+    async with open_store(right) as store:
+        assert (await store.run_retention(older_than_s=0)).purged == 1
+    await refused(ArchiveAwayError)
 
 
 async def test_versions_that_a_bucket_keeps_are_told(
