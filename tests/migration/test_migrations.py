@@ -18,28 +18,28 @@ from convstore.db import migrate, models, schema
 from tests.integration.conversations import everything, say
 
 ROOT = Path(__file__).resolve().parents[2]
-# What belongs to the deployment, or to a tenant or user and to no conversation:
-# erasures and totals must outlive the sessions that they are about, a prefix is looked
-# up by those who do not know the session yet, counts name nobody, and items and
-# attachments lie outside sessions: erasure finds those of a user by their owner, and
-# the latter by the notes of who names them. What is under way over several databases
-# forgets the user when it is done.
-OPERATIONAL = {
+# What belongs to the deployment: it says nothing of anybody.
+DEPLOYMENT = {
     "archive_folder",
     "archive_segments",
-    "attachments",
-    "cost_days",
-    "cost_totals",
-    "erasures",
-    "items",
-    "prefix_entries",
     "leases",
     "retention_runs",
     "schema_info",
-    "session_counts",
-    "shard_erasures",
     "shard_marks",
 }
+# What belongs to a tenant or a user, lies outside conversations, and must be there
+# without them; and how erasure finds what there is of a user.
+OUTSIDE = {
+    "attachments": "by the notes of which session names them",
+    "cost_days": "by the user; the costs stay, and are nobody's",
+    "cost_totals": "by the user, the last of all",
+    "erasures": "it is what remains of them: a salted hash, and ids to refuse",
+    "items": "by their owner",
+    "prefix_entries": "not at all: a hash and another server's id, until they expire",
+    "session_counts": "not at all: counts name nobody",
+    "shard_erasures": "by the receipt; it forgets the user when it is done",
+}
+OPERATIONAL = DEPLOYMENT | OUTSIDE.keys()
 # What is looked up by something else than its session. Erasure finds entries by an
 # index on tenant and session, and takes the others by their key.
 DERIVED = {
@@ -62,9 +62,16 @@ def test_no_operational_table_is_gone_from_the_list() -> None:
     assert models.metadata.tables.keys() >= OPERATIONAL | DERIVED
 
 
-@pytest.mark.parametrize("name", sorted(DERIVED))
-def test_the_tenant_is_in_the_key_of_every_derived_table(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(DERIVED | OUTSIDE.keys()))
+def test_the_tenant_is_in_the_key_of_what_lies_outside_conversations(name: str) -> None:
     assert "tenant_id" in models.metadata.tables[name].primary_key.columns
+
+
+@pytest.mark.parametrize("name", sorted(DEPLOYMENT))
+def test_what_is_of_the_deployment_names_nobody(name: str) -> None:
+    columns = {column.name for column in models.metadata.tables[name].columns}
+
+    assert not columns & {"tenant_id", "session_id", "user_id", "actor_id"}
 
 
 @pytest.mark.parametrize("table", CONVERSATIONS, ids=lambda t: t.name)
