@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import re
 import threading
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
@@ -17,14 +18,24 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from convstore.db import citus, models, schema
-from convstore.db.dialects import dialect_of_url
+from convstore.db.dialects import dialect_of, dialect_of_url
 from convstore.db.dialects.base import Backend, BackendOptions, Work
 from convstore.vocabulary.errors import ConfigError, SchemaMismatchError
 from convstore.vocabulary.limits import Limits
 
 T = TypeVar("T")
+
+# What a revision calls to make a table: alembic's own function, or one of its own with
+# the columns that all its tables have.
+_MAKE_TABLES = {"create_table", "_table"}
+
+_MAKES = re.compile(
+    r"\s*CREATE\s+(?:OR\s+REPLACE\s+|UNIQUE\s+|VIRTUAL\s+)*"
+    r"(?P<kind>TABLE|INDEX|TRIGGER|FUNCTION)\s+(?:\"?[\w-]+\"?\.)?\"?(?P<name>\w+)"
+)
 
 # alembic keeps its context in module globals: one migration at a time in a process.
 _one_at_a_time = threading.Lock()
@@ -46,10 +57,24 @@ def configure(connection: Connection | None = None) -> Config:
 
 
 def upgrade_on(connection: Connection, revision: str = "head") -> None:
-    """Upgrade inside the connection's open transaction: all steps or none."""
+    """Upgrade inside the connection's open transaction: all steps or none.
+
+    Raises:
+        SchemaMismatchError: A newer release made the database, or what another program
+            made has the name of something new of ours; the message says which.
+    """
     with _one_at_a_time:
         begin(connection, upgrades=True)
-        command.upgrade(configure(connection), revision)
+        found = schema.revision_of(connection)
+        try:
+            command.upgrade(configure(connection), revision)
+        except DBAPIError as error:
+            made = _MAKES.match(error.statement or "")
+            if made is None or not dialect_of(connection).is_taken(error.orig):
+                raise
+            # An index, or a table whose name is that of another kind of thing there.
+            what = f"{made['kind'].lower()} {made['name']}"
+            raise schema.in_the_way(connection, found, [what]) from error
 
 
 def begin(connection: Connection, *, upgrades: bool) -> None:
@@ -183,10 +208,14 @@ def _made_after(revision: str) -> set[str]:
                 str(call.args[0].value)
                 for call in ast.walk(tree)
                 if isinstance(call, ast.Call)
-                and getattr(call.func, "attr", "") == "create_table"
+                and _MAKE_TABLES & {*_names_of(call.func)}
                 and isinstance(call.args[0], ast.Constant)
             }
     return made
+
+
+def _names_of(function: ast.expr) -> tuple[str, str]:
+    return getattr(function, "attr", ""), getattr(function, "id", "")
 
 
 def _checked(revision: str) -> str:

@@ -148,13 +148,23 @@ def refuse_in_the_way(connection: Connection, names: Iterable[str]) -> None:
     """
     inspector, place = inspect(connection), schema_of(connection)
     taken = {*inspector.get_table_names(place), *inspector.get_view_names(place)}
-    found = sorted(taken.intersection(names))
+    called = dialect_of(connection).called
+    ours = {*map(called, names)}
+    found = sorted(name for name in taken if called(name) in ours)
     if found:
-        elsewhere = "give convstore a database file of its own"
-        if place is not None:
-            elsewhere = "give convstore a schema of its own with CONVSTORE_SCHEMA"
-        remedy = f"another program's tables are in the way ({', '.join(found)}): "
-        raise SchemaMismatchError(revision_of(connection), REVISION, remedy + elsewhere)
+        raise in_the_way(connection, revision_of(connection), found)
+
+
+def in_the_way(
+    connection: Connection, revision: str | None, found: Iterable[str]
+) -> SchemaMismatchError:
+    """The error that names what another program has, and says where to go. Asks the
+    database nothing."""
+    elsewhere = "give convstore a database file of its own"
+    if schema_of(connection) is not None:
+        elsewhere = "give convstore a schema of its own with CONVSTORE_SCHEMA"
+    remedy = f"another program's names are in the way ({', '.join(found)}): "
+    return SchemaMismatchError(revision, REVISION, remedy + elsewhere)
 
 
 def hold(connection: Connection) -> None:

@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import Connection
 
 from convstore import ConfigError, SchemaMismatchError, StoreConfig, open_store
-from convstore.db import migrate, schema
+from convstore.db import migrate, models, schema
+from tests.databases import PostgresDatabases
 from tests.integration.conversations import say
 
 
@@ -211,3 +212,73 @@ def test_a_foreign_table_in_the_way_of_a_later_revision_is_named(
     # Nor does it make the database one of the revision that has such a table.
     with pytest.raises(SchemaMismatchError, match=r"archive_folder"):
         migrate.upgrade(database_url)
+
+
+def test_every_table_of_ours_can_be_named_when_it_is_in_the_way() -> None:
+    assert migrate._made_after("") >= models.metadata.tables.keys()
+
+
+@pytest.mark.parametrize(
+    ("statements", "named"),
+    [
+        # What LangGraph's own saver calls its tables.
+        (["CREATE TABLE checkpoints (x INTEGER)"], "checkpoints"),
+        (["CREATE TABLE checkpoint_writes (x INTEGER)"], "checkpoint_writes"),
+        (
+            [
+                "CREATE TABLE orders (id INTEGER)",
+                "CREATE UNIQUE INDEX ix_items_user ON orders (id)",
+            ],
+            "index ix_items_user",
+        ),
+        (["CREATE TABLE ix_sessions_held (x INTEGER)"], "index ix_sessions_held"),
+    ],
+)
+def test_names_in_the_way_of_any_revision_are_told(
+    empty_database_url: str, statements: list[str], named: str
+) -> None:
+    execute(empty_database_url, *statements)
+
+    with pytest.raises(SchemaMismatchError, match=rf"in the way \({named}\)") as told:
+        migrate.upgrade(empty_database_url)
+
+    assert "of its own" in told.value.remedy
+    assert migrate.current(empty_database_url) is None
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("CREATE TABLE Sessions (x INTEGER)", "Sessions"),
+        ("CREATE TABLE search_words_data (x INTEGER)", "table search_words"),
+    ],
+)
+def test_names_that_sqlite_takes_for_ours_are_told(
+    tmp_path: Path, statement: str, named: str
+) -> None:
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    execute(url, statement)
+
+    with pytest.raises(SchemaMismatchError, match=rf"in the way \({named}\)"):
+        migrate.upgrade(url)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TYPE items AS ENUM ('a')",
+        "CREATE SEQUENCE items",
+        "CREATE MATERIALIZED VIEW items AS SELECT 1 AS x",
+        "CREATE TABLE orders (x INTEGER CONSTRAINT pk_items PRIMARY KEY)",
+    ],
+)
+def test_other_things_that_have_a_name_of_ours_on_postgres_are_told(
+    postgres_databases: PostgresDatabases, statement: str
+) -> None:
+    url = postgres_databases.create_empty()
+    execute(url, statement)
+
+    with pytest.raises(SchemaMismatchError, match=r"in the way \(table items\)"):
+        migrate.upgrade(url)
+
+    postgres_databases.drop(url)

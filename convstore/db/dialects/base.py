@@ -387,6 +387,15 @@ class Dialect(ABC):
     def translate(self, error: BaseException) -> ConvstoreError | None:
         """Our error for a driver's error; None when it is not the driver's."""
 
+    @abstractmethod
+    def is_taken(self, error: BaseException | None) -> bool:
+        """Whether it says that what was to be made cannot have the name: something
+        else there has it."""
+
+    def called(self, name: str) -> str:
+        """A table's name as the database compares it with others."""
+        return name
+
 
 def in_schema(schema: str) -> dict[str, Any]:
     """The execution options under which our tables are those of `schema`.

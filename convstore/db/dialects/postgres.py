@@ -48,7 +48,7 @@ from convstore.db.dialects.base import (
     in_schema,
 )
 from convstore.db.dialects.postgres_engine import engine_like, new_engine
-from convstore.db.dialects.postgres_errors import translate
+from convstore.db.dialects.postgres_errors import Translating
 from convstore.db.dialects.postgres_health import examine
 from convstore.db.dialects.postgres_resting import (
     DIRECT,
@@ -71,7 +71,6 @@ from convstore.db.models import JsonText
 from convstore.db.models.columns import is_json_text
 from convstore.vocabulary.errors import (
     ConfigError,
-    ConvstoreError,
     DatabaseAccessError,
     DatabaseBusyError,
     DatabaseUnavailableError,
@@ -94,7 +93,7 @@ _SHORT = 16
 _ATTEMPTS = 4
 
 
-class PostgresDialect(Identified, Dialect):
+class PostgresDialect(Identified, Translating, Dialect):
     """Words and errors of PostgreSQL."""
 
     name = "postgresql"
@@ -175,9 +174,6 @@ class PostgresDialect(Identified, Dialect):
         if connection.get_execution_options().get(DIRECT, False):
             return fetched(connection, sql, bound)
         return super().fetch(connection, sql, bound)
-
-    def translate(self, error: BaseException) -> ConvstoreError | None:
-        return translate(error)
 
 
 class PostgresBackend(Backend):

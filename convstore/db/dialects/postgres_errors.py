@@ -72,6 +72,11 @@ def translate(error: BaseException) -> ConvstoreError | None:
     return _lost(state, error)
 
 
+def is_taken(error: BaseException | None) -> bool:
+    """Whether a relation, a type or a function has the name of what was to be made."""
+    return getattr(error, "sqlstate", None) in ("42P07", "42710", "42723")
+
+
 def _lost(state: str, error: BaseException) -> ConvstoreError | None:
     """Our error where a connection was lost, or was never had."""
     if state.startswith("57P") or _was_told_of_the_end(error):
@@ -189,3 +194,13 @@ def _was_told_of_the_end(error: BaseException) -> bool:
             return True
         told = told.__cause__
     return False
+
+
+class Translating:
+    """The part of a dialect that knows a driver's errors."""
+
+    def translate(self, error: BaseException) -> ConvstoreError | None:
+        return translate(error)
+
+    def is_taken(self, error: BaseException | None) -> bool:
+        return is_taken(error)

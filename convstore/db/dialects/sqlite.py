@@ -48,6 +48,7 @@ from convstore.db.dialects.base import (
 from convstore.db.dialects.driver_thread import DriverThreads
 from convstore.db.dialects.fair_lock import FairLock
 from convstore.db.dialects.sqlite_copy import copy_file, opened_copy
+from convstore.db.dialects.sqlite_errors import Translating
 from convstore.db.dialects.sqlite_file import (
     FileWatch,
     Identified,
@@ -69,12 +70,7 @@ from convstore.db.dialects.sqlite_writer import HAS_FILE_LOCKS, SqliteWriter
 from convstore.db.errors import translated
 from convstore.vocabulary.errors import (
     ConfigError,
-    ConvstoreError,
-    CorruptionError,
-    DatabaseAccessError,
     DatabaseBusyError,
-    DatabaseUnavailableError,
-    StorageFullError,
     StoreClosedError,
 )
 from convstore.vocabulary.progress import OnProgress, Progress
@@ -91,7 +87,7 @@ T = TypeVar("T")
 _STEPS = 128
 
 
-class SqliteDialect(Identified, Dialect):
+class SqliteDialect(Identified, Translating, Dialect):
     """Words and errors of SQLite."""
 
     name = "sqlite"
@@ -131,33 +127,8 @@ class SqliteDialect(Identified, Dialect):
     def skip_locked(self, statement: Select[Any]) -> Select[Any]:
         return statement
 
-    def translate(self, error: BaseException) -> ConvstoreError | None:
-        if not isinstance(error, sqlite3.Error):
-            return None
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return DatabaseBusyError("another process holds the database's write lock")
-        name = getattr(error, "sqlite_errorname", "SQLITE_ERROR")
-        # The second: there is no room for the index of the log, a file beside it.
-        if code == sqlite3.SQLITE_FULL or name == "SQLITE_IOERR_SHMSIZE":
-            return StorageFullError("the disk of the database is full")
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            return CorruptionError("the database file is damaged or not SQLite")
-        if name != "SQLITE_READONLY_DBMOVED" and code in (
-            sqlite3.SQLITE_CANTOPEN,
-            sqlite3.SQLITE_READONLY,
-            sqlite3.SQLITE_PERM,
-        ):
-            return DatabaseAccessError(
-                f"the database file cannot be used ({name}): give this user rights to "
-                "read and write it, the files beside it that begin with its name, and "
-                "their folder"
-            )
-        if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY):
-            return DatabaseUnavailableError(f"the database file cannot be used: {name}")
-        if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
-            return StoreClosedError("the store is closed")
-        return None
+    def called(self, name: str) -> str:
+        return name.lower()
 
 
 def database_of(url: str) -> str | None:
