@@ -13,7 +13,7 @@ from convstore.archive.context import WRITER, Context
 from convstore.archive.data_sets import delete_shards, write_shards
 from convstore.archive.ownership import claim, guard, renew
 from convstore.archive.session_reads import read_large, read_small
-from convstore.db import segments, session_locks
+from convstore.db import archived_actors, segments, session_locks
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.codec.documents import fingerprint_of
 from convstore.db.engine import Connection
@@ -25,6 +25,7 @@ from convstore.segments.readable import write_readable
 from convstore.segments.rewrite import delete_segment
 from convstore.segments.segment import segment_key
 from convstore.segments.writer import SegmentWriter
+from convstore.vocabulary.actors import actors_of
 from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.errors import (
     AlreadyExistsError,
@@ -66,6 +67,8 @@ class Archived:
     left: list[Key] = field(default_factory=list)
     # Of the rows that each line of the segment was proven to hold; see `purge`.
     fingerprints: dict[Key, bytes] = field(default_factory=dict)
+    # Whom they name, of those that name anybody; noted with the segment.
+    named: dict[Key, set[str]] = field(default_factory=dict)
     segment: StoredSegment | None = None
 
 
@@ -214,16 +217,18 @@ def _add(writer: SegmentWriter, found: Iterable[SessionRows], result: Archived) 
     for rows in found:
         key = (rows.session.tenant_id, rows.session.id)
         try:
-            fingerprint = rows.fingerprint()
+            fingerprint, document = rows.fingerprint(), rows.document()
             # The line is proven by what restoring it would make of it: these rows.
             writer.add(
-                rows.document(),
+                document,
                 lambda _, back, f=fingerprint: fingerprint_of(back) == f,  # type: ignore[misc]
             )
         except _OF_ONE_SESSION as error:
             result.unreadable[key] = error.code
         else:
             result.fingerprints[key] = fingerprint
+            if named := actors_of(document):
+                result.named[key] = named
 
 
 async def _export(context: Context, manifest: Manifest) -> None:
@@ -246,10 +251,17 @@ async def _seal(
         await give_up(context, manifest.segment_id, manifest.key)
         raise
     segment = stored_segment(manifest, now)
-    entries = stored_entries(manifest, "sealed")
+    entries = stored_entries(manifest, "sealed", actors_noted=1)
+
+    def seal(connection: Connection) -> bool:
+        sealed = segments.seal(connection, segment, entries)
+        if sealed:
+            archived_actors.note(connection, result.named)
+        return sealed
+
     context.on_step("seal.begin")
     # Not given up when this fails: whether the commit was made may be unknown.
-    if not await context.write(lambda c: segments.seal(c, segment, entries)):
+    if not await context.write(seal):
         # Recovery took us for dead, or an erasure cancelled us: their word stands.
         await give_up(context, manifest.segment_id, manifest.key)
         return
@@ -326,7 +338,9 @@ def stored_segment(manifest: Manifest, sealed_at: int | None) -> StoredSegment:
     )
 
 
-def stored_entries(manifest: Manifest, state: str) -> list[StoredEntry]:
+def stored_entries(
+    manifest: Manifest, state: str, *, actors_noted: int | None = None
+) -> list[StoredEntry]:
     """The ledger's rows of a segment's entries, all in one state."""
     return [
         StoredEntry(
@@ -341,6 +355,7 @@ def stored_entries(manifest: Manifest, state: str) -> list[StoredEntry]:
             entry.session_version,
             entry.turn_count,
             state,
+            actors_noted,
         )
         for entry in manifest.entries
     ]

@@ -36,6 +36,7 @@ ENTRY_COLUMNS = (
     E.session_version,
     E.turn_count,
     E.state,
+    E.actors_noted,
 )
 
 
@@ -44,7 +45,8 @@ class StoredEntry(Value, frozen=True):
 
     `sealed`: written, not yet purged. `committed`: the only copy. `restored`, `stale`:
     superseded by rows. `newer`: of a version that this database never had, found in
-    the archive; kept for a person to decide.
+    the archive; kept for a person to decide. `actors_noted` is 1 where it is known whom
+    the copy names (see `actors`), and None where nobody has looked.
     """
 
     tenant_id: str
@@ -58,6 +60,7 @@ class StoredEntry(Value, frozen=True):
     session_version: int
     turn_count: int
     state: str
+    actors_noted: int | None = None
 
     @property
     def key(self) -> Key:

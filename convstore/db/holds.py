@@ -3,6 +3,7 @@ lock, so that every statement that destroys can ask for it there."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import (
@@ -39,6 +40,21 @@ def check_not_held(head: Head) -> None:
     """
     if head.row["hold_count"]:
         raise LegalHoldError((head.row["session_id"],))
+
+
+def refuse_held(unit: Unit, keys: Collection[Key]) -> None:
+    """Refuse to destroy any of several sessions if one of them is under legal hold;
+    locks them.
+
+    Raises:
+        LegalHoldError: Names those that are.
+    """
+    unit.load(keys)
+    held = tuple(
+        key[1] for key in keys if (head := unit.find(key)) and head.row["hold_count"]
+    )
+    if held:
+        raise LegalHoldError(held)
 
 
 @dataclass(slots=True)

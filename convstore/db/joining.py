@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from msgspec.structs import replace
 from sqlalchemy import (
     Connection,
     and_,
@@ -183,7 +184,12 @@ def seal_joined(
         there = archive_entries.of_segment(connection, segment_id)
         if {e.key for e in there} != {e.key for e in old.entries}:
             return False
-    return segments.seal(connection, new, entries)
+    unnoted = {e.key for old in joined for e in old.entries if e.actors_noted is None}
+    known = [
+        replace(entry, actors_noted=None if entry.key in unnoted else 1)
+        for entry in entries
+    ]
+    return segments.seal(connection, new, known)
 
 
 def take_over(

@@ -137,7 +137,10 @@ def take(unit: Unit, tenant: str, heads: Sequence[Head]) -> list[SessionRows]:
 def destroy(connection: Connection, keys: Sequence[Key]) -> dict[str, int]:
     """Delete every row of sessions but the sessions' own; how many of which table."""
     counts: dict[str, int] = {}
-    tables = (*_GONE_WITH_SESSION, *_SAID_AGAIN, models.legal_holds)
+    tables = (
+        *(*_GONE_WITH_SESSION, *_SAID_AGAIN),
+        *(models.legal_holds, models.archived_actors),
+    )
     given = about_keys(keys)
     for table in tables:
         name = str.__str__(table.name)  # SQLAlchemy's is a subclass of str

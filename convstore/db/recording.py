@@ -12,12 +12,14 @@ from operator import itemgetter
 
 from convstore.db import models
 from convstore.db.acts import KnownAct
+from convstore.db.codec.interactions import renamed_row
 from convstore.db.codec.records import (
     INTERACTION_COLUMNS,
     choice_from_text,
     interaction_from_row,
     target_hash,
 )
+from convstore.db.erasures import is_pseudonym
 from convstore.db.known_acts import (
     act_of_row,
     look_up_acts,
@@ -40,7 +42,8 @@ class RecordInteractions:
     """Add interactions to one session, all or none.
 
     `rows` hold the content columns as stored, their digest and their `target_hash`. A
-    row whose external id is stored already gives that interaction back.
+    row whose external id is stored already gives that interaction back; if its actor
+    was erased since, under the name that they have now.
     """
 
     key: Key
@@ -69,7 +72,7 @@ class RecordInteractions:
             if external_id is not None:
                 earlier = known.external.get(external_id) or fresh.get(external_id)
                 if earlier is not None:
-                    if bytes(earlier["digest"]) != row["digest"]:
+                    if not _says_the_same(earlier, row):
                         raise ConflictError(
                             "external_id: stored already with another content"
                         )
@@ -141,6 +144,16 @@ class RecordInteractions:
                 unit.set_label(self.key, label, counts[label])
         left = {label: count for label, count in counts.items() if count > 0}
         head.row["feedback_counts"] = dumps(left).decode()
+
+
+def _says_the_same(earlier: Row, row: Row) -> bool:
+    digest = bytes(earlier["digest"])
+    if digest == row["digest"]:
+        return True
+    # Whoever repeats an act does not know that its actor has another name by now.
+    name = earlier["actor_id"]
+    renamed = is_pseudonym(name) and row["actor_id"] is not None
+    return renamed and digest == renamed_row(row, name)["digest"]
 
 
 @dataclass(slots=True)

@@ -260,8 +260,8 @@ def replace_segment(
 ) -> bool:
     """Point everything at the rewritten segment; the old one may then be deleted.
 
-    The states of the old entries pass to the new ones. False, and nothing is changed,
-    when somebody else has replaced the old segment, or given up the new one.
+    What the old entries are worth passes to the new ones. False, and nothing is
+    changed, when somebody else has replaced the old segment, or given up the new one.
     """
     old = lock(connection, old_id)
     if old is None or old.state not in ("sealed", "quarantined"):
@@ -275,18 +275,22 @@ def replace_segment(
     rows = connection.execute(
         dialect_of(connection).locked(statement, models.archive_entries)
     )
-    states = {row.key: row.state for row in (StoredEntry(*found) for found in rows)}
+    there = {row.key: row for row in (StoredEntry(*found) for found in rows)}
     kept = [
-        replace(entry, state=states[entry.key])
+        replace(
+            entry,
+            state=there[entry.key].state,
+            actors_noted=there[entry.key].actors_noted,
+        )
         for entry in entries
-        if entry.key in states
+        if entry.key in there
     ]
     connection.execute(delete(models.archive_entries).where(E.segment_id == old_id))
     if new is not None:
         seal(connection, new, kept)
         if new.state == "quarantined":
             quarantine(connection, new.segment_id, new.problem or "")
-        move_stubs(connection, list(states), old_id, new.segment_id)
+        move_stubs(connection, list(there), old_id, new.segment_id)
     return change_state(connection, old_id, "deleting", was=("sealed", "quarantined"))
 
 

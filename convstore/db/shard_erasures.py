@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from convstore.db import models
+from convstore.db import actors, models
 from convstore.vocabulary.codec import decode_json, dumps
 from convstore.vocabulary.record import Value
 
@@ -85,10 +85,11 @@ def note(
 
 
 def held(connection: Connection, tenant: str, user_id: str) -> tuple[str, ...]:
-    """Sessions of a user that are under legal hold."""
+    """Sessions that are under legal hold, of a user or with something that they did."""
     rows = connection.execute(
         select(S.session_id)
         .where(S.tenant_id == tenant, S.user_id == user_id, S.hold_count > 0)
         .order_by(S.session_id)
     )
-    return tuple(rows.scalars())
+    done = actors.held(connection, tenant, user_id)
+    return tuple(sorted({*rows.scalars(), *done}))

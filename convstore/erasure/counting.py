@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from convstore.db import erasures
+from convstore.db.actors import Renamed
 from convstore.db.engine import Connection
 from convstore.db.erasures import StoredErasure
 from convstore.db.unit import Head
+from convstore.vocabulary.clock import from_micros
+from convstore.vocabulary.reports import ErasureReceipt
 
 # What a session's row, or its stub, counts.
 _COUNTED = {
@@ -28,6 +31,7 @@ class Count:
     erasure_id: str
     rows: dict[str, int]
     found: dict[str, int]
+    renamed: dict[str, int]
 
     @classmethod
     def so_far(cls, erasure: StoredErasure) -> Count:
@@ -37,6 +41,7 @@ class Count:
             erasure.erasure_id,
             dict(kept.get("rows_deleted", {})),
             dict(kept.get("found", dict.fromkeys(("sessions", *_COUNTED), 0))),
+            dict(kept.get("renamed", {})),
         )
 
     def with_(self, rows: Mapping[str, int], heads: Sequence[Head]) -> Count:
@@ -59,7 +64,40 @@ class Count:
             counts["items"] += gone
         return replace(self, rows=dict(rows), found=dict(found))
 
+    def with_renamed(self, rows: Renamed) -> Count:
+        """The count with rows of other people's sessions that have another name."""
+        sums = Counter(self.renamed)
+        sums.update({kind: n for kind, n in rows._asdict().items() if n})
+        return replace(self, renamed=dict(sums))
+
+    def take(self, more: Count) -> None:
+        """Count what `more` does, once it is committed."""
+        self.rows, self.found, self.renamed = more.rows, more.found, more.renamed
+
+    def receipt(
+        self, erasure: StoredErasure, residue: tuple[str, ...]
+    ) -> ErasureReceipt:
+        """What is known once the rows are gone; `residue` as in the receipt."""
+        return ErasureReceipt(
+            erasure_id=erasure.erasure_id,
+            tenant_id=erasure.tenant_id,
+            subject=erasure.subject,
+            requested_at=from_micros(erasure.requested_at),
+            done_at=None,
+            session_ids=erasure.session_ids,
+            rows_deleted=self.rows,
+            segments_rewritten=(),
+            shards_rewritten=0,
+            found=self.found,
+            renamed=self.renamed,
+            residue=residue,
+        )
+
     def keep(self, connection: Connection) -> None:
         """Write it down, in the transaction that makes it true."""
-        kept = {"rows_deleted": self.rows, "found": self.found}
+        kept = {
+            "rows_deleted": self.rows,
+            "found": self.found,
+            "renamed": self.renamed,
+        }
         erasures.note(connection, self.tenant, self.erasure_id, kept)

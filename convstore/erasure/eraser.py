@@ -19,20 +19,23 @@ from convstore.archive.context import DEAD_AFTER_S, Context
 from convstore.archive.indexer import Indexer
 from convstore.archive.ownership import claim, guard
 from convstore.db import (
+    actors,
     erasures,
     ledger,
     lifecycle,
     schema,
     search_removal,
     segments,
-    unfinished,
 )
 from convstore.db.engine import Connection
 from convstore.db.erasures import StoredErasure
+from convstore.db.holds import refuse_held
 from convstore.db.search_contents import Content
 from convstore.db.unit import Key, Unit, check_version
 from convstore.erasure.counting import Count
-from convstore.erasure.sweeper import Sweeper, Swept
+from convstore.erasure.naming import note_actors
+from convstore.erasure.renaming import clean_copies, find_renaming, rename_rows
+from convstore.erasure.sweeper import Sweeper, Swept, concerned
 from convstore.erasure.tombstones import write_tombstone
 from convstore.erasure.users import destroy_items, named
 from convstore.vocabulary.clock import from_micros
@@ -61,7 +64,8 @@ class Eraser:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._indexer = Indexer(context)
-        self.sweep = Sweeper(context).sweep
+        self._sweeper = Sweeper(context)
+        self.sweep = self._sweeper.sweep
 
     async def erase(
         self,
@@ -82,7 +86,8 @@ class Eraser:
             also: Written in the commit that begins it.
 
         Raises:
-            LegalHoldError: Sessions are under hold; nothing was destroyed.
+            LegalHoldError: Sessions of the user are under hold, or others in which they
+                have done something; nothing was destroyed.
             SessionNotFoundError: There is no such session. A user without sessions
                 gives a receipt about none.
         """
@@ -94,11 +99,13 @@ class Eraser:
 
         def work(connection: Connection) -> StoredErasure:
             keys = _keys(connection, tenant, user_id, session_id)
-            _refuse_held(Unit(connection), keys)
+            refuse_held(Unit(connection), keys)
             # Forked from one of them before it was locked: that is theirs too.
             while (now_there := _keys(connection, tenant, user_id, session_id)) != keys:
                 keys = now_there
-                _refuse_held(Unit(connection), keys)
+                refuse_held(Unit(connection), keys)
+            if user_id and (held := actors.held(connection, tenant, user_id)):
+                raise LegalHoldError(tuple(held))
             begun = StoredErasure(
                 tenant_id=tenant,
                 erasure_id=erasure_id or new_id(),
@@ -116,6 +123,8 @@ class Eraser:
                 also(connection, begun)
             return begun
 
+        if subject == "user":
+            await self._note_actors(tenant)
         context.on_step("erase.begin")
         return await self.carry_out(await context.write(work))
 
@@ -145,8 +154,11 @@ class Eraser:
         for some in _chunks(keys):
             await self._blank(some, "erased", count=count)
         await destroy_items(context, erasure, count)
+        renaming = await find_renaming(context, erasure)
+        if renaming is not None:
+            await rename_rows(context, renaming, count)
         try:
-            swept = await self._clean_archive(erasure, keys, told=told)
+            swept, unread = await self._clean_archive(erasure, keys, count, told=told)
         except (ArchiveAwayError, ArchiveTakenError) as error:
             return await self._leave_open(erasure, keys, count, error.code)
         # The last of all: until its sessions are gone, somebody may charge them.
@@ -155,13 +167,15 @@ class Eraser:
         await self._clear_log()
         done_at = context.now()
         receipt = replace(
-            self._receipt(erasure, count),
+            count.receipt(erasure, context.backend.dialect.residue),
             done_at=from_micros(done_at),
             index=index,
             segments_rewritten=tuple(swept.rewritten),
             shards_rewritten=swept.shards,
             segments_damaged=tuple(swept.damaged),
             segments_missing=tuple(swept.missing),
+            segments_unread=tuple(unread),
+            renamed=_renamed(count, swept),
         )
         await context.write(
             lambda c: erasures.finish(
@@ -172,9 +186,10 @@ class Eraser:
         return receipt
 
     async def _clean_archive(
-        self, erasure: StoredErasure, keys: Sequence[Key], *, told: bool
-    ) -> Swept:
-        """Note the erasure in the archive folder, and destroy every copy there."""
+        self, erasure: StoredErasure, keys: Sequence[Key], count: Count, *, told: bool
+    ) -> tuple[Swept, list[str]]:
+        """Note the erasure in the archive folder, destroy every copy there, and take
+        the user out of those of others; also which could not be looked through."""
         context = self._context
         await (guard if told else claim)(context)
         # After the rows: a session that a hold has saved must not have one.
@@ -183,9 +198,24 @@ class Eraser:
         # What dead workers left behind may hold copies that no ledger knows of.
         await destroy_marked(context)
         await context.files(lambda: context.blobs.sweep(DEAD_AFTER_S))
-        swept = await self.sweep(keys)
+        unread, renaming = list[str](), None
+        if erasure.subject == "user":
+            unread = await note_actors(context, erasure.tenant_id)
+            renaming = await find_renaming(context, erasure)
+        if renaming is None:
+            swept = await self._sweeper.sweep(keys)
+        else:
+            sweeper = self._sweeper
+            swept = await clean_copies(context, sweeper, keys, renaming, count)
         _raise_failure(swept)
-        return swept
+        return swept, unread
+
+    async def _note_actors(self, tenant: str) -> None:
+        """Before a hold is looked for in what a user did: where they did something."""
+        try:
+            await note_actors(self._context, tenant)
+        except (ArchiveAwayError, ArchiveTakenError):
+            return  # the erasure stays open for the same reason, and looks again
 
     async def _leave_open(
         self,
@@ -196,14 +226,13 @@ class Eraser:
     ) -> ErasureReceipt:
         """The rows are gone, and the archive cannot be had: say what is left to do."""
         context = self._context
-        left = await context.read(
-            lambda c: unfinished.with_unwanted(c, frozenset(keys))
-        )
+        renaming = await find_renaming(context, erasure)
+        left = await context.read(lambda c: concerned(c, frozenset(keys), renaming))
         await self._forget(erasure, count)
         index = await self._indexer.tidy(count.rows.get("search_entries", 0))
         await self._clear_log()
         receipt = replace(
-            self._receipt(erasure, count),
+            count.receipt(erasure, context.backend.dialect.residue),
             index=index,
             waits_for=waits_for,
             segments_waiting=tuple(sorted(left)),
@@ -220,22 +249,6 @@ class Eraser:
             )
         )
         return receipt
-
-    def _receipt(self, erasure: StoredErasure, count: Count) -> ErasureReceipt:
-        """What is known once the rows are gone."""
-        return ErasureReceipt(
-            erasure_id=erasure.erasure_id,
-            tenant_id=erasure.tenant_id,
-            subject=erasure.subject,
-            requested_at=from_micros(erasure.requested_at),
-            done_at=None,
-            session_ids=erasure.session_ids,
-            rows_deleted=count.rows,
-            segments_rewritten=(),
-            shards_rewritten=0,
-            found=count.found,
-            residue=self._context.backend.dialect.residue,
-        )
 
     async def _forget(self, erasure: StoredErasure, count: Count) -> None:
         """Take an erased user out of the totals."""
@@ -316,7 +329,7 @@ class Eraser:
         def work(connection: Connection) -> Count | None:
             schema.hold(connection)
             unit = Unit(connection)
-            _refuse_held(unit, keys)
+            refuse_held(unit, keys)
             going = []
             for key in keys:
                 head = unit.find(key)
@@ -344,9 +357,14 @@ class Eraser:
 
         more = await context.write(work)
         if count is not None and more is not None:
-            count.rows, count.found = more.rows, more.found
+            count.take(more)
         context.on_step("erase.rows")
         await context.on_changed(keys)
+
+
+def _renamed(count: Count, swept: Swept) -> dict[str, int]:
+    copies = len(swept.renamed)
+    return count.renamed | ({"archived_sessions": copies} if copies else {})
 
 
 def _raise_failure(swept: Swept) -> None:
@@ -362,15 +380,6 @@ def _keys(
             raise SessionNotFoundError(session_id)
         return [(tenant, session_id)]
     return lifecycle.ids_of_user(connection, tenant, user_id or "")
-
-
-def _refuse_held(unit: Unit, keys: Sequence[Key]) -> None:
-    unit.load(keys)
-    held = tuple(
-        key[1] for key in keys if (head := unit.find(key)) and head.row["hold_count"]
-    )
-    if held:
-        raise LegalHoldError(held)
 
 
 def _expire(

@@ -8,7 +8,7 @@ between is finished by the next sweep.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -21,18 +21,20 @@ from convstore.archive.archiver import (
 from convstore.archive.context import WRITER, Context
 from convstore.archive.data_sets import write_shards
 from convstore.archive.ownership import guard, renew
-from convstore.db import archive_entries, segments, unfinished
+from convstore.db import archive_entries, archived_actors, segments, unfinished
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.dialects import dialect_of
 from convstore.db.engine import Connection
 from convstore.db.segments import StoredSegment
-from convstore.db.unit import Key
+from convstore.db.unit import Key, Unit
+from convstore.erasure.naming import find_naming
 from convstore.segments.manifest import Entry, Manifest, with_entries
 from convstore.segments.readable import write_readable
 from convstore.segments.reader import Fault, read_manifest
-from convstore.segments.rewrite import copy_segment
+from convstore.segments.rewrite import Edit, copy_segment
 from convstore.segments.segment import segment_key
 from convstore.segments.verify import rebuild_manifest
+from convstore.vocabulary.actors import Renaming, actors_of
 from convstore.vocabulary.errors import (
     ConfigError,
     ConvstoreError,
@@ -42,6 +44,7 @@ from convstore.vocabulary.errors import (
     SegmentNotFoundError,
 )
 from convstore.vocabulary.ids import new_id
+from convstore.vocabulary.records import SessionDocument
 
 log = logging.getLogger(__name__)
 
@@ -65,16 +68,33 @@ class Swept:
     for too long, or that other erasures were always quicker.
 
     `damaged` are the new names of segments in which the frame of another session was
-    damaged before, and still is. `missing` have no file in the folder.
+    damaged before, and still is. `missing` have no file in the folder. Of an actor who
+    is to get another name, `renamed` are the sessions of which a copy was written anew,
+    `read` the segments that were looked through, and `still` the sessions of which a
+    copy goes on to name them, for what they did later.
     """
 
     rewritten: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
     shards: int = 0
+    renamed: set[Key] = field(default_factory=set)
+    read: set[str] = field(default_factory=set)
+    still: set[Key] = field(default_factory=set)
     failed: list[SegmentCorruptError | NewerFormatError | DatabaseBusyError] = field(
         default_factory=list
     )
+
+    def note(
+        self, old_id: str, copy_id: str, faults: Sequence[Fault], named: Iterable[Key]
+    ) -> None:
+        """That a segment was replaced, with what faults, and whose copies changed."""
+        self.renamed.update(named)
+        if faults:
+            _tell_damaged(copy_id, faults)
+            self.damaged.append(copy_id)
+        elif old_id in self.read:
+            self.read.add(copy_id)
 
 
 class Sweeper:
@@ -83,24 +103,34 @@ class Sweeper:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def sweep(self, keys: Sequence[Key] | None = None) -> Swept:
+    async def sweep(
+        self,
+        keys: Sequence[Key] | None = None,
+        renaming: Renaming | None = None,
+        swept: Swept | None = None,
+    ) -> Swept:
         """Rewrite every segment that holds a copy of what is erased or deleted.
 
-        With `keys`, only their copies; without, all that the ledger knows of. What is
-        left of another session's damaged frame goes into the new segment, which is in
-        quarantine from then on. Where it cannot be told whose the damaged bytes are,
-        the segment is left as it is and told in the result. One whose file is missing
-        is left too: should it come back, the next sweep finds it.
+        With `keys`, only their copies; without, all that the ledger knows of. With
+        `renaming`, also every segment with a copy that names the actor; one that cannot
+        be read is told in the result, and its copy is left. `swept` is what another
+        sweep for the same has done, to be gone on with.
+
+        What is left of another session's damaged frame goes into the new segment, which
+        is in quarantine from then on. Where it cannot be told whose the damaged bytes
+        are, the segment is left as it is and told in the result. One whose file is
+        missing is left too: should it come back, the next sweep finds it.
 
         Raises:
             ArchiveAwayError, ArchiveTakenError: There is a copy, and the folder is not
                 proven to be this database's.
         """
-        swept = Swept()
-        context, done = self._context, set[str]()
+        swept = Swept() if swept is None else swept
+        # What was looked through stays as it is: segments are not changed.
+        context, done = self._context, set(swept.read)
         only = None if keys is None else frozenset(keys)
         for tried in range(_ROUNDS + 1):
-            found = await context.read(lambda c: unfinished.with_unwanted(c, only))
+            found = await context.read(lambda c: concerned(c, only, renaming))
             left = [segment_id for segment_id in found if segment_id not in done]
             if not left:
                 break
@@ -114,18 +144,40 @@ class Sweeper:
                 )
                 if only is not None:
                     leaving &= only
-                if not leaving or await self._rewrite_or_leave(
-                    segment_id, leaving, swept
+                edits = await self._edits(segment_id, leaving, renaming, swept)
+                if not (leaving or edits) or await self._rewrite_or_leave(
+                    segment_id, leaving, edits, swept
                 ):
                     done.add(segment_id)
         return swept
 
+    async def _edits(
+        self,
+        segment_id: str,
+        leaving: set[Key],
+        renaming: Renaming | None,
+        swept: Swept,
+    ) -> dict[Key, Edit]:
+        """What is to be changed in a segment, of the copies that stay."""
+        if renaming is None:
+            return {}
+        naming = await find_naming(self._context, segment_id, renaming)
+        swept.failed += naming.failed
+        swept.still |= naming.still - leaving
+        if not (naming.failed or naming.missing):
+            swept.read.add(segment_id)
+        return dict.fromkeys(naming.found - leaving, renaming.of)
+
     async def _rewrite_or_leave(
-        self, segment_id: str, leaving: set[Key], swept: Swept
+        self,
+        segment_id: str,
+        leaving: set[Key],
+        edits: Mapping[Key, Edit],
+        swept: Swept,
     ) -> bool:
         """Whether there is nothing left to try; False: somebody else was quicker."""
         try:
-            shards = await self._rewrite(segment_id, leaving, swept)
+            shards = await self._rewrite(segment_id, leaving, edits, swept)
         except SegmentNotFoundError:
             segment = await self._context.read(lambda c: segments.find(c, segment_id))
             if segment is None or segment.state not in ("sealed", "quarantined"):
@@ -151,9 +203,14 @@ class Sweeper:
         return True
 
     async def _rewrite(
-        self, segment_id: str, leaving: set[Key], swept: Swept
+        self,
+        segment_id: str,
+        leaving: set[Key],
+        edits: Mapping[Key, Edit],
+        swept: Swept,
     ) -> int | None:
-        """Replace a segment by one without `leaving`; how many shards it had.
+        """Replace a segment by one without `leaving`, and with `edits` made; how many
+        shards it had.
 
         None when it is not there any more to be replaced: look again where the copies
         are.
@@ -162,16 +219,13 @@ class Sweeper:
         segment = await context.read(lambda c: segments.find(c, segment_id))
         if segment is None or segment.state not in ("sealed", "quarantined"):
             return None
-        staying = [
-            entry
-            for entry in await context.read(
-                lambda c: archive_entries.of_segment(c, segment_id)
-            )
-            if entry.key not in leaving
-        ]
+        entries = await context.read(
+            lambda c: archive_entries.of_segment(c, segment_id)
+        )
+        staying = [entry for entry in entries if entry.key not in leaving]
         old = await context.files(lambda: _manifest(context, segment, staying))
         if all(_key(entry) in leaving for entry in old.entries):
-            return await self._swap(segment, None, [])
+            return await self._swap(segment, None, [], {})
         copy_id = new_id()
         copy_key = segment_key(copy_id, old.created_at)
         # Announced like any segment being written, so that recovery leaves it alone.
@@ -181,8 +235,8 @@ class Sweeper:
             )
         )
         try:
-            copy, faults = await context.files(
-                lambda: self._copy(old, copy_id, leaving)
+            copy, faults, named = await context.files(
+                lambda: self._copy(old, copy_id, leaving, edits)
             )
         except ConvstoreError:
             await give_up(context, copy_id, copy_key)
@@ -191,12 +245,11 @@ class Sweeper:
         new = stored_segment(copy, context.now())
         if faults:
             new = replace(new, state="quarantined", problem=faults[0].problem)
-        shards = await self._swap(segment, new, stored_entries(copy, ""))
+        shards = await self._swap(segment, new, stored_entries(copy, ""), named)
         if shards is None:
             await give_up(context, copy_id, copy_key)
-        elif faults:
-            _tell_damaged(copy_id, faults)
-            swept.damaged.append(copy_id)
+        else:
+            swept.note(segment_id, copy_id, faults, named)
         return shards
 
     async def _swap(
@@ -204,14 +257,22 @@ class Sweeper:
         old: StoredSegment,
         new: StoredSegment | None,
         entries: Sequence[StoredEntry],
+        named: Mapping[Key, set[str]],
     ) -> int | None:
-        """Let the new one take the place of the old one, which is destroyed."""
-        context = self._context
+        """Let the new one take the place of the old one, which is destroyed; `named` is
+        whom those copies name now that were written anew."""
+        context, now = self._context, self._context.now()
         await renew(context)
 
         def work(connection: Connection) -> bool:
             dialect_of(connection).bound_waits(connection, _PATIENCE_S)
-            return segments.replace_segment(connection, old.segment_id, new, entries)
+            if not segments.replace_segment(connection, old.segment_id, new, entries):
+                return False
+            if new is not None and named:
+                unit = Unit(connection)
+                archived_actors.note_renamed(unit, new.segment_id, named, now)
+                unit.flush()
+            return True
 
         try:
             swapped = await context.write(work)
@@ -222,21 +283,38 @@ class Sweeper:
         if not swapped:
             return None
         context.on_step("erase.rewrite.swapped")
+        await context.on_changed(sorted(named))
         shards = await context.files(lambda: destroy_files(context, old.key))
         await context.write(lambda c: segments.forget(c, old.segment_id))
         context.on_step("erase.rewrite.done")
         return shards
 
     def _copy(
-        self, old: Manifest, copy_id: str, leaving: set[Key]
-    ) -> tuple[Manifest, list[Fault]]:
-        """The new segment, and what was damaged in the old one and still is."""
+        self, old: Manifest, copy_id: str, leaving: set[Key], edits: Mapping[Key, Edit]
+    ) -> tuple[Manifest, list[Fault], dict[Key, set[str]]]:
+        """The new segment, what was damaged in the old one and still is, and whom those
+        name whose copies were changed."""
         context = self._context
         faults: list[Fault] = []
+        named: dict[Key, set[str]] = {}
+
+        def edit(entry: Entry) -> Edit | None:
+            change = edits.get(_key(entry))
+            if change is None:
+                return None
+
+            def changed(document: SessionDocument) -> SessionDocument:
+                new = change(document)
+                named[_key(entry)] = actors_of(new)
+                return new
+
+            return changed
+
         new = copy_segment(
             context.blobs,
             old,
             lambda entry: _key(entry) not in leaving,
+            edit=edit,
             writer=WRITER,
             # The time of the old one: how long an archive is kept counts from there.
             created_at=old.created_at,
@@ -249,7 +327,18 @@ class Sweeper:
         write_shards(context.blobs, new, context.policy.exports, context.feedback, told)
         if context.policy.readable_json:
             write_readable(context.blobs, new, on_fault=told)
-        return new, faults
+        return new, faults, named
+
+
+def concerned(
+    connection: Connection, only: Collection[Key] | None, renaming: Renaming | None
+) -> list[str]:
+    """Segments with a copy that must go or be changed: see `Sweeper.sweep`."""
+    found = unfinished.with_unwanted(connection, only)
+    if renaming is not None:
+        tenant, was = renaming.tenant_id, renaming.was
+        found += archived_actors.segments_naming(connection, tenant, was)
+    return list(dict.fromkeys(found))
 
 
 def _pass_over(_: Fault) -> None:

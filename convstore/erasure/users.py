@@ -53,5 +53,5 @@ async def destroy_items(context: Context, erasure: StoredErasure, count: Count) 
             return more
 
         while (more := await context.write(work)) is not None:
-            count.rows, count.found = more.rows, more.found
+            count.take(more)
             context.on_step("erase.items")

@@ -217,8 +217,14 @@ class Queues:
     async def _lease(self, space: str, free: Sequence[str], rater: str) -> str | None:
         for slot in free:
             try:
+                # Owned by the rater, so that their erasure takes it along.
                 await self._items.put(
-                    space, slot, {"rater": rater}, ttl_s=LEASE_S, expected_version=0
+                    space,
+                    slot,
+                    {"rater": rater},
+                    ttl_s=LEASE_S,
+                    expected_version=0,
+                    user_id=rater,
                 )
             except VersionConflictError:
                 continue

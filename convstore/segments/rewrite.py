@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import TypeAlias
 
 from convstore.blobs.base import BlobStore, StepHook, silent
 from convstore.segments.damaged_frames import DamagedFrames
-from convstore.segments.frames import Packer
+from convstore.segments.entries import check_line
+from convstore.segments.frames import Packer, Unpacker
 from convstore.segments.manifest import Entry, Manifest
 from convstore.segments.readable import delete_readable, readable_line
-from convstore.segments.reader import Fault, blamed, entry_fault, frame_at, open_stream
+from convstore.segments.reader import (
+    Fault,
+    agreed,
+    blamed,
+    entry_fault,
+    frame_at,
+    open_stream,
+)
 from convstore.segments.segment import ArchiveLimits, manifest_key
 from convstore.segments.writer import SegmentWriter
 from convstore.vocabulary.errors import CorruptionError
+from convstore.vocabulary.records import SessionDocument
+
+Edit: TypeAlias = Callable[[SessionDocument], SessionDocument]
+"""What becomes of a session in the copy."""
 
 
 def copy_segment(
@@ -21,6 +34,7 @@ def copy_segment(
     manifest: Manifest,
     keep: Callable[[Entry], bool],
     *,
+    edit: Callable[[Entry], Edit | None] = lambda _: None,
     writer: str,
     created_at: datetime,
     segment_id: str | None = None,
@@ -30,10 +44,11 @@ def copy_segment(
 ) -> Manifest | None:
     """A new segment with the entries that `keep` wants; None when it wants none.
 
-    Frames are copied as they are, each verified before and again after. A session to be
-    kept that is damaged is told to `on_fault`, and what is left of its frame is kept
-    (see `damaged_frames`), unless its readable copy mends it. The old segment is left
-    alone; `delete_segment` destroys it. Other arguments as of `SegmentWriter`.
+    Frames are copied as they are, each verified before and again after; a session for
+    which `edit` gives what is to be changed is written anew. A session to be kept that
+    is damaged is told to `on_fault`, and what is left of its frame is kept (see
+    `damaged_frames`), unless its readable copy mends it. The old segment is left alone;
+    `delete_segment` destroys it. Other arguments as of `SegmentWriter`.
 
     Raises:
         SegmentNotFoundError: The old segment is not there.
@@ -60,25 +75,38 @@ def copy_segment(
                 try:
                     if len(frame) != entry.length:
                         raise CorruptionError("the file ends inside the frame")
-                    target.add_frame(entry, frame)
+                    _add(target, entry, frame, edit(entry))
                 except CorruptionError as error:
                     if on_fault is None:
                         raise
-                    if _mend(blobs, manifest, entry, target):
+                    if _mend(blobs, manifest, entry, target, edit(entry)):
                         continue
                     target.add_damaged(entry, damaged.kept(entry, frame))
                     on_fault(entry_fault(manifest.segment_id, entry, error))
         return target.finish()
 
 
+def _add(target: SegmentWriter, entry: Entry, frame: bytes, edit: Edit | None) -> None:
+    if edit is None:
+        target.add_frame(entry, frame)
+        return
+    line = Unpacker(ArchiveLimits()).unpack(frame, entry.raw_length)
+    check_line(line, entry.sha256)
+    target.add(edit(agreed(entry, line)))
+
+
 def _mend(
-    blobs: BlobStore, manifest: Manifest, entry: Entry, target: SegmentWriter
+    blobs: BlobStore,
+    manifest: Manifest,
+    entry: Entry,
+    target: SegmentWriter,
+    edit: Edit | None,
 ) -> bool:
     """Write the session from its readable copy, if that is there and the very same."""
     line = readable_line(blobs, manifest, entry)
     if line is None:
         return False
-    target.add_frame(entry, Packer().pack(line))
+    _add(target, entry, Packer().pack(line), edit)
     return True
 
 

@@ -106,9 +106,12 @@ class Store(Searching, Previewing, Upkeep):
         """Destroy a user's data, or one session's, in rows, archive and shards.
 
         The ids are refused for ever; the receipt says what was destroyed, and is kept.
+        What the user did in sessions of others until now stays there, under a name that
+        says nothing.
 
         Raises:
-            LegalHoldError: A session is under hold; nothing was destroyed.
+            LegalHoldError: A session is under hold, or one of somebody else's in which
+                the user did something; nothing was destroyed.
             SessionNotFoundError: There is no session with this id.
             ConfigError: Not exactly one of the two was given.
         """

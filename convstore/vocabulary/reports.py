@@ -252,6 +252,9 @@ class ErasureReceipt:
             damaged, and still is.
         found: What was there to destroy, by kind: sessions, turns, interactions and
             graph states, live and archived alike. All are 0 where nothing was found.
+        renamed: What an erased user did in other people's sessions, and goes on under a
+            name that says nothing: rows of `interactions` and `legal_holds`, and
+            `archived_sessions`, whose copies were written anew.
         residue: Where the bytes of deleted rows may lie until the database's server
             writes over them: `table_pages`, `index_pages`, `write_ahead_log`. The
             manual says what to do.
@@ -260,6 +263,8 @@ class ErasureReceipt:
             `absent`, where there never was one.
         segments_missing: Those that hold a copy, as far as the ledger knows, and have
             no file.
+        segments_unread: Those with copies that could not be read, of which nobody had
+            noted whom they name: what the user did there may name them yet.
         segments_waiting: Those that hold a copy which is still to be destroyed.
         waits_for: Code of the error that is in the way: `archive_away`,
             `archive_taken`, or, over several databases, that of the shard's.
@@ -284,11 +289,17 @@ class ErasureReceipt:
     waits_for: str | None = None
     index: IndexState = "absent"
     databases_waiting: tuple[int, ...] = ()
+    renamed: dict[str, int] = field(default_factory=dict)
+    segments_unread: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was found under the id: no session, row, copy or total."""
-        counts = (*self.found.values(), *self.rows_deleted.values())
+        """Whether nothing was found under the id: no session, row, copy or total, and
+        no act in the sessions of others."""
+        counts = (
+            *(*self.found.values(), *self.rows_deleted.values()),
+            *self.renamed.values(),
+        )
         return not any(counts) and not self.segments_rewritten
 
 

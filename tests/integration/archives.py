@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,6 +34,7 @@ from tests.crash.invariants import check
 
 DAY_S = 86_400.0
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ERASED = re.compile(r"erased-[0-9a-f]{16}")
 OpenAnother = Callable[..., Awaitable[Store]]
 
 
@@ -169,6 +171,17 @@ def timeless(found: SessionDocument) -> SessionDocument:
         found.session, version=0, updated_at=EPOCH, last_activity_at=EPOCH
     )
     return replace(found, session=session)
+
+
+def unnamed(found: SessionDocument, was: str) -> SessionDocument:
+    """The same for an actor as for the name that an erasure gives them."""
+    acts = tuple(
+        replace(act, actor_id="somebody")
+        if act.actor_id and (act.actor_id == was or ERASED.fullmatch(act.actor_id))
+        else act
+        for act in found.interactions
+    )
+    return timeless(replace(found, interactions=acts))
 
 
 async def states(store: Store) -> dict[str, str]:

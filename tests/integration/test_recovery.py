@@ -194,6 +194,7 @@ async def test_an_orphan_that_may_be_the_only_copy_is_kept_and_reported(
             "session_labels",
             "session_metadata",
             "session_title_words",
+            "archived_actors",
             "session_attachments",
             "sessions",
         ):
@@ -328,6 +329,7 @@ async def test_an_orphan_whose_manifest_leaves_sessions_out_is_kept(
     for table in (
         "session_metadata",
         "session_title_words",
+        "archived_actors",
         "session_labels",
         "session_attachments",
         "legal_holds",

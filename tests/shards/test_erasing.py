@@ -13,6 +13,7 @@ import pytest
 from convstore import LegalHoldError, SessionErasedError, ShardUnavailableError, Store
 from convstore.vocabulary.clock import ManualClock
 from convstore.vocabulary.sharding import shard_of
+from tests.integration.archives import ERASED
 
 Open = Callable[..., Awaitable[Store]]
 
@@ -45,6 +46,31 @@ async def test_a_user_is_erased_everywhere_with_one_receipt(sharded: Store) -> N
     for session_id in IDS:
         with pytest.raises(SessionErasedError):
             await sharded.sessions.get_or_create(session_id)
+
+
+async def test_what_a_user_did_anywhere_has_one_name_everywhere(
+    sharded: Store,
+) -> None:
+    for session_id in IDS:
+        chat = sharded.conversation(session_id, user_id="u-2")
+        await chat.append(role="assistant", content="theirs")
+        await sharded.interactions.record(
+            session_id, action="feedback", turn_seq=1, feedback="up", actor_id="u-1"
+        )
+    await sharded.holds.place(ON_1[0], reason="court")
+    with pytest.raises(LegalHoldError) as raised:
+        await sharded.erase(user_id="u-1")
+    assert raised.value.session_ids == (ON_1[0],)
+    await sharded.holds.release(ON_1[0])
+    await sharded.run_retention(older_than_s=0)
+
+    receipt = await sharded.erase(user_id="u-1")
+
+    assert receipt.renamed == {"archived_sessions": 8}
+    found = [await sharded.interactions.list(session_id) for session_id in IDS]
+    (name,) = {page.items[0].actor_id for page in found}
+    assert name is not None
+    assert ERASED.fullmatch(name)
 
 
 async def test_a_hold_in_one_shard_keeps_all_of_them(sharded: Store) -> None:

@@ -75,6 +75,11 @@ def moved_row(row: StoredRow, places: Mapping[int, int]) -> StoredRow:
     return _placed(row)
 
 
+def renamed_row(row: StoredRow, actor_id: str) -> StoredRow:
+    """The row of an act whose actor has another name."""
+    return _placed(row | {"actor_id": actor_id})
+
+
 def _placed(row: StoredRow) -> StoredRow:
     row["target_hash"] = target_hash(row)
     row["digest"] = INTERACTIONS.digest(row)

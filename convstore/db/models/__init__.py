@@ -11,6 +11,7 @@ from convstore.db.models.archive import (
     archive_entries,
     archive_folder,
     archive_segments,
+    archived_actors,
 )
 from convstore.db.models.attachment import attachments, session_attachments
 from convstore.db.models.checkpoint import (
@@ -66,6 +67,7 @@ __all__ = [
     "archive_entries",
     "archive_folder",
     "archive_segments",
+    "archived_actors",
     "attachments",
     "checkpoint_ends",
     "checkpoint_logs",

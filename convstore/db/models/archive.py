@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, String
+from sqlalchemy import BigInteger, Column, Index, Integer, SmallInteger, String, text
 
 from convstore.db.models.columns import (
     json_text,
+    key_text,
     of_session,
     session_id,
     table,
     tenant_id,
     time_column,
 )
+from convstore.db.models.indexes import partial_index
 
 archive_entries = table(
     "archive_entries",
@@ -34,10 +36,32 @@ archive_entries = table(
         comment="sealed, committed, restored, stale or erased",
     ),
     time_column("created_at", "when it was sealed"),
+    Column(
+        "actors_noted",
+        SmallInteger,
+        comment="1: archived_actors has whom it names; null: nobody has looked",
+    ),
     of_session(),
     Index("ix_archive_entries_segment", "segment_id"),
+    partial_index(
+        "ix_archive_entries_unnoted",
+        "tenant_id",
+        "segment_id",
+        where=text("actors_noted IS NULL"),
+    ),
     key=("tenant_id", "session_id", "segment_id"),
     comment="One session at one version inside one segment.",
+)
+
+archived_actors = table(
+    "archived_actors",
+    tenant_id(),
+    session_id(),
+    Column("actor_id", key_text(), nullable=False, comment="who judged, chose or held"),
+    of_session(),
+    Index("ix_archived_actors_actor", "tenant_id", "actor_id", "session_id"),
+    key=("tenant_id", "session_id", "actor_id"),
+    comment="Whom copies of a session may name, so that an erasure finds them.",
 )
 
 archive_segments = table(

@@ -148,6 +148,13 @@ interactions = table(
     Index("ix_interactions_target", "tenant_id", "session_id", "target_hash", "seq"),
     Index("ix_interactions_time", "tenant_id", "created_at", "session_id", "seq"),
     partial_index(
+        "ix_interactions_actor",
+        "tenant_id",
+        "actor_id",
+        "session_id",
+        where=text("actor_id IS NOT NULL"),
+    ),
+    partial_index(
         "ix_interactions_supersedes",
         "tenant_id",
         "session_id",

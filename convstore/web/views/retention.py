@@ -100,12 +100,14 @@ async def receipt(visit: Visit) -> View:
         "counts": {
             "Found": found.found,
             "Rows deleted, by table": found.rows_deleted,
+            "In sessions of others, under another name": found.renamed,
         },
         "places": {
             "Segments written anew": found.segments_rewritten,
             "Segments that wait": found.segments_waiting,
             "Segments without a file": found.segments_missing,
             "Segments with a damaged frame": found.segments_damaged,
+            "Segments that could not be looked through": found.segments_unread,
             "Bytes may lie, until they are written over, in": found.residue,
         },
     }
