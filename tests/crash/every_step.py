@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import signal
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -31,7 +32,9 @@ from tests.crash.invariants import check
 from tests.crash.settling import part_from_archive
 from tests.integration.archives import (
     DAY_S,
+    ERASED,
     Steps,
+    document,
     documents,
     everything_under,
     fill,
@@ -40,8 +43,13 @@ from tests.integration.archives import (
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR_S = 3_600.0
+OF_A_USER = ("erase.items", "erase.actors_noted", "erase.rename", "erase.renamed")
+"""Steps of an erasure that only that of a user passes."""
 LEFT_UNFINISHED = ("compact.sealed", "compact.resumed", "compact.moved")
 """Steps at which a joined segment is there, and old ones that it is to replace."""
+
+
+_SECRET = re.compile(r"u-\d\d-secret")
 
 
 class Interrupted(BaseException):
@@ -62,8 +70,8 @@ class Fate:
         # Two sessions: one that an erasure takes, and its neighbour in the segment.
         self.names = (f"secret-{number:02}", f"s-{number:02}")
         self._owners = dict.fromkeys(self.names, "u-1")
-        if self.step == "erase.items":
-            self._owners[self.names[0]] = "u-secret"
+        if self.step in OF_A_USER:
+            self._owners[self.names[0]] = f"u-{number:02}-secret"
         self._archive, self._folder, self._hook = archive, folder, Steps()
         # Steps lie days apart: leases have ended, and what is superseded is due.
         self._clock = ManualClock(_START + timedelta(days=5 * number))
@@ -85,9 +93,11 @@ class Fate:
             async with store.transaction() as tx:
                 for name in self.names:
                     await fill(tx, name, self._owners[name])
-                if self.step == "erase.items":  # what its owner keeps outside sessions
+                if self.step in OF_A_USER:  # what its owner keeps and does elsewhere
                     owner = self._owners[self.names[0]]
-                    await tx.items.put("app", "secret", "secret", user_id=owner)
+                    await tx.items.put("app", self.names[0], 1, user_id=owner)
+                    act = {"action": "copy", "actor_id": owner}
+                    await tx.interactions.record(self.names[1], **act)
             said = {name: _text(d) for name, d in (await documents(store)).items()}
             self.said.write_text(json.dumps(said))
             await self._towards(store)
@@ -112,8 +122,8 @@ class Fate:
             for name in self.names:
                 await store.restore(name)
             self._clock.advance(3 * DAY_S)
-        if self.step == "erase.index":
-            await store.search_index.run()
+        if kind == "erase":
+            await self._towards_erasure(store)
         self._hook.at(self.step, lambda: os.kill(os.getpid(), signal.SIGKILL))
         call = {
             "recover": lambda: store.archive.recover(alone=True),
@@ -123,9 +133,9 @@ class Fate:
             "compact": lambda: store.archive.compact(),
             "index": lambda: store.search_index.run(),
             "erase": lambda: store.erase(session_id=self.names[0]),
-            "items": lambda: store.erase(user_id=self._owners[self.names[0]]),
+            "user": lambda: store.erase(user_id=self._owners[self.names[0]]),
         }.get(
-            "items" if self.step == "erase.items" else kind,
+            "user" if self.step in OF_A_USER else kind,
             lambda: store.run_retention(older_than_s=0),
         )
         await call()
@@ -146,6 +156,23 @@ class Fate:
         blobs = blob_store(self._archive, self._config.object_storage)
         for key in ("archive.json", *blobs.keys("generations/")):
             blobs.delete(key)
+
+    async def _towards_erasure(self, store: Store) -> None:
+        if self.step == "erase.index":
+            await store.search_index.run()
+        elif self.step == "erase.actors_noted":
+            await self._forget_actors(store)
+        elif self.step.startswith("erase.rename"):
+            await store.restore(self.names[1])
+
+    async def _forget_actors(self, store: Store) -> None:
+        """As a release of before leaves it: nobody knows whom copies name."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(text("UPDATE archive_entries SET actors_noted = NULL"))
+            connection.execute(text("DELETE FROM archived_actors"))
+
+        await store._parts.backend.write(work)
 
     async def _cut_short(self, step: str, call: Awaitable[object]) -> None:
         def interrupt() -> None:
@@ -206,14 +233,28 @@ class Fate:
         bytes_left = everything_under(self._mirror("after"))
         for name, said in json.loads(self.said.read_text()).items():
             if name in found:
-                if _text(found[name]) != said:
+                # Whose name is gone has another one, the same wherever they were.
+                if _nameless(_text(found[name])) != _nameless(said):
                     wrong.append(f"{name} is not what was acknowledged")
             elif not (self.step.startswith("erase") and name == self.names[0]):
                 wrong.append(f"{name} is lost")
             elif f"in {name}?".encode() in bytes_left:
                 wrong.append(f"{name} was erased and is in the archive")
-        if self.step == "erase.items" and (await store.items.list()).items:
+        if self.step in OF_A_USER:
+            wrong += await self._left_of_user(store, bytes_left)
+        return wrong
+
+    async def _left_of_user(self, store: Store, archive: bytes) -> list[str]:
+        """What is there of a user whose erasure was begun before the kill."""
+        if self.step == "erase.actors_noted":
+            return []
+        wrong = []
+        user = self._owners[self.names[0]]
+        if any(i.user_id == user for i in (await store.items.list()).items):
             wrong.append("the erased user's items are there")
+        acts = (await document(store, self.names[1])).interactions
+        if any(act.actor_id == user for act in acts) or user.encode() in archive:
+            wrong.append("the erased user is named")
         return wrong
 
     def _mirror(self, name: str) -> Path:
@@ -234,6 +275,10 @@ class Fate:
 
 def _text(document: SessionDocument) -> str:
     return encode_document(timeless(document)).decode()
+
+
+def _nameless(said: str) -> str:
+    return _SECRET.sub("u-secret", ERASED.sub("u-secret", said))
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import zstandard
 
+from tests.crash.actor_invariants import copies, named_in_copies, noted_faults
 from tests.crash.attachment_invariants import attachment_faults
 from tests.crash.index_invariants import check_index
 from tests.crash.meaning import (
@@ -74,7 +75,6 @@ class _Seen:
     rows: dict[str, list[Row]]
     archive: Path
     wrong: list[str] = field(default_factory=list)
-    frames: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
     sessions: dict[Key, Row] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -605,8 +605,11 @@ def _check_erased(seen: _Seen, history: History | None) -> None:
     for entry in seen.rows["archive_entries"]:
         key = entry["tenant_id"], entry["session_id"]
         seen.expect(key not in gone, "I10 copy of", *key)
+    named = copies(seen.archive, seen.rows["archive_segments"])
+    seen.wrong += noted_faults(seen.rows, named)
     for tenant, user in () if history is None else history.erased_users:
-        _check_forgotten(seen, tenant, user)
+        if _check_forgotten(seen, tenant, user):
+            seen.wrong += named_in_copies(named, tenant, user)
     # A fork is a session of its own, and tells on what it began with.
     told_on = {
         (key[0], row["forked_from"])
@@ -641,16 +644,17 @@ def _check_wiped(seen: _Seen, wiped: set[Key]) -> None:
             seen.expect(not left, "I10 said to be done, and a copy of", *key)
 
 
-def _check_forgotten(seen: _Seen, tenant: str, user: str) -> None:
-    """An erased user who has not come back is named nowhere."""
+def _check_forgotten(seen: _Seen, tenant: str, user: str) -> bool:
+    """An erased user is named in no row; False of one who has come back."""
     there = [(tenant, user) == (r["tenant_id"], r["user_id"]) for r in
              seen.rows["sessions"]]  # fmt: skip
     if any(there):
-        return
+        return False
     for table, rows in seen.rows.items():
         for row in rows:
             named = row.get("tenant_id", tenant) == tenant and user in row.values()
             seen.expect(not named, "I10 user in", table)
+    return True
 
 
 def _values(seen: _Seen) -> Iterable[tuple[str, str, bytes]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from convstore.types import ErasureReceipt
 from tests.crash.oplog import slot_of
-from tests.crash.trying import OWNERLESS, TENANTS, Trying, fork_of
+from tests.crash.trying import OWNERLESS, SPOKEN, TENANTS, Trying, fork_of
 
 
 class Lifecycle(Trying):
@@ -64,17 +64,28 @@ class Lifecycle(Trying):
         await self._try("destroy", tenant, session_id, call)
 
     async def _hold(self, tenant: str, session_id: str) -> None:
+        actor = self._holder()
+
         async def call() -> int:
-            hold = await self._stores[tenant].holds.place(session_id, reason="case 7")
+            holds = self._stores[tenant].holds
+            hold = await holds.place(session_id, reason="case 7", actor_id=actor)
             return hold.number
 
-        await self._try("hold", tenant, session_id, call)
+        await self._try("hold", tenant, session_id, call, actor=actor)
+
+    def _holder(self) -> str | None:
+        """Mostly nobody: while a hold is in force, who placed it cannot be erased."""
+        slot = self._random.choice(SPOKEN)
+        return f"u{slot}" if self._random.random() < 0.4 else None
 
     async def _release(self, tenant: str, session_id: str) -> None:
-        async def call() -> int:
-            return len(await self._stores[tenant].holds.release(session_id))
+        actor = self._holder()
 
-        await self._try("release", tenant, session_id, call)
+        async def call() -> int:
+            holds = self._stores[tenant].holds
+            return len(await holds.release(session_id, actor_id=actor))
+
+        await self._try("release", tenant, session_id, call, actor=actor)
 
     async def _erase(self, tenant: str, session_id: str) -> None:
         async def call() -> dict[str, Any]:

@@ -124,6 +124,11 @@ class History:
     open_writes: list[dict[str, Any]] = field(default_factory=list)
     # Tenant and id of users who were erased and have done nothing since.
     erased_users: set[Key] = field(default_factory=set)
+    # How often each user was said to do something in any session, and what of it has
+    # no answer yet; and how often until an erasure of them was begun.
+    acted: Counter[Key] = field(default_factory=Counter)
+    acting: dict[str, set[Key]] = field(default_factory=dict)
+    acted_before: dict[str, int] = field(default_factory=dict)
     # What is there as a whole or not at all: session, kind and name of each part.
     wholes: list[list[tuple[Key, str, str]]] = field(default_factory=list)
 
@@ -138,6 +143,7 @@ def read_history(folder: Path) -> History:
             # Whoever was at work is dead: what it did came before what follows.
             for told in history.sessions.values():
                 told.open.clear()
+            history.acting.clear()
         elif kind == "step":
             history.steps.add(line["step"])
         elif kind == "error":
@@ -146,6 +152,7 @@ def read_history(folder: Path) -> History:
             waiting[line["id"]] = line
             _tried(history, line)
         elif kind in ("ok", "no"):
+            history.acting.pop(line["id"], None)
             tried = waiting.pop(line["id"], None)
             if tried is not None and kind == "ok":
                 history.acknowledged += 1
@@ -225,8 +232,7 @@ def slot_of(session_id: str) -> int:
 
 def _tried(history: History, line: dict[str, Any]) -> None:
     op = line["op"]
-    for user in line.get("users", {}).values():
-        history.erased_users.discard((line["tenant"], user or ""))
+    _tried_by(history, line)
     if not line.get("again"):
         history.wholes += [*_wholes(line), *_gone_at_once(line)]
     args = line.get("args", {})
@@ -245,6 +251,26 @@ def _tried(history: History, line: dict[str, Any]) -> None:
         if user := line.get("users", {}).get(session_id):
             told.users.add(user)
         _tried_one(told, op, line)
+
+
+def _tried_by(history: History, line: dict[str, Any]) -> None:
+    """Who is there again, and does something."""
+    for user in line.get("users", {}).values():
+        history.erased_users.discard((line["tenant"], user or ""))
+    if actors := {(line["tenant"], actor) for actor in _actors(line)}:
+        history.erased_users -= actors
+        history.acted.update(actors)
+        history.acting[line["id"]] = actors
+    if line["op"] == "erase" and "user" in line:
+        erased = line["tenant"], line["user"]
+        history.acted_before[line["id"]] = history.acted[erased]
+
+
+def _actors(line: dict[str, Any]) -> set[str]:
+    """Who is said to do something, in whoever's session."""
+    acts = line.get("args", {}).get("acts", {})
+    named = {act["actor_id"] for some in acts.values() for act in some.values()}
+    return {actor for actor in (*named, line.get("actor")) if actor is not None}
 
 
 def _tried_one(told: Told, op: str, line: dict[str, Any]) -> None:
@@ -366,8 +392,12 @@ def _erased_user(history: History, tried: dict[str, Any]) -> None:
     """What the user does at the same time may come after: then nothing is known.
 
     So may what another does that is about to erase the same user: it stores something
-    for them first.
+    for them first. And so may what was done since in their name in any session.
     """
+    erased = tried["tenant"], tried["user"]
+    acts = history.acted[erased] != history.acted_before[tried["id"]]
+    if acts or any(erased in actors for actors in history.acting.values()):
+        return
     busy = [
         told
         for (tenant, session_id), told in history.sessions.items()
@@ -376,7 +406,7 @@ def _erased_user(history: History, tried: dict[str, Any]) -> None:
         & {*SPEAKING, "fork", "erase_user"}
     ]
     if not busy:
-        history.erased_users.add((tried["tenant"], tried["user"]))
+        history.erased_users.add(erased)
 
 
 def _acknowledged(

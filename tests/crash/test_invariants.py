@@ -54,6 +54,7 @@ HARM = {
     "I28 noted and not kept": "DELETE FROM attachments",
     "I27": "DELETE FROM session_metadata WHERE session_id = 'live'",
     "I29": "DELETE FROM session_title_words WHERE session_id = 'live'",
+    "I30": "DELETE FROM archived_actors",
     "I23": "UPDATE session_counts SET turns = turns + 1",
 }
 
@@ -196,6 +197,56 @@ def test_what_another_erasure_stores_first_is_not_held_against_the_first(
     log.write("ok", id="3", answer={"sessions": ["s-1"], "done": True})
 
     assert read_history(tmp_path).erased_users == {("default", "ann")}
+
+
+ACT = {"m-1": {"actor_id": "ann"}}
+
+
+def test_what_is_done_in_the_name_of_an_erased_user_is_theirs_again(
+    tmp_path: Path,
+) -> None:
+    log = OpLog(tmp_path / "w.log")
+    erase = {"op": "erase", "tenant": "default", "s": "s-1", "sessions": ["s-1"]}
+    judge = {"op": "judge", "tenant": "default", "s": "s-2", "kept": {},
+             "args": {"acts": {"s-2": ACT}}}  # fmt: skip
+    done = {"sessions": ["s-1"], "done": True}
+    log.write("try", id="1", **erase, user="ann")
+    log.write("try", id="2", **judge)
+    log.write("ok", id="2", answer={})
+    log.write("ok", id="1", answer=done)
+    assert read_history(tmp_path).erased_users == set()
+
+    log.write("try", id="3", **judge)
+    log.write("unknown", id="3", code="cancelled")
+    log.write("try", id="4", **erase, user="ann")
+    log.write("ok", id="4", answer=done)
+    assert read_history(tmp_path).erased_users == set()
+
+    log.write("round")
+    log.write("try", id="5", **erase, user="ann")
+    log.write("ok", id="5", answer=done)
+    assert read_history(tmp_path).erased_users == {("default", "ann")}
+
+    log.write("try", id="6", op="hold", tenant="default", s="s-2", actor="ann")
+    assert read_history(tmp_path).erased_users == set()
+
+
+@pytest.mark.parametrize("where", ["row", "copy"])
+async def test_an_erased_user_who_is_named_is_seen(
+    store: Store, database_url: str, archive_dir: Path, tmp_path: Path, where: str
+) -> None:
+    await fill(store, "s-1", user_id="u-9")
+    if where == "copy":
+        await store.run_retention(older_than_s=0)
+    log = OpLog(tmp_path / "w.log")
+    log.write("try", id="1", op="erase", tenant="default", s="s-8", user="u-1",
+              sessions=["s-8"])  # fmt: skip
+    log.write("ok", id="1", answer={"sessions": [], "done": True})
+
+    found = wrong(database_url, archive_dir, history=read_history(tmp_path))
+
+    table = "user in: interactions" if where == "row" else "user in a copy of: s-1"
+    assert f"I10 {table}" in found
 
 
 TOLD: dict[str, tuple[dict[str, object], object]] = {

@@ -17,6 +17,7 @@ from convstore.types import CheckpointValue, Choice, ItemInput, Session
 from tests.crash.oplog import CHARGE, TURN_COST, UNIT, slot_of
 from tests.crash.trying import (
     IMPORTED,
+    SPOKEN,
     Trying,
     content_of,
     fork_of,
@@ -283,7 +284,9 @@ class Writes(Trying):
         earlier = self._random.randint(1, done) if done else None
         target = self._random.randint(1, count) if count else None
         kind = self._random.choice(("feedback",) * 5 + ("inject", "choose", "retract"))
-        actor = self._random.choice(_ACTORS)
+        # Users judge in the sessions of others, too.
+        user = f"u{self._random.choice(SPOKEN)}"
+        actor = self._random.choice((*_ACTORS, user, user))
         act: dict[str, Any] = {"action": kind, "actor_id": actor}
         if kind == "retract" and earlier is not None:
             return act | {"supersedes": earlier}
