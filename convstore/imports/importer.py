@@ -237,14 +237,14 @@ async def _write_batch(
             failed = failed or result
             continue
         if isinstance(item, LeftOut):
-            report.left_out[item.kind] += item.count
+            report.note_left_out([item.kind], item.count)
             continue
         report.records += 1
         if isinstance(result, Rejected):
             report.reject(result)
             bad.append(result)
         elif isinstance(item, Imported):
-            report.left_out.update(item.session.left_out)
+            report.note_left_out(item.session.left_out)
             report.replaced += item.replaced
             if result is None:
                 report.empty += 1

@@ -120,7 +120,9 @@ class Rejected:
 
 MOST_REASONS = 5
 _MOST_NAMES = 200
-"""Of labels: each may be another word, and people read the list."""
+"""Of labels, and of what is left out: each may be another word, and people read the
+list."""
+_LONGEST_NAME = 100
 
 
 @dataclass(slots=True)
@@ -133,7 +135,8 @@ class ImportReport:
     are labels that the settings do not know, and scores outside their scale; both are
     stored as they came. `left_out` counts by kind what was not understood of records
     that came in: fields that are kept as metadata only, messages that follow each other
-    in a loop. `replaced` are records in which characters were replaced. `empty` are
+    in a loop; and by its name what is not kept at all, a field as `node.draft`, a whole
+    row as `row:world_state`. `replaced` are records in which characters were replaced. `empty` are
     conversations in which nothing was said; they are not stored. `changed` are turns,
     judgements and states that the source has with another content by now than when they
     were imported; they are left as they are. `attachments` are files that lie
@@ -176,6 +179,13 @@ class ImportReport:
             known = name in self.not_understood
             room = known or len(self.not_understood) < _MOST_NAMES
             self.not_understood[name if room else "others"] += 1
+
+    def note_left_out(self, kinds: Iterable[str], count: int = 1) -> None:
+        """Count what was left out, by kind: names of fields are the source's own."""
+        for kind in kinds:
+            name = kind[:_LONGEST_NAME]
+            known = name in self.left_out or len(self.left_out) < _MOST_NAMES
+            self.left_out[name if known else "others"] += count
 
     def reject(self, record: Rejected) -> None:
         """Count a rejected record under its code."""

@@ -14,7 +14,7 @@ from convstore.errors import InvalidInputError
 from convstore.imports import source
 from convstore.imports.fields import time_or_none
 from convstore.imports.mapping.file import Mapping
-from convstore.imports.model import ImportedSession, Rejected
+from convstore.imports.model import ImportedSession, ImportReport, Rejected
 from convstore.imports.reading import Imported, read_sessions
 from convstore.imports.registry import load_format
 from convstore.imports.source import SourceLimits
@@ -230,3 +230,14 @@ def test_a_loop_among_messages_is_counted() -> None:
         "parent_loop",
         "parent_loop",
     ]
+
+
+def test_names_of_fields_do_not_grow_without_end() -> None:
+    report = ImportReport()
+
+    report.note_left_out(f"record.{number}" for number in range(1_000))
+    report.note_left_out(["record." + "x" * 10_000, "record.1"])
+
+    assert len(report.left_out) == 201
+    assert (report.left_out["others"], report.left_out["record.1"]) == (801, 2)
+    assert max(map(len, report.left_out)) <= 100
