@@ -106,6 +106,12 @@ def tags_of(value: Json) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value))
 
 
+def rest_of(source: Mapping[str, Json], *read: str) -> JsonObject:
+    """What an object says besides the fields that are `read`; nothing, false, zero and
+    empty say nothing."""
+    return {key: value for key, value in source.items() if value and key not in read}
+
+
 def first_time(record: Mapping[str, Json]) -> datetime | None:
     """The first of the fields that say when something was said or begun."""
     for key in TIME_KEYS:  # for each message, most of which say none

@@ -130,18 +130,18 @@ class ImportReport:
     """Running totals of one import.
 
     `format` is how the records were read. `reasons` why some were not: the first few
-    that differ, each with the first record that it was said of. `absent` are the
-    fields that a mapping names and no record had, known at the end. `not_understood`
-    are labels that the settings do not know, and scores outside their scale; both are
+    that differ, each with the first record that it was said of. `absent` are the fields
+    that a mapping names and no record had, known at the end. `not_understood` are
+    labels that the settings do not know, and scores outside their scale; both are
     stored as they came. `left_out` counts by kind what was not understood of records
     that came in: fields that are kept as metadata only, messages that follow each other
     in a loop; and by its name what is not kept at all, a field as `node.draft`, a whole
-    row as `row:world_state`. `replaced` are records in which characters were replaced. `empty` are
-    conversations in which nothing was said; they are not stored. `changed` are turns,
-    judgements and states that the source has with another content by now than when they
-    were imported; they are left as they are. `attachments` are files that lie
-    beside the conversations and came in, each once a conversation, and `without_bytes`
-    those that the source only points to. `batch` names this import, and
+    row as `row:world_state`. `replaced` are records in which characters were replaced.
+    `empty` are conversations in which nothing was said; they are not stored. `changed`
+    are turns, judgements and states that the source has with another content by now
+    than when they were imported; they are left as they are. `attachments` are files
+    that lie beside the conversations and came in, each once a conversation, and
+    `without_bytes` those that the source only points to. `batch` names this import, and
     `why` says by what its format was told.
     """
 

@@ -7,7 +7,7 @@ called. A result is a step of the tool.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from convstore.imports.chat import role_of
@@ -33,12 +33,18 @@ _ABOUT = frozenset({"id", "type", "status", "call_id"})
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One item, under the id that its source gives it."""
+    """One item, under the id that its source gives it.
+
+    Attributes:
+        beside: What else the source says of it, by kind: of a step that several items
+            are, the metadata has a list of each kind.
+    """
 
     id: str
     value: JsonObject
     at: datetime | None = None
     model: str | None = None
+    beside: JsonObject = field(default_factory=dict)
 
 
 def steps_of_items(talk: Talk, items: Iterable[Item]) -> list[Said]:
@@ -50,8 +56,16 @@ def steps_of_items(talk: Talk, items: Iterable[Item]) -> list[Said]:
         _add(steps, item.value)
         for number, said in enumerate(steps.done[before:]):
             said.id = item.id if number == 0 else f"{item.id}#{number}"
-        talk.source(steps.done[before:] or steps.done[-1:], item.value)
-    return steps.finished()
+        made = steps.done[before:] or steps.done[-1:]
+        talk.source(made, item.value)
+        for kind, told in item.beside.items():
+            if made:
+                made[0].metadata.setdefault(kind, []).append(told)
+            else:
+                talk.drop(kind)
+    finished = steps.finished()
+    talk.drop("item_without_content", len(steps.done) - len(finished))
+    return finished
 
 
 def _add(steps: Steps, item: JsonObject) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from convstore.imports.material import Found, Material
+from convstore.imports.material import Found, LeftOut, Material
 from convstore.imports.model import ImportedSession, Rejected
 from convstore.vocabulary.errors import CorruptionError, InvalidInputError
 from convstore.vocabulary.records import Json
 
-Parse = Callable[[Json], ImportedSession | Iterable[ImportedSession]]
+Parse = Callable[[Json], ImportedSession | Iterable[ImportedSession | LeftOut]]
 
 
 def base_name(path: str) -> str:
@@ -28,9 +28,9 @@ def each_record(
                 continue
             try:
                 made = parse(record.value)
-                sessions = [made] if isinstance(made, ImportedSession) else list(made)
+                found = [made] if isinstance(made, ImportedSession) else list(made)
             except (InvalidInputError, CorruptionError) as error:
                 told = str(error)
                 yield material.rejected(name, record.number, told, record.data)
                 continue
-            yield from sessions
+            yield from found

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 
-from convstore.imports.material import Found, Row, Tables, Value
+from convstore.imports.material import Found, LeftOut, Row, Tables, Value
 from convstore.imports.model import ImportedSession, Rejected
 from convstore.vocabulary.errors import CorruptionError, InvalidInputError
 
@@ -19,6 +19,16 @@ def table_with(tables: Tables, columns: str) -> str | None:
     wanted = set(columns.split())
     names = sorted(tables.columns)
     return next((n for n in names if wanted <= set(tables.columns[n])), None)
+
+
+def other_columns(
+    tables: Tables, read: Mapping[str, Container[str]]
+) -> Iterator[LeftOut]:
+    """The columns of tables that are not `read` of them, where there are rows."""
+    for table, known in read.items():
+        others = [c for c in tables.columns.get(table, ()) if c not in known]
+        if others and next(tables.rows(table), None) is not None:
+            yield from (LeftOut(f"{table}.{column}") for column in others)
 
 
 def by_key(

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from convstore.imports.extras import keep
-from convstore.imports.fields import language_or_none, tags_of, title_or_none
+from convstore.imports.fields import language_or_none, rest_of, tags_of, title_or_none
 from convstore.imports.model import GraphStateInput, ImportedSession
 from convstore.imports.said import Said as Said
 from convstore.imports.sources import Sources, as_payload
@@ -97,10 +97,33 @@ class Talk:
         self._said.append(said)
         return said
 
-    def keep_rest(self, source: Mapping[str, Json], *read: str) -> None:
+    def rest(self, source: Mapping[str, Json], *read: str) -> JsonObject:
+        """What an object or row says besides the fields that are `read`; bytes, which
+        no JSON has, are counted by name."""
+        rest = rest_of(source, *read)
+        for key in [key for key, value in rest.items() if isinstance(value, bytes)]:
+            del rest[key]
+            self.drop(f"column:{key}")
+        return rest
+
+    def keep_rest(
+        self, source: Mapping[str, Json], *read: str, under: str | None = None
+    ) -> None:
         """Keep in the metadata what the object of the conversation says besides the
-        fields that are `read`; nothing, false, zero and empty say nothing."""
-        self.metadata |= {k: v for k, v in source.items() if v and k not in read}
+        fields that are `read`, with `under` in one field. What is there already stays,
+        and another value of that name is counted."""
+        rest = self.rest(source, *read)
+        kept = self.metadata
+        if rest and under is not None:
+            kept = kept.setdefault(under, {})
+        for key, value in rest.items():
+            if kept.setdefault(key, value) != value:
+                self.drop(f"{under or 'record'}.{key}")
+
+    def name_rest(self, what: str, source: Mapping[str, Json], *read: str) -> None:
+        """Count by name what an object that is not kept says besides the fields that
+        are `read`."""
+        self.left_out += [f"{what}.{key}" for key in rest_of(source, *read)]
 
     def source(self, steps: Sequence[Said], source: Json) -> None:
         """Note what steps were made of: the first has it as payload, where it says

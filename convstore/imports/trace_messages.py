@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from convstore.imports.chat_messages import said_of_chat
+from convstore.imports.fields import rest_of
 from convstore.imports.gemini_contents import add_parts
 from convstore.imports.langchain_messages import is_message, said_of
 from convstore.imports.openai_items import Item, is_item, steps_of_items
@@ -59,13 +60,16 @@ class Line:
     steps: list[Said] = field(default_factory=list)
 
     def history(self, value: Json) -> None:
-        """Add what the model was given."""
-        self._add(list(_messages(decoded(value), _HISTORY, "user")))
+        """Add what the model was given; what stands around it is kept of the whole."""
+        around: list[JsonObject] = []
+        self._add(list(_messages(decoded(value), _HISTORY, "user", around)))
+        for told in around:
+            self.talk.keep_rest(told, under="input")
 
     def answer(self, value: Json) -> None:
-        """Add what it gave."""
+        """Add what it gave. What stands around it is in the source of the last step."""
         before = len(self.steps)
-        self._add(list(_messages(decoded(value), _ANSWER, "assistant")))
+        self._add(list(_messages(decoded(value), _ANSWER, "assistant", [])))
         for said in self.steps[before:]:
             said.at = self.at
             if said.role == "assistant":
@@ -120,13 +124,16 @@ def _is_chat(value: JsonObject) -> bool:
     return str(value.get("role")) in ROLES and (plain or value.get("type") is None)
 
 
-def _messages(value: Json, keys: tuple[str, ...], role: str) -> Iterator[JsonObject]:
-    """The messages in a value, looked for by the names that frameworks use."""
+def _messages(
+    value: Json, keys: tuple[str, ...], role: str, around: list[JsonObject]
+) -> Iterator[JsonObject]:
+    """The messages in a value, looked for by the names that frameworks use; what else
+    there is goes to `around`."""
     for _ in range(_DEPTH):
         if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
             value = value[0]
         elif isinstance(value, dict) and not _is_one(value):
-            value = _inside(value, keys)
+            value = _inside(value, keys, around)
         else:
             break
     items = value if isinstance(value, list) else [value]
@@ -134,16 +141,20 @@ def _messages(value: Json, keys: tuple[str, ...], role: str) -> Iterator[JsonObj
         if isinstance(item, str) and item:
             yield {"role": role, "content": item}
         elif isinstance(item, dict):
-            yield item if _is_one(item) else _unwrapped(item, role)
+            yield item if _is_one(item) else _unwrapped(item, role, around)
 
 
-def _unwrapped(item: JsonObject, role: str) -> JsonObject:
+def _unwrapped(item: JsonObject, role: str, around: list[JsonObject]) -> JsonObject:
     for key in ("message", "content"):
         inner = item.get(key)
         if isinstance(inner, dict):
+            around.append(rest_of(item, key))
             return inner if _is_one(inner) else {"role": role, **inner}
     text = item.get("text")
-    return {"role": role, "content": text} if isinstance(text, str) else item
+    if not isinstance(text, str):
+        return item
+    around.append(rest_of(item, "text"))
+    return {"role": role, "content": text}
 
 
 def _is_one(value: JsonObject) -> bool:
@@ -157,10 +168,14 @@ def _is_one(value: JsonObject) -> bool:
     )
 
 
-def _inside(value: JsonObject, keys: tuple[str, ...]) -> Json:
+def _inside(value: JsonObject, keys: tuple[str, ...], around: list[JsonObject]) -> Json:
     for key in keys:
         inner = value.get(key)
         if inner not in (None, "", [], {}):
+            around.append(rest_of(value, key))
             return decoded(inner)
     texts = [v for v in value.values() if isinstance(v, str) and v]
-    return texts[0] if len(value) == 1 and texts else None
+    if len(value) == 1 and texts:
+        return texts[0]
+    around.append(rest_of(value))
+    return None

@@ -7,6 +7,7 @@ without either, the first field of text is the question and the others answers.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from convstore.imports.chat_messages import said_of_chat
 from convstore.imports.extras import derived_id
@@ -14,6 +15,7 @@ from convstore.imports.fields import (
     id_or_none,
     need_object,
     number_or_none,
+    rest_of,
     text_or_none,
 )
 from convstore.imports.material import Found, Material
@@ -23,6 +25,9 @@ from convstore.imports.talk import Said, Talk, Vote
 from convstore.vocabulary.records import ActorKind, Json, JsonObject
 
 NAME = "argilla"
+_READ = ("id", "fields", "metadata", "status", "responses", "suggestions")
+_OF_RESPONSE = ("value", "user_id", "status")
+_OF_SUGGESTION = ("value", "agent", "score")
 _LABEL_CHARS = 64
 _MOST_ANSWERS = 100
 """Fields that are answers to one question."""
@@ -43,6 +48,7 @@ def parse(record: Json) -> ImportedSession:
     fields = need_object("fields", given.get("fields"))
     talk = Talk(NAME, id_or_none(given, "id") or derived_id(NAME, given))
     talk.metadata = _object(given.get("metadata")) | {"status": given.get("status")}
+    talk.keep_rest(given, *_READ)
     acts = list(_acts(given))
     for value in fields.values():
         for number, message in enumerate(_talk_of(value), 1):
@@ -52,7 +58,7 @@ def parse(record: Json) -> ImportedSession:
             talk.say(said)
     asked = talk.last
     texts = [name for name, value in fields.items() if isinstance(value, str)]
-    chosen = {value for _, value, *_ in acts if isinstance(value, str)}
+    chosen = {act.value for act in acts if isinstance(act.value, str)}
     few = len(texts) <= _MOST_ANSWERS
     answers = texts if few and chosen & set(texts) else []
     if asked is None and texts:
@@ -63,7 +69,11 @@ def parse(record: Json) -> ImportedSession:
         if name != asked:
             talk.say(Said(name, "assistant", str(fields[name]), parent=asked))
     said_of = {*answers, asked}
-    talk.metadata["fields"] = [n for n in texts if n not in said_of]
+    talk.metadata["fields"] = {
+        name: value
+        for name, value in fields.items()
+        if value and name not in said_of and not _talk_of(value)
+    }
     for place, act in enumerate(acts, 1):
         _vote(talk, place, act, answers)
     return talk.session()
@@ -76,30 +86,51 @@ def _talk_of(value: Json) -> list[JsonObject]:
     return talk if len(talk) == len(value) else []
 
 
-def _acts(
-    record: JsonObject,
-) -> Iterator[tuple[str, Json, ActorKind, str | None, Json]]:
+@dataclass(frozen=True, slots=True)
+class _Act:
+    """A response, or a suggestion of a model.
+
+    Attributes:
+        told: The status of a response, or how sure a model was.
+        rest: What else is said.
+    """
+
+    question: str
+    value: Json
+    kind: ActorKind
+    rater: str | None
+    told: Json
+    rest: JsonObject
+
+
+def _acts(record: JsonObject) -> Iterator[_Act]:
     for question, given in _object(record.get("responses")).items():
         for response in given if isinstance(given, list) else [given]:
-            told = _object(response)
-            rater = text_or_none(told.get("user_id"))
-            yield question, told.get("value"), "human", rater, told.get("status")
+            told = _answer(response)
+            rater, rest = (
+                text_or_none(told.get("user_id")),
+                rest_of(told, *_OF_RESPONSE),
+            )
+            value, status = told.get("value"), told.get("status")
+            yield _Act(question, value, "human", rater, status, rest)
     for question, given in _object(record.get("suggestions")).items():
-        told = _object(given)
-        agent = text_or_none(told.get("agent"))
-        yield question, told.get("value"), "model", agent, told.get("score")
+        told = _answer(given)
+        agent, rest = text_or_none(told.get("agent")), rest_of(told, *_OF_SUGGESTION)
+        value, score = told.get("value"), told.get("score")
+        yield _Act(question, value, "model", agent, score, rest)
 
 
-def _vote(
-    talk: Talk,
-    place: int,
-    act: tuple[str, Json, ActorKind, str | None, Json],
-    answers: list[str],
-) -> None:
-    question, value, kind, rater, told = act
-    name = f"{kind}:{question}:{rater or place}"
-    vote = Vote(name, talk.last if len(answers) < 2 else None, rater=rater, kind=kind)
-    vote.metadata = {"name": question, "told": told}
+def _answer(value: Json) -> JsonObject:
+    """What is said of an answer, which may stand by itself."""
+    return value if isinstance(value, dict) else {"value": value}
+
+
+def _vote(talk: Talk, place: int, act: _Act, answers: list[str]) -> None:
+    value = act.value
+    name = f"{act.kind}:{act.question}:{act.rater or place}"
+    on = talk.last if len(answers) < 2 else None
+    vote = Vote(name, on, rater=act.rater, kind=act.kind)
+    vote.metadata = act.rest | {"name": act.question, "told": act.told}
     if isinstance(value, str) and value in answers and len(answers) > 1:
         vote.action, vote.on, vote.chosen = "choose", None, value
         vote.rejected = tuple(answer for answer in answers if answer != value)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from convstore.imports.fields import (
     count_or_none,
     need_object,
+    rest_of,
     text_or_none,
     time_or_none,
 )
@@ -35,6 +36,13 @@ _MOST_DEEP = 100
 _TOLD = (
     "showInput streaming isError feedback inputTokenCount outputTokenCount"
 ).split()
+_OF_THREAD = (
+    "id", "threadId", "name", "userIdentifier", "userId", "tags", "createdAt", "steps",
+    "elements",
+)  # fmt: skip
+_OF_ELEMENT = (
+    "id", "forId", "threadId", "url", "objectKey", "mime", "name", "size"
+)  # fmt: skip
 _JSON = ("metadata", "generation", "tags", "props")
 
 
@@ -116,8 +124,7 @@ def _session(
     talk.user_id = text_or_none(thread.get("userIdentifier") or thread.get("userId"))
     talk.tags = thread.get("tags")
     talk.created_at = time_or_none(thread.get("createdAt"))
-    if thread.get("metadata"):
-        talk.metadata["metadata"] = thread["metadata"]
+    talk.keep_rest(thread, *_OF_THREAD)
     said_by: dict[str, Said] = {}
     under: dict[str, str] = {}
     trace: list[Json] = []
@@ -207,6 +214,7 @@ def _attach(talk: Talk, said_by: dict[str, Said], element: JsonObject) -> None:
         name=element.get("name"),
         media_type=element.get("mime"),
         size_bytes=element.get("size"),
+        source=rest_of(element, *_OF_ELEMENT) or None,
     )
     if said.content and not said.parts:
         said.parts.append({"type": "text", "text": said.content})
@@ -225,4 +233,8 @@ def _judge(
     )
     name = text_or_none(vote.get("id")) or f"{judged}:feedback"
     told = text_or_none(vote.get("comment"))
-    talk.vote(Vote(name, on, label, rater=talk.user_id, content=told))
+    rest = rest_of(vote, "id", "forId", "threadId", "comment")
+    if label is not None:
+        rest.pop("value", None)
+    given = Vote(name, on, label, rater=talk.user_id, content=told, metadata=rest)
+    talk.vote(given)

@@ -20,6 +20,7 @@ from convstore.imports.extras import derived_id
 from convstore.imports.fields import (
     id_or_none,
     need_object,
+    rest_of,
     text_or_none,
     time_or_none,
 )
@@ -46,6 +47,11 @@ _COMPANIONS = re.compile(
 )
 _RATINGS = {"thumbsUp": "thumbs_up", "thumbsDown": "thumbs_down"}
 _TOLD = ("weight", "status", "recipient", "update_time")
+_NODE = ("id", "parent", "children")
+_LINKS = (*_NODE, "message")
+_VOTE = (
+    "id", "message_id", "conversation_id", "user_id", "create_time", "rating", "content"
+)  # fmt: skip
 _MOST_UP = 100
 """Steps upwards from a result to its call."""
 
@@ -123,8 +129,12 @@ def _add(
     message = node.get("message")
     said = _said(talk, node_id, message) if isinstance(message, dict) else None
     if said is None:
+        talk.name_rest("node", node, *(_LINKS if isinstance(message, dict) else _NODE))
         talk.pass_through(node_id, parent)
         return
+    rest = rest_of(node, *_LINKS)
+    if rest:
+        said.metadata["node"] = rest
     said.parent = parent
     if node_id in calls:
         said.parts.append(calls[node_id])
@@ -152,6 +162,7 @@ def _said(talk: Talk, node_id: str, message: JsonObject) -> Said | None:
     _fill(talk, said, kind, content, meta)
     told = meta.get("is_user_system_message")
     if role == "system" and not (said.content or said.parts or told):
+        talk.drop("system_message_without_text")
         return None
     said.metadata = _kept(message, meta, kind, content)
     talk.source([said], message)
@@ -328,16 +339,17 @@ def _vote(talk: Talk, given: JsonObject, place: int) -> None:
         told = json.loads(told) if isinstance(told, str) else told
     except (ValueError, RecursionError):
         told = {"text": told}
-    told = _object(told)
-    tags = {key: told[key] for key in told if key != "text"}
+    told = told if isinstance(told, dict) else {"text": told}
+    text = text_or_none(told.get("text"))
     talk.vote(
         Vote(
             text_or_none(given.get("id")) or f"{message_id}:{digest_of(rating)[:8]}",
             message_id,
             label=_RATINGS.get(rating, rating),
             rater=text_or_none(given.get("user_id")),
-            content=text_or_none(told.get("text")),
+            content=text,
             at=time_or_none(given.get("create_time")),
-            metadata=tags,
+            metadata=rest_of(given, *_VOTE)
+            | {k: v for k, v in told.items() if k != "text" or text is None},
         )
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from convstore.imports.extras import derived_id
-from convstore.imports.fields import id_or_none, need_object, time_or_none
+from convstore.imports.fields import id_or_none, need_object, rest_of, time_or_none
 from convstore.imports.model import ImportedSession
 from convstore.imports.talk import Said, Talk, Vote
 from convstore.vocabulary.records import Json, JsonObject
@@ -17,6 +17,7 @@ from convstore.vocabulary.records import Json, JsonObject
 FILE = "model_comparisons.json"
 _BETTER = {"new": 1, "better": 1, "original": 0, "worse": 0}
 _TIES = ("same", "tie", "equal")
+_TURNS = ("original_turn", "new_turn")
 _STEPS = ("feedback_step_1", "feedback_step_2")
 
 ReadMessage = Callable[[Talk, str, JsonObject], Said | None]
@@ -39,10 +40,14 @@ def parse_comparison(record: Json, read: ReadMessage, name: str) -> ImportedSess
         "comparison": {k: v for k, v in output.items() if k not in _STEPS},
         "metadata": given.get("metadata"),
     }
+    talk.keep_rest(given, "id", "create_time", "input", "output", "metadata")
+    talk.keep_rest(_object(given.get("input")), "prompt_convo", under="input")
+    talk.keep_rest(asked, "title", "create_time", "messages", under="prompt_convo")
     last = _say(talk, read, asked.get("messages"), "q", None)
     for number, step in enumerate(_STEPS, 1):
         fields = _object(output.get(step))
         if fields:
+            talk.keep_rest(fields, *_TURNS, under=step)
             _compare(talk, read, fields, f"{number}", last)
     return talk.session()
 
@@ -51,7 +56,7 @@ def _compare(
     talk: Talk, read: ReadMessage, fields: JsonObject, number: str, asked: str | None
 ) -> None:
     ends = []
-    for name in ("original_turn", "new_turn"):
+    for name in _TURNS:
         end = _say(talk, read, fields.get(name), f"{number}:{name}", asked)
         ends.append(None if end == asked else end)
     original, new = ends
@@ -81,13 +86,16 @@ def _say(
 ) -> str | None:
     """Say messages one after the other; the last one's id, or the parent's."""
     for place, message in enumerate(messages if isinstance(messages, list) else ()):
-        given = _object(message)
+        node = given = _object(message)
         inner = given.get("message")
         given = inner if isinstance(inner, dict) else given
         message_id = id_or_none(given, "id") or f"{prefix}:{place}"
         said = read(talk, message_id, given)
         if said is None:
             continue
+        rest = rest_of(node, "id", "parent", "children", "message")
+        if rest and node is not given:
+            said.metadata["node"] = rest
         said.parent = parent
         talk.say(said)
         parent = said.id

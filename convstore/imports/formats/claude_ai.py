@@ -65,6 +65,7 @@ def parse(record: Json) -> ImportedSession:
     account = given.get("account")
     if isinstance(account, dict):
         talk.user_id = text_or_none(account.get("uuid"))
+        talk.keep_rest(account, "uuid", under="account")
     talk.head = text_or_none(given.get("current_leaf_message_uuid"))
     talk.keep_rest(given, *_READ)
     before: str | None = None

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from convstore.imports.anthropic_blocks import add_blocks
 from convstore.imports.fields import (
     count_or_none,
+    rest_of,
     text_or_none,
     time_or_none,
 )
@@ -37,6 +38,10 @@ _INJECTED = (
 )  # fmt: skip
 _TOLD = ("isMeta", "isSidechain", "userType", "usage")
 _MOST_KEPT = 8_000
+_TITLES = ("summary", "custom-title", "ai-title")
+_OF_TITLE = (
+    "type", "uuid", "sessionId", "leafUuid", "summary", "customTitle", "aiTitle"
+)  # fmt: skip
 _SYNTHETIC = "<synthetic>"
 
 
@@ -67,6 +72,9 @@ def read(material: Material) -> Iterator[Found]:
                         session_id, rows, titles
                     ),
                 )
+                continue
+            for row in rows:
+                yield from map(LeftOut, _left_of(row))
 
 
 def _gathered(
@@ -143,6 +151,7 @@ def _session(
         parent = parent or before
         message = row.get("message")
         if row.get("type") not in _SAID or message is None:
+            talk.left_out += _left_of(row)
             if text_or_none(row.get("uuid")):
                 talk.pass_through(row_id, parent)
                 before = row_id
@@ -163,6 +172,14 @@ def _session(
     return talk.session()
 
 
+def _left_of(row: JsonObject) -> list[str]:
+    """What is left out of a row that is no message: all but a title."""
+    kind = str(row.get("type"))
+    if kind not in _TITLES:
+        return [f"row:{kind}"]
+    return [f"{kind}.{key}" for key in rest_of(row, *_OF_TITLE)]
+
+
 def _finish(talk: Talk, rows: list[JsonObject], titles: dict[str, str]) -> None:
     talk.title = titles.get(f"session:{rows[0].get('sessionId')}", talk.title)
     times = (time_or_none(row.get("timestamp")) for row in rows)
@@ -177,16 +194,20 @@ def _add(talk: Talk, entry: _Entry) -> None:
     first, last = entry.rows[0], entry.rows[-1]
     role = str(first.get("type"))
     steps = Steps(talk, role, at=time_or_none(first.get("timestamp")))
-    message: Json = None
+    told: JsonObject = {}
+    usage: JsonObject = {}
     for row in entry.rows:
         message = row.get("message")
-        content = message.get("content") if isinstance(message, dict) else message
+        told = message if isinstance(message, dict) else {}
+        # Each row says again what the whole cost so far.
+        usage |= given if isinstance(given := told.get("usage"), dict) else {}
+        content = told.get("content") if isinstance(message, dict) else message
         if isinstance(content, str):
             steps.text(content)
         elif isinstance(content, list):
             add_blocks(steps, content)
     made_steps = steps.finished() or [Said("", role, "", at=steps.at)]
-    _tell(made_steps, first, last, message if isinstance(message, dict) else {})
+    _tell(made_steps, first, last, {**told, "usage": usage})
     talk.say_all(entry.id, entry.parent, made_steps)
     for row in entry.rows:
         talk.source(made_steps, row)
@@ -195,16 +216,16 @@ def _add(talk: Talk, entry: _Entry) -> None:
 def _tell(
     made_steps: list[Said], first: JsonObject, row: JsonObject, message: JsonObject
 ) -> None:
-    last, usage = made_steps[-1], message.get("usage")
+    last, usage = made_steps[-1], message["usage"]
     if last.role == "assistant":
         model = text_or_none(message.get("model"))
         for said in made_steps:
             said.model = None if model == _SYNTHETIC else model
         last.finish_reason = text_or_none(message.get("stop_reason"))
-        if isinstance(usage, dict):
-            last.tokens_in = count_or_none(usage.get("input_tokens"))
-            last.tokens_out = count_or_none(usage.get("output_tokens"))
-            last.metadata["usage"] = usage
+        last.tokens_in = count_or_none(usage.get("input_tokens"))
+        last.tokens_out = count_or_none(usage.get("output_tokens"))
+    if usage:
+        last.metadata["usage"] = usage
     for name in ("isCompactSummary", "requestId", "subtype"):
         if row.get(name):
             last.metadata[name] = row[name]

@@ -8,11 +8,11 @@ and marked as hidden. What a rollback took back stays on a branch of its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from convstore.imports.fields import count_or_none, text_or_none, time_or_none
+from convstore.imports.fields import count_or_none, rest_of, text_or_none, time_or_none
 from convstore.imports.material import Found, LeftOut, Material
 from convstore.imports.model import ImportedSession, Rejected
 from convstore.imports.openai_items import Item, steps_of_items
@@ -28,15 +28,14 @@ _INJECTED = (
     "<skill", "# AGENTS.md instructions", "<INSTRUCTIONS",
 )  # fmt: skip
 _BARE = ("message", "reasoning")
-_META = (
-    "cwd", "cli_version", "git", "originator", "model_provider", "forked_from_id",
-    "base_instructions", "source", "instructions",
-)  # fmt: skip
+_ROW = ("timestamp", "ordinal", "type", "payload")
 
 
 def read(material: Material) -> Iterator[Found]:
     """A conversation for each rollout."""
-    titles = dict(_titles(material))
+    titles: dict[str, str] = {}
+    for row in _index(material):
+        yield from _titled(row, titles)
     number = 0
     for name in material.names:
         if base_name(name) in (_INDEX, "history.jsonl"):
@@ -57,15 +56,23 @@ def read(material: Material) -> Iterator[Found]:
             )
 
 
-def _titles(material: Material) -> Iterator[tuple[str, str]]:
+def _index(material: Material) -> Iterator[Json]:
     for name in material.names:
         if base_name(name) == _INDEX:
             for record in material.records(name):
-                row = {} if isinstance(record, Rejected) else record.value
-                if isinstance(row, dict) and isinstance(row.get("id"), str):
-                    title = row.get("thread_name") or row.get("title")
-                    if isinstance(title, str):
-                        yield row["id"], title
+                yield None if isinstance(record, Rejected) else record.value
+
+
+def _titled(row: Json, titles: dict[str, str]) -> Iterator[LeftOut]:
+    """Note the title of a thread; what else is said of it is left out."""
+    told = row if isinstance(row, dict) else {}
+    title = told.get("thread_name") or told.get("title")
+    if not isinstance(told.get("id"), str) or not isinstance(title, str):
+        yield LeftOut("row:session_index")
+        return
+    titles[told["id"]] = title
+    for key in rest_of(told, "id", "thread_name", "title"):
+        yield LeftOut(f"session_index.{key}")
 
 
 @dataclass(slots=True)
@@ -73,6 +80,7 @@ class _Reading:
     """Where the reading of a rollout is."""
 
     talk: Talk
+    first: JsonObject
     model: str | None = None
     waiting: list[Item] = field(default_factory=list)
     line: list[Said] = field(default_factory=list)
@@ -96,15 +104,15 @@ class _Reading:
 def _session(
     file: str, rows: list[JsonObject], titles: dict[str, str]
 ) -> ImportedSession:
-    meta = _meta(rows)
+    first, meta = _meta(rows)
     named = text_or_none(meta.get("id")) or file.partition(".")[0]
     talk = Talk(NAME, named)
     talk.title = titles.get(named)
     talk.created_at = time_or_none(meta.get("timestamp")) or time_or_none(
         rows[0].get("timestamp")
     )
-    talk.metadata = {key: meta[key] for key in _META if meta.get(key)}
-    reading = _Reading(talk)
+    talk.keep_rest(meta, "id", "timestamp")
+    reading = _Reading(talk, first)
     for row in rows:
         _add(reading, row)
     reading.flush()
@@ -113,33 +121,50 @@ def _session(
     return talk.session()
 
 
-def _meta(rows: list[JsonObject]) -> JsonObject:
+def _meta(rows: list[JsonObject]) -> tuple[JsonObject, JsonObject]:
+    """The row that says which session it is, and what it says."""
     for row in rows:
         if row.get("type") == "session_meta" and isinstance(row.get("payload"), dict):
-            payload: JsonObject = row["payload"]
-            return payload
+            return row, row["payload"]
     first = rows[0]
-    return first if "id" in first and "type" not in first else {}
+    return (first, first) if "id" in first and "type" not in first else ({}, {})
 
 
 def _add(reading: _Reading, row: JsonObject) -> None:
     kind, payload = row.get("type"), row.get("payload")
-    at = time_or_none(row.get("timestamp"))
+    if payload is None and _is_bare(kind):
+        _item(reading, row, None, {})
+        return
+    rest = rest_of(row, *_ROW)
+    read = _READ.get(kind) if isinstance(kind, str) else None
     if kind == "response_item" and isinstance(payload, dict):
-        _item(reading, payload, at)
-    elif kind == "turn_context" and isinstance(payload, dict):
-        reading.model = text_or_none(payload.get("model")) or reading.model
-    elif kind == "event_msg" and isinstance(payload, dict):
-        _event(reading, payload)
-    elif kind == "token_usage_record" and isinstance(payload, dict):
-        _usage(reading, payload)
-    elif kind == "compacted" and isinstance(payload, dict):
-        text = text_or_none(payload.get("message"))
-        if text:
-            message = {"type": "message", "role": "user", "content": text}
-            _item(reading, message, at)
-    elif payload is None and _is_bare(kind):
-        _item(reading, row, None)
+        _item(reading, payload, time_or_none(row.get("timestamp")), rest)
+        return
+    if read is not None and isinstance(payload, dict):
+        read(reading, payload, time_or_none(row.get("timestamp")))
+        reading.talk.name_rest(str(kind), rest)
+    elif row is not reading.first:
+        reading.talk.drop(f"row:{kind or row.get('record_type')}")
+    elif isinstance(payload, dict):
+        reading.talk.name_rest("session_meta", rest)
+
+
+def _context(reading: _Reading, payload: JsonObject, at: datetime | None) -> None:
+    """Of which model the answers are. What it is told besides is kept as it was first,
+    and counted by name where it is otherwise later."""
+    reading.model = text_or_none(payload.get("model")) or reading.model
+    rest = rest_of(payload, "model")
+    known = reading.talk.metadata.setdefault("turn_context", rest)
+    same = [key for key in rest if known.get(key) == rest[key]]
+    reading.talk.name_rest("turn_context", rest, *same)
+
+
+def _compacted(reading: _Reading, payload: JsonObject, at: datetime | None) -> None:
+    text = text_or_none(payload.get("message"))
+    if text:
+        message = {"type": "message", "role": "user", "content": text}
+        _item(reading, message, at, {})
+    reading.talk.name_rest("compacted", payload, "message")
 
 
 def _is_bare(kind: Json) -> bool:
@@ -149,29 +174,36 @@ def _is_bare(kind: Json) -> bool:
     )
 
 
-def _item(reading: _Reading, item: JsonObject, at: datetime | None) -> None:
+def _item(
+    reading: _Reading, item: JsonObject, at: datetime | None, rest: JsonObject
+) -> None:
     reading.count += 1
     named = text_or_none(item.get("id")) or f"item-{reading.count}"
+    beside: JsonObject = {"rows": rest} if rest else {}
     if "output" in item and isinstance(item["output"], str):
-        item = {**item, "output": _output(item["output"])}
-    reading.waiting.append(Item(named, item, at, reading.model))
+        output, told = _output(item["output"])
+        item = {**item, "output": output}
+        beside |= {"outputs": told} if told else {}
+    reading.waiting.append(Item(named, item, at, reading.model, beside))
 
 
-def _output(text: str) -> Json:
-    """What a command gave back; of 2025 it is JSON as text around that."""
+def _output(text: str) -> tuple[str, JsonObject]:
+    """What a command gave back; of 2025 it is JSON as text around that, which says
+    more."""
     if text.startswith('{"output"'):
         try:
             told = json.loads(text)
         except (ValueError, RecursionError):
-            return text
+            return text, {}
         if isinstance(told, dict) and isinstance(told.get("output"), str):
-            return told["output"]
-    return text
+            return told["output"], rest_of(told, "output")
+    return text, {}
 
 
-def _event(reading: _Reading, payload: JsonObject) -> None:
+def _event(reading: _Reading, payload: JsonObject, at: datetime | None) -> None:
     kind = payload.get("type")
     if kind == "thread_rolled_back":
+        reading.talk.name_rest(kind, payload, "type", "num_turns")
         reading.flush()
         turns, asked = payload.get("num_turns"), reading.asked
         back = turns if isinstance(turns, int) and turns > 0 else 1
@@ -182,22 +214,41 @@ def _event(reading: _Reading, payload: JsonObject) -> None:
             reading.answer = None
     elif kind == "turn_aborted":
         reading.flush()
+        rest = rest_of(payload, "type")
         if reading.line:
             reading.line[-1].metadata["interrupted"] = True
+            reading.line[-1].metadata |= {"turn_aborted": rest} if rest else {}
+        else:
+            reading.talk.name_rest(kind, rest)
+    else:
+        reading.talk.drop(f"event:{kind}" if isinstance(kind, str) else "event")
 
 
 def _is_question(said: Said) -> bool:
     return said.role == "user" and not said.metadata.get("hidden")
 
 
-def _usage(reading: _Reading, payload: JsonObject) -> None:
+def _usage(reading: _Reading, payload: JsonObject, at: datetime | None) -> None:
     reading.flush()
-    usage = payload.get("usage")
-    if not isinstance(usage, dict):
+    answer, usage = reading.answer, payload.get("usage")
+    if answer is None:
+        reading.talk.drop("usage_without_its_answer")
         return
-    if reading.answer is not None:
-        reading.answer.tokens_in = count_or_none(usage.get("input_tokens"))
-        reading.answer.tokens_out = count_or_none(usage.get("output_tokens"))
+    if isinstance(usage, dict):
+        answer.tokens_in = count_or_none(usage.get("input_tokens"))
+        answer.tokens_out = count_or_none(usage.get("output_tokens"))
+    if "usage" in answer.metadata:
+        reading.talk.drop("usage_of_before")
+    answer.metadata["usage"] = payload
+
+
+_READ: dict[str, Callable[[_Reading, JsonObject, datetime | None], None]] = {
+    "turn_context": _context,
+    "event_msg": _event,
+    "token_usage_record": _usage,
+    "compacted": _compacted,
+}
+"""How rows that are no items are read."""
 
 
 def _mark(said: Said) -> None:

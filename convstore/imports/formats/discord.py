@@ -52,6 +52,7 @@ def parse(record: Json) -> list[ImportedSession]:
             talk = talks[talk_id] = Talk(NAME, talk_id, ("isBot", "messageId"))
             talk.title = channel.get("name")
             talk.metadata = {"channel": channel, "guild": given.get("guild")}
+            talk.keep_rest(given, "channel", "guild", "messages")
         _add(talk, message, above)
     return [talk.session() for talk in talks.values()]
 

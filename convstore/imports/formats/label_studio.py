@@ -13,6 +13,7 @@ from convstore.imports.chat_messages import said_of_chat
 from convstore.imports.fields import (
     need_object,
     number_or_none,
+    rest_of,
     text_or_none,
     time_or_none,
 )
@@ -24,6 +25,12 @@ from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import ActorKind, Json, JsonObject
 
 NAME = "label-studio"
+_OF_TASK = ("id", "project", "data", "annotations", "predictions")
+_OF_ANNOTATION = (
+    "id", "created_at", "lead_time", "completed_by", "result", "was_cancelled"
+)  # fmt: skip
+_VALUES = {"pairwise": "selected", "textarea": "text"}
+"""Under which key of its value a result says it, if not under its type."""
 
 
 def read(material: Material) -> Iterator[Found]:
@@ -77,19 +84,27 @@ def _session(
     )
     talk.created_at = time_or_none(annotation.get("created_at"))
     talk.metadata = {"data": task.get("data"), "lead_time": annotation.get("lead_time")}
+    talk.keep_rest(task, *_OF_TASK)
+    talk.keep_rest(annotation, *_OF_ANNOTATION, under="annotation")
+    by = annotation.get("completed_by")
+    if isinstance(by, dict):
+        talk.keep_rest(by, "email", under="completed_by")
     if annotation.get("was_cancelled"):
         return talk.session()
     results = _listed(annotation.get("result"))
     said = [r for r in results if r.get("type") == "chatmessage"]
     messages = [_object(_object(r.get("value")).get("chatmessage")) for r in said]
     ids = [str(r.get("id")) for r in said]
+    beside = [_beside(r, "chatmessage") for r in said]
     if not messages:
         messages, ids = given, [f"message-{n}" for n in range(1, len(given) + 1)]
-    for message_id, message in zip(ids, messages, strict=True):
+        beside = [{}] * len(given)
+    for message_id, message, more in zip(ids, messages, beside, strict=True):
         before = talk.last
         step = said_of_chat(talk, message, message_id)
         step.at = time_or_none(message.get("createdAt")) or step.at
         step.metadata.pop("createdAt", None)
+        step.metadata |= more
         step.parent = before
         talk.say(step)
     rater = _rater(annotation.get("completed_by"))
@@ -98,6 +113,7 @@ def _session(
     for prediction in predictions:
         model = text_or_none(prediction.get("model_version"))
         told = {"score": prediction.get("score")}
+        told |= rest_of(prediction, "model_version", "score", "result")
         for result in _listed(prediction.get("result")):
             _judge(talk, result, model, "model", told)
     return talk.session()
@@ -109,13 +125,26 @@ def _rater(value: Json) -> str | None:
     return None if value is None else str(value)
 
 
+def _beside(result: JsonObject, key: str, *read: str) -> JsonObject:
+    """What a result says besides what is read of it; of its value, besides one key."""
+    value = rest_of(_object(result.get("value")), key)
+    rest = rest_of(result, "id", "type", "value", *read)
+    rest |= {"value": value} if value else {}
+    return {"result": rest} if rest else {}
+
+
 def _judge(
     talk: Talk, result: JsonObject, rater: str | None, kind: ActorKind, told: JsonObject
 ) -> None:
     value, on = _object(result.get("value")), talk.last
     what = result.get("type")
     name = f"{kind}:{result.get('id')}"
-    metadata = {"name": result.get("from_name"), **told}
+    key = _VALUES.get(str(what), str(what))
+    metadata = {
+        "name": result.get("from_name"),
+        **told,
+        **_beside(result, key, "from_name"),
+    }
     vote = Vote(name, on, rater=rater, kind=kind, metadata=metadata)
     if what == "rating":
         vote.score = number_or_none(value.get("rating"))
@@ -131,11 +160,14 @@ def _judge(
         text = value.get("text")
         vote.action = "edit"
         vote.content = "\n".join(text) if isinstance(text, list) else text_or_none(text)
-    elif what != "chatmessage":
+    elif what == "chatmessage":
+        return
+    else:
         vote.metadata["value"] = value
         vote.label = text_or_none(what)
-    if what != "chatmessage":
-        talk.vote(vote)
+    if vote.score is None and vote.label is None and vote.content is None:
+        vote.metadata["value"] = value
+    talk.vote(vote)
 
 
 def _listed(value: Json) -> list[JsonObject]:

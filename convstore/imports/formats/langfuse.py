@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from convstore.imports.fields import (
     need_object,
     number_or_none,
+    rest_of,
     text_or_none,
     time_or_none,
 )
@@ -26,6 +27,14 @@ from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import ActorKind, Json, JsonObject
 
 NAME = "langfuse"
+_OF_TRACE = tuple(
+    "id sessionId userId name tags timestamp scores corrections input output "
+    "observations".split()
+)
+_OF_SCORE = tuple(
+    "id name value stringValue dataType comment source authorUserId timestamp "
+    "createdAt".split()
+)
 _KINDS: dict[str, ActorKind] = {"API": "code", "EVAL": "model", "ANNOTATION": "human"}
 
 
@@ -58,7 +67,7 @@ def _of_rows(material: Material, name: str) -> Iterator[Found]:
         trace = {"id": trace_id, "sessionId": some[0].get("sessionId")}
         yield made(
             number,
-            lambda trace=trace, some=some: _session(trace, some),  # type: ignore[misc]
+            lambda trace=trace, some=some: _session(trace, some, {}),  # type: ignore[misc]
         )
 
 
@@ -71,13 +80,19 @@ def parse(record: Json) -> ImportedSession:
     given = need_object("record", record)
     trace = given.get("trace", given)
     trace = need_object("trace", trace)
-    observations = given.get("observations", trace.get("observations"))
+    holder = given if "observations" in given else trace
+    observations = holder.get("observations")
+    if holder is trace:
+        trace = {k: v for k, v in trace.items() if k != "observations"}
     if not isinstance(observations, list):
         raise InvalidInputError("observations", "must be a list")
-    return _session(trace, [o for o in observations if isinstance(o, dict)])
+    more = rest_of(given, "trace", "observations") if "trace" in given else {}
+    return _session(trace, _listed(observations), more)
 
 
-def _session(trace: JsonObject, observations: list[JsonObject]) -> ImportedSession:
+def _session(
+    trace: JsonObject, observations: list[JsonObject], more: JsonObject
+) -> ImportedSession:
     named = text_or_none(trace.get("sessionId")) or text_or_none(trace.get("id"))
     if named is None:
         raise InvalidInputError("trace.id", "is missing")
@@ -86,12 +101,9 @@ def _session(trace: JsonObject, observations: list[JsonObject]) -> ImportedSessi
     talk.title = trace.get("name")
     talk.tags = trace.get("tags")
     talk.created_at = time_or_none(trace.get("timestamp"))
-    talk.metadata = {
-        key: trace[key]
-        for key in ("metadata", "environment", "release", "version")
-        if trace.get(key)
-    }
-    talk.metadata["trace_id"] = trace.get("id")
+    talk.metadata = {"trace_id": trace.get("id")}
+    talk.keep_rest(more)
+    talk.keep_rest(trace, *_OF_TRACE)
     generations = [o for o in observations if o.get("type") == "GENERATION"]
     # They are not in order in real files.
     last = max(generations, key=lambda o: str(o.get("startTime")), default=None)
@@ -113,9 +125,29 @@ def _session(trace: JsonObject, observations: list[JsonObject]) -> ImportedSessi
         text = decoded(correction.get("value") or correction.get("output"))
         vote = Vote(f"correction:{correction.get('id')}", tip, action="edit")
         vote.content = text if isinstance(text, str) else None
+        read = ("id", "value" if correction.get("value") else "output")
+        vote.metadata = rest_of(correction, *(read if vote.content else ("id",)))
         talk.vote(vote)
-    talk.drop("observation_before_the_last", max(0, len(generations) - 1))
+    _name_others(talk, trace, observations, last)
     return talk.session()
+
+
+def _name_others(
+    talk: Talk,
+    trace: JsonObject,
+    observations: list[JsonObject],
+    last: JsonObject | None,
+) -> None:
+    """Count what the last generation is read in place of."""
+    for observation in observations:
+        if observation.get("type") != "GENERATION":
+            talk.drop(f"observation:{observation.get('type')}")
+        elif observation is not last:
+            talk.drop("observation_before_the_last")
+    others = {"observations": trace.get("observations")}
+    if last is not None:
+        others |= {key: trace.get(key) for key in ("input", "output")}
+    talk.name_rest("trace", others)
 
 
 def _instructions(line: Line, generation: JsonObject) -> None:
@@ -147,6 +179,11 @@ def _judge(talk: Talk, score: JsonObject, tip: str | None, place: int) -> None:
     vote.rater = text_or_none(score.get("authorUserId"))
     vote.at = time_or_none(score.get("timestamp") or score.get("createdAt"))
     vote.metadata = {"name": score.get("name"), "data_type": score.get("dataType")}
+    vote.metadata |= rest_of(score, *_OF_SCORE)
+    if vote.score is None and score.get("value") is not None:
+        vote.metadata["value"] = score["value"]
+    if vote.label is None and label is not None:
+        vote.metadata["stringValue"] = label
     talk.vote(vote)
 
 

@@ -7,11 +7,16 @@ conversation, which goes on from what they share.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from convstore.imports.fields import number_or_none, text_or_none, time_or_none
+from convstore.imports.fields import (
+    number_or_none,
+    rest_of,
+    text_or_none,
+    time_or_none,
+)
 from convstore.imports.material import Found, LeftOut, Material
 from convstore.imports.model import ImportedSession, Rejected
 from convstore.imports.rowsets import made
@@ -20,6 +25,13 @@ from convstore.imports.trace_messages import Line
 from convstore.vocabulary.records import ActorKind, Json, JsonObject
 
 NAME = "langsmith"
+_OF_WHOLE = tuple(
+    "id trace_id name tags run_type dotted_order start_time end_time inputs outputs "
+    "feedback feedback_stats".split()
+)
+_OF_FEEDBACK = tuple(
+    "id run_id key correction feedback_source created_at score value comment".split()
+)
 _MODELS = ("llm", "chat_model")
 _KINDS: dict[str, ActorKind] = {"model": "model", "auto_eval": "model"}
 _MOST_JUDGED = 1_000
@@ -36,20 +48,29 @@ class _Trace:
     prompt: JsonObject | None = None
     model: JsonObject | None = None
     judged: list[JsonObject] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
 
     def add(self, run: JsonObject) -> None:
         kind = run.get("run_type")
-        if (run.get("feedback") or run.get("feedback_stats")) and (
-            len(self.judged) < _MOST_JUDGED
-        ):
-            told = ("id", "feedback", "feedback_stats")
-            self.judged.append({key: run.get(key) for key in told})
+        self.kinds[str(kind)] += 1
+        if run.get("feedback") or run.get("feedback_stats"):
+            if len(self.judged) < _MOST_JUDGED:
+                told = ("id", "feedback", "feedback_stats")
+                self.judged.append({key: run.get(key) for key in told})
+            else:
+                self.kinds["feedback_of_too_many"] += 1
         if run.get("parent_run_id") is None:
             self.root = run
         if kind == "prompt":
             self.prompt = _later(self.prompt, run)
         elif kind in _MODELS:
             self.model = _later(self.model, run)
+
+    def name_others(self, talk: Talk, read: list[JsonObject]) -> None:
+        """Count the runs of which nothing is kept."""
+        others = self.kinds - Counter(str(run.get("run_type")) for run in read)
+        for kind, count in others.items():
+            talk.drop(f"run:{kind}", count)
 
 
 def _later(known: JsonObject | None, run: JsonObject) -> JsonObject:
@@ -97,20 +118,33 @@ def _session(trace_id: str, trace: _Trace) -> ImportedSession:
     model = told.get("ls_model_name")
     line = Line(talk, time_or_none(whole.get("end_time")), text_or_none(model))
     given = trace.model or whole
-    inputs = given.get("inputs")
-    flat = isinstance(inputs, dict) and "messages" not in inputs
-    if flat and trace.prompt is not None:
-        outputs = trace.prompt.get("outputs")
-        inputs = outputs.get("output") if isinstance(outputs, dict) else None
-    elif flat and trace.model is not None and trace.root is not None:
-        inputs = trace.root.get("inputs")
+    asked, inputs = _inputs(trace, given)
     line.history(inputs)
     line.answer(given.get("outputs"))
     talk.source(line.steps[-1:], {k: v for k, v in given.items() if k != "inputs"})
     tip = line.say()
+    if whole is not given:
+        talk.keep_rest(whole, *_OF_WHOLE, under="run")
+        talk.name_rest("run", {"outputs": whole.get("outputs")})
+    for run in (given, whole):
+        if run is not asked:
+            talk.name_rest("run", {"inputs": run.get("inputs")})
+    trace.name_others(talk, [given] if whole is given else [given, whole])
     for run in trace.judged:
         _judge(talk, run, tip)
     return talk.session()
+
+
+def _inputs(trace: _Trace, given: JsonObject) -> tuple[JsonObject | None, Json]:
+    """What the model was given, and of which run; where that was made text, what the
+    prompt or the root says."""
+    inputs = given.get("inputs")
+    if isinstance(inputs, dict) and "messages" not in inputs:
+        if trace.prompt is not None:
+            return None, _object(trace.prompt.get("outputs")).get("output")
+        if trace.model is not None and trace.root is not None:
+            return trace.root, trace.root.get("inputs")
+    return given, inputs
 
 
 def _metadata(run: JsonObject) -> JsonObject:
@@ -137,8 +171,14 @@ def _judge(talk: Talk, run: JsonObject, tip: str | None) -> None:
             vote.metadata = {
                 "name": act.get("key"),
                 "correction": act.get("correction"),
+                **rest_of(act, *_OF_FEEDBACK),
             }
+            if more := rest_of(source, "type", "user_id"):
+                vote.metadata["feedback_source"] = more
+            for key, read in (("score", vote.score), ("value", vote.label)):
+                if read is None and act.get(key) is not None:
+                    vote.metadata[key] = act[key]
             talk.vote(vote)
     stats = _object(run.get("feedback_stats"))
     if stats:
-        talk.metadata["feedback_stats"] = stats
+        talk.keep_rest({"feedback_stats": stats})

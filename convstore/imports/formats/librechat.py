@@ -9,6 +9,7 @@ from convstore.imports.fields import (
     count_or_none,
     id_or_none,
     need_object,
+    rest_of,
     text_or_none,
     time_or_none,
 )
@@ -166,11 +167,15 @@ def _judge(talk: Talk, message_id: str, message: JsonObject) -> None:
     given = _object(message.get("feedback"))
     rating = given.get("rating")
     if not isinstance(rating, str):
+        talk.name_rest("feedback", given)
         return
     tag = given.get("tag")
     tag = tag.get("key") if isinstance(tag, dict) else tag
     vote = Vote(f"{message_id}:feedback", message_id, _RATINGS.get(rating, rating))
     vote.reason, vote.content = text_or_none(tag), text_or_none(given.get("text"))
+    vote.metadata = rest_of(given, "rating", "tag", "text")
+    if isinstance(given.get("tag"), dict) and (more := rest_of(given["tag"], "key")):
+        vote.metadata["tag"] = more
     talk.vote(vote)
 
 

@@ -17,11 +17,12 @@ from convstore.imports.extras import derived_id
 from convstore.imports.fields import (
     id_or_none,
     need_object,
-    number_or_none,
+    rest_of,
     text_or_none,
     time_or_none,
 )
 from convstore.imports.formats.open_webui_details import cut_details
+from convstore.imports.formats.open_webui_feedback import judge, vote_of
 from convstore.imports.grouping import Record
 from convstore.imports.material import Found, LeftOut, Material
 from convstore.imports.model import ImportedSession, Rejected
@@ -35,7 +36,8 @@ from convstore.vocabulary.records import Json, JsonObject
 
 NAME = "open-webui"
 _READ = ("id", "user_id", "title", "chat", "created_at")
-_READ_OF_CHAT = ("timestamp", "tags", "history", "messages", "system")
+_READ_OF_CHAT = ("timestamp", "tags", "messages", "system")
+_OF_ROW = ("id", "chat_id", "user_id", "timestamp", "updated_at", "done")
 _TOLD = ("annotation", "feedbackId", "done", "models")
 _USAGE = {
     "tokens_in": ("prompt_tokens", "input_tokens", "prompt_eval_count"),
@@ -51,10 +53,12 @@ def read(material: Material) -> Iterator[Found]:
         yield from _of_database(material)
         return
     judged = [name for name in material.names if _begins_with_feedback(material, name)]
-    votes, newest = _votes(material, judged)
+    votes, newest, copies = _votes(material, judged)
     chats = [name for name in material.names if name not in judged]
     if chats:
         yield from each_record(material, chats, lambda record: parse(record, votes))
+        if copies:
+            yield LeftOut("snapshot", copies)
     else:
         yield from each_record(
             material, judged, lambda record: _snapshot(record, votes, newest)
@@ -69,9 +73,10 @@ def _begins_with_feedback(material: Material, name: str) -> bool:
     return False
 
 
-def _votes(material: Material, names: list[str]) -> tuple[_Votes, dict[str, Json]]:
-    """The judgements by their chats, without the copies of these, and of each chat the
-    judgement with the newest copy."""
+def _votes(material: Material, names: list[str]) -> tuple[_Votes, dict[str, Json], int]:
+    """The judgements by their chats, without the copies of these; of each chat the
+    judgement with the newest copy; and how many copies there are."""
+    copies = 0
     votes: _Votes = defaultdict(list)
     newest: dict[str, JsonObject] = {}
     for name in names:
@@ -80,11 +85,12 @@ def _votes(material: Material, names: list[str]) -> tuple[_Votes, dict[str, Json
                 continue
             chat = _chat_id(record.value)
             vote = {key: v for key, v in record.value.items() if key != "snapshot"}
+            copies += bool(record.value.get("snapshot"))
             votes[chat].append(vote)
             best = newest.setdefault(chat, vote)
             if _moment(vote.get("created_at")) > _moment(best.get("created_at")):
                 newest[chat] = vote
-    return votes, {chat: vote.get("id") for chat, vote in newest.items()}
+    return votes, {chat: vote.get("id") for chat, vote in newest.items()}, copies
 
 
 def is_feedback(record: Json) -> bool:
@@ -103,15 +109,18 @@ def _chat_id(vote: JsonObject) -> str:
 
 def _snapshot(
     record: Json, votes: _Votes, newest: Mapping[str, Json]
-) -> list[ImportedSession]:
+) -> Iterator[ImportedSession | LeftOut]:
     """The conversation in a judgement, if no other of its chat has a newer copy."""
-    if not is_feedback(record):
+    if not isinstance(record, dict) or not is_feedback(record):
         raise InvalidInputError("record", "is no feedback")
     chat = _chat_id(record)
     copy = _object(_object(record.get("snapshot")).get("chat"))
     if newest.get(chat) != record.get("id") or not copy:
-        return []
-    return [parse({"id": chat, **copy}, votes)]
+        yield LeftOut("snapshot_that_is_not_the_newest")
+        return
+    for key in rest_of(record["snapshot"], "chat"):
+        yield LeftOut(f"snapshot.{key}")
+    yield parse({"id": chat, **copy}, votes)
 
 
 def _of_database(material: Material) -> Iterator[Found]:
@@ -120,12 +129,13 @@ def _of_database(material: Material) -> Iterator[Found]:
     votes: _Votes = defaultdict(list)
     for row in tables.rows("feedback", order=["created_at"]):
         vote = {key: _column(material, value) for key, value in row.items()}
-        vote["snapshot"] = None
+        if vote.pop("snapshot", None):
+            yield LeftOut("snapshot")
         votes[_chat_id(vote)].append(vote)
     for number, row in enumerate(tables.rows("chat"), 1):
         try:
             chat = {key: _column(material, value) for key, value in row.items()}
-            _newer(material, chat)
+            yield from map(LeftOut, _newer(material, chat))
             yield parse(chat, votes)
         except (InvalidInputError, CorruptionError) as error:
             yield Rejected(number, error.code, str(error), None)
@@ -142,14 +152,16 @@ def _column(material: Material, value: Json) -> Json:
     return value
 
 
-def _newer(material: Material, chat: JsonObject) -> None:
+def _newer(material: Material, chat: JsonObject) -> list[str]:
     """Put in the messages that the database has in rows, where those are newer: than
-    the chat that holds the others, or than one that says nothing."""
+    the chat that holds the others, or than one that says nothing. What the older of two
+    says otherwise is named."""
+    left: list[str] = []
     tables = material.tables
     history = _object(_object(chat.get("chat")).get("history"))
     messages = history.get("messages")
     if tables is None or not isinstance(messages, dict):
-        return
+        return left
     written = _moment(chat.get("updated_at"))
     for row in tables.rows("chat_message", where={"chat_id": chat.get("id")}):
         told = {key: value for key, value in row.items() if value != "null"}
@@ -158,8 +170,15 @@ def _newer(material: Material, chat: JsonObject) -> None:
         known = _object(messages.get(message_id))
         at = _moment(given.get("updated_at"))
         empty = at > _moment(known.get("timestamp")) and not known.get("content")
-        if message_id not in messages or at > written or empty:
-            messages[message_id] = known | _as_message(message_id, given)
+        message = _as_message(message_id, given)
+        newer = message_id not in messages or at > written or empty
+        old, new = (known, message) if newer else (message, known)
+        if newer:
+            messages[message_id] = known | message
+            old = {key: value for key, value in known.items() if key in message}
+        told = rest_of(old, *_OF_ROW)
+        left += [f"message.{key}" for key in told if told[key] != new.get(key)]
+    return left
 
 
 def _moment(value: Json) -> float:
@@ -201,22 +220,36 @@ def parse(record: Json, votes: _Votes | None = None) -> ImportedSession:
     talk.tags = _tags(row, chat)
     talk.head = text_or_none(history.get("currentId"))
     _keep_rest(talk, row, chat)
+    if "messages" in history:
+        _name_shown(talk, chat.get("messages"), messages)
     top = _system(talk, chat) if messages else None
-    seen: set[str] = set()
+    seen: dict[str, Vote] = {}
     for key, message in messages.items():
         _add(talk, key, message, top, seen)
     for vote in (votes or {}).pop(str(named), ()):
-        _judge(talk, vote, seen)
+        judge(talk, vote, seen)
     return talk.session()
 
 
 def _keep_rest(talk: Talk, row: JsonObject, chat: JsonObject) -> None:
     params = _object(chat.get("params"))
     params = {key: value for key, value in params.items() if key != "system"}
-    talk.keep_rest({**chat, "params": params}, *_READ, *_READ_OF_CHAT)
+    history = rest_of(_object(chat.get("history")), "messages", "currentId")
+    told = {**chat, "params": params, "history": history}
+    talk.keep_rest(told, *_READ, *_READ_OF_CHAT)
     if chat is not row:
         talk.metadata = {"chat": talk.metadata} if talk.metadata else {}
         talk.keep_rest(row, *_READ)
+
+
+def _name_shown(talk: Talk, shown: Json, messages: JsonObject) -> None:
+    """The path that was shown stands beside the tree again: what it says otherwise is
+    counted by name."""
+    for message in shown if isinstance(shown, list) else ():
+        if isinstance(message, dict):
+            known = _object(messages.get(str(message.get("id"))))
+            same = [key for key in message if message[key] == known.get(key)]
+            talk.name_rest("shown", message, *same)
 
 
 def _as_line(messages: list[Json]) -> JsonObject:
@@ -248,7 +281,9 @@ def _system(talk: Talk, chat: JsonObject) -> str | None:
     return talk.say(Said("system", "system", prompt, at=talk.created_at)).id
 
 
-def _add(talk: Talk, key: str, given: Json, top: str | None, seen: set[str]) -> None:
+def _add(
+    talk: Talk, key: str, given: Json, top: str | None, seen: dict[str, Vote]
+) -> None:
     if not isinstance(given, dict):
         talk.drop("message_without_fields")
         return
@@ -273,9 +308,9 @@ def _add(talk: Talk, key: str, given: Json, top: str | None, seen: set[str]) -> 
         feedback_id = (
             text_or_none(given.get("feedbackId")) or f"{message_id}:annotation"
         )
-        seen.add(feedback_id)
-        seen.add(f"on:{message_id}")
-        talk.vote(_vote(talk, feedback_id, message_id, annotation))
+        vote = vote_of(talk, feedback_id, message_id, annotation)
+        seen[feedback_id] = seen[f"on:{message_id}"] = vote
+        talk.vote(vote)
 
 
 def _kept(message: JsonObject) -> JsonObject:
@@ -333,50 +368,6 @@ def _attach(talk: Talk, said: Said, file: JsonObject) -> None:
         str(file.get("type")), pointer, name=file.get("name"), source=file
     )
     talk.attach(said, part, with_bytes=False)
-
-
-def _judge(talk: Talk, given: JsonObject, seen: set[str]) -> None:
-    """A judgement from the export of feedback, unless the message has it too."""
-    feedback_id = text_or_none(given.get("id"))
-    message_id = text_or_none(_object(given.get("meta")).get("message_id"))
-    if feedback_id is None or message_id is None:
-        talk.drop("feedback_without_its_turn")
-    elif feedback_id not in seen and f"on:{message_id}" not in seen:
-        data = _object(given.get("data"))
-        vote = _vote(talk, feedback_id, message_id, data)
-        vote.rater = text_or_none(given.get("user_id"))
-        vote.at = time_or_none(given.get("created_at"))
-        talk.vote(vote)
-
-
-def _vote(
-    talk: Talk, feedback_id: str, message_id: str, given: Mapping[str, Json]
-) -> Vote:
-    rating = given.get("rating")
-    rating = number_or_none(rating) if not isinstance(rating, str) else _number(rating)
-    label = None if not rating else "thumbs_up" if rating > 0 else "thumbs_down"
-    details = number_or_none(_object(given.get("details")).get("rating"))
-    known = ("rating", "comment", "reason")
-    metadata = {k: v for k, v in given.items() if k not in known and v is not None}
-    if details is not None:
-        metadata["scale"] = [1, 10]
-    return Vote(
-        feedback_id,
-        message_id,
-        label=label,
-        score=details,
-        rater=talk.user_id,
-        reason=text_or_none(given.get("reason")),
-        content=text_or_none(given.get("comment")),
-        metadata=metadata,
-    )
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
 
 
 def _object(value: Json) -> JsonObject:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from convstore.imports.fields import (
     count_or_none,
     number_or_none,
+    rest_of,
     text_or_none,
     time_or_none,
 )
@@ -24,6 +25,7 @@ from convstore.vocabulary.records import ActorKind, Json, JsonObject
 NAME = "phoenix"
 _IN = ("llm.input_messages", "gen_ai.prompt", "gen_ai.input.messages")
 _OUT = ("llm.output_messages", "gen_ai.completion", "gen_ai.output.messages")
+_OF_ACT = ("id", "name", "annotator_kind", "result", "user_id")
 _SESSION = ("session.id", "gen_ai.conversation.id", "thread_id")
 _KINDS: dict[str, ActorKind] = {"HUMAN": "human", "LLM": "model", "CODE": "code"}
 
@@ -50,6 +52,8 @@ def read(material: Material) -> Iterator[Found]:
                 or span.get("context.trace_id")
             )
             at = str(span.get("start_time"))
+            if trace in last:
+                yield LeftOut("span_before_the_last")
             if trace not in last or at >= last[trace][0]:
                 last[trace] = at, span, told
         for trace, (_, span, told) in last.items():
@@ -155,5 +159,7 @@ def _judge(talk: Talk, act: JsonObject, tip: str | None, place: int) -> None:
     vote.score = number_or_none(result.get("score"))
     vote.content = text_or_none(result.get("explanation"))
     vote.rater = text_or_none(act.get("user_id"))
-    vote.metadata = {"name": act.get("name")}
+    vote.metadata = {"name": act.get("name"), **rest_of(act, *_OF_ACT)}
+    if more := rest_of(result, "label", "score", "explanation"):
+        vote.metadata["result"] = more
     talk.vote(vote)

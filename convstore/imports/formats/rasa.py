@@ -14,12 +14,16 @@ from convstore.imports.fields import need_object, text_or_none, time_or_none
 from convstore.imports.material import Found, Material
 from convstore.imports.model import ImportedSession
 from convstore.imports.reader import each_record
-from convstore.imports.rowsets import bounded, by_key, made
+from convstore.imports.rowsets import bounded, by_key, made, other_columns
 from convstore.imports.talk import Said, Talk
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import Json, JsonObject
 
 NAME = "rasa"
+_COLUMNS = frozenset(
+    "id sender_id type_name timestamp intent_name action_name data".split()
+)
+"""Of the tracker store: `data` says what the others do."""
 
 
 def read(material: Material) -> Iterator[Found]:
@@ -28,12 +32,13 @@ def read(material: Material) -> Iterator[Found]:
     if tables is None:
         yield from each_record(material, material.names, parse)
         return
+    yield from other_columns(tables, {"events": _COLUMNS})
     groups = by_key(tables, "events", ["sender_id"], ["id"])
     for number, ((sender,), rows) in enumerate(groups, 1):
         yield made(
             number,
-            lambda sender=sender, rows=rows: _session(  # type: ignore[misc]
-                str(sender),
+            lambda sender=sender, rows=rows: _told(  # type: ignore[misc]
+                _talk(str(sender)),
                 [
                     material.decoded(row.get("data"), field="data")
                     for row in bounded(rows)
@@ -54,12 +59,18 @@ def parse(record: Json) -> ImportedSession:
         raise InvalidInputError("sender_id", "is missing")
     if not isinstance(events, list):
         raise InvalidInputError("events", "must be a list")
-    return _session(sender, events)
+    talk = _talk(sender)
+    talk.keep_rest(tracker, "sender_id", "events")
+    return _told(talk, events)
 
 
-def _session(sender: str, events: Iterable[Json]) -> ImportedSession:
+def _talk(sender: str) -> Talk:
     talk = Talk(NAME, sender, ("event",))
     talk.user_id = sender
+    return talk
+
+
+def _told(talk: Talk, events: Iterable[Json]) -> ImportedSession:
     line: list[Said] = []
     asked: list[Said] = []
     numbers = count(1)
@@ -74,13 +85,11 @@ def _session(sender: str, events: Iterable[Json]) -> ImportedSession:
             line.append(talk.say(said))
             asked += [said] if said.role == "user" else []
         elif kind == "slot":
-            _fill(asked, event)
-        elif kind in ("rewind", "undo"):
-            _back(line, asked)
-        elif kind == "restart":
-            line.clear()
-            asked.clear()
-        elif kind not in ("action", "session_started", "followup"):
+            _fill(talk, asked, event)
+        elif kind in ("rewind", "undo", "restart"):
+            talk.name_rest(str(kind), event, "event", "timestamp")
+            _back(line, asked, whole=kind == "restart")
+        else:
             talk.drop(f"event:{kind}" if isinstance(kind, str) else "event")
     talk.head = line[-1].id if line else None
     return talk.session()
@@ -96,16 +105,20 @@ def _said(name: str, kind: str, event: JsonObject) -> Said:
     return said
 
 
-def _fill(asked: list[Said], event: JsonObject) -> None:
+def _fill(talk: Talk, asked: list[Said], event: JsonObject) -> None:
     name, value = event.get("name"), event.get("value")
     if not asked or not isinstance(name, str) or value is None:
+        # One that is emptied, or is filled before anybody asked.
+        talk.drop("event:slot")
         return
+    talk.name_rest("slot", event, "event", "timestamp", "name", "value")
     asked[-1].slots[name] = value if isinstance(value, str) else json.dumps(value)
 
 
-def _back(line: list[Said], asked: list[Said]) -> None:
-    """Take the last question and what followed it off the line."""
+def _back(line: list[Said], asked: list[Said], *, whole: bool) -> None:
+    """Take the last question and what followed it off the line, or all of it."""
     while line:
         if line.pop().role == "user":
             asked.pop()
-            return
+            if not whole:
+                return

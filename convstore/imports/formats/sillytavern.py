@@ -27,6 +27,7 @@ _HUMANE = re.compile(
     r"(?P<minute>\d{1,2})m ?(?P<second>\d{1,2})s(?: ?(?P<milli>\d{1,3})ms)?"
 )
 _TOLD = ("is_user", "is_system", "send_date", "swipe_id", "token_count")
+_HEAD = ("user_name", "character_name", "create_date")
 _WORDS = "%B %d, %Y %I:%M%p"
 
 
@@ -60,6 +61,7 @@ def _session(file: str, rows: list[JsonObject]) -> ImportedSession:
     user = head.get("user_name")
     talk.user_id = text_or_none(user) if user != "unused" else None
     talk.metadata = {"chat_metadata": told} if told else {}
+    talk.keep_rest(head, *_HEAD, *(("chat_metadata",) if told else ()))
     parent: str | None = None
     for place, row in enumerate(rows):
         if "mes" in row:

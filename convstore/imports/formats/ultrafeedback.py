@@ -8,6 +8,7 @@ from convstore.imports.fields import (
     need_list,
     need_object,
     number_or_none,
+    rest_of,
     text_or_none,
 )
 from convstore.imports.material import Found, Material
@@ -40,10 +41,17 @@ def parse(record: Json) -> ImportedSession:
         raise InvalidInputError("instruction", "is missing")
     name = digest_of([row.get("source"), asked])
     talk = Talk(NAME, f"ultrafeedback-{name}")
-    taken = ("instruction", "completions", "models")
+    answers = need_list("completions", row.get("completions"))
+    named = [answer.get("model") for answer in answers if isinstance(answer, dict)]
+    # The models are those of the answers, again.
+    taken = [
+        "instruction",
+        "completions",
+        *(["models"] if row.get("models") == named else []),
+    ]
     talk.metadata = {k: v for k, v in row.items() if k not in taken and v is not None}
     question = talk.say(Said("instruction", "user", asked)).id
-    for number, value in enumerate(need_list("completions", row.get("completions")), 1):
+    for number, value in enumerate(answers, 1):
         answer = need_object(f"completions[{number - 1}]", value)
         said = Said(f"answer-{number}", "assistant", parent=question)
         said.content = text_or_none(answer.get("response")) or ""
@@ -51,23 +59,33 @@ def parse(record: Json) -> ImportedSession:
         for key in ("custom_system_prompt", "principle"):
             if answer.get(key):
                 said.metadata[key] = answer[key]
-        talk.source([said], {k: v for k, v in answer.items() if k not in _JUDGED})
+        talk.source([said], rest_of(answer, *_JUDGED))
         talk.say(said)
-        _judge(talk, said.id, answer)
+        said.metadata |= _judge(talk, said.id, answer)
     return talk.session()
 
 
-def _judge(talk: Talk, on: str, answer: JsonObject) -> None:
+def _judge(talk: Talk, on: str, answer: JsonObject) -> JsonObject:
+    """Judge an answer; what of its judgements is no number."""
+    kept = rest_of({key: answer.get(key) for key in _JUDGED})
     for key, scale in _SCORES.items():
         score = number_or_none(answer.get(key))
         if score is not None:
             vote = Vote(f"{on}:{key}", on, score=score, kind="model")
             vote.metadata = {"name": key, "scale": scale}
             if key == "overall_score":
-                vote.content = text_or_none(answer.get("critique"))
+                vote.content = text_or_none(kept.pop("critique", None))
+            kept.pop(key, None)
             talk.vote(vote)
-    aspects = answer.get("annotations")
-    for name, value in aspects.items() if isinstance(aspects, dict) else ():
+    if isinstance(kept.get("annotations"), dict):
+        others = dict(_unrated(talk, on, kept.pop("annotations")))
+        kept |= {"annotations": others} if others else {}
+    return kept
+
+
+def _unrated(talk: Talk, on: str, aspects: JsonObject) -> Iterator[tuple[str, Json]]:
+    """Judge an answer by each aspect; those that have no rating."""
+    for name, value in aspects.items():
         told = value if isinstance(value, dict) else {}
         rating = told.get("Rating")
         vote = Vote(f"{on}:{name}", on, kind="model")
@@ -77,3 +95,5 @@ def _judge(talk: Talk, on: str, answer: JsonObject) -> None:
         if isinstance(rating, str) and rating.isdecimal():
             vote.score = float(rating)
             talk.vote(vote)
+        elif value:
+            yield name, value

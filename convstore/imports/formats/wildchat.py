@@ -49,11 +49,11 @@ def parse(record: Json) -> ImportedSession:
     taken = {"conversation", "conversation_hash", "conversation_id", *_PERSONAL}
     taken |= {"model", "timestamp", "language", *_MODERATION}
     talk.metadata = {k: v for k, v in row.items() if k not in taken and v is not None}
+    _name_left_out(talk, row, len(messages))
     for place, value in enumerate(messages):
         message = need_object(f"conversation[{place}]", value)
         kept = {k: v for k, v in message.items() if k not in _PERSONAL}
-        for name in _PERSONAL:
-            talk.drop(f"personal:{name}", message.get(name) is not None)
+        _name_personal(talk, message)
         before = talk.last
         said = said_of_chat(talk, kept, f"message-{place + 1}")
         said.parent = before
@@ -62,6 +62,21 @@ def parse(record: Json) -> ImportedSession:
         said.metadata |= _moderation(row, place)
         talk.say(said)
     return talk.session()
+
+
+def _name_left_out(talk: Talk, row: JsonObject, turns: int) -> None:
+    _name_personal(talk, row)
+    for name in _MODERATION:
+        given = row.get(name)
+        if isinstance(given, list):
+            talk.drop(name, max(0, len(given) - turns))
+        else:
+            talk.drop(name, given is not None)
+
+
+def _name_personal(talk: Talk, given: JsonObject) -> None:
+    for name in _PERSONAL:
+        talk.drop(f"personal:{name}", given.get(name) is not None)
 
 
 def _moderation(row: JsonObject, place: int) -> JsonObject:

@@ -1,0 +1,81 @@
+"""Whatever field a source has: it is kept, or counted by its name."""
+
+from __future__ import annotations
+
+import shutil
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+from convstore.imports.mapping.file import Mapping
+from convstore.imports.mapping.records import mapped_format
+from convstore.imports.material import LeftOut
+from convstore.imports.model import ImportedSession
+from convstore.imports.reading import Imported, read_sessions
+from convstore.imports.registry import Format, load_format
+from convstore.vocabulary.documents import encode_document
+from tests.unit.imports.tools.samples import SAMPLES
+from tests.unit.imports.unknown.fields import FIELD, VALUE, Source
+from tests.unit.imports.unknown.sources import MAPPING, SOURCES, WHOLE
+
+ALL = [
+    source
+    for source in [*map(Source.of, SAMPLES), *SOURCES]
+    if not any(file.endswith(".db") for file in source.files)
+]
+
+
+def format_of(name: str) -> Format:
+    if name == "map":
+        return mapped_format(Mapping.model_validate(MAPPING))
+    return load_format(name)
+
+
+def read(source: Source, folder: Path) -> tuple[str, list[str]]:
+    """All that sessions hold, and what was left out by kind."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    kept, kinds = "", []
+    for item in read_sessions(format_of(source.name), source.written(folder)):
+        if isinstance(item, Imported):
+            kept += told(item.session)
+            kinds += item.session.left_out
+        else:
+            told_as = (
+                item.kind if isinstance(item, LeftOut) else f"rejected:{item.code}"
+            )
+            kinds.append(told_as)
+    return kept, kinds
+
+
+def told(session: ImportedSession) -> str:
+    """What a session holds; records show neither payloads nor values of items."""
+    hidden = [turn.payload for turn in session.turns]
+    hidden += [item.value for item in session.items]
+    if session.document is not None:
+        hidden.append(encode_document(session.document))
+    return f"{session}{hidden}"
+
+
+@pytest.mark.parametrize("name", sorted({source.name for source in ALL}))
+def test_a_field_that_no_format_knows_is_kept_or_counted_by_name(
+    name: str, tmp_path: Path
+) -> None:
+    """One at a time, in each object of each source of the format."""
+    whole = WHOLE.get(name, {})
+    sources = [source for source in ALL if source.name == name]
+    needed = set()
+    for place, changed in (pair for one in sources for pair in one.with_field()):
+        kept, kinds = read(changed, tmp_path / "x")
+        if (FIELD in kept and VALUE in kept) or any(FIELD in kind for kind in kinds):
+            continue
+        # Then it must be in an object that is counted as a whole.
+        reasons = {
+            p for p, kind in whole.items() if fnmatch(place, p) and kind in kinds
+        }
+        assert reasons, f"{place}: {FIELD} is dropped unsaid"
+        needed |= reasons
+
+    assert sources
+    assert needed == set(whole)
