@@ -42,9 +42,11 @@ from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.errors import (
     ArchiveAwayError,
     ArchiveTakenError,
+    ConfigError,
     DatabaseBusyError,
     LegalHoldError,
     SessionNotFoundError,
+    UnavailableError,
 )
 from convstore.vocabulary.ids import new_id
 from convstore.vocabulary.reports import ErasureReceipt
@@ -214,8 +216,8 @@ class Eraser:
         """Before a hold is looked for in what a user did: where they did something."""
         try:
             await note_actors(self._context, tenant)
-        except (ArchiveAwayError, ArchiveTakenError):
-            return  # the erasure stays open for the same reason, and looks again
+        except (ArchiveTakenError, ConfigError, UnavailableError):
+            return  # rows go all the same; then it looks again, and tells of it
 
     async def _leave_open(
         self,

@@ -468,11 +468,15 @@ async def test_whoever_dies_on_the_way_is_gone_on_for(
     sound(database_url, archive_dir)
 
 
+@pytest.mark.parametrize("noted", [True, False])
 async def test_without_the_archive_rows_are_renamed_and_the_receipt_stays_open(
-    store: Store, database_url: str, archive_dir: Path, tmp_path: Path
+    store: Store, database_url: str, archive_dir: Path, tmp_path: Path, noted: bool
 ) -> None:
     await judged(store, "s-1")
     await store.run_retention(older_than_s=0)
+    if not noted:
+        raw(database_url, "UPDATE archive_entries SET actors_noted = NULL")
+        raw(database_url, "DELETE FROM archived_actors")
     await judged(store, "live")
     archive_dir.rename(tmp_path / "away")  # noqa: ASYNC240
 
@@ -481,7 +485,7 @@ async def test_without_the_archive_rows_are_renamed_and_the_receipt_stays_open(
     assert receipt.done_at is None
     assert receipt.waits_for == "archive_away"
     assert receipt.renamed == {"interactions": 2}
-    assert len(receipt.segments_waiting) == 1
+    assert len(receipt.segments_waiting) == int(noted)
     assert await name_in(store, "live")
     (tmp_path / "away").rename(archive_dir)
     await store.archive.recover(alone=True)
