@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from convstore.imports.chat import role_of
 from convstore.imports.fields import (
     count_or_none,
+    rest_of,
     text_or_none,
     time_or_none,
 )
@@ -26,7 +27,7 @@ from convstore.imports.pieces import (
     text_part,
     thought_part,
 )
-from convstore.imports.rowsets import bounded, by_key, joined, made
+from convstore.imports.rowsets import bounded, by_key, joined, made, other_columns
 from convstore.imports.steps import merge_text
 from convstore.imports.talk import Said, Talk
 from convstore.vocabulary.errors import InvalidInputError
@@ -43,6 +44,10 @@ _MEDIA = {
 _READ = frozenset(
     "session_id user_id created_at updated_at session_data runs memory".split()
 )
+_OF_RUN = tuple(
+    "run_id session_id run_type agent_id team_id workflow_id user_id parent_run_id "
+    "status run_index run_data created_at updated_at".split()
+)
 _ENCODED_ONES = ("summary", "metadata", "agent_data", "team_data", "workflow_data")
 _ENCODED = 3
 """How often JSON may be encoded in JSON."""
@@ -53,6 +58,8 @@ def read(material: Material) -> Iterator[Found]:
     tables = material.tables
     if tables is None:
         return
+    beside = dict.fromkeys(_tables_of_runs(tables), _OF_RUN)
+    yield from other_columns(tables, beside)
     number = 0
     for table in sorted(tables.columns):
         columns = set(tables.columns[table])
@@ -66,15 +73,16 @@ def read(material: Material) -> Iterator[Found]:
             yield from _sessions(material, number, owner, rows)
 
 
+def _tables_of_runs(tables: Tables) -> list[str]:
+    needed = {"run_data", "session_id"}
+    return [name for name, columns in tables.columns.items() if needed <= set(columns)]
+
+
 def _runs(
     tables: Tables, table: str
 ) -> Iterator[tuple[tuple[Value, ...], Iterator[Row]]]:
     """The runs of version 3 that lie in a table beside the sessions."""
-    names = [
-        n
-        for n in tables.columns
-        if {"run_data", "session_id"} <= set(tables.columns[n])
-    ]
+    names = _tables_of_runs(tables)
     prefix = table.removesuffix("sessions")
     names.sort(key=lambda name: not name.startswith(prefix))
     if not names:
@@ -113,7 +121,10 @@ def _inside(material: Material, owner: Row) -> list[JsonObject]:
             value = value.get("runs") or [{"messages": value.get("messages")}]
         if isinstance(value, list):
             runs = [_object(run) for run in value]
-            return [_object(run.get("response")) or run for run in runs]
+            return [
+                {**rest_of(run, "response"), **_object(run.get("response"))}
+                for run in runs
+            ]
     return []
 
 
@@ -133,11 +144,13 @@ def _session(
     talk.created_at = time_or_none(owner.get("created_at"))
     data = _object(_decoded(material, owner.get("session_data")))
     talk.title = data.get("session_name")
-    for name, value in owner.items():
-        if name not in _READ and not isinstance(value, bytes):
-            told = _decoded(material, value) if name in _ENCODED_ONES else value
-            if told:
-                talk.metadata[name] = told
+    talk.metadata = talk.rest(owner, *_READ)
+    for name in _ENCODED_ONES:
+        if told := _decoded(material, talk.metadata.pop(name, None)):
+            talk.metadata[name] = told
+    talk.keep_rest(data, "session_name", "session_state", under="session_data")
+    memory = _object(_decoded(material, owner.get("memory")))
+    talk.keep_rest(memory, "runs", "messages", under="memory")
     system: str | None = None
     for place, run in enumerate(runs):
         system = _add_run(talk, run, place, system)
@@ -166,7 +179,9 @@ def _add_run(talk: Talk, run: JsonObject, place: int, system: str | None) -> str
         said.parent = talk.last
         talk.say(said)
     status = run.get("status")
-    if said is not None:
+    if said is None:
+        talk.drop("run_without_messages")
+    else:
         talk.source([said], {k: v for k, v in run.items() if k != "messages"})
     if said is not None and status not in (None, "COMPLETED"):
         said.metadata["status"] = status

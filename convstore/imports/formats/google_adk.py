@@ -19,7 +19,7 @@ from convstore.imports.fields import (
 from convstore.imports.gemini_contents import add_parts
 from convstore.imports.material import Found, Material, Row, Value
 from convstore.imports.model import ImportedSession
-from convstore.imports.rowsets import bounded, by_key, joined, made
+from convstore.imports.rowsets import bounded, by_key, joined, made, other_columns
 from convstore.imports.steps import Steps
 from convstore.imports.talk import Said, Talk
 from convstore.messages.adk_names import (
@@ -38,7 +38,15 @@ from convstore.vocabulary.records import ItemInput, Json, JsonObject
 
 NAME = "google-adk"
 _TOLD = ("author", "prompt_token_count", "candidates_token_count", "thought")
+_BESIDE = {
+    "app_states": ("app_name", "state", "update_time"),
+    "user_states": ("app_name", "user_id", "state", "update_time"),
+}
 _OWNER = ["app_name", "user_id", "id"]
+_COLUMNS = (
+    "id", "app_name", "user_id", "session_id", "invocation_id", "timestamp",
+    "event_data",
+)  # fmt: skip
 _OF = ["app_name", "user_id", "session_id"]
 
 
@@ -47,6 +55,7 @@ def read(material: Material) -> Iterator[Found]:
     tables = material.tables
     if tables is None:
         return
+    yield from other_columns(tables, _BESIDE)
     apps = {row.get("app_name"): row.get("state") for row in tables.rows("app_states")}
     users = {
         (row.get("app_name"), row.get("user_id")): row.get("state")
@@ -81,6 +90,7 @@ def _session(
     talk.user_id = owner_of(user_id)
     talk.created_at = time_or_none((owner or {}).get("create_time"))
     talk.metadata = {"app_name": app_name, "user_id": user_id, "session_id": own_id}
+    talk.keep_rest(owner or {}, *_OWNER, "state", "create_time", "update_time")
     tip: str | None = None
     before: dict[Json, str | None] = {}
     for row in bounded(rows):
@@ -89,6 +99,7 @@ def _session(
         actions = _object(event.get("actions"))
         rewind = actions.get("rewind_before_invocation_id")
         if isinstance(rewind, str):
+            talk.drop("event_of_rewind")
             tip = before.get(rewind, tip)
             continue
         before.setdefault(invocation, tip)
@@ -103,7 +114,7 @@ def _event(material: Material, talk: Talk, row: Row) -> JsonObject:
         event = material.decoded(row["event_data"], field="event_data")
         if not isinstance(event, dict):
             raise InvalidInputError("event_data", "must be an object")
-        return {"id": row.get("id"), **event}
+        return {**talk.rest(row, *_COLUMNS), "id": row.get("id"), **event}
     event = {k: v for k, v in row.items() if k != "actions"}
     if row.get("actions"):
         talk.drop("column_actions_is_a_pickle")
@@ -125,6 +136,8 @@ def _add(
     steps.at = time_or_none(event.get("timestamp"))
     add_parts(steps, parts)
     made = steps.finished()
+    if not made:
+        talk.drop("event_without_content")
     for said in made:
         if said.role == "assistant":
             said.name = text_or_none(author)

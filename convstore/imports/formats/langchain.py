@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from convstore.imports.fields import first_time, need_object, text_or_none
+from convstore.imports.fields import TIME_KEYS, first_time, need_object, text_or_none
 from convstore.imports.langchain_messages import is_message, said_of
 from convstore.imports.lists import Listed, conversations_of, id_of, tell_around
 from convstore.imports.material import Found, Material, Row
@@ -63,5 +63,7 @@ def _of_list(listed: Listed) -> ImportedSession:
 def _add(talk: Talk, value: Json, message_id: str, row: Row) -> None:
     before = talk.last
     said = said_of(talk, value, message_id, first_time(row))
+    rest = talk.rest(row, "id", "session_id", "message", *TIME_KEYS)
+    said.metadata |= {"row": rest} if rest else {}
     said.parent = before
     talk.say(said)

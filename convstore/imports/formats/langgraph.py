@@ -13,20 +13,36 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from convstore.imports.fields import time_or_none
+from convstore.imports.fields import rest_of, time_or_none
 from convstore.imports.formats.langgraph_deltas import Deltas
 from convstore.imports.formats.langgraph_values import as_json, value_of
 from convstore.imports.langchain_messages import is_message, said_of
 from convstore.imports.material import Found, Material, Row
 from convstore.imports.model import ImportedSession
 from convstore.imports.msgpack import unpack
-from convstore.imports.rowsets import MOST_ROWS, by_key, made
+from convstore.imports.rowsets import MOST_ROWS, by_key, made, other_columns
 from convstore.imports.talk import Talk, digest_of
 from convstore.messages.langchain_messages import plain
 from convstore.vocabulary.errors import CorruptionError, InvalidInputError
 from convstore.vocabulary.records import Json, JsonObject
 
 NAME = "langgraph"
+_COLUMNS = (
+    "thread_id", "checkpoint_ns", "checkpoint_id", "parent_checkpoint_id", "type",
+    "checkpoint", "metadata",
+)  # fmt: skip
+_KEYS = ("thread_id", "checkpoint_ns", "type", "blob")
+_OF_WRITES = (*_KEYS, "checkpoint_id", "task_id", "task_path", "idx", "channel")
+_BESIDE = {
+    "writes": (*_OF_WRITES, "value"),
+    "checkpoint_writes": _OF_WRITES,
+    "checkpoint_blobs": (*_KEYS, "channel", "version"),
+}
+"""Tables whose rows are read with the checkpoints that name them."""
+_FIELDS = (
+    "v", "id", "ts", "channel_values", "channel_versions", "versions_seen",
+    "updated_channels",
+)  # fmt: skip
 
 
 def read(material: Material) -> Iterator[Found]:
@@ -34,6 +50,7 @@ def read(material: Material) -> Iterator[Found]:
     tables = material.tables
     if tables is None:
         return
+    yield from other_columns(tables, _BESIDE)
     key = ["thread_id", "checkpoint_ns"]
     groups = by_key(tables, "checkpoints", key, ["checkpoint_id"])
     for number, ((thread, space), rows) in enumerate(groups, 1):
@@ -51,18 +68,25 @@ def _thread(
     talk = Talk(NAME, f"{thread}/{space}" if space else thread)
     talk.metadata = {"thread_id": thread, **({"checkpoint_ns": space} if space else {})}
     union, deltas = _Union(talk), Deltas(material, thread, space)
+    left: set[str] = set()
     for count, row in enumerate(rows):
         if count >= MOST_ROWS:
             raise InvalidInputError("checkpoints", f"are more than {MOST_ROWS}")
         told = _metadata(material, row.get("metadata"))
+        left.update(f"checkpoints.{key}" for key in rest_of(row, *_COLUMNS))
+        left.update(f"metadata.{key}" for key in rest_of(told, "user_id"))
         user = told.get("user_id")
         if isinstance(user, str) and talk.user_id is None:
             talk.user_id = user
         checkpoint = _checkpoint(material, row)
+        left.update(f"checkpoint.{key}" for key in rest_of(checkpoint, *_FIELDS))
         values = checkpoint.get("channel_values")
-        messages = _messages(values if isinstance(values, dict) else {})
+        values = values if isinstance(values, dict) else {}
+        messages = _messages(values)
         if messages is None:
-            messages = _messages(_kept_apart(material, thread, space, checkpoint))
+            values = values | _kept_apart(material, thread, space, checkpoint)
+            messages = _messages(values)
+        left.update(f"channel.{k}" for k, v in values.items() if v and v != messages)
         if messages is None:
             messages = deltas.rebuilt(row, checkpoint)
         else:
@@ -71,6 +95,8 @@ def _thread(
             at = time_or_none(checkpoint.get("ts"))
             talk.created_at = talk.created_at or at
             union.add(messages, at)
+    # Each checkpoint says all again: once a thread is often enough.
+    talk.left_out += sorted(left)
     return talk.session()
 
 

@@ -41,6 +41,7 @@ def _session(
 ) -> ImportedSession:
     talk = Talk(NAME, key, TOLD)
     talk.title = owner.get("name")
+    talk.keep_rest(owner, "id", "conversation_id", "name")
     system: str | None = None
     parent: str | None = None
     for row in bounded(rows):

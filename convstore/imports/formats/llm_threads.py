@@ -29,6 +29,7 @@ TOLD = (
     "hash parent_hash message_hash tip_message_hash parent_message_hash position "
     "datetime_utc options_json input_tokens output_tokens"
 ).split()
+_OF_THREAD = ("id", "name", "datetime_utc", "forked_from", "tip_message_hash")
 
 
 def thread_groups(
@@ -79,6 +80,9 @@ class _Reading:
         talk = Talk(NAME, root, TOLD)
         talk.title = rows[0].get("name")
         talk.created_at = time_or_none(_iso(rows[0].get("datetime_utc")))
+        talk.keep_rest(rows[0], *_OF_THREAD)
+        for row in rows[1:]:
+            talk.name_rest("threads", row, *_OF_THREAD, "name")
         turns = self._turns(rows)
         known: set[str] = set()
         newest = max(rows, key=lambda row: str(row.get("datetime_utc")))

@@ -10,18 +10,38 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from convstore.imports.fields import need_object, time_or_none
+from convstore.imports.fields import need_object, rest_of, time_or_none
 from convstore.imports.lists import Listed, conversations_of, id_of, tell_around
 from convstore.imports.material import Found, Material, Row, Tables, Value
 from convstore.imports.model import ImportedSession
 from convstore.imports.openai_items import Item, is_item, steps_of_items
-from convstore.imports.rowsets import bounded, by_key, joined, made, table_with
+from convstore.imports.rowsets import (
+    bounded,
+    by_key,
+    joined,
+    made,
+    other_columns,
+    table_with,
+)
 from convstore.imports.talk import Said, Talk
 from convstore.vocabulary.errors import InvalidInputError
 from convstore.vocabulary.records import Json
 
 NAME = "openai-agents"
 _MAIN = "main"
+_READ = ("id", "session_id", "message_data", "created_at")
+_BESIDE = {
+    "message_structure": (
+        "id", "session_id", "message_id", "branch_id", "message_type",
+        "sequence_number", "user_turn_number", "branch_turn_number", "tool_name",
+        "created_at",
+    )
+}  # fmt: skip
+"""What says of each message where it stands, and again what it is."""
+_READ_OF_USAGE = (
+    "id", "session_id", "branch_id", "user_turn_number", "created_at", "input_tokens",
+    "output_tokens", "total_tokens",
+)  # fmt: skip
 
 
 def read(material: Material) -> Iterator[Found]:
@@ -33,6 +53,7 @@ def read(material: Material) -> Iterator[Found]:
     messages = table_with(tables, "session_id message_data")
     if messages is None:
         return
+    yield from other_columns(tables, _BESIDE)
     owner = table_with(tables, "session_id created_at updated_at") or ""
     groups = by_key(tables, messages, ["session_id"], ["id"])
     branches = _branches(tables)
@@ -95,11 +116,13 @@ def _session(
 ) -> ImportedSession:
     talk = Talk(NAME, session_id)
     talk.created_at = time_or_none((owner or {}).get("created_at"))
+    talk.keep_rest(owner or {}, "session_id", "created_at", "updated_at")
     items = {
         row.get("id"): Item(
             str(row.get("id")),
             _item(material, row),
             time_or_none(row.get("created_at")),
+            beside={"rows": rest} if (rest := talk.rest(row, *_READ)) else {},
         )
         for row in bounded(rows)
     }
@@ -122,6 +145,8 @@ def _spend(row: Row, step: Said) -> None:
     given, used = row.get("input_tokens"), row.get("output_tokens")
     step.tokens_in = given if isinstance(given, int) else None
     step.tokens_out = used if isinstance(used, int) else None
+    if rest := rest_of(row, *_READ_OF_USAGE):
+        step.metadata["usage"] = rest
     # What a question cost is told once, on the first step of its answer.
     row["input_tokens"] = row["output_tokens"] = None
 

@@ -546,6 +546,146 @@ _ADK = [
     {"author": "user", "actions": {"rewind_before_invocation_id": "i"}},
 ]
 
+_AGNO_3 = {
+    "agno_sessions": [{"session_id": "s", "session_data": {"session_name": "N"}}],
+    "agno_runs": [
+        {
+            "run_id": "r",
+            "session_id": "s",
+            "run_index": 0,
+            "run_data": {"run_id": "r", "messages": CHAT, "input": {"k": 1}},
+        },
+        {"run_id": "q", "session_id": "s", "run_index": 1, "run_data": {"run_id": "q"}},
+    ],
+}
+_LLM_OF_BEFORE = {
+    "conversations": [{"id": "c", "name": "N", "model": "m"}],
+    "responses": [
+        {
+            "id": "r",
+            "conversation_id": "c",
+            "prompt": ASKED,
+            "response": SAID,
+            "options_json": {"k": 1},
+            "response_json": {"k": {"l": 1}},
+            "datetime_utc": AT,
+        }
+    ],
+    "tool_calls": [
+        {"id": 1, "response_id": "r", "name": "find", "arguments": {"k": 1}}
+    ],
+    "tool_results": [{"id": 1, "response_id": "r", "name": "find", "output": "14"}],
+    "attachments": [{"id": "a", "type": "image/png", "url": "https://x/a.png"}],
+    "prompt_attachments": [{"response_id": "r", "attachment_id": "a", "order": 0}],
+    "fragments": [{"id": 1, "hash": "h", "content": "F"}],
+    "prompt_fragments": [{"response_id": "r", "fragment_id": 1, "order": 0}],
+    "system_fragments": [{"response_id": "r", "fragment_id": 1, "order": 0}],
+}
+_LLM = {
+    "threads": [
+        {"id": "t", "name": "N", "tip_message_hash": "b", "datetime_utc": AT},
+        {"id": "u", "forked_from": "t", "tip_message_hash": "a", "datetime_utc": AT},
+    ],
+    "messages": [
+        {"hash": "a", "role": "user"},
+        {"hash": "b", "parent_hash": "a", "role": "assistant"},
+    ],
+    "parts": [
+        {"id": 1, "message_hash": "a", "position": 0, "type": "text", "text": ASKED},
+        {
+            "id": 2,
+            "message_hash": "b",
+            "position": 0,
+            "type": "tool_call",
+            "payload": {"name": "find", "arguments": {"k": 1}},
+        },
+    ],
+    "turns": [
+        {
+            "id": "1",
+            "thread_id": "t",
+            "parent_message_hash": "a",
+            "tip_message_hash": "b",
+            "model": "m",
+            "options_json": {"k": 1},
+            "datetime_utc": AT,
+        }
+    ],
+}
+_THREAD = {"thread_id": "t", "checkpoint_ns": ""}
+_LANGGRAPH_ON_POSTGRESQL = {
+    "checkpoints": [
+        {
+            **_THREAD,
+            "checkpoint_id": "1",
+            "type": "json",
+            "checkpoint": {
+                "ts": AT,
+                "channel_versions": {"messages": "1"},
+                "channel_values": {"plan": {"k": 1}},
+            },
+            "metadata": {"source": "loop", "writes": {"k": 1}},
+        }
+    ],
+    "checkpoint_blobs": [
+        {
+            **_THREAD,
+            "channel": "messages",
+            "version": "1",
+            "type": "json",
+            "blob": [{"type": "human", "content": ASKED, "id": "1"}],
+        }
+    ],
+    "checkpoint_writes": [
+        {**_THREAD, "checkpoint_id": "1", "channel": "c", "blob": ""}
+    ],
+    "writes": [{**_THREAD, "checkpoint_id": "1", "channel": "c", "value": ""}],
+}
+_CHAINLIT = {
+    "threads": [{"id": "t", "name": "N", "metadata": {"k": 1}}],
+    "steps": [
+        {
+            "id": "1",
+            "threadId": "t",
+            "type": "assistant_message",
+            "output": SAID,
+            "generation": {"model": "m"},
+        }
+    ],
+    "elements": [{"id": "e", "threadId": "t", "forId": "1", "props": {"k": 1}}],
+    "feedbacks": [{"id": "f", "threadId": "t", "forId": "1", "value": 1}],
+}
+_WEBUI_TABLES = {
+    "chat": [
+        {
+            "id": "c",
+            "user_id": "u-1",
+            "chat": _WEBUI["chat"],
+            "meta": {"tags": ["t"], "k": 1},
+            "updated_at": 1_772_355_600,
+        }
+    ],
+    "feedback": [_FEEDBACK],
+    "chat_message": [
+        {
+            "id": "c-u",
+            "chat_id": "c",
+            "role": "user",
+            "content": ASKED,
+            "updated_at": 1_772_355_500,
+        },
+        {
+            "id": "c-n",
+            "chat_id": "c",
+            "role": "assistant",
+            "parent_id": "a",
+            "content": SAID,
+            "usage": {"k": 1},
+            "updated_at": 1_772_355_700,
+        },
+    ],
+}
+
 SOURCES = [
     Source(
         "convstore",
@@ -681,6 +821,8 @@ SOURCES = [
         {
             "x.db": {
                 "sessions": [{"app_name": "a", "user_id": "u", "id": "s", "state": {}}],
+                "app_states": [{"app_name": "a", "state": {"k": 1}}],
+                "user_states": [{"app_name": "a", "user_id": "u", "state": {"k": 1}}],
                 "events": [
                     {
                         "id": str(number),
@@ -796,6 +938,12 @@ SOURCES = [
             }
         },
     ),
+    Source("agno", {"x.db": _AGNO_3}),
+    Source("llm", {"x.db": _LLM_OF_BEFORE}),
+    Source("llm", {"x.db": _LLM}),
+    Source("langgraph", {"x.db": _LANGGRAPH_ON_POSTGRESQL}),
+    Source("chainlit", {"x.db": _CHAINLIT}),
+    Source("open-webui", {"x.db": _WEBUI_TABLES}),
 ]
 
 WHOLE: dict[str, dict[str, str]] = {
@@ -804,6 +952,7 @@ WHOLE: dict[str, dict[str, str]] = {
         "*": "rejected:newer_format",
         "*/tool_sets": "rejected:corruption",
     },
+    "agno": {"*/agno_runs/1/*": "run_without_messages"},
     "chatgpt": {
         "*/mapping": "node_without_fields",
         "*/mapping/sys/message*": "system_message_without_text",
@@ -834,6 +983,12 @@ WHOLE: dict[str, dict[str, str]] = {
         "x.json/observations/1*": "observation_before_the_last",
         "x.jsonl/1*": "observation:TOOL",
     },
+    "langgraph": {
+        # Its keys are channels, and no fields: each is counted as what it is.
+        "*/channel_versions": "channel.plan",
+        "*/metadata/writes": "metadata.writes",
+        "*/channel_values/plan": "channel.plan",
+    },
     "langsmith": {
         "*/[01]/inputs*": "run.inputs",
         "*/0/outputs*": "run.outputs",
@@ -842,7 +997,7 @@ WHOLE: dict[str, dict[str, str]] = {
     },
     "open-webui": {
         "*/history/messages": "message_without_fields",
-        "feedback.json/0/snapshot*": "snapshot",
+        "*/snapshot*": "snapshot",
     },
     "rasa": {
         "*/events/0*": "event:session_started",
