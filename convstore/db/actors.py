@@ -40,11 +40,18 @@ I = models.interactions.c  # noqa: E741
 S = models.sessions.c
 
 
-class Renamed(NamedTuple):
-    """How many rows have got another name."""
+MOST_ACTS = 500
+"""Acts that are read, and written, in one transaction: their texts are held, and their
+sessions locked."""
 
-    interactions: int = 0
-    legal_holds: int = 0
+
+class Renamed(NamedTuple):
+    """How many rows have got another name; `through` is the last session, by id, in
+    which all have."""
+
+    interactions: int
+    legal_holds: int
+    through: str
 
 
 def of_acts(connection: Connection, tenant: str, after: str, limit: int) -> list[str]:
@@ -119,14 +126,21 @@ def sessions_of(
 
 
 def rename(unit: Unit, keys: Sequence[Key], renaming: Renaming, now: int) -> Renamed:
-    """Give an actor another name in the rows of sessions whose heads are locked. To be
-    flushed."""
+    """Give an actor another name in the rows of sessions whose heads are locked, in
+    `MOST_ACTS` at most. To be flushed.
+
+    `keys` are of the renaming's tenant, in order, and some.
+    """
     connection, until = unit.connection, to_micros(renaming.until)
     given = {**about_keys(keys), "was": renaming.was, "until": until}
     acts = [
         renamed_row(dict(zip(_ACT_NAMES, row, strict=True)), renaming.name)
         for row in _ACTS.all(connection, given)
     ]
+    through = keys[-1][1]
+    if len(acts) == MOST_ACTS:  # perhaps there are more in the last one
+        last = acts[-1]["session_id"]
+        through = max((key[1] for key in keys if key[1] < last), default="")
     if acts:
         _RENAME_ACT.many(connection, acts)
     touched = {(row["tenant_id"], row["session_id"]) for row in acts}
@@ -135,15 +149,14 @@ def rename(unit: Unit, keys: Sequence[Key], renaming: Renaming, now: int) -> Ren
         _RENAME_HOLDS.run(connection, {**given, "name": renaming.name})
         touched |= {(row[0], row[1]) for row in held_rows}
     touch(unit, touched, now)
-    return Renamed(len(acts), len(held_rows))
+    return Renamed(len(acts), len(held_rows), through)
 
 
 def each_actor(
     connection: Connection, table: Table, tenant: str, after: str, limit: int
 ) -> list[str]:
-    """The actors in a table, in order.
-
-    From each to the next one: no act of the same is read twice."""
+    """The actors in a table, in order, from each to the next one: no act of the same
+    is read twice."""
     c = table.c
     of_tenant = select(func.min(c.actor_id).label("actor_id")).where(
         c.tenant_id == tenant
@@ -177,10 +190,15 @@ _ACT_NAMES = [str.__str__(column.name) for column in _ACT_COLUMNS]
 _WAS: BindParameter[str] = bindparam("was")
 _UNTIL: BindParameter[int] = bindparam("until")
 _ACTS = Prepared(
-    lambda dialect: select(*_ACT_COLUMNS).where(
-        of_sessions(dialect, models.interactions),
-        I.actor_id == _WAS,
-        I.created_at <= _UNTIL,
+    lambda dialect: (
+        select(*_ACT_COLUMNS)
+        .where(
+            of_sessions(dialect, models.interactions),
+            I.actor_id == _WAS,
+            I.created_at <= _UNTIL,
+        )
+        .order_by(I.session_id, I.seq)
+        .limit(MOST_ACTS)
     )
 )
 _RENAME_ACT = Prepared(

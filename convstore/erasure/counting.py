@@ -67,7 +67,8 @@ class Count:
     def with_renamed(self, rows: Renamed) -> Count:
         """The count with rows of other people's sessions that have another name."""
         sums = Counter(self.renamed)
-        sums.update({kind: n for kind, n in rows._asdict().items() if n})
+        sums.update(interactions=rows.interactions, legal_holds=rows.legal_holds)
+        sums = +sums  # without what is none
         return replace(self, renamed=dict(sums))
 
     def take(self, more: Count) -> None:

@@ -56,8 +56,10 @@ async def rename_rows(context: Context, renaming: Renaming, count: Count) -> boo
         lambda c, a=after: actors.sessions_of(c, renaming, a, _AT_ONCE)  # type: ignore[misc]
     ):
         keys = [(renaming.tenant_id, session_id) for session_id in found]
-        more = await context.write(partial(_rename, context, renaming, keys, count))
-        changed, after = True, found[-1]
+        work = partial(_rename, context, renaming, keys, count)
+        more, through = await context.write(work)
+        # Where not all of the first one fitted, it comes again.
+        changed, after = True, max(after, through)
         count.take(more)
         context.on_step("erase.renamed")
         await context.on_changed(keys)
@@ -70,17 +72,18 @@ def _rename(
     keys: Sequence[Key],
     count: Count,
     connection: Connection,
-) -> Count:
+) -> tuple[Count, str]:
     schema.hold(connection)
     unit = Unit(connection)
     refuse_held(unit, keys)
-    more = count.with_renamed(actors.rename(unit, keys, renaming, context.now()))
+    renamed = actors.rename(unit, keys, renaming, context.now())
+    more = count.with_renamed(renamed)
     unit.flush()
     more.keep(connection)
     # One that is being written may hold a copy with the former name.
     segments.cancel_writing(connection)
     context.on_step("erase.rename")
-    return more
+    return more, renamed.through
 
 
 async def clean_copies(

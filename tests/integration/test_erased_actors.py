@@ -586,22 +586,25 @@ async def test_a_reader_of_changes_sees_that_an_archived_session_changed(
     assert found == ["s-1"]
 
 
-SESSIONS = 250
+SESSIONS, ACTS = 250, 1_200
 
 
-async def test_many_sessions_are_renamed_in_bounded_steps(
-    open_another: OpenAnother,
-    database_url: str,
-    archive_dir: Path,
+async def test_many_acts_are_renamed_in_bounded_steps(
+    open_another: OpenAnother, database_url: str, archive_dir: Path
 ) -> None:
     hook = Steps()
     store = await open_another(on_step=hook)
     for number in range(SESSIONS):
         await store.sessions.get_or_create(f"s-{number:03}")
-        await store.interactions.record(f"s-{number:03}", action="copy", actor_id=JAN)
+    acts = [{"action": "copy", "actor_id": JAN}] * ACTS
+    await store.interactions.record_many(acts, session_id="s-007")
+    await store.interactions.record_many(
+        [acts[0] | {"session_id": f"s-{n:03}"} for n in range(SESSIONS)]
+    )
 
     receipt = await store.erase(user_id=JAN)
 
-    assert receipt.renamed == {"interactions": SESSIONS}
-    assert hook.reached.count("erase.renamed") == 3
+    assert receipt.renamed == {"interactions": SESSIONS + ACTS}
+    # At most 500 acts, and 100 sessions, a step.
+    assert hook.reached.count("erase.renamed") == 5
     nowhere(database_url, archive_dir)
