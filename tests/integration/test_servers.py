@@ -53,6 +53,21 @@ async def test_settings_of_the_database_do_not_reach_our_statements(
     assert found["time limits"]
 
 
+@pytest.mark.parametrize("path", ["''", "pg_catalog", "nowhere"])
+async def test_a_search_path_that_leads_nowhere_is_no_want_of_rights(
+    server: Any, postgres_url: str, path: str
+) -> None:
+    from convstore.migration import upgrade
+
+    name = await server.fetchval("SELECT current_database()")
+    await server.execute(f'ALTER DATABASE "{name}" SET search_path = {path}')
+
+    with pytest.raises(DatabaseAccessError, match="CONVSTORE_SCHEMA"):
+        await in_thread(upgrade, postgres_url)
+    async with open_store(StoreConfig(url=postgres_url, db_schema="public")) as store:
+        assert (await store.sessions.get_or_create("s-1"))[1]
+
+
 async def test_another_encoding_is_refused_before_anything_is_made(
     server: Any, postgres_url: str
 ) -> None:

@@ -59,8 +59,8 @@ from convstore.db.dialects.postgres_resting import (
     without_a_trace,
 )
 from convstore.db.dialects.postgres_schema import (
-    NO_RIGHTS,
     Identified,
+    led_to,
     number_of,
     schema_in,
 )
@@ -71,7 +71,6 @@ from convstore.db.models import JsonText
 from convstore.db.models.columns import is_json_text
 from convstore.vocabulary.errors import (
     ConfigError,
-    DatabaseAccessError,
     DatabaseBusyError,
     DatabaseUnavailableError,
     InvalidInputError,
@@ -220,9 +219,7 @@ class PostgresBackend(Backend):
                 "DATABASE … ENCODING 'UTF8' TEMPLATE template0"
             )
         if self._schema is None:
-            self._schema = schema
-        if self._schema is None:
-            raise DatabaseAccessError(NO_RIGHTS)
+            self._schema = led_to(schema)
         named = in_schema(self._schema)
         self._engine = self._engine.execution_options(**named)
         self._reader = self._reader.execution_options(**named)

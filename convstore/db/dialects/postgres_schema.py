@@ -13,7 +13,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from convstore.db import models
 from convstore.db.dialects.base import BackendOptions
-from convstore.vocabulary.errors import ConfigError
+from convstore.vocabulary.errors import ConfigError, DatabaseAccessError
 from convstore.vocabulary.ids import SCHEMA_NAME
 
 # Sets the numbers of our advisory locks apart from those of an application.
@@ -22,6 +22,11 @@ _ADVISORY = 0x636F6E76
 NO_RIGHTS = (
     "the role lacks rights: GRANT USAGE ON SCHEMA to it, and SELECT, INSERT, UPDATE, "
     "DELETE ON ALL TABLES IN SCHEMA; `convstore db upgrade` also needs CREATE ON SCHEMA"
+)
+
+_NO_SCHEMA = (
+    "the search_path of this role leads to no schema that it may use: name one with "
+    "CONVSTORE_SCHEMA, or GRANT USAGE ON SCHEMA to the role"
 )
 
 
@@ -45,6 +50,17 @@ def schema_in(options: BackendOptions) -> str | None:
         raise ConfigError(
             "SCHEMA: a letter or _, then up to 62 letters, digits, _ or -, please"
         )
+    return schema
+
+
+def led_to(schema: str | None) -> str:
+    """The schema to which the `search_path` leads, where none is named.
+
+    Raises:
+        DatabaseAccessError: It leads to none, or to the server's own.
+    """
+    if schema is None or schema.startswith("pg_"):
+        raise DatabaseAccessError(_NO_SCHEMA)
     return schema
 
 
