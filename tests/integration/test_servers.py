@@ -68,6 +68,20 @@ async def test_a_search_path_that_leads_nowhere_is_no_want_of_rights(
         assert (await store.sessions.get_or_create("s-1"))[1]
 
 
+async def test_triggers_that_the_server_does_not_run_are_told(
+    postgres_url: str,
+) -> None:
+    sign = "&" if "?" in postgres_url else "?"
+    without = f"{sign}options=-c%20session_replication_role%3Dreplica"
+
+    found = []
+    for url in (postgres_url, postgres_url + without):
+        async with open_store(url) as store:
+            found += [f.ok for f in await store.examine() if f.check == "triggers"]
+
+    assert found == [True, False]
+
+
 async def test_another_encoding_is_refused_before_anything_is_made(
     server: Any, postgres_url: str
 ) -> None:

@@ -28,6 +28,7 @@ def examine(connection: Connection) -> list[Finding]:
     commit, encoding = shown["synchronous_commit"], shown["server_encoding"]
     isolation = shown["default_transaction_isolation"]
     read_only = standby or shown["default_transaction_read_only"] == "on"
+    triggers = shown["session_replication_role"] != "replica"
     ends = [f"{n} = {shown[n]} ms" for n in _LIMITS if shown.get(n, "0") != "0"]
     return [
         Finding("PostgreSQL version", int(version.split(".")[0]) >= 14, version,
@@ -40,6 +41,8 @@ def examine(connection: Connection) -> list[Finding]:
                 "make the database with ENCODING 'UTF8' TEMPLATE template0"),
         Finding("isolation", isolation == "read committed", isolation,
                 "leave default_transaction_isolation at read committed"),
+        Finding("triggers", triggers, "on" if triggers else "off",
+                "leave session_replication_role at origin: counts would be wrong"),
         Finding("writable", not read_only, "a standby, or read-only"
                 if read_only else "yes",
                 "name the primary, or set target_session_attrs=read-write"),
