@@ -13,7 +13,7 @@ from datetime import datetime
 
 from convstore.imports.pieces import call_part, has_bytes, text_part, thought_part
 from convstore.imports.talk import Said, Talk
-from convstore.messages.parts import kind_of
+from convstore.messages.parts import kind_of, text_of
 from convstore.vocabulary.records import Json, JsonObject
 
 
@@ -124,14 +124,24 @@ class Steps:
 
 
 def merge_text(said: Said) -> None:
-    """Make the content of the text parts, which alone need not be parts."""
-    texts = [part for part in said.parts if kind_of(part) == "text"]
+    """Make the content of the text parts, which alone need not be parts. One that is
+    called text and has none stays a part."""
+    texts: list[str] = []
+    rest: list[Json] = []
+    kinds = set()
+    for part in said.parts:
+        kind = kind_of(part)
+        text = text_of(part) if kind == "text" else None
+        if text is not None:
+            texts.append(text)
+        else:
+            rest.append(part)
+            kinds.add(kind)
     if not texts:
         return
-    said.content = "".join(part["text"] for part in texts)
-    others = {kind_of(part) for part in said.parts} - {"text", "thought", "call"}
-    if not others:
-        said.parts = [part for part in said.parts if kind_of(part) != "text"]
+    said.content = "".join(texts)
+    if kinds <= {"thought", "call"}:
+        said.parts = rest
 
 
 def _holds_bytes(part: JsonObject) -> bool:

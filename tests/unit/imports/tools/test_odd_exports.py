@@ -325,3 +325,19 @@ def test_what_a_tool_says_of_a_chat_and_we_have_no_place_for_is_kept(
     (session,) = sessions(format_name, path)
 
     assert session.metadata == {**told, "import": {"format": format_name}}
+
+
+@pytest.mark.parametrize("odd", [{"type": "text"}, {"type": "input_text", "text": [1]}])
+@pytest.mark.parametrize("name", ["codex", "openai-agents"])
+def test_a_part_that_is_called_text_and_has_none_stays_a_part(
+    tmp_path: Path, name: str, odd: JsonObject
+) -> None:
+    plain = {"type": "input_text", "text": "Q"}
+    item = {"type": "message", "role": "user", "content": [plain, odd]}
+    path = tmp_path / "rollout-1.jsonl"
+    path.write_text(json.dumps(item))
+
+    (session,) = sessions(name, path)
+
+    (turn,) = session.turns
+    assert (turn.content, (turn.parts or [])[1:]) == ("Q", [odd])
