@@ -79,7 +79,8 @@ class SentTogether(Prepared):
             (*key, *names),
         )
 
-    def many(self, connection: Connection, rows: Sequence[Values]) -> None:
+    def many(self, connection: Connection, rows: Iterable[Values]) -> None:
+        rows = [*rows]
         if len(rows) == 1 or not dialect_of(connection).has_row_locks:
             super().many(connection, rows)
             return

@@ -10,7 +10,7 @@ lost connections (the backends do both).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 from typing import Any
 
@@ -68,12 +68,19 @@ class Prepared:
         finally:
             cursor.close()
 
-    def many(self, connection: Connection, rows: Sequence[Values]) -> None:
+    def many(self, connection: Connection, rows: Iterable[Values]) -> None:
         """Run it for each of `rows`, with one call of the driver."""
         sql, arrange = self._for(connection)
+        # SQLite's own driver takes them as they are made, one by one: thousands that
+        # wait for the last would have the collector walk all that there is.
+        bound: Any = map(arrange, rows)
+        if connection.dialect.driver != "pysqlite":
+            bound = [*bound]
+            if not bound:
+                return
         cursor = connection.connection.cursor()
         try:
-            cursor.executemany(sql, [arrange(row) for row in rows])
+            cursor.executemany(sql, bound)
         finally:
             cursor.close()
 

@@ -41,10 +41,10 @@ class TitleHook:
             gone = [dict(zip(names, key, strict=True)) for key in sorted(again)]
             _REMOVE.many(connection, gone)
         heads = {**flushed.hot, **flushed.cold}
-        titled = sorted(flushed.titled | flushed.made)
-        rows = [row for key in titled if key in heads for row in _rows(heads[key])]
-        if rows:
-            _ADD.many(connection, rows)
+        told = [heads[k] for k in sorted(flushed.titled | flushed.made) if k in heads]
+        titled = [session for session in told if session["title"] is not None]
+        if titled:
+            _ADD.many(connection, (row for each in titled for row in _rows(each)))
 
     def at_once(self, turns: FromClause, changed: CTE) -> Sequence[CTE]:
         """Nothing: a turn that gives its session a title goes the other way."""
@@ -52,8 +52,6 @@ class TitleHook:
 
 
 def _rows(session: Row) -> Iterator[Row]:
-    if session["title"] is None:
-        return
     place = {"tenant_id": session["tenant_id"], "session_id": session["session_id"]}
     for word in dict.fromkeys(words_of(session["title"])):
         yield {**place, "word": word}

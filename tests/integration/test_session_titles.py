@@ -165,3 +165,10 @@ async def test_what_a_list_by_title_reads_does_not_grow_with_the_sessions(
 
     # The word, its session in order, and the session: for one, then for two.
     assert counts == [(3, 1), (6, 2)]
+
+
+async def test_a_title_without_a_word_is_a_title(store: Store) -> None:
+    await store.sessions.get_or_create("s-1", title="…?!")
+
+    assert (await store.sessions.get("s-1")).title == "…?!"
+    assert await listed(store, "?!") == ["s-1"]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, insert
 
 from convstore import Store
+from convstore.db import models
 from convstore.db.batch import run_batch
+from convstore.db.dialects.sqlite_file import driver_of
+from convstore.db.statements import Prepared
 from convstore.errors import TurnNotFoundError
 from convstore.imports.model import ImportedSession
 from convstore.repositories.imported import _session
@@ -57,6 +61,30 @@ async def test_an_import_makes_its_sessions_together_where_the_server_is_far(
 
     assert report.sessions == MANY
     assert len(sent) < MANY / 2
+
+
+async def test_sqlite_takes_rows_one_by_one_as_they_are_made(
+    open_another: OpenAnother, new_database: Callable[[str], str]
+) -> None:
+    store = await open_another(url=new_database("sqlite"))
+    await store.sessions.get_or_create("s-1")
+    add = Prepared(lambda _: insert(models.session_title_words))
+    written_before = []
+
+    def work(connection: Connection) -> None:
+        driver = driver_of(connection)
+        before = driver.total_changes
+
+        def rows() -> Iterator[dict[str, str]]:
+            for word in ("een", "twee", "drie"):
+                written_before.append(driver.total_changes - before)
+                yield {"tenant_id": store.tenant, "session_id": "s-1", "word": word}
+
+        add.many(connection, rows())
+
+    await store._parts.backend.write(work)
+
+    assert written_before == [0, 1, 2]
 
 
 async def test_what_is_refused_of_sessions_that_come_together_is_not_made(
