@@ -178,7 +178,7 @@ class ApplyToSession:
         stored = []
         for row in self.turns.rows:
             name = row["external_id"]
-            earlier = name and unit.external.get((*self.key, name))
+            earlier = name and unit.external[self.key][name]
             if earlier:
                 check_same(row, earlier)
             stored.append(bool(earlier))

@@ -106,8 +106,9 @@ class ImportSession:
 
     def _fill(self, unit: Unit) -> Stored:
         # A new session has no external ids: nothing need be looked up.
-        unit.external |= {(*self.key, row["external_id"]): None for row in self._rows}
-        unit.acts[self.key] = KnownActs(new=True)
+        unit.external[self.key] = {row["external_id"]: None for row in self._rows}
+        if self.acts:
+            unit.acts[self.key] = KnownActs(new=True)
         return self._add(unit, 0, self.acts, self.graphs, created=True)
 
     def _go_on(self, unit: Unit, head: Head) -> Stored:
@@ -189,7 +190,7 @@ class ImportSession:
         look_up_external(unit, [self.turns])
         here = 0
         for row in self._rows:
-            known = unit.external[(*self.key, row["external_id"])]
+            known = unit.external[self.key][row["external_id"]]
             if known is None:
                 break
             here += 1

@@ -73,7 +73,7 @@ class ImportTalk(ImportSession):
         fresh: list[Row] = []
         changed = 0
         for place, given in enumerate(self._rows, 1):
-            known = unit.external[(*self.key, given["external_id"])]
+            known = unit.external[self.key][given["external_id"]]
             if known is not None:
                 places[place] = known["seq"]
                 changed += bytes(known["digest"]) != given["digest"]

@@ -101,7 +101,8 @@ def suppose(unit: Unit, appends: Iterable[AppendTurns], items: Iterable[Place]) 
     for append in appends:
         for row in append.rows:
             if row["external_id"] is not None:
-                unit.external[(*append.key, row["external_id"])] = None
+                known = unit.external.setdefault(append.key, {})
+                known[row["external_id"]] = None
 
 
 def write_at_once(

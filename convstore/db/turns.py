@@ -111,7 +111,7 @@ class AppendTurns:
             if earlier is None:
                 placed = self._place(unit, head, row)
             else:  # stored before this call, or placed by an earlier turn of it
-                placed = unit.external[(*self.key, row["external_id"])] or earlier
+                placed = unit.external[self.key][row["external_id"]] or earlier
                 if placed["parent_seq"] == head.row["head_seq"]:
                     head.row["head_seq"] = placed["seq"]
                     go_on(head.row, placed)
@@ -136,6 +136,7 @@ class AppendTurns:
         """For each row the one stored before, or None; refuses, and changes nothing."""
         known: list[Row | None] = []
         seq = head.row["turn_count"]
+        stored = unit.external.get(self.key, {})
         fresh: dict[str, Row] = {}
         absent: int | None = None
         for row in self.rows:
@@ -144,7 +145,7 @@ class AppendTurns:
             if external_id is not None:
                 earlier = fresh.get(external_id)
                 if earlier is None:
-                    earlier = unit.external.get((*self.key, external_id))
+                    earlier = stored.get(external_id)
             if earlier is not None:
                 check_same(row, earlier)
             else:
@@ -153,7 +154,7 @@ class AppendTurns:
                     absent = parent
                 seq += 1
                 if external_id is not None:
-                    fresh[external_id] = {**row, "parent_seq": parent or None}
+                    fresh[external_id] = row
             known.append(earlier)
         if None in known:
             check_head(head, self.expected_head)
@@ -175,7 +176,7 @@ class AppendTurns:
         row["seq"] = state["head_seq"] = state["turn_count"] = state["turn_count"] + 1
         unit.add(models.turns, row)
         if row["external_id"] is not None:
-            unit.external[(*self.key, row["external_id"])] = row
+            unit.external.setdefault(self.key, {})[row["external_id"]] = row
         go_on(state, row)
         if row["role"] == "user" and state["title"] is None:
             state["title"] = _title(row)
@@ -206,20 +207,22 @@ def _title(row: Row) -> str | None:
 
 def look_up_external(unit: Unit, appends: Sequence[AppendTurns]) -> None:
     """Find which external ids are stored already, with one statement for many."""
-    wanted = [
-        place
-        for append in appends
-        for row in append.rows
-        if row["external_id"] is not None
-        and (place := (*append.key, row["external_id"])) not in unit.external
-    ]
+    wanted = []
+    for append in appends:
+        for row in append.rows:
+            if (name := row["external_id"]) is None:
+                continue
+            known = unit.external.setdefault(append.key, {})
+            if name not in known:
+                known[name] = None
+                wanted.append((*append.key, name))
     if not wanted:
         return
-    unit.external |= dict.fromkeys(wanted)
     bound = dumps(wanted).decode()
     for values in _EXTERNAL.all(unit.connection, {"bound": bound}):
         stored = dict(zip(_EXTERNAL_NAMES, values, strict=True))
-        unit.external[tuple(stored[name] for name in _EXTERNAL_KEY)] = stored
+        key = stored["tenant_id"], stored["session_id"]
+        unit.external[key][stored["external_id"]] = stored
 
 
 def find(connection: Connection, key: Key, seq: int) -> Turn | None:
@@ -304,7 +307,7 @@ def check_same(row: Row, earlier: Row) -> None:
     """
     parent = row["parent_seq"]
     if row["digest"] != bytes(earlier["digest"]) or (
-        parent is not None and (parent or None) != earlier["parent_seq"]
+        parent is not None and (parent or None) != (earlier["parent_seq"] or None)
     ):
         raise ConflictError("external_id: stored already with another content")
 

@@ -117,8 +117,9 @@ class Unit:
         self._changes: dict[Prepared, list[Row]] = {}
         # Sessions whose whole rows are gathered: see `put_back`.
         self._back: set[Key] = set()
-        # External ids of turns: what a batch looked up, and what it added since.
-        self.external: dict[tuple[str, str, str], Row | None] = {}
+        # External ids of turns, by session: what a batch looked up, and what it added
+        # since.
+        self.external: dict[Key, dict[str, Row | None]] = {}
         # The smallest id that the checkpoints of a session must not have been ended
         # through, where the one statement that writes compares it; None: asked for.
         self.not_ended: dict[Key, str] | None = None
@@ -317,8 +318,7 @@ class Unit:
             self._rows.setdefault(table.name, []).extend(of_table)
         self._back.add(key)
         # What was looked up of this session before is looked up again.
-        for place in [place for place in self.external if place[:2] == key]:
-            del self.external[place]
+        self.external.pop(key, None)
         self._look_up_again(key)
         for tell in self.on_back:
             tell(key)

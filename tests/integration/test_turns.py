@@ -263,6 +263,9 @@ async def test_one_call_may_name_an_external_id_twice(store: Store) -> None:
 
     assert first == second
     assert (await store.sessions.get("s-1")).turn_count == 1
+    begins = {**turn, "external_id": "b", "parent_seq": 0}
+    first, second = await store.turns.append_many("s-1", [begins, begins])
+    assert first == second
     with pytest.raises(ConflictError):
         await store.turns.append_many(
             "s-1",
@@ -271,7 +274,7 @@ async def test_one_call_may_name_an_external_id_twice(store: Store) -> None:
                 {**turn, "external_id": "n", "content": "y"},
             ],
         )
-    assert (await store.sessions.get("s-1")).turn_count == 1
+    assert (await store.sessions.get("s-1")).turn_count == 2
 
 
 async def test_a_call_repeated_in_part_adds_only_what_is_missing(store: Store) -> None:
