@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -128,6 +129,38 @@ async def test_a_wish_that_cannot_be_heeded_is_refused(postgres_url: str) -> Non
 
     with pytest.raises(ConfigError, match="channel_binding"):
         async with open_store(f"{postgres_url}{sign}channel_binding=require"):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("wish", "word"),
+    [
+        ("sslmode=verify-full", "root certificate"),
+        ("port=5432,5433,5434", "several hosts"),
+    ],
+)
+async def test_a_wish_that_the_driver_finds_unmet_is_a_wrong_setting(
+    postgres_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    wish: str,
+    word: str,
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))  # where a root certificate may lie
+    url = postgres_url
+    if wish.startswith("port"):
+        url = "postgresql://nobody@/nothing?host=a,b"
+
+    with pytest.raises(ConfigError, match=word):
+        async with open_store(f"{url}{'&' if '?' in url else '?'}{wish}"):
+            pass
+
+
+async def test_a_server_of_another_part_may_change_it(postgres_url: str) -> None:
+    sign = "&" if "?" in postgres_url else "?"
+
+    with pytest.raises(DatabaseUnavailableError, match="target_session_attrs"):
+        async with open_store(f"{postgres_url}{sign}target_session_attrs=standby"):
             pass
 
 

@@ -56,6 +56,12 @@ _BY_STATE: dict[str, tuple[type[ConvstoreError], str]] = {
     "XX002": (CorruptionError, _DAMAGE),
 }
 
+_UNMET = (
+    "URL: the driver cannot use these settings: sslmode=verify-ca or verify-full needs "
+    "a root certificate (sslrootcert=FILE, or system), and of several hosts each has a "
+    "port, or none"
+)
+
 
 def translate(error: BaseException) -> ConvstoreError | None:
     """Our error for a driver's; None when it is not a driver's."""
@@ -79,6 +85,11 @@ def is_taken(error: BaseException | None) -> bool:
 
 def _lost(state: str, error: BaseException) -> ConvstoreError | None:
     """Our error where a connection was lost, or was never had."""
+    if _named(error) == "TargetServerAttributeNotMatched":
+        # It may be one in a moment: servers change their parts.
+        return DatabaseUnavailableError(
+            "no server that answers is such a one as target_session_attrs asks for"
+        )
     if state.startswith("57P") or _was_told_of_the_end(error):
         return ServerEndedError(_UNREACHABLE)
     if type(error).__name__ == "InvalidCachedStatementError":
@@ -137,6 +148,8 @@ def _refused_settings(state: str, error: BaseException) -> str | None:
     """What is wrong with the settings, if that is why nobody is let in."""
     if state in _REFUSED:
         return _REFUSED[state]
+    if _named(error) == "ClientConfigurationError":
+        return _UNMET
     if not state and _is_lost_by_psycopg(error) and _refuses_to_connect(str(error)):
         # psycopg gives no state to what a server says before there is a connection.
         return "URL: the server refuses this user, password or database"
@@ -157,6 +170,11 @@ def _refused_settings(state: str, error: BaseException) -> str | None:
             "transaction, such as PgBouncer, set CONVSTORE_POOLER=transaction"
         )
     return None
+
+
+def _named(error: BaseException) -> str:
+    """What asyncpg calls an error of its own, which SQLAlchemy calls otherwise."""
+    return type(error.__cause__ or error).__name__
 
 
 def _is_away(state: str, error: BaseException) -> bool:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Text, func, text
-from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from convstore.db import models
 from convstore.db.dialects.base import BackendOptions
+from convstore.db.dialects.postgres_url import parsed
 from convstore.vocabulary.errors import ConfigError, DatabaseAccessError
 from convstore.vocabulary.ids import SCHEMA_NAME
 
@@ -30,17 +30,13 @@ _NO_SCHEMA = (
 )
 
 
-def _target(url: str) -> URL:
-    return make_url(url.replace("postgres://", "postgresql://", 1))
-
-
 def schema_in(options: BackendOptions) -> str | None:
     """The schema that the settings name.
 
     Raises:
         ConfigError: It cannot be one, or the URL names another.
     """
-    named = _target(options.url).query.get("schema")
+    named = parsed(options.url).query.get("schema")
     if isinstance(named, tuple) or (
         named and options.schema and named != options.schema
     ):

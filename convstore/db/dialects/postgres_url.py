@@ -20,6 +20,8 @@ from convstore.vocabulary.errors import ConfigError
 
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _CERTIFICATES = ("sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl")
+_SYSTEM = "system"
+"""In place of a file: the certificates that the system trusts."""
 _ATTRIBUTES = (
     "any", "read-write", "read-only", "primary", "standby", "prefer-standby",
 )  # fmt: skip
@@ -57,14 +59,11 @@ def postgres_target(url: str) -> PostgresTarget:
         ConfigError: It is none, or a parameter cannot be heeded; names it, and never
             its value, which may be a password.
     """
-    try:
-        parsed = make_url(url.replace("postgres://", "postgresql://", 1))
-    except (ArgumentError, ValueError) as error:
-        raise ConfigError("URL: it cannot be read as postgresql://…") from error
-    target = PostgresTarget(parsed.set(drivername="postgresql+asyncpg", query={}))
+    read = parsed(url)
+    target = PostgresTarget(read.set(drivername="postgresql+asyncpg", query={}))
     given = {
         name: value if isinstance(value, str) else value[-1]
-        for name, value in parsed.query.items()
+        for name, value in read.query.items()
     }
     given.pop("schema", None)  # not the server's: see `postgres_schema`
     _take_ssl(target, given)
@@ -81,9 +80,29 @@ def postgres_target(url: str) -> PostgresTarget:
     return target
 
 
+def parsed(url: str) -> URL:
+    """The parts of a URL.
+
+    Raises:
+        ConfigError: It has none. What it has instead may be a password.
+    """
+    try:
+        return make_url(url.replace("postgres://", "postgresql://", 1))
+    except (ArgumentError, ValueError) as error:
+        raise ConfigError(
+            "URL: it cannot be read as postgresql://USER@HOST:PORT/DATABASE; several "
+            "hosts go behind it, as ?host=A,B&port=5432,5433"
+        ) from error
+
+
 def _take_ssl(target: PostgresTarget, given: dict[str, str]) -> None:
     mode = given.pop("sslmode", given.pop("ssl", None))
     files = {name: given.pop(name) for name in _CERTIFICATES if name in given}
+    if files.get("sslrootcert") == _SYSTEM:
+        # As libpq has it: anybody may have a certificate for some name.
+        if mode not in (None, "verify-full"):
+            raise ConfigError("URL: sslrootcert=system goes with sslmode=verify-full")
+        mode = "verify-full"
     if mode == "true":
         mode = "require"
     if mode is not None and mode not in _SSL_MODES:
@@ -102,10 +121,12 @@ def _context(mode: str, files: Mapping[str, str]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = mode == "verify-full"
     for name, path in files.items():
-        if name != "sslpassword" and not Path(path).is_file():
+        is_file = name != "sslpassword" and (name, path) != ("sslrootcert", _SYSTEM)
+        if is_file and not Path(path).is_file():
             raise ConfigError(f"URL: {name} names no file")
     try:
-        if root := files.get("sslrootcert"):
+        root = files.get("sslrootcert", _SYSTEM)
+        if root != _SYSTEM:
             context.load_verify_locations(root)
         elif mode in ("verify-ca", "verify-full"):
             context.load_default_certs()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from convstore import ConfigError
+from convstore import ConfigError, open_store
 from convstore.db.dialects.postgres_url import postgres_target
 
 URL = "postgresql://ann:secret@db.example:5433/chat"
@@ -52,6 +53,7 @@ def test_the_words_of_libpq_are_heeded(
         ("sslmode=maybe", "sslmode"),
         ("sslmode=require&sslrootcert=/not/there", "sslrootcert"),
         ("sslmode=disable&sslcert=/not/there", "certificates"),
+        ("sslmode=require&sslrootcert=system", "verify-full"),
         ("channel_binding=require", "channel_binding"),
         ("connect_timeout=soon", "connect_timeout"),
         ("target_session_attrs=writer", "target_session_attrs"),
@@ -65,6 +67,31 @@ def test_the_words_of_libpq_are_heeded(
 def test_what_cannot_be_heeded_is_refused_by_name(query: str, name: str) -> None:
     with pytest.raises(ConfigError, match=name) as caught:
         postgres_target(f"{URL}?{query}")
+
+    assert "secret" not in str(caught.value)
+
+
+def test_the_certificates_that_the_system_trusts_have_a_name() -> None:
+    for query in ("sslrootcert=system", "sslmode=verify-full&sslrootcert=system"):
+        context = postgres_target(f"{URL}?{query}").arguments["ssl"]
+
+        assert context.verify_mode == ssl.CERT_REQUIRED
+        assert context.check_hostname
+        assert context.get_ca_certs() or not ssl.create_default_context().get_ca_certs()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:secret@db.example:port/chat",
+        "postgresql://ann:secret@a:5432,b:5433/chat",
+        "postgresql://ann:secret@[::1/chat",
+    ],
+)
+async def test_a_url_without_parts_is_a_wrong_setting(url: str) -> None:
+    with pytest.raises(ConfigError, match="URL: it cannot be read") as caught:
+        async with open_store(url):
+            pass
 
     assert "secret" not in str(caught.value)
 
