@@ -13,7 +13,7 @@ from convstore.db.holds import check_not_held
 from convstore.db.items import OF_SESSION, OUTSIDE, ItemChange, Planned, lock, plan
 from convstore.db.known_acts import look_up_acts
 from convstore.db.patching import Change, Patch, changed_by, make
-from convstore.db.recording import RecordInteractions, acts_of
+from convstore.db.recording import RecordInteractions, acts_of, says_the_same
 from convstore.db.renewal import begin, renewed
 from convstore.db.sessions import create, new_row
 from convstore.db.turns import AppendTurns, check_same, look_up_external
@@ -185,7 +185,7 @@ class ApplyToSession:
         for row in self.acts.rows:
             name = row["external_id"]
             act = known and name and known.external.get(name)
-            if act and bytes(act["digest"]) != row["digest"]:
+            if act and not says_the_same(act, row):
                 raise ConflictError("external_id: stored already with another content")
             stored.append(bool(act))
         return bool(stored) and all(stored)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,8 +14,6 @@ from convstore.vocabulary.codec import decode_json, dumps
 from convstore.vocabulary.record import Value, names_of
 
 R = models.erasures.c
-
-_PSEUDONYM = re.compile(r"erased-[0-9a-f]{16}", re.ASCII)
 
 
 class StoredErasure(Value, frozen=True):
@@ -41,13 +38,9 @@ def subject_hash(subject_id: str, salt: str) -> str:
 
 def pseudonym(erasure: StoredErasure) -> str:
     """The name of an erased user in what they did in other people's sessions: the same
-    in every database, and whenever the erasure is gone on with."""
+    in every database, and whenever the erasure is gone on with. `is_pseudonym` knows
+    them."""
     return f"erased-{subject_hash(erasure.erasure_id, 'actor')[:16]}"
-
-
-def is_pseudonym(actor_id: str | None) -> bool:
-    """Whether a name is one of those."""
-    return actor_id is not None and _PSEUDONYM.fullmatch(actor_id) is not None
 
 
 def begin(connection: Connection, erasure: StoredErasure) -> None:

@@ -26,11 +26,12 @@ from convstore.db.heads import SwitchBranch
 from convstore.db.known_acts import look_up_acts
 from convstore.db.ledger import Book
 from convstore.db.patching import STATES, state_row
-from convstore.db.recording import RecordInteraction, acts_of
+from convstore.db.recording import RecordInteraction, acts_of, says_the_same
 from convstore.db.session_ids import among, naming
 from convstore.db.sessions import create, new_row
 from convstore.db.turns import AppendTurns, look_up_external
 from convstore.db.unit import Head, Key, Row, Unit, check_usable
+from convstore.vocabulary.actors import with_pseudonyms
 from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.documents import encode_document
 from convstore.vocabulary.errors import (
@@ -206,15 +207,15 @@ class ImportSession:
         """The operations whose rows are not there yet."""
         if not operations:
             return []
-        stored = stored_digests(
+        stored = stored_of_names(
             unit.connection, table, self.key, [o.row["external_id"] for o in operations]
         )
         missing = []
         for operation in operations:
-            digest = stored.get(operation.row["external_id"])
-            if digest is None:
+            earlier = stored.get(operation.row["external_id"])
+            if earlier is None:
                 missing.append(operation)
-            elif digest != operation.row["digest"]:
+            elif not says_the_same(earlier, operation.row):
                 raise ConflictError(f"{table.name}: the session holds other ones")
         return missing
 
@@ -336,7 +337,7 @@ class ImportDocument:
         found = documents.read(unit.connection, tenant, [session_id])[session_id]
         if isinstance(found, CorruptionError):
             raise ConflictError("session: exists, and cannot be read")
-        return _content(found) == _content(self.document)
+        return _content(with_pseudonyms(self.document, found)) == _content(found)
 
 
 def _as_live(document: SessionDocument, now: datetime) -> SessionDocument:
@@ -369,16 +370,17 @@ def _content(document: SessionDocument) -> SessionDocument:
     return replace(document, session=plain)
 
 
-def stored_digests(
+def stored_of_names(
     connection: Connection, table: Table, key: Key, external_ids: Sequence[str]
-) -> dict[str, bytes]:
-    """The checksums of what a session has of these external ids."""
+) -> dict[str, Row]:
+    """What tells the rows of a session apart that have these external ids."""
+    telling = [table.c[n] for n in ("digest", "actor_id") if n in table.c]
     found = connection.execute(
-        select(table.c.external_id, table.c.digest).where(
+        select(table.c.external_id, *telling).where(
             table.c.tenant_id == key[0],
             table.c.session_id == key[1],
             among(dialect_of(connection), table.c.external_id),
         ),
         naming(external_ids),
     )
-    return {external_id: bytes(digest) for external_id, digest in found}
+    return {row.external_id: dict(row._mapping) for row in found}

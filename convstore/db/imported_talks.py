@@ -17,9 +17,9 @@ from convstore.db import models
 from convstore.db.codec.interactions import moved_row
 from convstore.db.codec.row_types import GRAPH_STATES
 from convstore.db.heads import SwitchBranch
-from convstore.db.imported_sessions import ImportSession, Stored, stored_digests
+from convstore.db.imported_sessions import ImportSession, Stored, stored_of_names
 from convstore.db.known_acts import look_up_acts
-from convstore.db.recording import RecordInteraction, acts_of
+from convstore.db.recording import RecordInteraction, acts_of, says_the_same
 from convstore.db.turns import look_up_external
 from convstore.db.unit import Head, Row, Unit, check_usable
 
@@ -119,14 +119,14 @@ class ImportTalk(ImportSession):
         if not operations:
             return [], 0
         names = [operation.row["external_id"] for operation in operations]
-        stored = stored_digests(unit.connection, table, self.key, names)
+        stored = stored_of_names(unit.connection, table, self.key, names)
         new, changed = [], 0
         for operation in operations:
-            digest = stored.get(operation.row["external_id"])
-            if digest is None:
+            earlier = stored.get(operation.row["external_id"])
+            if earlier is None:
                 new.append(operation)
             else:
-                changed += digest != operation.row["digest"]
+                changed += not says_the_same(earlier, operation.row)
         return new, changed
 
 

@@ -19,12 +19,12 @@ from convstore.db.codec.records import (
     interaction_from_row,
     target_hash,
 )
-from convstore.db.erasures import is_pseudonym
 from convstore.db.known_acts import (
     act_of_row,
     look_up_acts,
 )
 from convstore.db.unit import Head, Key, Row, Unit
+from convstore.vocabulary.actors import is_pseudonym
 from convstore.vocabulary.codec import decode_json, dumps
 from convstore.vocabulary.errors import (
     ConflictError,
@@ -72,7 +72,7 @@ class RecordInteractions:
             if external_id is not None:
                 earlier = known.external.get(external_id) or fresh.get(external_id)
                 if earlier is not None:
-                    if not _says_the_same(earlier, row):
+                    if not says_the_same(earlier, row):
                         raise ConflictError(
                             "external_id: stored already with another content"
                         )
@@ -146,14 +146,17 @@ class RecordInteractions:
         head.row["feedback_counts"] = dumps(left).decode()
 
 
-def _says_the_same(earlier: Row, row: Row) -> bool:
+def says_the_same(earlier: Row, row: Row) -> bool:
+    """Whether a row has the content of a stored one, of which `digest` and `actor_id`
+    are known. Whoever repeats an act does not know that its actor was erased since, and
+    has another name by now."""
     digest = bytes(earlier["digest"])
     if digest == row["digest"]:
         return True
-    # Whoever repeats an act does not know that its actor has another name by now.
-    name = earlier["actor_id"]
-    renamed = is_pseudonym(name) and row["actor_id"] is not None
-    return renamed and digest == renamed_row(row, name)["digest"]
+    name = earlier.get("actor_id")
+    if name is None or row["actor_id"] is None or not is_pseudonym(name):
+        return False
+    return bool(digest == renamed_row(row, name)["digest"])
 
 
 @dataclass(slots=True)

@@ -6,12 +6,50 @@ nothing and is the same for all that they did, so that it still counts as one pe
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from msgspec.structs import replace
 
 from convstore.vocabulary.record import Value
 from convstore.vocabulary.records import Interaction, LegalHold, SessionDocument
+
+_PSEUDONYM = re.compile(r"erased-[0-9a-f]{16}", re.ASCII)
+
+
+def is_pseudonym(actor_id: str) -> bool:
+    """Whether a name is one that an erased user has in the sessions of others."""
+    return _PSEUDONYM.fullmatch(actor_id) is not None
+
+
+def with_pseudonyms(
+    document: SessionDocument, stored: SessionDocument
+) -> SessionDocument:
+    """A document of before an erasure, with the names that are stored by now in the
+    place of those who were erased."""
+    if len(document.interactions) != len(stored.interactions) or (
+        len(document.holds) != len(stored.holds)
+    ):
+        return document
+    acts = (
+        replace(act, actor_id=_stored(act.actor_id, there.actor_id))
+        for act, there in zip(document.interactions, stored.interactions, strict=True)
+    )
+    holds = (
+        replace(
+            hold,
+            placed_by=_stored(hold.placed_by, there.placed_by),
+            released_by=_stored(hold.released_by, there.released_by),
+        )
+        for hold, there in zip(document.holds, stored.holds, strict=True)
+    )
+    return replace(document, interactions=tuple(acts), holds=tuple(holds))
+
+
+def _stored(given: str | None, stored: str | None) -> str | None:
+    if given is None or stored is None or not is_pseudonym(stored):
+        return given
+    return stored
 
 
 def actors_of(document: SessionDocument) -> set[str]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from convstore import Store
 from convstore.db import models, prefixes
-from convstore.db.imported_sessions import stored_digests
+from convstore.db.imported_sessions import stored_of_names
 from convstore.db.unfinished import with_unwanted
 from convstore.vocabulary.clock import ManualClock
 from tests.integration.archives import raw
@@ -68,7 +68,7 @@ async def test_any_number_of_external_ids_and_sessions_are_looked_up(
     keys = [("default", name) for name in ids]
 
     found = await read(
-        lambda c: stored_digests(c, models.interactions, ("default", "s-1"), ids)
+        lambda c: stored_of_names(c, models.interactions, ("default", "s-1"), ids)
     )
 
     assert list(found) == ["m-39999"]
