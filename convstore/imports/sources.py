@@ -34,6 +34,12 @@ _TOLD = frozenset(
 )
 """Keys whose values become ids, times, authors and places of turns."""
 
+_TIMES = frozenset(
+    "created_at createdAt create_time timestamp time date send_date "
+    "datetime_utc".split()
+)
+"""Those that become the time of a turn, where they can be read."""
+
 _USUAL = {
     "status": ("completed", "finished_successfully", "success", "COMPLETED"),
     "state": ("complete", "done", "output-available"),
@@ -50,6 +56,7 @@ class Sources:
 
     def __init__(self, told: Iterable[str] = ()) -> None:
         self._told = _TOLD | frozenset(told)
+        self._timeless = self._told - _TIMES
         self._noted: list[tuple[Sequence[Said], Json]] = []
 
     def note(self, steps: Sequence[Said], source: Json) -> None:
@@ -65,7 +72,8 @@ class Sources:
         for steps, source in self._noted:
             first, said = id(steps[0]), _Told(steps, around)
             found.setdefault(first, []).append(_without_files(source, said))
-            if first not in more and said.less_than(source, self._told):
+            told = self._timeless if steps[0].at is None else self._told
+            if first not in more and said.less_than(source, told):
                 more.add(first)
         return {key: found[key] for key in more}
 

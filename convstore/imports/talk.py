@@ -15,7 +15,14 @@ from datetime import datetime
 from typing import Any
 
 from convstore.imports.extras import keep
-from convstore.imports.fields import language_or_none, rest_of, tags_of, title_or_none
+from convstore.imports.fields import (
+    language_or_none,
+    rest_of,
+    tags_of,
+    text_or_none,
+    time_or_none,
+    title_or_none,
+)
 from convstore.imports.model import GraphStateInput, ImportedSession
 from convstore.imports.said import Said as Said
 from convstore.imports.sources import Sources, as_payload
@@ -96,6 +103,18 @@ class Talk:
         """Add a step. Its id is as the source has it."""
         self._said.append(said)
         return said
+
+    def text(self, name: str, value: Json) -> str | None:
+        """Text that is not empty; anything else that is there is counted."""
+        found = text_or_none(value)
+        self.drop(name, bool(value) and found is None)
+        return found
+
+    def time(self, name: str, value: Json) -> datetime | None:
+        """A time; anything else that is there is counted."""
+        found = time_or_none(value)
+        self.drop(name, bool(value) and found is None)
+        return found
 
     def rest(self, source: Mapping[str, Json], *read: str) -> JsonObject:
         """What an object or row says besides the fields that are `read`; bytes, which
@@ -183,13 +202,16 @@ class Talk:
         self.drop("message_twice", found.repeated)
         seqs = {nodes[place].id: seq for seq, place in enumerate(found.order, 1)}
         turns = tuple(self._turns(found, seqs))
+        title, tags = title_or_none(self.title), tags_of(self.tags)
+        self.drop("title", bool(self.title) and title is None)
+        self.drop("tags", bool(self.tags) and not tags)
         return ImportedSession(
             session_id=self.session_id,
             turns=turns,
             user_id=None if self.user_id is None else safe_id(self.user_id),
             language=self.language,
-            title=title_or_none(self.title),
-            tags=tags_of(self.tags),
+            title=title,
+            tags=tags,
             metadata=self._fitting(keep(self.metadata, {"format": self._format})),
             created_at=self.created_at,
             interactions=tuple(self._judgements(seqs)) if turns else (),

@@ -140,8 +140,8 @@ def _session(
     material: Material, owner: Row, session_id: str, runs: list[JsonObject]
 ) -> ImportedSession:
     talk = Talk(NAME, session_id)
-    talk.user_id = text_or_none(owner.get("user_id"))
-    talk.created_at = time_or_none(owner.get("created_at"))
+    talk.user_id = talk.text("user", owner.get("user_id"))
+    talk.created_at = talk.time("created_at", owner.get("created_at"))
     data = _object(_decoded(material, owner.get("session_data")))
     talk.title = data.get("session_name")
     talk.metadata = talk.rest(owner, *_READ)

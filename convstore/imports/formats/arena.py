@@ -37,8 +37,8 @@ def parse(record: Json) -> ImportedSession:
     row = need_object("record", record)
     talks = {key: need_list(key, row.get(key)) for key in _TALKS}
     talk = Talk(NAME, id_or_none(row, "question_id") or derived_id(NAME, row))
-    talk.created_at = time_or_none(row.get("tstamp"))
-    talk.language = text_or_none(row.get("language"))
+    talk.created_at = talk.time("created_at", row.get("tstamp"))
+    talk.language = talk.text("language", row.get("language"))
     taken = {*_TALKS, "question_id", "winner", "judge", "tstamp", "language"}
     talk.metadata = {k: v for k, v in row.items() if k not in taken and v is not None}
     shared = _shared(*talks.values())
@@ -71,22 +71,23 @@ def _shared(first: list[Json], second: list[Json]) -> int:
 
 
 def _judge(talk: Talk, row: JsonObject, last_a: str, last_b: str) -> None:
-    winner, judge = row.get("winner"), text_or_none(row.get("judge"))
-    sides = {"model_a": (last_a, last_b), "model_b": (last_b, last_a)}
-    at = time_or_none(row.get("tstamp"))
-    if not isinstance(winner, str):
-        return
-    if winner in sides and last_a != last_b:
-        chosen, rejected = sides[winner]
-        vote = Vote("winner", None, rater=judge, at=at, action="choose")
-        vote.chosen, vote.rejected = chosen, (rejected,)
-        talk.vote(vote)
+    winner = talk.text("winner", row.get("winner")) or ""
+    judge, at = talk.text("judge", row.get("judge")), time_or_none(row.get("tstamp"))
+    word = winner.lower().replace("_", "")
+    bad = "bothbad" in word
+    sides: dict[str, tuple[str | None, tuple[str, ...]]] = {
+        "model_a": (last_a, (last_b,)),
+        "model_b": (last_b, (last_a,)),
+    }
+    # Of none of the two: a tie.
+    chosen, rejected = sides.get(winner, (None, (last_a, last_b)))
+    understood = chosen is not None or bad or "tie" in word
+    if not understood or (chosen is not None and last_a == last_b):
+        talk.drop("winner", bool(winner))
         return
     if last_a != last_b:
-        # Nothing was chosen: a tie.
-        tie = Vote("winner", None, rater=judge, at=at, action="choose")
-        tie.rejected = (last_a, last_b)
-        talk.vote(tie)
-    if "bothbad" in winner:
-        for name in (last_a, last_b):
-            talk.vote(Vote(f"bad:{name}", name, "thumbs_down", rater=judge, at=at))
+        vote = Vote("winner", None, rater=judge, at=at, action="choose")
+        vote.chosen, vote.rejected = chosen, rejected
+        talk.vote(vote)
+    for name in (last_a, last_b) if bad else ():
+        talk.vote(Vote(f"bad:{name}", name, "thumbs_down", rater=judge, at=at))

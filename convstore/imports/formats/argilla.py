@@ -26,8 +26,6 @@ from convstore.vocabulary.records import ActorKind, Json, JsonObject
 
 NAME = "argilla"
 _READ = ("id", "fields", "metadata", "status", "responses", "suggestions")
-_OF_RESPONSE = ("value", "user_id", "status")
-_OF_SUGGESTION = ("value", "agent", "score")
 _LABEL_CHARS = 64
 _MOST_ANSWERS = 100
 """Fields that are answers to one question."""
@@ -106,23 +104,26 @@ class _Act:
 def _acts(record: JsonObject) -> Iterator[_Act]:
     for question, given in _object(record.get("responses")).items():
         for response in given if isinstance(given, list) else [given]:
-            told = _answer(response)
-            rater, rest = (
-                text_or_none(told.get("user_id")),
-                rest_of(told, *_OF_RESPONSE),
-            )
-            value, status = told.get("value"), told.get("status")
-            yield _Act(question, value, "human", rater, status, rest)
+            yield _act(question, response, "human", "user_id", "status")
     for question, given in _object(record.get("suggestions")).items():
-        told = _answer(given)
-        agent, rest = text_or_none(told.get("agent")), rest_of(told, *_OF_SUGGESTION)
-        value, score = told.get("value"), told.get("score")
-        yield _Act(question, value, "model", agent, score, rest)
+        yield _act(question, given, "model", "agent", "score")
 
 
-def _answer(value: Json) -> JsonObject:
+def _act(
+    question: str, given: Json, kind: ActorKind, rater_key: str, told_key: str
+) -> _Act:
     """What is said of an answer, which may stand by itself."""
-    return value if isinstance(value, dict) else {"value": value}
+    said = given if isinstance(given, dict) else {"value": given}
+    rater = text_or_none(said.get(rater_key))
+    read = ["value", told_key, *([] if rater is None else [rater_key])]
+    return _Act(
+        question,
+        said.get("value"),
+        kind,
+        rater,
+        said.get(told_key),
+        rest_of(said, *read),
+    )
 
 
 def _vote(talk: Talk, place: int, act: _Act, answers: list[str]) -> None:

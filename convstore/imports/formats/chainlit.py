@@ -121,9 +121,11 @@ def _session(
 ) -> ImportedSession:
     talk = Talk(NAME, str(thread.get("id")), _TOLD)
     talk.title = thread.get("name")
-    talk.user_id = text_or_none(thread.get("userIdentifier") or thread.get("userId"))
+    talk.user_id = talk.text(
+        "user", thread.get("userIdentifier") or thread.get("userId")
+    )
     talk.tags = thread.get("tags")
-    talk.created_at = time_or_none(thread.get("createdAt"))
+    talk.created_at = talk.time("created_at", thread.get("createdAt"))
     talk.keep_rest(thread, *_OF_THREAD)
     said_by: dict[str, Said] = {}
     under: dict[str, str] = {}
@@ -232,7 +234,7 @@ def _judge(
         {1: "thumbs_up", 0: "thumbs_down"}.get(value) if type(value) is int else None
     )
     name = text_or_none(vote.get("id")) or f"{judged}:feedback"
-    told = text_or_none(vote.get("comment"))
+    told = talk.text("feedback.comment", vote.get("comment"))
     rest = rest_of(vote, "id", "forId", "threadId", "comment")
     if label is not None:
         rest.pop("value", None)

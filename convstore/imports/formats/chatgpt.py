@@ -99,8 +99,8 @@ def parse(record: Json, votes: _Votes | None = None) -> ImportedSession:
     named = id_or_none(given, "conversation_id", "id")
     talk = Talk(NAME, named or derived_id(NAME, given), _TOLD)
     talk.title = given.get("title")
-    talk.created_at = time_or_none(given.get("create_time"))
-    talk.head = text_or_none(given.get("current_node"))
+    talk.created_at = talk.time("created_at", given.get("create_time"))
+    talk.head = talk.text("head", given.get("current_node"))
     talk.metadata = {
         key: value
         for key, value in given.items()
@@ -157,7 +157,9 @@ def _said(talk: Talk, node_id: str, message: JsonObject) -> Said | None:
         at=time_or_none(message.get("create_time")),
         name=text_or_none(author.get("name")),
         model=text_or_none(meta.get("model_slug")),
-        finish_reason=text_or_none(_object(meta.get("finish_details")).get("type")),
+        finish_reason=talk.text(
+            "feedback.reason", _object(meta.get("finish_details")).get("type")
+        ),
     )
     _fill(talk, said, kind, content, meta)
     told = meta.get("is_user_system_message")
@@ -346,7 +348,7 @@ def _vote(talk: Talk, given: JsonObject, place: int) -> None:
             text_or_none(given.get("id")) or f"{message_id}:{digest_of(rating)[:8]}",
             message_id,
             label=_RATINGS.get(rating, rating),
-            rater=text_or_none(given.get("user_id")),
+            rater=talk.text("feedback.rater", given.get("user_id")),
             content=text,
             at=time_or_none(given.get("create_time")),
             metadata=rest_of(given, *_VOTE)

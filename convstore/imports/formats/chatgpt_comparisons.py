@@ -34,7 +34,9 @@ def parse_comparison(record: Json, read: ReadMessage, name: str) -> ImportedSess
     found = id_or_none(given, "id")
     talk = Talk(name, f"comparison:{found}" if found else derived_id(name, given))
     talk.title = asked.get("title")
-    talk.created_at = time_or_none(given.get("create_time") or asked.get("create_time"))
+    talk.created_at = talk.time(
+        "created_at", given.get("create_time") or asked.get("create_time")
+    )
     output = _object(given.get("output"))
     talk.metadata = {
         "comparison": {k: v for k, v in output.items() if k not in _STEPS},

@@ -61,12 +61,12 @@ def parse(record: Json) -> ImportedSession:
         raise InvalidInputError("chat_messages", "must be a list")
     talk = Talk(NAME, id_or_none(given, "uuid") or derived_id(NAME, given), _TOLD)
     talk.title = given.get("name")
-    talk.created_at = time_or_none(given.get("created_at"))
+    talk.created_at = talk.time("created_at", given.get("created_at"))
     account = given.get("account")
     if isinstance(account, dict):
-        talk.user_id = text_or_none(account.get("uuid"))
+        talk.user_id = talk.text("user", account.get("uuid"))
         talk.keep_rest(account, "uuid", under="account")
-    talk.head = text_or_none(given.get("current_leaf_message_uuid"))
+    talk.head = talk.text("head", given.get("current_leaf_message_uuid"))
     talk.keep_rest(given, *_READ)
     before: str | None = None
     for place, message in enumerate(messages):
@@ -84,10 +84,12 @@ def _add(talk: Talk, field: str, given: Json, before: str | None, place: int) ->
         parent = text_or_none(message["parent_message_uuid"])
     steps = Steps(talk, role, at=time_or_none(message.get("created_at")))
     content = message.get("content")
+    # It says again what the blocks say, where there are some.
+    text = talk.text("text", message.get("text"))
     if isinstance(content, list) and content:
         add_blocks(steps, content)
-    elif text_or_none(message.get("text")):
-        steps.text(message["text"])
+    elif text is not None:
+        steps.text(text)
     for file in _listed(message, "attachments"):
         _attach(talk, steps, file)
     for file in (*_listed(message, "files"), *_listed(message, "files_v2")):

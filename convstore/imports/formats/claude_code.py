@@ -99,7 +99,8 @@ def _note_title(row: Json, titles: dict[str, str]) -> None:
     if not isinstance(row, dict):
         return
     if row.get("type") == "summary" and isinstance(row.get("leafUuid"), str):
-        titles[row["leafUuid"]] = str(row.get("summary"))
+        if isinstance(row.get("summary"), str):
+            titles[row["leafUuid"]] = row["summary"]
     elif row.get("type") in ("custom-title", "ai-title"):
         title = row.get("customTitle") or row.get("aiTitle")
         if isinstance(title, str) and isinstance(row.get("sessionId"), str):
@@ -177,7 +178,8 @@ def _left_of(row: JsonObject) -> list[str]:
     kind = str(row.get("type"))
     if kind not in _TITLES:
         return [f"row:{kind}"]
-    return [f"{kind}.{key}" for key in rest_of(row, *_OF_TITLE)]
+    read = (key for key in _OF_TITLE if isinstance(row.get(key), str))
+    return [f"{kind}.{key}" for key in rest_of(row, *read)]
 
 
 def _finish(talk: Talk, rows: list[JsonObject], titles: dict[str, str]) -> None:
@@ -199,8 +201,7 @@ def _add(talk: Talk, entry: _Entry) -> None:
     for row in entry.rows:
         message = row.get("message")
         told = message if isinstance(message, dict) else {}
-        # Each row says again what the whole cost so far.
-        usage |= given if isinstance(given := told.get("usage"), dict) else {}
+        _spend(talk, usage, told.get("usage"))
         content = told.get("content") if isinstance(message, dict) else message
         if isinstance(content, str):
             steps.text(content)
@@ -211,6 +212,15 @@ def _add(talk: Talk, entry: _Entry) -> None:
     talk.say_all(entry.id, entry.parent, made_steps)
     for row in entry.rows:
         talk.source(made_steps, row)
+
+
+def _spend(talk: Talk, usage: JsonObject, given: Json) -> None:
+    """Each row of an answer says again what all of it cost so far: the last counts."""
+    for key, value in given.items() if isinstance(given, dict) else ():
+        before = usage.get(key)
+        if before and before != value and count_or_none(before) is None:
+            talk.drop(f"usage.{key}")
+        usage[key] = value
 
 
 def _tell(

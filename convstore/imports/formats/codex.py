@@ -108,7 +108,7 @@ def _session(
     named = text_or_none(meta.get("id")) or file.partition(".")[0]
     talk = Talk(NAME, named)
     talk.title = titles.get(named)
-    talk.created_at = time_or_none(meta.get("timestamp")) or time_or_none(
+    talk.created_at = talk.time("created_at", meta.get("timestamp")) or time_or_none(
         rows[0].get("timestamp")
     )
     talk.keep_rest(meta, "id", "timestamp")
@@ -135,13 +135,13 @@ def _add(reading: _Reading, row: JsonObject) -> None:
     if payload is None and _is_bare(kind):
         _item(reading, row, None, {})
         return
-    rest = rest_of(row, *_ROW)
+    rest, at = rest_of(row, *_ROW), reading.talk.time("time", row.get("timestamp"))
     read = _READ.get(kind) if isinstance(kind, str) else None
     if kind == "response_item" and isinstance(payload, dict):
-        _item(reading, payload, time_or_none(row.get("timestamp")), rest)
+        _item(reading, payload, at, rest)
         return
     if read is not None and isinstance(payload, dict):
-        read(reading, payload, time_or_none(row.get("timestamp")))
+        read(reading, payload, at)
         reading.talk.name_rest(str(kind), rest)
     elif row is not reading.first:
         reading.talk.drop(f"row:{kind or row.get('record_type')}")
@@ -152,7 +152,8 @@ def _add(reading: _Reading, row: JsonObject) -> None:
 def _context(reading: _Reading, payload: JsonObject, at: datetime | None) -> None:
     """Of which model the answers are. What it is told besides is kept as it was first,
     and counted by name where it is otherwise later."""
-    reading.model = text_or_none(payload.get("model")) or reading.model
+    model = reading.talk.text("turn_context.model", payload.get("model"))
+    reading.model = model or reading.model
     rest = rest_of(payload, "model")
     known = reading.talk.metadata.setdefault("turn_context", rest)
     same = [key for key in rest if known.get(key) == rest[key]]
@@ -160,7 +161,7 @@ def _context(reading: _Reading, payload: JsonObject, at: datetime | None) -> Non
 
 
 def _compacted(reading: _Reading, payload: JsonObject, at: datetime | None) -> None:
-    text = text_or_none(payload.get("message"))
+    text = reading.talk.text("compacted.message", payload.get("message"))
     if text:
         message = {"type": "message", "role": "user", "content": text}
         _item(reading, message, at, {})
@@ -207,6 +208,7 @@ def _event(reading: _Reading, payload: JsonObject, at: datetime | None) -> None:
         reading.flush()
         turns, asked = payload.get("num_turns"), reading.asked
         back = turns if isinstance(turns, int) and turns > 0 else 1
+        reading.talk.drop(f"{kind}.num_turns", bool(turns) and turns != back)
         if asked:
             first = max(0, len(asked) - back)
             del reading.line[asked[first] :]

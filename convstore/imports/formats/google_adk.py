@@ -88,7 +88,7 @@ def _session(
     app_name, user_id, own_id = map(str, key)
     talk = Talk(NAME, session_name(app_name, user_id, own_id), _TOLD)
     talk.user_id = owner_of(user_id)
-    talk.created_at = time_or_none((owner or {}).get("create_time"))
+    talk.created_at = talk.time("created_at", (owner or {}).get("create_time"))
     talk.metadata = {"app_name": app_name, "user_id": user_id, "session_id": own_id}
     talk.keep_rest(owner or {}, *_OWNER, "state", "create_time", "update_time")
     tip: str | None = None
@@ -142,10 +142,17 @@ def _add(
         if said.role == "assistant":
             said.name = text_or_none(author)
     _finish(event, actions, made)
+    usage = _object(event.get("usage_metadata"))
+    for name in ("prompt_token_count", "candidates_token_count"):
+        talk.drop(f"usage_metadata.{name}", _is_no_count(usage.get(name)))
     event_id = text_or_none(event.get("id")) or f"event-{len(talk.left_out)}"
     talk.say_all(event_id, tip, made)
     talk.source(made, event)
     return talk.last if made else tip
+
+
+def _is_no_count(value: Json) -> bool:
+    return bool(value) and count_or_none(value) is None
 
 
 def _finish(event: JsonObject, actions: JsonObject, made: list[Said]) -> None:

@@ -82,7 +82,7 @@ def _session(
     talk = Talk(
         NAME, "/".join(["label-studio", *(str(n) for n in names if n is not None)])
     )
-    talk.created_at = time_or_none(annotation.get("created_at"))
+    talk.created_at = talk.time("created_at", annotation.get("created_at"))
     talk.metadata = {"data": task.get("data"), "lead_time": annotation.get("lead_time")}
     talk.keep_rest(task, *_OF_TASK)
     talk.keep_rest(annotation, *_OF_ANNOTATION, under="annotation")
@@ -111,7 +111,7 @@ def _session(
     for result in results:
         _judge(talk, result, rater, "human", {})
     for prediction in predictions:
-        model = text_or_none(prediction.get("model_version"))
+        model = talk.text("prediction.model", prediction.get("model_version"))
         told = {"score": prediction.get("score")}
         told |= rest_of(prediction, "model_version", "score", "result")
         for result in _listed(prediction.get("result")):

@@ -97,10 +97,10 @@ def _session(
     if named is None:
         raise InvalidInputError("trace.id", "is missing")
     talk = Talk(NAME, named)
-    talk.user_id = text_or_none(trace.get("userId"))
+    talk.user_id = talk.text("user", trace.get("userId"))
     talk.title = trace.get("name")
     talk.tags = trace.get("tags")
-    talk.created_at = time_or_none(trace.get("timestamp"))
+    talk.created_at = talk.time("created_at", trace.get("timestamp"))
     talk.metadata = {"trace_id": trace.get("id")}
     talk.keep_rest(more)
     talk.keep_rest(trace, *_OF_TRACE)
@@ -175,15 +175,17 @@ def _judge(talk: Talk, score: JsonObject, tip: str | None, place: int) -> None:
     vote.score = number_or_none(score.get("value"))
     label = text_or_none(score.get("stringValue"))
     vote.label = label if score.get("dataType") != "NUMERIC" else None
-    vote.content = text_or_none(score.get("comment"))
-    vote.rater = text_or_none(score.get("authorUserId"))
-    vote.at = time_or_none(score.get("timestamp") or score.get("createdAt"))
+    vote.content = talk.text("feedback.comment", score.get("comment"))
+    vote.rater = talk.text("feedback.rater", score.get("authorUserId"))
+    vote.at = talk.time(
+        "feedback.created_at", score.get("timestamp") or score.get("createdAt")
+    )
     vote.metadata = {"name": score.get("name"), "data_type": score.get("dataType")}
     vote.metadata |= rest_of(score, *_OF_SCORE)
     if vote.score is None and score.get("value") is not None:
         vote.metadata["value"] = score["value"]
-    if vote.label is None and label is not None:
-        vote.metadata["stringValue"] = label
+    if vote.label is None and score.get("stringValue"):
+        vote.metadata["stringValue"] = score["stringValue"]
     talk.vote(vote)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from convstore.imports.fields import rest_of, time_or_none
+from convstore.imports.fields import rest_of, text_or_none
 from convstore.imports.formats.langgraph_deltas import Deltas
 from convstore.imports.formats.langgraph_values import as_json, value_of
 from convstore.imports.langchain_messages import is_message, said_of
@@ -74,10 +74,10 @@ def _thread(
             raise InvalidInputError("checkpoints", f"are more than {MOST_ROWS}")
         told = _metadata(material, row.get("metadata"))
         left.update(f"checkpoints.{key}" for key in rest_of(row, *_COLUMNS))
-        left.update(f"metadata.{key}" for key in rest_of(told, "user_id"))
-        user = told.get("user_id")
-        if isinstance(user, str) and talk.user_id is None:
-            talk.user_id = user
+        user = text_or_none(told.get("user_id"))
+        talk.user_id = talk.user_id or user
+        read = ("user_id",) if user and user == talk.user_id else ()
+        left.update(f"metadata.{key}" for key in rest_of(told, *read))
         checkpoint = _checkpoint(material, row)
         left.update(f"checkpoint.{key}" for key in rest_of(checkpoint, *_FIELDS))
         values = checkpoint.get("channel_values")
@@ -92,7 +92,7 @@ def _thread(
         else:
             deltas.note(row.get("checkpoint_id"), messages)
         if messages is not None:
-            at = time_or_none(checkpoint.get("ts"))
+            at = talk.time("checkpoint.ts", checkpoint.get("ts"))
             talk.created_at = talk.created_at or at
             union.add(messages, at)
     # Each checkpoint says all again: once a thread is often enough.

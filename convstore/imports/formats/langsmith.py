@@ -111,9 +111,9 @@ def _session(trace_id: str, trace: _Trace) -> ImportedSession:
     keys = ("thread_id", "session_id", "conversation_id")
     named = next((t for key in keys if (t := text_or_none(told.get(key)))), trace_id)
     talk = Talk(NAME, named)
-    talk.user_id = text_or_none(told.get("user_id"))
+    talk.user_id = talk.text("user", told.get("user_id"))
     talk.tags = whole.get("tags")
-    talk.created_at = time_or_none(whole.get("start_time"))
+    talk.created_at = talk.time("created_at", whole.get("start_time"))
     talk.metadata = {"trace_id": trace_id, "name": whole.get("name")}
     model = told.get("ls_model_name")
     line = Line(talk, time_or_none(whole.get("end_time")), text_or_none(model))
@@ -162,12 +162,12 @@ def _judge(talk: Talk, run: JsonObject, tip: str | None) -> None:
             name = text_or_none(act.get("id")) or f"{run.get('id')}:{place}"
             source = _object(act.get("feedback_source"))
             vote = Vote(name, tip, kind=_KINDS.get(str(source.get("type")), "human"))
-            vote.rater = text_or_none(source.get("user_id"))
-            vote.at = time_or_none(act.get("created_at"))
+            vote.rater = talk.text("feedback.rater", source.get("user_id"))
+            vote.at = talk.time("feedback.created_at", act.get("created_at"))
             vote.score = number_or_none(act.get("score"))
             value: Json = act.get("value")
             vote.label = value if isinstance(value, str) else None
-            vote.content = text_or_none(act.get("comment"))
+            vote.content = talk.text("feedback.comment", act.get("comment"))
             vote.metadata = {
                 "name": act.get("key"),
                 "correction": act.get("correction"),

@@ -172,7 +172,8 @@ def _judge(talk: Talk, message_id: str, message: JsonObject) -> None:
     tag = given.get("tag")
     tag = tag.get("key") if isinstance(tag, dict) else tag
     vote = Vote(f"{message_id}:feedback", message_id, _RATINGS.get(rating, rating))
-    vote.reason, vote.content = text_or_none(tag), text_or_none(given.get("text"))
+    vote.reason = talk.text("feedback.tag", tag)
+    vote.content = talk.text("feedback.comment", given.get("text"))
     vote.metadata = rest_of(given, "rating", "tag", "text")
     if isinstance(given.get("tag"), dict) and (more := rest_of(given["tag"], "key")):
         vote.metadata["tag"] = more

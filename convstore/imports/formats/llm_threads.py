@@ -79,7 +79,7 @@ class _Reading:
         )
         talk = Talk(NAME, root, TOLD)
         talk.title = rows[0].get("name")
-        talk.created_at = time_or_none(_iso(rows[0].get("datetime_utc")))
+        talk.created_at = talk.time("created_at", _iso(rows[0].get("datetime_utc")))
         talk.keep_rest(rows[0], *_OF_THREAD)
         for row in rows[1:]:
             talk.name_rest("threads", row, *_OF_THREAD, "name")

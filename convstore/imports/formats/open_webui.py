@@ -212,13 +212,13 @@ def parse(record: Json, votes: _Votes | None = None) -> ImportedSession:
     messages = need_object("chat.history.messages", messages)
     named = id_or_none(row, "id") or id_or_none(chat, "id")
     talk = Talk(NAME, named or derived_id(NAME, row), _TOLD)
-    talk.user_id = text_or_none(row.get("user_id"))
+    talk.user_id = talk.text("user", row.get("user_id"))
     talk.title = row.get("title") or chat.get("title")
-    talk.created_at = time_or_none(row.get("created_at")) or time_or_none(
+    talk.created_at = talk.time("created_at", row.get("created_at")) or time_or_none(
         chat.get("timestamp")
     )
     talk.tags = _tags(row, chat)
-    talk.head = text_or_none(history.get("currentId"))
+    talk.head = talk.text("head", history.get("currentId"))
     _keep_rest(talk, row, chat)
     if "messages" in history:
         _name_shown(talk, chat.get("messages"), messages)
@@ -268,14 +268,15 @@ def _as_line(messages: list[Json]) -> JsonObject:
 def _tags(row: JsonObject, chat: JsonObject) -> Json:
     given = _object(row.get("meta")).get("tags") or chat.get("tags")
     if not isinstance(given, list):
-        return None
+        return given
     return [tag.get("name") if isinstance(tag, dict) else tag for tag in given]
 
 
 def _system(talk: Talk, chat: JsonObject) -> str | None:
-    prompt = text_or_none(_object(chat.get("params")).get("system")) or text_or_none(
-        chat.get("system")
-    )
+    prompt = talk.text("params.system", _object(chat.get("params")).get("system"))
+    other = talk.text("system", chat.get("system"))
+    talk.drop("system", None not in (prompt, other) and prompt != other)
+    prompt = prompt or other
     if prompt is None:
         return None
     return talk.say(Said("system", "system", prompt, at=talk.created_at)).id

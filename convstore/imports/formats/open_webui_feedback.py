@@ -8,7 +8,6 @@ from convstore.imports.fields import (
     number_or_none,
     rest_of,
     text_or_none,
-    time_or_none,
 )
 from convstore.imports.talk import Talk, Vote
 from convstore.vocabulary.records import Json, JsonObject
@@ -27,12 +26,13 @@ def judge(talk: Talk, given: JsonObject, seen: dict[str, Vote]) -> None:
     vote.metadata |= talk.rest(given, *_READ)
     if more := rest_of(meta, "message_id", "chat_id"):
         vote.metadata["meta"] = more
+    vote.rater = talk.text("feedback.rater", given.get("user_id"))
+    vote.at = talk.time("feedback.created_at", given.get("created_at"))
     known = seen.get(feedback_id) or seen.get(f"on:{message_id}")
     if known is None:
-        vote.rater = text_or_none(given.get("user_id"))
-        vote.at = time_or_none(given.get("created_at"))
         talk.vote(vote)
         return
+    known.rater, known.at = vote.rater or known.rater, vote.at
     for key, value in vote.metadata.items():
         if known.metadata.setdefault(key, value) != value:
             talk.drop(f"feedback.{key}")
@@ -57,8 +57,8 @@ def vote_of(
         label=label,
         score=details,
         rater=talk.user_id,
-        reason=text_or_none(given.get("reason")),
-        content=text_or_none(given.get("comment")),
+        reason=talk.text("feedback.reason", given.get("reason")),
+        content=talk.text("feedback.comment", given.get("comment")),
         metadata=metadata,
     )
 

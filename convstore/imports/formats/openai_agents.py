@@ -115,7 +115,7 @@ def _session(
     usage: dict[tuple[str, str, int], Row],
 ) -> ImportedSession:
     talk = Talk(NAME, session_id)
-    talk.created_at = time_or_none((owner or {}).get("created_at"))
+    talk.created_at = talk.time("created_at", (owner or {}).get("created_at"))
     talk.keep_rest(owner or {}, "session_id", "created_at", "updated_at")
     items = {
         row.get("id"): Item(

@@ -92,8 +92,8 @@ def _flat(span: JsonObject) -> JsonObject:
 def _session(trace: str, span: JsonObject, told: JsonObject) -> ImportedSession:
     named = next((str(told[key]) for key in _SESSION if told.get(key)), trace)
     talk = Talk(NAME, named)
-    talk.user_id = text_or_none(told.get("user.id"))
-    talk.created_at = time_or_none(span.get("start_time"))
+    talk.user_id = talk.text("user", told.get("user.id"))
+    talk.created_at = talk.time("created_at", span.get("start_time"))
     talk.metadata = {"trace_id": trace, "name": span.get("name")}
     model = told.get("llm.model_name") or told.get("gen_ai.response.model")
     line = Line(talk, time_or_none(span.get("end_time")), text_or_none(model))
@@ -157,8 +157,8 @@ def _judge(talk: Talk, act: JsonObject, tip: str | None, place: int) -> None:
     vote = Vote(name, tip, kind=_KINDS.get(str(act.get("annotator_kind")), "code"))
     vote.label = text_or_none(result.get("label"))
     vote.score = number_or_none(result.get("score"))
-    vote.content = text_or_none(result.get("explanation"))
-    vote.rater = text_or_none(act.get("user_id"))
+    vote.content = talk.text("feedback.comment", result.get("explanation"))
+    vote.rater = talk.text("feedback.rater", act.get("user_id"))
     vote.metadata = {"name": act.get("name"), **rest_of(act, *_OF_ACT)}
     if more := rest_of(result, "label", "score", "explanation"):
         vote.metadata["result"] = more

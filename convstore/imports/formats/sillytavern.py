@@ -58,8 +58,9 @@ def _session(file: str, rows: list[JsonObject]) -> ImportedSession:
     talk = Talk(NAME, talk_id, _TOLD)
     talk.title = character if character != "unused" else file.removesuffix(".jsonl")
     talk.created_at = time_of(created)
+    talk.drop("create_date", bool(created) and talk.created_at is None)
     user = head.get("user_name")
-    talk.user_id = text_or_none(user) if user != "unused" else None
+    talk.user_id = talk.text("user", user) if user != "unused" else None
     talk.metadata = {"chat_metadata": told} if told else {}
     talk.keep_rest(head, *_HEAD, *(("chat_metadata",) if told else ()))
     parent: str | None = None
@@ -100,7 +101,9 @@ def _add(talk: Talk, place: int, row: JsonObject, parent: str | None) -> str:
     swipes = swipes if isinstance(swipes, list) and role == "assistant" else []
     infos = infos if isinstance(infos, list) else []
     used = row.get("swipe_id")
-    used = used if isinstance(used, int) and 0 <= used < len(swipes) else None
+    if not isinstance(used, int) or not 0 <= used < len(swipes):
+        talk.drop("swipe_id", bool(used))
+        used = None
     name = f"message-{place}"
     chosen = name
     made: list[Said] = []

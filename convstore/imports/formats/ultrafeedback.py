@@ -73,8 +73,8 @@ def _judge(talk: Talk, on: str, answer: JsonObject) -> JsonObject:
         if score is not None:
             vote = Vote(f"{on}:{key}", on, score=score, kind="model")
             vote.metadata = {"name": key, "scale": scale}
-            if key == "overall_score":
-                vote.content = text_or_none(kept.pop("critique", None))
+            if key == "overall_score" and text_or_none(kept.get("critique")):
+                vote.content = kept.pop("critique")
             kept.pop(key, None)
             talk.vote(vote)
     if isinstance(kept.get("annotations"), dict):
@@ -89,7 +89,7 @@ def _unrated(talk: Talk, on: str, aspects: JsonObject) -> Iterator[tuple[str, Js
         told = value if isinstance(value, dict) else {}
         rating = told.get("Rating")
         vote = Vote(f"{on}:{name}", on, kind="model")
-        vote.content = text_or_none(told.get("Rationale"))
+        vote.content = talk.text("feedback.comment", told.get("Rationale"))
         more = {k: v for k, v in told.items() if k not in ("Rating", "Rationale")}
         vote.metadata = {**more, "name": name, "scale": _RATINGS}
         if isinstance(rating, str) and rating.isdecimal():

@@ -15,8 +15,6 @@ from convstore.imports.fields import (
     language_or_none,
     need_list,
     need_object,
-    text_or_none,
-    time_or_none,
 )
 from convstore.imports.material import Found, Material
 from convstore.imports.model import ImportedSession
@@ -45,11 +43,12 @@ def parse(record: Json) -> ImportedSession:
     named = id_or_none(row, "conversation_hash", "conversation_id")
     talk = Talk(NAME, named or derived_id(NAME, row))
     talk.language = language_or_none(row.get("language"))
-    talk.created_at = time_or_none(row.get("timestamp"))
+    talk.created_at = talk.time("created_at", row.get("timestamp"))
     taken = {"conversation", "conversation_hash", "conversation_id", *_PERSONAL}
     taken |= {"model", "timestamp", "language", *_MODERATION}
     talk.metadata = {k: v for k, v in row.items() if k not in taken and v is not None}
     _name_left_out(talk, row, len(messages))
+    model = talk.text("model", row.get("model"))
     for place, value in enumerate(messages):
         message = need_object(f"conversation[{place}]", value)
         kept = {k: v for k, v in message.items() if k not in _PERSONAL}
@@ -58,7 +57,7 @@ def parse(record: Json) -> ImportedSession:
         said = said_of_chat(talk, kept, f"message-{place + 1}")
         said.parent = before
         if said.role == "assistant":
-            said.model = text_or_none(row.get("model"))
+            said.model = model
         said.metadata |= _moderation(row, place)
         talk.say(said)
     return talk.session()

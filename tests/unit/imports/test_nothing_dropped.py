@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from collections import Counter
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -20,6 +22,10 @@ from tests.unit.imports.unknown.fields import FIELD, VALUE, Source
 from tests.unit.imports.unknown.sources import MAPPING, SOURCES, WHOLE
 
 ALL = [*map(Source.of, SAMPLES), *SOURCES]
+LINKS = re.compile(
+    r".*(id|Id|uuid|Uuid|hash|parent|type|role|kind|event|currentId)|author|sender|"
+    r"dotted_order|is_user|is_system|isBot|isCreatedByUser|recursive|current_node"
+)
 
 
 def format_of(name: str) -> Format:
@@ -75,3 +81,24 @@ def test_a_field_that_no_format_knows_is_kept_or_counted_by_name(
 
     assert sources
     assert needed == set(whole)
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "map"])
+def test_a_field_with_a_value_of_another_kind_is_kept_or_counted(
+    name: str, tmp_path: Path
+) -> None:
+    """But for those that say what stands where: of the others the source is right."""
+    lost = []
+    for source in (source for source in ALL if source.name == name):
+        usual = Counter(read(source, tmp_path / "x")[1])
+        for place, key, changed in source.with_other_values():
+            if LINKS.fullmatch(key):
+                continue
+            kept, kinds = read(changed, tmp_path / "x")
+            whole = any(fnmatch(place, p) for p in WHOLE.get(name, {}))
+            named = any(kind.endswith(f".{key}") for kind in kinds)
+            more = Counter(kinds) - usual
+            if not (VALUE in kept or more or named or whole):
+                lost.append(f"{place}: {key}")
+
+    assert lost == []

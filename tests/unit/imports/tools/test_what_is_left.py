@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from convstore.imports.material import LeftOut
 from convstore.imports.model import ImportedSession
 from convstore.imports.reading import Imported, read_sessions
@@ -200,3 +202,43 @@ def test_a_field_of_a_chatgpt_node_is_kept_or_named(tmp_path: Path) -> None:
 
     assert session.turns[0].metadata["node"] == {"draft": True}
     assert session.left_out == ("node.draft",)
+
+
+@pytest.mark.parametrize(
+    ("winner", "actions", "left_out"),
+    [
+        ("model_b", ["choose"], ()),
+        ("tie", ["choose"], ()),
+        ("tie (bothbad)", ["choose", "feedback", "feedback"], ()),
+        ("both_bad", ["choose", "feedback", "feedback"], ()),
+        ("model_c", [], ("winner",)),
+    ],
+)
+def test_a_winner_that_is_none_of_the_two_is_no_tie_by_that(
+    tmp_path: Path, winner: str, actions: list[str], left_out: tuple[str, ...]
+) -> None:
+    other = {"role": "assistant", "content": "Elders."}
+    row = {"winner": winner, "conversation_a": CHAT, "conversation_b": [CHAT[0], other]}
+    session, _ = session_of("arena", tmp_path / "x.jsonl", row)
+
+    assert [act.action for act in session.interactions] == actions
+    assert session.left_out == left_out
+
+
+def test_a_user_title_or_time_that_cannot_be_read_is_counted(tmp_path: Path) -> None:
+    chat = {
+        "id": "c",
+        "user_id": 7,
+        "title": ["T"],
+        "created_at": "gisteren",
+        "chat": {
+            "tags": "t",
+            "messages": [
+                {"id": "1", "role": "user", "content": ASKED, "timestamp": "net"}
+            ],
+        },
+    }
+    session, _ = session_of("open-webui", tmp_path / "x.jsonl", chat)
+
+    assert sorted(session.left_out) == ["created_at", "tags", "title", "user"]
+    assert json.loads(session.turns[0].payload or b"")["timestamp"] == "net"

@@ -12,6 +12,8 @@ from tests.unit.imports.tools.samples import Sample
 
 FIELD, VALUE = "x_unknown_field", "what nobody has a place for"
 Place: TypeAlias = tuple[str | int, ...]
+_ROW = 3
+"""Steps to a row: file, table and number."""
 _TEXT = "json"
 """Stands in a place for the value of a text that is JSON."""
 
@@ -46,14 +48,33 @@ class Source:
 
     def with_field(self) -> Iterator[tuple[str, Source]]:
         """Each object's place, and the source with the field in it."""
+        for place in self._records():
+            yield "/".join(map(str, place)), self._with(place, FIELD, VALUE)
+
+    def with_other_values(self) -> Iterator[tuple[str, str, Source]]:
+        """Each object's place and each of its fields that is text, a number or a truth;
+        and the source with an object in place of that. Columns have a kind."""
+        for place in self._records():
+            if len(place) == _ROW and str(place[0]).endswith(".db"):
+                continue
+            found = _at(self.files, place)
+            for key, value in found.items():
+                if isinstance(value, str | int | float) and _decoded(value) is None:
+                    other = self._with(place, key, {FIELD: VALUE})
+                    yield "/".join(map(str, place)), key, other
+
+    def _records(self) -> Iterator[Place]:
+        """The objects, but for those that hold files and tables by their names."""
         for place in _objects(self.files):
-            is_row = len(place) > 2 or not str(place[:1]).endswith(".db',)")
-            if place and is_row:
-                files = _with_field(self.files, place)
-                for name in files:
-                    if name.endswith(".db"):
-                        files[name] = _with_columns(files[name])
-                yield "/".join(map(str, place)), Source(self.name, files)
+            if len(place) > 2 or (place and not str(place[0]).endswith(".db")):
+                yield place
+
+    def _with(self, place: Place, key: str, value: Any) -> Source:
+        files = _with_field(self.files, place, key, value)
+        for name in files:
+            if name.endswith(".db"):
+                files[name] = _with_columns(files[name])
+        return Source(self.name, files)
 
 
 def _objects(value: Any, place: Place = ()) -> Iterator[Place]:
@@ -78,17 +99,24 @@ def _decoded(value: Any) -> Any:
         return None
 
 
-def _with_field(value: Any, place: Place) -> Any:
-    """The value with the field in the object at a place."""
+def _at(value: Any, place: Place) -> Any:
+    for step in place:
+        value = json.loads(value) if isinstance(value, str) else value[step]
+    return value
+
+
+def _with_field(value: Any, place: Place, key: str, told: Any) -> Any:
+    """The value with a field in the object at a place."""
     if not place:
-        return {**value, FIELD: VALUE}
+        return {**value, key: told}
     step, rest = place[0], place[1:]
     if isinstance(value, str):
-        return json.dumps(_with_field(json.loads(value), rest))
+        return json.dumps(_with_field(json.loads(value), rest, key, told))
     if isinstance(value, dict):
-        return {**value, step: _with_field(value[step], rest)}
+        return {**value, step: _with_field(value[step], rest, key, told)}
     assert isinstance(step, int)
-    changed = [*value[:step], _with_field(value[step], rest), *value[step + 1 :]]
+    inner = _with_field(value[step], rest, key, told)
+    changed = [*value[:step], inner, *value[step + 1 :]]
     return tuple(changed) if isinstance(value, tuple) else changed
 
 
