@@ -30,6 +30,7 @@ from convstore.db.actors import each_actor, touch
 from convstore.db.archive_entries import ENTRY_COLUMNS, StoredEntry
 from convstore.db.dialects import dialect_of
 from convstore.db.dialects.base import Dialect
+from convstore.db.holds import refuse_held
 from convstore.db.session_ids import about_keys, of_sessions, same_session
 from convstore.db.statements import Prepared
 from convstore.db.unit import Key, Unit
@@ -135,9 +136,14 @@ def note_renamed(
     now: int,
 ) -> None:
     """Note that copies were written anew, in a segment that is sealed, and whom they
-    name now: what the stubs stand for has changed. To be flushed."""
+    name now: what the stubs stand for has changed. To be flushed.
+
+    Raises:
+        LegalHoldError: One of the sessions came under hold since they were looked at.
+    """
+    # Sessions before rows about them, as whoever destroys one takes its locks.
+    refuse_held(unit, named.keys())
     note(unit.connection, named)
-    unit.load(named.keys())
     here = [
         key for key in named if (h := unit.find(key)) and _lies_in(h.row, segment_id)
     ]

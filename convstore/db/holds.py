@@ -18,6 +18,8 @@ from sqlalchemy import (
 
 from convstore.db import models
 from convstore.db.codec.records import HOLD_COLUMNS, hold_from_row
+from convstore.db.session_ids import about_keys, of_sessions
+from convstore.db.statements import Prepared
 from convstore.db.unit import Head, Key, Unit, check_usable
 from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.errors import (
@@ -28,6 +30,7 @@ from convstore.vocabulary.errors import (
 from convstore.vocabulary.records import LegalHold
 
 H = models.legal_holds.c
+S = models.sessions.c
 _OF_SESSION = (H.tenant_id == bindparam("tenant"), H.session_id == bindparam("id"))
 _COUNT = select(func.count()).select_from(models.legal_holds).where(*_OF_SESSION)
 
@@ -55,6 +58,20 @@ def refuse_held(unit: Unit, keys: Collection[Key]) -> None:
     )
     if held:
         raise LegalHoldError(held)
+
+
+def under_hold(connection: Connection, keys: Collection[Key]) -> set[Key]:
+    """Those of several sessions that are under legal hold, unlocked."""
+    if not keys:
+        return set()
+    return {(row[0], row[1]) for row in _HELD.all(connection, about_keys(keys))}
+
+
+_HELD = Prepared(
+    lambda dialect: select(S.tenant_id, S.session_id).where(
+        of_sessions(dialect, models.sessions), S.hold_count > 0
+    )
+)
 
 
 @dataclass(slots=True)

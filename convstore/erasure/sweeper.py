@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from convstore.archive.archiver import (
     destroy_files,
@@ -25,6 +26,7 @@ from convstore.db import archive_entries, archived_actors, segments, unfinished
 from convstore.db.archive_entries import StoredEntry
 from convstore.db.dialects import dialect_of
 from convstore.db.engine import Connection
+from convstore.db.holds import under_hold
 from convstore.db.segments import StoredSegment
 from convstore.db.unit import Key, Unit
 from convstore.erasure.naming import find_naming
@@ -39,6 +41,7 @@ from convstore.vocabulary.errors import (
     ConfigError,
     ConvstoreError,
     DatabaseBusyError,
+    LegalHoldError,
     NewerFormatError,
     SegmentCorruptError,
     SegmentNotFoundError,
@@ -61,11 +64,17 @@ _MOVING = (
 )
 
 
+SweepError: TypeAlias = (
+    SegmentCorruptError | NewerFormatError | DatabaseBusyError | LegalHoldError
+)
+
+
 @dataclass(slots=True)
 class Swept:
     """What a sweep destroyed; `failed` says of segments that it had to leave that they
     are damaged or of a newer format, that another transaction held a session of theirs
-    for too long, or that other erasures were always quicker.
+    for too long, that one is under legal hold which was to be changed, or that other
+    erasures were always quicker.
 
     `damaged` are the new names of segments in which the frame of another session was
     damaged before, and still is. `missing` have no file in the folder. Of an actor who
@@ -81,9 +90,7 @@ class Swept:
     renamed: set[Key] = field(default_factory=set)
     read: set[str] = field(default_factory=set)
     still: set[Key] = field(default_factory=set)
-    failed: list[SegmentCorruptError | NewerFormatError | DatabaseBusyError] = field(
-        default_factory=list
-    )
+    failed: list[SweepError] = field(default_factory=list)
 
     def note(
         self, old_id: str, copy_id: str, faults: Sequence[Fault], named: Iterable[Key]
@@ -164,9 +171,14 @@ class Sweeper:
         naming = await find_naming(self._context, segment_id, renaming)
         swept.failed += naming.failed
         swept.still |= naming.still - leaving
-        if not (naming.failed or naming.missing):
+        found = naming.found - leaving
+        held = await self._context.read(lambda c: under_hold(c, found))
+        if held:
+            ids = (session_id for _, session_id in sorted(held))
+            swept.failed.append(LegalHoldError(tuple(ids)))
+        if not (naming.failed or naming.missing or held):
             swept.read.add(segment_id)
-        return dict.fromkeys(naming.found - leaving, renaming.of)
+        return dict.fromkeys(found - held, renaming.of)
 
     async def _rewrite_or_leave(
         self,
@@ -186,6 +198,8 @@ class Sweeper:
             if await self._context.files(lambda: self._context.blobs.exists(key)):
                 return False  # the new one: another erasure cancelled and destroyed it
             await guard(self._context)  # is it the file that is away, or all of them?
+            if segment_id in swept.missing:
+                return True  # told in the round before
             swept.missing.append(segment_id)
             log.warning(
                 "segment %s holds what must go, and its file is missing",
@@ -193,6 +207,8 @@ class Sweeper:
                 extra={"event": "segment_missing", "segment_id": segment_id},
             )
             return True
+        except LegalHoldError:
+            return False  # placed while the copy was written: the others go on
         except (SegmentCorruptError, NewerFormatError, DatabaseBusyError) as error:
             swept.failed.append(error)
             return True
@@ -276,7 +292,7 @@ class Sweeper:
 
         try:
             swapped = await context.write(work)
-        except DatabaseBusyError:
+        except (DatabaseBusyError, LegalHoldError):
             if new is not None:  # nothing names it
                 await give_up(context, new.segment_id, new.key)
             raise

@@ -24,6 +24,7 @@ from convstore.db.segments import StoredSegment
 from convstore.db.unit import Key
 from convstore.erasure.eraser import Eraser
 from convstore.erasure.replay import finish_erasures
+from convstore.erasure.sweeper import SweepError
 from convstore.retention.purger import purge
 from convstore.segments.manifest import Manifest
 from convstore.segments.reader import next_keys, read_document, read_manifest
@@ -32,6 +33,7 @@ from convstore.segments.verify import rebuild_manifest
 from convstore.vocabulary.errors import (
     ConfigError,
     DatabaseBusyError,
+    LegalHoldError,
     NewerFormatError,
     SegmentCorruptError,
     SegmentNotFoundError,
@@ -296,12 +298,12 @@ def _tell_newer(error: NewerFormatError) -> None:
 
 
 def _tell_stuck(
-    error: SegmentCorruptError | NewerFormatError | DatabaseBusyError,
+    error: SweepError,
 ) -> None:
     if isinstance(error, NewerFormatError):
         _tell_newer(error)
         return
-    if isinstance(error, DatabaseBusyError):
+    if isinstance(error, DatabaseBusyError | LegalHoldError):
         log.warning(
             "a segment or a session in it is held: what must go from it waits for the "
             "next sweep",

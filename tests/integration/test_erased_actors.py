@@ -608,3 +608,51 @@ async def test_many_acts_are_renamed_in_bounded_steps(
     # At most 500 acts, and 100 sessions, a step.
     assert hook.reached.count("erase.renamed") == 5
     nowhere(database_url, archive_dir)
+
+
+@pytest.mark.parametrize("step", ["erase.tombstone_file", "erase.rewrite.published"])
+async def test_a_hold_placed_on_an_archived_session_meanwhile_is_respected(
+    open_another: OpenAnother,
+    clock: ManualClock,
+    database_url: str,
+    archive_dir: Path,
+    step: str,
+) -> None:
+    hook = Steps()
+    store = await open_another(on_step=hook)
+    before = await judged(store, "s-1")
+    await judged(store, "s-2")
+    await judged(store, "theirs", owner=JAN)
+    await store.run_retention(older_than_s=0)
+    elsewhere = Elsewhere(StoreConfig(url=database_url, archive_dir=archive_dir), clock)
+    hold = lambda: elsewhere.ask(lambda s: s.holds.place("s-1", reason="zaak"), 60)  # noqa: E731
+    try:
+        hook.at(step, hold)
+
+        with pytest.raises(LegalHoldError) as raised:
+            await store.erase(user_id=JAN)
+        await elsewhere.answers()
+    finally:
+        elsewhere.close()
+
+    assert raised.value.session_ids == ("s-1",)
+    assert (await document(store, "s-1")).interactions == before.interactions
+    # Those beside it in the segment are done.
+    assert await name_in(store, "s-2")
+    assert b'"theirs"' not in everything_under(archive_dir).replace(b'["theirs"]', b"")
+    sound(database_url, archive_dir)
+    await store.holds.release("s-1")
+    await store.archive.recover(alone=True)
+    nowhere(database_url, archive_dir)
+
+
+async def test_a_missing_segment_is_told_once(store: Store, archive_dir: Path) -> None:
+    for session_id in ("s-1", "s-2"):
+        await judged(store, session_id)
+        await store.run_retention(older_than_s=0)
+    segment_files(archive_dir)[0].unlink()
+
+    receipt = await store.erase(user_id=JAN)
+
+    assert len(receipt.segments_missing) == 1
+    assert receipt.renamed == {"archived_sessions": 1}
