@@ -25,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from convstore.db import models
+from convstore.db import archive_entries, models
 from convstore.db.actors import each_actor, touch
 from convstore.db.archive_entries import ENTRY_COLUMNS, StoredEntry
 from convstore.db.dialects import dialect_of
@@ -33,6 +33,7 @@ from convstore.db.dialects.base import Dialect
 from convstore.db.holds import refuse_held
 from convstore.db.session_ids import about_keys, of_sessions, same_session
 from convstore.db.statements import Prepared
+from convstore.db.unfinished import without_copies
 from convstore.db.unit import Key, Unit
 from convstore.vocabulary.codec import dumps
 
@@ -98,8 +99,10 @@ def note_segment(
     named: Mapping[Key, Collection[str]],
     unread: Collection[Key],
 ) -> None:
-    """Note whom the copies of a segment name, but of those that could not be read."""
-    note(connection, named)
+    """Note whom the copies of a segment name, but of those that could not be read, and
+    those that are not there any more. The segment is locked."""
+    there = {e.key for e in archive_entries.of_segment(connection, segment_id)}
+    note(connection, {key: named[key] for key in named.keys() & there})
     left = {"segment": segment_id, **about_keys(unread)}
     _MARK_NOTED.run(connection, left)
 
@@ -134,24 +137,40 @@ def note_renamed(
     segment_id: str,
     named: Mapping[Key, Collection[str]],
     now: int,
-) -> None:
+) -> int:
     """Note that copies were written anew, in a segment that is sealed, and whom they
     name now: what the stubs stand for has changed. To be flushed.
+
+    Returns:
+        The sessions of which no other copy was written anew before, such as by somebody
+        who died on the way.
 
     Raises:
         LegalHoldError: One of the sessions came under hold since they were looked at.
     """
     # Sessions before rows about them, as whoever destroys one takes its locks.
     refuse_held(unit, named.keys())
+    noted = set(_NOTED.all(unit.connection, about_keys(named.keys())))
+    fresh = sum(
+        not noted.issuperset((*key, actor) for actor in named[key]) for key in named
+    )
     note(unit.connection, named)
     here = [
         key for key in named if (h := unit.find(key)) and _lies_in(h.row, segment_id)
     ]
     touch(unit, here, now)
+    return fresh
 
 
 def _lies_in(row: Mapping[str, Any], segment_id: str) -> bool:
     return bool(row["segment_id"] == segment_id)
+
+
+def forget_gone(connection: Connection, keys: Collection[Key]) -> None:
+    """Forget whom sessions named of which no copy must be kept: an erasure beside
+    their own, which read a copy before, has noted it again."""
+    if keys:
+        _FORGET_GONE.run(connection, about_keys(keys))
 
 
 def forget(
@@ -219,6 +238,11 @@ def _worded_note(dialect: Dialect) -> Any:
 
 
 _NOTE = Prepared(_worded_note)
+_NOTED = Prepared(
+    lambda dialect: select(A.tenant_id, A.session_id, A.actor_id).where(
+        of_sessions(dialect, models.archived_actors)
+    )
+)
 _MARK_NOTED = Prepared(
     lambda dialect: (
         update(models.archive_entries)
@@ -238,6 +262,12 @@ _UNMARK = Prepared(
             of_sessions(dialect, models.archive_entries),
         )
         .values(actors_noted=null())
+    )
+)
+_FORGET_GONE = Prepared(
+    lambda dialect: delete(models.archived_actors).where(
+        of_sessions(dialect, models.archived_actors),
+        exists().where(same_session(S, A), without_copies()),
     )
 )
 _FORGET = Prepared(

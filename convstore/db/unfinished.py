@@ -70,12 +70,15 @@ def _unwanted(*columns: Any) -> Select[Any]:
             models.sessions,
             and_(S.tenant_id == E.tenant_id, S.session_id == E.session_id),
         )
-        .where(
-            or_(
-                S.state == literal_column("'erased'"),
-                and_(S.state == literal_column("'deleted'"), S.segment_id.is_(None)),
-            )
-        )
+        .where(without_copies())
+    )
+
+
+def without_copies() -> ColumnElement[bool]:
+    """That a session is erased, or deleted without an archive."""
+    return or_(
+        S.state == literal_column("'erased'"),
+        and_(S.state == literal_column("'deleted'"), S.segment_id.is_(None)),
     )
 
 

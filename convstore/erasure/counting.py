@@ -71,6 +71,12 @@ class Count:
         sums = +sums  # without what is none
         return replace(self, renamed=dict(sums))
 
+    def with_copies(self, sessions: int) -> Count:
+        """The count with sessions of others of which a copy names the user no more."""
+        sums = Counter(self.renamed)
+        sums.update({"archived_sessions": sessions} if sessions else {})
+        return replace(self, renamed=dict(sums))
+
     def take(self, more: Count) -> None:
         """Count what `more` does, once it is committed."""
         self.rows, self.found, self.renamed = more.rows, more.found, more.renamed

@@ -177,7 +177,6 @@ class Eraser:
             segments_damaged=tuple(swept.damaged),
             segments_missing=tuple(swept.missing),
             segments_unread=tuple(unread),
-            renamed=_renamed(count, swept),
         )
         await context.write(
             lambda c: erasures.finish(
@@ -362,11 +361,6 @@ class Eraser:
             count.take(more)
         context.on_step("erase.rows")
         await context.on_changed(keys)
-
-
-def _renamed(count: Count, swept: Swept) -> dict[str, int]:
-    copies = len(swept.renamed)
-    return count.renamed | ({"archived_sessions": copies} if copies else {})
 
 
 def _raise_failure(swept: Swept) -> None:

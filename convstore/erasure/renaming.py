@@ -100,7 +100,7 @@ async def clean_copies(
         LegalHoldError: As `rename_rows`.
         DatabaseBusyError: Other workers move sessions back and forth for too long.
     """
-    swept, done = Swept(), 0
+    swept, done = Swept(count=count), 0
     for _ in range(_ROUNDS):
         changed = await rename_rows(context, renaming, count)
         await sweeper.sweep(keys, renaming, swept)

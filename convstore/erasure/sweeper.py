@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -29,16 +28,16 @@ from convstore.db.engine import Connection
 from convstore.db.holds import under_hold
 from convstore.db.segments import StoredSegment
 from convstore.db.unit import Key, Unit
+from convstore.erasure.counting import Count
+from convstore.erasure.known_manifests import key_of, known_manifest
 from convstore.erasure.naming import find_naming
-from convstore.segments.manifest import Entry, Manifest, with_entries
+from convstore.segments.manifest import Entry, Manifest
 from convstore.segments.readable import write_readable
-from convstore.segments.reader import Fault, read_manifest
+from convstore.segments.reader import Fault
 from convstore.segments.rewrite import Edit, copy_segment
 from convstore.segments.segment import segment_key
-from convstore.segments.verify import rebuild_manifest
 from convstore.vocabulary.actors import Renaming, actors_of
 from convstore.vocabulary.errors import (
-    ConfigError,
     ConvstoreError,
     DatabaseBusyError,
     LegalHoldError,
@@ -76,13 +75,15 @@ class Swept:
     for too long, that one is under legal hold which was to be changed, or that other
     erasures were always quicker.
 
-    `damaged` are the new names of segments in which the frame of another session was
+    `count` is kept with each copy that names an actor no more. `damaged` are the new
+    names of segments in which the frame of another session was
     damaged before, and still is. `missing` have no file in the folder. Of an actor who
     is to get another name, `renamed` are the sessions of which a copy was written anew,
     `read` the segments that were looked through, and `still` the sessions of which a
     copy goes on to name them, for what they did later.
     """
 
+    count: Count | None = None
     rewritten: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
@@ -239,9 +240,9 @@ class Sweeper:
             lambda c: archive_entries.of_segment(c, segment_id)
         )
         staying = [entry for entry in entries if entry.key not in leaving]
-        old = await context.files(lambda: _manifest(context, segment, staying))
-        if all(_key(entry) in leaving for entry in old.entries):
-            return await self._swap(segment, None, [], {})
+        old = await context.files(lambda: known_manifest(context, segment, staying))
+        if all(key_of(entry) in leaving for entry in old.entries):
+            return await self._swap(segment, None, [], leaving, {}, swept)
         copy_id = new_id()
         copy_key = segment_key(copy_id, old.created_at)
         # Announced like any segment being written, so that recovery leaves it alone.
@@ -261,7 +262,8 @@ class Sweeper:
         new = stored_segment(copy, context.now())
         if faults:
             new = replace(new, state="quarantined", problem=faults[0].problem)
-        shards = await self._swap(segment, new, stored_entries(copy, ""), named)
+        entries = stored_entries(copy, "")
+        shards = await self._swap(segment, new, entries, leaving, named, swept)
         if shards is None:
             await give_up(context, copy_id, copy_key)
         else:
@@ -273,31 +275,42 @@ class Sweeper:
         old: StoredSegment,
         new: StoredSegment | None,
         entries: Sequence[StoredEntry],
+        leaving: Collection[Key],
         named: Mapping[Key, set[str]],
+        swept: Swept,
     ) -> int | None:
-        """Let the new one take the place of the old one, which is destroyed; `named` is
-        whom those copies name now that were written anew."""
+        """Let the new one take the place of the old one, which is destroyed with the
+        copies of `leaving`; `named` is whom those copies name now that were written
+        anew."""
         context, now = self._context, self._context.now()
         await renew(context)
 
-        def work(connection: Connection) -> bool:
+        def work(connection: Connection) -> tuple[bool, Count | None]:
             dialect_of(connection).bound_waits(connection, _PATIENCE_S)
             if not segments.replace_segment(connection, old.segment_id, new, entries):
-                return False
-            if new is not None and named:
-                unit = Unit(connection)
-                archived_actors.note_renamed(unit, new.segment_id, named, now)
-                unit.flush()
-            return True
+                return False, None
+            archived_actors.forget_gone(connection, leaving)
+            if new is None or not named:
+                return True, None
+            unit = Unit(connection)
+            fresh = archived_actors.note_renamed(unit, new.segment_id, named, now)
+            unit.flush()
+            if swept.count is None:
+                return True, None
+            more = swept.count.with_copies(fresh)
+            more.keep(connection)
+            return True, more
 
         try:
-            swapped = await context.write(work)
+            swapped, more = await context.write(work)
         except (DatabaseBusyError, LegalHoldError):
             if new is not None:  # nothing names it
                 await give_up(context, new.segment_id, new.key)
             raise
         if not swapped:
             return None
+        if swept.count is not None and more is not None:
+            swept.count.take(more)
         context.on_step("erase.rewrite.swapped")
         await context.on_changed(sorted(named))
         shards = await context.files(lambda: destroy_files(context, old.key))
@@ -315,13 +328,13 @@ class Sweeper:
         named: dict[Key, set[str]] = {}
 
         def edit(entry: Entry) -> Edit | None:
-            change = edits.get(_key(entry))
+            change = edits.get(key_of(entry))
             if change is None:
                 return None
 
             def changed(document: SessionDocument) -> SessionDocument:
                 new = change(document)
-                named[_key(entry)] = actors_of(new)
+                named[key_of(entry)] = actors_of(new)
                 return new
 
             return changed
@@ -329,7 +342,7 @@ class Sweeper:
         new = copy_segment(
             context.blobs,
             old,
-            lambda entry: _key(entry) not in leaving,
+            lambda entry: key_of(entry) not in leaving,
             edit=edit,
             writer=WRITER,
             # The time of the old one: how long an archive is kept counts from there.
@@ -367,62 +380,4 @@ def _tell_damaged(segment_id: str, faults: Sequence[Fault]) -> None:
         segment_id,
         len(faults),
         extra={"event": "segment_corrupt", "segment_id": segment_id},
-    )
-
-
-def _key(entry: Entry) -> Key:
-    return entry.tenant_id, entry.session_id
-
-
-def _manifest(
-    context: Context, segment: StoredSegment, staying: Sequence[StoredEntry]
-) -> Manifest:
-    """The manifest, or what the frames say when it is lost, damaged or another one.
-
-    Who stays is known to the ledger, and it is believed before the file: a session that
-    a manifest leaves out would be destroyed with the old segment.
-    """
-    blobs, key = context.blobs, segment.key
-    try:
-        blobs.size(key)
-    except ConfigError as error:
-        # Such as a file of another user: no reason to leave everything else undone.
-        raise SegmentCorruptError(
-            segment.segment_id, f"cannot be read: {error}"
-        ) from None
-    with suppress(SegmentCorruptError, SegmentNotFoundError):
-        manifest = read_manifest(blobs, key)
-        if not _missing(manifest, staying):
-            return manifest
-    manifest = rebuild_manifest(blobs, key, writer=WRITER, on_fault=_pass_over)
-    missing = _missing(manifest, staying)
-    try:
-        return with_entries(manifest, [_entry(entry) for entry in missing])
-    except SegmentCorruptError:
-        raise SegmentCorruptError(
-            segment.segment_id,
-            "does not hold what was sealed",
-            tuple(entry.session_id for entry in missing),
-        ) from None
-
-
-def _missing(manifest: Manifest, staying: Sequence[StoredEntry]) -> list[StoredEntry]:
-    told = {_key(entry): entry.sha256 for entry in manifest.entries}
-    return [entry for entry in staying if told.get(entry.key) != entry.sha256]
-
-
-def _entry(stored: StoredEntry) -> Entry:
-    """What the ledger remembers of a damaged session's entry."""
-    return Entry(
-        stored.ordinal,
-        stored.tenant_id,
-        stored.session_id,
-        stored.session_version,
-        stored.offset,
-        stored.length,
-        stored.raw_length,
-        stored.sha256,
-        stored.turn_count,
-        0,
-        0,
     )

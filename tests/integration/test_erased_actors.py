@@ -656,3 +656,53 @@ async def test_a_missing_segment_is_told_once(store: Store, archive_dir: Path) -
 
     assert len(receipt.segments_missing) == 1
     assert receipt.renamed == {"archived_sessions": 1}
+
+
+@pytest.mark.parametrize("step", ["erase.rewrite.swapped", "erase.rewrite.done"])
+async def test_whoever_goes_on_counts_the_copies_of_before_too(
+    open_another: OpenAnother, step: str
+) -> None:
+    hook = Steps()
+    store = await open_another(on_step=hook)
+    for number in range(3):
+        await judged(store, f"s-{number}")
+        await store.run_retention(older_than_s=0)
+    await die_at(hook, step, store.erase(user_id=JAN))
+
+    await store.archive.recover(alone=True)
+
+    (receipt,) = (await store.erasures.list()).items
+    assert receipt.renamed == {"archived_sessions": 3}
+
+
+@pytest.mark.parametrize("step", ["erase.actors_noted", "erase.rewrite.published"])
+async def test_of_a_session_that_is_erased_beside_it_nobody_is_noted_again(
+    open_another: OpenAnother,
+    clock: ManualClock,
+    database_url: str,
+    archive_dir: Path,
+    step: str,
+) -> None:
+    hook = Steps()
+    store = await open_another(on_step=hook)
+    for session_id in ("s-1", "s-2"):
+        await judged(store, session_id)
+    await store.run_retention(older_than_s=0)
+    if step == "erase.actors_noted":
+        raw(database_url, "UPDATE archive_entries SET actors_noted = NULL")
+        raw(database_url, "DELETE FROM archived_actors")
+    elsewhere = Elsewhere(StoreConfig(url=database_url, archive_dir=archive_dir), clock)
+    erase = lambda: elsewhere.ask(lambda s: s.erase(session_id="s-1"), 60)  # noqa: E731
+    try:
+        hook.at(step, erase)
+
+        await store.erase(user_id=JAN)
+        (receipt,) = await elsewhere.answers()
+    finally:
+        elsewhere.close()
+
+    assert isinstance(receipt, ErasureReceipt), receipt
+    noted = raw(database_url, "SELECT session_id, actor_id FROM archived_actors")
+    assert {session_id for session_id, _ in noted} == {"s-2"}
+    nowhere(database_url, archive_dir)
+    sound(database_url, archive_dir)
