@@ -26,7 +26,8 @@ NO_RIGHTS = (
 
 _NO_SCHEMA = (
     "the search_path of this role leads to no schema that it may use: name one with "
-    "CONVSTORE_SCHEMA, or GRANT USAGE ON SCHEMA to the role"
+    "CONVSTORE_SCHEMA, or GRANT the role USAGE ON SCHEMA, and SELECT, INSERT, UPDATE, "
+    "DELETE ON ALL TABLES IN SCHEMA"
 )
 
 
