@@ -171,7 +171,8 @@ class Queues:
         who, space = check_id("rater", rater), _of(_check_name(name))
         if skip:
             key = _key("skip", session_id, who)
-            await self._items.put(space, key, {}, ttl_s=SKIP_S)
+            # The key tells a name to whoever guesses it: erased with the rater.
+            await self._items.put(space, key, {}, ttl_s=SKIP_S, user_id=who)
         for slot in range(MOST_RATERS):
             key = _key("lease", session_id, str(slot))
             held = await self._items.find(space, key)
@@ -269,7 +270,8 @@ class Queues:
     async def _note(self, name: str, rater: str, cursor: str | None) -> None:
         """Where the rater is: what they judged is not looked at again and again."""
         value = {"cursor": cursor}
-        await self._items.put(_of(name), _place_of(rater), value, ttl_s=SKIP_S)
+        place = _place_of(rater)
+        await self._items.put(_of(name), place, value, ttl_s=SKIP_S, user_id=rater)
 
 
 def _check_name(name: str) -> str:
