@@ -50,7 +50,7 @@ def _named(document: dict[str, Any]) -> set[str]:
 def noted_faults(
     rows: dict[str, list[Row]], found: dict[tuple[str, Key], set[str]]
 ) -> Iterator[str]:
-    """I30: whom a copy names that was looked through, and is not noted."""
+    """I31: whom a copy names that was looked through, and is not noted."""
     noted: dict[Key, set[str]] = defaultdict(set)
     for row in rows["archived_actors"]:
         noted[row["tenant_id"], row["session_id"]].add(row["actor_id"])
@@ -58,7 +58,7 @@ def noted_faults(
         key = entry["tenant_id"], entry["session_id"]
         named = found.get((entry["segment_id"], key), set())
         if entry["actors_noted"] and not named <= noted[key]:
-            yield f"I30 a copy names, and nobody noted: {' '.join(key)}"
+            yield f"I31 a copy names, and nobody noted: {' '.join(key)}"
 
 
 def named_in_copies(

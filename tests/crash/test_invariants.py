@@ -54,7 +54,7 @@ HARM = {
     "I28 noted and not kept": "DELETE FROM attachments",
     "I27": "DELETE FROM session_metadata WHERE session_id = 'live'",
     "I29": "DELETE FROM session_title_words WHERE session_id = 'live'",
-    "I30": "DELETE FROM archived_actors",
+    "I31": "DELETE FROM archived_actors",
     "I23": "UPDATE session_counts SET turns = turns + 1",
 }
 
