@@ -75,6 +75,22 @@ def of_holds(connection: Connection, tenant: str, after: str, limit: int) -> lis
     return sorted(found)[:limit]
 
 
+def last_act(connection: Connection, tenant: str, actor: str) -> int:
+    """The time of the latest act or hold of an actor in rows; 0 where there is none.
+
+    It may lie ahead: another worker's clock said so, or whoever recorded the act."""
+    times = (
+        (I.created_at, I.actor_id, I.tenant_id),
+        (H.placed_at, H.placed_by, H.tenant_id),
+        (H.released_at, H.released_by, H.tenant_id),
+    )
+    found = (
+        connection.scalar(select(func.max(at)).where(of_tenant == tenant, by == actor))
+        for at, by, of_tenant in times
+    )
+    return max((at for at in found if at is not None), default=0)
+
+
 def held(connection: Connection, tenant: str, actor: str) -> list[str]:
     """Sessions under legal hold in which an actor has done something, archived or not,
     or placed or released a hold."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from convstore.db import erasures
 from convstore.db.actors import Renamed
@@ -13,6 +14,9 @@ from convstore.db.erasures import StoredErasure
 from convstore.db.unit import Head
 from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.reports import ErasureReceipt
+
+ACTS_UNTIL = "acts_until"
+"""In what is kept of an erasure: until when acts are the erased user's."""
 
 # What a session's row, or its stub, counts.
 _COUNTED = {
@@ -32,6 +36,7 @@ class Count:
     rows: dict[str, int]
     found: dict[str, int]
     renamed: dict[str, int]
+    acts_until: int = 0
 
     @classmethod
     def so_far(cls, erasure: StoredErasure) -> Count:
@@ -42,6 +47,7 @@ class Count:
             dict(kept.get("rows_deleted", {})),
             dict(kept.get("found", dict.fromkeys(("sessions", *_COUNTED), 0))),
             dict(kept.get("renamed", {})),
+            kept.get(ACTS_UNTIL, 0),
         )
 
     def with_(self, rows: Mapping[str, int], heads: Sequence[Head]) -> Count:
@@ -100,11 +106,15 @@ class Count:
             residue=residue,
         )
 
-    def keep(self, connection: Connection) -> None:
-        """Write it down, in the transaction that makes it true."""
-        kept = {
+    def kept(self) -> dict[str, Any]:
+        """What is kept of it, for whoever goes on."""
+        return {
             "rows_deleted": self.rows,
             "found": self.found,
             "renamed": self.renamed,
+            ACTS_UNTIL: self.acts_until,
         }
-        erasures.note(connection, self.tenant, self.erasure_id, kept)
+
+    def keep(self, connection: Connection) -> None:
+        """Write it down, in the transaction that makes it true."""
+        erasures.note(connection, self.tenant, self.erasure_id, self.kept())

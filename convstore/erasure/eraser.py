@@ -32,12 +32,12 @@ from convstore.db.erasures import StoredErasure
 from convstore.db.holds import refuse_held
 from convstore.db.search_contents import Content
 from convstore.db.unit import Key, Unit, check_version
-from convstore.erasure.counting import Count
-from convstore.erasure.naming import note_actors
+from convstore.erasure.counting import ACTS_UNTIL, Count
+from convstore.erasure.naming import note_actors, unnoted
 from convstore.erasure.renaming import clean_copies, find_renaming, rename_rows
 from convstore.erasure.sweeper import Sweeper, Swept, concerned
 from convstore.erasure.tombstones import write_tombstone
-from convstore.erasure.users import destroy_items, named
+from convstore.erasure.users import Subject, destroy_items
 from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.errors import (
     ArchiveAwayError,
@@ -116,7 +116,7 @@ class Eraser:
                 salt=salt,
                 session_ids=tuple(session for _, session in keys),
                 state="begun",
-                receipt={},
+                receipt={ACTS_UNTIL: until},
                 requested_at=now,
                 done_at=None,
             )
@@ -125,17 +125,22 @@ class Eraser:
                 also(connection, begun)
             return begun
 
-        if subject == "user":
+        until = now
+        if user_id:
             await self._note_actors(tenant)
+            # What is dated ahead was done before, too.
+            last = await context.read(lambda c: actors.last_act(c, tenant, user_id))
+            until = max(now, last)
         context.on_step("erase.begin")
-        return await self.carry_out(await context.write(work))
+        return await self.carry_out(await context.write(work), user_id=user_id)
 
     async def carry_out(
-        self, erasure: StoredErasure, *, told: bool = False
+        self, erasure: StoredErasure, *, told: bool = False, user_id: str | None = None
     ) -> ErasureReceipt:
         """Do what a begun erasure says. Idempotent: also after a crash, or again.
 
         With `told`, it is one that the archive folder tells of, whosever that is.
+        `user_id` is whose, where that is known, and need not be looked for.
 
         Rows go in any case. Where the folder is not proven to be this database's, the
         receipt is open: `waits_for` says why, `segments_waiting` where copies are, and
@@ -155,16 +160,17 @@ class Eraser:
         count = Count.so_far(erasure)
         for some in _chunks(keys):
             await self._blank(some, "erased", count=count)
-        await destroy_items(context, erasure, count)
-        renaming = await find_renaming(context, erasure)
+        whose = Subject(context, erasure, user_id)
+        await destroy_items(whose, count)
+        renaming = await find_renaming(whose)
         if renaming is not None:
             await rename_rows(context, renaming, count)
         try:
-            swept, unread = await self._clean_archive(erasure, keys, count, told=told)
+            swept, unread = await self._clean_archive(whose, keys, count, told=told)
         except (ArchiveAwayError, ArchiveTakenError) as error:
-            return await self._leave_open(erasure, keys, count, error.code)
+            return await self._leave_open(whose, keys, count, error.code)
         # The last of all: until its sessions are gone, somebody may charge them.
-        await self._forget(erasure, count)
+        await self._forget(whose, count)
         index = await self._indexer.tidy(count.rows.get("search_entries", 0))
         await self._clear_log()
         done_at = context.now()
@@ -187,11 +193,11 @@ class Eraser:
         return receipt
 
     async def _clean_archive(
-        self, erasure: StoredErasure, keys: Sequence[Key], count: Count, *, told: bool
+        self, whose: Subject, keys: Sequence[Key], count: Count, *, told: bool
     ) -> tuple[Swept, list[str]]:
         """Note the erasure in the archive folder, destroy every copy there, and take
         the user out of those of others; also which could not be looked through."""
-        context = self._context
+        context, erasure = self._context, whose.erasure
         await (guard if told else claim)(context)
         # After the rows: a session that a hold has saved must not have one.
         await context.files(lambda: write_tombstone(context.blobs, erasure))
@@ -202,7 +208,7 @@ class Eraser:
         unread, renaming = list[str](), None
         if erasure.subject == "user":
             unread = await note_actors(context, erasure.tenant_id)
-            renaming = await find_renaming(context, erasure)
+            renaming = await find_renaming(whose)
         if renaming is None:
             swept = await self._sweeper.sweep(keys)
         else:
@@ -220,16 +226,19 @@ class Eraser:
 
     async def _leave_open(
         self,
-        erasure: StoredErasure,
+        whose: Subject,
         keys: Sequence[Key],
         count: Count,
         waits_for: str,
     ) -> ErasureReceipt:
         """The rows are gone, and the archive cannot be had: say what is left to do."""
-        context = self._context
-        renaming = await find_renaming(context, erasure)
+        context, erasure = self._context, whose.erasure
+        renaming = await find_renaming(whose)
         left = await context.read(lambda c: concerned(c, frozenset(keys), renaming))
-        await self._forget(erasure, count)
+        unread = list[str]()
+        if erasure.subject == "user":
+            unread = await unnoted(context, erasure.tenant_id)
+        await self._forget(whose, count)
         index = await self._indexer.tidy(count.rows.get("search_entries", 0))
         await self._clear_log()
         receipt = replace(
@@ -237,6 +246,7 @@ class Eraser:
             index=index,
             waits_for=waits_for,
             segments_waiting=tuple(sorted(left)),
+            segments_unread=tuple(unread),
         )
         log.warning(
             "erasure %s waits: %s",
@@ -246,20 +256,23 @@ class Eraser:
         )
         await context.write(
             lambda c: erasures.note(
-                c, erasure.tenant_id, erasure.erasure_id, asdict(receipt)
+                c,
+                erasure.tenant_id,
+                erasure.erasure_id,
+                asdict(receipt) | count.kept(),
             )
         )
         return receipt
 
-    async def _forget(self, erasure: StoredErasure, count: Count) -> None:
+    async def _forget(self, whose: Subject, count: Count) -> None:
         """Take an erased user out of the totals."""
-        context, tenant = self._context, erasure.tenant_id
-        for user_id in await named(context, erasure, ledger.users_with_totals):
+        context, tenant = self._context, whose.erasure.tenant_id
+        for user_id in await whose.among(ledger.users_with_totals):
             if await context.write(
                 lambda c, u=user_id: ledger.forget_user(c, tenant, u)  # type: ignore[misc]
             ):
                 count.rows["cost_totals"] = 1
-        for user_id in await named(context, erasure, ledger.users_charged):
+        for user_id in await whose.among(ledger.users_charged):
             if await context.write(
                 lambda c, u=user_id: ledger.forget_days(c, tenant, u)  # type: ignore[misc]
             ):

@@ -80,15 +80,25 @@ async def note_actors(context: Context, tenant: str) -> list[str]:
     Returns:
         Segments with copies that could not be read.
     """
-    after, unread = "", list[str]()
-    while found := await context.read(
-        lambda c, a=after: archived_actors.unnoted(c, tenant, a, _PAGE)  # type: ignore[misc]
-    ):
-        for segment_id in found:
+    seen, unread = set[str](), list[str]()
+    # Until there is none that is new: others join segments, and write them anew.
+    while new := [s for s in await unnoted(context, tenant) if s not in seen]:
+        for segment_id in new:
             if not await _note_segment(context, segment_id):
                 unread.append(segment_id)
-        after = found[-1]
+        seen.update(new)
     return unread
+
+
+async def unnoted(context: Context, tenant: str) -> list[str]:
+    """Segments with copies of which nobody has noted whom they name."""
+    after, found = "", list[str]()
+    while page := await context.read(
+        lambda c, a=after: archived_actors.unnoted(c, tenant, a, _PAGE)  # type: ignore[misc]
+    ):
+        found += page
+        after = page[-1]
+    return found
 
 
 async def _note_segment(context: Context, segment_id: str) -> bool:

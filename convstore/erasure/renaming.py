@@ -13,12 +13,11 @@ from functools import partial
 from convstore.archive.context import Context
 from convstore.db import actors, archived_actors, erasures, schema, segments
 from convstore.db.engine import Connection
-from convstore.db.erasures import StoredErasure
 from convstore.db.holds import refuse_held
 from convstore.db.unit import Key, Unit
-from convstore.erasure.counting import Count
+from convstore.erasure.counting import ACTS_UNTIL, Count
 from convstore.erasure.sweeper import Sweeper, Swept
-from convstore.erasure.users import named
+from convstore.erasure.users import Subject
 from convstore.vocabulary.actors import Renaming
 from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.errors import DatabaseBusyError
@@ -32,15 +31,17 @@ _MOVING = (
 )
 
 
-async def find_renaming(context: Context, erasure: StoredErasure) -> Renaming | None:
+async def find_renaming(whose: Subject) -> Renaming | None:
     """The other name for an erased user; None where nothing names them."""
+    erasure = whose.erasure
+    until = max(erasure.requested_at, erasure.receipt.get(ACTS_UNTIL, 0))
     for sources in (actors.of_acts, archived_actors.actors, actors.of_holds):
-        for user_id in await named(context, erasure, sources):
+        for user_id in await whose.among(sources):
             return Renaming(
                 erasure.tenant_id,
                 user_id,
                 erasures.pseudonym(erasure),
-                from_micros(erasure.requested_at),
+                from_micros(until),
             )
     return None
 

@@ -4,6 +4,7 @@ says it by a hash alone, also after a crash, and on a backup that knew the user.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from convstore.archive.context import Context
 from convstore.db import erasures, item_reads
@@ -17,30 +18,42 @@ _USERS = 1_000
 _ITEMS = 1_000
 
 
-async def named(
-    context: Context,
-    erasure: StoredErasure,
-    users: Callable[[Connection, str, str, int], list[str]],
-) -> list[str]:
-    """The erased user, if they are among those that `users` gives in pages."""
-    if erasure.subject != "user":
+@dataclass(slots=True)
+class Subject:
+    """Who is erased. `user_id` is known to whoever asked for it, and to whoever has
+    found them once."""
+
+    context: Context
+    erasure: StoredErasure
+    user_id: str | None = None
+
+    async def among(
+        self, users: Callable[[Connection, str, str, int], list[str]]
+    ) -> list[str]:
+        """The erased user, if they may be among those that `users` gives in pages."""
+        erasure = self.erasure
+        if erasure.subject != "user":
+            return []
+        if self.user_id is not None:
+            return [self.user_id]
+        tenant, after = erasure.tenant_id, ""
+        while found := await self.context.read(
+            lambda c, a=after: users(c, tenant, a, _USERS)  # type: ignore[misc]
+        ):
+            for user_id in found:
+                if erasures.subject_hash(user_id, erasure.salt) == erasure.subject_hash:
+                    self.user_id = user_id
+                    return [user_id]
+            after = found[-1]
         return []
-    tenant, after = erasure.tenant_id, ""
-    while found := await context.read(
-        lambda c, a=after: users(c, tenant, a, _USERS)  # type: ignore[misc]
-    ):
-        for user_id in found:
-            if erasures.subject_hash(user_id, erasure.salt) == erasure.subject_hash:
-                return [user_id]
-        after = found[-1]
-    return []
 
 
-async def destroy_items(context: Context, erasure: StoredErasure, count: Count) -> None:
+async def destroy_items(whose: Subject, count: Count) -> None:
     """Destroy what an erased user owns outside sessions, but for what was made after
     the erasure."""
+    context, erasure = whose.context, whose.erasure
     tenant = erasure.tenant_id
-    for user_id in await named(context, erasure, item_reads.users):
+    for user_id in await whose.among(item_reads.users):
 
         def work(connection: Connection, user_id: str = user_id) -> Count | None:
             gone = item_reads.remove_of_user(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -711,3 +712,77 @@ async def test_of_a_session_that_is_erased_beside_it_nobody_is_noted_again(
     assert {session_id for session_id, _ in noted} == {"s-2"}
     nowhere(database_url, archive_dir)
     sound(database_url, archive_dir)
+
+
+async def test_what_is_dated_ahead_was_done_before_the_erasure(
+    open_another: OpenAnother,
+    clock: ManualClock,
+    database_url: str,
+    archive_dir: Path,
+) -> None:
+    hook = Steps()
+    store = await open_another(on_step=hook)
+    ahead = clock.now() + timedelta(hours=1)
+    await store.sessions.get_or_create("s-1", user_id="owner")
+    await store.interactions.record(
+        "s-1", action="copy", actor_id=JAN, created_at=ahead
+    )
+    await die_at(hook, "erase.begin", store.erase(user_id=JAN))
+    await die_at(hook, "erase.rename", store.erase(user_id=JAN))
+
+    await store.archive.recover(alone=True)
+
+    nowhere(database_url, archive_dir)
+
+
+async def test_segments_that_nobody_looked_through_are_told_while_the_archive_is_away(
+    store: Store, database_url: str, archive_dir: Path, tmp_path: Path
+) -> None:
+    await judged(store, "s-1")
+    await store.run_retention(older_than_s=0)
+    raw(database_url, "UPDATE archive_entries SET actors_noted = NULL")
+    raw(database_url, "DELETE FROM archived_actors")
+    archive_dir.rename(tmp_path / "away")  # noqa: ASYNC240
+
+    receipt = await store.erase(user_id=JAN)
+
+    assert receipt.waits_for == "archive_away"
+    assert len(receipt.segments_unread) == 1
+    (tmp_path / "away").rename(archive_dir)
+    await store.archive.recover(alone=True)
+    nowhere(database_url, archive_dir)
+    (receipt,) = (await store.erasures.list()).items
+    assert receipt.segments_unread == ()
+    assert receipt.renamed == {"archived_sessions": 1}
+
+
+async def test_segments_that_are_joined_while_they_are_looked_through_are_found(
+    open_another: OpenAnother,
+    clock: ManualClock,
+    database_url: str,
+    archive_dir: Path,
+) -> None:
+    hook = Steps()
+    store = await open_another(on_step=hook)
+    for number in range(3):
+        await judged(store, f"s-{number}")
+        await store.run_retention(older_than_s=0)
+    elsewhere = Elsewhere(StoreConfig(url=database_url, archive_dir=archive_dir), clock)
+
+    def join() -> None:
+        hook.at("erase.actors_noted", compact)
+        raw(database_url, "UPDATE archive_entries SET actors_noted = NULL")
+        raw(database_url, "DELETE FROM archived_actors")
+
+    compact = lambda: elsewhere.ask(lambda s: s.archive.compact(), 60)  # noqa: E731
+    try:
+        # What was looked through before it was begun is of a ledger made anew.
+        hook.at("erase.tombstone_file", join)
+
+        await store.erase(user_id=JAN)
+        (report,) = await elsewhere.answers()
+    finally:
+        elsewhere.close()
+
+    assert report.joined >= 2
+    nowhere(database_url, archive_dir)

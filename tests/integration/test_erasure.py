@@ -194,9 +194,9 @@ async def test_a_hold_placed_while_an_erasure_begins_wins(
     eraser = store._parts.eraser
     carry_out = eraser.carry_out
 
-    async def with_hold(erasure: object) -> object:
+    async def with_hold(erasure: object, user_id: str | None) -> object:
         await store.holds.place("s-1", reason="case")
-        return await carry_out(erasure)  # type: ignore[arg-type]
+        return await carry_out(erasure, user_id=user_id)  # type: ignore[arg-type]
 
     eraser.carry_out = with_hold  # type: ignore[method-assign,assignment]
     with pytest.raises(LegalHoldError):
