@@ -117,10 +117,17 @@ class Steps:
                 said.parts.append(text_part(json.dumps(part, ensure_ascii=False)))
 
     def finished(self) -> list[Said]:
-        """The steps; those that say nothing at all are left out."""
+        """The steps; those that say nothing at all are left out. What a tool gave back
+        is an answer also where it is nothing: without it, its call would be open."""
         for said in self.done:
             merge_text(said)
-        return [said for said in self.done if said.content or said.parts]
+            if said.role == "tool" and not said.parts and said.content is None:
+                said.content = ""
+        return [said for said in self.done if _says(said)]
+
+
+def _says(said: Said) -> bool:
+    return bool(said.content or said.parts) or said.role == "tool"
 
 
 def merge_text(said: Said) -> None:

@@ -28,6 +28,10 @@ LINKS = re.compile(
 )
 
 
+# What says which kind of file, record or step it is, and when it was.
+KINDS = re.compile(r"format|from|state|.*_at")
+
+
 def format_of(name: str) -> Format:
     if name == "map":
         return mapped_format(Mapping.model_validate(MAPPING))
@@ -102,3 +106,31 @@ def test_a_field_with_a_value_of_another_kind_is_kept_or_counted(
                 lost.append(f"{place}: {key}")
 
     assert lost == []
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "map"])
+def test_a_tool_that_gave_back_nothing_has_answered(name: str, tmp_path: Path) -> None:
+    """Without its answer the call would be open, and what follows no use to anybody."""
+    lost = []
+    for source in (source for source in ALL if source.name == name):
+        usual = answers(source, tmp_path / "x")
+        for place, key, changed in source.with_empty_texts() if usual else ():
+            if LINKS.fullmatch(key) or KINDS.fullmatch(key):
+                continue
+            if len(answers(changed, tmp_path / "x")) < len(usual):
+                lost.append(f"{place}: {key}")
+
+    assert lost == []
+
+
+def answers(source: Source, folder: Path) -> list[str | None]:
+    """The calls that a tool has answered."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return [
+        turn.tool_call_id
+        for item in read_sessions(format_of(source.name), source.written(folder))
+        if isinstance(item, Imported)
+        for turn in item.session.turns
+        if turn.role == "tool"
+    ]

@@ -63,6 +63,14 @@ class Source:
                     other = self._with(place, key, {FIELD: VALUE})
                     yield "/".join(map(str, place)), key, other
 
+    def with_empty_texts(self) -> Iterator[tuple[str, str, Source]]:
+        """Each object's place and each of its fields that is text, and the source with
+        an empty text in place of that."""
+        for place in self._records():
+            for key, value in _at(self.files, place).items():
+                if isinstance(value, str) and value:
+                    yield "/".join(map(str, place)), key, self._with(place, key, "")
+
     def _records(self) -> Iterator[Place]:
         """The objects, but for those that hold files and tables by their names."""
         for place in _objects(self.files):
