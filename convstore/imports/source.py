@@ -288,15 +288,17 @@ def split_lines(chunks: Iterator[bytes], max_bytes: int) -> Iterator[Line]:
             continue
         *ended, rest = chunk.split(b"\n")
         for piece in ended:
-            if not piece and not size:
+            if not size and not piece.strip():
                 number += 1
                 continue
             kept.append(piece)
             size += len(piece)
             yield _line(number, kept, size, max_bytes, complete=True)
             number, size, kept = number + 1, 0, []
-        kept.append(rest)
-        size += len(rest)
+        if size or rest.strip():
+            # Else a line that is blank so far: the next chunk may be blank, too.
+            kept.append(rest)
+            size += len(rest)
         if size > max_bytes:
             # From here on only the length matters.
             kept.clear()

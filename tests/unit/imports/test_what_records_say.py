@@ -189,11 +189,12 @@ def test_a_first_record_of_too_many_values_is_rejected_as_one(tmp_path: Path) ->
     assert {item.code for item in found[::2]} == {"too_long"}
 
 
+@pytest.mark.parametrize("blank", [b"\n", b" \n", b"\r\n", b"\t \n"])
 def test_blank_lines_cost_no_line_each(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blank: bytes
 ) -> None:
     record = json.dumps({"messages": [{"role": "user", "content": "Q"}]}).encode()
-    blanks = b"\n" * 3_000_000
+    blanks = blank * 3_000_000
     (tmp_path / "in").write_bytes(gzip.compress(blanks + record + b"\n" + blanks))
     made = []
     monkeypatch.setattr(
