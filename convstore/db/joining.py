@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 from sqlalchemy import (
     Connection,
+    Select,
     and_,
     delete,
-    exists,
     literal_column,
     or_,
     select,
@@ -65,13 +65,20 @@ def candidates(
 
     Up to `PAGE`. Those with a purge under way are left out.
     """
+    found = _candidates(after, below_bytes, below_entries, tenant)
+    return [Candidate(*row) for row in connection.execute(found)]
+
+
+def _candidates(
+    after: str, below_bytes: float, below_entries: float, tenant: str | None
+) -> Select[Any]:
     of_one = (
         select(E.tenant_id)
         .where(E.segment_id == G.segment_id)
         .limit(1)
         .scalar_subquery()
     )
-    pending = exists().where(E.segment_id == G.segment_id, E.state == "sealed")
+    pending = unfinished.any_entry(E.state == "sealed")
     statement = (
         select(G.segment_id, G.key, G.size_bytes, G.entry_count, of_one)
         .where(
@@ -79,14 +86,12 @@ def candidates(
             G.state == "sealed",
             G.size_bytes < below_bytes,
             G.entry_count < below_entries,
-            ~pending,
+            pending.is_(None),
         )
         .order_by(G.segment_id)
         .limit(PAGE)
     )
-    if tenant is not None:
-        statement = statement.where(of_one == tenant)
-    return [Candidate(*row) for row in connection.execute(statement)]
+    return statement if tenant is None else statement.where(of_one == tenant)
 
 
 def contents(connection: Connection, segment_id: str, before: int) -> Contents | None:
@@ -135,11 +140,21 @@ def half_done(
     in the middle of a compaction: one of them is superfluous all the same, and
     `take_over` says whether it is.
     """
+    # Of one tenant only when all were found: with the tenant said, both databases go
+    # through all copies that it has, by their key.
+    return [
+        (joined, one)
+        for joined, one, owner in connection.execute(_half_done())
+        if tenant is None or owner == tenant
+    ]
+
+
+def _half_done() -> Select[Any]:
     new, old = models.archive_entries.alias("new"), models.archive_entries.alias("old")
     of_new = models.archive_segments.alias("of_new")
     of_old = models.archive_segments.alias("of_old")
-    statement = (
-        select(new.c.segment_id, old.c.segment_id)
+    return (
+        select(new.c.segment_id, old.c.segment_id, new.c.tenant_id)
         .join(
             old,
             and_(
@@ -159,9 +174,6 @@ def half_done(
         .distinct()
         .order_by(new.c.segment_id, old.c.segment_id)
     )
-    if tenant is not None:
-        statement = statement.where(new.c.tenant_id == tenant)
-    return [(joined, one) for joined, one in connection.execute(statement)]
 
 
 def seal_joined(

@@ -37,7 +37,7 @@ from convstore.vocabulary.errors import (
 # The newest revision in migrations/, kept here so that opening a store needs no
 # alembic; a test compares the two.
 PREFIX = "convstore_"
-REVISION = "convstore_0027"
+REVISION = "convstore_0028"
 
 VERSION_TABLE = "convstore_version"
 

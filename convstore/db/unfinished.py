@@ -17,6 +17,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    tuple_,
 )
 
 from convstore.db import models
@@ -29,20 +30,23 @@ E = models.archive_entries.c
 G = models.archive_segments.c
 S = models.sessions.c
 
+_ERASED: ColumnElement[str] = literal_column("'erased'")
+_DELETED: ColumnElement[str] = literal_column("'deleted'")
+
 PAGE = 500
 
 
 def with_pending_entries(connection: Connection) -> list[StoredSegment]:
     """Sealed segments with sessions that were not purged yet: a run died there."""
-    pending = select(E.segment_id).where(E.state == "sealed").distinct()
-    return [
-        StoredSegment(*row)
-        for row in connection.execute(
-            select(*SEGMENT_COLUMNS)
-            .where(G.segment_id.in_(pending), G.state == "sealed")
-            .order_by(G.segment_id)
-        )
-    ]
+    return [StoredSegment(*row) for row in connection.execute(_with_pending())]
+
+
+def _with_pending() -> Select[Any]:
+    # Each is asked on its own, by an index: as a set, of what is pending, the whole
+    # ledger would be read.
+    pending = any_entry(E.state == "sealed").is_not(None)
+    found = select(*SEGMENT_COLUMNS).where(G.state == "sealed", pending)
+    return found.order_by(G.segment_id)
 
 
 def with_unwanted(
@@ -51,7 +55,7 @@ def with_unwanted(
     """Segments with a copy that must not be kept: of a session that is erased, or
     deleted without an archive. With `keys`, those with one of theirs."""
     if keys is None:
-        return list(connection.execute(_unwanted(E.segment_id).distinct()).scalars())
+        return list(connection.execute(_all_unwanted()).scalars())
     return [row[0] for row in _WITH_UNWANTED.all(connection, about_keys(keys))]
 
 
@@ -76,10 +80,17 @@ def _unwanted(*columns: Any) -> Select[Any]:
 
 def without_copies() -> ColumnElement[bool]:
     """That a session is erased, or deleted without an archive."""
-    return or_(
-        S.state == literal_column("'erased'"),
-        and_(S.state == literal_column("'deleted'"), S.segment_id.is_(None)),
+    return or_(S.state == _ERASED, and_(S.state == _DELETED, S.segment_id.is_(None)))
+
+
+def _all_unwanted() -> Select[Any]:
+    # From the sessions that are gone to their copies: as a join SQLite would begin
+    # with the ledger, and look up the session of each copy.
+    gone = select(S.tenant_id, S.session_id).where(
+        S.state.in_([_DELETED, _ERASED]), without_copies()
     )
+    of_gone = tuple_(E.tenant_id, E.session_id).in_(gone)
+    return select(E.segment_id).where(of_gone).distinct()
 
 
 _WITH_UNWANTED = Prepared(
@@ -113,8 +124,8 @@ def _without_use(before: int, after: str) -> Select[Any]:
     # Each is asked on its own, up to the first entry that says no, which mostly is the
     # first of all. As two sets, of what is used and what is named, the whole ledger
     # would be read, and every session that it has.
-    used = _any_entry(one_of(E.state, ("sealed", "committed", "newer")))
-    named = _any_entry(
+    used = any_entry(one_of(E.state, ("sealed", "committed", "newer")))
+    named = any_entry(
         exists().where(
             S.tenant_id == E.tenant_id,
             S.session_id == E.session_id,
@@ -138,7 +149,7 @@ def _without_use(before: int, after: str) -> Select[Any]:
     )
 
 
-def _any_entry(condition: ColumnElement[bool]) -> ScalarSelect[int]:
+def any_entry(condition: ColumnElement[bool]) -> ScalarSelect[int]:
     """Something if the segment has an entry like that, found by its own entries."""
     one: ColumnElement[int] = literal_column("1")
     found = select(one).where(E.segment_id == G.segment_id, condition)

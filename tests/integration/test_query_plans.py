@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from convstore.db import (
     interactions,
     item_reads,
     items,
+    joining,
     known_acts,
     labels,
     row_writes,
@@ -177,6 +180,21 @@ def assert_by_whole_key(plan: str) -> None:
 def assert_in_order(plan: str) -> None:
     """The index gives the order: nothing is sorted."""
     assert not any(words in plan for words in SORTS), plan
+
+
+def assert_asks_by_state(plan: str) -> None:
+    """The index of entries is entered with a state; the ledger is not read whole."""
+    # PostgreSQL says on the next line what the index is entered with.
+    lines = [" ".join(two) for two in pairwise([*plan.splitlines(), ""])]
+    asked = [line for line in lines if "ix_archive_entries_segment_state" in line]
+    assert any(re.search(r"AND state=\?|state\)?(::text)? = '", a) for a in asked), plan
+    assert_ledger_is_not_walked(plan)
+
+
+def assert_ledger_is_not_walked(plan: str) -> None:
+    """What the archive holds is not read whole."""
+    assert not any(f"{how} archive" in plan for how in ("SCAN", "Seq Scan on")), plan
+    assert "hashed SubPlan" not in plan, plan
 
 
 def assert_not_of_a_whole_tenant(plan: str) -> None:
@@ -676,10 +694,38 @@ async def test_segments_of_no_use_are_told_by_their_own_entries(
     """A page of them, and not by what the whole ledger and all sessions say."""
     plan = await explain(unfinished._without_use(2**60, "g-1"))
 
-    assert_walks(plan, "ix_archive_entries_segment")
+    assert_walks(plan, "ix_archive_entries_segment_state")
     assert_in_order(plan)
-    assert not any(f"{how} archive" in plan for how in ("SCAN", "Seq Scan on")), plan
-    assert "hashed SubPlan" not in plan, plan
+    assert_ledger_is_not_walked(plan)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        unfinished._with_pending(),
+        joining._half_done(),
+        joining._candidates("g-1", 1e6, 1e4, None),
+        joining._candidates("g-1", 1e6, 1e4, "default"),
+    ],
+    ids=["pending", "half done", "joined", "joined of a tenant"],
+)
+async def test_what_is_to_be_done_with_segments_is_told_by_the_states_of_entries(
+    explain: Explain, statement: Any
+) -> None:
+    plan = await explain(statement)
+
+    assert_walks(plan, "ix_archive_entries_segment_state")
+    assert_asks_by_state(plan)
+
+
+async def test_copies_that_must_not_be_kept_are_found_by_the_sessions_that_are_gone(
+    explain: Explain,
+) -> None:
+    plan = await explain(unfinished._all_unwanted())
+
+    assert "ix_sessions_gone" in plan, plan
+    assert "PRIMARY KEY" in plan or "pk_archive_entries" in plan, plan
+    assert_ledger_is_not_walked(plan)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,8 @@ archive_entries = table(
         comment="1: archived_actors has whom it names; null: nobody has looked",
     ),
     of_session(),
-    Index("ix_archive_entries_segment", "segment_id"),
+    # What is still to be done is told by states: asked for without one by one.
+    Index("ix_archive_entries_segment_state", "segment_id", "state"),
     partial_index(
         "ix_archive_entries_unnoted",
         "tenant_id",
