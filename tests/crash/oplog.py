@@ -255,12 +255,11 @@ def _tried(history: History, line: dict[str, Any]) -> None:
 
 def _tried_by(history: History, line: dict[str, Any]) -> None:
     """Who is there again, and does something."""
-    for user in line.get("users", {}).values():
-        history.erased_users.discard((line["tenant"], user or ""))
-    if actors := {(line["tenant"], actor) for actor in _actors(line)}:
-        history.erased_users -= actors
-        history.acted.update(actors)
-        history.acting[line["id"]] = actors
+    owners = {user for user in line.get("users", {}).values() if user}
+    if there := {(line["tenant"], user) for user in owners | _actors(line)}:
+        history.erased_users -= there
+        history.acted.update(there)
+        history.acting[line["id"]] = there
     if line["op"] == "erase" and "user" in line:
         erased = line["tenant"], line["user"]
         history.acted_before[line["id"]] = history.acted[erased]

@@ -202,6 +202,20 @@ def test_what_another_erasure_stores_first_is_not_held_against_the_first(
 ACT = {"m-1": {"actor_id": "ann"}}
 
 
+def test_what_a_user_writes_while_they_are_erased_is_theirs_again(
+    tmp_path: Path,
+) -> None:
+    log = OpLog(tmp_path / "w.log")
+    log.write("try", id="1", op="erase", tenant="default", s="s-1",
+              sessions=["s-1"], user="ann")  # fmt: skip
+    log.write("try", id="2", op="append", tenant="default", s="s-1", names=["m-1"],
+              args={"step": True}, users={"s-1": "ann"})  # fmt: skip
+    log.write("ok", id="2", answer=[1])
+    log.write("ok", id="1", answer={"sessions": ["s-1"], "done": True})
+
+    assert read_history(tmp_path).erased_users == set()
+
+
 def test_what_is_done_in_the_name_of_an_erased_user_is_theirs_again(
     tmp_path: Path,
 ) -> None:
