@@ -37,6 +37,7 @@ STEPS = (
     "erase.actors_noted",
     "erase.rename",
     "erase.renamed",
+    "erase.cancelled",
     "erase.tombstone_file",
     "erase.rewrite.published",
     "erase.rewrite.swapped",

@@ -21,7 +21,6 @@ from convstore.archive.ownership import claim, guard
 from convstore.db import (
     actors,
     erasures,
-    ledger,
     lifecycle,
     schema,
     search_removal,
@@ -34,10 +33,15 @@ from convstore.db.search_contents import Content
 from convstore.db.unit import Key, Unit, check_version
 from convstore.erasure.counting import ACTS_UNTIL, Count
 from convstore.erasure.naming import note_actors, unnoted
-from convstore.erasure.renaming import clean_copies, find_renaming, rename_rows
+from convstore.erasure.renaming import (
+    cancel_writing,
+    clean_copies,
+    find_renaming,
+    rename_rows,
+)
 from convstore.erasure.sweeper import Sweeper, Swept, concerned
 from convstore.erasure.tombstones import write_tombstone
-from convstore.erasure.users import Subject, destroy_items
+from convstore.erasure.users import Subject, destroy_items, forget_costs
 from convstore.vocabulary.clock import from_micros
 from convstore.vocabulary.errors import (
     ArchiveAwayError,
@@ -163,14 +167,15 @@ class Eraser:
         whose = Subject(context, erasure, user_id)
         await destroy_items(whose, count)
         renaming = await find_renaming(whose)
-        if renaming is not None:
-            await rename_rows(context, renaming, count)
+        changed = renaming is not None and await rename_rows(context, renaming, count)
+        if count.renamed and not changed:
+            await cancel_writing(context)  # who renamed them may have died before it
         try:
             swept, unread = await self._clean_archive(whose, keys, count, told=told)
         except (ArchiveAwayError, ArchiveTakenError) as error:
             return await self._leave_open(whose, keys, count, error.code)
         # The last of all: until its sessions are gone, somebody may charge them.
-        await self._forget(whose, count)
+        await forget_costs(whose, count)
         index = await self._indexer.tidy(count.rows.get("search_entries", 0))
         await self._clear_log()
         done_at = context.now()
@@ -238,7 +243,7 @@ class Eraser:
         unread = list[str]()
         if erasure.subject == "user":
             unread = await unnoted(context, erasure.tenant_id)
-        await self._forget(whose, count)
+        await forget_costs(whose, count)
         index = await self._indexer.tidy(count.rows.get("search_entries", 0))
         await self._clear_log()
         receipt = replace(
@@ -263,20 +268,6 @@ class Eraser:
             )
         )
         return receipt
-
-    async def _forget(self, whose: Subject, count: Count) -> None:
-        """Take an erased user out of the totals."""
-        context, tenant = self._context, whose.erasure.tenant_id
-        for user_id in await whose.among(ledger.users_with_totals):
-            if await context.write(
-                lambda c, u=user_id: ledger.forget_user(c, tenant, u)  # type: ignore[misc]
-            ):
-                count.rows["cost_totals"] = 1
-        for user_id in await whose.among(ledger.users_charged):
-            if await context.write(
-                lambda c, u=user_id: ledger.forget_days(c, tenant, u)  # type: ignore[misc]
-            ):
-                count.rows["cost_days"] = 1
 
     async def _clear_log(self) -> None:
         """Erased text must not lie on in a write-ahead log."""

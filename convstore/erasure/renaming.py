@@ -64,7 +64,17 @@ async def rename_rows(context: Context, renaming: Renaming, count: Count) -> boo
         count.take(more)
         context.on_step("erase.renamed")
         await context.on_changed(keys)
+    if changed:
+        await cancel_writing(context)
     return changed
+
+
+async def cancel_writing(context: Context) -> None:
+    """Let no segment be sealed that is being written: it may hold a copy of rows of
+    before. Once for all of them: what was sealed meanwhile is looked through, and an
+    archiving run beside it ends."""
+    await context.write(segments.cancel_writing)
+    context.on_step("erase.cancelled")
 
 
 def _rename(
@@ -81,8 +91,6 @@ def _rename(
     more = count.with_renamed(renamed)
     unit.flush()
     more.keep(connection)
-    # One that is being written may hold a copy with the former name.
-    segments.cancel_writing(connection)
     context.on_step("erase.rename")
     return more, renamed.through
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from convstore.archive.context import Context
-from convstore.db import erasures, item_reads
+from convstore.db import erasures, item_reads, ledger
 from convstore.db.engine import Connection
 from convstore.db.erasures import StoredErasure
 from convstore.erasure.counting import Count
@@ -68,3 +68,18 @@ async def destroy_items(whose: Subject, count: Count) -> None:
         while (more := await context.write(work)) is not None:
             count.take(more)
             context.on_step("erase.items")
+
+
+async def forget_costs(whose: Subject, count: Count) -> None:
+    """Take an erased user out of the totals."""
+    context, tenant = whose.context, whose.erasure.tenant_id
+    for user_id in await whose.among(ledger.users_with_totals):
+        if await context.write(
+            lambda c, u=user_id: ledger.forget_user(c, tenant, u)  # type: ignore[misc]
+        ):
+            count.rows["cost_totals"] = 1
+    for user_id in await whose.among(ledger.users_charged):
+        if await context.write(
+            lambda c, u=user_id: ledger.forget_days(c, tenant, u)  # type: ignore[misc]
+        ):
+            count.rows["cost_days"] = 1

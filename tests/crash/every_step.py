@@ -43,7 +43,8 @@ from tests.integration.archives import (
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR_S = 3_600.0
-OF_A_USER = ("erase.items", "erase.actors_noted", "erase.rename", "erase.renamed")
+_RENAMING = ("erase.rename", "erase.renamed", "erase.cancelled")
+OF_A_USER = ("erase.items", "erase.actors_noted", *_RENAMING)
 """Steps of an erasure that only that of a user passes."""
 LEFT_UNFINISHED = ("compact.sealed", "compact.resumed", "compact.moved")
 """Steps at which a joined segment is there, and old ones that it is to replace."""
@@ -162,7 +163,7 @@ class Fate:
             await store.search_index.run()
         elif self.step == "erase.actors_noted":
             await self._forget_actors(store)
-        elif self.step.startswith("erase.rename"):
+        elif self.step in _RENAMING:
             await store.restore(self.names[1])
 
     async def _forget_actors(self, store: Store) -> None:

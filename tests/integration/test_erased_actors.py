@@ -441,6 +441,7 @@ async def test_an_archiving_run_beside_it_keeps_no_name(
         "erase.begin",
         "erase.rename",
         "erase.renamed",
+        "erase.cancelled",
         "erase.tombstone_file",
         "erase.rewrite.published",
         "erase.rewrite.swapped",
@@ -613,6 +614,8 @@ async def test_many_acts_are_renamed_in_bounded_steps(
     assert receipt.renamed == {"interactions": SESSIONS + ACTS}
     # At most 500 acts, and 100 sessions, a step.
     assert hook.reached.count("erase.renamed") == 5
+    # What others write is given up once, however many steps there are.
+    assert hook.reached.count("erase.cancelled") == 1
     nowhere(database_url, archive_dir)
 
 
@@ -786,3 +789,93 @@ async def test_segments_that_are_joined_while_they_are_looked_through_are_found(
 
     assert report.joined >= 2
     nowhere(database_url, archive_dir)
+
+
+async def test_whoever_goes_on_gives_up_what_was_being_written(
+    open_another: OpenAnother,
+    clock: ManualClock,
+    database_url: str,
+    archive_dir: Path,
+) -> None:
+    hook, of_other = Steps(), Steps()
+    store = await open_another(on_step=hook)
+    await judged(store, "s-1")
+    config = StoreConfig(url=database_url, archive_dir=archive_dir)
+    elsewhere = Elsewhere(config, clock, of_other)
+
+    async def die_and_go_on(other: Store) -> None:
+        await die_at(of_other, "erase.renamed", other.erase(user_id=JAN))
+        await other.archive.recover()
+
+    try:
+        # The run has read the rows, and has not sealed the segment that it writes.
+        hook.at("read.end", lambda: elsewhere.ask(die_and_go_on, 60))
+
+        await store.run_retention(older_than_s=0)
+        (died,) = await elsewhere.answers()
+    finally:
+        elsewhere.close()
+
+    assert not isinstance(died, BaseException), died
+    (receipt,) = (await store.erasures.list()).items
+    assert receipt.done_at is not None
+    await store.archive.recover(alone=True)
+    nowhere(database_url, archive_dir)
+
+
+async def test_what_somebody_does_after_their_erasure_keeps_their_name(
+    store: Store, clock: ManualClock, database_url: str
+) -> None:
+    for session_id in ("live", "archived"):
+        await judged(store, session_id)
+    await store.erase(user_id=JAN)
+    clock.advance(1)
+    for session_id in ("live", "archived"):
+        await store.interactions.record(session_id, action="copy", actor_id=JAN)
+        await store.holds.place(session_id, reason="zaak", actor_id=JAN)
+        await store.holds.release(session_id, actor_id=JAN)
+    await store.run_retention(older_than_s=0)
+    await store.restore("live")
+    clock.advance(1)
+
+    (receipt,) = await store.replay_erasures()
+
+    assert (receipt.done_at is not None, receipt.renamed) == (True, {})
+    assert await states(store) == {"live": "active", "archived": "archived"}
+    for session_id in ("live", "archived"):
+        found = await document(store, session_id)
+        named = [act.actor_id for act in found.interactions]
+        assert named == [named[0], "piet", named[0], JAN]
+        (hold,) = found.holds
+        assert (hold.placed_by, hold.released_by) == (JAN, JAN)
+    noted = raw(database_url, "SELECT session_id, actor_id FROM archived_actors")
+    assert ("archived", JAN) in noted
+
+
+async def test_nothing_of_another_tenant_is_looked_at_or_changed(
+    store: Store, database_url: str
+) -> None:
+    other = store.for_tenant("other")
+    for session_id in ("archived", "theirs alone"):
+        await judged(other, session_id)
+    await judged(store, "archived")
+    await store.run_retention(older_than_s=0)
+    await judged(other, "only theirs")
+    # Under hold here for somebody else, and there with what JAN did.
+    await judged(store, "held", by="els")
+    await judged(other, "held")
+    for tenant in (store, other):
+        await tenant.holds.place("held", reason="zaak", actor_id="jurist")
+    before = [d async for d in other.documents()]
+
+    receipt = await store.erase(user_id=JAN)
+
+    assert receipt.renamed == {"archived_sessions": 1}
+    assert len(receipt.segments_rewritten) == 1
+    assert [d async for d in other.documents()] == before
+    noted = raw(
+        database_url,
+        "SELECT session_id FROM archived_actors"
+        f" WHERE tenant_id = 'other' AND actor_id = '{JAN}'",
+    )
+    assert sorted(noted) == [("archived",), ("theirs alone",)]
