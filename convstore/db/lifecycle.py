@@ -51,7 +51,7 @@ from convstore.db.session_ids import about, about_keys, by_session, of_sessions
 from convstore.db.session_rows import SessionRows
 from convstore.db.sessions import new_row
 from convstore.db.statements import Prepared
-from convstore.db.unit import Head, Key, Row, Unit
+from convstore.db.unit import Head, Key, Row, Unit, check_version
 from convstore.vocabulary.codec import decode_json
 from convstore.vocabulary.errors import (
     CorruptionError,
@@ -132,6 +132,28 @@ def take(unit: Unit, tenant: str, heads: Sequence[Head]) -> list[SessionRows]:
         )
         for head in heads
     ]
+
+
+def there(
+    unit: Unit, keys: Sequence[Key], must_exist: bool, expected_version: int | None
+) -> list[tuple[Key, Head]]:
+    """Those of the sessions that there are.
+
+    Raises:
+        SessionNotFoundError: One is not there that must be.
+        VersionConflictError: One is at another version than expected.
+    """
+    found = []
+    for key in keys:
+        head = unit.find(key)
+        if head is None and must_exist:
+            raise SessionNotFoundError(key[1])
+        if head is None:
+            continue
+        if head.row["state"] != "deleted":
+            check_version(head, expected_version)
+        found.append((key, head))
+    return found
 
 
 def destroy(connection: Connection, keys: Sequence[Key]) -> dict[str, int]:

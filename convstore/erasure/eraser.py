@@ -30,7 +30,7 @@ from convstore.db.engine import Connection
 from convstore.db.erasures import StoredErasure
 from convstore.db.holds import refuse_held
 from convstore.db.search_contents import Content
-from convstore.db.unit import Key, Unit, check_version
+from convstore.db.unit import Key, Unit
 from convstore.erasure.counting import ACTS_UNTIL, Count
 from convstore.erasure.naming import note_actors, unnoted
 from convstore.erasure.renaming import (
@@ -159,9 +159,8 @@ class Eraser:
                 in it, from being cleared, or other erasures keep a segment from being
                 rewritten; it stays begun.
         """
-        context, tenant = self._context, erasure.tenant_id
-        keys = [(tenant, session_id) for session_id in erasure.session_ids]
-        count = Count.so_far(erasure)
+        context, count = self._context, Count.so_far(erasure)
+        keys = [(erasure.tenant_id, session_id) for session_id in erasure.session_ids]
         for some in _chunks(keys):
             await self._blank(some, "erased", count=count)
         whose = Subject(context, erasure, user_id)
@@ -178,10 +177,8 @@ class Eraser:
         await forget_costs(whose, count)
         index = await self._indexer.tidy(count.rows.get("search_entries", 0))
         await self._clear_log()
-        done_at = context.now()
         receipt = replace(
             count.receipt(erasure, context.backend.dialect.residue),
-            done_at=from_micros(done_at),
             index=index,
             segments_rewritten=tuple(swept.rewritten),
             shards_rewritten=swept.shards,
@@ -189,13 +186,23 @@ class Eraser:
             segments_missing=tuple(swept.missing),
             segments_unread=tuple(unread),
         )
-        await context.write(
-            lambda c: erasures.finish(
-                c, tenant, erasure.erasure_id, asdict(receipt), done_at
+        return await self._finish(receipt)
+
+    async def _finish(self, receipt: ErasureReceipt) -> ErasureReceipt:
+        """Keep the receipt: nothing is left."""
+        context, done_at = self._context, self._context.now()
+        done = replace(receipt, done_at=from_micros(done_at))
+
+        def work(connection: Connection) -> None:
+            # A user without sessions has come by no other look at the revision.
+            schema.hold(connection)
+            erasures.finish(
+                connection, done.tenant_id, done.erasure_id, asdict(done), done_at
             )
-        )
+
+        await context.write(work)
         context.on_step("erase.after_commit")
-        return receipt
+        return done
 
     async def _clean_archive(
         self, whose: Subject, keys: Sequence[Key], count: Count, *, told: bool
@@ -335,22 +342,17 @@ class Eraser:
             schema.hold(connection)
             unit = Unit(connection)
             refuse_held(unit, keys)
-            going = []
-            for key in keys:
-                head = unit.find(key)
-                if head is None and must_exist:
-                    raise SessionNotFoundError(key[1])
-                if head is not None and head.row["state"] != "deleted":
-                    check_version(head, expected_version)
-                if head is not None and head.row["state"] != "erased":
-                    going.append((key, head))
-            gone = [key for key, _ in going]
+            there = lifecycle.there(unit, keys, must_exist, expected_version)
+            going = [head for _, head in there if head.row["state"] != "erased"]
+            # Of those that are erased, too: an older release that began it may have
+            # left what it does not know.
+            gone = [key for key, _ in there]
             # Before their rows go, of which the words are made again.
             found = search_removal.forget(connection, gone, contents)
             rows = lifecycle.destroy(connection, gone) | {"search_entries": found}
             # A copy: the transaction may be run again.
-            more = None if count is None else count.with_(rows, [h for _, h in going])
-            for _, head in going:
+            more = None if count is None else count.with_(rows, going)
+            for head in going:
                 lifecycle.blank(head, state, now)
             unit.flush()
             if more is not None:

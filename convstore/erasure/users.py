@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from convstore.archive.context import Context
-from convstore.db import erasures, item_reads, ledger
+from convstore.db import erasures, item_reads, ledger, schema
 from convstore.db.engine import Connection
 from convstore.db.erasures import StoredErasure
 from convstore.erasure.counting import Count
@@ -56,6 +56,7 @@ async def destroy_items(whose: Subject, count: Count) -> None:
     for user_id in await whose.among(item_reads.users):
 
         def work(connection: Connection, user_id: str = user_id) -> Count | None:
+            schema.hold(connection)
             gone = item_reads.remove_of_user(
                 connection, tenant, user_id, erasure.requested_at, _ITEMS
             )

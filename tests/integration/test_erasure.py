@@ -14,10 +14,12 @@ from threading import Event
 import pytest
 
 from convstore import Store, StoreConfig
+from convstore.db.schema import REVISION
 from convstore.errors import (
     CorruptionError,
     DatabaseBusyError,
     LegalHoldError,
+    SchemaMismatchError,
     SegmentCorruptError,
     SessionErasedError,
     SessionNotFoundError,
@@ -668,3 +670,41 @@ async def test_no_receipt_is_given_while_a_reader_keeps_the_log_of_writes(
     await store.close()  # to read its file beside it would drop its locks
     for file in (path, path.with_name(f"{path.name}-wal")):
         assert not file.exists() or b"in secret-1?" not in file.read_bytes()
+
+
+async def test_what_an_older_release_left_of_an_erased_session_goes_when_it_is_finished(
+    store: Store, database_url: str
+) -> None:
+    """It began the erasure, destroyed the rows that it knows, and could not go on."""
+    await fill(store, "s-1")
+    erased = (await store.erase(session_id="s-1")).erasure_id
+    for statement in (
+        "INSERT INTO session_title_words VALUES ('default', 's-1', 'archieven')",
+        "INSERT INTO session_labels VALUES ('default', 's-1', 'wrong', 1)",
+        f"UPDATE erasures SET state = 'begun' WHERE erasure_id = '{erased}'",
+    ):
+        raw(database_url, statement)
+
+    report = await store.archive.recover()
+
+    assert report.erasures_finished == 1
+    for table in ("session_title_words", "session_labels"):
+        assert raw(database_url, f"SELECT * FROM {table}") == []
+
+
+async def test_an_erasure_is_left_to_a_newer_release_that_has_changed_the_database(
+    store: Store, database_url: str
+) -> None:
+    """Also that of a user who has no session: there may be more than this one knows."""
+    await store.items.put("n", "k", 1, user_id="u-1")
+    raw(database_url, "UPDATE convstore_version SET version_num = 'convstore_9999'")
+
+    for user_id in ("u-1", "u-2"):
+        with pytest.raises(SchemaMismatchError):
+            await store.erase(user_id=user_id)
+
+    assert (await store.items.get("n", "k")).value == 1
+    current = f"UPDATE convstore_version SET version_num = '{REVISION}'"
+    raw(database_url, current)
+    assert (await store.archive.recover()).erasures_finished == 2
+    assert await store.items.find("n", "k") is None
