@@ -247,19 +247,22 @@ async def test_a_hold_on_a_session_with_an_act_stops_the_erasure(
     assert (await document(store, "s-1")).interactions == before.interactions
 
 
+@pytest.mark.parametrize("step", ["erase.begin", "erase.rows"])
 async def test_a_hold_placed_while_an_erasure_is_under_way_is_respected(
     open_another: OpenAnother,
     clock: ManualClock,
     database_url: str,
     archive_dir: Path,
+    step: str,
 ) -> None:
     hook = Steps()
     store = await open_another(on_step=hook)
     await judged(store, "s-1")
+    await judged(store, "theirs", owner=JAN)
     elsewhere = Elsewhere(StoreConfig(url=database_url, archive_dir=archive_dir), clock)
     hold = lambda: elsewhere.ask(lambda s: s.holds.place("s-1", reason="zaak"))  # noqa: E731
     try:
-        hook.at("erase.begin", hold)
+        hook.at(step, hold)
 
         with pytest.raises(LegalHoldError):
             await store.erase(user_id=JAN)
@@ -879,3 +882,30 @@ async def test_nothing_of_another_tenant_is_looked_at_or_changed(
         f" WHERE tenant_id = 'other' AND actor_id = '{JAN}'",
     )
     assert sorted(noted) == [("archived",), ("theirs alone",)]
+
+
+async def test_a_warm_session_is_the_one_after_the_erasure(store: Store) -> None:
+    await judged(store, "s-1")
+    before = await store.sessions.get("s-1")
+    assert await store.sessions.get("s-1") == before
+
+    await store.erase(user_id=JAN)
+
+    assert (await store.sessions.get("s-1")).version > before.version
+
+
+async def test_a_segment_that_comes_back_is_looked_through(
+    store: Store, database_url: str, archive_dir: Path, tmp_path: Path
+) -> None:
+    await judged(store, "s-1")
+    await store.run_retention(older_than_s=0)
+    (file,) = segment_files(archive_dir)
+    file.rename(tmp_path / "lost")
+    receipt = await store.erase(user_id=JAN)
+    assert len(receipt.segments_missing) == 1
+    (tmp_path / "lost").rename(file)
+
+    await store.replay_erasures()
+
+    nowhere(database_url, archive_dir)
+    assert await name_in(store, "s-1")
