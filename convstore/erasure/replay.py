@@ -13,6 +13,7 @@ from convstore.db.erasures import StoredErasure
 from convstore.erasure.eraser import Eraser
 from convstore.erasure.tombstones import read_tombstones
 from convstore.vocabulary.errors import (
+    ConvstoreError,
     DatabaseBusyError,
     LegalHoldError,
     NewerFormatError,
@@ -21,6 +22,14 @@ from convstore.vocabulary.errors import (
 from convstore.vocabulary.reports import ErasureReceipt
 
 log = logging.getLogger(__name__)
+
+# Of one erasure; the others are carried out.
+_IN_THE_WAY = (
+    LegalHoldError,
+    SegmentCorruptError,
+    NewerFormatError,
+    DatabaseBusyError,
+)
 
 
 async def replay_erasures(context: Context, eraser: Eraser) -> list[ErasureReceipt]:
@@ -35,6 +44,8 @@ async def replay_erasures(context: Context, eraser: Eraser) -> list[ErasureRecei
     Raises:
         ArchiveAwayError: The folder is not there, and with it erasures that this
             database may not know.
+        LegalHoldError, SegmentCorruptError, NewerFormatError, DatabaseBusyError: What
+            is in the way of one of them; the others were carried out.
     """
     standing = await look(context)
     if standing.kind == "away":
@@ -43,11 +54,17 @@ async def replay_erasures(context: Context, eraser: Eraser) -> list[ErasureRecei
     told = await context.files(lambda: read_tombstones(context.blobs))
     there = {erasure.erasure_id for erasure in told}
     by_id = {e.erasure_id: e for e in (*told, *known)}
-    receipts = []
+    receipts: list[ErasureReceipt] = []
+    errors: list[ConvstoreError] = []
     for erasure in by_id.values():
         whole = await context.write(lambda c, e=erasure: complete(c, e))  # type: ignore[misc]
         in_folder = erasure.erasure_id in there
-        receipts.append(await eraser.carry_out(whole, told=in_folder))
+        try:
+            receipts.append(await eraser.carry_out(whole, told=in_folder))
+        except _IN_THE_WAY as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
     return receipts
 
 
@@ -58,12 +75,7 @@ async def finish_erasures(context: Context, eraser: Eraser) -> int:
     for erasure in await context.read(lambda c: erasures.all_of(c, "begun")):
         try:
             receipt = await eraser.carry_out(erasure)
-        except (
-            LegalHoldError,
-            SegmentCorruptError,
-            NewerFormatError,
-            DatabaseBusyError,
-        ) as error:
+        except _IN_THE_WAY as error:
             log.warning(
                 "erasure %s waits: %s",
                 erasure.erasure_id,

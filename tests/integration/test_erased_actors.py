@@ -297,6 +297,29 @@ async def test_copies_of_which_nobody_noted_whom_they_name_are_read_once(
     assert "erase.actors_noted" not in hook.reached
 
 
+@pytest.mark.parametrize("what", ["hold", "superseded", "deleted"])
+async def test_every_copy_that_may_name_somebody_is_read(
+    store: Store, database_url: str, archive_dir: Path, what: str
+) -> None:
+    if what == "hold":
+        await say(store, "s-1", "Hoeveel?")
+        await store.holds.place("s-1", reason="zaak", actor_id=JAN)
+        await store.holds.release("s-1")
+    else:
+        await judged(store, "s-1")
+    await store.run_retention(older_than_s=0)
+    if what == "superseded":
+        await say(store, "s-1", "Nog een?")
+    elif what == "deleted":
+        await store.sessions.delete("s-1")
+    raw(database_url, "UPDATE archive_entries SET actors_noted = NULL")
+    raw(database_url, "DELETE FROM archived_actors")
+
+    await store.erase(user_id=JAN)
+
+    nowhere(database_url, archive_dir)
+
+
 async def test_a_rebuilt_database_finds_whom_its_archive_names(
     open_another: OpenAnother, tmp_path: Path, archive_dir: Path
 ) -> None:

@@ -328,6 +328,26 @@ async def test_erasures_are_repeated_on_a_backup_of_the_database(
     assert await document(old, "s-2") == kept
 
 
+async def test_a_hold_on_one_keeps_no_other_erasure_from_being_repeated(
+    store: Store, database_url: str
+) -> None:
+    for name in ("a", "b", "c"):
+        await fill(store, f"s-{name}", user_id=f"u-{name}")
+        await store.erase(user_id=f"u-{name}")
+    # As a backup of before has them.
+    for name in ("a", "c"):
+        raw(
+            database_url,
+            f"UPDATE sessions SET state = 'active' WHERE session_id = 's-{name}'",
+        )
+    await store.holds.place("s-a", reason="zaak")
+
+    with pytest.raises(LegalHoldError):
+        await store.replay_erasures()
+
+    assert await states(store) == {"s-a": "active", "s-b": "erased", "s-c": "erased"}
+
+
 async def test_repeating_an_erasure_spares_what_the_user_began_after_it(
     store: Store, clock: ManualClock
 ) -> None:

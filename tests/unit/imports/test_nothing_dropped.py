@@ -134,3 +134,25 @@ def answers(source: Source, folder: Path) -> list[str | None]:
         for turn in item.session.turns
         if turn.role == "tool"
     ]
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "map"])
+def test_the_id_of_a_judgement_does_not_name_who_made_it(
+    name: str, tmp_path: Path
+) -> None:
+    """An erasure takes names out of acts, and leaves the ids that they are known by."""
+    naming = []
+    for source in (source for source in ALL if source.name == name):
+        shutil.rmtree(tmp_path / "x", ignore_errors=True)
+        (tmp_path / "x").mkdir()
+        for item in read_sessions(format_of(name), source.written(tmp_path / "x")):
+            if isinstance(item, Imported):
+                naming += [
+                    act.external_id
+                    for act in item.session.interactions
+                    if act.actor_kind == "human"
+                    and act.actor_id is not None
+                    and act.actor_id in re.split(r"\W", act.external_id or "")
+                ]
+
+    assert naming == []
