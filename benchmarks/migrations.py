@@ -88,8 +88,10 @@ def _back(url: str) -> None:
     downgrade(url, "convstore_0001")
     with _connection(url) as connection:
         # Judgements in a word, counted as the first revision did not: each session is
-        # counted anew on the way up, and gets a row of its labels.
+        # counted anew on the way up, and gets a row of its labels. Each is somebody's,
+        # and has a place in the index of actors.
         for statement in (
+            "UPDATE interactions SET actor_id = 'rater' WHERE actor_id IS NULL",
             "UPDATE interactions SET feedback = 'correct' WHERE seq = 1",
             "UPDATE sessions SET feedback_counts = '{}'",
         ):
