@@ -297,7 +297,7 @@ async def test_copies_of_which_nobody_noted_whom_they_name_are_read_once(
     assert "erase.actors_noted" not in hook.reached
 
 
-@pytest.mark.parametrize("what", ["hold", "superseded", "deleted"])
+@pytest.mark.parametrize("what", ["hold", "superseded", "deleted", "renewed"])
 async def test_every_copy_that_may_name_somebody_is_read(
     store: Store, database_url: str, archive_dir: Path, what: str
 ) -> None:
@@ -310,8 +310,10 @@ async def test_every_copy_that_may_name_somebody_is_read(
     await store.run_retention(older_than_s=0)
     if what == "superseded":
         await say(store, "s-1", "Nog een?")
-    elif what == "deleted":
+    elif what in ("deleted", "renewed"):
         await store.sessions.delete("s-1")
+    if what == "renewed":  # it counts nothing of what its older copy says
+        await store.sessions.get_or_create("s-1", renew=True)
     raw(database_url, "UPDATE archive_entries SET actors_noted = NULL")
     raw(database_url, "DELETE FROM archived_actors")
 
@@ -538,6 +540,28 @@ async def test_a_damaged_copy_that_names_the_user_keeps_the_erasure_open(
     (receipt,) = (await store.erasures.list()).items
     assert receipt.done_at is None
     assert await name_in(store, "s-2")  # the others are done
+
+
+@pytest.mark.parametrize("noted", [True, False])
+async def test_a_copy_beside_a_damaged_one_is_renamed(
+    store: Store, archive_dir: Path, database_url: str, noted: bool
+) -> None:
+    await judged(store, "a", by="els")
+    await judged(store, "b")
+    await store.run_retention(older_than_s=0)
+    (file,) = segment_files(archive_dir)
+    damage(file, at=0.2)
+    report = await store.archive.verify(deep=True)
+    assert "b" not in {fault.session_id for fault in report.faults}
+    if not noted:
+        raw(database_url, "UPDATE archive_entries SET actors_noted = NULL")
+        raw(database_url, "DELETE FROM archived_actors")
+
+    receipt = await store.erase(user_id=JAN)
+
+    assert receipt.renamed == {"archived_sessions": 1}
+    assert len(receipt.segments_damaged) == 1
+    assert await name_in(store, "b")
 
 
 async def test_a_damaged_copy_of_before_is_told_and_stops_nobody(
