@@ -76,6 +76,7 @@ LONG: dict[str, Call] = {
     ),
     "compact": lambda store, name: store.archive.compact(),
     "erase": lambda store, name: store.erase(session_id=name),
+    "erase a rater": lambda store, name: store.erase(user_id=f"rater {name}"),
     "export": lambda store, name: store.export(
         "messages", to=Path(store.config.archive_dir or "").parent / f"out-{name}"
     ),
@@ -166,6 +167,9 @@ async def test_a_long_call_loses_nothing_and_is_done_again(
         (archive_dir.parent / f"{name}.jsonl").write_text(text)
         for one in (name, f"{name}-more"):
             await fill(store, one)
+            await store.interactions.record(
+                one, action="copy", actor_id=f"rater {name}"
+            )
             if kind not in ("retention", "export"):
                 await store.run_retention(older_than_s=0)
 
@@ -189,6 +193,9 @@ async def test_a_long_call_loses_nothing_and_is_done_again(
             there = {one for one in found if one in (name, f"{name}-more")}
             gone = {name} if kind == "erase" else set()
             assert there == {name, f"{name}-more"} - gone, (how, at)
+            if kind == "erase a rater":
+                acts = [act for one in there for act in found[one].interactions]
+                assert f"rater {name}" not in {act.actor_id for act in acts}, (how, at)
     await store.archive.recover(alone=True)
     sound(database_url, archive_dir, settled=False)
     set_aside()
