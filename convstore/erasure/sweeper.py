@@ -62,7 +62,6 @@ _MOVING = (
     "the next recovery finishes it"
 )
 
-
 SweepError: TypeAlias = (
     SegmentCorruptError | NewerFormatError | DatabaseBusyError | LegalHoldError
 )
@@ -76,11 +75,11 @@ class Swept:
     erasures were always quicker.
 
     `count` is kept with each copy that names an actor no more. `damaged` are the new
-    names of segments in which the frame of another session was
-    damaged before, and still is. `missing` have no file in the folder. Of an actor who
-    is to get another name, `renamed` are the sessions of which a copy was written anew,
-    `read` the segments that were looked through, and `still` the sessions of which a
-    copy goes on to name them, for what they did later.
+    names of segments in which the frame of another session was damaged before, and
+    still is. `missing` have no file in the folder. Of an actor who is to get another
+    name, `renamed` are the sessions of which a copy was written anew, `read` the
+    segments that were looked through, and `still` the sessions of which a copy goes on
+    to name them, for what they did later.
     """
 
     count: Count | None = None
