@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -33,6 +34,16 @@ from tests.integration.archives import (
 from tests.integration.conversations import say
 
 JAN = "jan@example.org"
+
+
+@pytest.fixture(name="elsewhere")
+def elsewhere_fixture(
+    database_url: str, archive_dir: Path, clock: ManualClock
+) -> Iterator[Elsewhere]:
+    """Another process's store on the same database and archive."""
+    other = Elsewhere(StoreConfig(url=database_url, archive_dir=archive_dir), clock)
+    yield other
+    other.close()
 
 
 async def judged(
@@ -251,25 +262,19 @@ async def test_a_hold_on_a_session_with_an_act_stops_the_erasure(
 @pytest.mark.parametrize("step", ["erase.begin", "erase.rows"])
 async def test_a_hold_placed_while_an_erasure_is_under_way_is_respected(
     open_another: OpenAnother,
-    clock: ManualClock,
-    database_url: str,
-    archive_dir: Path,
     step: str,
+    elsewhere: Elsewhere,
 ) -> None:
     hook = Steps()
     store = await open_another(on_step=hook)
     await judged(store, "s-1")
     await judged(store, "theirs", owner=JAN)
-    elsewhere = Elsewhere(StoreConfig(url=database_url, archive_dir=archive_dir), clock)
     hold = lambda: elsewhere.ask(lambda s: s.holds.place("s-1", reason="zaak"))  # noqa: E731
-    try:
-        hook.at(step, hold)
+    hook.at(step, hold)
 
-        with pytest.raises(LegalHoldError):
-            await store.erase(user_id=JAN)
-        await elsewhere.answers()
-    finally:
-        elsewhere.close()
+    with pytest.raises(LegalHoldError):
+        await store.erase(user_id=JAN)
+    await elsewhere.answers()
 
     acts = (await document(store, "s-1")).interactions
     assert [act.actor_id for act in acts] == [JAN, "piet", JAN]
@@ -403,24 +408,20 @@ async def test_an_act_of_another_tenant_keeps_its_actor(store: Store) -> None:
 )
 async def test_a_restore_beside_it_brings_no_name_back(
     open_another: OpenAnother,
-    clock: ManualClock,
     database_url: str,
     archive_dir: Path,
     step: str,
+    elsewhere: Elsewhere,
 ) -> None:
     hook = Steps()
     store = await open_another(on_step=hook)
     before = await judged(store, "s-1")
     await store.run_retention(older_than_s=0)
     await judged(store, "live")
-    elsewhere = Elsewhere(StoreConfig(url=database_url, archive_dir=archive_dir), clock)
-    try:
-        hook.at(step, lambda: elsewhere.ask(lambda s: s.restore("s-1")))
+    hook.at(step, lambda: elsewhere.ask(lambda s: s.restore("s-1")))
 
-        receipt = await store.erase(user_id=JAN)
-        (restored,) = await elsewhere.answers()
-    finally:
-        elsewhere.close()
+    receipt = await store.erase(user_id=JAN)
+    (restored,) = await elsewhere.answers()
 
     assert not isinstance(restored, BaseException), restored
     assert receipt.done_at is not None
@@ -437,24 +438,20 @@ async def test_a_restore_beside_it_brings_no_name_back(
 )
 async def test_an_archiving_run_beside_it_keeps_no_name(
     open_another: OpenAnother,
-    clock: ManualClock,
     database_url: str,
     archive_dir: Path,
     step: str,
     patience_s: float,
+    elsewhere: Elsewhere,
 ) -> None:
     hook = Steps()
     store = await open_another(on_step=hook)
     await judged(store, "s-1")
-    elsewhere = Elsewhere(StoreConfig(url=database_url, archive_dir=archive_dir), clock)
     erase = lambda: elsewhere.ask(lambda s: s.erase(user_id=JAN), patience_s)  # noqa: E731
-    try:
-        hook.at(step, erase)
+    hook.at(step, erase)
 
-        await store.run_retention(older_than_s=0)
-        (receipt,) = await elsewhere.answers()
-    finally:
-        elsewhere.close()
+    await store.run_retention(older_than_s=0)
+    (receipt,) = await elsewhere.answers()
 
     assert isinstance(receipt, ErasureReceipt), receipt
     assert receipt.done_at is not None
@@ -673,10 +670,10 @@ async def test_many_acts_are_renamed_in_bounded_steps(
 @pytest.mark.parametrize("step", ["erase.tombstone_file", "erase.rewrite.published"])
 async def test_a_hold_placed_on_an_archived_session_meanwhile_is_respected(
     open_another: OpenAnother,
-    clock: ManualClock,
     database_url: str,
     archive_dir: Path,
     step: str,
+    elsewhere: Elsewhere,
 ) -> None:
     hook = Steps()
     store = await open_another(on_step=hook)
@@ -684,16 +681,12 @@ async def test_a_hold_placed_on_an_archived_session_meanwhile_is_respected(
     await judged(store, "s-2")
     await judged(store, "theirs", owner=JAN)
     await store.run_retention(older_than_s=0)
-    elsewhere = Elsewhere(StoreConfig(url=database_url, archive_dir=archive_dir), clock)
     hold = lambda: elsewhere.ask(lambda s: s.holds.place("s-1", reason="zaak"), 60)  # noqa: E731
-    try:
-        hook.at(step, hold)
+    hook.at(step, hold)
 
-        with pytest.raises(LegalHoldError) as raised:
-            await store.erase(user_id=JAN)
-        await elsewhere.answers()
-    finally:
-        elsewhere.close()
+    with pytest.raises(LegalHoldError) as raised:
+        await store.erase(user_id=JAN)
+    await elsewhere.answers()
 
     assert raised.value.session_ids == ("s-1",)
     assert (await document(store, "s-1")).interactions == before.interactions
@@ -738,10 +731,10 @@ async def test_whoever_goes_on_counts_the_copies_of_before_too(
 @pytest.mark.parametrize("step", ["erase.actors_noted", "erase.rewrite.published"])
 async def test_of_a_session_that_is_erased_beside_it_nobody_is_noted_again(
     open_another: OpenAnother,
-    clock: ManualClock,
     database_url: str,
     archive_dir: Path,
     step: str,
+    elsewhere: Elsewhere,
 ) -> None:
     hook = Steps()
     store = await open_another(on_step=hook)
@@ -751,15 +744,11 @@ async def test_of_a_session_that_is_erased_beside_it_nobody_is_noted_again(
     if step == "erase.actors_noted":
         raw(database_url, "UPDATE archive_entries SET actors_noted = NULL")
         raw(database_url, "DELETE FROM archived_actors")
-    elsewhere = Elsewhere(StoreConfig(url=database_url, archive_dir=archive_dir), clock)
     erase = lambda: elsewhere.ask(lambda s: s.erase(session_id="s-1"), 60)  # noqa: E731
-    try:
-        hook.at(step, erase)
+    hook.at(step, erase)
 
-        await store.erase(user_id=JAN)
-        (receipt,) = await elsewhere.answers()
-    finally:
-        elsewhere.close()
+    await store.erase(user_id=JAN)
+    (receipt,) = await elsewhere.answers()
 
     assert isinstance(receipt, ErasureReceipt), receipt
     noted = raw(database_url, "SELECT session_id, actor_id FROM archived_actors")
@@ -812,16 +801,15 @@ async def test_segments_that_nobody_looked_through_are_told_while_the_archive_is
 
 async def test_segments_that_are_joined_while_they_are_looked_through_are_found(
     open_another: OpenAnother,
-    clock: ManualClock,
     database_url: str,
     archive_dir: Path,
+    elsewhere: Elsewhere,
 ) -> None:
     hook = Steps()
     store = await open_another(on_step=hook)
     for number in range(3):
         await judged(store, f"s-{number}")
         await store.run_retention(older_than_s=0)
-    elsewhere = Elsewhere(StoreConfig(url=database_url, archive_dir=archive_dir), clock)
 
     def join() -> None:
         hook.at("erase.actors_noted", compact)
@@ -829,14 +817,11 @@ async def test_segments_that_are_joined_while_they_are_looked_through_are_found(
         raw(database_url, "DELETE FROM archived_actors")
 
     compact = lambda: elsewhere.ask(lambda s: s.archive.compact(), 60)  # noqa: E731
-    try:
-        # What was looked through before it was begun is of a ledger made anew.
-        hook.at("erase.tombstone_file", join)
+    # What was looked through before it was begun is of a ledger made anew.
+    hook.at("erase.tombstone_file", join)
 
-        await store.erase(user_id=JAN)
-        (report,) = await elsewhere.answers()
-    finally:
-        elsewhere.close()
+    await store.erase(user_id=JAN)
+    (report,) = await elsewhere.answers()
 
     assert report.joined >= 2
     nowhere(database_url, archive_dir)
